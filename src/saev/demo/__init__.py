@@ -1,0 +1,1 @@
+"""The embedded demonstration on generated pictures."""

@@ -1,0 +1,1 @@
+"""SAEs as files: our own format."""

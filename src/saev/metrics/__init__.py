@@ -1,0 +1,1 @@
+"""What is measured on an SAE: pure functions and torchmetrics classes."""

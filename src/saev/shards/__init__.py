@@ -1,0 +1,1 @@
+"""Activation shards on disk: numpy and torch, no Lightning."""

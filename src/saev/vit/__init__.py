@@ -1,0 +1,1 @@
+"""Frozen vision transformers and the pictures that they look at."""

@@ -1,0 +1,1 @@
+"""Rendering of latents: arrays and pictures in, pages and grids out."""

@@ -1,1 +1,6 @@
 """LightningModules."""
+
+from saev.modules.sae import SAELightningModule
+from saev.modules.vit import VitLightningModule
+
+__all__ = ["SAELightningModule", "VitLightningModule"]

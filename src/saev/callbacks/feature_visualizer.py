@@ -1,0 +1,221 @@
+"""Renders the latents of a trained SAE."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, cast
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.nn import SparseAutoencoder
+from saev.shards import ShardReader
+from saev.shards.loader import TokenSelection
+from saev.shards.shuffle import random_subset
+from saev.vit import Preprocessing
+from saev.vit.images import from_description
+from saev.viz import (
+    Gallery,
+    LatentExample,
+    LatentPage,
+    LatentSurvey,
+    Picture,
+    image_grid,
+    overlay,
+    write_gallery,
+)
+
+log = logging.getLogger(__name__)
+
+CODES_BYTES = 2**28  # Bound of the dense codes of one batch of images.
+
+
+class TrainedModel(Protocol):
+    """The part of the LightningModule that is rendered."""
+
+    sae: SparseAutoencoder
+
+
+class TokenData(Protocol):
+    """The part of the data module that is looked at."""
+
+    train_tokens: TokenSelection
+    test_tokens: TokenSelection
+
+
+class FeatureVisualizer(lightning.Callback):
+    """Makes ``features/<name>/index.html`` at the end of `saev fit` and `saev test`, and grids in TensorBoard.
+
+    One pass over the images gathers the frequency, mean and largest value of every latent and its top images; a
+    second one over the top images of the rendered latents gathers their heatmaps. After `fit` these are the
+    training images, after `test` the images tested on.
+
+    Args:
+        top_k: Images shown for a latent.
+        n_latents: Latents that get a page, a random choice among those that fire; -1 for all that fire.
+        include_latents: Latents that get a page in any case.
+        n_images: Upper bound of the images looked at, a random choice.
+        n_tensorboard: Latents whose images go to TensorBoard.
+        seed: Fixes the random choices.
+    """
+
+    def __init__(
+        self,
+        top_k: int = 16,
+        n_latents: int = 400,
+        include_latents: list[int] | None = None,
+        n_images: int = 50_000,
+        n_tensorboard: int = 8,
+        seed: int = 0,
+    ) -> None:
+        if top_k < 1 or n_images < 1:
+            raise InputError(f"top_k={top_k} and n_images={n_images} must be 1 or more")
+        self._top_k = top_k
+        self._n_latents = n_latents
+        self._include = include_latents or []
+        self._n_images = n_images
+        self._n_tensorboard = n_tensorboard
+        self._seed = seed
+
+    @override
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Render on the training images."""
+        data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
+        self._render(trainer, cast(TrainedModel, pl_module).sae, data.train_tokens)
+
+    @override
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Render on the images tested on."""
+        data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
+        self._render(trainer, cast(TrainedModel, pl_module).sae, data.test_tokens)
+
+    def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
+        if trainer.is_global_zero:
+            out = Path(trainer.default_root_dir) / "features" / sae.name
+            gallery, pictures = self.gallery(sae, tokens)
+            write_gallery(out, gallery, tqdm(pictures.values(), desc="drawing", unit=" images"))
+            self._to_tensorboard(trainer, gallery, pictures)
+        trainer.strategy.barrier()
+
+    @torch.no_grad()
+    def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> tuple[Gallery, dict[int, Picture]]:
+        """The page's contents for an SAE on tokens, and the pictures that it shows by image id."""
+        subset = random_subset(len(tokens.examples), self._n_images, self._seed)
+        tokens = TokenSelection(tokens.reader, tokens.examples[subset], tokens.positions)
+        survey = LatentSurvey(sae.d_sae, self._top_k)
+        for image_ids, f_bts in encoded(sae, tokens, "surveying"):
+            survey.update(f_bts, image_ids)
+        latents = self._choose(survey)
+        pages = _pages(sae, tokens, survey, latents)
+        wanted = sorted({example.image_id for page in pages for example in page.examples})
+        pictures = _pictures(tokens.reader, wanted)
+        facts = _facts(sae, tokens)
+        gallery = Gallery(
+            title=sae.name,
+            facts=facts,
+            frequency=survey.frequency.numpy(),
+            mean_value=survey.mean_value.numpy(),
+            max_value=survey.max_value.numpy(),
+            pages=pages,
+            grid=tokens.reader.layout.tokens.grid,
+        )
+        return gallery, pictures
+
+    def _choose(self, survey: LatentSurvey) -> list[int]:
+        """The latents that get a page, ascending."""
+        d_sae = len(survey.frequency)
+        unknown = [latent for latent in self._include if not 0 <= latent < d_sae]
+        if unknown:
+            raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")
+        alive = survey.frequency.nonzero().squeeze(-1).numpy()
+        n = len(alive) if self._n_latents < 0 else self._n_latents
+        chosen = alive[random_subset(len(alive), n, self._seed)]
+        return sorted({*chosen.tolist(), *self._include})
+
+    def _to_tensorboard(self, trainer: lightning.Trainer, gallery: Gallery, pictures: dict[int, Picture]) -> None:
+        logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+        if logger is None:
+            return
+        for page in gallery.pages[: self._n_tensorboard]:
+            top = max((example.value for example in page.examples), default=1.0)
+            shown = [overlay(pictures[e.image_id].view, e.patches, top) for e in page.examples]
+            if shown:
+                grid = np.asarray(image_grid(shown, n_columns=4))
+                logger.experiment.add_image(f"latents/{page.index}", grid, trainer.global_step, dataformats="HWC")
+
+
+def encoded(sae: SparseAutoencoder, tokens: TokenSelection, what: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Image ids (b,) and codes (b, t, s) of all images, in batches whose codes stay within `CODES_BYTES`."""
+    per_batch = max(1, CODES_BYTES // (4 * sae.d_sae * len(tokens.positions)))
+    starts = range(0, len(tokens.examples), per_batch)
+    for start in tqdm(starts, desc=what, unit=" batches"):
+        examples = tokens.examples[start : start + per_batch]
+        acts = torch.cat(list(tokens.read(examples)))
+        yield torch.from_numpy(examples), sae.encode(acts.to(sae.W_enc.device))
+
+
+def _pages(sae: SparseAutoencoder, tokens: TokenSelection, survey: LatentSurvey, latents: list[int]) -> list[LatentPage]:
+    """Top images with heatmaps of the chosen latents."""
+    layout = tokens.reader.layout.tokens
+    images_lk = survey.top.images[latents].numpy()
+    values_lk = survey.top.values[latents].numpy()
+    maps = np.zeros((*images_lk.shape, *layout.grid), dtype=np.float32)
+    shown = TokenSelection(tokens.reader, np.unique(images_lk[images_lk >= 0]), tokens.positions)
+    patches = _patch_slice(tokens)
+    if len(shown.examples):
+        for image_ids, f_bts in encoded(sae, shown, "heatmaps"):
+            f_bpl = f_bts[:, patches, latents].cpu().numpy()
+            for image, f_pl in zip(image_ids.tolist(), f_bpl, strict=True):
+                rows, places = np.nonzero(images_lk == image)
+                if f_pl.size:
+                    maps[rows, places] = f_pl.T[rows].reshape(-1, *layout.grid)
+    return [
+        LatentPage(latent, [LatentExample(int(i), float(v), m) for i, v, m in zip(*row, strict=True) if i >= 0])
+        for latent, *row in zip(latents, images_lk, values_lk, maps, strict=True)
+    ]
+
+
+def _patch_slice(tokens: TokenSelection) -> slice:
+    """Where the patches stand among the selected positions; empty where none are selected."""
+    content = tokens.reader.layout.tokens.positions("content")
+    start = max(content.start, tokens.positions.start) - tokens.positions.start
+    return slice(start, len(tokens.positions) if tokens.positions.stop >= content.stop else start)
+
+
+def _pictures(reader: ShardReader, image_ids: list[int]) -> dict[int, Picture]:
+    """The pictures as the ViT saw them; a grey tile where one is gone."""
+    preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
+    records = reader.examples()
+    source = from_description(reader.manifest.source)
+    pictures, missing = {}, 0
+    for image_id in image_ids:
+        try:
+            view = preprocessing.view(source.read(image_id))
+        except (InputError, OSError):
+            height, width = preprocessing.image_size
+            view = Image.new("RGB", (width, height), "grey")
+            missing += 1
+        record = records[image_id]
+        pictures[image_id] = Picture(image_id, record.path, record.label, view)
+    if missing:
+        log.warning("%d of %d pictures cannot be read any more and are shown as grey tiles", missing, len(image_ids))
+    return pictures
+
+
+def _facts(sae: SparseAutoencoder, tokens: TokenSelection) -> dict[str, str]:
+    """What stands at the top of the page."""
+    metadata = tokens.reader.metadata
+    return {
+        "model": f"{metadata.family} {metadata.ckpt}",
+        "layer": ", ".join(map(str, metadata.layers)),
+        "latents": f"{sae.d_sae:,}",
+        "images": f"{len(tokens.examples):,}",
+        "tokens": f"{tokens.n_tokens:,}",
+    }

@@ -1,0 +1,40 @@
+"""A progress bar that counts images."""
+
+from typing import Any
+
+import lightning
+from tqdm import tqdm
+from typing_extensions import override
+
+
+class ImageProgress(lightning.Callback):
+    """Shows images done, images per second and the time left of a prediction pass, on standard error."""
+
+    def __init__(self) -> None:
+        self._bar: "tqdm[Any] | None" = None
+
+    @override
+    def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Open the bar."""
+        total = len(trainer.datamodule.images)  # type: ignore[attr-defined]
+        self._bar = tqdm(total=total, unit=" images", desc="recording", smoothing=0.05)
+
+    @override
+    def on_predict_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move the bar by the images of the batch."""
+        assert self._bar is not None
+        self._bar.update(len(batch["index"]))
+
+    @override
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()

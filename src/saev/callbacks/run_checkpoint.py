@@ -1,0 +1,33 @@
+"""Checkpoints that a killed run goes on from."""
+
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import ModelCheckpoint
+from typing_extensions import override
+
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Keeps ``checkpoints/last.ckpt`` of the run directory up to date.
+
+    Args:
+        every_n_steps: Training steps between two checkpoints. One more is written at the end.
+    """
+
+    def __init__(self, every_n_steps: int = 1000) -> None:
+        super().__init__(
+            filename=LAST.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
+        )
+
+    @override
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Put the checkpoints into the run directory."""
+        self.dirpath = str(Path(trainer.default_root_dir) / LAST.parent)
+        super().setup(trainer, pl_module, stage)
+
+    @override
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the last step too."""
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)

@@ -1,0 +1,65 @@
+"""The command `saev`: finds the subcommand and turns failures into exit codes.
+
+torch and Lightning take seconds to import, so that this module stays free of them and each subcommand's module is
+imported when it is asked for.
+"""
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+from saev.errors import InputError
+
+COMMANDS = {
+    "predict": ("saev.cli.record", "record ViT activations to shards (also: activations)"),
+    "fit": ("saev.cli.train", "train an SAE on shards and render its features (also: train)"),
+    "validate": ("saev.cli.train", "evaluate a trained SAE on the held-out images of its run"),
+    "test": ("saev.cli.train", "evaluate a trained SAE on other shards and render its features again"),
+    "shards": ("saev.cli.shards", "look into shard directories: info, verify"),
+    "demo": ("saev.cli.demo", "run all steps on generated pictures"),
+}
+ALIASES = {"activations": "predict", "train": "fit"}
+
+
+def usage() -> str:
+    """The text of `saev --help`."""
+    rows = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: saev COMMAND [options]\n\n"
+        "Sparse autoencoders for vision transformers: record activations, train, look.\n\n"
+        f"commands:\n{rows}\n\n"
+        "`saev COMMAND --help` lists the options of a command; README.md has examples."
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    command = ALIASES.get(argv[0], argv[0])
+    if command not in COMMANDS:
+        print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(command, argv[1:])
+    except InputError as error:
+        print(f"saev {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"saev {command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(command: str, argv: list[str]) -> int:
+    module = importlib.import_module(COMMANDS[command][0])
+    status: int = module.main(command, argv)
+    return status
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    # Unwinds the stack as Ctrl-C does, so that half-written results are removed.
+    raise SystemExit(128 + signum)

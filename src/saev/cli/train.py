@@ -1,0 +1,133 @@
+"""`saev fit`, `saev validate` and `saev test`: train and evaluate SAEs."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning
+from jsonargparse import ArgumentParser, Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+from saev.callbacks import FeatureVisualizer, RunCheckpoint, SAEExporter
+from saev.callbacks.run_checkpoint import LAST
+from saev.cli.lightning_cli import CommandCLI
+from saev.datamodules import ShardDataModule
+from saev.errors import InputError
+from saev.interop import load_run
+from saev.modules import SAELightningModule
+
+CONFIG = "config.yaml"
+DESCRIPTIONS = {
+    "fit": "Train an SAE on shards. The last line of standard output is the run directory.",
+    "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
+    "test": "Evaluate the SAE of a run on all images of --data.shards and render its features again.",
+}
+
+
+class TrainCLI(CommandCLI):
+    """An SAELightningModule and a ShardDataModule, with everything written to one run directory."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run directory and the callbacks; the width of the SAE comes from the shards."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="Directory that holds all results of a run.")
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help='Checkpoint to go on from: "last" for the last one of the run directory, or a file.',
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(FeatureVisualizer, "visualizer")
+        parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        """Make the paths absolute, because config.yaml is read from elsewhere later."""
+        for key in ("data.shards", "data.val_shards", "run_dir"):
+            if self.config.get(key) is not None:
+                self.config[key] = Path(self.config[key]).absolute()
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """A trainer that keeps its files in the run directory."""
+        settings = self.config_init.trainer
+        run_dir = self.config_init.run_dir
+        if settings.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(run_dir, name="", version="")
+        callbacks = [SAEExporter(), *(settings.callbacks or [])]
+        return super().instantiate_trainer(default_root_dir=str(run_dir), callbacks=callbacks, **kwargs)
+
+
+def main(command: str, argv: list[str]) -> int:
+    """Run `saev fit`, `saev validate` or `saev test`."""
+    with contextlib.redirect_stdout(sys.stderr) if "--help" not in argv else contextlib.nullcontext():
+        if command != "fit" and "--help" not in argv:
+            argv = ["--config", str(_run_dir(argv) / CONFIG), *argv]
+        cli = TrainCLI(
+            SAELightningModule,
+            ShardDataModule,
+            prog=f"saev {command}",
+            description=DESCRIPTIONS[command],
+            args=argv,
+            trainer_defaults={
+                "max_epochs": 1,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+                "use_distributed_sampler": False,
+            },
+        )
+        run_dir: Path = cli.config_init.run_dir
+        if command == "fit":
+            _fit(cli, run_dir)
+        else:
+            _evaluate(cli, run_dir, command)
+    if cli.trainer.is_global_zero:
+        print(run_dir)
+    return 0
+
+
+def _fit(cli: TrainCLI, run_dir: Path) -> None:
+    ckpt_path = cli.config_init.ckpt_path
+    if ckpt_path is not None:
+        ckpt_path = run_dir / LAST if ckpt_path == "last" else Path(ckpt_path)
+        if not ckpt_path.is_file():
+            raise InputError(f"there is no checkpoint {ckpt_path}: leave --ckpt_path out to start anew")
+    elif cli.trainer.is_global_zero and run_dir.exists() and any(run_dir.iterdir()):
+        raise InputError(f"{run_dir} is not empty: go on with --ckpt_path last, or give another --run_dir")
+    if cli.trainer.is_global_zero:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        _save_config(cli.parser, cli.config, run_dir / CONFIG)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path)
+
+
+def _save_config(parser: ArgumentParser, config: Namespace, path: Path) -> None:
+    config = config.clone()
+    config.ckpt_path = None
+    parser.save(config, path, overwrite=True, skip_none=False)
+
+
+def _run_dir(argv: list[str]) -> Path:
+    """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--run_dir", type=Path, default=None)
+    run_dir: Path | None = parser.parse_known_args(argv)[0].run_dir
+    if run_dir is None:
+        raise InputError("give the directory of a finished run: --run_dir RUN")
+    if not (run_dir / CONFIG).is_file():
+        raise InputError(f"{run_dir} is not the directory of a run: it holds no {CONFIG}")
+    return run_dir
+
+
+def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
+    for sae in load_run(run_dir).values():
+        if sae.d_in != cli.datamodule.d_model:
+            raise InputError(
+                f"the SAE {sae.name} takes activations of width {sae.d_in}, "
+                f"{cli.datamodule.reader.directory} has {cli.datamodule.d_model}: give shards of the same ViT"
+            )
+        cli.model.sae.load_state_dict(sae.state_dict())
+    getattr(cli.trainer, command)(cli.model, cli.datamodule)

@@ -1,0 +1,91 @@
+"""Pictures for a frozen ViT."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import lightning
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.vit import Preprocessing
+from saev.vit.dataset import ImageDataset
+from saev.vit.images import BadImage, ImageSource
+
+log = logging.getLogger(__name__)
+
+
+class ImageDataModule(lightning.LightningDataModule):
+    """Decodes and preprocesses pictures in the order of their source, for prediction.
+
+    A batch holds "image" (b, 3, H, W), "index", "width", "height", "n_bytes" and "digest" of each picture, and
+    "patch_labels" (b, patches) where the source has masks.
+
+    Args:
+        images: Where the pictures come from.
+        preprocessing: How they become the input of the ViT; known from the model.
+        grid: Rows and columns of patches; known from the model.
+        batch_size: Pictures of a forward pass.
+        num_workers: Processes that decode; 0 decodes in the main process.
+        on_bad_image: fail stops at a picture that cannot be decoded. skip decodes all pictures once before the
+            start and leaves the bad ones out of the set, so that indices do not change on the way.
+
+    Raises:
+        InputError: If there is no usable picture.
+    """
+
+    def __init__(
+        self,
+        images: ImageSource,
+        preprocessing: Preprocessing,
+        grid: tuple[int, int],
+        batch_size: int = 64,
+        num_workers: int = 2,
+        on_bad_image: Literal["fail", "skip"] = "fail",
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
+        self.images = without_bad(images, max(1, num_workers)) if on_bad_image == "skip" else images
+        self._preprocessing = preprocessing
+        self._grid = grid
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+
+    @override
+    def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """All pictures, in order."""
+        dataset = ImageDataset(self.images, self._preprocessing, self._grid)
+        return DataLoader(
+            dataset,
+            batch_size=self._batch_size,
+            num_workers=self._num_workers,
+            persistent_workers=False,
+            multiprocessing_context="forkserver" if self._num_workers else None,
+        )
+
+
+def without_bad(images: ImageSource, n_threads: int) -> ImageSource:
+    """Decode all pictures once and leave out those that cannot be; each is logged.
+
+    Raises:
+        InputError: If none is left.
+    """
+
+    def fault(index: int) -> BadImage | None:
+        try:
+            images.read(index)
+        except BadImage as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        faults = list(tqdm(pool.map(fault, range(len(images))), total=len(images), desc="checking", unit=" images"))
+    bad = [index for index, error in enumerate(faults) if error is not None]
+    for index in bad:
+        log.warning("left out: %s", faults[index])
+    if len(bad) == len(images):
+        raise InputError(f"none of the {len(images)} pictures can be decoded; the first: {faults[0]}")
+    return images.without(bad) if bad else images

@@ -1,0 +1,143 @@
+"""Tokens from shards, for training and evaluation."""
+
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
+from saev.shards.reader import ShardReader
+from saev.shards.shuffle import Ints, random_subset
+
+
+class ShardDataModule(lightning.LightningDataModule):
+    """Feeds the tokens of a shard directory to an SAE.
+
+    Training batches are float32 (batch_size / processes, d_model), shuffled across images and positions;
+    evaluation batches come in order. Testing uses all images of `shards`.
+
+    Args:
+        shards: A directory that `saev predict` wrote.
+        val_shards: Another such directory to validate on; by default a share of the images of `shards`.
+        val_share: Share of the images of `shards` that is kept out of training and validated on, where no
+            val_shards are given. 0 trains on everything and validates on nothing.
+        n_val_tokens: Upper bound of the tokens validated on, a random choice of images.
+        tokens: Which tokens of each image: content (patches), cls, registers or all.
+        n_tokens: How many tokens to train on; the data are repeated, in a new order, where they are fewer.
+        batch_size: Tokens of a training step over all processes.
+        buffer_gib: Upper bound of the memory for shuffling, in GiB for each process. Tokens that fit are
+            permuted uniformly; otherwise blocks of neighbouring images are dealt at random into pools of this
+            size, whose tokens are permuted.
+        seed: Fixes the order of the tokens and the choice of held-out images.
+        d_model: The width that the activations are expected to have; only checked.
+
+    Raises:
+        InputError: If a directory is missing, damaged or of another width, or a number makes no sense.
+    """
+
+    def __init__(
+        self,
+        shards: Path,
+        val_shards: Path | None = None,
+        val_share: float = 0.05,
+        n_val_tokens: int = 1_000_000,
+        tokens: Literal["content", "cls", "registers", "all"] = "content",
+        n_tokens: int = 100_000_000,
+        batch_size: int = 16_384,
+        buffer_gib: float = 4.0,
+        seed: int = 0,
+        d_model: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not 1 <= batch_size <= n_tokens:
+            raise InputError(f"n_tokens={n_tokens} must be at least one batch, batch_size={batch_size}, of 1 or more")
+        self.reader = ShardReader(Path(shards))
+        self.d_model = self.reader.layout.d_model
+        self.batch_size = batch_size
+        self.n_tokens = n_tokens
+        self._tokens = tokens
+        self._buffer_bytes = int(buffer_gib * 2**30)
+        self._seed = seed
+        _check_width(self.reader, d_model)
+        n_held_out = 0 if val_shards is not None else _held_out_size(self.reader.n_examples, val_share)
+        held_out = random_subset(self.reader.n_examples, n_held_out, seed)
+        everything = np.arange(self.reader.n_examples)
+        self.train_tokens = self._select(self.reader, np.setdiff1d(everything, held_out))
+        self.test_tokens = self._select(self.reader, everything)
+        self.val_tokens: TokenSelection | None = None
+        if val_shards is not None:
+            val_reader = ShardReader(Path(val_shards))
+            _check_width(val_reader, self.d_model)
+            self.val_tokens = self._capped(val_reader, val_reader.n_examples, n_val_tokens)
+        elif n_held_out:
+            self.val_tokens = self._capped(self.reader, n_held_out, n_val_tokens)
+
+    def _select(self, reader: ShardReader, examples: Ints) -> TokenSelection:
+        return TokenSelection(reader, examples, reader.layout.tokens.positions(self._tokens))
+
+    def _capped(self, reader: ShardReader, n_examples: int, n_tokens: int) -> TokenSelection:
+        """At most this many tokens of a random choice of so many examples."""
+        positions = reader.layout.tokens.positions(self._tokens)
+        size = min(n_examples, max(1, n_tokens // len(positions)))
+        return self._select(reader, random_subset(reader.n_examples, size, self._seed))
+
+    def sample(self, n_tokens: int) -> Tensor:
+        """Tokens to start training from: the first ones of the training order, float32 (n, d_model).
+
+        The same in every process; fewer than asked for where the data have fewer.
+        """
+        n_tokens = min(n_tokens, self.train_tokens.n_tokens)
+        return next(iter(self._shuffled(n_batches=1, batch_size=n_tokens, rank=0, world_size=1)))
+
+    def _shuffled(self, n_batches: int, batch_size: int, rank: int, world_size: int) -> ShuffledTokens:
+        return ShuffledTokens(
+            self.train_tokens,
+            n_batches=n_batches,
+            batch_size=batch_size,
+            buffer_bytes=self._buffer_bytes,
+            seed=self._seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _ranks(self) -> tuple[int, int]:
+        assert self.trainer is not None
+        return self.trainer.global_rank, self.trainer.world_size
+
+    @override
+    def train_dataloader(self) -> ShuffledTokens:
+        """Shuffled batches, as many as the token budget has."""
+        return self._shuffled(self.n_tokens // self.batch_size, self.batch_size, *self._ranks())
+
+    @override
+    def val_dataloader(self) -> OrderedTokens | list[OrderedTokens]:
+        """The held-out images or the validation shards, in order; nothing where neither was asked for."""
+        return self._ordered(self.val_tokens) if self.val_tokens else []
+
+    @override
+    def test_dataloader(self) -> OrderedTokens:
+        """All images of `shards`, in order."""
+        return self._ordered(self.test_tokens)
+
+    def _ordered(self, tokens: TokenSelection) -> OrderedTokens:
+        rank, world_size = self._ranks()
+        rows = self.batch_size // world_size
+        return OrderedTokens(tokens, batch_size=rows, rank=rank, world_size=world_size)
+
+
+def _check_width(reader: ShardReader, d_model: int | None) -> None:
+    found = reader.layout.d_model
+    if d_model is not None and d_model != found:
+        raise InputError(f"{reader.directory}: activations of width {found}, not {d_model}: give other shards")
+
+
+def _held_out_size(n_examples: int, share: float) -> int:
+    """Held-out images: at least one where the share is positive, and at least one image is left to train on."""
+    if not 0 <= share < 1:
+        raise InputError(f"val_share={share} must be at least 0 and below 1")
+    return min(max(round(n_examples * share), int(share > 0)), n_examples - 1)

@@ -1,0 +1,82 @@
+"""Our own SAE directory: config.json and sae.safetensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from saev.errors import InputError
+from saev.nn import ARCHITECTURES, SparseAutoencoder
+
+SCHEMA = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "sae.safetensors"
+
+
+def save_sae(sae: SparseAutoencoder, directory: Path, about: dict[str, Any]) -> None:
+    """Write an SAE to a directory, which is made if need be.
+
+    Args:
+        sae: The SAE, with its normalisation.
+        directory: Where ``config.json`` and ``sae.safetensors`` go.
+        about: JSON-able facts for readers of config.json, such as which activations it was trained on.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
+    save_file(tensors, directory / WEIGHTS_FILE)
+    config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options()}
+    text = json.dumps({**config, "about": about}, indent=2, ensure_ascii=False)
+    (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_sae(directory: str | Path) -> SparseAutoencoder:
+    """Read an SAE from a directory that `save_sae` wrote.
+
+    Args:
+        directory: For example ``RUN/saes/NAME``.
+
+    Returns:
+        The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations.
+
+    Raises:
+        InputError: If a file is missing or damaged, or was written for another version.
+    """
+    directory = Path(directory)
+    config = _read_config(directory / CONFIG_FILE)
+    architecture = ARCHITECTURES[config.pop("architecture")]
+    try:
+        sae = architecture(**config)
+        sae.load_state_dict(load_file(directory / WEIGHTS_FILE))
+    except (OSError, SafetensorError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{directory}: {WEIGHTS_FILE} and {CONFIG_FILE} give no SAE: {reason}") from error
+    return sae.eval().requires_grad_(False)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The arguments in config.json, and "architecture", checked."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): give the directory of an SAE, RUN/saes/NAME") from error
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
+    if config.get("architecture") not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
+    return {key: value for key, value in config.items() if key not in ("schema", "about")}
+
+
+def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
+    """All SAEs of a run directory, by name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    directories = sorted(path.parent for path in run_dir.glob(f"saes/*/{CONFIG_FILE}"))
+    if not directories:
+        raise InputError(f"{run_dir} holds no saes/NAME/{CONFIG_FILE}: has `saev fit --run_dir {run_dir}` finished?")
+    return {directory.name: load_sae(directory) for directory in directories}
+

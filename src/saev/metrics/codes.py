@@ -1,0 +1,42 @@
+"""How sparse the codes are and how many latents are in use."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from typing_extensions import override
+
+from saev.metrics.functional import CodeSums, code_sums, dead_share, dense_share, l0, l1
+
+
+@final
+class CodeStatistics(Metric):
+    """L0, L1 and the shares of dead and dense latents over all updates and processes.
+
+    `update` takes codes (b, s); `compute` gives ``{"l0", "l1", "dead", "dense"}``, scalars.
+
+    Args:
+        d_sae: Number of latents.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    def __init__(self, d_sae: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("n", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("fires_s", torch.zeros(d_sae, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("l1", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    @override
+    def update(self, f_bs: Tensor) -> None:
+        """Add a batch of codes."""
+        for name, value in code_sums(f_bs)._asdict().items():
+            setattr(self, name, getattr(self, name) + value)
+
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Statistics of everything since the last reset."""
+        sums = CodeSums(*(getattr(self, name) for name in CodeSums._fields))
+        return {"l0": l0(sums), "l1": l1(sums), "dead": dead_share(sums), "dense": dense_share(sums)}

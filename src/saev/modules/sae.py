@@ -1,0 +1,195 @@
+"""Training and evaluation of one SAE."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, Protocol, cast
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.metrics import CodeStatistics, ReconstructionQuality, fraction_of_variance_unexplained
+from saev.nn import SparseAutoencoder, TopK
+from saev.nn.initialization import initialize_from_data, set_normalization
+from saev.objectives import AuxK, StepLosses, step_losses
+from saev.objectives.schedule import warmup_hold_decay
+
+INIT_TOKENS = 65_536
+MOST_DEAD_AFTER = 10_000_000
+
+
+class TokenSource(Protocol):
+    """The part of a data module that training starts from."""
+
+    def sample(self, n_tokens: int) -> Tensor:
+        """Raw activations (n_tokens, d_in)."""
+
+
+class SAELightningModule(lightning.LightningModule):
+    """Trains a sparse autoencoder on batches of raw activations (b, d_in).
+
+    At the start the mean and scale of the activations are estimated on a sample and stored in the SAE. The rows
+    of W_dec have norm 1 after each step.
+
+    Args:
+        sae: Architecture and its options; d_in comes from the activations.
+        d_in: Width of the activations.
+        lr: Peak learning rate of Adam.
+        warmup: Share of the steps over which the learning rate rises.
+        decay: Share of the steps at the end over which it falls to 0.
+        init: Start from directions of data points, or from random ones.
+        auxk_coeff: Weight of the auxiliary loss that revives dead latents (AuxK); 0 leaves it out.
+        k_aux: Dead latents that the auxiliary loss uses for one token.
+        dead_after: Tokens without firing after which the auxiliary loss takes a latent for dead. By default a
+            twentieth of the run, at most 10 million.
+        seed: Fixes the initial weights.
+
+    Raises:
+        InputError: If a number makes no sense.
+    """
+
+    silent_tokens_s: Tensor
+
+    def __init__(
+        self,
+        sae: Callable[[int], SparseAutoencoder] = lambda d_in: TopK(d_in),
+        d_in: int = 768,
+        lr: float = 3e-3,
+        warmup: float = 0.1,
+        decay: float = 0.2,
+        init: Literal["data", "random"] = "data",
+        auxk_coeff: float = 1 / 32,
+        k_aux: int = 512,
+        dead_after: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        _check(lr=lr, warmup=warmup, decay=decay, auxk_coeff=auxk_coeff, k_aux=k_aux)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.sae = sae(d_in)
+        self._lr, self._warmup, self._decay = lr, warmup, decay
+        self._init, self._seed = init, seed
+        self._aux = AuxK(auxk_coeff, k_aux)
+        self._dead_after = dead_after
+        # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
+        self.register_buffer("silent_tokens_s", torch.zeros(self.sae.d_sae, dtype=torch.int64))
+        self._reconstruction = ReconstructionQuality(d_in)
+        self._codes = CodeStatistics(self.sae.d_sae)
+
+    @override
+    def on_fit_start(self) -> None:
+        """Set the normalisation and the first weights from data, unless a checkpoint brings them."""
+        if self.trainer.ckpt_path is not None:
+            return
+        source = cast(TokenSource, self.trainer.datamodule)  # type: ignore[attr-defined]
+        x_nd = source.sample(max(INIT_TOKENS, self.sae.d_sae)).to(self.device)
+        set_normalization(self.sae, x_nd)
+        if self._init == "data":
+            initialize_from_data(self.sae, x_nd, torch.Generator().manual_seed(self._seed))
+
+    @override
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam, with the learning rate set at each step."""
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        factor = partial(warmup_hold_decay, n_steps=n_steps, warmup=self._warmup, decay=self._decay)
+        optimizer = torch.optim.Adam(self.sae.parameters(), lr=self._lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @override
+    def training_step(self, x_bd: Tensor, batch_idx: int) -> Tensor:
+        """The loss of a batch of raw activations (b, d_in)."""
+        n_tokens = len(x_bd) * self.trainer.world_size
+        dead_s = self.silent_tokens_s >= self._dead_window(n_tokens)
+        losses = step_losses(self.sae, x_bd, dead_s, self._aux)
+        self._count_silence(losses.codes, n_tokens)
+        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._log_step(x_bd, losses, dead_s)
+        self.log("loss", losses.total.detach(), prog_bar=True, logger=False)
+        return losses.total
+
+    def _dead_window(self, n_tokens: int) -> int:
+        if self._dead_after is not None:
+            return self._dead_after
+        run = int(self.trainer.estimated_stepping_batches) * n_tokens
+        return min(MOST_DEAD_AFTER, max(n_tokens, run // 20))
+
+    @torch.no_grad()
+    def _count_silence(self, f_bs: Tensor, n_tokens: int) -> None:
+        fired_s = (f_bs > 0).any(0)
+        if self.trainer.world_size > 1:
+            # A latent that fires in one process only is alive; the buffer stays the same in all of them.
+            fired_s = cast(Tensor, self.all_gather(fired_s)).any(0)
+        self.silent_tokens_s.add_(n_tokens).masked_fill_(fired_s, 0)
+
+    @torch.no_grad()
+    def _log_step(self, x_bd: Tensor, losses: StepLosses, dead_s: Tensor) -> None:
+        # Not self.log: for eight keys it would cost more than it is worth, even when it throws the values away.
+        values = {
+            "train/loss": losses.total,
+            "train/mse": losses.mse,
+            "train/sparsity": losses.sparsity,
+            "train/auxk": losses.auxk,
+            "train/fvu": fraction_of_variance_unexplained(x_bd, self.sae.decode(losses.codes)),
+            "train/l0": (losses.codes > 0).sum() / len(x_bd),
+            "train/l1": losses.codes.sum() / len(x_bd),
+            "train/dead": dead_s.float().mean(),
+        }
+        step = self.trainer.global_step
+        for logger in self.loggers:
+            logger.log_metrics({name: value.item() for name, value in values.items()}, step=step)
+
+    @override
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Remove the gradient that only changes norms: after processes are averaged, before clipping."""
+        self.sae.remove_parallel_gradient()
+
+    @override
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then give the rows of W_dec norm 1: before any checkpoint of this step is written."""
+        super().optimizer_step(*args, **kwargs)
+        self.sae.normalize_decoder()
+
+    @override
+    def validation_step(self, x_bd: Tensor, batch_idx: int) -> None:
+        """Add a batch of raw activations (b, d_in) to the metrics."""
+        self._evaluate(x_bd)
+
+    @override
+    def test_step(self, x_bd: Tensor, batch_idx: int) -> None:
+        """Add a batch of raw activations (b, d_in) to the metrics."""
+        self._evaluate(x_bd)
+
+    def _evaluate(self, x_bd: Tensor) -> None:
+        f_bs = self.sae.encode(x_bd)
+        self._codes.update(f_bs)
+        self._reconstruction.update(x_bd, self.sae.decode(f_bs))
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the held-out tokens as ``val/...``."""
+        self._log_epoch("val")
+
+    @override
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test tokens as ``test/...``."""
+        self._log_epoch("test")
+
+    def _log_epoch(self, stage: str) -> None:
+        for metric in (self._reconstruction, self._codes):
+            self.log_dict({f"{stage}/{name}": value.float() for name, value in metric.compute().items()})
+            metric.reset()
+
+
+def _check(**numbers: float) -> None:
+    """Raise InputError where a number is out of its range."""
+    for name, value in numbers.items():
+        low_ok = value > 0 if name in ("lr", "k_aux") else value >= 0
+        if not low_ok:
+            raise InputError(f"{name}={value} is too small")
+    if numbers["warmup"] + numbers["decay"] > 1:
+        raise InputError(f"warmup={numbers['warmup']} and decay={numbers['decay']} are shares: at most 1 together")

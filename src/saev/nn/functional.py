@@ -1,0 +1,32 @@
+"""Maths that several architectures share.
+
+Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
+"""
+
+import torch
+from torch import Tensor
+
+
+def unit_rows(w_sd: Tensor) -> Tensor:
+    """Scale every row to Euclidean norm 1; rows of zeros stay zeros.
+
+    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    return w_sd / w_sd.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(w_sd.dtype).tiny)
+
+
+def without_parallel(grad_sd: Tensor, w_sd: Tensor) -> Tensor:
+    """Remove from every row of a gradient its part along the (unit-norm) row of the weights.
+
+    Such a part changes only the norm, which is put back to 1 after the step; left in, it distorts the
+    moments of Adam (Bricken et al. 2023, https://transformer-circuits.pub/2023/monosemantic-features).
+    """
+    return grad_sd - (grad_sd * w_sd).sum(-1, keepdim=True) * w_sd
+
+
+def keep_top_k(h_bs: Tensor, k: int) -> Tensor:
+    """Keep the k largest entries of every row where they are positive; everything else becomes 0."""
+    values_bk, indices_bk = h_bs.topk(k, dim=-1, sorted=False)
+    return torch.zeros_like(h_bs).scatter(-1, indices_bk, values_bk.relu())

@@ -31,3 +31,8 @@ class CommandCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except ArgumentError as error:
             raise InputError(f"{error} (see {parser.prog} --help)") from error
+
+
+def wants_help(argv: list[str]) -> bool:
+    """Whether a command line asks for one of the help texts, which go to standard output."""
+    return any(option in ("-h", "--help", "--print_config") or option.endswith(".help") for option in argv)

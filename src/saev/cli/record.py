@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from saev.callbacks import ImageProgress, VitActivationWriter
 from saev.callbacks.activation_writer import gib
-from saev.cli.lightning_cli import CommandCLI
+from saev.cli.lightning_cli import CommandCLI, wants_help
 from saev.datamodules import ImageDataModule
 from saev.modules import VitLightningModule
 
@@ -29,16 +29,17 @@ class RecordCLI(CommandCLI):
 
 def main(command: str, argv: list[str]) -> int:
     """Run `saev predict`."""
-    with contextlib.redirect_stdout(sys.stderr) if "--help" not in argv else contextlib.nullcontext():
+    if wants_help(argv):
+        _cli(command, argv)
+    with contextlib.redirect_stdout(sys.stderr):
         directories = record(command, argv)
     for directory in directories:
         print(directory)
     return 0
 
 
-def record(command: str, argv: list[str]) -> list[str]:
-    """Record what is missing; the finished directories, in the order of the layers."""
-    cli = RecordCLI(
+def _cli(command: str, argv: list[str]) -> RecordCLI:
+    return RecordCLI(
         VitLightningModule,
         ImageDataModule,
         prog=f"saev {command}",
@@ -53,6 +54,11 @@ def record(command: str, argv: list[str]) -> list[str]:
             "callbacks": [ImageProgress()],
         },
     )
+
+
+def record(command: str, argv: list[str]) -> list[str]:
+    """Record what is missing; the finished directories, in the order of the layers."""
+    cli = _cli(command, argv)
     writer = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
     for directory in plan.finished.values():

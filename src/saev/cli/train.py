@@ -9,11 +9,12 @@ import lightning
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks import FeatureVisualizer, RunCheckpoint, SAEExporter
 from saev.callbacks.run_checkpoint import LAST
-from saev.cli.lightning_cli import CommandCLI
+from saev.cli.lightning_cli import CommandCLI, wants_help
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import load_run
@@ -64,30 +65,41 @@ class TrainCLI(CommandCLI):
 
 def main(command: str, argv: list[str]) -> int:
     """Run `saev fit`, `saev validate` or `saev test`."""
-    with contextlib.redirect_stdout(sys.stderr) if "--help" not in argv else contextlib.nullcontext():
-        if command != "fit" and "--help" not in argv:
-            argv = ["--config", str(_run_dir(argv) / CONFIG), *argv]
-        cli = TrainCLI(
-            SAELightningModule,
-            ShardDataModule,
-            prog=f"saev {command}",
-            description=DESCRIPTIONS[command],
-            args=argv,
-            trainer_defaults={
-                "max_epochs": 1,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-                "use_distributed_sampler": False,
-            },
-        )
-        run_dir: Path = cli.config_init.run_dir
-        if command == "fit":
-            _fit(cli, run_dir)
-        else:
-            _evaluate(cli, run_dir, command)
-    if cli.trainer.is_global_zero:
+    if wants_help(argv):
+        _cli(command, argv)
+    with contextlib.redirect_stdout(sys.stderr):
+        run_dir = train(command, argv)
+    if rank_zero_only.rank == 0:
         print(run_dir)
     return 0
+
+
+def train(command: str, argv: list[str]) -> Path:
+    """Do what the command says; its run directory."""
+    if command == "fit":
+        cli = _cli(command, argv)
+        _fit(cli, cli.config_init.run_dir)
+    else:
+        # What fit was told is the default of what comes later.
+        cli = _cli(command, ["--config", str(_run_dir(argv) / CONFIG), *argv])
+        _evaluate(cli, cli.config_init.run_dir, command)
+    return Path(cli.config_init.run_dir)
+
+
+def _cli(command: str, argv: list[str]) -> TrainCLI:
+    return TrainCLI(
+        SAELightningModule,
+        ShardDataModule,
+        prog=f"saev {command}",
+        description=DESCRIPTIONS[command],
+        args=argv,
+        trainer_defaults={
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+        },
+    )
 
 
 def _fit(cli: TrainCLI, run_dir: Path) -> None:

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then checks style and types and runs all tests.
+# Usage: scripts/test.sh [options for pytest, for example -m 'not slow']
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install.sh '.[dev]'
+.venv/bin/ruff check
+.venv/bin/ruff format --check
+.venv/bin/mypy
+# One thread a process: the tests start processes of their own.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest "$@"

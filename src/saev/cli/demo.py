@@ -1,0 +1,75 @@
+"""`saev demo`: all steps on generated pictures."""
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from saev.cli import record, train
+from saev.demo.scenes import write_scenes
+from saev.errors import InputError
+
+
+def main(command: str, argv: list[str]) -> int:
+    """Run `saev demo`."""
+    parser = ArgumentParser(
+        prog="saev demo",
+        description="Draw pictures, record a small ViT with random weights on them, train an SAE, render its "
+        "features. The last line of standard output is the page to open.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("saev-demo"), help="Directory for the results.")
+    parser.add_argument("--n_images", type=int, default=400, help="Number of pictures to draw.")
+    parser.add_argument("--n_tokens", type=int, default=600_000, help="Tokens to train the SAE on.")
+    options = parser.parse_args(argv)
+    if options.n_images < 10:
+        raise InputError(f"n_images={options.n_images}: a demonstration needs at least 10 pictures")
+    with contextlib.redirect_stdout(sys.stderr):
+        page = run(options.out, options.n_images, options.n_tokens)
+    print(page)
+    return 0
+
+
+def run(out: Path, n_images: int, n_tokens: int) -> Path:
+    """Do what a user would do by hand, showing each command; the gallery's index.html.
+
+    Raises:
+        InputError: If the directory is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty: give another --out")
+    write_scenes(out / "pictures", n_images)
+    shards = record.record("predict", _shown("predict", _predict_options(out)))[0]
+    run_dir = train.train("fit", _shown("fit", _fit_options(out, shards, n_tokens)))
+    return next(run_dir.glob("features/*/index.html"))
+
+
+def _predict_options(out: Path) -> list[str]:
+    return [
+        "--model.family=timm",
+        "--model.ckpt=vit_tiny_patch16_224",
+        "--model.weights=random",
+        "--model.layers=[-8]",
+        "--data.images=ImageFolder",
+        f"--data.images.root={out / 'pictures'}",
+        f"--writer.dump_to={out / 'shards'}",
+    ]
+
+
+def _fit_options(out: Path, shards: str, n_tokens: int) -> list[str]:
+    return [
+        f"--data.shards={shards}",
+        "--data.batch_size=2048",
+        f"--data.n_tokens={n_tokens}",
+        "--model.sae=TopK",
+        "--model.sae.d_sae=1024",
+        "--model.sae.k=8",
+        "--visualizer.n_latents=200",
+        f"--run_dir={out / 'run'}",
+    ]
+
+
+def _shown(command: str, options: list[str]) -> list[str]:
+    print(f"\n$ saev {command} {shlex.join(options)}", file=sys.stderr)
+    return options

@@ -74,21 +74,21 @@ def test_the_mse_is_close_to_the_fraction_of_variance_unexplained() -> None:
 
 
 def test_auxk_revives_dead_latents() -> None:
-    """With AuxK a dictionary whose latents point away from the data comes to life, without it stays dead."""
+    """With AuxK a dictionary in which a few latents win everywhere comes to life, without it stays dead."""
     dead_at_end = []
     for coeff in (0.0, 1.0):
         torch.manual_seed(0)
-        x = torch.randn(512, 8).abs()
-        sae = TopK(8, d_sae=64, k=4)
+        x = torch.randn(2048, 16)
+        sae = TopK(16, d_sae=64, k=4)
         with torch.no_grad():
-            sae.b_enc[16:] = -2
-        optimizer = torch.optim.Adam(sae.parameters(), lr=0.05)
-        for _ in range(200):
+            sae.b_enc[:8] = 4
+        optimizer = torch.optim.Adam(sae.parameters(), lr=0.01)
+        for _ in range(300):
             optimizer.zero_grad()
             dead = (sae.encode(x) > 0).sum(0) == 0
             step_losses(sae, x, dead, AuxK(coeff, 16)).total.backward()
             optimizer.step()
             sae.normalize_decoder()
         dead_at_end.append(((sae.encode(x) > 0).sum(0) == 0).sum().item())
-    assert dead_at_end[0] >= 40
+    assert dead_at_end[0] >= 20
     assert dead_at_end[1] < 10

@@ -43,9 +43,7 @@ def test_pictures_are_written_once_and_only_if_shown(
         assert thumbnail.size == (288, 173)
 
 
-def test_an_older_gallery_is_replaced_whole(
-    tmp_path: Path, make_gallery: Make, pictures: list[Picture]
-) -> None:
+def test_an_older_gallery_is_replaced_whole(tmp_path: Path, make_gallery: Make, pictures: list[Picture]) -> None:
     out = tmp_path / "features" / "relu"
     write_gallery(out, make_gallery([7, 8]), pictures)
     write_gallery(out, make_gallery([9]), pictures)

@@ -128,9 +128,7 @@ def patch_areas(page: "Page", n_rows: int, n_columns: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("latent", "row", "column"), [(17, 0, 2), (6, 1, 1), (25, 2, 0)])
-def test_heatmap_lights_exactly_its_patch(
-    index: Path, open_page: Open, latent: int, row: int, column: int
-) -> None:
+def test_heatmap_lights_exactly_its_patch(index: Path, open_page: Open, latent: int, row: int, column: int) -> None:
     page = open_page(index, f"#latent={latent}")  # fires on patch latent % 15 of a 3 x 5 grid
     expect_property(page.locator("#latent img").first, "naturalWidth", 100)
     levels = page.evaluate(

@@ -38,9 +38,7 @@ def test_user_text_is_shown_and_never_run(
     page.locator("#latent figure").nth(5).wait_for()
     texts = page.evaluate("[...document.querySelectorAll('#latent .name')].map((name) => name.textContent)")
     assert [text.encode("utf-8", "replace") for text in texts[:5]] == [text.encode() for text in HOSTILE[:5]]
-    assert page.evaluate(
-        "document.querySelectorAll('#latent .label')[5].textContent === 'broken \\udcff name'"
-    )
+    assert page.evaluate("document.querySelectorAll('#latent .label')[5].textContent === 'broken \\udcff name'")
     assert page.locator("#latent .name").nth(0).inner_text() == HOSTILE[0]
     assert page.locator("script:not([src])").count() == 0
     assert page.locator("img:not([src^='images/'])").count() == 0

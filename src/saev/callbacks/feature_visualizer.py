@@ -161,7 +161,9 @@ def encoded(sae: SparseAutoencoder, tokens: TokenSelection, what: str) -> Iterat
         yield torch.from_numpy(examples), sae.encode(acts.to(sae.W_enc.device))
 
 
-def _pages(sae: SparseAutoencoder, tokens: TokenSelection, survey: LatentSurvey, latents: list[int]) -> list[LatentPage]:
+def _pages(
+    sae: SparseAutoencoder, tokens: TokenSelection, survey: LatentSurvey, latents: list[int]
+) -> list[LatentPage]:
     """Top images with heatmaps of the chosen latents."""
     layout = tokens.reader.layout.tokens
     images_lk = survey.top.images[latents].numpy()

@@ -11,7 +11,7 @@ class ImageProgress(lightning.Callback):
     """Shows images done, images per second and the time left of a prediction pass, on standard error."""
 
     def __init__(self) -> None:
-        self._bar: "tqdm[Any] | None" = None
+        self._bar: tqdm[Any] | None = None
 
     @override
     def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -12,7 +12,7 @@ from saev.demo.scenes import write_scenes
 from saev.errors import InputError
 
 
-def main(command: str, argv: list[str]) -> int:
+def main(argv: list[str]) -> int:
     """Run `saev demo`."""
     parser = ArgumentParser(
         prog="saev demo",
@@ -40,7 +40,7 @@ def run(out: Path, n_images: int, n_tokens: int) -> Path:
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty: give another --out")
     write_scenes(out / "pictures", n_images)
-    shards = record.record("predict", _shown("predict", _predict_options(out)))[0]
+    shards = record.record(_shown("predict", _predict_options(out)))[0]
     run_dir = train.train("fit", _shown("fit", _fit_options(out, shards, n_tokens)))
     return next(run_dir.glob("features/*/index.html"))
 

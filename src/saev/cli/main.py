@@ -12,12 +12,12 @@ from types import FrameType
 from saev.errors import InputError
 
 COMMANDS = {
-    "predict": ("saev.cli.record", "record ViT activations to shards (also: activations)"),
-    "fit": ("saev.cli.train", "train an SAE on shards and render its features (also: train)"),
-    "validate": ("saev.cli.train", "evaluate a trained SAE on the held-out images of its run"),
-    "test": ("saev.cli.train", "evaluate a trained SAE on other shards and render its features again"),
-    "shards": ("saev.cli.shards", "look into shard directories: info, verify"),
-    "demo": ("saev.cli.demo", "run all steps on generated pictures"),
+    "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
+    "fit": ("saev.cli.train:fit", "train an SAE on shards and render its features (also: train)"),
+    "validate": ("saev.cli.train:validate", "evaluate a trained SAE on the held-out images of its run"),
+    "test": ("saev.cli.train:test", "evaluate a trained SAE on other shards and render its features again"),
+    "shards": ("saev.cli.shards:main", "look into shard directories: info, verify"),
+    "demo": ("saev.cli.demo:main", "run all steps on generated pictures"),
 }
 ALIASES = {"activations": "predict", "train": "fit"}
 
@@ -55,11 +55,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(command: str, argv: list[str]) -> int:
-    module = importlib.import_module(COMMANDS[command][0])
-    status: int = module.main(command, argv)
+    module, function = COMMANDS[command][0].split(":")
+    status: int = getattr(importlib.import_module(module), function)(argv)
     return status
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate(signum: int, _frame: FrameType | None) -> None:
     # Unwinds the stack as Ctrl-C does, so that half-written results are removed.
     raise SystemExit(128 + signum)

@@ -27,22 +27,22 @@ class RecordCLI(CommandCLI):
         parser.link_arguments("model.grid", "data.grid", apply_on="instantiate")
 
 
-def main(command: str, argv: list[str]) -> int:
+def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
-        _cli(command, argv)
+        _cli(argv)
     with contextlib.redirect_stdout(sys.stderr):
-        directories = record(command, argv)
+        directories = record(argv)
     for directory in directories:
         print(directory)
     return 0
 
 
-def _cli(command: str, argv: list[str]) -> RecordCLI:
+def _cli(argv: list[str]) -> RecordCLI:
     return RecordCLI(
         VitLightningModule,
         ImageDataModule,
-        prog=f"saev {command}",
+        prog="saev predict",
         description=DESCRIPTION,
         args=argv,
         trainer_defaults={
@@ -56,9 +56,9 @@ def _cli(command: str, argv: list[str]) -> RecordCLI:
     )
 
 
-def record(command: str, argv: list[str]) -> list[str]:
+def record(argv: list[str]) -> list[str]:
     """Record what is missing; the finished directories, in the order of the layers."""
-    cli = _cli(command, argv)
+    cli = _cli(argv)
     writer = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
     for directory in plan.finished.values():

@@ -63,8 +63,22 @@ class TrainCLI(CommandCLI):
         return super().instantiate_trainer(default_root_dir=str(run_dir), callbacks=callbacks, **kwargs)
 
 
-def main(command: str, argv: list[str]) -> int:
-    """Run `saev fit`, `saev validate` or `saev test`."""
+def fit(argv: list[str]) -> int:
+    """Run `saev fit`."""
+    return _main("fit", argv)
+
+
+def validate(argv: list[str]) -> int:
+    """Run `saev validate`."""
+    return _main("validate", argv)
+
+
+def test(argv: list[str]) -> int:
+    """Run `saev test`."""
+    return _main("test", argv)
+
+
+def _main(command: str, argv: list[str]) -> int:
     if wants_help(argv):
         _cli(command, argv)
     with contextlib.redirect_stdout(sys.stderr):

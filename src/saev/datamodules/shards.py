@@ -5,7 +5,6 @@ from typing import Literal
 
 import lightning
 import numpy as np
-import torch
 from torch import Tensor
 from typing_extensions import override
 

@@ -79,4 +79,3 @@ def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
     if not directories:
         raise InputError(f"{run_dir} holds no saes/NAME/{CONFIG_FILE}: has `saev fit --run_dir {run_dir}` finished?")
     return {directory.name: load_sae(directory) for directory in directories}
-

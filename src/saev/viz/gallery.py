@@ -79,9 +79,7 @@ def _save(view: Image.Image, path: Path) -> tuple[int, int]:
 def _check_replaceable(out: Path) -> None:
     is_empty = out.is_dir() and not any(out.iterdir())
     if out.exists() and not is_empty and not (out / "data" / "overview.js").is_file():
-        raise InputError(
-            f"{out} is there already and is not a gallery: move it away or name another directory"
-        )
+        raise InputError(f"{out} is there already and is not a gallery: move it away or name another directory")
 
 
 def _swap(partial: Path, out: Path) -> None:

@@ -34,9 +34,7 @@ def quantise(patches: npt.NDArray[np.floating], vmax: float) -> npt.NDArray[np.u
     return (shares * 255).round().astype(np.uint8)
 
 
-def overlay(
-    picture: Image.Image, patches: npt.NDArray[np.floating], vmax: float, opacity: float = 0.6
-) -> Image.Image:
+def overlay(picture: Image.Image, patches: npt.NDArray[np.floating], vmax: float, opacity: float = 0.6) -> Image.Image:
     """Lay a heatmap over a picture; patch (r, c) covers exactly its own pixels, with sharp edges.
 
     Args:

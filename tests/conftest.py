@@ -1,0 +1,51 @@
+"""Fixtures for the tests of several packages."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from saev.shards import ExampleRecord, Recording, ShardLayout, ShardWriter, TokenLayout
+
+MakeShards = Callable[..., tuple[Path, Tensor]]
+
+
+@pytest.fixture(scope="session")
+def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
+    """A function that writes a shard directory of random activations and gives it and the activations."""
+
+    def make(
+        n_examples: int = 40,
+        *,
+        d_model: int = 8,
+        grid: tuple[int, int] = (2, 3),
+        cls: bool = True,
+        n_registers: int = 0,
+        dtype: str = "float32",
+        max_tokens: int = 70,
+        acts: Tensor | None = None,
+        name: str = "test",
+    ) -> tuple[Path, Tensor]:
+        tokens = TokenLayout(cls, n_registers, grid)
+        layout = ShardLayout.balanced(n_examples, tokens, d_model, dtype, max_tokens)
+        if acts is None:
+            acts = torch.randn(n_examples, tokens.n_tokens, d_model, generator=torch.Generator().manual_seed(0))
+        recording = Recording(
+            name=name,
+            model={"family": "timm", "ckpt": "test_vit", "weights_digest": "0" * 64, "precision": "float32"},
+            layer=3,
+            preprocessing={},
+            image_set={"sha256": "0" * 64, "n_examples": n_examples},
+            layout=layout,
+            source={"class": "ImageFolder", "args": {"root": "nowhere"}},
+            class_names=["a"],
+            dataset="nowhere",
+        )
+        writer = ShardWriter(tmp_path_factory.mktemp("shards"), recording)
+        examples = [ExampleRecord(f"{i:05d}.png", "a", 10, 10, 100, "0" * 64) for i in range(n_examples)]
+        writer.append(acts, examples)
+        return writer.finish(), acts
+
+    return make

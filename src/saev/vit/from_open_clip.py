@@ -139,6 +139,8 @@ def _no_network(ckpt: str, error: Exception) -> InputError:
 
 def _build(plan: _Plan, ckpt: str, size: tuple[int, int] | None) -> Any:
     vision = {**plan.model["vision_cfg"], "timm_model_pretrained": False}
+    if isinstance(vision.get("layers"), list | tuple):
+        raise not_a_vit(ckpt, "ResNet")
     own = vision.get("image_size", 224)
     own_size = (own, own) if isinstance(own, int) else tuple(own)
     if "timm_model_name" not in vision:
@@ -151,8 +153,7 @@ def _build(plan: _Plan, ckpt: str, size: tuple[int, int] | None) -> Any:
         if size is not None:
             visual.set_input_size(size)
         return visual
-    if not isinstance(visual, VisionTransformer):
-        raise not_a_vit(ckpt, type(visual).__name__)
+    assert isinstance(visual, VisionTransformer), type(visual)
     check_image_size(size, own_size, visual.patch_size, ckpt)
     visual.proj = None
     visual.attn_pool = None

@@ -1,0 +1,65 @@
+"""Pictures as the model's input, one by one, for a DataLoader with workers."""
+
+import hashlib
+from typing import final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from typing_extensions import override
+
+from saev.vit.images.base import ImageSource
+from saev.vit.images.decode import BadImage, decode
+from saev.vit.patch_labels import patch_labels
+from saev.vit.preprocess import Preprocessing
+
+
+@final
+class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
+    """Items of a source of pictures: the preprocessed image and what is written down about its file.
+
+    An item is ``{"index", "image" (3, H, W) float32, "width", "height" (pixels, upright), "n_bytes", "digest"
+    (SHA-256 of the file in hex)}``, with masks also ``"patch_labels" (h * w,) uint8``.
+    """
+
+    def __init__(self, source: ImageSource, preprocessing: Preprocessing, grid: tuple[int, int]) -> None:
+        self.source = source
+        self.preprocessing = preprocessing
+        self.grid = grid
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @override
+    def __getitem__(self, index: int) -> dict[str, int | str | Tensor]:
+        """Read, decode and preprocess one picture.
+
+        Raises:
+            BadImage: The picture or its mask cannot be used.
+        """
+        data = self.source.read_bytes(index)
+        picture = decode(data, self.source.record(index).path)
+        item: dict[str, int | str | Tensor] = {
+            "index": index,
+            "image": self.preprocessing.tensor(picture),
+            "width": picture.width,
+            "height": picture.height,
+            "n_bytes": len(data),
+            "digest": hashlib.sha256(data).hexdigest(),
+        }
+        if self.source.has_masks:
+            item["patch_labels"] = self._patch_labels(index, picture)
+        return item
+
+    def _patch_labels(self, index: int, picture: Image.Image) -> Tensor:
+        mask = self.source.patch_mask(index)
+        assert mask is not None
+        if mask.size != picture.size:
+            raise BadImage(
+                f"the mask of picture '{self.source.record(index).path}' is {mask.width} x {mask.height} "
+                f"pixels, the picture {picture.width} x {picture.height}; they must be the same"
+            )
+        seen = np.asarray(self.preprocessing.nearest(mask))
+        return torch.from_numpy(patch_labels(seen, self.grid, self.source.pixel_agg, self.source.threshold))

@@ -1,0 +1,34 @@
+"""A folder of pictures."""
+
+from pathlib import Path
+from typing import Any, final
+
+from typing_extensions import override
+
+from saev.vit.images.base import ImageSource, read_file
+from saev.vit.images.scan import PICTURES, scan
+
+
+@final
+class ImageFolder(ImageSource):
+    """All pictures below a folder, sorted by path; a picture's label is the first folder level, if any.
+
+    Args:
+        root: The folder, of any depth.
+
+    Raises:
+        InputError: The folder is missing, unreadable, or has no pictures.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.entries = scan(self.root, PICTURES)
+
+    @override
+    def read_bytes(self, index: int) -> bytes:
+        name = self.record(index).path
+        return read_file(f"{self.root}/{name}", name)
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        return {"class": "ImageFolder", "args": {"root": str(self.root)}}

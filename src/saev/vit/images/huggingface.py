@@ -1,0 +1,129 @@
+"""Data sets of the Hugging Face library `datasets`."""
+
+from pathlib import Path
+from typing import Any, final
+
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.vit.images.base import ImageEntry, ImageSource, read_file
+from saev.vit.images.decode import BadImage
+
+
+@final
+class HuggingFaceImages(ImageSource):
+    """The pictures of one split of a data set, in its order.
+
+    Args:
+        name: Name on the hub, or a local directory that `datasets` saved or can load.
+        split: Name of the split.
+        image_column: Column of pictures.
+        label_column: Column of labels (classes, texts or numbers), if any.
+        config: Name of the data set's configuration, where it has several.
+
+    Raises:
+        InputError: `datasets` is not installed, or there is no such data set, split or column.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: str = "train",
+        image_column: str = "image",
+        label_column: str | None = None,
+        config: str | None = None,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.image_column = image_column
+        self.label_column = label_column
+        self.config = config
+        self._rows = _encoded(_load(name, split, config), image_column, label_column)
+        labels = _labels(self._rows, label_column)
+        sizes = _sizes(self._rows, image_column)
+        self.entries = [
+            ImageEntry(f"{split}/{index:08d}", label, n_bytes)
+            for index, (label, n_bytes) in enumerate(zip(labels, sizes, strict=True))
+        ]
+
+    @override
+    def read_bytes(self, index: int) -> bytes:
+        name = self.record(index).path
+        picture = self._rows[index][self.image_column]
+        if picture is None:
+            raise BadImage(f"picture '{name}' of {self.name} is missing: its column holds nothing")
+        data: bytes | None = picture["bytes"]
+        return data if data is not None else read_file(picture["path"], name)
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        args = {"name": self.name, "split": self.split, "config": self.config}
+        return {
+            "class": "HuggingFaceImages",
+            "args": {**args, "image_column": self.image_column, "label_column": self.label_column},
+        }
+
+
+def _load(name: str, split: str, config: str | None) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            "HuggingFaceImages needs the package datasets: pip install 'saev[huggingface]'"
+        ) from error
+    saved = any((Path(name) / file).is_file() for file in ("state.json", "dataset_dict.json"))
+    try:
+        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)
+    except Exception as error:  # the network and the hub fail in a hundred ways
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"data set '{name}', split '{split}', cannot be loaded: {reason}") from error
+    if not isinstance(loaded, datasets.DatasetDict):
+        return loaded
+    if split not in loaded:
+        raise InputError(f"data set '{name}' has no split '{split}'; it has {', '.join(loaded)}")
+    return loaded[split]
+
+
+def _encoded(rows: Any, image_column: str, label_column: str | None) -> Any:
+    """Keep the columns needed; pictures stay as the bytes of their files."""
+    import datasets
+
+    for column in filter(None, (image_column, label_column)):
+        if column not in rows.features:
+            raise InputError(f"the data set has no column '{column}'; it has {', '.join(rows.features)}")
+    if not isinstance(rows.features[image_column], datasets.Image):
+        raise InputError(f"column '{image_column}' holds {rows.features[image_column]}, not pictures")
+    if not len(rows):
+        raise InputError("the split of the data set is empty")
+    rows = rows.select_columns([column for column in (image_column, label_column) if column])
+    return rows.cast_column(image_column, datasets.Image(decode=False)).with_format(None)
+
+
+def _labels(rows: Any, label_column: str | None) -> list[str | None]:
+    if label_column is None:
+        return [None] * len(rows)
+    import datasets
+
+    feature = rows.features[label_column]
+    values = rows[label_column]
+    if isinstance(feature, datasets.ClassLabel):
+        # -1 stands for a label that is kept secret, as in many test splits.
+        return [feature.int2str(value) if value is not None and value >= 0 else None for value in values]
+    return [None if value is None else str(value) for value in values]
+
+
+def _sizes(rows: Any, image_column: str) -> list[int]:
+    """Return the bytes of each picture's file; Arrow's offsets tell them without reading the pictures."""
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    column = rows.with_format("arrow")[:][image_column]
+    lengths = pc.binary_length(pc.struct_field(column, "bytes")).to_pylist()
+    paths = pc.struct_field(column, "path").to_pylist()
+    return [_file_size(path) if n is None else n for n, path in zip(lengths, paths, strict=True)]
+
+
+def _file_size(path: str | None) -> int:
+    try:
+        return Path(path).stat().st_size if path else 0
+    except OSError as error:
+        raise InputError(f"picture '{path}' of the data set cannot be found ({error.strerror})") from error

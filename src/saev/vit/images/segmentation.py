@@ -1,0 +1,135 @@
+"""A folder of pictures with a folder of masks beside it."""
+
+import hashlib
+import io
+from pathlib import Path, PurePosixPath
+from typing import Any, final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.vit.images.base import ImageSource, PixelAgg, read_file
+from saev.vit.images.decode import BadImage
+from saev.vit.images.scan import PICTURES, scan
+
+NO_LABEL = 255
+
+
+@final
+class SegmentationFolder(ImageSource):
+    """Pictures with masks of the same relative name: ``images/cat/1.jpg`` and ``masks/cat/1.png``.
+
+    A mask is an 8-bit PNG, grey or palette, whose values are classes: 0 is the background, 255 no label. An
+    optional ``classes.txt`` in the root names the classes 1, 2, ..., one a line.
+
+    Args:
+        root: The folder that holds both.
+        images: Name of the folder of pictures.
+        masks: Name of the folder of masks.
+        pixel_agg: majority: a patch's most frequent class; prefer-fg: its most frequent one but 0.
+        threshold: Share of a patch's pixels that its class must have; below it the patch has no label.
+
+    Raises:
+        InputError: A folder is missing or empty, or a picture has no mask.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        images: str = "images",
+        masks: str = "masks",
+        pixel_agg: PixelAgg = "majority",
+        threshold: float = 0.0,
+    ) -> None:
+        if pixel_agg not in get_args(PixelAgg) or not 0 <= threshold <= 1:
+            raise InputError(
+                f"pixel_agg must be one of {get_args(PixelAgg)} and threshold from 0 to 1, "
+                f"not {pixel_agg!r} and {threshold}"
+            )
+        self.root = Path(root)
+        self.images = images
+        self.masks = masks
+        self.pixel_agg = pixel_agg
+        self.threshold = threshold
+        self.entries = scan(self.root / images, PICTURES)
+        self._mask_sizes = {entry.path: entry.n_bytes for entry in scan(self.root / masks, (".png",))}
+        self._class_names = _read_class_names(self.root / "classes.txt")
+        lone = [entry.path for entry in self.entries if _mask_name(entry.path) not in self._mask_sizes]
+        if lone:
+            raise InputError(
+                f"{len(lone)} of {len(self)} pictures in '{self.root / images}' have no mask, the first is "
+                f"'{lone[0]}': '{self.root / masks / _mask_name(lone[0])}' does not exist"
+            )
+
+    @override
+    def read_bytes(self, index: int) -> bytes:
+        name = self.record(index).path
+        return read_file(f"{self.root}/{self.images}/{name}", name)
+
+    @property
+    @override
+    def has_masks(self) -> bool:
+        return True
+
+    @property
+    @override
+    def patch_class_names(self) -> list[str]:
+        return list(self._class_names)
+
+    @override
+    def patch_mask(self, index: int) -> Image.Image:
+        name = f"{self.masks}/{_mask_name(self.record(index).path)}"
+        values = _mask_values(read_file(f"{self.root}/{name}", name), name)
+        labelled = values[values != NO_LABEL]
+        if self._class_names and labelled.size and labelled.max() >= len(self._class_names):
+            raise BadImage(
+                f"mask '{name}' holds the value {labelled.max()}, but classes.txt names "
+                f"{len(self._class_names) - 1} classes beside the background"
+            )
+        return Image.fromarray(values)
+
+    @override
+    def identity(self) -> dict[str, Any]:
+        sizes = "".join(f"{self._mask_sizes[_mask_name(entry.path)]}\n" for entry in self.entries)
+        return super().identity() | {
+            "pixel_agg": self.pixel_agg,
+            "threshold": self.threshold,
+            "patch_class_names": self.patch_class_names,
+            "masks_sha256": hashlib.sha256(sizes.encode()).hexdigest(),
+        }
+
+    @override
+    def describe(self) -> dict[str, Any]:
+        args = {"root": str(self.root), "images": self.images, "masks": self.masks}
+        return {
+            "class": "SegmentationFolder",
+            "args": {**args, "pixel_agg": self.pixel_agg, "threshold": self.threshold},
+        }
+
+
+def _mask_name(picture: str) -> str:
+    return PurePosixPath(picture).with_suffix(".png").as_posix()
+
+
+def _mask_values(data: bytes, name: str) -> NDArray[np.uint8]:
+    try:
+        mask = Image.open(io.BytesIO(data))
+        mask.load()
+    except Exception as error:  # a decoder fed with broken bytes may raise anything
+        raise BadImage(f"mask '{name}' cannot be decoded ({len(data)} bytes); replace it") from error
+    if mask.mode not in ("L", "P", "1"):
+        raise BadImage(f"mask '{name}' has mode {mask.mode}; masks are grey or palette PNGs of 8 bits (L, P)")
+    return np.asarray(mask).astype(np.uint8)
+
+
+def _read_class_names(file: Path) -> list[str]:
+    if not file.exists():
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"'{file}' cannot be read: {error}") from error
+    return ["background", *(line.strip() for line in lines if line.strip())]

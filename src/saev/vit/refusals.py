@@ -1,0 +1,47 @@
+"""The refusals that both libraries' models share."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from saev.errors import InputError
+
+HUB = "hf-hub:"
+
+
+def one_line(error: BaseException) -> str:
+    """Give an exception's message on one line of at most 160 characters."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> InputError:
+    """Error for a name that is not known, with those that come near it."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=5, cutoff=0.5)]
+    shown = near or sorted(known)[:8]
+    hint = f"{'did you mean' if near else 'known are'} {', '.join(shown)}" if shown else "none is known"
+    return InputError(f"unknown {what} '{name}' in --model.ckpt; {hint}")
+
+
+def not_a_vit(ckpt: str, kind: str) -> InputError:
+    """Error for a model that is no plain vision transformer."""
+    return InputError(
+        f"--model.ckpt {ckpt} is a {kind}, not a plain vision transformer; "
+        "ConvNets, ResNets and Swin have no one grid of patch tokens to record: choose a ViT"
+    )
+
+
+def check_image_size(
+    size: tuple[int, int] | None, own: tuple[int, ...], patch: tuple[int, int], ckpt: str
+) -> None:
+    """Refuse a stated size that leaves a margin without patches; the model's own size is taken as it is.
+
+    Raises:
+        InputError: Not a multiple of the patch size.
+    """
+    if size is None or size == own or all(s % p == 0 for s, p in zip(size, patch, strict=True)):
+        return
+    fits = tuple(max(p, s // p * p) for s, p in zip(size, patch, strict=True))
+    raise InputError(
+        f"--model.image_size {size} is not a multiple of the patch size {tuple(patch)} of {ckpt}; "
+        f"{fits} would be"
+    )

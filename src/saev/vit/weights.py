@@ -1,0 +1,106 @@
+"""Weights as files: read them safely, fit them to a tower key by key, and name them by a digest."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from saev.errors import InputError
+
+_PICKLED = (".pt", ".pth", ".bin")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .safetensors or .pt file; floating point ones become float32.
+
+    A training checkpoint is unwrapped: ``{"state_dict": ...}`` and the ``module.`` of data parallel training.
+    Nothing but tensors is unpickled.
+
+    Raises:
+        InputError: The file is missing, damaged, of another kind, or holds no tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"weights file '{path}' does not exist; give a .safetensors or .pt file")
+    try:
+        content = _load(path)
+    except Exception as error:  # a reader fed with broken bytes may raise anything
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"weights file '{path}' cannot be read ({reason}); is it whole, and does it hold only tensors?"
+        ) from error
+    return _tensors(content, path)
+
+
+def _load(path: Path) -> object:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if path.suffix in _PICKLED:
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        return content
+    raise ValueError(f"suffix '{path.suffix}' is none of .safetensors, {', '.join(_PICKLED)}")
+
+
+def _tensors(content: object, path: Path) -> dict[str, Tensor]:
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(f"weights file '{path}' holds {type(content).__name__}, not a state dict of tensors")
+    odd = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise InputError(
+            f"weights file '{path}' is not a state dict: {_few(odd)} of {len(content)} are no tensors"
+        )
+    wrapped = all(key.startswith("module.") for key in content)
+    return {
+        key.removeprefix("module.") if wrapped else key: value.float() if value.is_floating_point() else value
+        for key, value in content.items()
+    }
+
+
+def load_exactly(tower: nn.Module, weights: Mapping[str, Tensor], file: Path, model: str) -> None:
+    """Load weights into a tower of which every key and shape must match.
+
+    Raises:
+        InputError: Keys are missing, unexpected or of another shape; the message lists a few of each.
+    """
+    own = tower.state_dict()
+    shapes = {
+        f"{key} {list(weights[key].shape)} instead of {list(own[key].shape)}"
+        for key in own.keys() & weights.keys()
+        if own[key].shape != weights[key].shape
+    }
+    faults = {
+        "missing": own.keys() - weights.keys(),
+        "unexpected": weights.keys() - own.keys(),
+        "of another shape": shapes,
+    }
+    found = [f"{len(keys)} {fault}: {_few(sorted(keys))}" for fault, keys in faults.items() if keys]
+    if found:
+        raise InputError(
+            f"weights file '{file}' does not fit {model} ({'; '.join(found)}); "
+            "give the weights of this architecture, or the --model.ckpt that they belong to"
+        )
+    tower.load_state_dict(dict(weights))
+
+
+def drop_heads(weights: Mapping[str, Tensor], heads: Collection[str]) -> dict[str, Tensor]:
+    """Leave out the tensors whose first name is one of a tower's heads."""
+    return {key: value for key, value in weights.items() if key.split(".", 1)[0] not in heads}
+
+
+def weights_digest(tower: nn.Module) -> str:
+    """SHA-256 in hex over name, dtype, shape and bytes of a tower's tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tower.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _few(names: Collection[str], n: int = 3) -> str:
+    return ", ".join(str(name) for name in list(names)[:n]) + (", ..." if len(names) > n else "")

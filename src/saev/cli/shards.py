@@ -1,0 +1,56 @@
+"""`saev shards`: look at recorded activations."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from tqdm import tqdm
+
+from saev.shards.describe import summary
+from saev.shards.directory import ShardDirectory
+from saev.shards.verify import faults
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="saev shards", description="Look at a directory of recorded activations.")
+    commands = parser.add_subcommands(required=True, dest="command")
+    info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
+    info.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    commands.add_subcommand("info", info, help="print what was recorded")
+    verify = ArgumentParser(
+        description="Verify all sizes and hashes: one line for each fault and exit status 1, or OK and 0."
+    )
+    verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
+    return parser
+
+
+def _info(directory: Path) -> int:
+    print(summary(ShardDirectory.open(directory)))
+    return 0
+
+
+def _verify(directory: Path) -> int:
+    with tqdm(desc=f"verify {directory.name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = faults(directory, show)
+    for fault in found:
+        print(fault)
+    if not found:
+        print(f"OK {directory}")
+    return 1 if found else 0
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev shards ARGV` and return the exit status.
+
+    Raises:
+        InputError: if the directory is not one of shards.
+        SystemExit: for `--help` (0) and for arguments that make no sense (2).
+    """
+    options = _parser().parse_args(argv)
+    chosen = options[options.command]
+    return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)

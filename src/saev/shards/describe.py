@@ -1,0 +1,49 @@
+"""A directory of shards in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from saev.shards.byte_text import byte_text
+from saev.shards.layout import TokenLayout
+from saev.shards.strict_json import canonical_json
+
+if TYPE_CHECKING:  # the reader needs torch, and this must not
+    from saev.shards.directory import ShardDirectory
+    from saev.shards.reader import ShardReader
+
+
+def _tokens(tokens: TokenLayout) -> str:
+    rows, columns = tokens.grid
+    parts = [f"{tokens.n_content} patches ({rows} x {columns})"]
+    if tokens.n_registers:
+        parts.insert(0, f"{tokens.n_registers} registers")
+    if tokens.cls:
+        parts.insert(0, "1 CLS")
+    return f"{tokens.n_tokens} = {' + '.join(parts)}"
+
+
+def summary(shards: ShardDirectory | ShardReader) -> str:
+    """What was recorded, in lines of `name: value`."""
+    layout, recording, metadata = shards.layout, shards.manifest.recording, shards.metadata
+    model = recording.model
+    n_tokens = layout.n_examples * layout.tokens.n_tokens
+    facts = {
+        "directory": str(shards.path),
+        "content id": recording.content_id,
+        "model": f"{model['family']} {model['ckpt']}, forward pass in {model['precision']}",
+        "weights": str(model["weights_digest"]),
+        "layer": f"{recording.layer} (output of this block, counted from 0)",
+        "width": str(layout.d_model),
+        "tokens an example": _tokens(layout.tokens),
+        "dtype": layout.dtype,
+        "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens)",
+        "image labels": f"{len(recording.class_names)} classes" if recording.class_names else "none",
+        "patch labels": f"yes, by {recording.pixel_agg}" if shards.manifest.has_labels else "none",
+        "size": f"{byte_text(layout.total_bytes)} in {layout.n_shards} files",
+        "source": canonical_json(recording.source),
+        "dataset": recording.dataset,
+        "protocol": f"{metadata.protocol}, written by saev {shards.manifest.tool_version}",
+    }
+    width = max(map(len, facts)) + 1
+    return "\n".join(f"{name + ':':<{width}} {value}" for name, value in facts.items())

@@ -1,0 +1,127 @@
+"""A finished directory of shards, opened and checked without torch."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saev.errors import InputError
+from saev.shards.examples import EXAMPLES_FILE, ExampleRecord
+from saev.shards.layout import ShardLayout
+from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
+from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.strict_json import read_bytes
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def check_is_finished(directory: Path) -> None:
+    """Refuse what is no finished directory of shards of ours.
+
+    Raises:
+        InputError: saying what it is instead.
+    """
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory: give one that `saev predict` printed")
+    if directory.name.endswith(PARTIAL_SUFFIX):
+        raise InputError(f"{directory}: an unfinished recording: run its `saev predict` again")
+    if not (directory / METADATA_FILE).is_file():
+        inside = sorted(path.parent for path in directory.glob(f"*/{METADATA_FILE}"))
+        hint = f": did you mean {inside[0]}?" if inside else ": give one that `saev predict` printed"
+        raise InputError(f"{directory}: not a directory of shards, it has no {METADATA_FILE}{hint}")
+
+
+def check_shard_list(directory: Path, layout: ShardLayout) -> None:
+    """Compare `shards.json` with the layout.
+
+    Raises:
+        InputError: if it is missing or differs.
+    """
+    path, expected = directory / SHARDS_FILE, dump_shard_list(layout)
+    if read_bytes(path, len(expected)) != expected:
+        raise InputError(f"{path}: does not list the {layout.n_shards} shards of the manifest")
+
+
+def size_fault(directory: Path, name: str, n_bytes: int) -> str | None:
+    """What is wrong with the presence or size of one file, if anything."""
+    path = directory / name
+    if not path.is_file():
+        return f"{path}: is missing"
+    found = path.stat().st_size
+    if found == n_bytes:
+        return None
+    return f"{path}: {'truncated' if found < n_bytes else 'too long'}: {found} bytes instead of {n_bytes}"
+
+
+@final
+@dataclass(frozen=True)
+class ShardDirectory:
+    """A directory whose descriptions agree and whose files are all there in full size.
+
+    The contents of the files are not verified here: reading and `saev shards verify` do that.
+    """
+
+    path: Path
+    metadata: Metadata
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open and check a directory.
+
+        Raises:
+            InputError: if it is missing, unfinished, foreign, of another version, contradictory or truncated.
+        """
+        check_is_finished(path)
+        metadata = Metadata.read(path)
+        if not (path / MANIFEST_FILE).is_file():
+            raise InputError(f"{path}: has no {MANIFEST_FILE}: another tool wrote it, record it again")
+        manifest = Manifest.read(path)
+        metadata.check_against(manifest.recording, str(path / METADATA_FILE))
+        check_shard_list(path, manifest.layout)
+        for name, file in manifest.files.items():
+            if fault := size_fault(path, name, file.n_bytes):
+                raise InputError(f"{fault}: copy it again or record it again")
+        return cls(path, metadata, manifest)
+
+    @property
+    def layout(self) -> ShardLayout:
+        """Where each token lies."""
+        return self.manifest.layout
+
+    def examples(self) -> list[ExampleRecord]:
+        """All examples, in the order of the activations.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        path = self.path / EXAMPLES_FILE
+        data = path.read_bytes()
+        self._check_hash(EXAMPLES_FILE, hashlib.sha256(data).hexdigest())
+        lines = data.splitlines()
+        if len(lines) != self.layout.n_examples:
+            raise InputError(f"{path}: {len(lines)} lines for {self.layout.n_examples} examples")
+        return [ExampleRecord.from_line(line, f"{path}: line {i}") for i, line in enumerate(lines, 1)]
+
+    def patch_labels(self) -> NDArray[np.uint8] | None:
+        """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        if not self.manifest.has_labels:
+            return None
+        labels = np.fromfile(self.path / LABELS_FILE, dtype=np.uint8)
+        self._check_hash(LABELS_FILE, hashlib.sha256(labels.data).hexdigest())
+        return labels.reshape(self.layout.n_examples, self.layout.tokens.n_content)
+
+    def _check_hash(self, name: str, sha256: str) -> None:
+        expected = self.manifest.files[name].sha256
+        if sha256 != expected:
+            raise InputError(
+                f"{self.path / name}: damaged: SHA-256 is {sha256}, the manifest says {expected}: "
+                "copy it again or record it again"
+            )

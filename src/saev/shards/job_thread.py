@@ -1,0 +1,56 @@
+"""One background thread that does jobs in order, so that writing and hashing overlap with the model."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import final
+
+Job = Callable[[], None]
+
+
+@final
+class JobThread:
+    """Does jobs one after the other; at most `depth` wait, so that memory stays bounded.
+
+    After a job has failed the rest are dropped, and its error is raised by the next `put` or by `finish`.
+    """
+
+    def __init__(self, name: str, depth: int = 2) -> None:
+        self._queue: queue.Queue[Job | None] = queue.Queue(depth)
+        self._failure: BaseException | None = None
+        self._cancelled = False
+        # A daemon: an interpreter that ends without finish or cancel must not wait for it.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            if self._failure is None and not self._cancelled:
+                try:
+                    job()
+                except BaseException as error:
+                    self._failure = error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def put(self, job: Job) -> None:
+        """Hand over a job; waits while the queue is full."""
+        self._raise_failure()
+        self._queue.put(job)
+
+    def finish(self) -> None:
+        """Wait until all jobs are done."""
+        self._stop()
+        self._raise_failure()
+
+    def cancel(self) -> None:
+        """Drop the jobs that wait, and wait for the one at work; again does nothing."""
+        self._cancelled = True
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()

@@ -1,0 +1,169 @@
+"""`manifest.json`: everything that protocol 2.1 has no place for, and the hash of every file."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, final
+
+from saev.errors import InputError
+from saev.shards.blocks import n_blocks
+from saev.shards.examples import EXAMPLES_FILE
+from saev.shards.hashing import FileRecord
+from saev.shards.layout import ShardLayout
+from saev.shards.metadata import METADATA_FILE
+from saev.shards.recording import Recording
+from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json, parse_json, read_bytes
+
+MANIFEST_FILE: Final = "manifest.json"
+SHARDS_FILE: Final = "shards.json"
+LABELS_FILE: Final = "labels.bin"
+SCHEMA: Final = 1
+MAX_MANIFEST_BYTES: Final = 2**28  # block hashes of 50 TB
+_KEYS: Final = (
+    "schema", "digest", "content_id", "name", "config", "source", "class_names", "dataset",
+    "tool_version", "files",
+)  # fmt: skip
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_XXH3: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def dump_shard_list(layout: ShardLayout) -> bytes:
+    """The bytes of `shards.json`, which the original saev reads."""
+    names = range(layout.n_shards)
+    rows = [{"name": layout.file_name(i), "n_examples": layout.n_examples_in(i)} for i in names]
+    return (json.dumps(rows, indent=2) + "\n").encode("ascii")
+
+
+def _parse_file(value: object, where: str) -> FileRecord:
+    found = JsonObject(value, where, ("bytes", "sha256", "xxh3_64"))
+    record = FileRecord(found.integer("bytes"), found.text("sha256"), tuple(found.texts("xxh3_64")))
+    if not _SHA256.fullmatch(record.sha256) or not all(_XXH3.fullmatch(b) for b in record.blocks):
+        raise InputError(f"{where}: its hashes are no hex digits of SHA-256 and xxh3-64")
+    if len(record.blocks) != n_blocks(record.n_bytes):
+        raise InputError(f"{where}: {len(record.blocks)} block hashes for {record.n_bytes} bytes")
+    return record
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """A recording and its files; `files` names all of them but the manifest itself.
+
+    Raises:
+        InputError: if the files are not those of the recording's layout.
+    """
+
+    recording: Recording
+    tool_version: str
+    files: dict[str, FileRecord]
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        n_others = len(self.files) - layout.n_shards
+        if n_others not in (3, 4):  # before any loop over shards: their number may be nonsense
+            raise InputError(f"manifest: {len(self.files)} files for {layout.n_shards} shards")
+        sizes: dict[str, int | None] = {EXAMPLES_FILE: None, SHARDS_FILE: None, METADATA_FILE: None}
+        if n_others == 4:
+            sizes[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
+        sizes |= {layout.file_name(shard): layout.bytes_per_shard for shard in range(layout.n_shards)}
+        for name, size in sizes.items():
+            if name not in self.files:
+                raise InputError(f"manifest: file {name} is not listed")
+            if size not in (None, self.files[name].n_bytes):
+                raise InputError(
+                    f"manifest: {name} has {self.files[name].n_bytes} bytes, the layout says {size}"
+                )
+
+    @property
+    def content_id(self) -> str:
+        """SHA-256, in hex, of the configuration."""
+        return self.recording.content_id
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The configuration that is hashed."""
+        return self.recording.canonical()
+
+    @property
+    def source(self) -> dict[str, object]:
+        """How to open the pictures again."""
+        return self.recording.source
+
+    @property
+    def class_names(self) -> list[str]:
+        """The labels of the pictures, sorted."""
+        return self.recording.class_names
+
+    @property
+    def layout(self) -> ShardLayout:
+        """Where each token lies."""
+        return self.recording.layout
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are patch labels."""
+        return LABELS_FILE in self.files
+
+    def dump(self) -> bytes:
+        """The bytes of the file."""
+        value: dict[str, object] = {
+            "schema": SCHEMA,
+            "content_id": self.content_id,
+            "name": self.recording.name,
+            "config": self.config,
+            "source": self.source,
+            "class_names": self.class_names,
+            "dataset": self.recording.dataset,
+            "tool_version": self.tool_version,
+            "files": {
+                name: {"bytes": file.n_bytes, "sha256": file.sha256, "xxh3_64": list(file.blocks)}
+                for name, file in self.files.items()
+            },
+        }
+        value = json.loads(canonical_json(value))  # as a reader will see it
+        # The digest lets `saev shards verify` see damage in the one file that no other file lists.
+        return (json.dumps({**value, "digest": canonical_digest(value)}, indent=1) + "\n").encode("ascii")
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Self:
+        """From the bytes of the file, strictly.
+
+        Raises:
+            InputError: for other schemas, missing or unknown keys, wrong types, and digests that don't fit.
+        """
+        value = parse_json(data, where)
+        schema = value.get("schema") if isinstance(value, dict) else None
+        if schema != SCHEMA:
+            raise InputError(f"{where}: schema {str(schema)[:40]!r} cannot be read, only {SCHEMA}")
+        found = JsonObject(value, where, _KEYS)
+        assert isinstance(value, dict)
+        try:
+            digest = canonical_digest({key: value[key] for key in _KEYS if key != "digest"})
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not such JSON as saev writes ({error})") from error
+        if digest != found.text("digest"):
+            raise InputError(f"{where}: damaged or edited: its own digest does not fit")
+        recording = Recording.from_canonical(
+            found.mapping("config"),
+            f"{where}: config",
+            name=found.text("name"),
+            source=found.mapping("source"),
+            class_names=found.texts("class_names"),
+            dataset=found.text("dataset"),
+        )
+        if recording.content_id != found.text("content_id"):
+            raise InputError(f"{where}: content_id is not the hash of its config ({recording.content_id})")
+        listed = found.mapping("files")
+        files = {name: _parse_file(file, f"{where}: file {name!r}") for name, file in listed.items()}
+        return cls(recording, found.text("tool_version"), files)
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """From a directory of shards.
+
+        Raises:
+            InputError: if the file is missing, too large or not such a manifest.
+        """
+        path = directory / MANIFEST_FILE
+        return cls.parse(read_bytes(path, MAX_MANIFEST_BYTES), str(path))

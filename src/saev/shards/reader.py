@@ -1,0 +1,143 @@
+"""Reads activations back, verifying every block on the way.
+
+Shapes: n examples, T tokens of an example, D width of the model.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.errors import InputError
+from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
+from saev.shards.directory import ShardDirectory
+from saev.shards.dtypes import TORCH_DTYPES, tensor_bytes
+from saev.shards.examples import ExampleRecord
+from saev.shards.hashing import block_hash
+from saev.shards.layout import ShardLayout
+from saev.shards.manifest import Manifest
+from saev.shards.metadata import Metadata
+
+
+@final
+class ShardReader:
+    """Random access to a finished directory of shards; no state but its description.
+
+    Safe for several threads and processes at once: every read opens the file anew.
+
+    Raises:
+        InputError: if the directory is missing, unfinished, foreign, of another version or truncated.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        assert sys.byteorder == "little", "shards are little-endian"
+        self._directory = ShardDirectory.open(directory)
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._directory.path
+
+    @property
+    def metadata(self) -> Metadata:
+        """What protocol 2.1 says of it."""
+        return self._directory.metadata
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything else, and the hashes."""
+        return self._directory.manifest
+
+    @property
+    def layout(self) -> ShardLayout:
+        """Where each token lies."""
+        return self._directory.layout
+
+    @property
+    def n_examples(self) -> int:
+        """Examples in all shards."""
+        return self.layout.n_examples
+
+    def examples(self) -> list[ExampleRecord]:
+        """All examples, in the order of the activations.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        return self._directory.examples()
+
+    def patch_labels(self) -> NDArray[np.uint8] | None:
+        """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        return self._directory.patch_labels()
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """The activations (stop - start, T, D) of some examples, in the stored dtype.
+
+        Beside the result it holds one block of 4 MiB.
+
+        Raises:
+            InputError: if a block that it touches is damaged, naming shard, block and examples.
+        """
+        layout = self.layout
+        assert 0 <= start <= stop <= layout.n_examples, (start, stop, layout.n_examples)
+        shape = (stop - start, layout.tokens.n_tokens, layout.d_model)
+        acts_ntd = torch.empty(shape, dtype=TORCH_DTYPES[layout.dtype])
+        rest = tensor_bytes(acts_ntd)
+        while rest:
+            shard, offset = layout.locate(stop - len(rest) // layout.bytes_per_example)
+            n_bytes = min(len(rest), layout.bytes_per_shard - offset)
+            self._read_into(rest[:n_bytes], shard, offset)
+            rest = rest[n_bytes:]
+        return acts_ntd
+
+    def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
+        """Fill `target` with a shard's bytes from `offset` on."""
+        path = self.path / self.layout.file_name(shard)
+        scratch = memoryview(bytearray(BLOCK_BYTES))
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        try:
+            for block in blocks_touched(offset, offset + len(target)):
+                begin, end = block_span(block, self.layout.bytes_per_shard)
+                low, high = max(begin, offset), min(end, offset + len(target))
+                inside = target[low - offset : high - offset]
+                if len(inside) == end - begin:  # a whole block goes straight to its place
+                    self._read_block(fd, inside, shard, block)
+                else:
+                    self._read_block(fd, scratch[: end - begin], shard, block)
+                    inside[:] = scratch[low - begin : high - begin]
+        finally:
+            os.close(fd)
+
+    def _read_block(self, fd: int, target: memoryview, shard: int, block: int) -> None:
+        """Fill `target` with a whole block and verify it."""
+        name = self.layout.file_name(shard)
+        path = self.path / name
+        begin, end = block_span(block, self.layout.bytes_per_shard)
+        examples = self.layout.examples_in_span(shard, begin, end)
+        where = (
+            f"{path}: block {block} (bytes {begin} to {end}, examples {examples.start} to {examples.stop})"
+        )
+        n = 0
+        try:
+            while n < len(target) and (got := os.preadv(fd, [target[n:]], begin + n)):
+                n += got
+        except OSError as error:
+            raise InputError(f"{where} cannot be read ({error.strerror})") from error
+        found, expected = block_hash(target[:n]), self.manifest.files[name].blocks[block]
+        if found != expected:
+            raise InputError(
+                f"{where} is damaged: its xxh3-64 is {found}, the manifest says {expected}: run "
+                "`saev shards verify`, then copy or record it again"
+            )

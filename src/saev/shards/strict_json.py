@@ -1,0 +1,156 @@
+"""JSON from disk, read as untrusted: exact keys, exact types, bounded size, and no error but InputError."""
+
+import hashlib
+import json
+import math
+import reprlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import final
+
+from saev.errors import InputError
+
+MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def parse_json(data: bytes, where: str) -> object:
+    """Parse UTF-8 JSON; NaN, infinities and repeated keys are refused.
+
+    Raises:
+        InputError: for whatever is not such JSON; `where` begins the message.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique
+        )
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON ({reprlib.repr(str(error))})") from error
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Read a small file.
+
+    Raises:
+        InputError: if it is missing, unreadable or larger than `max_bytes`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > max_bytes:
+        raise InputError(f"{path}: larger than the {max_bytes} bytes allowed: not written by saev")
+    return data
+
+
+def canonical_json(value: object) -> str:
+    """The one compact, key-sorted text of a JSON value, for hashing.
+
+    Raises:
+        ValueError: for NaN and infinities.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical_digest(value: object) -> str:
+    """SHA-256, in hex, of a JSON value's canonical text."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+@final
+class JsonObject:
+    """A JSON object with exactly the given keys, whose fields are fetched by type.
+
+    Raises:
+        InputError: if `value` is no object, or has missing or unknown keys.
+    """
+
+    def __init__(self, value: object, where: str, keys: Iterable[str]) -> None:
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: expected an object, found {reprlib.repr(value)}")
+        expected = set(keys)
+        if value.keys() != expected:
+            missing, unknown = sorted(expected - value.keys()), sorted(value.keys() - expected)
+            raise InputError(
+                f"{where}: missing keys {reprlib.repr(missing)}, unknown keys {reprlib.repr(unknown)}"
+            )
+        self._value: dict[str, object] = value
+        self._where = where
+
+    def _wrong(self, key: str, expected: str) -> InputError:
+        found = reprlib.repr(self._value[key])
+        return InputError(f"{self._where}: {key!r} must be {expected}, found {found}")
+
+    def integer(self, key: str, minimum: int = 0) -> int:
+        """An integer from `minimum` to 2^53."""
+        value = self._value[key]
+        if type(value) is not int or not minimum <= value <= MAX_INTEGER:
+            raise self._wrong(key, f"an integer of at least {minimum}")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        """True or false."""
+        value = self._value[key]
+        if type(value) is not bool:
+            raise self._wrong(key, "true or false")
+        return value
+
+    def text(self, key: str) -> str:
+        """A string."""
+        value = self._value[key]
+        if not isinstance(value, str):
+            raise self._wrong(key, "a string")
+        return value
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        """One of a few strings."""
+        value = self._value[key]
+        if not isinstance(value, str) or value not in choices:
+            raise self._wrong(key, f"one of {', '.join(choices)}")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        """A string or null."""
+        return None if self._value[key] is None else self.text(key)
+
+    def array(self, key: str) -> list[object]:
+        """A list of anything."""
+        value = self._value[key]
+        if not isinstance(value, list):
+            raise self._wrong(key, "a list")
+        return value
+
+    def integers(self, key: str, length: int, minimum: int = 0) -> tuple[int, ...]:
+        """A list of `length` integers of at least `minimum`."""
+        values = tuple(v for v in self.array(key) if type(v) is int and minimum <= v <= MAX_INTEGER)
+        if len(values) != length or len(self.array(key)) != length:
+            raise self._wrong(key, f"a list of {length} integers of at least {minimum}")
+        return values
+
+    def texts(self, key: str) -> list[str]:
+        """A list of strings."""
+        values = [v for v in self.array(key) if isinstance(v, str)]
+        if len(values) != len(self.array(key)):
+            raise self._wrong(key, "a list of strings")
+        return values
+
+    def mapping(self, key: str) -> dict[str, object]:
+        """An object of anything."""
+        value = self._value[key]
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object")
+        return value

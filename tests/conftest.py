@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from saev.shards import ExampleRecord, Recording, ShardLayout, ShardWriter, TokenLayout
+from saev.shards.examples import ExampleRecord
+from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.recording import Recording
+from saev.shards.writer import ShardWriter
 
 MakeShards = Callable[..., tuple[Path, Tensor]]
 

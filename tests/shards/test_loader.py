@@ -5,12 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import MakeShards
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards import ShardReader
 from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
-from tests.conftest import MakeShards
+from saev.shards.reader import ShardReader
 
 N, D = 40, 8
 TOKEN_BYTES = 4 * D + 8
@@ -80,9 +80,7 @@ def test_epochs_and_seeds_differ(shards: tuple[Path, Tensor]) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from([1, 2, 3, 4]), st.integers(1, 9), st.integers(1, N))
-def test_ranks_part_the_same_global_batches(
-    shards: tuple[Path, Tensor], world_size: int, rows: int, pool: int
-) -> None:
+def test_ranks_part_the_same_global_batches(shards: tuple[Path, Tensor], world_size: int, rows: int, pool: int) -> None:
     options = {"n_batches": 7, "batch_size": rows * 12, "buffer_bytes": pool * 6 * TOKEN_BYTES}
     alone = list(shuffled(select(shards[0]), **options))
     parts = [
@@ -121,9 +119,7 @@ def test_the_state_counts_the_batches_given(shards: tuple[Path, Tensor]) -> None
 @pytest.mark.parametrize(
     ("change", "message"), [({"seed": 5}, "seed was 0 and is 5"), ({"batch_size": 12}, "batch_size was 24 and is 12")]
 )
-def test_other_data_at_resume_are_refused(
-    shards: tuple[Path, Tensor], change: dict[str, int], message: str
-) -> None:
+def test_other_data_at_resume_are_refused(shards: tuple[Path, Tensor], change: dict[str, int], message: str) -> None:
     state = shuffled(select(shards[0])).state_dict()
     with pytest.raises(InputError, match=message):
         shuffled(select(shards[0]), **change).load_state_dict(state)

@@ -54,9 +54,7 @@ def test_the_default_size_is_the_models_own():
     "name",
     ["vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "test_vit"],
 )
-def test_activations_equal_those_of_hooks_on_plain_timm_bit_for_bit(
-    name: str, tmp_path: Path, hooked: Hooked
-):
+def test_activations_equal_those_of_hooks_on_plain_timm_bit_for_bit(name: str, tmp_path: Path, hooked: Hooked):
     size = 64 if "16" in name or name == "test_vit" else 56
     torch.manual_seed(1)
     plain = timm.create_model(name, img_size=size, num_classes=0)

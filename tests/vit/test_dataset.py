@@ -72,9 +72,7 @@ def test_masks_become_labels_of_patches(scene: Path):
     item = ImageDataset(SegmentationFolder(scene), PREPROCESSING, (2, 4))[0]
     assert item["patch_labels"].dtype == torch.uint8
     assert item["patch_labels"].tolist() == [0, 0, 5, 5, 0, 0, 5, 5]
-    some = ImageDataset(
-        SegmentationFolder(scene, pixel_agg="prefer-fg", threshold=0.6), PREPROCESSING, (1, 1)
-    )[0]
+    some = ImageDataset(SegmentationFolder(scene, pixel_agg="prefer-fg", threshold=0.6), PREPROCESSING, (1, 1))[0]
     assert some["patch_labels"].tolist() == [255]
 
 

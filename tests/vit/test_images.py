@@ -40,9 +40,7 @@ def test_a_folder_is_sorted_labelled_and_sized_without_being_read(pictures: Path
     assert [source.record(i).label for i in range(7)] == ["cat"] * 3 + ["dog"] * 3 + [None]
     assert source.class_names == ["cat", "dog"]
     for index, name in enumerate(NAMES):
-        assert (
-            source.record(index).n_bytes == (pictures / name).stat().st_size == len(source.read_bytes(index))
-        )
+        assert source.record(index).n_bytes == (pictures / name).stat().st_size == len(source.read_bytes(index))
     assert (source.read(6).mode, source.read(6).size) == ("RGB", (46, 30))
     assert (source.has_masks, source.patch_mask(0), source.patch_class_names) == (False, None, [])
 
@@ -164,9 +162,7 @@ def test_other_descriptions_are_refused(content: object, message: str):
 
 def test_a_list_keeps_its_order_and_labels(pictures: Path, tmp_path: Path):
     file = tmp_path / "list.txt"
-    file.write_bytes(
-        "\ufeffpictures/top.gif\r\n\n./pictures/cat/1.jpg\tkatze\npictures/dog/1.jpeg\t\n".encode()
-    )
+    file.write_bytes("\ufeffpictures/top.gif\r\n\n./pictures/cat/1.jpg\tkatze\npictures/dog/1.jpeg\t\n".encode())
     source = ImageList(file)
     assert names(source) == ["pictures/top.gif", "pictures/cat/1.jpg", "pictures/dog/1.jpeg"]
     assert [source.record(i).label for i in range(3)] == [None, "katze", None]
@@ -248,9 +244,7 @@ def test_masks_that_are_no_use_are_refused(scenes: Path):
     with pytest.raises(BadImage, match=r"'masks/tree/1.png' cannot be decoded"):
         source.patch_mask(2)
     (scenes / "masks/bike/2.png").unlink()
-    with pytest.raises(
-        InputError, match=r"1 of 3 pictures .*have no mask.*'bike/2.jpg'.*bike/2.png' does not exist"
-    ):
+    with pytest.raises(InputError, match=r"1 of 3 pictures .*have no mask.*'bike/2.jpg'.*bike/2.png' does not exist"):
         SegmentationFolder(scenes)
     with pytest.raises(InputError, match=r"'.*images2' does not exist"):
         SegmentationFolder(scenes, images="images2")

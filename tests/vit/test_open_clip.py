@@ -67,10 +67,7 @@ def test_a_local_siglip_file_keeps_siglips_preprocessing(tmp_path: Path):
     torch.save(plain("tiny-SigLIP").state_dict(), tmp_path / "w.pt")
     config = load_backbone("siglip", "tiny-SigLIP/webli", str(tmp_path / "w.pt")).preprocessing.config
     assert (config["resize_mode"], tuple(config["mean"])) == ("squash", INCEPTION_MEAN)
-    assert (
-        tuple(load_backbone("clip", "tiny-ViT/openai", "random").preprocessing.config["mean"])
-        == OPENAI_DATASET_MEAN
-    )
+    assert tuple(load_backbone("clip", "tiny-ViT/openai", "random").preprocessing.config["mean"]) == OPENAI_DATASET_MEAN
 
 
 @pytest.mark.parametrize("weights", ["file", None])
@@ -114,9 +111,7 @@ def test_without_a_network_the_refusal_says_what_to_do(monkeypatch: pytest.Monke
         raise OSError("no route\nto host")
 
     monkeypatch.setattr(saev.vit.from_open_clip, "download_pretrained", offline)
-    with pytest.raises(
-        InputError, match=r"cannot get tiny-ViT/openai .*no route to host.*--model.weights FILE"
-    ):
+    with pytest.raises(InputError, match=r"cannot get tiny-ViT/openai .*no route to host.*--model.weights FILE"):
         load_backbone("clip", "tiny-ViT/openai")
 
 

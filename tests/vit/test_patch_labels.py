@@ -12,11 +12,7 @@ def brute_force(mask: np.ndarray, grid: tuple[int, int], pixel_agg: str, thresho
     labels = []
     for row in range(grid[0]):
         for column in range(grid[1]):
-            patch = (
-                mask[row * height : (row + 1) * height, column * width : (column + 1) * width]
-                .ravel()
-                .tolist()
-            )
+            patch = mask[row * height : (row + 1) * height, column * width : (column + 1) * width].ravel().tolist()
             foreground = [value for value in patch if value not in (0, 255)]
             pool = foreground if pixel_agg == "prefer-fg" and foreground else patch
             label = max(sorted(set(pool)), key=pool.count)

@@ -18,16 +18,12 @@ OPEN_CLIP = {"mode": "RGB", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "fi
 TIMM = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "crop_pct": 0.9}
 ALL = [
     *(
-        Preprocessing(
-            "open_clip", {**OPEN_CLIP, "size": size, "interpolation": "bicubic", "resize_mode": mode}
-        )
+        Preprocessing("open_clip", {**OPEN_CLIP, "size": size, "interpolation": "bicubic", "resize_mode": mode})
         for mode in ("shortest", "longest", "squash")
         for size in (64, [48, 64])
     ),
     *(
-        Preprocessing(
-            "timm", {**TIMM, "input_size": [3, *size], "interpolation": "bicubic", "crop_mode": mode}
-        )
+        Preprocessing("timm", {**TIMM, "input_size": [3, *size], "interpolation": "bicubic", "crop_mode": mode})
         for mode in ("center", "border", "squash")
         for size in ((64, 64), (48, 64))
     ),

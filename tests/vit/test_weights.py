@@ -16,10 +16,7 @@ from saev.vit.backbone import load_backbone
 from saev.vit.weights import read_weights
 
 Hooked = Callable[..., list[Tensor]]
-REAL = (
-    Path(os.environ.get("SAEV_REAL", Path(__file__).parents[3] / "shared" / "real"))
-    / "dinov2_vits14.safetensors"
-)
+REAL = Path(os.environ.get("SAEV_REAL", Path(__file__).parents[3] / "shared" / "real")) / "dinov2_vits14.safetensors"
 
 
 def save_vit(file: Path, name: str = "test_vit", **options: object) -> None:
@@ -56,9 +53,7 @@ def test_halved_weights_are_read_as_float32(tmp_path: Path):
         ("w.pt", lambda f: torch.save({"state_dict": {}}, f), "not a state dict"),
     ],
 )
-def test_what_is_no_weights_file_is_refused_in_one_line(
-    name: str, write: Callable, message: str, tmp_path: Path
-):
+def test_what_is_no_weights_file_is_refused_in_one_line(name: str, write: Callable, message: str, tmp_path: Path):
     write(tmp_path / name)
     with pytest.raises(InputError, match=message) as caught:
         load_backbone("timm", "test_vit", str(tmp_path / name))

@@ -12,8 +12,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.shards import ExampleRecord, Recording, ShardLayout, ShardWriter, TokenLayout, find_finished
-from saev.vit import Backbone
+from saev.shards.examples import ExampleRecord
+from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.recording import Recording
+from saev.shards.writer import ShardWriter, find_finished
+from saev.vit.backbone import Backbone
 from saev.vit.images import ImageSource
 
 

@@ -16,11 +16,11 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
-from saev.shards import ShardReader
 from saev.shards.loader import TokenSelection
+from saev.shards.reader import ShardReader
 from saev.shards.shuffle import random_subset
-from saev.vit import Preprocessing
 from saev.vit.images import from_description
+from saev.vit.preprocess import Preprocessing
 from saev.viz import (
     Gallery,
     LatentExample,

@@ -153,7 +153,7 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
         if sae.d_in != cli.datamodule.d_model:
             raise InputError(
                 f"the SAE {sae.name} takes activations of width {sae.d_in}, "
-                f"{cli.datamodule.reader.directory} has {cli.datamodule.d_model}: give shards of the same ViT"
+                f"{cli.datamodule.reader.path} has {cli.datamodule.d_model}: give shards of the same ViT"
             )
         cli.model.sae.load_state_dict(sae.state_dict())
     getattr(cli.trainer, command)(cli.model, cli.datamodule)

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit import Preprocessing
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import BadImage, ImageSource
+from saev.vit.preprocess import Preprocessing
 
 log = logging.getLogger(__name__)
 

@@ -132,7 +132,7 @@ class ShardDataModule(lightning.LightningDataModule):
 def _check_width(reader: ShardReader, d_model: int | None) -> None:
     found = reader.layout.d_model
     if d_model is not None and d_model != found:
-        raise InputError(f"{reader.directory}: activations of width {found}, not {d_model}: give other shards")
+        raise InputError(f"{reader.path}: activations of width {found}, not {d_model}: give other shards")
 
 
 def _held_out_size(n_examples: int, share: float) -> int:

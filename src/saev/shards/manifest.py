@@ -71,9 +71,7 @@ class Manifest:
             if name not in self.files:
                 raise InputError(f"manifest: file {name} is not listed")
             if size not in (None, self.files[name].n_bytes):
-                raise InputError(
-                    f"manifest: {name} has {self.files[name].n_bytes} bytes, the layout says {size}"
-                )
+                raise InputError(f"manifest: {name} has {self.files[name].n_bytes} bytes, the layout says {size}")
 
     @property
     def content_id(self) -> str:

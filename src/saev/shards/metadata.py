@@ -71,9 +71,7 @@ class Metadata:
             protocol=_protocol(recording),
         )
         if len(metadata.dump()) > MAX_METADATA_BYTES:
-            raise InputError(
-                f"recording {recording.name}: its image source takes over {MAX_METADATA_BYTES} bytes"
-            )
+            raise InputError(f"recording {recording.name}: its image source takes over {MAX_METADATA_BYTES} bytes")
         return metadata
 
     def dump(self) -> bytes:

@@ -44,9 +44,7 @@ class PartialDirectory:
         self._path = path
         self._recording = recording
         self._layout = recording.layout
-        self._labels_bytes = (
-            recording.layout.n_examples * recording.layout.tokens.n_content if with_labels else 0
-        )
+        self._labels_bytes = recording.layout.n_examples * recording.layout.tokens.n_content if with_labels else 0
         self._n_bytes = self._layout.total_bytes + self._labels_bytes + _JSON_BYTES
         self._records: dict[str, FileRecord] = {}
         self._streams: dict[str, HashedFile] = {}

@@ -126,9 +126,7 @@ class ShardReader:
         path = self.path / name
         begin, end = block_span(block, self.layout.bytes_per_shard)
         examples = self.layout.examples_in_span(shard, begin, end)
-        where = (
-            f"{path}: block {block} (bytes {begin} to {end}, examples {examples.start} to {examples.stop})"
-        )
+        where = f"{path}: block {block} (bytes {begin} to {end}, examples {examples.start} to {examples.stop})"
         n = 0
         try:
             while n < len(target) and (got := os.preadv(fd, [target[n:]], begin + n)):

@@ -34,9 +34,7 @@ def parse_json(data: bytes, where: str) -> object:
         InputError: for whatever is not such JSON; `where` begins the message.
     """
     try:
-        return json.loads(
-            data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique
-        )
+        return json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid JSON ({reprlib.repr(str(error))})") from error
 
@@ -85,9 +83,7 @@ class JsonObject:
         expected = set(keys)
         if value.keys() != expected:
             missing, unknown = sorted(expected - value.keys()), sorted(value.keys() - expected)
-            raise InputError(
-                f"{where}: missing keys {reprlib.repr(missing)}, unknown keys {reprlib.repr(unknown)}"
-            )
+            raise InputError(f"{where}: missing keys {reprlib.repr(missing)}, unknown keys {reprlib.repr(unknown)}")
         self._value: dict[str, object] = value
         self._where = where
 

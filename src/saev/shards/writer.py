@@ -74,23 +74,17 @@ class ShardWriter:
             root.mkdir(parents=True, exist_ok=True)
             self._lock = RecordingLock(root / f"{hidden}.lock")
         except OSError as error:
-            raise InputError(
-                f"{root}: cannot be written ({error.strerror}): choose another directory"
-            ) from error
+            raise InputError(f"{root}: cannot be written ({error.strerror}): choose another directory") from error
         try:
             if self._final.exists():
                 raise InputError(f"{self._final}: already exists: move it away to record it again")
-            self._partial = PartialDirectory(
-                root / f"{hidden}{PARTIAL_SUFFIX}", recording, with_labels=with_labels
-            )
+            self._partial = PartialDirectory(root / f"{hidden}{PARTIAL_SUFFIX}", recording, with_labels=with_labels)
         except BaseException:
             self._lock.release()
             raise
         self._thread = JobThread(f"write {recording.directory_name}")
 
-    def append(
-        self, acts: Tensor, examples: Sequence[ExampleRecord], patch_labels: Tensor | None = None
-    ) -> None:
+    def append(self, acts: Tensor, examples: Sequence[ExampleRecord], patch_labels: Tensor | None = None) -> None:
         """Append the next examples, in order; the tensors may be changed afterwards.
 
         Args:

@@ -129,9 +129,7 @@ def _check_tag(ckpt: str) -> None:
     if ckpt.startswith(HUB) or "." in ckpt:
         return
     tags = _tags(ckpt)
-    configs = (
-        resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{ckpt}.{tag}").to_dict()) for tag in tags
-    )
+    configs = (resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{ckpt}.{tag}").to_dict()) for tag in tags)
     if len({repr(sorted({**config, "input_size": None}.items())) for config in configs}) > 1:
         raise InputError(
             f"--model.weights with --model.ckpt {ckpt}: its published weights were trained with different "

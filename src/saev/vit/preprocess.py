@@ -48,9 +48,7 @@ class Preprocessing:
         if library not in get_args(Library):
             raise InputError(f"preprocessing library must be one of {get_args(Library)}, not {library!r}")
         if not isinstance(config, Mapping) or set(config) != _KEYS[library]:
-            raise InputError(
-                f"preprocessing of {library} must have the keys {sorted(_KEYS[library])}, not {config!r}"
-            )
+            raise InputError(f"preprocessing of {library} must have the keys {sorted(_KEYS[library])}, not {config!r}")
         return cls(library, dict(config))
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,9 +85,7 @@ class Preprocessing:
     @cached_property
     def _steps(self) -> list[Callable[[Any], Any]]:
         # JSON knows no tuples, the libraries insist on them.
-        config = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in self.config.items()
-        }
+        config = {key: tuple(value) if isinstance(value, list) else value for key, value in self.config.items()}
         if self.library == "open_clip":
             return list(image_transform_v2(PreprocessCfg(**config), is_train=False).transforms)
         return list(create_transform(**config, is_training=False).transforms)

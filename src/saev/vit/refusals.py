@@ -30,9 +30,7 @@ def not_a_vit(ckpt: str, kind: str) -> InputError:
     )
 
 
-def check_image_size(
-    size: tuple[int, int] | None, own: tuple[int, ...], patch: tuple[int, int], ckpt: str
-) -> None:
+def check_image_size(size: tuple[int, int] | None, own: tuple[int, ...], patch: tuple[int, int], ckpt: str) -> None:
     """Refuse a stated size that leaves a margin without patches; the model's own size is taken as it is.
 
     Raises:
@@ -42,6 +40,5 @@ def check_image_size(
         return
     fits = tuple(max(p, s // p * p) for s, p in zip(size, patch, strict=True))
     raise InputError(
-        f"--model.image_size {size} is not a multiple of the patch size {tuple(patch)} of {ckpt}; "
-        f"{fits} would be"
+        f"--model.image_size {size} is not a multiple of the patch size {tuple(patch)} of {ckpt}; {fits} would be"
     )

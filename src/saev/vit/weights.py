@@ -52,9 +52,7 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
         raise InputError(f"weights file '{path}' holds {type(content).__name__}, not a state dict of tensors")
     odd = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if odd:
-        raise InputError(
-            f"weights file '{path}' is not a state dict: {_few(odd)} of {len(content)} are no tensors"
-        )
+        raise InputError(f"weights file '{path}' is not a state dict: {_few(odd)} of {len(content)} are no tensors")
     wrapped = all(key.startswith("module.") for key in content)
     return {
         key.removeprefix("module.") if wrapped else key: value.float() if value.is_floating_point() else value

@@ -53,6 +53,11 @@ class ImageSource(ABC):
     def describe(self) -> dict[str, Any]:
         """Return the class and its arguments as plain JSON, enough for `from_description`."""
 
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the pictures are, as an absolute path or the name of a data set."""
+
     def read(self, index: int) -> Image.Image:
         """Decode a picture to upright RGB.
 
@@ -108,6 +113,11 @@ class Without(ImageSource):
         self.entries = [source.record(index) for index in self._kept]
         self.pixel_agg = source.pixel_agg
         self.threshold = source.threshold
+
+    @property
+    @override
+    def location(self) -> str:
+        return self.source.location
 
     @override
     def read_bytes(self, index: int) -> bytes:

@@ -56,9 +56,7 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise BadImage(
-            f"picture '{name}' is enormous ({error}); at most {max_pixels} pixels are decoded"
-        ) from error
+        raise BadImage(f"picture '{name}' is enormous ({error}); at most {max_pixels} pixels are decoded") from error
     if picture.width * picture.height > max_pixels:
         raise BadImage(
             f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels, at most {max_pixels} "

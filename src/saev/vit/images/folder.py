@@ -24,6 +24,11 @@ class ImageFolder(ImageSource):
         self.root = Path(root)
         self.entries = scan(self.root, PICTURES)
 
+    @property
+    @override
+    def location(self) -> str:
+        return str(self.root.absolute())
+
     @override
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
@@ -31,4 +36,4 @@ class ImageFolder(ImageSource):
 
     @override
     def describe(self) -> dict[str, Any]:
-        return {"class": "ImageFolder", "args": {"root": str(self.root)}}
+        return {"class": "ImageFolder", "args": {"root": self.location}}

@@ -46,6 +46,12 @@ class HuggingFaceImages(ImageSource):
             for index, (label, n_bytes) in enumerate(zip(labels, sizes, strict=True))
         ]
 
+    @property
+    @override
+    def location(self) -> str:
+        # A name on the hub is no path, unless a folder of that name happens to lie here.
+        return str(Path(self.name).absolute()) if Path(self.name).exists() else self.name
+
     @override
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
@@ -57,7 +63,7 @@ class HuggingFaceImages(ImageSource):
 
     @override
     def describe(self) -> dict[str, Any]:
-        args = {"name": self.name, "split": self.split, "config": self.config}
+        args = {"name": self.location, "split": self.split, "config": self.config}
         return {
             "class": "HuggingFaceImages",
             "args": {**args, "image_column": self.image_column, "label_column": self.label_column},
@@ -68,9 +74,7 @@ def _load(name: str, split: str, config: str | None) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise InputError(
-            "HuggingFaceImages needs the package datasets: pip install 'saev[huggingface]'"
-        ) from error
+        raise InputError("HuggingFaceImages needs the package datasets: pip install 'saev[huggingface]'") from error
     saved = any((Path(name) / file).is_file() for file in ("state.json", "dataset_dict.json"))
     try:
         loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)

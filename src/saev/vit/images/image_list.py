@@ -24,6 +24,11 @@ class ImageList(ImageSource):
         self.file = Path(file)
         self.entries = _entries(self.file)
 
+    @property
+    @override
+    def location(self) -> str:
+        return str(self.file.absolute())
+
     @override
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
@@ -31,7 +36,7 @@ class ImageList(ImageSource):
 
     @override
     def describe(self) -> dict[str, Any]:
-        return {"class": "ImageList", "args": {"file": str(self.file)}}
+        return {"class": "ImageList", "args": {"file": self.location}}
 
 
 def _entries(file: Path) -> list[ImageEntry]:
@@ -54,9 +59,7 @@ def _entries(file: Path) -> list[ImageEntry]:
 def _entry(line: str, file: Path, where: str) -> ImageEntry:
     name, *labels = line.rstrip("\r").split("\t")
     if len(labels) > 1 or Path(name).is_absolute():
-        raise InputError(
-            f"{where}: '{line}' must be a path relative to the file, then at most one tab and a label"
-        )
+        raise InputError(f"{where}: '{line}' must be a path relative to the file, then at most one tab and a label")
     path = Path(name).as_posix()
     try:
         status = (file.parent / path).stat()

@@ -24,9 +24,7 @@ def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:
     try:
         found = sorted(_walk(str(root), "", frozenset()), key=lambda entry: entry.path)
     except OSError as error:
-        raise InputError(
-            f"'{error.filename}' cannot be read ({error.strerror}); give it read permission"
-        ) from error
+        raise InputError(f"'{error.filename}' cannot be read ({error.strerror}); give it read permission") from error
     entries = [entry for entry in found if entry.path.lower().endswith(suffixes)]
     if not entries:
         others = f"{len(found)} other files are in it" if found else "no file is in it"

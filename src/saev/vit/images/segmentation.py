@@ -64,6 +64,11 @@ class SegmentationFolder(ImageSource):
                 f"'{lone[0]}': '{self.root / masks / _mask_name(lone[0])}' does not exist"
             )
 
+    @property
+    @override
+    def location(self) -> str:
+        return str(self.root.absolute())
+
     @override
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
@@ -103,7 +108,7 @@ class SegmentationFolder(ImageSource):
 
     @override
     def describe(self) -> dict[str, Any]:
-        args = {"root": str(self.root), "images": self.images, "masks": self.masks}
+        args = {"root": self.location, "images": self.images, "masks": self.masks}
         return {
             "class": "SegmentationFolder",
             "args": {**args, "pixel_agg": self.pixel_agg, "threshold": self.threshold},

@@ -95,7 +95,7 @@ def test_a_data_set_that_is_not_there_is_refused_in_one_line(tmp_path: Path, mon
 
 def test_a_picture_that_vanished_is_a_bad_image(folder: Path):
     source = HuggingFaceImages(str(folder))
-    for path in folder.rglob("*.*"):
+    for path in filter(Path.is_file, folder.rglob("*")):
         path.unlink()
     with pytest.raises(BadImage, match=r"'train/00000002' cannot be read .*No such file"):
         source.read(2)

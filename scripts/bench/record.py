@@ -45,7 +45,7 @@ class Batches(lightning.LightningDataModule):
         self.images = NoPictures(batch_size * n_batches)
         pixels = torch.randn(batch_size, 3, *image_size)
         sizes = torch.ones(batch_size, dtype=torch.int64)
-        self.batches = [
+        self.batches: list[dict[str, Any]] = [
             {
                 "index": torch.arange(i * batch_size, (i + 1) * batch_size),
                 "image": pixels,

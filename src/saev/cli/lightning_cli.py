@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import lightning
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
@@ -12,22 +13,33 @@ from saev.errors import InputError
 class CommandCLI(LightningCLI):
     """A LightningCLI that parses a given command line and raises `InputError` where it is wrong."""
 
-    def __init__(self, *classes: Any, prog: str, description: str, **kwargs: Any) -> None:
-        parser_kwargs = {"prog": prog, "description": description, "exit_on_error": False}
+    def __init__(
+        self,
+        model_class: type[lightning.LightningModule],
+        datamodule_class: type[lightning.LightningDataModule],
+        *,
+        prog: str,
+        description: str,
+        argv: list[str],
+        trainer_defaults: dict[str, Any],
+    ) -> None:
         super().__init__(
-            *classes,
+            model_class,
+            datamodule_class,
             run=False,
+            args=argv,
+            trainer_defaults=trainer_defaults,
             save_config_callback=None,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs=parser_kwargs,
-            **kwargs,
+            parser_kwargs={"prog": prog, "description": description, "exit_on_error": False},
         )
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, with errors as `InputError`."""
         try:
+            assert isinstance(args, list)
             self.config = parser.parse_args(args)
         except ArgumentError as error:
             raise InputError(f"{error} (see {parser.prog} --help)") from error

@@ -44,7 +44,7 @@ def _cli(argv: list[str]) -> RecordCLI:
         ImageDataModule,
         prog="saev predict",
         description=DESCRIPTION,
-        args=argv,
+        argv=argv,
         trainer_defaults={
             "logger": False,
             "enable_checkpointing": False,

@@ -9,7 +9,7 @@ import lightning
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks import FeatureVisualizer, RunCheckpoint, SAEExporter
@@ -83,9 +83,13 @@ def _main(command: str, argv: list[str]) -> int:
         _cli(command, argv)
     with contextlib.redirect_stdout(sys.stderr):
         run_dir = train(command, argv)
-    if rank_zero_only.rank == 0:
-        print(run_dir)
+    _announce(run_dir)
     return 0
+
+
+@rank_zero_only
+def _announce(run_dir: Path) -> None:
+    print(run_dir)
 
 
 def train(command: str, argv: list[str]) -> Path:
@@ -106,7 +110,7 @@ def _cli(command: str, argv: list[str]) -> TrainCLI:
         ShardDataModule,
         prog=f"saev {command}",
         description=DESCRIPTIONS[command],
-        args=argv,
+        argv=argv,
         trainer_defaults={
             "max_epochs": 1,
             "num_sanity_val_steps": 0,

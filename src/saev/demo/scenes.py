@@ -27,7 +27,7 @@ def _disc(x: Floats, y: Floats) -> Mask:
 
 
 def _square(x: Floats, y: Floats) -> Mask:
-    return np.maximum(abs(x), abs(y)) < 0.85
+    return (abs(x) < 0.85) & (abs(y) < 0.85)
 
 
 def _triangle(x: Floats, y: Floats) -> Mask:

@@ -69,7 +69,8 @@ class VitLightningModule(lightning.LightningModule):
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[int, Tensor]:
         """Activations (images, tokens, d_model) of each layer asked for, in the precision of the pass."""
         images = batch["image"].to(PRECISIONS[self.precision])
-        return self.backbone(images, self.layers)
+        activations: dict[int, Tensor] = self.backbone(images, self.layers)
+        return activations
 
 
 def _check_stated(name: str, stated: int | None, found: int, ckpt: str) -> None:

@@ -14,7 +14,8 @@ def unit_rows(w_sd: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return w_sd / w_sd.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(w_sd.dtype).tiny)
+    norm_s1 = torch.linalg.vector_norm(w_sd, dim=-1, keepdim=True)
+    return w_sd / norm_s1.clamp_min(torch.finfo(w_sd.dtype).tiny)
 
 
 def without_parallel(grad_sd: Tensor, w_sd: Tensor) -> Tensor:

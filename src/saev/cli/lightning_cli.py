@@ -1,5 +1,6 @@
 """What our LightningCLI commands share."""
 
+import logging
 from typing import Any
 
 import lightning
@@ -8,6 +9,9 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from typing_extensions import override
 
 from saev.errors import InputError
+
+# Of what Lightning says at the start this helps nobody who uses saev.
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
 class CommandCLI(LightningCLI):

@@ -131,7 +131,7 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
     if cli.trainer.is_global_zero:
         run_dir.mkdir(parents=True, exist_ok=True)
         _save_config(cli.parser, cli.config, run_dir / CONFIG)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
 
 
 def _save_config(parser: ArgumentParser, config: Namespace, path: Path) -> None:
@@ -160,4 +160,4 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
                 f"{cli.datamodule.reader.path} has {cli.datamodule.d_model}: give shards of the same ViT"
             )
         cli.model.sae.load_state_dict(sae.state_dict())
-    getattr(cli.trainer, command)(cli.model, cli.datamodule)
+    getattr(cli.trainer, command)(cli.model, cli.datamodule, weights_only=True)

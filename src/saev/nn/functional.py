@@ -14,7 +14,7 @@ def unit_rows(w_sd: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    norm_s1 = torch.linalg.vector_norm(w_sd, dim=-1, keepdim=True)
+    norm_s1: Tensor = torch.linalg.vector_norm(w_sd, dim=-1, keepdim=True)
     return w_sd / norm_s1.clamp_min(torch.finfo(w_sd.dtype).tiny)
 
 

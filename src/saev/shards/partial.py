@@ -44,11 +44,13 @@ class PartialDirectory:
         self._path = path
         self._recording = recording
         self._layout = recording.layout
-        self._labels_bytes = recording.layout.n_examples * recording.layout.tokens.n_content if with_labels else 0
+        n_labels = recording.layout.n_examples * recording.layout.tokens.n_content
+        self._labels_bytes = n_labels if with_labels else 0
         self._n_bytes = self._layout.total_bytes + self._labels_bytes + _JSON_BYTES
         self._records: dict[str, FileRecord] = {}
         self._streams: dict[str, HashedFile] = {}
         self.remove()
+        self._free = shutil.disk_usage(path.parent).free
         self._shard = 0
         try:
             with self._disk_faults():
@@ -67,14 +69,13 @@ class PartialDirectory:
     @contextmanager
     def _disk_faults(self) -> Iterator[None]:
         """Turns the disk's errors into one line, with the bytes needed and free."""
-        free = shutil.disk_usage(self._path.parent).free
         try:
             yield
         except OSError as error:
             raise InputError(
-                f"{self._path.parent}: cannot write {self._recording.directory_name} ({error.strerror}): it needs "
-                f"{byte_text(self._n_bytes)} ({self._n_bytes} bytes), {byte_text(free)} ({free} bytes) were free: "
-                "make room or record elsewhere"
+                f"{self._path.parent}: cannot write {self._recording.directory_name} ({error.strerror}): it "
+                f"needs {byte_text(self._n_bytes)} ({self._n_bytes} bytes) and {byte_text(self._free)} "
+                f"({self._free} bytes) were free: make room or record elsewhere"
             ) from error
 
     def write(self, batch: Batch) -> None:

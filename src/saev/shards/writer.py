@@ -38,7 +38,8 @@ def find_finished(root: Path, recording: Recording) -> Path | None:
 
 def _check_finite(acts_btd: Tensor, stored_btd: Tensor, examples: Sequence[ExampleRecord]) -> None:
     """Refuse NaN, infinities and what the stored dtype turns into them, naming the first picture."""
-    if bool(stored_btd.isfinite().all()):
+    # A NaN or an infinity never leaves a sum again; the sum alone may overflow, so then all are looked at.
+    if bool(stored_btd.sum(dtype=torch.float32).isfinite()) or bool(stored_btd.isfinite().all()):
         return
     row = int((~stored_btd.isfinite()).flatten(1).any(1).nonzero()[0])
     place = int((~stored_btd[row].isfinite()).flatten().nonzero()[0])

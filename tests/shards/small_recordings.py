@@ -1,0 +1,69 @@
+"""Small recordings for the tests of shards."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from saev.shards.examples import ExampleRecord
+from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.recording import Recording
+from saev.shards.writer import ShardWriter
+
+TOKENS = TokenLayout(cls=True, n_registers=0, grid=(2, 3))
+TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def make_recording(
+    n_examples: int = 11,
+    tokens: TokenLayout = TOKENS,
+    d_model: int = 5,
+    dtype: str = "float32",
+    budget: int = 28,
+    family: str = "clip",
+    layer: int = 10,
+    source: str = "/here",
+) -> Recording:
+    return Recording(
+        name="vit-layer10",
+        model={"family": family, "ckpt": "ViT/tag", "weights_digest": "ab" * 32, "precision": "float32"},
+        layer=layer,
+        preprocessing={"library": "open_clip", "config": {"mean": [0.5, 0.25, 0.125], "size": 224}},
+        image_set={"class": "ImageFolder", "sha256": "cd" * 32},
+        layout=ShardLayout.balanced(n_examples, tokens, d_model, dtype, budget),
+        source={"class": "ImageFolder", "args": {"root": source}},
+        class_names=["bird", "plane"],
+        dataset=source,
+    )
+
+
+def make_acts(recording: Recording, seed: int = 0) -> Tensor:
+    layout = recording.layout
+    shape = (layout.n_examples, layout.tokens.n_tokens, layout.d_model)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def make_examples(n: int) -> list[ExampleRecord]:
+    return [
+        ExampleRecord(f"bird/{i}-\udcff-ü.png", "bird", 640, 480 + i, 1000 + i, "ef" * 32) for i in range(n)
+    ]
+
+
+def make_labels(recording: Recording) -> Tensor:
+    shape = (recording.layout.n_examples, recording.layout.tokens.n_content)
+    return torch.arange(shape[0] * shape[1]).remainder(256).to(torch.uint8).reshape(shape)
+
+
+def record(
+    root: Path, recording: Recording, acts: Tensor, batch: int = 4, labels: Tensor | None = None
+) -> Path:
+    writer = ShardWriter(root, recording, with_labels=labels is not None)
+    examples = make_examples(len(acts))
+    for i in range(0, len(acts), batch):
+        part = None if labels is None else labels[i : i + batch]
+        writer.append(acts[i : i + batch], examples[i : i + batch], part)
+    return writer.finish()
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_recordings import make_acts, make_labels, make_recording, record
+from tests.shards.small_recordings import make_acts, make_labels, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, n_blocks

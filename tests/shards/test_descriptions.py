@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_recordings import make_acts, make_examples, make_recording, record
+from tests.shards.small_recordings import make_acts, make_examples, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.describe import summary

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from small_recordings import (
+from tests.shards.small_recordings import (
     TORCH_DTYPES,
     contents,
     make_acts,

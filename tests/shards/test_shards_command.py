@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_recordings import make_acts, make_recording, record
+from tests.shards.small_recordings import make_acts, make_recording, record
 
 from saev.cli.shards import main
 from saev.errors import InputError

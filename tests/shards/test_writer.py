@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_recordings import make_acts, make_examples, make_recording, record
+from tests.shards.small_recordings import make_acts, make_examples, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.reader import ShardReader
@@ -116,7 +116,7 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
-from small_recordings import *
+from tests.shards.small_recordings import *
 recording = make_recording()
 writer = ShardWriter(Path(sys.argv[1]), recording)
 writer.append(make_acts(recording, seed=1)[:9], make_examples(9))
@@ -137,7 +137,7 @@ def test_files_larger_than_allowed_are_refused_before_the_start(tmp_path: Path) 
 import resource, sys
 from pathlib import Path
 from saev.errors import InputError
-from small_recordings import *
+from tests.shards.small_recordings import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 try:
     ShardWriter(Path(sys.argv[1]), make_recording())

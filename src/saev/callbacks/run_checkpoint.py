@@ -30,4 +30,4 @@ class RunCheckpoint(ModelCheckpoint):
     @override
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the last step too."""
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST, weights_only=False)

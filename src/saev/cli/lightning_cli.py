@@ -1,6 +1,9 @@
 """What our LightningCLI commands share."""
 
 import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -27,6 +30,8 @@ class CommandCLI(LightningCLI):
         argv: list[str],
         trainer_defaults: dict[str, Any],
     ) -> None:
+        # Lightning uses a class that torch renames: nothing that a user could do anything about.
+        warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module=r"lightning\.pytorch\..*")
         super().__init__(
             model_class,
             datamodule_class,
@@ -36,6 +41,7 @@ class CommandCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
             parser_kwargs={"prog": prog, "description": description, "exit_on_error": False},
         )
 
@@ -47,6 +53,17 @@ class CommandCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except ArgumentError as error:
             raise InputError(f"{error} (see {parser.prog} --help)") from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing."""
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        raise
 
 
 def wants_help(argv: list[str]) -> bool:

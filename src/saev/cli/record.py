@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from saev.callbacks import ImageProgress, VitActivationWriter
 from saev.callbacks.activation_writer import gib
-from saev.cli.lightning_cli import CommandCLI, wants_help
+from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.datamodules import ImageDataModule
 from saev.modules import VitLightningModule
 
@@ -31,7 +31,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), interruptible():
         directories = record(argv)
     for directory in directories:
         print(directory)

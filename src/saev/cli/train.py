@@ -1,26 +1,29 @@
 """`saev fit`, `saev validate` and `saev test`: train and evaluate SAEs."""
 
+import argparse
 import contextlib
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
-from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks import FeatureVisualizer, RunCheckpoint, SAEExporter
+from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter
 from saev.callbacks.run_checkpoint import LAST
-from saev.cli.lightning_cli import CommandCLI, wants_help
+from saev.callbacks.run_config import CONFIG
+from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import load_run
 from saev.modules import SAELightningModule
 
-CONFIG = "config.yaml"
+MOST_STEPS_BETWEEN_LOGS = 50
 DESCRIPTIONS = {
     "fit": "Train an SAE on shards. The last line of standard output is the run directory.",
     "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
@@ -59,8 +62,24 @@ class TrainCLI(CommandCLI):
         run_dir = self.config_init.run_dir
         if settings.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(run_dir, name="", version="")
-        callbacks = [SAEExporter(), *(settings.callbacks or [])]
-        return super().instantiate_trainer(default_root_dir=str(run_dir), callbacks=callbacks, **kwargs)
+        if settings.log_every_n_steps is None:
+            # Short runs get a curve too.
+            n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
+            kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
+        if self.datamodule.val_tokens is None:
+            kwargs["limit_val_batches"] = 0
+        callbacks = [RunConfig(self._reusable_config()), SAEExporter(), *(settings.callbacks or [])]
+        plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
+        return super().instantiate_trainer(
+            default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
+        )
+
+    def _reusable_config(self) -> str:
+        """The configuration for `saev validate` and `saev test`."""
+        config = self.config.clone()
+        config.ckpt_path = None
+        text: str = self.parser.dump(config, skip_unset=False)
+        return text
 
 
 def fit(argv: list[str]) -> int:
@@ -94,13 +113,14 @@ def _announce(run_dir: Path) -> None:
 
 def train(command: str, argv: list[str]) -> Path:
     """Do what the command says; its run directory."""
-    if command == "fit":
-        cli = _cli(command, argv)
-        _fit(cli, cli.config_init.run_dir)
-    else:
-        # What fit was told is the default of what comes later.
-        cli = _cli(command, ["--config", str(_run_dir(argv) / CONFIG), *argv])
-        _evaluate(cli, cli.config_init.run_dir, command)
+    with interruptible():
+        if command == "fit":
+            cli = _cli(command, argv)
+            _fit(cli, cli.config_init.run_dir)
+        else:
+            # What fit was told is the default of what comes later.
+            cli = _cli(command, ["--config", str(_run_dir(argv) / CONFIG), *argv])
+            _evaluate(cli, cli.config_init.run_dir, command)
     return Path(cli.config_init.run_dir)
 
 
@@ -126,24 +146,35 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         ckpt_path = run_dir / LAST if ckpt_path == "last" else Path(ckpt_path)
         if not ckpt_path.is_file():
             raise InputError(f"there is no checkpoint {ckpt_path}: leave --ckpt_path out to start anew")
-    elif cli.trainer.is_global_zero and run_dir.exists() and any(run_dir.iterdir()):
-        raise InputError(f"{run_dir} is not empty: go on with --ckpt_path last, or give another --run_dir")
-    if cli.trainer.is_global_zero:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        _save_config(cli.parser, cli.config, run_dir / CONFIG)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    elif cli.trainer.is_global_zero:
+        _check_unused(run_dir)
+    with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
 
 
-def _save_config(parser: ArgumentParser, config: Namespace, path: Path) -> None:
-    config = config.clone()
-    config.ckpt_path = None
-    parser.save(config, path, overwrite=True, skip_none=False)
+def _check_unused(run_dir: Path) -> None:
+    """Raise InputError where a new run would mix with something else."""
+    if run_dir.exists() and any(run_dir.iterdir()):
+        go_on = "go on with --ckpt_path last" if (run_dir / LAST).is_file() else "remove it"
+        raise InputError(f"{run_dir} is not empty: {go_on}, or give another --run_dir")
+
+
+@contextlib.contextmanager
+def _resumable_or_absent(run_dir: Path) -> Iterator[None]:
+    """Remove a new run directory when the run fails before there is a checkpoint to go on from."""
+    is_new = not run_dir.exists() or not any(run_dir.iterdir())
+    try:
+        yield
+    except BaseException:
+        if is_new and not (run_dir / LAST).is_file():
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
 
 
 def _run_dir(argv: list[str]) -> Path:
     """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--run_dir", type=Path, default=None)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--run_dir", type=Path)
     run_dir: Path | None = parser.parse_known_args(argv)[0].run_dir
     if run_dir is None:
         raise InputError("give the directory of a finished run: --run_dir RUN")
@@ -153,6 +184,8 @@ def _run_dir(argv: list[str]) -> Path:
 
 
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
+    if command == "validate" and cli.datamodule.val_tokens is None:
+        raise InputError(f"no images were held out of {run_dir}: give --data.val_shards")
     for sae in load_run(run_dir).values():
         if sae.d_in != cli.datamodule.d_model:
             raise InputError(

@@ -1,0 +1,28 @@
+"""The configuration of a run, in its directory."""
+
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+CONFIG = "config.yaml"
+
+
+class RunConfig(lightning.Callback):
+    """Writes ``config.yaml`` into the run directory.
+
+    After the checkpoint was accepted: a run that refuses to go on keeps the file that it was started with.
+
+    Args:
+        text: The configuration as YAML.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @override
+    @rank_zero_only
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the file."""
+        (Path(trainer.default_root_dir) / CONFIG).write_text(self._text, encoding="utf-8")

@@ -44,9 +44,7 @@ def make_acts(recording: Recording, seed: int = 0) -> Tensor:
 
 
 def make_examples(n: int) -> list[ExampleRecord]:
-    return [
-        ExampleRecord(f"bird/{i}-\udcff-ü.png", "bird", 640, 480 + i, 1000 + i, "ef" * 32) for i in range(n)
-    ]
+    return [ExampleRecord(f"bird/{i}-\udcff-ü.png", "bird", 640, 480 + i, 1000 + i, "ef" * 32) for i in range(n)]
 
 
 def make_labels(recording: Recording) -> Tensor:
@@ -54,9 +52,7 @@ def make_labels(recording: Recording) -> Tensor:
     return torch.arange(shape[0] * shape[1]).remainder(256).to(torch.uint8).reshape(shape)
 
 
-def record(
-    root: Path, recording: Recording, acts: Tensor, batch: int = 4, labels: Tensor | None = None
-) -> Path:
+def record(root: Path, recording: Recording, acts: Tensor, batch: int = 4, labels: Tensor | None = None) -> Path:
     writer = ShardWriter(root, recording, with_labels=labels is not None)
     examples = make_examples(len(acts))
     for i in range(0, len(acts), batch):

@@ -92,9 +92,7 @@ def test_another_size_is_refused(small: Path, name: str, change: int) -> None:
     assert any(name in fault and re.search("truncated|too long", fault) for fault in faults(small))
 
 
-@pytest.mark.parametrize(
-    "name", ["acts000000.bin", "labels.bin", "examples.jsonl", "shards.json", "manifest.json"]
-)
+@pytest.mark.parametrize("name", ["acts000000.bin", "labels.bin", "examples.jsonl", "shards.json", "manifest.json"])
 def test_a_missing_file_is_named(small: Path, name: str) -> None:
     (small / name).unlink()
     with pytest.raises(InputError, match=name) as error:
@@ -107,9 +105,7 @@ def test_a_missing_file_is_named(small: Path, name: str) -> None:
         ShardWriter(small.parent, make_recording())
 
 
-@pytest.mark.parametrize(
-    "name", ["metadata.json", "manifest.json", "shards.json", "examples.jsonl", "labels.bin"]
-)
+@pytest.mark.parametrize("name", ["metadata.json", "manifest.json", "shards.json", "examples.jsonl", "labels.bin"])
 def test_a_flipped_bit_in_any_byte_of_other_files_is_verified(small: Path, name: str) -> None:
     for at in range(0, (small / name).stat().st_size, 7):
         flip(small / name, at)

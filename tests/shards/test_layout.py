@@ -58,9 +58,7 @@ def test_layout_survives_json(case: tuple[ShardLayout, int]) -> None:
 
 
 @given(balanced_layouts(), st.data())
-def test_examples_in_span_are_those_with_a_byte_there(
-    case: tuple[ShardLayout, int], data: st.DataObject
-) -> None:
+def test_examples_in_span_are_those_with_a_byte_there(case: tuple[ShardLayout, int], data: st.DataObject) -> None:
     layout, _ = case
     shard = data.draw(st.integers(0, layout.n_shards - 1))
     start = data.draw(st.integers(0, layout.bytes_per_shard - 1))
@@ -90,9 +88,7 @@ def test_missing_kinds_of_tokens_are_refused() -> None:
 
 def test_impossible_layouts_are_refused() -> None:
     tokens = TokenLayout(cls=True, n_registers=0, grid=(2, 2))
-    with pytest.raises(
-        InputError, match=r"budget of 4 tokens .* the 5 tokens of one example: allow at least 5"
-    ):
+    with pytest.raises(InputError, match=r"budget of 4 tokens .* the 5 tokens of one example: allow at least 5"):
         ShardLayout.balanced(3, tokens, 8, "float32", 4)
     with pytest.raises(InputError, match="0 examples"):
         ShardLayout.balanced(0, tokens, 8, "float32")

@@ -154,3 +154,12 @@ def test_ordered_parts_of_ranks(shards: tuple[Path, Tensor]) -> None:
     parts = [OrderedTokens(tokens, batch_size=50, rank=rank, world_size=3) for rank in range(3)]
     assert torch.equal(torch.cat([batch for part in parts for batch in part]), whole)
     assert [len(part) for part in parts] == [len(list(part)) for part in parts]
+
+
+@given(st.integers(1, N + 5), st.integers(0, 5))
+def test_a_subset_is_a_choice_of_the_examples(shards: tuple[Path, Tensor], n: int, seed: int) -> None:
+    examples = list(range(3, N, 2))
+    subset = select(shards[0], examples=examples).subset(n, seed).examples
+    assert len(subset) == min(n, len(examples))
+    assert set(subset.tolist()) <= set(examples)
+    assert (np.diff(subset) > 0).all()

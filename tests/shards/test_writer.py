@@ -157,9 +157,7 @@ def test_too_little_space_is_said_with_both_numbers(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     needed = RECORDING.layout.total_bytes + 2**20
-    with pytest.raises(
-        InputError, match=rf"No space left.*needs .*\({needed} bytes\) and .*\(\d+ bytes\)"
-    ) as e:
+    with pytest.raises(InputError, match=rf"No space left.*needs .*\({needed} bytes\) and .*\(\d+ bytes\)") as e:
         ShardWriter(tmp_path, RECORDING)
     assert str(tmp_path) in str(e.value)
     assert "\n" not in str(e.value)
@@ -185,9 +183,7 @@ def test_space_is_reserved_before_the_first_batch(tmp_path: Path) -> None:
     writer.abort()
 
 
-def test_a_failure_while_writing_is_raised_by_the_next_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_while_writing_is_raised_by_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = ShardWriter(tmp_path, RECORDING)
 
     def full(fd: int, data: memoryview) -> int:

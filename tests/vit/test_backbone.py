@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.vit.backbone import Backbone, load_backbone
+from saev.vit.backbone import Backbone
+from saev.vit.load import load_backbone
 
 Hooked = Callable[..., list[Tensor]]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import saev.vit.from_open_clip
 from saev.errors import InputError
-from saev.vit.backbone import load_backbone
+from saev.vit.load import load_backbone
 
 Hooked = Callable[..., list[Tensor]]
 

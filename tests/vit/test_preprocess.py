@@ -11,7 +11,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
 from saev.errors import InputError
-from saev.vit.backbone import load_backbone
+from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
 
 OPEN_CLIP = {"mode": "RGB", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "fill_color": 0}

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.vit.backbone import load_backbone
+from saev.vit.load import load_backbone
 from saev.vit.weights import read_weights
 
 Hooked = Callable[..., list[Tensor]]

@@ -107,8 +107,7 @@ class FeatureVisualizer(lightning.Callback):
     @torch.no_grad()
     def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> tuple[Gallery, dict[int, Picture]]:
         """The page's contents for an SAE on tokens, and the pictures that it shows by image id."""
-        subset = random_subset(len(tokens.examples), self._n_images, self._seed)
-        tokens = TokenSelection(tokens.reader, tokens.examples[subset], tokens.positions)
+        tokens = tokens.subset(self._n_images, self._seed)
         survey = LatentSurvey(sae.d_sae, self._top_k)
         for image_ids, f_bts in encoded(sae, tokens, "surveying"):
             survey.update(f_bts, image_ids)

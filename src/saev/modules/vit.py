@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.backbone import load_backbone
+from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.shards.reader import ShardReader
-from saev.shards.shuffle import Ints, ShufflePlan
+from saev.shards.shuffle import Ints, ShufflePlan, random_subset
 
 BLOCK_BYTES = 4 * 2**20  # Neighbours that travel together through the shuffle.
 READ_BYTES = 64 * 2**20  # Upper bound of one read.
@@ -34,6 +34,16 @@ class TokenSelection:
     def n_tokens(self) -> int:
         """Selected tokens."""
         return len(self.examples) * len(self.positions)
+
+    def subset(self, n_examples: int, seed: int) -> "TokenSelection":
+        """At most so many examples, a random choice of blocks that lie together on disk."""
+        if n_examples >= len(self.examples):
+            return self
+        per_block = max(1, BLOCK_BYTES // self.reader.layout.bytes_per_example)
+        blocks = np.split(self.examples, range(per_block, len(self.examples), per_block))
+        chosen = random_subset(len(blocks), -(-n_examples // per_block), seed)
+        examples = np.concatenate([blocks[block] for block in chosen])[:n_examples]
+        return TokenSelection(self.reader, examples, self.positions)
 
     def read(self, examples: Ints) -> Iterator[Tensor]:
         """The selected tokens of ascending examples, float32 (n, positions, d_model), a stretch of disk at a time.

@@ -12,6 +12,17 @@ from saev.shards.layout import ShardLayout, TokenLayout
 from saev.shards.recording import Recording
 from saev.shards.writer import ShardWriter
 
+PREPROCESSING: dict[str, object] = {
+    "library": "timm",
+    "config": {
+        "input_size": [3, 32, 32],
+        "interpolation": "bicubic",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+        "crop_pct": 1.0,
+        "crop_mode": "center",
+    },
+}
 MakeShards = Callable[..., tuple[Path, Tensor]]
 
 
@@ -39,7 +50,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
             name=name,
             model={"family": "timm", "ckpt": "test_vit", "weights_digest": "0" * 64, "precision": "float32"},
             layer=3,
-            preprocessing={},
+            preprocessing=PREPROCESSING,
             image_set={"sha256": "0" * 64, "n_examples": n_examples},
             layout=layout,
             source={"class": "ImageFolder", "args": {"root": "nowhere"}},

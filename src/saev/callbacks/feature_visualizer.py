@@ -1,6 +1,5 @@
 """Renders the latents of a trained SAE."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, cast
@@ -9,18 +8,15 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
+from saev.callbacks.recorded_pictures import recorded_pictures
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 from saev.shards.loader import TokenSelection
-from saev.shards.reader import ShardReader
 from saev.shards.shuffle import random_subset
-from saev.vit.images import from_description
-from saev.vit.preprocess import Preprocessing
 from saev.viz import (
     Gallery,
     LatentExample,
@@ -31,8 +27,6 @@ from saev.viz import (
     overlay,
     write_gallery,
 )
-
-log = logging.getLogger(__name__)
 
 CODES_BYTES = 2**28  # Bound of the dense codes of one batch of images.
 
@@ -85,6 +79,18 @@ class FeatureVisualizer(lightning.Callback):
         self._seed = seed
 
     @override
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Look at include_latents now and not after hours of training.
+
+        Raises:
+            InputError: If the SAE has no such latent.
+        """
+        d_sae = cast(TrainedModel, pl_module).sae.d_sae
+        unknown = [latent for latent in self._include if not 0 <= latent < d_sae]
+        if unknown:
+            raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")
+
+    @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on the training images."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
@@ -114,7 +120,7 @@ class FeatureVisualizer(lightning.Callback):
         latents = self._choose(survey)
         pages = _pages(sae, tokens, survey, latents)
         wanted = sorted({example.image_id for page in pages for example in page.examples})
-        pictures = _pictures(tokens.reader, wanted)
+        pictures = recorded_pictures(tokens.reader, wanted)
         facts = _facts(sae, tokens)
         gallery = Gallery(
             title=sae.name,
@@ -129,10 +135,6 @@ class FeatureVisualizer(lightning.Callback):
 
     def _choose(self, survey: LatentSurvey) -> list[int]:
         """The latents that get a page, ascending."""
-        d_sae = len(survey.frequency)
-        unknown = [latent for latent in self._include if not 0 <= latent < d_sae]
-        if unknown:
-            raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")
         alive = survey.frequency.nonzero().squeeze(-1).numpy()
         n = len(alive) if self._n_latents < 0 else self._n_latents
         chosen = alive[random_subset(len(alive), n, self._seed)]
@@ -188,26 +190,6 @@ def _patch_slice(tokens: TokenSelection) -> slice:
     content = tokens.reader.layout.tokens.positions("content")
     start = max(content.start, tokens.positions.start) - tokens.positions.start
     return slice(start, len(tokens.positions) if tokens.positions.stop >= content.stop else start)
-
-
-def _pictures(reader: ShardReader, image_ids: list[int]) -> dict[int, Picture]:
-    """The pictures as the ViT saw them; a grey tile where one is gone."""
-    preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
-    records = reader.examples()
-    source = from_description(reader.manifest.source)
-    pictures, missing = {}, 0
-    for image_id in image_ids:
-        try:
-            view = preprocessing.view(source.read(image_id))
-        except (InputError, OSError):
-            height, width = preprocessing.image_size
-            view = Image.new("RGB", (width, height), "grey")
-            missing += 1
-        record = records[image_id]
-        pictures[image_id] = Picture(image_id, record.path, record.label, view)
-    if missing:
-        log.warning("%d of %d pictures cannot be read any more and are shown as grey tiles", missing, len(image_ids))
-    return pictures
 
 
 def _facts(sae: SparseAutoencoder, tokens: TokenSelection) -> dict[str, str]:

@@ -50,6 +50,7 @@ class CommandCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
             parser_kwargs={"prog": prog, "description": description, "exit_on_error": False},
         )
 

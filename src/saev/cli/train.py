@@ -66,6 +66,8 @@ class TrainCLI(CommandCLI):
             # Short runs get a curve too.
             n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
+        if self.datamodule.val_tokens is None:
+            kwargs["limit_val_batches"] = 0
         callbacks = [RunConfig(self._reusable_config()), SAEExporter(), *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         return super().instantiate_trainer(
@@ -76,7 +78,7 @@ class TrainCLI(CommandCLI):
         """The configuration for `saev validate` and `saev test`."""
         config = self.config.clone()
         config.ckpt_path = None
-        text: str = self.parser.dump(config, skip_none=False)
+        text: str = self.parser.dump(config, skip_unset=False)
         return text
 
 
@@ -182,6 +184,8 @@ def _run_dir(argv: list[str]) -> Path:
 
 
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
+    if command == "validate" and cli.datamodule.val_tokens is None:
+        raise InputError(f"no images were held out of {run_dir}: give --data.val_shards")
     for sae in load_run(run_dir).values():
         if sae.d_in != cli.datamodule.d_model:
             raise InputError(

@@ -19,6 +19,7 @@ from saev.objectives.schedule import warmup_hold_decay
 
 INIT_TOKENS = 65_536
 MOST_DEAD_AFTER = 10_000_000
+SETTINGS_KEY = "saev_settings"
 
 
 class TokenSource(Protocol):
@@ -79,6 +80,36 @@ class SAELightningModule(lightning.LightningModule):
         self.register_buffer("silent_tokens_s", torch.zeros(self.sae.d_sae, dtype=torch.int64))
         self._reconstruction = ReconstructionQuality(d_in)
         self._codes = CodeStatistics(self.sae.d_sae)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the run was started with."""
+        checkpoint[SETTINGS_KEY] = self._settings()
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of a run with other settings, part of which it would silently bring back.
+
+        Raises:
+            InputError: Naming the differences.
+        """
+        saved, now = checkpoint.get(SETTINGS_KEY, {}), self._settings()
+        changed = [
+            f"{key} was {saved.get(key)} and is {now.get(key)}" for key in saved | now if saved.get(key) != now.get(key)
+        ]
+        if changed:
+            raise InputError(f"the run cannot go on with another SAE or optimizer: {'; '.join(changed)}")
+
+    def _settings(self) -> dict[str, Any]:
+        sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
+        return {
+            **sae,
+            "lr": self._lr,
+            "warmup": self._warmup,
+            "decay": self._decay,
+            "init": self._init,
+            "seed": self._seed,
+        }
 
     @override
     def on_fit_start(self) -> None:

@@ -50,6 +50,9 @@ class TokenSelection:
 
         Small gaps are read over: the checksums cover whole blocks anyway.
         """
+        if not len(examples):
+            yield torch.empty(0, len(self.positions), self.reader.layout.d_model)
+            return
         example_bytes = self.reader.layout.bytes_per_example
         far = np.diff(examples) > max(1, BLOCK_BYTES // example_bytes)
         full = np.diff(examples // max(1, READ_BYTES // example_bytes)) > 0
@@ -75,10 +78,11 @@ class OrderedTokens:
         self._examples = np.array_split(tokens.examples, world_size)[rank]
 
     def __len__(self) -> int:
-        return -(-len(self._examples) // self._per_batch)
+        # A part without examples gives one batch without tokens: its process has to meet the others at the end.
+        return max(1, -(-len(self._examples) // self._per_batch))
 
     def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, len(self._examples), self._per_batch):
+        for start in range(0, max(1, len(self._examples)), self._per_batch):
             parts = self._tokens.read(self._examples[start : start + self._per_batch])
             yield torch.cat(list(parts)).flatten(0, 1)
 
@@ -157,7 +161,9 @@ class ShuffledTokens:
 
     def _identity(self) -> dict[str, Any]:
         content_id = self._tokens.reader.manifest.content_id
-        return {"shards": content_id, "batch_size": self._batch_size, **asdict(self.plan)}
+        positions = self._tokens.positions
+        tokens = f"{positions.start} to {positions.stop} of each image"
+        return {"shards": content_id, "tokens": tokens, "batch_size": self._batch_size, **asdict(self.plan)}
 
     def _rows_of(self, batch: int) -> Iterator[Tensor]:
         """This rank's rows of a global batch, in pieces where a pool ends."""

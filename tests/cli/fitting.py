@@ -1,0 +1,120 @@
+"""What the tests of `saev fit` share: data with a structure, a short command line, and real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saev.nn import SparseAutoencoder
+
+SAVE_OFTEN = "--checkpoint.every_n_steps=5"
+
+
+def sparse_acts(n_examples: int, n_tokens: int, d_model: int = 16, n_directions: int = 24, seed: int = 0) -> Tensor:
+    """Activations (n, t, d) that three of n_directions make, around a mean far from 0."""
+    rng = torch.Generator().manual_seed(seed)
+    directions = torch.nn.functional.normalize(torch.randn(n_directions, d_model, generator=rng), dim=-1)
+    scores = torch.rand(n_examples, n_tokens, n_directions, generator=rng)
+    strength = torch.rand(n_examples, n_tokens, n_directions, generator=rng) + 0.5
+    codes = torch.where(scores >= scores.topk(3).values[..., -1:], strength, 0)
+    return codes @ directions + 3 * torch.randn(d_model, generator=rng)
+
+
+def fit_options(shards: Path, run_dir: Path, *more: str) -> list[str]:
+    """A TopK SAE of 48 latents, trained for 40 steps on the CPU; later options win."""
+    return [
+        "fit",
+        f"--data.shards={shards}",
+        f"--run_dir={run_dir}",
+        "--data.n_tokens=2560",
+        "--data.batch_size=64",
+        "--model.sae=TopK",
+        "--model.sae.d_sae=48",
+        "--model.sae.k=4",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        "--visualizer.n_latents=2",
+        *more,
+    ]
+
+
+def start(argv: list[str], cwd: Path | None = None) -> subprocess.Popen[str]:
+    """A real `python -m saev`."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "saev", *argv]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a process that must end by itself."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def only(directory: Path, pattern: str) -> Path:
+    """The one path of this pattern."""
+    (path,) = directory.glob(pattern)
+    return path
+
+
+def weights(run_dir: Path) -> dict[str, Tensor]:
+    """The model's part of last.ckpt."""
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    state: dict[str, Tensor] = checkpoint["state_dict"]
+    return state
+
+
+def metrics(run_dir: Path) -> dict[str, dict[str, float]]:
+    """The metrics.json of a run's one SAE."""
+    content: dict[str, dict[str, float]] = json.loads(only(run_dir, "saes/*/metrics.json").read_text())
+    return content
+
+
+def scalars(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of all TensorBoard scalars below a run directory, of the last writer for each step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found: dict[str, dict[int, float]] = {}
+    for file in sorted(run_dir.glob("events*"), key=lambda path: path.stat().st_mtime_ns):
+        events = EventAccumulator(str(file)).Reload()
+        for tag in events.Tags()["scalars"]:
+            found.setdefault(tag, {}).update({event.step: event.value for event in events.Scalars(tag)})
+    return {tag: sorted(values.items()) for tag, values in found.items()}
+
+
+def numpy_fvu(sae: SparseAutoencoder, x: Tensor, k: int) -> float:
+    """FVU of a TopK SAE on raw activations (n, d), from its tensors alone, in float64."""
+    p: dict[str, Any] = {name: tensor.double().numpy() for name, tensor in sae.state_dict().items()}
+    x64 = x.double().numpy()
+    h = (x64 - p["mean_d"]) / p["scale"] @ p["W_enc"] + p["b_enc"]
+    threshold = np.sort(h, axis=-1)[:, -k, None]
+    f = np.where((h >= threshold) & (h > 0), h, 0)
+    x_hat = (f @ p["W_dec"] + p["b_dec"]) * p["scale"] + p["mean_d"]
+    return float(((x64 - x_hat) ** 2).sum() / ((x64 - x64.mean(0)) ** 2).sum())
+
+
+def one_line(err: str) -> str:
+    """The one line on standard error that begins with the program's name; no traceback beside it."""
+    assert "Traceback" not in err, err
+    (line,) = (line for line in err.splitlines() if line.startswith("saev "))
+    return line
+
+
+def html_files(run_dir: Path) -> Iterator[Path]:
+    """The galleries of a run."""
+    return run_dir.glob("features/*/index.html")

@@ -1,0 +1,65 @@
+"""Which package may import which: the direction of the design, read from the source of every file."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import saev
+
+ROOT = Path(saev.__file__).parent
+# Each package may import those of the rows above, and itself; everything may import saev (the version) and saev.errors.
+LEVELS = (
+    ("nn", "shards", "vit", "metrics", "viz"),
+    ("objectives", "probing", "interop"),
+    ("modules", "datamodules", "callbacks"),
+    ("demo", "cli"),
+)
+FREE = ("", "errors")
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of all modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield node.module
+            if node.module == "saev":
+                yield from (f"saev.{alias.name}" for alias in node.names)
+
+
+def package(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+def allowed(name: str) -> set[str]:
+    level = next(i for i, names in enumerate(LEVELS) if name in names)
+    below = {lower for names in LEVELS[:level] for lower in names}
+    top = set(LEVELS[level]) if level == len(LEVELS) - 1 else {name}
+    return {*FREE, *below, *top}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards(path: Path) -> None:
+    names = [name.split(".") for name in imported(path) if name.split(".")[0] == "saev"]
+    packages = {parts[1] if len(parts) > 1 else "" for parts in names}
+    assert packages <= allowed(package(path)), f"{path} imports {packages - allowed(package(path))}"
+
+
+@pytest.mark.parametrize("name", ["nn", "shards", "metrics", "viz", "vit", "objectives", "interop"])
+def test_only_the_glue_knows_lightning(name: str) -> None:
+    for path in (ROOT / name).rglob("*.py"):
+        assert not [module for module in imported(path) if module.split(".")[0] == "lightning"], path
+
+
+def test_every_package_has_a_place() -> None:
+    assert {package(path) for path in FILES} <= {name for names in LEVELS for name in names}
+
+
+def test_there_is_no_drawer_for_everything() -> None:
+    assert not [path for path in ROOT.rglob("*") if path.stem in ("utils", "helpers", "common", "misc")]

@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.shards.byte_text import byte_text
 from saev.shards.examples import ExampleRecord
 from saev.shards.layout import ShardLayout, TokenLayout
 from saev.shards.recording import Recording
@@ -87,7 +88,7 @@ class VitActivationWriter(lightning.Callback):
         free = free_bytes(self._dump_to)
         if plan.n_bytes > free:
             raise InputError(
-                f"{self._dump_to} has {gib(free)} free, but the recording needs {gib(plan.n_bytes)}: "
+                f"{self._dump_to} has {byte_text(free)} free, but the recording needs {byte_text(plan.n_bytes)}: "
                 "record fewer layers or another dtype, or give another --writer.dump_to"
             )
         return plan
@@ -186,12 +187,3 @@ def free_bytes(path: Path) -> int:
     """Free bytes on the disk of a path that need not exist yet."""
     existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
     return shutil.disk_usage(existing).free
-
-
-def gib(n_bytes: int) -> str:
-    """A size for people.
-
-    >>> gib(3 * 2**29)
-    '1.50 GiB'
-    """
-    return f"{n_bytes / 2**30:.2f} GiB"

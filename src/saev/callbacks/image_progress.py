@@ -34,7 +34,17 @@ class ImageProgress(lightning.Callback):
         self._bar.update(len(batch["index"]))
 
     @override
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar, so that the error has a line of its own."""
+        self._close()
+
+    @override
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Close the bar."""
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -2,19 +2,26 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from argparse import SUPPRESS
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lightning
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
+from saev.cli.parse_errors import readable
 from saev.errors import InputError
 
-# Of what Lightning says at the start this helps nobody who uses saev.
-logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.getMessage())
+# Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
+_NOISE = ("Tip:", "Detected KeyboardInterrupt")
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda record: not any(noise in record.getMessage() for noise in _NOISE)
+)
+logging.getLogger("lightning.pytorch.trainer.connectors.signal_connector").setLevel(logging.WARNING)
 
 
 class CommandCLI(LightningCLI):
@@ -29,6 +36,7 @@ class CommandCLI(LightningCLI):
         description: str,
         argv: list[str],
         trainer_defaults: dict[str, Any],
+        trainer_class: Callable[..., lightning.Trainer] = lightning.Trainer,
     ) -> None:
         # Lightning uses a class that torch renames: nothing that a user could do anything about.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module=r"lightning\.pytorch\..*")
@@ -37,6 +45,7 @@ class CommandCLI(LightningCLI):
             datamodule_class,
             run=False,
             args=argv,
+            trainer_class=trainer_class,
             trainer_defaults=trainer_defaults,
             save_config_callback=None,
             seed_everything_default=0,
@@ -52,7 +61,26 @@ class CommandCLI(LightningCLI):
             assert isinstance(args, list)
             self.config = parser.parse_args(args)
         except ArgumentError as error:
-            raise InputError(f"{error} (see {parser.prog} --help)") from error
+            raise InputError(readable(error, parser)) from error
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """A trainer; one that this machine cannot give is an `InputError`."""
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except InputError:
+            raise
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise InputError(f"--trainer: {error}") from error
+
+    @override
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Leave what the user cannot give out of the help."""
+        super().setup_parser(*args, **kwargs)
+        for group in self.parser._action_groups:
+            if group.title == "Linked arguments":
+                for action in group._group_actions:
+                    action.help = SUPPRESS
 
 
 @contextmanager

@@ -33,6 +33,10 @@ def usage() -> str:
     )
 
 
+class _Terminated(SystemExit):
+    """SIGTERM has come."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -49,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"saev {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except _Terminated:
+        print(f"saev {command}: terminated", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print(f"saev {command}: interrupted", file=sys.stderr)
         return 130
@@ -61,5 +68,7 @@ def _run(command: str, argv: list[str]) -> int:
 
 
 def _terminate(signum: int, _frame: FrameType | None) -> None:
-    # Unwinds the stack as Ctrl-C does, so that half-written results are removed.
-    raise SystemExit(128 + signum)
+    # Unwinds the stack as Ctrl-C does, so that half-written results are removed. Data workers that the same
+    # signal ended must not break into that: torch raises an error from SIGCHLD's handler.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    raise _Terminated(128 + signum)

@@ -7,10 +7,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from saev.callbacks import ImageProgress, VitActivationWriter
-from saev.callbacks.activation_writer import gib
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
 from saev.modules import VitLightningModule
+from saev.shards.byte_text import byte_text
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
 The last lines of standard output are the finished directories."""
@@ -45,14 +46,8 @@ def _cli(argv: list[str]) -> RecordCLI:
         prog="saev predict",
         description=DESCRIPTION,
         argv=argv,
-        trainer_defaults={
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "devices": 1,
-            "callbacks": [ImageProgress()],
-        },
+        trainer_class=recording_trainer,
+        trainer_defaults={"callbacks": [ImageProgress()]},
     )
 
 
@@ -67,7 +62,7 @@ def record(argv: list[str]) -> list[str]:
         n_images = len(cli.datamodule.images)
         print(
             f"recording layers {sorted(plan.pending)} of {n_images:,} images: "
-            f"{gib(plan.n_bytes)} will be written, {gib(writer.free())} are free"
+            f"{byte_text(plan.n_bytes)} will be written, {byte_text(writer.free())} are free"
         )
         cli.model.layers = sorted(plan.pending)
         cli.trainer.predict(cli.model, cli.datamodule, return_predictions=False)

@@ -23,6 +23,13 @@ class RecordingLock:
             os.close(fd)
             fd = self._lock()
         self._fd: int | None = fd
+        # A data worker that outlives a killed run for a moment must not keep the next run out.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def _lock(self) -> int:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)

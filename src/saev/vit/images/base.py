@@ -98,12 +98,12 @@ class ImageSource(ABC):
 
     def without(self, indices: Collection[int]) -> "ImageSource":
         """Return the same source with these pictures left out, the others moved up."""
-        return Without(self, sorted(indices)) if indices else self
+        return _Without(self, sorted(indices)) if indices else self
 
 
 @final
-class Without(ImageSource):
-    """Another source with some pictures left out."""
+class _Without(ImageSource):
+    """Another source with some pictures left out; private, so that --data.images does not offer it."""
 
     def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
         left_out = set(indices)

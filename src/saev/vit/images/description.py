@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from inspect import signature
 
 from saev.errors import InputError
-from saev.vit.images.base import ImageSource, Without
+from saev.vit.images.base import ImageSource, _Without
 from saev.vit.images.folder import ImageFolder
 from saev.vit.images.huggingface import HuggingFaceImages
 from saev.vit.images.image_list import ImageList
 from saev.vit.images.segmentation import SegmentationFolder
 
 _CLASSES: dict[str, type[ImageSource]] = {
-    kind.__name__: kind for kind in (ImageFolder, SegmentationFolder, HuggingFaceImages, ImageList, Without)
+    **{kind.__name__: kind for kind in (ImageFolder, SegmentationFolder, HuggingFaceImages, ImageList)},
+    "Without": _Without,
 }
 
 

@@ -1,4 +1,4 @@
-"""Recording time over the time of the bare forward pass to the same layer.
+"""Recording time over the time of the bare forward pass to the same layer, on the CPU.
 
 Both get the same batches from memory, so that decoding is left out; they alternate in one process, and the ratio of
 their medians is printed.
@@ -65,8 +65,6 @@ def bare(model: VitLightningModule, data: Batches) -> None:
     with torch.inference_mode():
         for batch in data.batches:
             model.predict_step(batch, 0)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def recorded(model: VitLightningModule, data: Batches, dtype: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch  # noqa: F401 - its log handler must not take hold of the standard error of one test
 import numpy as np
 import torch
 from torch import Tensor

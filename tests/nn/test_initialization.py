@@ -52,3 +52,20 @@ def test_the_seed_decides() -> None:
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
+
+
+def test_rare_directions_get_latents_too() -> None:
+    """99 % of the tokens are one background with a little noise; the others still get most of the latents."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2000, 16, generator=generator)
+    x[20:] = torch.ones(16) + 0.01 * x[20:]
+    sae = TopK(16, d_sae=40, k=4)
+    initialize_from_data(sae, x, generator)
+    background = (sae.W_dec @ torch.ones(16) / 4 > 0.95).sum()
+    assert background < 24
+
+
+def test_more_latents_than_data_points() -> None:
+    sae = TopK(8, d_sae=100, k=4)
+    initialize_from_data(sae, torch.randn(30, 8), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sae.W_dec.norm(dim=-1), torch.ones(100))

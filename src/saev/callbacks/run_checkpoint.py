@@ -1,6 +1,8 @@
 """Checkpoints that a killed run goes on from."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -25,7 +27,19 @@ class RunCheckpoint(ModelCheckpoint):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the checkpoints into the run directory."""
         self.dirpath = str(Path(trainer.default_root_dir) / LAST.parent)
-        super().setup(trainer, pl_module, stage)
+        with warnings.catch_warnings():
+            # It is not empty when a run goes on, and no other run gets that far.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: there is one file, and its place follows the run directory, which may have been moved."""
+        return {}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing over."""
 
     @override
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

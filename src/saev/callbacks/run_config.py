@@ -12,7 +12,7 @@ CONFIG = "config.yaml"
 class RunConfig(lightning.Callback):
     """Writes ``config.yaml`` into the run directory.
 
-    When training starts and not before: a run that refuses to go on keeps the file that it was started with.
+    After the checkpoint was accepted: a run that refuses to go on keeps the file that it was started with.
 
     Args:
         text: The configuration as YAML.
@@ -23,6 +23,6 @@ class RunConfig(lightning.Callback):
 
     @override
     @rank_zero_only
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the file."""
         (Path(trainer.default_root_dir) / CONFIG).write_text(self._text, encoding="utf-8")

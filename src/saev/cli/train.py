@@ -1,5 +1,6 @@
 """`saev fit`, `saev validate` and `saev test`: train and evaluate SAEs."""
 
+import argparse
 import contextlib
 import shutil
 import sys
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -173,8 +173,8 @@ def _resumable_or_absent(run_dir: Path) -> Iterator[None]:
 
 def _run_dir(argv: list[str]) -> Path:
     """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--run_dir", type=Path, default=None)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--run_dir", type=Path)
     run_dir: Path | None = parser.parse_known_args(argv)[0].run_dir
     if run_dir is None:
         raise InputError("give the directory of a finished run: --run_dir RUN")

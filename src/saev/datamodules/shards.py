@@ -1,7 +1,7 @@
 """Tokens from shards, for training and evaluation."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -62,6 +62,7 @@ class ShardDataModule(lightning.LightningDataModule):
         self._tokens = tokens
         self._buffer_bytes = int(buffer_gib * 2**30)
         self._seed = seed
+        self._train_loader: ShuffledTokens | None = None
         _check_width(self.reader, d_model)
         n_held_out = 0 if val_shards is not None else _held_out_size(self.reader.n_examples, val_share)
         held_out = random_subset(self.reader.n_examples, n_held_out, seed)
@@ -104,6 +105,23 @@ class ShardDataModule(lightning.LightningDataModule):
             world_size=world_size,
         )
 
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """How far training has come in its data."""
+        return self.train_dataloader().state_dict()
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where training was.
+
+        Not left to the trainer: it forgets the loader's state where the number of steps is asked for early, as
+        a schedule does.
+
+        Raises:
+            InputError: If the run had other training data; names the differences.
+        """
+        self.train_dataloader().load_state_dict(state_dict)
+
     def _ranks(self) -> tuple[int, int]:
         assert self.trainer is not None
         return self.trainer.global_rank, self.trainer.world_size
@@ -111,7 +129,9 @@ class ShardDataModule(lightning.LightningDataModule):
     @override
     def train_dataloader(self) -> ShuffledTokens:
         """Shuffled batches, as many as the token budget has."""
-        return self._shuffled(self.n_tokens // self.batch_size, self.batch_size, *self._ranks())
+        if self._train_loader is None:
+            self._train_loader = self._shuffled(self.n_tokens // self.batch_size, self.batch_size, *self._ranks())
+        return self._train_loader
 
     @override
     def val_dataloader(self) -> OrderedTokens | list[OrderedTokens]:

@@ -14,11 +14,13 @@ from saev.errors import InputError
 from saev.metrics import CodeStatistics, ReconstructionQuality, fraction_of_variance_unexplained
 from saev.nn import SparseAutoencoder, TopK
 from saev.nn.initialization import initialize_from_data, set_normalization
+from saev.nn.resampling import forget_moments, restart_latents, worst_directions
 from saev.objectives import AuxK, StepLosses, step_losses
 from saev.objectives.schedule import warmup_hold_decay
 
 INIT_TOKENS = 65_536
 MOST_DEAD_AFTER = 10_000_000
+LAST_RESTART = 0.7  # Share of the run; later ones would find a learning rate too low to settle.
 SETTINGS_KEY = "saev_settings"
 
 
@@ -46,6 +48,8 @@ class SAELightningModule(lightning.LightningModule):
         k_aux: Dead latents that the auxiliary loss uses for one token.
         dead_after: Tokens without firing after which the auxiliary loss takes a latent for dead. By default a
             twentieth of the run, at most 10 million.
+        restarts: How often dead latents get a new start in a direction that is reconstructed badly, spread evenly
+            over the first 70 % of the run; 0 leaves it out.
         seed: Fixes the initial weights.
 
     Raises:
@@ -63,12 +67,13 @@ class SAELightningModule(lightning.LightningModule):
         decay: float = 0.2,
         init: Literal["data", "random"] = "data",
         auxk_coeff: float = 1 / 32,
-        k_aux: int = 512,
+        k_aux: int = 256,
         dead_after: int | None = None,
+        restarts: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _check(lr=lr, warmup=warmup, decay=decay, auxk_coeff=auxk_coeff, k_aux=k_aux)
+        _check(lr=lr, warmup=warmup, decay=decay, auxk_coeff=auxk_coeff, k_aux=k_aux, restarts=restarts)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.sae = sae(d_in)
@@ -76,6 +81,7 @@ class SAELightningModule(lightning.LightningModule):
         self._init, self._seed = init, seed
         self._aux = AuxK(auxk_coeff, k_aux)
         self._dead_after = dead_after
+        self._restarts = restarts
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(self.sae.d_sae, dtype=torch.int64))
         self._reconstruction = ReconstructionQuality(d_in)
@@ -108,6 +114,7 @@ class SAELightningModule(lightning.LightningModule):
             "warmup": self._warmup,
             "decay": self._decay,
             "init": self._init,
+            "restarts": self._restarts,
             "seed": self._seed,
         }
 
@@ -135,7 +142,10 @@ class SAELightningModule(lightning.LightningModule):
     def training_step(self, x_bd: Tensor, batch_idx: int) -> Tensor:
         """The loss of a batch of raw activations (b, d_in)."""
         n_tokens = len(x_bd) * self.trainer.world_size
-        dead_s = self.silent_tokens_s >= self._dead_window(n_tokens)
+        window = self._dead_window(n_tokens)
+        if self._restart_is_due():
+            self._restart(x_bd, self.silent_tokens_s >= window)
+        dead_s = self.silent_tokens_s >= window
         losses = step_losses(self.sae, x_bd, dead_s, self._aux)
         self._count_silence(losses.codes, n_tokens)
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
@@ -148,6 +158,23 @@ class SAELightningModule(lightning.LightningModule):
             return self._dead_after
         run = int(self.trainer.estimated_stepping_batches) * n_tokens
         return min(MOST_DEAD_AFTER, max(n_tokens, run // 20))
+
+    def _restart_is_due(self) -> bool:
+        step, n_steps = self.trainer.global_step, int(self.trainer.estimated_stepping_batches)
+        every = n_steps // self._restarts if self._restarts else 0
+        return every > 0 and step % every == 0 and 0 < step < LAST_RESTART * n_steps
+
+    @torch.no_grad()
+    def _restart(self, x_bd: Tensor, dead_s: Tensor) -> None:
+        latents_a = dead_s.nonzero().squeeze(-1)[: len(x_bd)]
+        if not 0 < len(latents_a) < self.sae.d_sae:
+            return
+        # Seeded by the step: a resumed run draws what the undisturbed one draws.
+        generator = torch.Generator().manual_seed(self._seed + self.trainer.global_step)
+        directions_ad = worst_directions(self.sae, x_bd, len(latents_a), generator)
+        restart_latents(self.sae, latents_a, self.trainer.strategy.broadcast(directions_ad).to(x_bd))
+        forget_moments(self.trainer.optimizers[0], self.sae, latents_a)
+        self.silent_tokens_s[latents_a] = 0
 
     @torch.no_grad()
     def _count_silence(self, f_bs: Tensor, n_tokens: int) -> None:

@@ -12,6 +12,9 @@ from saev.nn.base import SparseAutoencoder
 from saev.nn.functional import unit_rows
 
 DATA_SHARE = 0.8
+FIT_TOKENS = 4096
+ROUNDS = 16
+MOST_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
 
 
 @torch.no_grad()
@@ -28,7 +31,7 @@ def set_normalization(sae: SparseAutoencoder, x_nd: Tensor) -> None:
 
 @torch.no_grad()
 def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.Generator) -> None:
-    r"""Point the latents at data: rows of W_dec are directions of sampled tokens, blended with noise.
+    r"""Point the latents at data: rows of W_dec are directions of sampled tokens far apart, blended with noise.
 
     .. math:: W_{dec} = unit(0.8 \, unit(z) + 0.2 \, unit(\epsilon)), \quad W_{enc} = \alpha W_{dec}^T
 
@@ -39,18 +42,38 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
 
     Args:
         sae: The SAE; its normalisation is already set.
-        x_nd: Raw sampled activations; drawn with replacement where there are fewer than d_sae.
+        x_nd: Raw sampled activations; used repeatedly where there are fewer than d_sae.
         generator: Source of the noise and of the draw.
     """
-    n_samples = len(x_nd)
-    draw = torch.randperm(n_samples, generator=generator)
-    draw = draw.repeat(math.ceil(sae.d_sae / n_samples))[: sae.d_sae]
-    points_sd = unit_rows(sae.normalize(x_nd[draw]))
+    u_nd = unit_rows(sae.normalize(x_nd))
+    points_sd = u_nd[_spread_points(u_nd, sae.d_sae, generator)]
     noise_sd = unit_rows(torch.randn(sae.d_sae, sae.d_in, generator=generator).to(points_sd))
     w_sd = unit_rows(DATA_SHARE * points_sd + (1 - DATA_SHARE) * noise_sd)
     sae.W_dec.copy_(w_sd)
     sae.W_enc.copy_(w_sd.T)
-    z_nd = sae.normalize(x_nd[: min(n_samples, 4096)])
+    z_nd = sae.normalize(x_nd[:FIT_TOKENS])
     z_hat_nd = sae.reconstruct(sae.activate(sae.pre_activations(z_nd)))
     alpha = (z_nd * z_hat_nd).sum() / z_hat_nd.square().sum().clamp_min(1e-12)
     sae.W_enc.mul_(alpha)
+
+
+def _spread_points(u_nd: Tensor, n_points: int, generator: torch.Generator) -> Tensor:
+    """Indices (n_points,) of unit vectors that are far from each other.
+
+    k-means|| (Bahmani et al. 2012, https://arxiv.org/abs/1203.6402): in each round points are drawn with a
+    probability proportional to their squared distance to the nearest point drawn before. A plain draw
+    would take most points from the backgrounds that fill most patches, and all but a few of these latents die.
+    """
+    n_distinct = min(n_points, len(u_nd))
+    nearest_n = u_nd.new_full((len(u_nd),), -1.0)
+    drawn: list[Tensor] = []
+    left = n_distinct
+    while left:
+        # 1 - cosine is half the squared distance; a little is added for duplicates, points drawn have nothing.
+        weights_n = (1 - nearest_n).clamp_min(1e-6)
+        weights_n[torch.cat(drawn) if drawn else slice(0)] = 0
+        size = min(left, MOST_A_ROUND, -(-n_distinct // ROUNDS))
+        drawn.append(torch.multinomial(weights_n.cpu(), size, generator=generator).to(u_nd.device))
+        nearest_n = torch.maximum(nearest_n, (u_nd @ u_nd[drawn[-1]].T).amax(1))
+        left -= size
+    return torch.cat(drawn).repeat(math.ceil(n_points / n_distinct))[:n_points]

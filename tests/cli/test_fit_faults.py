@@ -1,0 +1,219 @@
+"""What `saev fit` refuses: one readable line, a non-zero status, and no run directory that could be taken for whole."""
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tests.cli.fitting import SAVE_OFTEN, finish, fit_options, one_line, start
+from tests.conftest import MakeShards
+
+from saev.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def shards(make_shards: MakeShards) -> Path:
+    return make_shards()[0]
+
+
+def refuse(argv: list[str], capsys: Capture) -> str:
+    """The one line of a refused command line."""
+    capsys.readouterr()
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    return one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--model.sae.k=49", "k=49 must lie between 1 and d_sae=48: lower k or raise d_sae"),
+        ("--data.d_model=768", "activations of width 8, not 768"),
+        ("--data.tokens=registers", "these shards have no registers tokens: choose from content, cls, all"),
+        ("--data.tokens=heads", "heads"),
+        ("--data.val_share=1", "val_share=1.0 must be at least 0 and below 1"),
+        ("--data.batch_size=0", "batch_size=0"),
+        ("--data.n_tokens=63", "n_tokens=63 must be at least one batch, batch_size=64"),
+        ("--data.buffer_gib=1e-9", "GiB holds no example: give at least"),
+        ("--model.lr=0", "lr=0.0 is too small"),
+        ("--model.warmup=0.9", "warmup=0.9 and decay=0.2 are shares: at most 1 together"),
+        ("--visualizer.include_latents=[48]", "include_latents [48]: the SAE has latents 0 to 47"),
+        ("--model.sae.d_sae=0", "d_sae=0"),
+        ("--model.sae=Gated", "Gated"),
+        ("--model.nonsense=3", "nonsense"),
+        ("--ckpt_path=last", "there is no checkpoint"),
+    ],
+)
+def test_options_that_make_no_sense(shards: Path, tmp_path: Path, option: str, said: str, capsys: Capture) -> None:
+    assert said in refuse(fit_options(shards, tmp_path / "run", option), capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_shards_must_be_given(tmp_path: Path, capsys: Capture) -> None:
+    assert "data.shards" in refuse(["fit", f"--run_dir={tmp_path / 'run'}"], capsys)
+    assert "run_dir" in refuse(["fit", f"--data.shards={tmp_path}"], capsys)
+
+
+def missing(directory: Path) -> None:
+    shutil.rmtree(directory)
+
+
+def truncated(directory: Path) -> None:
+    with (directory / "acts000001.bin").open("r+b") as file:
+        file.truncate(100)
+
+
+def absent_file(directory: Path) -> None:
+    (directory / "acts000000.bin").unlink()
+
+
+def other_version(directory: Path) -> None:
+    path = directory / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": "9.0"}))
+
+
+def flipped_bit(directory: Path) -> None:
+    path = directory / "acts000001.bin"
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (missing, "no such directory"),
+        (truncated, "acts000001.bin: truncated: 100 bytes instead of"),
+        (absent_file, "acts000000.bin: is missing"),
+        (other_version, "9.0"),
+        (flipped_bit, "acts000001.bin: block 0"),
+    ],
+)
+def test_shards_that_cannot_be_used(
+    shards: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str, capsys: Capture
+) -> None:
+    broken = Path(shutil.copytree(shards, tmp_path / shards.name))
+    spoil(broken)
+    assert said in refuse(fit_options(broken, tmp_path / "run"), capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_shards_of_another_width(
+    shards: Path, make_shards: MakeShards, tmp_path: Path, capsys: Capture
+) -> None:
+    other, _ = make_shards(5, d_model=4)
+    said = refuse(fit_options(shards, tmp_path / "run", f"--data.val_shards={other}"), capsys)
+    assert "activations of width 4, not 8" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_run_directory(shards: Path, tmp_path: Path, capsys: Capture) -> None:
+    options = fit_options(shards, tmp_path / "run")
+    assert main(options) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert "is not empty: go on with --ckpt_path last, or give another --run_dir" in refuse(options, capsys)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_directory_of_something_else(shards: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "is not empty: remove it, or give another" in refuse(fit_options(shards, tmp_path), capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture(scope="module")
+def finished(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(fit_options(shards, run_dir)) == 0
+    return run_dir
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is damaged"),
+        (b"no checkpoint", "is damaged"),
+        (None, "is damaged"),
+        ({"a": 1}, "is no checkpoint of a run"),
+    ],
+    ids=["empty", "text", "truncated", "foreign"],
+)
+def test_a_damaged_checkpoint(
+    shards: Path, finished: Path, tmp_path: Path, content: bytes | dict[str, int] | None, said: str, capsys: Capture
+) -> None:
+    run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
+    last = run_dir / "checkpoints" / "last.ckpt"
+    config = (run_dir / "config.yaml").read_bytes()
+    if isinstance(content, dict):
+        torch.save(content, last)
+    else:
+        last.write_bytes(last.read_bytes()[:2000] if content is None else content)
+    line = refuse(fit_options(shards, run_dir, "--ckpt_path=last"), capsys)
+    assert said in line
+    assert str(last) in line
+    assert (run_dir / "config.yaml").read_bytes() == config
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--data.seed=1", "seed was 0 and is 1"),
+        ("--data.batch_size=32", "batch_size was 64 and is 32"),
+        ("--data.tokens=cls", "tokens was 1 to 7 of each image and is 0 to 1 of each image"),
+        ("--data.val_share=0.5", "n_examples was 38 and is 20"),
+        ("--model.sae.d_sae=64", "d_sae was 48 and is 64"),
+        ("--model.sae.k=3", "k was 4 and is 3"),
+        ("--model.lr=0.1", "lr was 0.003 and is 0.1"),
+    ],
+)
+def test_a_run_does_not_go_on_as_another_one(
+    shards: Path, finished: Path, tmp_path: Path, option: str, said: str, capsys: Capture
+) -> None:
+    run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
+    config = (run_dir / "config.yaml").read_bytes()
+    assert said in refuse(fit_options(shards, run_dir, "--ckpt_path=last", option), capsys)
+    assert (run_dir / "config.yaml").read_bytes() == config
+
+
+def test_a_run_does_not_go_on_with_other_shards(finished: Path, make_shards: MakeShards, capsys: Capture) -> None:
+    for other, said in ((make_shards(39)[0], "shards was"), (make_shards(40, d_model=4)[0], "d_in was 8 and is 4")):
+        assert said in refuse(fit_options(other, finished, "--ckpt_path=last"), capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_a_checkpoint_to_go_on_from(shards: Path, tmp_path: Path, number: int, status: int) -> None:
+    run_dir = tmp_path / "run"
+    process = start(fit_options(shards, run_dir, "--data.n_tokens=640000000", SAVE_OFTEN))
+    wait_for(run_dir / "checkpoints" / "last.ckpt")
+    process.send_signal(number)
+    found, out, err = finish(process, timeout=30)
+    assert (found, out) == (status, ""), err
+    assert "Traceback" not in err
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] > 0
+    assert not list(run_dir.glob("saes/*"))
+
+
+@pytest.mark.slow
+def test_an_early_signal_leaves_no_directory(shards: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    process = start(fit_options(shards, run_dir, "--data.n_tokens=640000000", "--checkpoint.every_n_steps=1000000"))
+    wait_for(run_dir / "config.yaml")
+    process.send_signal(signal.SIGINT)
+    assert finish(process, timeout=30)[0] == 130
+    assert not run_dir.exists()
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)

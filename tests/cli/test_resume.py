@@ -1,0 +1,117 @@
+"""A killed run that goes on ends as if nothing had happened."""
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tests.cli.fitting import SAVE_OFTEN, fit_options, metrics, only, scalars, sparse_acts, start, weights
+from tests.conftest import MakeShards
+
+from saev.callbacks import DurableCheckpointIO
+from saev.cli.main import main
+from saev.errors import InputError
+
+N_STEPS = 400
+
+
+@pytest.fixture(scope="module")
+def options(make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Several pools in an epoch and several epochs in the run, dead latents and the auxiliary loss."""
+    shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
+    more = ["--model.dead_after=640", "--data.buffer_gib=2e-5", f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN]
+    return fit_options(shards, tmp_path_factory.mktemp("runs") / "undisturbed", "--model.sae.d_sae=256", *more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(options: list[str]) -> Path:
+    """The finished run."""
+    assert main(options) == 0
+    return Path(options[2].partition("=")[2])
+
+
+def steps_done(run_dir: Path) -> int:
+    try:
+        return int(torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
+    except FileNotFoundError:
+        return 0
+
+
+def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
+    """Kill -9 a real run as soon as it has a checkpoint of so many steps."""
+    process = start(argv)
+    deadline = time.monotonic() + 60
+    while steps_done(run_dir) < n_steps:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert n_steps <= steps_done(run_dir) < N_STEPS
+
+
+@pytest.mark.slow
+def test_killed_twice(options: list[str], undisturbed: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    argv = [*options, f"--run_dir={run_dir}"]
+    kill_after(argv, run_dir, 5)
+    go_on = [*argv, "--ckpt_path=last"]
+    kill_after(go_on, run_dir, 200)
+    assert main(go_on) == 0
+    expected = weights(undisturbed)
+    for name, tensor in weights(run_dir).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert metrics(run_dir) == metrics(undisturbed)
+    assert scalars(run_dir) == scalars(undisturbed)
+    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run_dir, undisturbed)]
+    assert tensors[0] == tensors[1]
+    assert only(run_dir, "features/*/index.html").is_file()
+
+
+def test_a_finished_run_that_goes_on_is_rendered_again(undisturbed: Path, options: list[str]) -> None:
+    before, found = weights(undisturbed), metrics(undisturbed)
+    page = only(undisturbed, "features/*/index.html")
+    page.unlink()
+    assert main([*options, "--ckpt_path=last"]) == 0
+    assert page.is_file()
+    assert metrics(undisturbed) == found
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(undisturbed).items())
+
+
+def test_a_checkpoint_by_its_name(undisturbed: Path, options: list[str], tmp_path: Path) -> None:
+    last = undisturbed / "checkpoints" / "last.ckpt"
+    run_dir = tmp_path / "run"
+    assert main([*options, f"--run_dir={run_dir}", f"--ckpt_path={last}"]) == 0
+    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run_dir, undisturbed)]
+    assert tensors[0] == tensors[1]
+    assert main(["validate", f"--run_dir={run_dir}"]) == 0
+    assert metrics(run_dir) == metrics(undisturbed)
+
+
+def test_a_checkpoint_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoints = DurableCheckpointIO()
+    checkpoints.save_checkpoint({"loops": 1}, path)
+    synced: list[str] = []
+
+    def fail(fd: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(InputError, match=r"last.ckpt cannot be written: No space left on device"):
+        checkpoints.save_checkpoint({"loops": 2}, path)
+    assert Path(synced[0]).parent == path.parent
+    assert checkpoints.load_checkpoint(path, weights_only=True) == {"loops": 1}
+    assert [entry.name for entry in path.parent.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(InputError, match="Permission denied"):
+        DurableCheckpointIO().save_checkpoint({}, tmp_path / "last.ckpt")

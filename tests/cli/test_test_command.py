@@ -1,0 +1,105 @@
+"""`saev test` and `saev validate` on a finished run."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.cli.fitting import fit_options, metrics, numpy_fvu, one_line, only, sparse_acts
+from tests.conftest import MakeShards
+from torch import Tensor
+
+import saev
+from saev.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def data(make_shards: MakeShards) -> tuple[Path, Tensor]:
+    return make_shards(40, d_model=16, acts=sparse_acts(40, 7))
+
+
+@pytest.fixture(scope="module")
+def finished(data: tuple[Path, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    assert main(fit_options(data[0], run_dir)) == 0
+    return run_dir
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the run: it may have been moved."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_other_shards_by_relative_paths(
+    run: Path, make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    shards, acts = make_shards(9, d_model=16, acts=sparse_acts(9, 7), name="other")
+    page = only(run, "features/*/index.html")
+    page.unlink()
+    val = metrics(run)["val"]
+    shutil.copytree(shards, run.parent / "S")
+    monkeypatch.chdir(run.parent)
+    capsys.readouterr()
+    assert main(["test", "--run_dir", "run", "--data.shards", "S"]) == 0
+    assert capsys.readouterr().out == f"{run}\n"
+    expected = numpy_fvu(saev.load(only(run, "saes/*")), acts[:, 1:].flatten(0, 1), k=4)
+    assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
+    assert metrics(run)["val"] == val
+    assert page.is_file()
+    assert '"9"' in (page.parent / "data" / "overview.js").read_text()
+
+
+def test_the_shards_of_the_run_are_the_default(run: Path, data: tuple[Path, Tensor]) -> None:
+    assert main(["test", f"--run_dir={run}"]) == 0
+    expected = numpy_fvu(saev.load(only(run, "saes/*")), data[1][:, 1:].flatten(0, 1), k=4)
+    assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_validate_finds_what_fit_found(run: Path, capsys: Capture) -> None:
+    found = metrics(run)
+    only(run, "saes/*/metrics.json").unlink()
+    capsys.readouterr()
+    assert main(["validate", f"--run_dir={run}"]) == 0
+    assert capsys.readouterr().out == f"{run}\n"
+    assert metrics(run) == found
+
+
+def test_the_checkpoint_and_the_configuration_stay(run: Path) -> None:
+    files = [run / "config.yaml", run / "checkpoints" / "last.ckpt", only(run, "saes/*/sae.safetensors")]
+    before = [path.read_bytes() for path in files]
+    assert main(["test", f"--run_dir={run}"]) == 0
+    assert [path.read_bytes() for path in files] == before
+
+
+def refuse(argv: list[str], capsys: Capture) -> str:
+    capsys.readouterr()
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    return one_line(err)
+
+
+def test_what_is_refused(run: Path, make_shards: MakeShards, tmp_path: Path, capsys: Capture) -> None:
+    assert "--run_dir RUN" in refuse(["test"], capsys)
+    assert "holds no config.yaml" in refuse(["test", f"--run_dir={tmp_path}"], capsys)
+    assert "holds no config.yaml" in refuse(["validate", f"--run_dir={tmp_path / 'none'}"], capsys)
+    other, _ = make_shards(5, d_model=4)
+    said = refuse(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys)
+    assert "takes activations of width 16" in said
+    assert "has 4: give shards of the same ViT" in said
+    said = refuse(["validate", f"--run_dir={run}", "--data.val_share=0"], capsys)
+    assert "no images were held out" in said
+    assert "no such directory" in refuse(["test", f"--run_dir={run}", "--data.shards=nowhere"], capsys)
+
+
+@pytest.mark.parametrize("command", ["test", "validate"])
+def test_damaged_runs(run: Path, command: str, capsys: Capture) -> None:
+    weights = only(run, "saes/*/sae.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    assert "sae.safetensors and config.json give no SAE" in refuse([command, f"--run_dir={run}"], capsys)
+    shutil.rmtree(run / "saes")
+    assert "has `saev fit --run_dir" in refuse([command, f"--run_dir={run}"], capsys)
+    (run / "config.yaml").write_text("model: [")
+    assert "config" in refuse([command, f"--run_dir={run}"], capsys)

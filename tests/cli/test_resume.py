@@ -14,6 +14,7 @@ from tests.conftest import MakeShards
 from saev.callbacks import DurableCheckpointIO
 from saev.cli.main import main
 from saev.errors import InputError
+from saev.modules import SAELightningModule
 
 N_STEPS = 400
 
@@ -80,6 +81,26 @@ def test_a_finished_run_that_goes_on_is_rendered_again(undisturbed: Path, option
     assert page.is_file()
     assert metrics(undisturbed) == found
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(undisturbed).items())
+
+
+def test_a_run_that_was_stopped_in_its_validation(
+    undisturbed: Path, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(module: SAELightningModule) -> None:
+        raise StopError
+
+    run_dir = tmp_path / "run"
+    argv = [*options, f"--run_dir={run_dir}"]
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(SAELightningModule, "on_validation_epoch_end", stop)
+        main(argv)
+    assert steps_done(run_dir) == N_STEPS
+    assert main([*argv, "--ckpt_path=last"]) == 0
+    assert all(torch.equal(tensor, weights(undisturbed)[name]) for name, tensor in weights(run_dir).items())
+    assert metrics(run_dir) == metrics(undisturbed)
 
 
 def test_a_checkpoint_by_its_name(undisturbed: Path, options: list[str], tmp_path: Path) -> None:

@@ -150,6 +150,9 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         _check_unused(run_dir)
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if cli.datamodule.val_tokens is not None and "val/fvu" not in cli.trainer.callback_metrics:
+        # The trainer leaves the validation out where a run goes on after its last step.
+        cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 
 
 def _check_unused(run_dir: Path) -> None:

@@ -136,12 +136,13 @@ class ShuffledTokens:
         return self._n_batches
 
     def __iter__(self) -> Iterator[Tensor]:
+        if self._next == self._n_batches:
+            self._next = 0  # The trainer asks for the last batch and not for the end.
         while self._next < self._n_batches:
             batch = torch.cat(list(self._rows_of(self._next)))
             # Counted before it is given, because the trainer saves the state while it still holds the batch.
             self._next += 1
             yield batch
-        self._next = 0
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs: the number of batches given out, and what the order depends on."""

@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+# Here, and not inside a test, whose captured standard error Lightning's logger would keep.
+import saev.cli.record  # noqa: F401
 from saev.cli.main import main
 
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -39,7 +39,7 @@ def test_every_configuration_records(config: Path, tmp_path: Path, capsys: pytes
         write_pictures(tmp_path / "data", 2)
         images = f"--data.images.root={tmp_path / 'data'}"
     argv = ["predict", f"--config={config}", images, f"--writer.dump_to={tmp_path / 'out'}"]
-    found = recorded([*argv, "--model.weights=random", "--trainer.accelerator=cpu"], capsys)
+    found = recorded([*argv, "--model.weights=random", "--data.num_workers=1", "--trainer.accelerator=cpu"], capsys)
     abouts = [metadata(directory) for directory in found]
     layers = [layer for about in abouts for layer in about["layers"]]
     about = abouts[0]

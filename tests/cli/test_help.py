@@ -76,7 +76,7 @@ def test_every_source_of_pictures_explains_its_options(source: str, capsys: Capt
     options = re.findall(r"(--data\.images\.[a-z_]+) [A-Z{\[]", help_text)
     assert options
     for option in options:
-        assert re.search(rf"{re.escape(option)} \S+ [A-Za-z]\w* [^(]*\(", help_text), option
+        assert re.search(rf"{re.escape(option)} (?:\{{.*?\}}|\S+) [A-Za-z]\w*:? [^(]*\(", help_text), option
 
 
 def test_a_printed_configuration_can_be_used_again(capsys: Capture):

@@ -48,7 +48,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--data.batch_size=0", "batch_size=0 must be 1 or more"),
         ("--data.num_workers=-1", "num_workers=-1 0 or more"),
         ("--writer.n_patches_per_shard=10", "a budget of 10 tokens a shard does not hold the 101 tokens"),
-        ("--trainer.devices=2", "recording runs in one process, not 2: give --trainer.devices 1"),
+        ("--trainer.devices=2", "a recording runs on one device, not 2: give --trainer.devices 1"),
         ("--trainer.accelerator=warp", "--trainer: .*'warp'"),
         ("--trainer.precision=bf16-mixed", "there is no option --trainer.precision"),
         ("--trainer.limit_predict_batches=1", "there is no option --trainer.limit_predict_batches"),
@@ -117,21 +117,23 @@ def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "scandir", scandir)
 
 
-def test_folders_that_are_empty_missing_or_unreadable(unprivileged: None, tmp_path: Path, capsys: Capture):
+def test_folders_that_are_empty_or_missing(tmp_path: Path, capsys: Capture):
     out = tmp_path / "out"
     refused(options(out, folder(tmp_path / "none")), capsys, "'.*/none' does not exist", out)
     (tmp_path / "empty").mkdir()
     refused(options(out, folder(tmp_path / "empty")), capsys, r"has no pictures \(.*no file is in it", out)
     (tmp_path / "notes.txt").write_text("x")
     refused(options(out, folder(tmp_path / "notes.txt")), capsys, "is a file", out)
-    locked = write_pictures(tmp_path / "locked") / "dog"
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o055)
-    locked.chmod(0o000)
+
+
+def test_a_folder_that_cannot_be_listed(unprivileged: None, tmp_path: Path, capsys: Capture):
+    root = write_pictures(tmp_path / "pictures")
+    root.chmod(0o000)
     try:
-        refused(options(out, folder(locked.parent)), capsys, r"/dog' cannot be read \(Permission denied\)", out)
+        said = r"/pictures' cannot be read \(Permission denied\); give it read permission"
+        refused(options(tmp_path / "out", folder(root)), capsys, said, tmp_path / "out")
     finally:
-        locked.chmod(0o755)
+        root.chmod(0o755)
 
 
 def test_a_link_to_nowhere(tmp_path: Path, capsys: Capture):
@@ -210,7 +212,7 @@ def test_masks_that_do_not_fit(tmp_path: Path, capsys: Capture):
 def test_too_little_disk(pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**6, 10**6 - 1000, 1000))
-    said = r"has 1 kB free, but the recording needs 258 kB: .*--writer.dump_to"
+    said = r"has 1 kB free, but the recording needs 259 kB: .*--writer.dump_to"
     argv = options(tmp_path / "out", folder(pictures), "--model.layers=[1,2]")
     refused(argv, capsys, said, tmp_path / "out")
 

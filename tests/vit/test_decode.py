@@ -115,7 +115,7 @@ def test_enormous_pictures_are_refused_before_they_are_decoded(size: tuple[int, 
 
 def test_the_limit_is_inclusive():
     assert decode(encoded(RGB, "PNG"), "x", 2400).size == (60, 40)
-    with pytest.raises(BadImage, match=r"60 x 40 pixels, at most 2399"):
+    with pytest.raises(BadImage, match=r"60 x 40 pixels; at most 2399"):
         decode(encoded(RGB, "PNG"), "x", 2399)
 
 

@@ -96,4 +96,6 @@ def interruptible() -> Iterator[None]:
 
 def wants_help(argv: list[str]) -> bool:
     """Whether a command line asks for one of the help texts, which go to standard output."""
-    return any(option in ("-h", "--help", "--print_config") or option.endswith(".help") for option in argv)
+    return any(
+        option in ("-h", "--help", "--print_config") or option.partition("=")[0].endswith(".help") for option in argv
+    )

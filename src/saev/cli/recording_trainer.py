@@ -3,6 +3,8 @@
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from saev.errors import InputError
+
 
 def recording_trainer(
     accelerator: str = "auto",
@@ -22,8 +24,11 @@ def recording_trainer(
         deterministic: Use deterministic algorithms only.
         profiler: simple or advanced, to see where the time goes.
         callbacks: More Lightning callbacks.
+
+    Raises:
+        InputError: If that is more than one device; before Lightning starts a process for each.
     """
-    return lightning.Trainer(
+    trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=devices,
         deterministic=deterministic,
@@ -34,3 +39,6 @@ def recording_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    if trainer.world_size > 1:
+        raise InputError(f"a recording runs on one device, not {trainer.world_size}: give --trainer.devices 1")
+    return trainer

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
+from saev.cli.parse_errors import readable
+from saev.errors import InputError
 from saev.shards.describe import summary
 from saev.shards.directory import ShardDirectory
 from saev.shards.verify import faults
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="saev shards", description="Look at a directory of recorded activations.")
+    parser = ArgumentParser(
+        prog="saev shards", description="Look at a directory of recorded activations.", exit_on_error=False
+    )
     commands = parser.add_subcommands(required=True, dest="command")
     info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
     info.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
@@ -48,9 +52,13 @@ def main(argv: list[str]) -> int:
     """Run `saev shards ARGV` and return the exit status.
 
     Raises:
-        InputError: if the directory is not one of shards.
-        SystemExit: for `--help` (0) and for arguments that make no sense (2).
+        InputError: if the directory is not one of shards, or the arguments make no sense.
+        SystemExit: for `--help` (0).
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except ArgumentError as error:
+        raise InputError(readable(error, parser)) from error
     chosen = options[options.command]
     return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)

@@ -10,6 +10,7 @@ from saev.errors import InputError
 
 # Where Pillow, too, refuses to go on: twice its warning at 89 megapixels.
 MAX_PIXELS = 178_956_970
+_SMALLER = "at most {} are decoded: make it smaller, or leave it out with --data.on_bad_image skip"
 
 
 class BadImage(InputError):  # noqa: N818 - what is bad is the input
@@ -56,11 +57,10 @@ def _decoded(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise BadImage(f"picture '{name}' is enormous ({error}); at most {max_pixels} pixels are decoded") from error
+        raise BadImage(f"picture '{name}' is enormous ({error}); {_SMALLER.format(max_pixels)}") from error
     if picture.width * picture.height > max_pixels:
         raise BadImage(
-            f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels, at most {max_pixels} "
-            "are decoded; make it smaller, or leave it out with --data.on_bad_image skip"
+            f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels; {_SMALLER.format(max_pixels)}"
         )
     picture.load()
     return _rgb(ImageOps.exif_transpose(picture))

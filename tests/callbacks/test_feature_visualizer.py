@@ -14,7 +14,7 @@ from tests.conftest import MakeShards
 
 import saev
 from saev.callbacks import FeatureVisualizer
-from saev.callbacks.recorded_pictures import recorded_pictures
+from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.nn import TopK
@@ -44,7 +44,7 @@ def look(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) -> tup
     """The gallery on all images but the first, and the codes (images, tokens, latents) of all images."""
     positions = reader.layout.tokens.positions(kind)
     tokens = TokenSelection(reader, np.arange(1, N), positions)
-    gallery, _ = FeatureVisualizer(top_k=TOP, **({"n_latents": -1} | options)).gallery(sae, tokens)
+    gallery = FeatureVisualizer(top_k=TOP, **({"n_latents": -1} | options)).gallery(sae, tokens)
     acts = reader.read(0, N)[:, positions.start : positions.stop]
     return gallery, sae.encode(acts).detach().numpy()
 
@@ -127,18 +127,22 @@ def test_pictures_are_found_by_name_and_known_by_content(
 ) -> None:
     reader = ShardReader(recording[0])
     names = [record.path for record in reader.examples()]
-    before = recorded_pictures(reader, list(range(12)))
+    pictures = RecordedPictures(reader)
+    before = [pictures[i] for i in range(12)]
+    pictures.warn_of_faults()
     assert not caplog.records
-    assert not any(is_grey(picture.view) for picture in before.values())
+    assert not any(is_grey(picture.view) for picture in before)
     (moved / names[0]).unlink()
     shutil.copy(moved / names[5], moved / names[3])
     shutil.copy(moved / names[5], moved / "aaa.jpg")
     with caplog.at_level(logging.WARNING):
-        after = recorded_pictures(reader, list(range(12)))
+        pictures = RecordedPictures(reader)
+        after = [pictures[i] for i in range(12)]
+        pictures.warn_of_faults()
     assert [is_grey(after[i].view) for i in range(12)] == [i in (0, 3) for i in range(12)]
     for i in {*range(12)} - {0, 3}:
         assert np.array_equal(np.asarray(after[i].view), np.asarray(before[i].view))
-    assert "2 of 12 pictures are shown as grey tiles" in caplog.text
+    assert "2 pictures are shown as grey tiles" in caplog.text
 
 
 def test_a_run_ends_well_without_its_pictures(

@@ -22,7 +22,7 @@ def test_auxk_against_a_loop() -> None:
     for row in range(6):
         for latent in sorted(dead.nonzero().flatten().tolist(), key=lambda s: -h[row, s].item())[:3]:
             e_hat[row] += max(h[row, latent].item(), 0.0) * w[latent]
-    expected = (residual - e_hat).square().sum() / (residual - residual.mean(0)).square().sum()
+    expected = (residual - e_hat).square().sum() / residual.square().sum()
     torch.testing.assert_close(auxk_loss(residual, h, w, dead, 3), expected)
     # With fewer dead latents than k_aux the loss shrinks in proportion.
     all_five = auxk_loss(residual, h, w, dead, 5)

@@ -1,4 +1,6 @@
 import itertools
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,26 @@ def test_a_subset_is_a_choice_of_the_examples(shards: tuple[Path, Tensor], n: in
     assert len(subset) == min(n, len(examples))
     assert set(subset.tolist()) <= set(examples)
     assert (np.diff(subset) > 0).all()
+
+
+def test_one_pool_at_a_time_is_in_memory(shards: tuple[Path, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[weakref.ref[Tensor]] = []
+    most = 0
+    read_pool, read_disk = ShuffledTokens._read, TokenSelection.read
+
+    def watched_pool(self: ShuffledTokens, epoch: int, pool: int) -> Tensor:
+        data = read_pool(self, epoch, pool).clone()
+        pools.append(weakref.ref(data))
+        return data
+
+    def watched_disk(self: TokenSelection, examples: np.ndarray) -> Iterator[Tensor]:
+        nonlocal most
+        most = max(most, sum(pool() is not None for pool in pools))
+        return read_disk(self, examples)
+
+    monkeypatch.setattr(ShuffledTokens, "_read", watched_pool)
+    monkeypatch.setattr(TokenSelection, "read", watched_disk)
+    for _ in shuffled(select(shards[0]), buffer_bytes=7 * 6 * TOKEN_BYTES):
+        pass
+    assert len(pools) > 3
+    assert most == 0

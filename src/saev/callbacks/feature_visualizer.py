@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
-from saev.callbacks.recorded_pictures import recorded_pictures
+from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 from saev.shards.loader import TokenSelection
@@ -22,7 +22,6 @@ from saev.viz import (
     LatentExample,
     LatentPage,
     LatentSurvey,
-    Picture,
     image_grid,
     overlay,
     write_gallery,
@@ -105,33 +104,31 @@ class FeatureVisualizer(lightning.Callback):
     def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
         if trainer.is_global_zero:
             out = Path(trainer.default_root_dir) / "features" / sae.name
-            gallery, pictures = self.gallery(sae, tokens)
-            write_gallery(out, gallery, tqdm(pictures.values(), desc="drawing", unit=" images"))
+            gallery = self.gallery(sae, tokens)
+            pictures = RecordedPictures(tokens.reader)
+            shown = sorted({example.image_id for page in gallery.pages for example in page.examples})
+            write_gallery(out, gallery, (pictures[i] for i in tqdm(shown, desc="drawing", unit=" images")))
+            pictures.warn_of_faults()
             self._to_tensorboard(trainer, gallery, pictures)
         trainer.strategy.barrier()
 
     @torch.no_grad()
-    def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> tuple[Gallery, dict[int, Picture]]:
-        """The page's contents for an SAE on tokens, and the pictures that it shows by image id."""
+    def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> Gallery:
+        """The page's contents for an SAE on tokens, except for the pictures."""
         tokens = tokens.subset(self._n_images, self._seed)
         survey = LatentSurvey(sae.d_sae, self._top_k)
         for image_ids, f_bts in encoded(sae, tokens, "surveying"):
             survey.update(f_bts, image_ids)
         latents = self._choose(survey)
-        pages = _pages(sae, tokens, survey, latents)
-        wanted = sorted({example.image_id for page in pages for example in page.examples})
-        pictures = recorded_pictures(tokens.reader, wanted)
-        facts = _facts(sae, tokens)
-        gallery = Gallery(
+        return Gallery(
             title=sae.name,
-            facts=facts,
+            facts=_facts(sae, tokens),
             frequency=survey.frequency.numpy(),
             mean_value=survey.mean_value.numpy(),
             max_value=survey.max_value.numpy(),
-            pages=pages,
+            pages=_pages(sae, tokens, survey, latents),
             grid=tokens.reader.layout.tokens.grid,
         )
-        return gallery, pictures
 
     def _choose(self, survey: LatentSurvey) -> list[int]:
         """The latents that get a page, ascending."""
@@ -140,7 +137,7 @@ class FeatureVisualizer(lightning.Callback):
         chosen = alive[random_subset(len(alive), n, self._seed)]
         return sorted({*chosen.tolist(), *self._include})
 
-    def _to_tensorboard(self, trainer: lightning.Trainer, gallery: Gallery, pictures: dict[int, Picture]) -> None:
+    def _to_tensorboard(self, trainer: lightning.Trainer, gallery: Gallery, pictures: RecordedPictures) -> None:
         logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
         if logger is None:
             return

@@ -19,24 +19,37 @@ log = logging.getLogger(__name__)
 ReadBytes = Callable[[ExampleRecord], bytes]
 
 
-def recorded_pictures(reader: ShardReader, image_ids: list[int]) -> dict[int, Picture]:
-    """The pictures by image id; a grey tile where one is gone or is another one by now."""
-    preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
-    records = reader.examples()
-    read_bytes = _reader_by_name(reader)
-    pictures, faults = {}, []
-    for image_id in image_ids:
-        record = records[image_id]
+class RecordedPictures:
+    """Gives the pictures of a recording one at a time, by image id.
+
+    A picture that is gone or is another one by now becomes a grey tile.
+
+    Args:
+        reader: The recording.
+    """
+
+    def __init__(self, reader: ShardReader) -> None:
+        self._preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
+        self._records = reader.examples()
+        self._read_bytes = _reader_by_name(reader)
+        self._faults: dict[int, Exception] = {}
+
+    def __getitem__(self, image_id: int) -> Picture:
+        """The picture as the ViT saw it."""
+        record = self._records[image_id]
         try:
-            view = preprocessing.view(decode(_unchanged(read_bytes, record), record.path))
+            view = self._preprocessing.view(decode(_unchanged(self._read_bytes, record), record.path))
         except (InputError, OSError) as error:
-            height, width = preprocessing.image_size
+            height, width = self._preprocessing.image_size
             view = Image.new("RGB", (width, height), "grey")
-            faults.append(error)
-        pictures[image_id] = Picture(image_id, record.path, record.label, view)
-    if faults:
-        log.warning("%d of %d pictures are shown as grey tiles; the first: %s", len(faults), len(image_ids), faults[0])
-    return pictures
+            self._faults[image_id] = error
+        return Picture(image_id, record.path, record.label, view)
+
+    def warn_of_faults(self) -> None:
+        """Log how many of the pictures given became grey tiles, and why the first of them did."""
+        if self._faults:
+            first = next(iter(self._faults.values()))
+            log.warning("%d pictures are shown as grey tiles; the first: %s", len(self._faults), first)
 
 
 def _unchanged(read_bytes: ReadBytes, record: ExampleRecord) -> bytes:

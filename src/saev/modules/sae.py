@@ -128,6 +128,9 @@ class SAELightningModule(lightning.LightningModule):
         set_normalization(self.sae, x_nd)
         if self._init == "data":
             initialize_from_data(self.sae, x_nd, torch.Generator().manual_seed(self._seed))
+        for tensor in self.sae.state_dict().values():
+            # Processes on unlike hardware may round, and then draw, differently.
+            tensor.copy_(self.trainer.strategy.broadcast(tensor))
 
     @override
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -147,11 +150,19 @@ class SAELightningModule(lightning.LightningModule):
             self._restart(x_bd, self.silent_tokens_s >= window)
         dead_s = self.silent_tokens_s >= window
         losses = step_losses(self.sae, x_bd, dead_s, self._aux)
+        self._check_finite(losses.total)
         self._count_silence(losses.codes, n_tokens)
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_step(x_bd, losses, dead_s)
         self.log("loss", losses.total.detach(), prog_bar=True, logger=False)
         return losses.total
+
+    def _check_finite(self, loss: Tensor) -> None:
+        if not loss.isfinite():
+            raise InputError(
+                f"the loss is {loss.item()} at step {self.trainer.global_step}: the run diverges, lower "
+                f"--model.lr, now {self._lr:g}, or look for values that are not finite in the shards"
+            )
 
     def _dead_window(self, n_tokens: int) -> int:
         if self._dead_after is not None:

@@ -3,7 +3,6 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae, a = dead latents.
 """
 
-import torch
 from torch import Tensor
 
 from saev.nn.functional import keep_top_k
@@ -13,7 +12,7 @@ def auxk_loss(residual_bd: Tensor, h_bs: Tensor, W_dec: Tensor, dead_s: Tensor, 
     r"""Let the dead latents explain what the living ones left.
 
     The k_aux largest pre-activations among the dead latents reconstruct the residual
-    :math:`e = z - \hat z`; the loss is :math:`\|e - \hat e\|^2 / \|e - \bar e\|^2`, scaled down while there are
+    :math:`e = z - \hat z`; the loss is :math:`\|e - \hat e\|^2 / \|e\|^2`, scaled down while there are
     fewer than k_aux dead latents. Gao et al. 2024, appendix A.2, https://arxiv.org/abs/2406.04093.
 
     Args:
@@ -33,6 +32,5 @@ def auxk_loss(residual_bd: Tensor, h_bs: Tensor, W_dec: Tensor, dead_s: Tensor, 
     residual_bd = residual_bd.detach()
     k = min(k_aux, len(dead_a))
     e_hat_bd = keep_top_k(h_bs[:, dead_a], k) @ W_dec[dead_a]
-    spread = (residual_bd - residual_bd.mean(0)).square().sum()
     error = (residual_bd - e_hat_bd).square().sum()
-    return (k / k_aux) * error / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+    return (k / k_aux) * error / (residual_bd.square().sum() + 1e-8 * residual_bd.numel())

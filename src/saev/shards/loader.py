@@ -174,10 +174,15 @@ class ShuffledTokens:
             epoch, place = divmod(start, self.plan.n_tokens)
             bounds = self.plan.bounds(epoch)
             pool = int(np.searchsorted(bounds, place, side="right")) - 1
-            data, order = self._load(epoch, pool)
-            rows = order[place - int(bounds[pool]) :][: stop - start]
-            yield data[torch.from_numpy(rows)]
-            start += len(rows)
+            piece = self._take(epoch, pool, place - int(bounds[pool]), stop - start)
+            yield piece
+            start += len(piece)
+
+    def _take(self, epoch: int, pool: int, start: int, n: int) -> Tensor:
+        """At most n tokens of a pool from a place in its order on."""
+        # A function of its own: local names would keep a pool in memory while the next one is read.
+        data, order = self._load(epoch, pool)
+        return data[torch.from_numpy(order[start : start + n])]
 
     def _load(self, epoch: int, pool: int) -> tuple[Tensor, Ints]:
         """The tokens of a pool and their order, kept until another pool is asked for."""

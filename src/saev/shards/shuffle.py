@@ -59,7 +59,7 @@ class ShufflePlan:
     def order(self, epoch: int, pool: int, n_pool_tokens: int) -> Ints:
         """The order in which a pool's tokens leave, as a permutation of their places in the pool."""
         rng = np.random.default_rng([self.seed, epoch, pool])
-        return rng.permutation(n_pool_tokens).astype(np.int64)
+        return rng.permutation(n_pool_tokens).astype(np.int64, copy=False)
 
 
 @lru_cache(maxsize=2)

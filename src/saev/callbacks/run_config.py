@@ -25,4 +25,5 @@ class RunConfig(lightning.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the file."""
+        Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
         (Path(trainer.default_root_dir) / CONFIG).write_text(self._text, encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -20,8 +21,9 @@ from saev.callbacks.run_config import CONFIG
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
-from saev.interop import load_run
+from saev.interop import check_same_activations, load_run, read_about
 from saev.modules import SAELightningModule
+from saev.shards.loader import TokenSelection
 
 MOST_STEPS_BETWEEN_LOGS = 50
 DESCRIPTIONS = {
@@ -118,8 +120,9 @@ def train(command: str, argv: list[str]) -> Path:
             cli = _cli(command, argv)
             _fit(cli, cli.config_init.run_dir)
         else:
-            # What fit was told is the default of what comes later.
-            cli = _cli(command, ["--config", str(_run_dir(argv) / CONFIG), *argv])
+            # What fit was told of the data is the default of what comes later.
+            _refuse_model_options(command, argv)
+            cli = _cli(command, ["--config", _run_config(_run_dir(argv)), *argv])
             _evaluate(cli, cli.config_init.run_dir, command)
     return Path(cli.config_init.run_dir)
 
@@ -143,10 +146,10 @@ def _cli(command: str, argv: list[str]) -> TrainCLI:
 def _fit(cli: TrainCLI, run_dir: Path) -> None:
     ckpt_path = cli.config_init.ckpt_path
     if ckpt_path is not None:
-        ckpt_path = run_dir / LAST if ckpt_path == "last" else Path(ckpt_path)
+        ckpt_path = run_dir / LAST if ckpt_path == "last" else Path(ckpt_path).absolute()
         if not ckpt_path.is_file():
             raise InputError(f"there is no checkpoint {ckpt_path}: leave --ckpt_path out to start anew")
-    elif cli.trainer.is_global_zero:
+    if cli.trainer.is_global_zero and ckpt_path != run_dir / LAST:
         _check_unused(run_dir)
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
@@ -186,14 +189,34 @@ def _run_dir(argv: list[str]) -> Path:
     return run_dir
 
 
+def _refuse_model_options(command: str, argv: list[str]) -> None:
+    wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path"))]
+    if wrong:
+        raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
+
+
+def _run_config(run_dir: Path) -> str:
+    """What test and validate take from a run's config.yaml: nothing that could name code to import."""
+    config = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))
+    return yaml.safe_dump({key: config[key] for key in ("data", "visualizer")})
+
+
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
-    if command == "validate" and cli.datamodule.val_tokens is None:
-        raise InputError(f"no images were held out of {run_dir}: give --data.val_shards")
-    for sae in load_run(run_dir).values():
-        if sae.d_in != cli.datamodule.d_model:
-            raise InputError(
-                f"the SAE {sae.name} takes activations of width {sae.d_in}, "
-                f"{cli.datamodule.reader.path} has {cli.datamodule.d_model}: give shards of the same ViT"
-            )
-        cli.model.sae.load_state_dict(sae.state_dict())
-    getattr(cli.trainer, command)(cli.model, cli.datamodule, weights_only=True)
+    data = cli.datamodule
+    for name, sae in load_run(run_dir).items():
+        about = read_about(run_dir / "saes" / name)
+        check_same_activations(about, data.reader.manifest.config, str(data.reader.path))
+        if command == "test" and about.get("content_id") == data.reader.manifest.content_id:
+            print("these shards trained the SAE: testing on the images that were held out")
+            data.test_tokens = _held_out(cli, run_dir)
+        elif command == "validate":
+            _held_out(cli, run_dir)
+        cli.model.adopt(sae)
+        getattr(cli.trainer, command)(cli.model, data, weights_only=True)
+
+
+def _held_out(cli: TrainCLI, run_dir: Path) -> TokenSelection:
+    tokens = cli.datamodule.val_tokens
+    if tokens is None:
+        raise InputError(f"no images were held out of {run_dir}: give other shards")
+    return tokens

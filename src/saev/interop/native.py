@@ -63,7 +63,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}): give the directory of an SAE, RUN/saes/NAME") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
-    if config.get("architecture") not in ARCHITECTURES:
+    if str(config.get("architecture")) not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
     return {key: value for key, value in config.items() if key not in ("schema", "about")}
@@ -79,3 +79,33 @@ def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
     if not directories:
         raise InputError(f"{run_dir} holds no saes/NAME/{CONFIG_FILE}: has `saev fit --run_dir {run_dir}` finished?")
     return {directory.name: load_sae(directory) for directory in directories}
+
+
+def read_about(directory: Path) -> dict[str, Any]:
+    """What an SAE was trained on: the "about" of its config.json.
+
+    Raises:
+        InputError: If config.json cannot be read.
+    """
+    path = directory / CONFIG_FILE
+    _read_config(path)
+    about = json.loads(path.read_text(encoding="utf-8")).get("about")
+    return about if isinstance(about, dict) else {}
+
+
+def check_same_activations(about: dict[str, Any], config: dict[str, Any], where: str) -> None:
+    """Compare the ViT, layer and preprocessing that an SAE was trained on with those of other shards.
+
+    Raises:
+        InputError: If they differ; names both values. The SAE's numbers there would mean nothing.
+    """
+    trained = about.get("trained_on", {})
+    for key, before, now in (
+        *(
+            (key, trained.get("model", {}).get(key), config["model"][key])
+            for key in ("family", "ckpt", "weights_digest")
+        ),
+        *((key, trained.get(key), config[key]) for key in ("layer", "preprocessing")),
+    ):
+        if before != now:
+            raise InputError(f"the SAE was trained on {key} {before}, {where} has {now}: give shards of the same ViT")

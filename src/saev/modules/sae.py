@@ -87,6 +87,12 @@ class SAELightningModule(lightning.LightningModule):
         self._reconstruction = ReconstructionQuality(d_in)
         self._codes = CodeStatistics(self.sae.d_sae)
 
+    def adopt(self, sae: SparseAutoencoder) -> None:
+        """Evaluate this SAE instead of the one that was built."""
+        self.sae = sae
+        self._codes = CodeStatistics(sae.d_sae)
+        self._reconstruction = ReconstructionQuality(sae.d_in)
+
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the run was started with."""

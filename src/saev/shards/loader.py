@@ -164,7 +164,8 @@ class ShuffledTokens:
         content_id = self._tokens.reader.manifest.content_id
         positions = self._tokens.positions
         tokens = f"{positions.start} to {positions.stop} of each image"
-        return {"shards": content_id, "tokens": tokens, "batch_size": self._batch_size, **asdict(self.plan)}
+        sizes = {"batch_size": self._batch_size, "batches": self._n_batches}
+        return {"shards": content_id, "tokens": tokens, **sizes, **asdict(self.plan)}
 
     def _rows_of(self, batch: int) -> Iterator[Tensor]:
         """This rank's rows of a global batch, in pieces where a pool ends."""

@@ -30,7 +30,10 @@ def find_finished(root: Path, recording: Recording) -> Path | None:
     path = root / recording.directory_name
     if not path.exists():
         return None
-    found = ShardDirectory.open(path).manifest.content_id
+    try:
+        found = ShardDirectory.open(path).manifest.content_id
+    except InputError as error:
+        raise InputError(f"{path} is there but not whole: move it away to record it again ({error})") from error
     if found != recording.content_id:
         raise InputError(f"{path}: holds content {found}, not {recording.content_id}: move it away")
     return path

@@ -41,6 +41,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         max_tokens: int = 70,
         acts: Tensor | None = None,
         name: str = "test",
+        layer: int = 3,
     ) -> tuple[Path, Tensor]:
         tokens = TokenLayout(cls, n_registers, grid)
         layout = ShardLayout.balanced(n_examples, tokens, d_model, dtype, max_tokens)
@@ -49,7 +50,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         recording = Recording(
             name=name,
             model={"family": "timm", "ckpt": "test_vit", "weights_digest": "0" * 64, "precision": "float32"},
-            layer=3,
+            layer=layer,
             preprocessing=PREPROCESSING,
             image_set={"sha256": "0" * 64, "n_examples": n_examples},
             layout=layout,

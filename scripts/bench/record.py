@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning
 import torch
+from torch.utils.data import DataLoader
 
 from saev.callbacks import VitActivationWriter
 from saev.modules import VitLightningModule
@@ -57,8 +58,8 @@ class Batches(lightning.LightningDataModule):
             for i in range(n_batches)
         ]
 
-    def predict_dataloader(self) -> list[dict[str, Any]]:
-        return self.batches
+    def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
+        return DataLoader(self.batches, batch_size=None)  # type: ignore[arg-type]
 
 
 def bare(model: VitLightningModule, data: Batches) -> None:

@@ -1,5 +1,6 @@
 """`saev test` and `saev validate` on a finished run."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -51,10 +52,37 @@ def test_other_shards_by_relative_paths(
     assert '"9"' in (page.parent / "data" / "overview.js").read_text()
 
 
-def test_the_shards_of_the_run_are_the_default(run: Path, data: tuple[Path, Tensor]) -> None:
+def test_on_the_shards_of_the_run_the_held_out_images_are_tested(run: Path) -> None:
     assert main(["test", f"--run_dir={run}"]) == 0
-    expected = numpy_fvu(saev.load(only(run, "saes/*")), data[1][:, 1:].flatten(0, 1), k=4)
-    assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
+    assert metrics(run)["test"] == metrics(run)["val"]
+
+
+def test_shards_of_another_layer_are_refused(run: Path, make_shards: MakeShards, capsys: Capture) -> None:
+    other, _ = make_shards(9, d_model=16, name="other", layer=4)
+    assert "layer 3," in (said := refuse(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys))
+    assert "has 4: give shards of the same ViT" in said
+
+
+def test_each_exported_sae_is_tested_as_it_is(run: Path, make_shards: MakeShards) -> None:
+    """A second SAE with another k beside the first: each gets its own numbers."""
+    first = only(run, "saes/*")
+    second = run / "saes" / "topk-d_sae32-k2"
+    shutil.copytree(first, second)
+    config = json.loads((second / "config.json").read_text())
+    (second / "config.json").write_text(json.dumps({**config, "k": 2}))
+    sae = saev.load(second)
+    second = second.rename(second.with_name(sae.name))
+    shards, acts = make_shards(9, d_model=16, acts=sparse_acts(9, 7), name="other")
+    assert main(["test", f"--run_dir={run}", f"--data.shards={shards}", "--visualizer.n_latents=0"]) == 0
+    for directory, k in ((first, 4), (second, 2)):
+        expected = numpy_fvu(saev.load(directory), acts[:, 1:].flatten(0, 1), k=k)
+        found = json.loads((directory / "metrics.json").read_text())["test"]["fvu"]
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("option", ["--model.sae.k=2", "--ckpt_path=x"])
+def test_the_saes_are_those_of_the_run(run: Path, option: str, capsys: Capture) -> None:
+    assert "leave" in refuse(["test", f"--run_dir={run}", option], capsys)
 
 
 def test_validate_finds_what_fit_found(run: Path, capsys: Capture) -> None:

@@ -108,7 +108,7 @@ def test_other_data_are_refused(written: tuple[Path, Tensor], make_shards: MakeS
     other, _ = make_shards(39, n_registers=1)
     with pytest.raises(InputError, match=r"shards was .* and is .*n_examples was 38 and is 37"):
         attached(other).load_state_dict(state)
-    with pytest.raises(InputError, match="batch_size was 12 and is 6; seed was 0 and is 9"):
+    with pytest.raises(InputError, match=r"batch_size was 12 and is 6; batches was .*; seed was 0 and is 9"):
         attached(written[0], batch_size=6, seed=9).load_state_dict(state)
     with pytest.raises(InputError, match="tokens was 2 to 8 of each image and is 0 to 1"):
         attached(written[0], tokens="cls", n_tokens=12).load_state_dict(state)

@@ -197,13 +197,22 @@ def _refuse_model_options(command: str, argv: list[str]) -> None:
 
 def _run_config(run_dir: Path) -> str:
     """What test and validate take from a run's config.yaml: nothing that could name code to import."""
-    config = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))
-    return yaml.safe_dump({key: config[key] for key in ("data", "visualizer")})
+    path = run_dir / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(yaml.safe_dump({key: config[key] for key in ("data", "visualizer")}))
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the configuration of a run: {error}") from error
 
 
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
     data = cli.datamodule
     for name, sae in load_run(run_dir).items():
+        if sae.d_in != data.d_model:
+            raise InputError(
+                f"the SAE {name} takes activations of width {sae.d_in}, "
+                f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
+            )
         about = read_about(run_dir / "saes" / name)
         check_same_activations(about, data.reader.manifest.config, str(data.reader.path))
         if command == "test" and about.get("content_id") == data.reader.manifest.content_id:
@@ -216,7 +225,7 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
 
 
 def _held_out(cli: TrainCLI, run_dir: Path) -> TokenSelection:
-    tokens = cli.datamodule.val_tokens
+    tokens: TokenSelection | None = cli.datamodule.val_tokens
     if tokens is None:
         raise InputError(f"no images were held out of {run_dir}: give other shards")
     return tokens

@@ -18,7 +18,8 @@ class ShardDataModule(lightning.LightningDataModule):
     """Feeds the tokens of a shard directory to an SAE.
 
     Training batches are float32 (batch_size / processes, d_model), shuffled across images and positions;
-    evaluation batches come in order. Testing uses all images of `shards`.
+    evaluation batches come in order. `saev test` uses all images of `shards`, or the held-out ones where these
+    shards trained the SAE.
 
     Args:
         shards: A directory that `saev predict` wrote.

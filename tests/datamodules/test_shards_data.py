@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,3 +113,9 @@ def test_other_data_are_refused(written: tuple[Path, Tensor], make_shards: MakeS
         attached(written[0], batch_size=6, seed=9).load_state_dict(state)
     with pytest.raises(InputError, match="tokens was 2 to 8 of each image and is 0 to 1"):
         attached(written[0], tokens="cls", n_tokens=12).load_state_dict(state)
+
+
+@pytest.mark.parametrize("option", [{"n_val_tokens": 0}, {"buffer_gib": float("nan")}, {"buffer_gib": -1.0}])
+def test_numbers_that_make_no_sense(written: tuple[Path, Tensor], option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="must be above 0"):
+        ShardDataModule(written[0], batch_size=12, n_tokens=24, **option)

@@ -13,7 +13,7 @@ from tests.shards.small_recordings import make_acts, make_examples, make_recordi
 
 from saev.errors import InputError
 from saev.shards.reader import ShardReader
-from saev.shards.writer import ShardWriter
+from saev.shards.writer import ShardWriter, leftover_bytes
 
 RECORDING = make_recording()
 
@@ -126,8 +126,10 @@ os.kill(os.getpid(), signal.SIGKILL)
     result = in_subprocess(code, tmp_path)
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert {path.suffix for path in tmp_path.iterdir()} == {".partial", ".lock"}
+    assert leftover_bytes(tmp_path, RECORDING) >= RECORDING.layout.total_bytes
     directory = record(tmp_path, RECORDING, make_acts(RECORDING))
     assert list(tmp_path.iterdir()) == [directory]
+    assert leftover_bytes(tmp_path, RECORDING) == 0
     assert not (directory / "stale").exists()
     assert torch.equal(ShardReader(directory).read(0, 11), make_acts(RECORDING))
 

@@ -16,7 +16,7 @@ from saev.shards.byte_text import byte_text
 from saev.shards.examples import ExampleRecord
 from saev.shards.layout import ShardLayout, TokenLayout
 from saev.shards.recording import Recording
-from saev.shards.writer import ShardWriter, find_finished
+from saev.shards.writer import ShardWriter, find_finished, leftover_bytes
 from saev.vit.backbone import Backbone
 from saev.vit.images import ImageSource
 
@@ -85,7 +85,9 @@ class VitActivationWriter(lightning.Callback):
         found = {layer: find_finished(self._dump_to, recording) for layer, recording in recordings.items()}
         finished = {layer: path for layer, path in found.items() if path is not None}
         plan = RecordingPlan({layer: r for layer, r in recordings.items() if layer not in finished}, finished)
-        free = free_bytes(self._dump_to)
+        # What a killed run left of the same recordings is cleared before they begin.
+        stale = sum(leftover_bytes(self._dump_to, recording) for recording in plan.pending.values())
+        free = free_bytes(self._dump_to) + stale
         if plan.n_bytes > free:
             raise InputError(
                 f"{self._dump_to} has {byte_text(free)} free, but the recording needs {byte_text(plan.n_bytes)}: "

@@ -70,6 +70,8 @@ class FeatureVisualizer(lightning.Callback):
     ) -> None:
         if top_k < 1 or n_images < 1:
             raise InputError(f"top_k={top_k} and n_images={n_images} must be 1 or more")
+        if n_latents < -1 or n_tensorboard < 0:
+            raise InputError(f"n_latents={n_latents} must be -1 (all) or more, n_tensorboard={n_tensorboard} 0 or more")
         self._top_k = top_k
         self._n_latents = n_latents
         self._include = include_latents or []

@@ -29,8 +29,8 @@ MOST_STEPS_BETWEEN_LOGS = 50
 DESCRIPTIONS = {
     "fit": "Train an SAE on shards. The last line of standard output is the run directory.",
     "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
-    "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images that "
-    "were held out) and render its features again.",
+    "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images "
+    "that were held out) and render its features again.",
 }
 
 

@@ -56,6 +56,8 @@ class ShardDataModule(lightning.LightningDataModule):
         super().__init__()
         if not 1 <= batch_size <= n_tokens:
             raise InputError(f"n_tokens={n_tokens} must be at least one batch, batch_size={batch_size}, of 1 or more")
+        if n_val_tokens < 1 or not buffer_gib > 0:
+            raise InputError(f"n_val_tokens={n_val_tokens} and buffer_gib={buffer_gib} must be above 0")
         self.reader = ShardReader(Path(shards))
         self.d_model = self.reader.layout.d_model
         self.batch_size = batch_size

@@ -73,6 +73,8 @@ class SAELightningModule(lightning.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if dead_after is not None and dead_after < 1:
+            raise InputError(f"dead_after={dead_after} must be 1 token or more")
         _check(lr=lr, warmup=warmup, decay=decay, auxk_coeff=auxk_coeff, k_aux=k_aux, restarts=restarts)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

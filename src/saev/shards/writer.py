@@ -39,6 +39,12 @@ def find_finished(root: Path, recording: Recording) -> Path | None:
     return path
 
 
+def leftover_bytes(root: Path, recording: Recording) -> int:
+    """Disk space of what a killed run left of this recording; a new `ShardWriter` frees it."""
+    partial = root / f".{recording.directory_name}{PARTIAL_SUFFIX}"
+    return sum(file.stat().st_blocks * 512 for file in partial.glob("*")) if partial.is_dir() else 0
+
+
 def _check_finite(acts_btd: Tensor, stored_btd: Tensor, examples: Sequence[ExampleRecord]) -> None:
     """Refuse NaN, infinities and what the stored dtype turns into them, naming the first picture."""
     # A NaN or an infinity never leaves a sum again; the sum alone may overflow, so then all are looked at.

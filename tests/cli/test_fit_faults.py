@@ -217,3 +217,22 @@ def wait_for(path: Path, seconds: float = 60) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "option", ["--trainer.max_epochs=2", "--trainer.limit_train_batches=2", "--trainer.precision=bf16-true"]
+)
+def test_trainer_options_that_contradict_the_run(
+    make_shards: MakeShards, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    shards, _ = make_shards(40, d_model=16)
+    capsys.readouterr()
+    assert main([*fit_options(shards, tmp_path / "run"), option]) == 1
+    assert option.split("=")[0] in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_logger(make_shards: MakeShards, tmp_path: Path) -> None:
+    shards, _ = make_shards(40, d_model=16)
+    assert main([*fit_options(shards, tmp_path / "run"), "--trainer.logger=false"]) == 0
+    assert (tmp_path / "run" / "config.yaml").is_file()

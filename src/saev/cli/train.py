@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -26,6 +27,14 @@ from saev.modules import SAELightningModule
 from saev.shards.loader import TokenSelection
 
 MOST_STEPS_BETWEEN_LOGS = 50
+BUDGET = {
+    "max_epochs": 1,
+    "max_steps": -1,
+    "max_time": None,
+    "fast_dev_run": False,
+    "limit_train_batches": None,
+    "overfit_batches": 0.0,
+}
 DESCRIPTIONS = {
     "fit": "Train an SAE on shards. The last line of standard output is the run directory.",
     "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
@@ -62,6 +71,7 @@ class TrainCLI(CommandCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """A trainer that keeps its files in the run directory."""
         settings = self.config_init.trainer
+        _check_trainer(settings)
         run_dir = self.config_init.run_dir
         if settings.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(run_dir, name="", version="")
@@ -157,6 +167,15 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
     if cli.datamodule.val_tokens is not None and "val/fvu" not in cli.trainer.callback_metrics:
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
+
+
+def _check_trainer(settings: Namespace) -> None:
+    """Raise InputError for trainer options that contradict the token budget or the precision of the weights."""
+    for name, value in BUDGET.items():
+        if settings[name] != value:
+            raise InputError(f"--trainer.{name} {settings[name]} contradicts the token budget: give --data.n_tokens")
+    if str(settings.precision).endswith("-true") and settings.precision != "32-true":
+        raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
 
 
 def _check_unused(run_dir: Path) -> None:

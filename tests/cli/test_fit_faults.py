@@ -220,7 +220,13 @@ def wait_for(path: Path, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--trainer.max_epochs=2", "--trainer.limit_train_batches=2", "--trainer.precision=bf16-true"]
+    "option",
+    [
+        "--checkpoint.every_n_steps=0",
+        "--trainer.max_epochs=2",
+        "--trainer.limit_train_batches=2",
+        "--trainer.precision=bf16-true",
+    ],
 )
 def test_trainer_options_that_contradict_the_run(
     make_shards: MakeShards, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
@@ -228,7 +234,7 @@ def test_trainer_options_that_contradict_the_run(
     shards, _ = make_shards(40, d_model=16)
     capsys.readouterr()
     assert main([*fit_options(shards, tmp_path / "run"), option]) == 1
-    assert option.split("=")[0] in one_line(capsys.readouterr().err)
+    assert option.split("=")[0].split(".")[1] in one_line(capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
@@ -236,3 +242,13 @@ def test_without_a_logger(make_shards: MakeShards, tmp_path: Path) -> None:
     shards, _ = make_shards(40, d_model=16)
     assert main([*fit_options(shards, tmp_path / "run"), "--trainer.logger=false"]) == 0
     assert (tmp_path / "run" / "config.yaml").is_file()
+
+
+def test_val_shards_must_be_other_images_of_the_same_layer(
+    make_shards: MakeShards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards, _ = make_shards(40, d_model=16)
+    for val_shards, said in ((shards, "are the training shards"), (make_shards(9, d_model=16, layer=4)[0], "layer 3")):
+        capsys.readouterr()
+        assert main([*fit_options(shards, tmp_path / "run"), f"--data.val_shards={val_shards}"]) == 1
+        assert said in one_line(capsys.readouterr().err)

@@ -131,3 +131,29 @@ def test_damaged_runs(run: Path, command: str, capsys: Capture) -> None:
     assert "has `saev fit --run_dir" in refuse([command, f"--run_dir={run}"], capsys)
     (run / "config.yaml").write_text("model: [")
     assert "config" in refuse([command, f"--run_dir={run}"], capsys)
+
+
+def test_other_seeds_do_not_make_training_images_held_out(run: Path, capsys: Capture) -> None:
+    options = [f"--run_dir={run}", "--data.seed=9", "--data.val_share=0.9"]
+    assert "that trained the SAE" in refuse(["validate", *options], capsys)
+    assert main(["test", *options]) == 0
+    assert metrics(run)["test"] == metrics(run)["val"]
+
+
+def test_training_shards_of_a_run_with_val_shards_are_refused(
+    data: tuple[Path, Tensor], make_shards: MakeShards, tmp_path: Path, capsys: Capture
+) -> None:
+    other, _ = make_shards(9, d_model=16, acts=sparse_acts(9, 7), name="other")
+    assert main([*fit_options(data[0], tmp_path / "run"), f"--data.val_shards={other}"]) == 0
+    assert "no images were held out" in refuse(["test", f"--run_dir={tmp_path / 'run'}"], capsys)
+    assert main(["validate", f"--run_dir={tmp_path / 'run'}"]) == 0
+
+
+def test_another_kind_of_tokens_is_refused(run: Path, capsys: Capture) -> None:
+    assert "--data.tokens is cls" in refuse(["test", f"--run_dir={run}", "--data.tokens=cls"], capsys)
+
+
+def test_evaluation_leaves_the_curves_of_the_run_alone(run: Path) -> None:
+    before = sorted(path.name for path in run.glob("events*"))
+    assert main(["test", f"--run_dir={run}"]) == 0
+    assert sorted(path.name for path in run.glob("events*")) == before

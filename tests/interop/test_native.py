@@ -45,6 +45,8 @@ def break_config(directory: Path, **changes: object) -> None:
         ({"schema": 99}, "schema 1"),
         ({"architecture": "os.system"}, "os.system"),
         ({"k": 99}, "k=99"),
+        ({"k": 3.5}, "whole numbers"),
+        ({"architecture": ["TopK"]}, "TopK"),
         ({"d_sae": 13}, "size mismatch"),
         ({"colour": "red"}, "colour"),
     ],

@@ -8,6 +8,8 @@ import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
 from typing_extensions import override
 
+from saev.errors import InputError
+
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -19,6 +21,8 @@ class RunCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, every_n_steps: int = 1000) -> None:
+        if every_n_steps < 1:
+            raise InputError(f"every_n_steps={every_n_steps} must be 1 or more")
         super().__init__(
             filename=LAST.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
         )

@@ -21,6 +21,14 @@ class TrainedModel(Protocol):
     sae: SparseAutoencoder
 
 
+class TrainingData(Protocol):
+    """The part of the data module that config.json tells about."""
+
+    reader: ShardReader
+    token_kind: str
+    held_out: dict[str, int]
+
+
 class SAEExporter(lightning.Callback):
     """Writes ``saes/<name>/`` into the run directory: the SAE when training ends, its metrics after evaluation.
 
@@ -32,8 +40,13 @@ class SAEExporter(lightning.Callback):
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write config.json, sae.safetensors and the metrics of the last validation."""
         sae = cast(TrainedModel, pl_module).sae
-        reader: ShardReader = trainer.datamodule.reader  # type: ignore[attr-defined]
-        about = {"trained_on": reader.manifest.config, "content_id": reader.manifest.content_id}
+        data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
+        about = {
+            "trained_on": data.reader.manifest.config,
+            "content_id": data.reader.manifest.content_id,
+            "tokens": data.token_kind,
+            "held_out": data.held_out,
+        }
         directory = sae_directory(trainer, sae)
         save_sae(sae, directory, about)
         _write_metrics(directory, trainer.callback_metrics, "val")

@@ -24,7 +24,7 @@ from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import check_same_activations, load_run, read_about
 from saev.modules import SAELightningModule
-from saev.shards.loader import TokenSelection
+from saev.shards.shuffle import random_subset
 
 MOST_STEPS_BETWEEN_LOGS = 50
 BUDGET = {
@@ -146,6 +146,7 @@ def _cli(command: str, argv: list[str]) -> TrainCLI:
         description=DESCRIPTIONS[command],
         argv=argv,
         trainer_defaults={
+            "logger": command == "fit",
             "max_epochs": 1,
             "num_sanity_val_steps": 0,
             "enable_model_summary": False,
@@ -233,19 +234,28 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
                 f"the SAE {name} takes activations of width {sae.d_in}, "
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
-        about = read_about(run_dir / "saes" / name)
-        check_same_activations(about, data.reader.manifest.config, str(data.reader.path))
-        if command == "test" and about.get("content_id") == data.reader.manifest.content_id:
-            print("these shards trained the SAE: testing on the images that were held out")
-            data.test_tokens = _held_out(cli, run_dir)
-        elif command == "validate":
-            _held_out(cli, run_dir)
+        _check_comparable(read_about(run_dir / "saes" / name), data, command)
         cli.model.adopt(sae)
         getattr(cli.trainer, command)(cli.model, data, weights_only=True)
 
 
-def _held_out(cli: TrainCLI, run_dir: Path) -> TokenSelection:
-    tokens: TokenSelection | None = cli.datamodule.val_tokens
+def _check_comparable(about: dict[str, Any], data: ShardDataModule, command: str) -> None:
+    """Raise InputError where numbers would mean nothing: other activations, or images that trained the SAE."""
+    if data.token_kind != about.get("tokens"):
+        raise InputError(f"the SAE was trained on {about.get('tokens')} tokens, --data.tokens is {data.token_kind}")
+    tokens = data.test_tokens if command == "test" else data.val_tokens
     if tokens is None:
-        raise InputError(f"no images were held out of {run_dir}: give other shards")
-    return tokens
+        raise InputError("no images were held out of training: give --data.val_shards")
+    manifest = tokens.reader.manifest
+    check_same_activations(about.get("trained_on", {}), manifest.config, str(tokens.reader.path))
+    if manifest.content_id != about.get("content_id"):
+        return
+    # Not from the command line: another seed or share would call images that trained the SAE held out.
+    held_out = random_subset(tokens.reader.n_examples, about["held_out"]["n"], about["held_out"]["seed"])
+    if not len(held_out):
+        raise InputError(f"{tokens.reader.path} trained the SAE and no images were held out: give other shards")
+    if command == "test":
+        print("these shards trained the SAE: testing on the images that were held out")
+        data.test_only(held_out)
+    elif not set(tokens.examples) <= set(held_out):
+        raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")

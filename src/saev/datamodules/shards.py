@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.interop import check_same_activations
 from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
 from saev.shards.reader import ShardReader
 from saev.shards.shuffle import Ints, random_subset
@@ -56,7 +57,7 @@ class ShardDataModule(lightning.LightningDataModule):
         super().__init__()
         if not 1 <= batch_size <= n_tokens:
             raise InputError(f"n_tokens={n_tokens} must be at least one batch, batch_size={batch_size}, of 1 or more")
-        if n_val_tokens < 1 or not buffer_gib > 0:
+        if n_val_tokens < 1 or not 0 < buffer_gib < float("inf"):
             raise InputError(f"n_val_tokens={n_val_tokens} and buffer_gib={buffer_gib} must be above 0")
         self.reader = ShardReader(Path(shards))
         self.d_model = self.reader.layout.d_model
@@ -67,7 +68,9 @@ class ShardDataModule(lightning.LightningDataModule):
         self._seed = seed
         self._train_loader: ShuffledTokens | None = None
         _check_width(self.reader, d_model)
+        self.token_kind = tokens
         n_held_out = 0 if val_shards is not None else _held_out_size(self.reader.n_examples, val_share)
+        self.held_out = {"n": n_held_out, "seed": seed}
         held_out = random_subset(self.reader.n_examples, n_held_out, seed)
         everything = np.arange(self.reader.n_examples)
         self.train_tokens = self._select(self.reader, np.setdiff1d(everything, held_out))
@@ -76,9 +79,14 @@ class ShardDataModule(lightning.LightningDataModule):
         if val_shards is not None:
             val_reader = ShardReader(Path(val_shards))
             _check_width(val_reader, self.d_model)
+            _check_val_shards(self.reader, val_reader)
             self.val_tokens = self._capped(val_reader, val_reader.n_examples, n_val_tokens)
         elif n_held_out:
             self.val_tokens = self._capped(self.reader, n_held_out, n_val_tokens)
+
+    def test_only(self, examples: Ints) -> None:
+        """Test these examples of `shards` (ascending) instead of all."""
+        self.test_tokens = self._select(self.reader, examples)
 
     def _select(self, reader: ShardReader, examples: Ints) -> TokenSelection:
         return TokenSelection(reader, examples, reader.layout.tokens.positions(self._tokens))
@@ -156,6 +164,12 @@ def _check_width(reader: ShardReader, d_model: int | None) -> None:
     found = reader.layout.d_model
     if d_model is not None and d_model != found:
         raise InputError(f"{reader.path}: activations of width {found}, not {d_model}: give other shards")
+
+
+def _check_val_shards(reader: ShardReader, val_reader: ShardReader) -> None:
+    if val_reader.manifest.content_id == reader.manifest.content_id:
+        raise InputError(f"val_shards {val_reader.path} are the training shards: give others, or val_share")
+    check_same_activations(reader.manifest.config, val_reader.manifest.config, str(val_reader.path))
 
 
 def _held_out_size(n_examples: int, share: float) -> int:

@@ -1,6 +1,7 @@
 """Our own SAE directory: config.json and sae.safetensors."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}): give the directory of an SAE, RUN/saes/NAME") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
+    sizes = {key: config[key] for key in ("d_in", "d_sae", "k") if key in config}
+    if any(type(size) is not int for size in sizes.values()):
+        raise InputError(f"{path}: {sizes} must be whole numbers")
     if str(config.get("architecture")) not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
@@ -93,13 +97,12 @@ def read_about(directory: Path) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def check_same_activations(about: dict[str, Any], config: dict[str, Any], where: str) -> None:
+def check_same_activations(trained: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
     """Compare the ViT, layer and preprocessing that an SAE was trained on with those of other shards.
 
     Raises:
         InputError: If they differ; names both values. The SAE's numbers there would mean nothing.
     """
-    trained = about.get("trained_on", {})
     for key, before, now in (
         *(
             (key, trained.get("model", {}).get(key), config["model"][key])

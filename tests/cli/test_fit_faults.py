@@ -224,6 +224,8 @@ def wait_for(path: Path, seconds: float = 60) -> None:
     [
         "--checkpoint.every_n_steps=0",
         "--trainer.max_epochs=2",
+        "--trainer.accumulate_grad_batches=2",
+        "--trainer.default_root_dir=elsewhere",
         "--trainer.limit_train_batches=2",
         "--trainer.precision=bf16-true",
     ],

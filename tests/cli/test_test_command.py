@@ -55,6 +55,18 @@ def test_other_shards_by_relative_paths(
 def test_on_the_shards_of_the_run_the_held_out_images_are_tested(run: Path) -> None:
     assert main(["test", f"--run_dir={run}"]) == 0
     assert metrics(run)["test"] == metrics(run)["val"]
+    # The page shows more than the few images that the metrics are of.
+    assert '"40"' in (only(run, "features/*/index.html").parent / "data" / "overview.js").read_text()
+
+
+def test_the_help_leaves_out_what_only_training_uses(capsys: Capture) -> None:
+    for command, there in (("fit", True), ("test", False)):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        text = capsys.readouterr().out
+        assert ("--model.lr" in text) is ("--checkpoint.every_n_steps" in text) is there
+        assert "--data.shards" in text
+        assert "seed_everything" not in text
 
 
 def test_shards_of_another_layer_are_refused(run: Path, make_shards: MakeShards, capsys: Capture) -> None:

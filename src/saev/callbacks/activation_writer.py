@@ -81,7 +81,8 @@ class VitActivationWriter(lightning.Callback):
         Raises:
             InputError: If what is missing does not fit the disk.
         """
-        recordings = {layer: self._recording(model, data.images, layer) for layer in model.layers}
+        image_set = data.images.identity()  # Once: it goes through the names of all pictures.
+        recordings = {layer: self._recording(model, data.images, image_set, layer) for layer in model.layers}
         found = {layer: find_finished(self._dump_to, recording) for layer, recording in recordings.items()}
         finished = {layer: path for layer, path in found.items() if path is not None}
         plan = RecordingPlan({layer: r for layer, r in recordings.items() if layer not in finished}, finished)
@@ -99,7 +100,7 @@ class VitActivationWriter(lightning.Callback):
         """Free bytes where the directories go."""
         return free_bytes(self._dump_to)
 
-    def _recording(self, model: RecordedModel, images: ImageSource, layer: int) -> Recording:
+    def _recording(self, model: RecordedModel, images: ImageSource, image_set: dict[str, Any], layer: int) -> Recording:
         backbone = model.backbone
         tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
         return Recording(
@@ -112,7 +113,7 @@ class VitActivationWriter(lightning.Callback):
             },
             layer=layer,
             preprocessing=backbone.preprocessing.to_dict(),
-            image_set=images.identity(),
+            image_set=image_set,
             layout=ShardLayout.balanced(len(images), tokens, backbone.d_model, self._dtype, self._max_tokens),
             source=images.describe(),
             class_names=images.class_names,

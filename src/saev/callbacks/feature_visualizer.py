@@ -40,7 +40,7 @@ class TokenData(Protocol):
     """The part of the data module that is looked at."""
 
     train_tokens: TokenSelection
-    test_tokens: TokenSelection
+    all_tokens: TokenSelection
 
 
 class FeatureVisualizer(lightning.Callback):
@@ -48,7 +48,7 @@ class FeatureVisualizer(lightning.Callback):
 
     One pass over the images gathers the frequency, mean and largest value of every latent and its top images; a
     second one over the top images of the rendered latents gathers their heatmaps. After `fit` these are the
-    training images, after `test` the images tested on.
+    training images, after `test` all images of its shards.
 
     Args:
         top_k: Images shown for a latent.
@@ -99,9 +99,9 @@ class FeatureVisualizer(lightning.Callback):
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Render on the images tested on."""
+        """Render on all images of the shards, also where the metrics are of a part of them."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self._render(trainer, cast(TrainedModel, pl_module).sae, data.test_tokens)
+        self._render(trainer, cast(TrainedModel, pl_module).sae, data.all_tokens)
 
     def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
         if trainer.is_global_zero:

@@ -48,11 +48,15 @@ class CommandCLI(LightningCLI):
             trainer_class=trainer_class,
             trainer_defaults=trainer_defaults,
             save_config_callback=None,
-            seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             parser_kwargs={"prog": prog, "description": description, "exit_on_error": False},
         )
+
+    @override
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Offer no global seed: what is random has a seed of its own."""
+        parser.add_argument("--seed_everything", type=int, default=0, help=SUPPRESS)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import shutil
 import sys
+from argparse import SUPPRESS
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,16 @@ from saev.modules import SAELightningModule
 from saev.shards.shuffle import random_subset
 
 MOST_STEPS_BETWEEN_LOGS = 50
-BUDGET = {
+FIXED = {
+    "accumulate_grad_batches": 1,
+    "default_root_dir": None,
     "max_epochs": 1,
     "max_steps": -1,
     "max_time": None,
     "fast_dev_run": False,
     "limit_train_batches": None,
+    "limit_val_batches": None,
+    "limit_test_batches": None,
     "overfit_batches": 0.0,
 }
 DESCRIPTIONS = {
@@ -95,6 +100,18 @@ class TrainCLI(CommandCLI):
         return text
 
 
+class EvaluateCLI(TrainCLI):
+    """A TrainCLI whose help leaves out what only training uses."""
+
+    @override
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Hide the options of the model and of checkpoints."""
+        super().setup_parser(*args, **kwargs)
+        for action in self.parser._actions:
+            if action.dest.split(".")[0] in ("model", "ckpt_path", "checkpoint"):
+                action.help = SUPPRESS
+
+
 def fit(argv: list[str]) -> int:
     """Run `saev fit`."""
     return _main("fit", argv)
@@ -139,7 +156,8 @@ def train(command: str, argv: list[str]) -> Path:
 
 
 def _cli(command: str, argv: list[str]) -> TrainCLI:
-    return TrainCLI(
+    cli = TrainCLI if command == "fit" else EvaluateCLI
+    return cli(
         SAELightningModule,
         ShardDataModule,
         prog=f"saev {command}",
@@ -171,10 +189,13 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
 
 
 def _check_trainer(settings: Namespace) -> None:
-    """Raise InputError for trainer options that contradict the token budget or the precision of the weights."""
-    for name, value in BUDGET.items():
+    """Raise InputError for trainer options that contradict our own or the precision of the weights."""
+    for name, value in FIXED.items():
         if settings[name] != value:
-            raise InputError(f"--trainer.{name} {settings[name]} contradicts the token budget: give --data.n_tokens")
+            raise InputError(
+                f"--trainer.{name} {settings[name]} contradicts saev's own options: leave it out, "
+                "and use --data.n_tokens, --data.n_val_tokens and --run_dir"
+            )
     if str(settings.precision).endswith("-true") and settings.precision != "32-true":
         raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
 
@@ -211,7 +232,7 @@ def _run_dir(argv: list[str]) -> Path:
 
 
 def _refuse_model_options(command: str, argv: list[str]) -> None:
-    wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path"))]
+    wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path", "--checkpoint"))]
     if wrong:
         raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
 

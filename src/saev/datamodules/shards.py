@@ -74,7 +74,8 @@ class ShardDataModule(lightning.LightningDataModule):
         held_out = random_subset(self.reader.n_examples, n_held_out, seed)
         everything = np.arange(self.reader.n_examples)
         self.train_tokens = self._select(self.reader, np.setdiff1d(everything, held_out))
-        self.test_tokens = self._select(self.reader, everything)
+        self.all_tokens = self._select(self.reader, everything)
+        self.test_tokens = self.all_tokens
         self.val_tokens: TokenSelection | None = None
         if val_shards is not None:
             val_reader = ShardReader(Path(val_shards))

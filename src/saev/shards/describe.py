@@ -1,16 +1,9 @@
 """A directory of shards in words."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from saev.shards.byte_text import byte_text
+from saev.shards.directory import ShardDirectory
 from saev.shards.layout import TokenLayout
 from saev.shards.strict_json import canonical_json
-
-if TYPE_CHECKING:  # the reader needs torch, and this must not
-    from saev.shards.directory import ShardDirectory
-    from saev.shards.reader import ShardReader
 
 
 def _tokens(tokens: TokenLayout) -> str:
@@ -23,7 +16,7 @@ def _tokens(tokens: TokenLayout) -> str:
     return f"{tokens.n_tokens} = {' + '.join(parts)}"
 
 
-def summary(shards: ShardDirectory | ShardReader) -> str:
+def summary(shards: ShardDirectory) -> str:
     """What was recorded, in lines of `name: value`."""
     layout, recording, metadata = shards.layout, shards.manifest.recording, shards.metadata
     model = recording.model

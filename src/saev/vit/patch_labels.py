@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.vit.images.base import PixelAgg
+from saev.vit.images.base import NO_LABEL, PixelAgg
 
-NO_LABEL = 255
 _N_VALUES = 256
 
 

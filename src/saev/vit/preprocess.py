@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize, ToTensor
 
 from saev.errors import InputError
+from saev.vit.images.base import NO_LABEL
 
 Library = Literal["open_clip", "timm"]
 
@@ -25,7 +26,6 @@ _KEYS: dict[str, frozenset[str]] = {
 }
 _RESIZE = (Resize, open_clip.transform.ResizeKeepRatio, timm.data.transforms.ResizeKeepRatio)
 _PAD = (open_clip.transform.CenterCropOrPad, timm.data.transforms.CenterCropOrPad)
-_NO_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,5 @@ def _for_masks(step: Any) -> Any:
     if isinstance(step, _RESIZE):
         step.interpolation = InterpolationMode.NEAREST
     if isinstance(step, _PAD):
-        step.fill = _NO_LABEL
+        step.fill = NO_LABEL
     return step

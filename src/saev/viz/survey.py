@@ -12,7 +12,7 @@ from saev.viz.topk import TopImages
 class LatentSurvey:
     """How often and how strongly each latent fires, and on which images most.
 
-    Memory: 24 bytes a latent, and the top images (see `TopImages`).
+    Memory: 20 bytes a latent, and the top images (see `TopImages`).
 
     Args:
         d_sae: Number of latents.

@@ -13,6 +13,7 @@ from typing_extensions import override
 from saev.vit.images.decode import BadImage, decode
 
 PixelAgg = Literal["majority", "prefer-fg"]
+NO_LABEL = 255  # In masks and patch labels.
 
 
 @dataclass(frozen=True, slots=True)

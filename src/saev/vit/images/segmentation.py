@@ -11,11 +11,9 @@ from PIL import Image
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.images.base import ImageSource, PixelAgg, read_file
+from saev.vit.images.base import NO_LABEL, ImageSource, PixelAgg, read_file
 from saev.vit.images.decode import BadImage
 from saev.vit.images.scan import PICTURES, scan
-
-NO_LABEL = 255
 
 
 @final

@@ -10,7 +10,7 @@ from torch import Tensor
 from saev.shards.examples import ExampleRecord
 from saev.shards.layout import ShardLayout, TokenLayout
 from saev.shards.recording import Recording
-from saev.shards.writer import ShardWriter
+from tests.shards.small_recordings import record
 
 PREPROCESSING: dict[str, object] = {
     "library": "timm",
@@ -58,9 +58,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
             class_names=["a"],
             dataset="nowhere",
         )
-        writer = ShardWriter(tmp_path_factory.mktemp("shards"), recording)
         examples = [ExampleRecord(f"{i:05d}.png", "a", 10, 10, 100, "0" * 64) for i in range(n_examples)]
-        writer.append(acts, examples)
-        return writer.finish(), acts
+        return record(tmp_path_factory.mktemp("shards"), recording, acts, examples=examples), acts
 
     return make

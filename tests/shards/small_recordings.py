@@ -1,5 +1,6 @@
 """Small recordings for the tests of shards."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from saev.shards.examples import ExampleRecord
 from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.partial import PartialRecording
 from saev.shards.recording import Recording
 from saev.shards.writer import ShardWriter
 
@@ -52,13 +54,48 @@ def make_labels(recording: Recording) -> Tensor:
     return torch.arange(shape[0] * shape[1]).remainder(256).to(torch.uint8).reshape(shape)
 
 
-def record(root: Path, recording: Recording, acts: Tensor, batch: int = 4, labels: Tensor | None = None) -> Path:
-    writer = ShardWriter(root, recording, with_labels=labels is not None)
-    examples = make_examples(len(acts))
-    for i in range(0, len(acts), batch):
-        part = None if labels is None else labels[i : i + batch]
-        writer.append(acts[i : i + batch], examples[i : i + batch], part)
-    return writer.finish()
+def begin(root: Path, recording: Recording, with_labels: bool = False) -> tuple[PartialRecording, ShardWriter]:
+    """A claimed place and a writer of all that is missing there."""
+    place = PartialRecording(root, recording, with_labels=with_labels)
+    place.claim()
+    return place, ShardWriter(place, place.missing())
+
+
+def write(
+    writer: ShardWriter,
+    recording: Recording,
+    acts: Tensor,
+    shards: Iterable[int],
+    batch: int = 4,
+    labels: Tensor | None = None,
+    examples: Sequence[ExampleRecord] | None = None,
+) -> None:
+    """Write the examples of some shards, in batches that don't cross shards."""
+    examples = examples or make_examples(len(acts))
+    for shard in shards:
+        span = recording.layout.examples_in(shard)
+        for start in range(span.start, span.stop, batch):
+            part = slice(start, min(start + batch, span.stop))
+            writer.append(start, acts[part], examples[part], None if labels is None else labels[part])
+
+
+def record(
+    root: Path,
+    recording: Recording,
+    acts: Tensor,
+    batch: int = 4,
+    labels: Tensor | None = None,
+    examples: Sequence[ExampleRecord] | None = None,
+) -> Path:
+    """Record what is missing of all shards, in one go."""
+    place, writer = begin(root, recording, labels is not None)
+    try:
+        write(writer, recording, acts, range(recording.layout.n_shards), batch, labels, examples)
+        writer.finish()
+        return place.publish()
+    finally:
+        writer.abort()
+        place.leave()
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -14,9 +14,9 @@ from tests.shards.small_recordings import make_acts, make_labels, make_recording
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, n_blocks
 from saev.shards.layout import TokenLayout
+from saev.shards.partial import PartialRecording
 from saev.shards.reader import ShardReader
 from saev.shards.verify import faults
-from saev.shards.writer import ShardWriter, find_finished
 
 BIG = make_recording(5, TokenLayout(cls=True, n_registers=0, grid=(32, 32)), 1000, budget=3 * 1025)
 
@@ -100,9 +100,9 @@ def test_a_missing_file_is_named(small: Path, name: str) -> None:
     one_line(error)
     assert any(name in fault for fault in faults(small))
     with pytest.raises(InputError, match=name):
-        find_finished(small.parent, make_recording())
+        PartialRecording(small.parent, make_recording()).finished()
     with pytest.raises(InputError, match="already exists: move it away"):
-        ShardWriter(small.parent, make_recording())
+        PartialRecording(small.parent, make_recording()).claim()
 
 
 @pytest.mark.parametrize("name", ["metadata.json", "manifest.json", "shards.json", "examples.jsonl", "labels.bin"])

@@ -19,9 +19,9 @@ from tests.shards.small_recordings import (
 )
 
 from saev.shards.layout import TokenLayout
+from saev.shards.partial import PartialRecording
 from saev.shards.reader import ShardReader
 from saev.shards.verify import faults
-from saev.shards.writer import ShardWriter, find_finished
 
 REGISTERS = TokenLayout(cls=True, n_registers=4, grid=(1, 3))
 
@@ -141,28 +141,11 @@ def test_manifest_holds_the_hash_of_every_other_file(tmp_path: Path) -> None:
 
 def test_a_finished_recording_is_found_again(tmp_path: Path) -> None:
     recording = make_recording()
-    assert find_finished(tmp_path, recording) is None
+    assert PartialRecording(tmp_path, recording).finished() is None
     directory = record(tmp_path, recording, make_acts(recording))
-    assert find_finished(tmp_path, make_recording(source="/elsewhere")) == directory
-    assert find_finished(tmp_path, make_recording(layer=9)) is None
+    assert PartialRecording(tmp_path, make_recording(source="/elsewhere")).finished() == directory
+    assert PartialRecording(tmp_path, make_recording(layer=9)).finished() is None
     assert sorted(tmp_path.iterdir()) == [directory]
-
-
-def test_tensors_may_be_reused_after_append(tmp_path: Path) -> None:
-    recording = make_recording()
-    acts = make_acts(recording)
-    buffer, labels = torch.empty_like(acts[:1]), make_labels(recording)
-    label_buffer = torch.empty_like(labels[:1])
-    writer = ShardWriter(tmp_path, recording, with_labels=True)
-    for i, example in enumerate(make_examples(11)):
-        buffer.copy_(acts[i : i + 1])
-        label_buffer.copy_(labels[i : i + 1])
-        writer.append(buffer, [example], label_buffer)
-        buffer.zero_()
-        label_buffer.zero_()
-    reader = ShardReader(writer.finish())
-    assert torch.equal(reader.read(0, 11), acts)
-    assert np.array_equal(reader.patch_labels(), labels.numpy())
 
 
 def test_strided_activations_are_stored_in_order(tmp_path: Path) -> None:

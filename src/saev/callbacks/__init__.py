@@ -4,6 +4,7 @@ from saev.callbacks.activation_writer import VitActivationWriter
 from saev.callbacks.checkpoint_io import DurableCheckpointIO
 from saev.callbacks.feature_visualizer import FeatureVisualizer
 from saev.callbacks.image_progress import ImageProgress
+from saev.callbacks.recording_plan import RecordingPlan
 from saev.callbacks.run_checkpoint import RunCheckpoint
 from saev.callbacks.run_config import RunConfig
 from saev.callbacks.sae_exporter import SAEExporter
@@ -12,6 +13,7 @@ __all__ = [
     "DurableCheckpointIO",
     "FeatureVisualizer",
     "ImageProgress",
+    "RecordingPlan",
     "RunCheckpoint",
     "RunConfig",
     "SAEExporter",

@@ -1,66 +1,42 @@
 """Writes the activations of a prediction pass to shards."""
 
-import re
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, TypeVar, cast
 
 import lightning
 from torch import Tensor
 from typing_extensions import override
 
+from saev.callbacks.recording_plan import RecordedImages, RecordedModel, RecordingPlan, make_plan
 from saev.errors import InputError
-from saev.shards.byte_text import byte_text
 from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.recording import Recording
-from saev.shards.writer import ShardWriter, find_finished, leftover_bytes
-from saev.vit.backbone import Backbone
+from saev.shards.partial import PartialRecording
+from saev.shards.writer import ShardWriter
 from saev.vit.images import ImageSource
 
-
-class RecordedModel(Protocol):
-    """What is recorded: the part of the LightningModule that the writer looks at."""
-
-    backbone: Backbone
-    layers: list[int]
-    precision: str
-
-
-class RecordedImages(Protocol):
-    """On which pictures: the part of the data module that the writer looks at."""
-
-    images: ImageSource
-
-
-@dataclass(frozen=True)
-class RecordingPlan:
-    """The directories of one recording: each layer is either pending or finished already."""
-
-    pending: dict[int, Recording]
-    finished: dict[int, Path]
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of activations that are still to be written."""
-        return sum(recording.layout.total_bytes for recording in self.pending.values())
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class VitActivationWriter(lightning.Callback):
     """Dumps the activations that a `VitLightningModule` predicts: one shard directory a layer.
 
-    Directories are written under a temporary name and renamed when whole; after an exception or an interrupt
-    nothing stays. A layer that is there already is left alone.
+    Directories are written under a hidden name and renamed when whole. Several processes record disjoint whole
+    shards and give the same bytes as one. After an interruption the shards that are whole stay, and the same
+    command goes on from there. A layer that is there already is left alone.
 
     Args:
         dump_to: Directory that the shard directories are made in.
         dtype: Of the stored activations. float16 is refused where a value overflows.
         n_patches_per_shard: Upper bound of the tokens of a shard file.
+        dry_run: Print what would be recorded, how large it is and about how long it takes, and record nothing.
 
     Raises:
-        InputError: If there is too little space, or the pass runs in more than one process.
+        InputError: If there is too little space, or another run is recording the same thing.
     """
 
     def __init__(
@@ -68,11 +44,16 @@ class VitActivationWriter(lightning.Callback):
         dump_to: Path,
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         n_patches_per_shard: int = 2_400_000,
+        dry_run: bool = False,
     ) -> None:
-        self._dump_to = Path(dump_to)
+        self.dump_to = Path(dump_to)
+        self.dry_run = dry_run
         self._dtype = dtype
         self._max_tokens = n_patches_per_shard
+        self._places: dict[int, PartialRecording] = {}
         self._writers: dict[int, ShardWriter] = {}
+        self._parent: int | None = None
+        self._terminate: Any = None
         self.directories: dict[int, Path] = {}
 
     def plan(self, model: RecordedModel, data: RecordedImages) -> RecordingPlan:
@@ -81,56 +62,37 @@ class VitActivationWriter(lightning.Callback):
         Raises:
             InputError: If what is missing does not fit the disk.
         """
-        image_set = data.images.identity()  # Once: it goes through the names of all pictures.
-        recordings = {layer: self._recording(model, data.images, image_set, layer) for layer in model.layers}
-        found = {layer: find_finished(self._dump_to, recording) for layer, recording in recordings.items()}
-        finished = {layer: path for layer, path in found.items() if path is not None}
-        plan = RecordingPlan({layer: r for layer, r in recordings.items() if layer not in finished}, finished)
-        # What a killed run left of the same recordings is cleared before they begin.
-        stale = sum(leftover_bytes(self._dump_to, recording) for recording in plan.pending.values())
-        free = free_bytes(self._dump_to) + stale
-        if plan.n_bytes > free:
-            raise InputError(
-                f"{self._dump_to} has {byte_text(free)} free, but the recording needs {byte_text(plan.n_bytes)}: "
-                "record fewer layers or another dtype, or give another --writer.dump_to"
-            )
-        return plan
-
-    def free(self) -> int:
-        """Free bytes where the directories go."""
-        return free_bytes(self._dump_to)
-
-    def _recording(self, model: RecordedModel, images: ImageSource, image_set: dict[str, Any], layer: int) -> Recording:
-        backbone = model.backbone
-        tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
-        return Recording(
-            name=f"{_slug(backbone.family, backbone.ckpt)}-layer{layer:02d}",
-            model={
-                "family": backbone.family,
-                "ckpt": backbone.ckpt,
-                "weights_digest": backbone.weights_digest,
-                "precision": model.precision,
-            },
-            layer=layer,
-            preprocessing=backbone.preprocessing.to_dict(),
-            image_set=image_set,
-            layout=ShardLayout.balanced(len(images), tokens, backbone.d_model, self._dtype, self._max_tokens),
-            source=images.describe(),
-            class_names=images.class_names,
-            dataset=images.location,
-            pixel_agg=images.pixel_agg,
-        )
+        return make_plan(model, data, dump_to=self.dump_to, dtype=self._dtype, max_tokens=self._max_tokens)
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Plan, and open a writer for each layer that is missing."""
-        if trainer.world_size > 1:
-            raise InputError(f"recording runs in one process, not {trainer.world_size}: give --trainer.devices 1")
+        """Claim the places, and divide the shards that are missing among the processes."""
         data = cast(RecordedImages, trainer.datamodule)  # type: ignore[attr-defined]
         plan = self.plan(cast(RecordedModel, pl_module), data)
         self.directories = dict(plan.finished)
-        for layer, recording in plan.pending.items():
-            self._writers[layer] = ShardWriter(self._dump_to, recording, with_labels=data.images.has_masks)
+        self._places = {} if self.dry_run else dict(plan.pending)
+        missing = _by_first_process(trainer, self._claim)
+        if not trainer.is_global_zero:
+            for place in self._places.values():
+                place.join()
+        self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+        self._parent = os.getppid() if trainer.local_rank else None
+        todo = sorted({shard for shards in missing.values() for shard in shards})
+        mine = todo[trainer.global_rank :: trainer.world_size]
+        for layer, place in self._places.items():
+            self._writers[layer] = ShardWriter(place, sorted({*mine} & {*missing[layer]}))
+        data.select([plan.layout.examples_in(shard) for shard in mine])
+
+    def _claim(self) -> dict[int, list[int]]:
+        """The shards that are missing, by layer."""
+        for place in self._places.values():
+            place.claim()
+        return {layer: place.missing() for layer, place in self._places.items()}
+
+    @override
+    def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take SIGTERM back: the trainer's own handler waits for the other processes, which may not have got it."""
+        signal.signal(signal.SIGTERM, self._terminate)
 
     @override
     def on_predict_batch_end(
@@ -142,35 +104,78 @@ class VitActivationWriter(lightning.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Hand the batch to the writers, whose threads write while the next batch is computed."""
+        """Hand the batch to the writers, which write while the next batch is computed."""
+        if self._parent not in (None, os.getppid()):
+            raise InputError("the process that started this one is gone: the recording stops")
         images = cast(RecordedImages, trainer.datamodule).images  # type: ignore[attr-defined]
         examples = _examples(images, batch)
         for layer, writer in self._writers.items():
-            writer.append(cast(Mapping[int, Tensor], outputs)[layer], examples, batch.get("patch_labels"))
+            acts = cast(Mapping[int, Tensor], outputs)[layer]
+            writer.append(int(batch["index"][0]), acts, examples, batch.get("patch_labels"))
 
     @override
-    def on_predict_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Publish the directories."""
-        for layer, writer in self._writers.items():
-            self.directories[layer] = writer.finish()
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Wait for all shards of all processes, and publish the directories."""
+        # Not in on_predict_end: a process without a batch does not get there.
+        for writer in self._writers.values():
+            writer.finish()
         self._writers = {}
+        _together(lambda: trainer.strategy.barrier("all shards are whole"))
+        self.directories |= _by_first_process(trainer, self._publish)
+        self._places = {}
+
+    def _publish(self) -> dict[int, Path]:
+        return {layer: place.publish() for layer, place in self._places.items()}
 
     @override
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
     ) -> None:
-        """Remove what was begun."""
-        self._abort()
-
-    @override
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Remove what was begun and not finished."""
-        self._abort()
-
-    def _abort(self) -> None:
+        """Stop, keep the shards that are whole, and say so."""
+        if trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(signal.SIGTERM)  # the other processes of this machine
         for writer in self._writers.values():
             writer.abort()
         self._writers = {}
+        for place in self._places.values():
+            place.leave()
+            n_whole = place.layout.n_shards - len(place.missing())
+            if n_whole and trainer.is_global_zero:
+                log.warning(
+                    "%s: %d of %d shards are whole and stay; the same command goes on from there",
+                    place.path,
+                    n_whole,
+                    place.layout.n_shards,
+                )
+        self._places = {}
+
+
+def _by_first_process(trainer: lightning.Trainer, work: Callable[[], T]) -> T:
+    """Do something in the first process and give its result to all; if it fails, all of them end."""
+    result, failure = None, None
+    if trainer.is_global_zero:
+        try:
+            result = work()
+        except InputError as error:
+            failure = error
+    result, failed = _together(lambda: trainer.strategy.broadcast((result, failure is not None)))
+    if failure is not None:
+        raise failure
+    if failed:
+        raise SystemExit(1)  # the first process says why
+    return cast(T, result)
+
+
+def _together(meet: Callable[[], T]) -> T:
+    """Do what needs all processes.
+
+    Raises:
+        InputError: If one of them is gone.
+    """
+    try:
+        return meet()
+    except RuntimeError as error:
+        raise InputError("another process of this recording has ended early: what it said stands above") from error
 
 
 def _examples(images: ImageSource, batch: Mapping[str, Any]) -> Sequence[ExampleRecord]:
@@ -180,13 +185,3 @@ def _examples(images: ImageSource, batch: Mapping[str, Any]) -> Sequence[Example
     )  # fmt: skip
     entries = [(images.record(index), rest) for index, *rest in rows]
     return [ExampleRecord(entry.path, entry.label, *rest) for entry, rest in entries]
-
-
-def _slug(*parts: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(parts)).strip("-.")
-
-
-def free_bytes(path: Path) -> int:
-    """Free bytes on the disk of a path that need not exist yet."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    return shutil.disk_usage(existing).free

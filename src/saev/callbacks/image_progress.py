@@ -8,7 +8,10 @@ from typing_extensions import override
 
 
 class ImageProgress(lightning.Callback):
-    """Shows images done, images per second and the time left of a prediction pass, on standard error."""
+    """Shows images done, images per second and the time left of a prediction pass, on standard error.
+
+    With several processes, those of the first one, which has as much to do as any other.
+    """
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -16,8 +19,11 @@ class ImageProgress(lightning.Callback):
     @override
     def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Open the bar."""
-        total = len(trainer.datamodule.images)  # type: ignore[attr-defined]
-        self._bar = tqdm(total=total, unit=" images", desc="recording", smoothing=0.05)
+        if trainer.is_global_zero:
+            total = trainer.datamodule.n_selected  # type: ignore[attr-defined]
+            n = trainer.world_size
+            desc = "recording" if n == 1 else f"recording in {n} processes, this one's part"
+            self._bar = tqdm(total=total, unit=" images", desc=desc, smoothing=0.05)
 
     @override
     def on_predict_batch_end(
@@ -30,8 +36,8 @@ class ImageProgress(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Move the bar by the images of the batch."""
-        assert self._bar is not None
-        self._bar.update(len(batch["index"]))
+        if self._bar is not None:
+            self._bar.update(len(batch["index"]))
 
     @override
     def on_exception(

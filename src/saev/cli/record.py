@@ -2,19 +2,24 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
+from datetime import timedelta
 
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
-from saev.callbacks import ImageProgress, VitActivationWriter
+from saev.callbacks import ImageProgress, RecordingPlan, VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
+from saev.errors import InputError
 from saev.modules import VitLightningModule
 from saev.shards.byte_text import byte_text
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
-The last lines of standard output are the finished directories."""
+The last lines of standard output are the finished directories. After an interruption the same command goes on from
+the shards that are whole."""
 
 
 class RecordCLI(CommandCLI):
@@ -33,9 +38,9 @@ def predict(argv: list[str]) -> int:
     if wants_help(argv):
         _cli(argv)
     with contextlib.redirect_stdout(sys.stderr), interruptible():
-        directories = record(argv)
-    for directory in directories:
-        print(directory)
+        lines = record(argv)
+    for line in lines:
+        print(line)
     return 0
 
 
@@ -52,19 +57,72 @@ def _cli(argv: list[str]) -> RecordCLI:
 
 
 def record(argv: list[str]) -> list[str]:
-    """Record what is missing; the finished directories, in the order of the layers."""
+    """Record what is missing; the finished directories, in the order of the layers, or the plan of a dry run.
+
+    Of several processes only the first one has something to say.
+    """
     cli = _cli(argv)
-    writer = cli.config_init.writer
+    writer: VitActivationWriter = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
-    for directory in plan.finished.values():
-        print(f"recorded already: {directory}")
+    if writer.dry_run:
+        return _plan_lines(cli, plan)
+    if cli.trainer.is_global_zero:
+        for line in _announcement(cli, plan):
+            print(line)
     if plan.pending:
-        n_images = len(cli.datamodule.images)
-        print(
-            f"recording layers {sorted(plan.pending)} of {n_images:,} images: "
-            f"{byte_text(plan.n_bytes)} will be written, {byte_text(writer.free())} are free"
-        )
         cli.model.layers = sorted(plan.pending)
-        cli.trainer.predict(cli.model, cli.datamodule, return_predictions=False)
+        with _worker_faults():
+            cli.trainer.predict(cli.model, cli.datamodule, return_predictions=False)
     finished = {**plan.finished, **writer.directories}
-    return [str(finished[layer]) for layer in sorted(finished)]
+    return [str(finished[layer]) for layer in sorted(finished)] if cli.trainer.is_global_zero else []
+
+
+def _announcement(cli: RecordCLI, plan: RecordingPlan) -> Iterator[str]:
+    for directory in plan.finished.values():
+        yield f"recorded already: {directory}"
+    if not plan.pending:
+        return
+    yield (
+        f"recording layers {sorted(plan.pending)} of {len(cli.datamodule.images):,} images: "
+        f"{byte_text(plan.n_bytes)} will be written, {byte_text(plan.free)} are free"
+    )
+    n_missing, n_shards = len(plan.missing()), plan.layout.n_shards
+    if n_missing < n_shards:
+        yield f"{n_shards - n_missing} of {n_shards} shards of every layer are whole already: going on from there"
+    if (n := cli.trainer.world_size) > 1:
+        yield f"{n} processes record {n_missing} whole shards: at most {-(-n_missing // n)} each"
+
+
+def _plan_lines(cli: RecordCLI, plan: RecordingPlan) -> list[str]:
+    """What a dry run prints."""
+    lines = list(_announcement(cli, plan))
+    for layer, place in sorted(plan.pending.items()):
+        shards = f"{place.layout.n_shards} shards of {byte_text(place.layout.bytes_per_shard)}"
+        lines.append(f"layer {layer}: {place.final}: {shards}, {len(place.missing())} of them missing")
+    if plan.pending:
+        rate = images_per_second(cli.model, cli.datamodule, cli.trainer.strategy.root_device)
+        n_shards = -(-len(plan.missing()) // cli.trainer.world_size)  # of the process with the most to do
+        seconds = n_shards * plan.layout.examples_per_shard / rate
+        per_image = sum(place.layout.bytes_per_example for place in plan.pending.values())
+        lines.append(
+            f"about {timedelta(seconds=round(seconds))} (h:mm:ss) at {rate:.3g} images/s a process, measured on a few "
+            f"batches, if the disk takes {byte_text(round(rate * per_image))}/s of each"
+        )
+    return lines
+
+
+@contextlib.contextmanager
+def _worker_faults() -> Iterator[None]:
+    """A data worker that was killed becomes one line.
+
+    Raises:
+        InputError: instead of the data loader's error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"a data worker ended unexpectedly ({error}): is memory short? Try fewer --data.num_workers"
+        ) from error

@@ -1,14 +1,20 @@
 """The trainer of `saev predict`."""
 
-import lightning
-from lightning.pytorch.callbacks import Callback
+from datetime import timedelta
 
-from saev.errors import InputError
+import lightning
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy
+
+# Processes meet when all shards are whole, and one may have a shard more to do than another.
+_PATIENCE = timedelta(days=2)
 
 
 def recording_trainer(
     accelerator: str = "auto",
     devices: list[int] | int | str = 1,
+    num_nodes: int = 1,
     deterministic: bool | None = None,
     profiler: str | None = None,
     callbacks: list[Callback] | None = None,
@@ -20,25 +26,26 @@ def recording_trainer(
 
     Args:
         accelerator: cpu, gpu, or auto for a GPU where there is one.
-        devices: 1 for the first one, or [1] for the second one; a recording runs on one device.
+        devices: How many of them, in one process each: 4, or -1 for all; [1] is the second one alone.
+        num_nodes: How many machines, each with so many devices, started by torchrun or Slurm.
         deterministic: Use deterministic algorithms only.
         profiler: simple or advanced, to see where the time goes.
         callbacks: More Lightning callbacks.
-
-    Raises:
-        InputError: If that is more than one device; before Lightning starts a process for each.
     """
-    trainer = lightning.Trainer(
+    alone = num_nodes == 1 and (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1))
+    return lightning.Trainer(
         accelerator=accelerator,
         devices=devices,
+        num_nodes=num_nodes,
+        strategy="auto" if alone else DDPStrategy(timeout=_PATIENCE),
+        # Slurm ends a job with SIGTERM, which keeps whole shards; there is no checkpoint to requeue with.
+        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         deterministic=deterministic,
         profiler=profiler,
         callbacks=callbacks,
+        use_distributed_sampler=False,  # each process is told its shards
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    if trainer.world_size > 1:
-        raise InputError(f"a recording runs on one device, not {trainer.world_size}: give --trainer.devices 1")
-    return trainer

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.dataset import ImageDataset
+from saev.vit.dataset import ImageBatches, ImageDataset
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 class ImageDataModule(lightning.LightningDataModule):
     """Decodes and preprocesses pictures in the order of their source, for prediction.
+
+    It gives all of them, or the stretches that `select` was told.
 
     A batch holds "image" (b, 3, H, W), "index", "width", "height", "n_bytes" and "digest" of each picture, and
     "patch_labels" (b, patches) where the source has masks.
@@ -54,18 +57,34 @@ class ImageDataModule(lightning.LightningDataModule):
         self.images = without_bad(images, max(1, num_workers)) if on_bad_image == "skip" else images
         self._preprocessing = preprocessing
         self._grid = grid
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._num_workers = num_workers
+        self._spans = [range(len(self.images))]
+        # A process may have nothing to do: there are fewer shards than processes.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+
+    def select(self, spans: Sequence[range]) -> None:
+        """Give only these stretches of pictures; batches begin anew with each of them.
+
+        So the batches of a stretch are the same whichever process runs it, and with them the last bits of the
+        activations.
+        """
+        self._spans = list(spans)
+
+    @property
+    def n_selected(self) -> int:
+        """Pictures that are given."""
+        return sum(map(len, self._spans))
 
     @override
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """All pictures, in order."""
-        dataset = ImageDataset(self.images, self._preprocessing, self._grid)
+        """The selected pictures, in order."""
+        items = ImageDataset(self.images, self._preprocessing, self._grid)
         return DataLoader(
-            dataset,
-            batch_size=self._batch_size,
+            ImageBatches(items, self._spans, self.batch_size),
+            batch_size=None,
             num_workers=self._num_workers,
-            persistent_workers=False,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # Forked workers start at once and share the list of pictures and the imported libraries with this
             # process; others import torch for seconds and hold half a gigabyte each. They never touch the GPU.
             multiprocessing_context="fork" if self._num_workers else None,

@@ -1,14 +1,20 @@
 """The hashes of a file: SHA-256 of the whole and xxh3-64 of each block, in one pass."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, Self, final
 
 import xxhash
 
-from saev.shards.blocks import BLOCK_BYTES
+from saev.errors import InputError
+from saev.shards.blocks import BLOCK_BYTES, n_blocks
+from saev.shards.strict_json import JsonObject
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_XXH3: Final = re.compile(r"[0-9a-f]{16}")
 
 
 @final
@@ -20,6 +26,25 @@ class FileRecord:
     sha256: str
     blocks: tuple[str, ...]
     """xxh3-64 of each block of 4 MiB, in hex."""
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {"bytes": self.n_bytes, "sha256": self.sha256, "xxh3_64": list(self.blocks)}
+
+    @classmethod
+    def from_dict(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: for anything that `to_dict` does not give.
+        """
+        found = JsonObject(value, where, ("bytes", "sha256", "xxh3_64"))
+        record = cls(found.integer("bytes"), found.text("sha256"), tuple(found.texts("xxh3_64")))
+        if not _SHA256.fullmatch(record.sha256) or not all(_XXH3.fullmatch(block) for block in record.blocks):
+            raise InputError(f"{where}: its hashes are no hex digits of SHA-256 and xxh3-64")
+        if len(record.blocks) != n_blocks(record.n_bytes):
+            raise InputError(f"{where}: {len(record.blocks)} block hashes for {record.n_bytes} bytes")
+        return record
 
 
 def block_hash(block: memoryview) -> str:

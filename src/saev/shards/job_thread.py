@@ -18,14 +18,13 @@ class JobThread:
     def __init__(self, name: str, depth: int = 2) -> None:
         self._queue: queue.Queue[Job | None] = queue.Queue(depth)
         self._failure: BaseException | None = None
-        self._cancelled = False
-        # A daemon: an interpreter that ends without finish or cancel must not wait for it.
+        # A daemon: an interpreter that ends without finish must not wait for it.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while (job := self._queue.get()) is not None:
-            if self._failure is None and not self._cancelled:
+            if self._failure is None:
                 try:
                     job()
                 except BaseException as error:
@@ -41,16 +40,8 @@ class JobThread:
         self._queue.put(job)
 
     def finish(self) -> None:
-        """Wait until all jobs are done."""
-        self._stop()
-        self._raise_failure()
-
-    def cancel(self) -> None:
-        """Drop the jobs that wait, and wait for the one at work; again does nothing."""
-        self._cancelled = True
-        self._stop()
-
-    def _stop(self) -> None:
+        """Wait until all jobs are done, and end the thread; again only raises what failed."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
+        self._raise_failure()

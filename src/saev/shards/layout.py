@@ -163,6 +163,11 @@ class ShardLayout:
         assert 0 <= shard < self.n_shards, (shard, self.n_shards)
         return min(self.examples_per_shard, self.n_examples - shard * self.examples_per_shard)
 
+    def examples_in(self, shard: int) -> range:
+        """The examples of a shard."""
+        first = shard * self.examples_per_shard
+        return range(first, first + self.n_examples_in(shard))
+
     def examples_in_span(self, shard: int, start: int, stop: int) -> range:
         """The examples that have a byte in [start, stop) of a shard; empty where only padding lies."""
         assert 0 <= start < stop <= self.bytes_per_shard, (start, stop)

@@ -10,19 +10,15 @@ from saev.errors import InputError
 
 @final
 class RecordingLock:
-    """An exclusive lock on a file that exists while it is held; a killed process gives it up by itself.
+    """A lock on a file that exists while it is held; a killed process gives it up by itself.
 
-    Raises:
-        InputError: if another run holds it.
+    One process takes the lock alone, prepares the place and shares it with the other processes of its run; a
+    second run gets it only when all of them have ended.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        fd = self._lock()
-        while not self._is_current(fd):  # the holder before us removed the file that we had opened
-            os.close(fd)
-            fd = self._lock()
-        self._fd: int | None = fd
+        self._fd: int | None = None
         # A data worker that outlives a killed run for a moment must not keep the next run out.
         os.register_at_fork(after_in_child=self._forget)
 
@@ -31,16 +27,50 @@ class RecordingLock:
             os.close(self._fd)
             self._fd = None
 
-    def _lock(self) -> int:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+    def claim(self) -> None:
+        """Take the lock alone.
+
+        Raises:
+            InputError: if another run holds it.
+            OSError: if the file cannot be made.
+        """
+        self._take(fcntl.LOCK_EX)
+
+    def join(self) -> None:
+        """Take a share of the lock that another process of this run has claimed and shared.
+
+        Raises:
+            InputError: if another run has claimed it since.
+        """
+        self._take(fcntl.LOCK_SH)
+
+    def share(self) -> None:
+        """Let others join."""
+        assert self._fd is not None
+        if not self._lock(self._fd, fcntl.LOCK_SH):
+            raise self._refusal()
+
+    def _take(self, kind: int) -> None:
+        assert self._fd is None, "it is held already"
+        while True:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            if not self._lock(fd, kind):
+                os.close(fd)
+                raise self._refusal()
+            if self._is_current(fd):
+                self._fd = fd
+                return
+            os.close(fd)  # the holder before us removed the file that we had opened
+
+    def _refusal(self) -> InputError:
+        return InputError(f"{self._path}: another run is recording the same thing: wait for it or stop it")
+
+    def _lock(self, fd: int, kind: int) -> bool:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(fd)
-            raise InputError(
-                f"{self._path}: another run is recording the same thing: wait for it or stop it"
-            ) from error
-        return fd
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _is_current(self, fd: int) -> bool:
         try:
@@ -48,10 +78,30 @@ class RecordingLock:
         except FileNotFoundError:
             return False
 
+    def is_alone(self) -> bool:
+        """Whether no other process has a share; none can join any more. If one has, this one loses its own."""
+        return self._fd is not None and self._lock(self._fd, fcntl.LOCK_EX)
+
     def release(self) -> None:
-        """Remove the file and give up the lock; again does nothing."""
+        """Give up the lock, and remove the file if nobody else has a share; again does nothing."""
         if self._fd is not None:
-            self._path.unlink(missing_ok=True)
+            if self.is_alone() and self._is_current(self._fd):
+                self._path.unlink(missing_ok=True)
             fcntl.flock(self._fd, fcntl.LOCK_UN)  # at once, even if a forked worker still has the file open
             os.close(self._fd)
             self._fd = None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a run holds the lock of a file; looks only."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

@@ -1,13 +1,11 @@
 """`manifest.json`: everything that protocol 2.1 has no place for, and the hash of every file."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.blocks import n_blocks
 from saev.shards.examples import EXAMPLES_FILE
 from saev.shards.hashing import FileRecord
 from saev.shards.layout import ShardLayout
@@ -24,8 +22,6 @@ _KEYS: Final = (
     "schema", "digest", "content_id", "name", "config", "source", "class_names", "dataset",
     "tool_version", "files",
 )  # fmt: skip
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_XXH3: Final = re.compile(r"[0-9a-f]{16}")
 
 
 def dump_shard_list(layout: ShardLayout) -> bytes:
@@ -33,16 +29,6 @@ def dump_shard_list(layout: ShardLayout) -> bytes:
     names = range(layout.n_shards)
     rows = [{"name": layout.file_name(i), "n_examples": layout.n_examples_in(i)} for i in names]
     return (json.dumps(rows, indent=2) + "\n").encode("ascii")
-
-
-def _parse_file(value: object, where: str) -> FileRecord:
-    found = JsonObject(value, where, ("bytes", "sha256", "xxh3_64"))
-    record = FileRecord(found.integer("bytes"), found.text("sha256"), tuple(found.texts("xxh3_64")))
-    if not _SHA256.fullmatch(record.sha256) or not all(_XXH3.fullmatch(b) for b in record.blocks):
-        raise InputError(f"{where}: its hashes are no hex digits of SHA-256 and xxh3-64")
-    if len(record.blocks) != n_blocks(record.n_bytes):
-        raise InputError(f"{where}: {len(record.blocks)} block hashes for {record.n_bytes} bytes")
-    return record
 
 
 @final
@@ -114,10 +100,7 @@ class Manifest:
             "class_names": self.class_names,
             "dataset": self.recording.dataset,
             "tool_version": self.tool_version,
-            "files": {
-                name: {"bytes": file.n_bytes, "sha256": file.sha256, "xxh3_64": list(file.blocks)}
-                for name, file in self.files.items()
-            },
+            "files": {name: file.to_dict() for name, file in self.files.items()},
         }
         value = json.loads(canonical_json(value))  # as a reader will see it
         # The digest lets `saev shards verify` see damage in the one file that no other file lists.
@@ -153,7 +136,7 @@ class Manifest:
         if recording.content_id != found.text("content_id"):
             raise InputError(f"{where}: content_id is not the hash of its config ({recording.content_id})")
         listed = found.mapping("files")
-        files = {name: _parse_file(file, f"{where}: file {name!r}") for name, file in listed.items()}
+        files = {name: FileRecord.from_dict(file, f"{where}: file {name!r}") for name, file in listed.items()}
         return cls(recording, found.text("tool_version"), files)
 
     @classmethod

@@ -1,149 +1,195 @@
-"""A directory of shards while it is written: beside its final place, under a hidden name."""
+"""A recording while it is unfinished: beside its final place, under a hidden name.
+
+It is a directory of reserved files. A shard in it is whole when its record is there, which is written last; so a
+recording that was killed anywhere goes on from its whole shards.
+"""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, final
 
-import saev
 from saev.errors import InputError
 from saev.shards.byte_text import byte_text
-from saev.shards.examples import EXAMPLES_FILE
-from saev.shards.hashed_file import HashedFile, fsync_directory, reserve
-from saev.shards.hashing import FileRecord, hash_bytes
-from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
-from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.directory import PARTIAL_SUFFIX, ShardDirectory
+from saev.shards.hashed_file import fsync_directory, reserve
+from saev.shards.lock import RecordingLock
+from saev.shards.metadata import METADATA_FILE
+from saev.shards.publish import join_and_describe, make_read_only
 from saev.shards.recording import Recording
+from saev.shards.shard_record import ShardFiles, ShardRecord
 
-_JSON_BYTES: Final = 2**20  # a guess at the small files, for the message about too little space
-
-
-@final
-@dataclass(frozen=True)
-class Batch:
-    """The bytes of consecutive examples, as they go into the files (views of format 'B')."""
-
-    acts: memoryview
-    examples: memoryview
-    labels: memoryview
+LOCK_SUFFIX: Final = ".lock"
+_EXAMPLE_BYTES: Final = 400  # about one line of examples.jsonl, for the space that is needed
 
 
 @final
-class PartialDirectory:
-    """Writes batches into the files of a recording, and gives the directory its final name when whole.
+class PartialRecording:
+    """The place of one recording: finds, prepares and publishes it. Made without touching the disk.
 
-    A directory that a killed run left under the same name is cleared; the caller holds the lock.
-
-    Raises:
-        InputError: if the disk does not hold the recording, or can't be written.
+    Args:
+        root: Where the finished directory goes.
+        recording: What is recorded.
+        with_labels: Whether there are patch labels.
     """
 
-    def __init__(self, path: Path, recording: Recording, *, with_labels: bool) -> None:
-        self._path = path
-        self._recording = recording
-        self._layout = recording.layout
-        n_labels = recording.layout.n_examples * recording.layout.tokens.n_content
-        self._labels_bytes = n_labels if with_labels else 0
-        self._n_bytes = self._layout.total_bytes + self._labels_bytes + _JSON_BYTES
-        self._records: dict[str, FileRecord] = {}
-        self._streams: dict[str, HashedFile] = {}
-        self.remove()
-        self._free = shutil.disk_usage(path.parent).free
-        self._shard = 0
+    def __init__(self, root: Path, recording: Recording, *, with_labels: bool = False) -> None:
+        self.root = root
+        self.recording = recording
+        self.layout = recording.layout
+        self.with_labels = with_labels
+        self.final = root / recording.directory_name
+        self.path = root / f".{recording.directory_name}{PARTIAL_SUFFIX}"
+
+    @cached_property
+    def _lock(self) -> RecordingLock:
+        return RecordingLock(self.root / f".{self.recording.directory_name}{LOCK_SUFFIX}")
+
+    @property
+    def n_bytes(self) -> int:
+        """Disk space of the whole recording, without its small files."""
+        per_example = self.layout.tokens.n_content * self.with_labels + _EXAMPLE_BYTES
+        return self.layout.total_bytes + self.layout.n_examples * per_example
+
+    def allocated(self) -> int:
+        """Disk space that an unfinished recording has taken already."""
+        return sum(file.stat().st_blocks * 512 for file in self.path.glob("*")) if self.path.is_dir() else 0
+
+    def finished(self) -> Path | None:
+        """The finished directory, or None if there is none.
+
+        Raises:
+            InputError: if there is one that is not whole; it must be moved away before recording.
+        """
+        if not self.final.exists():
+            return None
         try:
-            with self._disk_faults():
-                self._path.mkdir()
-                self._reserve()
+            found = ShardDirectory.open(self.final).manifest.content_id
+        except InputError as error:
+            raise InputError(
+                f"{self.final} is there but not whole: move it away to record it again ({error})"
+            ) from error
+        if found != self.recording.content_id:
+            raise InputError(f"{self.final}: holds content {found}, not {self.recording.content_id}: move it away")
+        return self.final
+
+    def claim(self) -> None:
+        """Keep other runs away, clear what is not whole, and reserve the space of what is missing.
+
+        Raises:
+            InputError: if the directory exists, another run records the same thing, or the disk is too small.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock.claim()
+        except OSError as error:
+            raise InputError(f"{self.root}: cannot be written ({error.strerror}): choose another directory") from error
+        try:
+            if self.final.exists():
+                raise InputError(f"{self.final}: already exists: move it away to record it again")
+            with self.disk_faults():
+                self._prepare()
+            self._lock.share()
         except BaseException:
-            self.remove()
+            self.leave()
             raise
 
-    def _reserve(self) -> None:
-        for shard in range(self._layout.n_shards):
-            reserve(self._path / self._layout.file_name(shard), self._layout.bytes_per_shard)
-        if self._labels_bytes:
-            reserve(self._path / LABELS_FILE, self._labels_bytes)
+    def join(self) -> None:
+        """Take part in a recording that another process of this run has claimed.
+
+        Raises:
+            InputError: if another run has claimed it since.
+        """
+        self._lock.join()
 
     @contextmanager
-    def _disk_faults(self) -> Iterator[None]:
-        """Turns the disk's errors into one line, with the bytes needed and free."""
+    def disk_faults(self) -> Iterator[None]:
+        """Turns the disk's errors into one line, with the bytes needed and free.
+
+        Raises:
+            InputError: for an OSError inside.
+        """
         try:
             yield
         except OSError as error:
+            need, free = max(0, self.n_bytes - self.allocated()), shutil.disk_usage(self.root).free
             raise InputError(
-                f"{self._path.parent}: cannot write {self._recording.directory_name} ({error.strerror}): it "
-                f"needs {byte_text(self._n_bytes)} ({self._n_bytes} bytes) and {byte_text(self._free)} "
-                f"({self._free} bytes) were free: make room or record elsewhere"
+                f"{error.filename or self.path}: cannot be written ({error.strerror}): {self.recording.directory_name} "
+                f"needs {byte_text(need)} more ({need} bytes) and {byte_text(free)} ({free} bytes) are free: "
+                "make room or record elsewhere"
             ) from error
 
-    def write(self, batch: Batch) -> None:
-        """Append some examples.
+    def _prepare(self) -> None:
+        self.path.mkdir(exist_ok=True)
+        self.path.chmod(0o755)  # it is read-only if it was left just before it got its final name
+        if self._is_described():
+            return
+        whole = [files for files in self._all_files() if self.is_whole(files)]
+        keep = {name for files in whole for name in (files.acts, files.examples, files.labels, files.record)}
+        for path in self.path.iterdir():
+            if path.name not in keep:
+                path.unlink()
+        for files in self._all_files():
+            if files.acts not in keep:
+                reserve(self.path / files.acts, self.layout.bytes_per_shard)
+        fsync_directory(self.path)
 
-        Raises:
-            InputError: if the disk does not take them.
-        """
-        with self._disk_faults():
-            self._write_acts(batch.acts)
-            self._stream(EXAMPLES_FILE).write(batch.examples)
-            if self._labels_bytes:
-                self._stream(LABELS_FILE).write(batch.labels)
+    def _all_files(self) -> Iterator[ShardFiles]:
+        return (ShardFiles(shard) for shard in range(self.layout.n_shards))
 
-    def _stream(self, name: str) -> HashedFile:
-        if name not in self._streams:
-            self._streams[name] = HashedFile(self._path / name)
-        return self._streams[name]
+    def _is_described(self) -> bool:
+        """Whether all that is missing is the final name."""
+        return (self.path / METADATA_FILE).exists()
 
-    def _write_acts(self, acts: memoryview) -> None:
-        while acts:
-            name = self._layout.file_name(self._shard)
-            stream = self._stream(name)
-            part = acts[: self._layout.bytes_per_shard - stream.n_bytes]
-            stream.write(part)
-            acts = acts[len(part) :]
-            if stream.n_bytes == self._layout.bytes_per_shard:
-                self._finish_stream(name)
-                self._shard += 1
+    def is_whole(self, files: ShardFiles) -> bool:
+        """Whether a shard is recorded: its record is there, and its files have the sizes that it says."""
+        try:
+            record = ShardRecord.read(self.path / files.record)
+        except InputError:
+            return False
+        names = {files.acts, files.examples, *([files.labels] if self.with_labels else [])}
+        return (
+            record.content_id == self.recording.content_id
+            and record.files.keys() == names
+            and record.files[files.acts].n_bytes == self.layout.bytes_per_shard
+            and all(_has_size(self.path / name, file.n_bytes) for name, file in record.files.items())
+        )
 
-    def _finish_stream(self, name: str) -> None:
-        self._records[name] = self._streams[name].finish()
-        del self._streams[name]
+    def missing(self) -> list[int]:
+        """The shards that are not whole, ascending."""
+        if self._is_described():
+            return []
+        return [files.shard for files in self._all_files() if not self.is_whole(files)]
 
-    def finish(self, final_path: Path) -> None:
-        """Pad the last shard, write the descriptions, bring all to the disk and rename.
+    def publish(self) -> Path:
+        """Describe the whole recording, give it its final name, which is returned, and leave.
 
         Raises:
             InputError: if the disk does not take it.
         """
-        with self._disk_faults():
-            if self._shard < self._layout.n_shards:
-                assert self._shard == self._layout.n_shards - 1, "examples are missing"
-                name = self._layout.file_name(self._shard)
-                self._stream(name).pad(self._layout.bytes_per_shard)
-            for name in list(self._streams):
-                self._finish_stream(name)
-            self._write_descriptions()
-            fsync_directory(self._path)
-            self._path.rename(final_path)
-            fsync_directory(final_path.parent)
+        with self.disk_faults():
+            if not self._is_described():
+                records = [ShardRecord.read(self.path / files.record) for files in self._all_files()]
+                join_and_describe(self.path, self.recording, records, with_labels=self.with_labels)
+            for files in self._all_files():
+                for name in (files.examples, files.labels, files.record):
+                    (self.path / name).unlink(missing_ok=True)
+            make_read_only(self.path)
+            fsync_directory(self.path)
+            self.path.rename(self.final)
+            fsync_directory(self.root)
+        self.leave()
+        return self.final
 
-    def _write_descriptions(self) -> None:
-        metadata = Metadata.of(self._recording).dump()
-        self._write_small(SHARDS_FILE, dump_shard_list(self._layout))
-        files = {**self._records, METADATA_FILE: hash_bytes(metadata)}
-        manifest = Manifest(self._recording, saev.__version__, dict(sorted(files.items())))
-        self._write_small(MANIFEST_FILE, manifest.dump())
-        self._write_small(METADATA_FILE, metadata)  # last: a directory without it is not whole
+    def leave(self) -> None:
+        """Let other runs in; nothing stays of a recording without a whole shard that nobody else works at."""
+        empty = self.path.is_dir() and len(self.missing()) == self.layout.n_shards
+        if empty and self._lock.is_alone():
+            shutil.rmtree(self.path)
+        self._lock.release()
 
-    def _write_small(self, name: str, data: bytes) -> None:
-        self._stream(name).write(memoryview(data))
-        self._finish_stream(name)
 
-    def remove(self) -> None:
-        """Close and delete everything; again does nothing."""
-        for stream in self._streams.values():
-            stream.close()
-        self._streams.clear()
-        if self._path.exists():
-            shutil.rmtree(self._path)
+def _has_size(path: Path, n_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == n_bytes

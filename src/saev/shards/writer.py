@@ -1,142 +1,130 @@
-"""Records activations into a directory of shards.
+"""Records activations into the shards of an unfinished recording.
 
 Shapes: B examples of a batch, T tokens of an example, D width of the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor
 
-from saev.errors import InputError
-from saev.shards.directory import PARTIAL_SUFFIX, ShardDirectory
 from saev.shards.dtypes import TORCH_DTYPES, tensor_bytes
 from saev.shards.examples import ExampleRecord, dump_examples
+from saev.shards.finite import check_finite
+from saev.shards.host_copy import HostCopies
 from saev.shards.job_thread import JobThread
-from saev.shards.lock import RecordingLock
-from saev.shards.partial import Batch, PartialDirectory
-from saev.shards.recording import Recording
-
-
-def find_finished(root: Path, recording: Recording) -> Path | None:
-    """The whole directory of a recording under `root`, or None if there is none.
-
-    Raises:
-        InputError: if there is one that is not whole; it must be moved away before recording.
-    """
-    path = root / recording.directory_name
-    if not path.exists():
-        return None
-    try:
-        found = ShardDirectory.open(path).manifest.content_id
-    except InputError as error:
-        raise InputError(f"{path} is there but not whole: move it away to record it again ({error})") from error
-    if found != recording.content_id:
-        raise InputError(f"{path}: holds content {found}, not {recording.content_id}: move it away")
-    return path
-
-
-def leftover_bytes(root: Path, recording: Recording) -> int:
-    """Disk space of what a killed run left of this recording; a new `ShardWriter` frees it."""
-    partial = root / f".{recording.directory_name}{PARTIAL_SUFFIX}"
-    return sum(file.stat().st_blocks * 512 for file in partial.glob("*")) if partial.is_dir() else 0
-
-
-def _check_finite(acts_btd: Tensor, stored_btd: Tensor, examples: Sequence[ExampleRecord]) -> None:
-    """Refuse NaN, infinities and what the stored dtype turns into them, naming the first picture."""
-    # A NaN or an infinity never leaves a sum again; the sum alone may overflow, so then all are looked at.
-    if bool(stored_btd.sum(dtype=torch.float32).isfinite()) or bool(stored_btd.isfinite().all()):
-        return
-    row = int((~stored_btd.isfinite()).flatten(1).any(1).nonzero()[0])
-    place = int((~stored_btd[row].isfinite()).flatten().nonzero()[0])
-    token, dim = divmod(place, stored_btd.shape[2])
-    value = float(acts_btd[row, token, dim])
-    where = f"{examples[row].path}: activation {value:g} at token {token}, dimension {dim}"
-    if bool(acts_btd[row, token, dim].isfinite()):
-        dtype = str(stored_btd.dtype).removeprefix("torch.")
-        limit = torch.finfo(stored_btd.dtype).max
-        raise InputError(f"{where} overflows {dtype} (at most {limit:g}): store bfloat16 or float32")
-    raise InputError(f"{where} is not finite: check the picture, the weights and the precision of the model")
+from saev.shards.open_shard import Batch, OpenShard
+from saev.shards.partial import PartialRecording
 
 
 @final
 class ShardWriter:
-    """Writes one layer's activations, example after example, under a temporary name until whole.
+    """Writes some shards of one layer, each from its first example to its last.
 
-    The file system's space is reserved at once. Writing and hashing happen in one background thread; at
-    most a few batches wait for it.
+    Copying from the device, writing, hashing and bringing whole shards to the disk happen in the background; a
+    few batches at most wait for them.
 
-    Raises:
-        InputError: if the directory exists, another run records the same thing, or the disk is too small.
+    Args:
+        place: An unfinished recording that this process has claimed or joined.
+        shards: The shards to write, ascending.
     """
 
-    def __init__(self, root: Path, recording: Recording, *, with_labels: bool = False) -> None:
-        self._layout = recording.layout
-        self._dtype = TORCH_DTYPES[recording.layout.dtype]
-        self._with_labels = with_labels
-        self._final = root / recording.directory_name
-        self._n_examples = 0
-        hidden = f".{recording.directory_name}"
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self._lock = RecordingLock(root / f"{hidden}.lock")
-        except OSError as error:
-            raise InputError(f"{root}: cannot be written ({error.strerror}): choose another directory") from error
-        try:
-            if self._final.exists():
-                raise InputError(f"{self._final}: already exists: move it away to record it again")
-            self._partial = PartialDirectory(root / f"{hidden}{PARTIAL_SUFFIX}", recording, with_labels=with_labels)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._thread = JobThread(f"write {recording.directory_name}")
+    def __init__(self, place: PartialRecording, shards: Iterable[int]) -> None:
+        self._place = place
+        self._layout = place.layout
+        self._dtype = TORCH_DTYPES[place.layout.dtype]
+        self._todo = list(shards)
+        self._next = 0
+        self._copies = HostCopies()
+        self._open: OpenShard | None = None
+        name = place.recording.directory_name
+        self._pool = ThreadPoolExecutor(1, f"hash {name}")
+        self._commits = JobThread(f"commit {name}", depth=1)
+        self._writes = JobThread(f"write {name}")
 
-    def append(self, acts: Tensor, examples: Sequence[ExampleRecord], patch_labels: Tensor | None = None) -> None:
-        """Append the next examples, in order; the tensors may be changed afterwards.
+    def append(
+        self, first: int, acts: Tensor, examples: Sequence[ExampleRecord], patch_labels: Tensor | None = None
+    ) -> None:
+        """Append the next examples of a shard; those of other shards are passed over.
 
         Args:
-            acts: activations (B, T, D) of any floating dtype on any device; stored in the layout's dtype.
+            first: index of the first example in the recording; no batch crosses from one shard to another.
+            acts: activations (B, T, D) of any floating dtype on any device; they must not be changed any more.
             examples: their B pictures.
-            patch_labels: uint8 (B, n_content), if and only if the writer was made with labels.
+            patch_labels: uint8 (B, n_content), if and only if the recording has labels.
 
         Raises:
             InputError: naming the picture, for activations that are not finite or overflow the dtype; and
-                for what the disk did not take, in this batch or one before.
+                for what the disk did not take. Found in the background, it may come with a later batch.
         """
         layout = self._layout
+        shard, place = divmod(first, layout.examples_per_shard)
+        if shard not in self._todo:
+            return
         assert acts.shape == (len(examples), layout.tokens.n_tokens, layout.d_model), acts.shape
-        assert (patch_labels is not None) == self._with_labels, "labels are all there or none"
-        self._n_examples += len(examples)
-        assert self._n_examples <= layout.n_examples, "more examples than the layout has"
-        stored_btd = acts.detach().to(self._dtype)
-        _check_finite(acts, stored_btd, examples)
-        # The caller may reuse its tensor before the thread has written it.
-        stored_btd = stored_btd.to("cpu", copy=stored_btd.data_ptr() == acts.data_ptr()).contiguous()
-        labels = memoryview(b"")
+        assert place + len(examples) <= layout.n_examples_in(shard), "a batch crosses shards"
+        assert place == self._next, f"example {place} of shard {shard} comes instead of {self._next}"
+        assert (patch_labels is not None) == self._place.with_labels, "labels are all there or none"
         if patch_labels is not None:
             assert patch_labels.shape == (len(examples), layout.tokens.n_content), patch_labels.shape
             assert patch_labels.dtype == torch.uint8, patch_labels.dtype
-            labels = tensor_bytes(patch_labels.to("cpu", copy=True).contiguous())
-        batch = Batch(tensor_bytes(stored_btd), memoryview(dump_examples(examples)), labels)
-        self._thread.put(partial(self._partial.write, batch))
+        is_last = place + len(examples) == layout.n_examples_in(shard)
+        self._next = 0 if is_last else place + len(examples)
+        copied = self._copies.start(acts.detach().to(self._dtype))
+        self._writes.put(partial(self._write, shard, copied, acts, examples, patch_labels, is_last))
 
-    def finish(self) -> Path:
-        """Write what is left and give the directory its final name, which is returned.
+    def _write(
+        self,
+        shard: int,
+        copied: Callable[[], Tensor],
+        acts: Tensor,
+        examples: Sequence[ExampleRecord],
+        patch_labels: Tensor | None,
+        is_last: bool,
+    ) -> None:
+        stored = copied()
+        check_finite(acts, stored, examples)
+        labels = None if patch_labels is None else tensor_bytes(patch_labels.to("cpu").contiguous())
+        with self._place.disk_faults():
+            if self._open is None:
+                self._open = OpenShard(
+                    self._place.path,
+                    self._place.recording,
+                    shard,
+                    with_labels=self._place.with_labels,
+                    pool=self._pool,
+                )
+            self._open.write(Batch(tensor_bytes(stored), memoryview(dump_examples(examples)), labels))
+        if is_last:
+            self._commits.put(partial(self._commit, self._open))
+            self._open = None
+            self._todo.remove(shard)
+
+    def _commit(self, shard: OpenShard) -> None:
+        with self._place.disk_faults():
+            shard.commit()
+
+    def finish(self) -> None:
+        """Wait until all shards are whole.
 
         Raises:
-            InputError: if the disk did not take it.
+            InputError: for what the disk did not take.
         """
-        assert self._n_examples == self._layout.n_examples, (self._n_examples, self._layout.n_examples)
-        self._thread.finish()
-        self._partial.finish(self._final)
-        self._lock.release()
-        return self._final
+        self._writes.finish()
+        self._commits.finish()
+        self._pool.shutdown()
+        assert not self._todo, f"the examples of the shards {self._todo} are missing"
 
     def abort(self) -> None:
-        """Stop and delete what was written; does nothing after `finish` or a second time."""
-        self._thread.cancel()
-        self._partial.remove()
-        self._lock.release()
+        """Stop after what was appended; shards that are whole stay. Does nothing after `finish` or a second time."""
+        for thread in (self._writes, self._commits):
+            with suppress(Exception):  # a fault was told before, or is not what ends this run
+                thread.finish()
+        self._pool.shutdown()
+        if self._open is not None:
+            self._open.close()
+            self._open = None

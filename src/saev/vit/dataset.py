@@ -1,13 +1,14 @@
 """Pictures as the model's input, one by one, for a DataLoader with workers."""
 
 import hashlib
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 from typing_extensions import override
 
 from saev.vit.images.base import ImageSource
@@ -63,3 +64,31 @@ class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
             )
         seen = np.asarray(self.preprocessing.nearest(mask))
         return torch.from_numpy(patch_labels(seen, self.grid, self.source.pixel_agg, self.source.threshold))
+
+
+@final
+class ImageBatches(Dataset[dict[str, Any]]):
+    """Batches of a data set of images, each a collated dict of its items.
+
+    Args:
+        items: The images.
+        spans: Stretches of consecutive images; none of the batches reaches over the end of one.
+        batch_size: Images of a batch; the last one of a stretch may have fewer.
+    """
+
+    def __init__(self, items: ImageDataset, spans: Sequence[range], batch_size: int) -> None:
+        self._items = items
+        self._batches = [span[i : i + batch_size] for span in spans for i in range(0, len(span), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @override
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Read the images of one batch.
+
+        Raises:
+            BadImage: One of them cannot be used.
+        """
+        batch: dict[str, Any] = default_collate([self._items[i] for i in self._batches[index]])
+        return batch

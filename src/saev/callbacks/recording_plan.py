@@ -1,0 +1,117 @@
+"""What a recording will write, and where."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from saev.errors import InputError
+from saev.shards.byte_text import byte_text
+from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.partial import PartialRecording
+from saev.shards.recording import Recording
+from saev.vit.backbone import Backbone
+from saev.vit.images import ImageSource
+
+
+class RecordedModel(Protocol):
+    """What is recorded: the part of the LightningModule that is looked at."""
+
+    backbone: Backbone
+    layers: list[int]
+    precision: str
+
+
+class RecordedImages(Protocol):
+    """On which pictures: the part of the data module that is looked at."""
+
+    images: ImageSource
+
+    def select(self, spans: Sequence[range]) -> None:
+        """Give only these stretches of pictures."""
+
+
+@dataclass(frozen=True)
+class RecordingPlan:
+    """The directories of one recording: each layer is either pending or finished already."""
+
+    pending: Mapping[int, PartialRecording]
+    finished: Mapping[int, Path]
+    layout: ShardLayout
+    """Of every layer: they are of one model and one set of pictures."""
+    free: int
+    """Free bytes where the directories go."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that are still to be written."""
+        return sum(max(0, place.n_bytes - place.allocated()) for place in self.pending.values())
+
+    def missing(self) -> list[int]:
+        """The shards that some layer lacks."""
+        return sorted({shard for place in self.pending.values() for shard in place.missing()})
+
+
+def make_plan(
+    model: RecordedModel, data: RecordedImages, *, dump_to: Path, dtype: str, max_tokens: int
+) -> RecordingPlan:
+    """Which directories there will be, and which are there already.
+
+    Raises:
+        InputError: If what is missing does not fit the disk.
+    """
+    image_set = data.images.identity()  # Once: it goes through the names of all pictures.
+    backbone = model.backbone
+    tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
+    layout = ShardLayout.balanced(len(data.images), tokens, backbone.d_model, dtype, max_tokens)
+    pending: dict[int, PartialRecording] = {}
+    finished: dict[int, Path] = {}
+    for layer in model.layers:
+        recording = _recording(model, layer, data.images, image_set, layout)
+        place = PartialRecording(dump_to, recording, with_labels=data.images.has_masks)
+        if (directory := place.finished()) is not None:
+            finished[layer] = directory
+        else:
+            pending[layer] = place
+    plan = RecordingPlan(pending, finished, layout, _free_bytes(dump_to))
+    if plan.n_bytes > plan.free:
+        raise InputError(
+            f"{dump_to} has {byte_text(plan.free)} free, but the recording needs {byte_text(plan.n_bytes)}: "
+            "record fewer layers or another dtype, or give another --writer.dump_to"
+        )
+    return plan
+
+
+def _recording(
+    model: RecordedModel, layer: int, images: ImageSource, image_set: dict[str, object], layout: ShardLayout
+) -> Recording:
+    backbone = model.backbone
+    return Recording(
+        name=f"{_slug(backbone.family, backbone.ckpt)}-layer{layer:02d}",
+        model={
+            "family": backbone.family,
+            "ckpt": backbone.ckpt,
+            "weights_digest": backbone.weights_digest,
+            "precision": model.precision,
+        },
+        layer=layer,
+        preprocessing=backbone.preprocessing.to_dict(),
+        image_set=image_set,
+        layout=layout,
+        source=images.describe(),
+        class_names=images.class_names,
+        dataset=images.location,
+        pixel_agg=images.pixel_agg,
+    )
+
+
+def _slug(*parts: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(parts)).strip("-.")
+
+
+def _free_bytes(path: Path) -> int:
+    """Free bytes on the disk of a path that need not exist yet."""
+    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+    return shutil.disk_usage(existing).free

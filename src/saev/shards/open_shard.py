@@ -1,0 +1,72 @@
+"""One shard while it is written."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from saev.shards.hashed_file import HashedFile, fsync_directory, write_file
+from saev.shards.recording import Recording
+from saev.shards.shard_record import ShardFiles, ShardRecord
+
+
+@final
+@dataclass(frozen=True)
+class Batch:
+    """The bytes of consecutive examples, as they go into the files (views of format 'B')."""
+
+    acts: memoryview
+    examples: memoryview
+    labels: memoryview | None
+
+
+@final
+class OpenShard:
+    """Takes the examples of a shard in order; after `commit` it is whole, before that it is nothing.
+
+    Args:
+        directory: The unfinished recording.
+        recording: What is recorded.
+        shard: Its number; the file of its activations is reserved.
+        with_labels: Whether there are patch labels.
+        pool: Where the activations are hashed while they are written.
+    """
+
+    def __init__(self, directory: Path, recording: Recording, shard: int, *, with_labels: bool, pool: Executor) -> None:
+        self._directory = directory
+        self._content_id = recording.content_id
+        self._n_bytes = recording.layout.bytes_per_shard
+        self._names = ShardFiles(shard)
+        self._acts = HashedFile(directory / self._names.acts, pool)
+        self._files = {self._names.acts: self._acts}
+        self._examples = self._files[self._names.examples] = HashedFile(directory / self._names.examples)
+        if with_labels:
+            self._files[self._names.labels] = HashedFile(directory / self._names.labels)
+
+    def write(self, batch: Batch) -> None:
+        """Append some examples.
+
+        Raises:
+            OSError: if the disk does not take them.
+        """
+        self._acts.write(batch.acts)
+        self._examples.write(batch.examples)
+        if batch.labels is not None:
+            self._files[self._names.labels].write(batch.labels)
+
+    def commit(self) -> None:
+        """Pad with zeros, bring all to the disk, and write the record that makes the shard whole.
+
+        Raises:
+            OSError: if the disk does not take it.
+        """
+        self._acts.pad(self._n_bytes)
+        record = ShardRecord(self._content_id, {name: file.finish() for name, file in self._files.items()})
+        fsync_directory(self._directory)  # the record must not survive a loss of power without its files
+        write_file(self._directory / self._names.record, record.dump())
+        fsync_directory(self._directory)
+
+    def close(self) -> None:
+        """Close the files as they are; again does nothing."""
+        for file in self._files.values():
+            file.close()

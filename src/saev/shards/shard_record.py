@@ -1,0 +1,71 @@
+"""What says that a shard of an unfinished recording is whole, and which of its files hold what."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, final
+
+from saev.errors import InputError
+from saev.shards.hashing import FileRecord
+from saev.shards.strict_json import JsonObject, parse_json, read_bytes
+
+SCHEMA: Final = 1
+MAX_RECORD_BYTES: Final = 2**26
+
+
+@final
+@dataclass(frozen=True)
+class ShardFiles:
+    """The names that belong to one shard while the recording is unfinished."""
+
+    shard: int
+
+    @property
+    def acts(self) -> str:
+        """Its activations; the one that stays."""
+        return f"acts{self.shard:06d}.bin"
+
+    @property
+    def examples(self) -> str:
+        """Its part of examples.jsonl."""
+        return f"examples{self.shard:06d}.jsonl"
+
+    @property
+    def labels(self) -> str:
+        """Its part of labels.bin."""
+        return f"labels{self.shard:06d}.bin"
+
+    @property
+    def record(self) -> str:
+        """The record that is written last: with it the shard is whole."""
+        return f"acts{self.shard:06d}.json"
+
+
+@final
+@dataclass(frozen=True)
+class ShardRecord:
+    """Sizes and hashes of a shard's files, by name."""
+
+    content_id: str
+    files: dict[str, FileRecord]
+
+    def dump(self) -> bytes:
+        """The bytes of the record."""
+        files = {name: file.to_dict() for name, file in self.files.items()}
+        return json.dumps({"schema": SCHEMA, "content_id": self.content_id, "files": files}).encode("ascii")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From a file, strictly.
+
+        Raises:
+            InputError: if it is missing or no such record.
+        """
+        found = JsonObject(
+            parse_json(read_bytes(path, MAX_RECORD_BYTES), str(path)), str(path), ("schema", "content_id", "files")
+        )
+        if found.integer("schema") != SCHEMA:
+            raise InputError(f"{path}: schema {found.integer('schema')} cannot be read, only {SCHEMA}")
+        listed = found.mapping("files").items()
+        files = {name: FileRecord.from_dict(file, f"{path}: file {name!r}") for name, file in listed}
+        return cls(found.text("content_id"), files)

@@ -1,0 +1,239 @@
+"""An unfinished recording goes on from its whole shards, and is never taken for a finished one."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.shards.small_recordings import begin, contents, make_acts, make_labels, make_recording, record, write
+
+from saev.errors import InputError
+from saev.shards.lock import is_locked
+from saev.shards.partial import PartialRecording
+from saev.shards.reader import ShardReader
+from saev.shards.writer import ShardWriter
+
+RECORDING = make_recording()  # 3 shards of 4, 4 and 3 examples
+ACTS, LABELS = make_acts(RECORDING), make_labels(RECORDING)
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> dict[str, bytes]:
+    return contents(record(tmp_path / "undisturbed", RECORDING, ACTS, labels=LABELS))
+
+
+def interrupted(root: Path, shards: list[int], more: int = 0) -> PartialRecording:
+    """A recording that was left after some whole shards and a few examples of another one."""
+    place, writer = begin(root, RECORDING, with_labels=True)
+    write(writer, RECORDING, ACTS, shards, labels=LABELS)
+    if more:
+        place_of = RECORDING.layout.examples_in(next(s for s in range(3) if s not in shards))
+        part = slice(place_of.start, place_of.start + more)
+        from tests.shards.small_recordings import make_examples
+
+        writer.append(part.start, ACTS[part], make_examples(11)[part], LABELS[part])
+    writer.abort()
+    place.leave()
+    return place
+
+
+def test_the_shards_that_are_whole_stay(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    place = interrupted(tmp_path / "a", [1], more=2)
+    assert place.finished() is None
+    assert place.missing() == [0, 2]
+    before = (place.path / "acts000001.bin").stat()
+    directory = record(tmp_path / "a", RECORDING, ACTS, labels=LABELS)
+    assert contents(directory) == undisturbed
+    assert (directory / "acts000001.bin").stat().st_mtime_ns == before.st_mtime_ns
+    assert list((tmp_path / "a").iterdir()) == [directory]
+
+
+def test_nothing_stays_without_a_whole_shard(tmp_path: Path) -> None:
+    interrupted(tmp_path, [], more=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_whose_files_changed_is_recorded_again(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    changes = {
+        "acts000000.json": lambda path: path.write_text(path.read_text()[:-5]),
+        "acts000001.bin": lambda path: os.truncate(path, 7),
+        "examples000002.jsonl": Path.unlink,
+    }
+    for name, change in changes.items():
+        place = interrupted(tmp_path / name, [0, 1, 2])
+        assert place.missing() == []
+        change(place.path / name)
+        assert place.missing() == [int(name[-11:].strip("abcdefghijklmnopqrstuvwxyz.")) % 10]
+        assert contents(record(tmp_path / name, RECORDING, ACTS, labels=LABELS)) == undisturbed
+
+
+def test_records_of_another_recording_do_not_count(tmp_path: Path) -> None:
+    place = interrupted(tmp_path, [0])
+    other = PartialRecording(tmp_path, make_recording(layer=9), with_labels=True)
+    place.path.rename(other.path)
+    assert other.missing() == [0, 1, 2]
+
+
+def test_a_part_that_was_damaged_is_found_when_it_is_joined(tmp_path: Path) -> None:
+    place = interrupted(tmp_path, [0, 1, 2])
+    path = place.path / "labels000001.bin"
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    with pytest.raises(InputError, match=r"labels000001.bin: damaged since it was written: remove it and run"):
+        record(tmp_path, RECORDING, ACTS, labels=LABELS)
+    path.unlink()
+    record(tmp_path, RECORDING, ACTS, labels=LABELS)
+
+
+def test_what_does_not_belong_there_is_cleared(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    place = interrupted(tmp_path, [0])
+    for name in ("examples.jsonl", "manifest.json", "metadata.json.new", "acts000002.json.new", "stale"):
+        (place.path / name).write_text("stale")
+    assert contents(record(tmp_path, RECORDING, ACTS, labels=LABELS)) == undisturbed
+
+
+def test_nothing_has_the_final_name_before_it_is_whole(tmp_path: Path) -> None:
+    place, writer = begin(tmp_path, RECORDING)
+    write(writer, RECORDING, ACTS, range(3))
+    writer.finish()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [f".{RECORDING.directory_name}.partial"]
+    assert not (place.path / "metadata.json").exists()
+    assert place.publish() == tmp_path / RECORDING.directory_name
+    assert not place.path.exists()
+
+
+def test_a_finished_directory_is_read_only_and_never_touched_again(tmp_path: Path) -> None:
+    directory = record(tmp_path, RECORDING, ACTS, labels=LABELS)
+    writable = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    assert not any(path.stat().st_mode & writable for path in (directory, *directory.iterdir()))
+    before = {path: path.stat().st_mtime_ns for path in (directory, *directory.iterdir())}
+    place = PartialRecording(tmp_path, RECORDING, with_labels=True)
+    assert place.finished() == directory
+    with pytest.raises(InputError, match="already exists: move it away"):
+        place.claim()
+    assert {path: path.stat().st_mtime_ns for path in (directory, *directory.iterdir())} == before
+    assert list(tmp_path.iterdir()) == [directory]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n_examples=st.integers(1, 30),
+    budget=st.integers(7, 60),
+    batch=st.integers(1, 9),
+    processes=st.integers(1, 5),
+    data=st.data(),
+)
+def test_any_number_of_processes_and_interruptions_give_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory,
+    n_examples: int,
+    budget: int,
+    batch: int,
+    processes: int,
+    data: st.DataObject,
+) -> None:
+    recording = make_recording(n_examples, budget=budget)
+    acts = make_acts(recording)
+    expected = contents(record(tmp_path_factory.mktemp("one"), recording, acts, batch))
+    root = tmp_path_factory.mktemp("many")
+    n_shards = recording.layout.n_shards
+    first = data.draw(st.sets(st.integers(0, n_shards - 1), max_size=n_shards))
+    place, writer = begin(root, recording)
+    write(writer, recording, acts, sorted(first), batch)
+    writer.abort()
+    place.leave()
+    place.claim()
+    todo = place.missing()
+    assert set(todo).isdisjoint(first)
+    others = [PartialRecording(root, recording) for _ in range(processes)]
+    writers = [ShardWriter(other, todo[rank::processes]) for rank, other in enumerate(others)]
+    for other, each in zip(others, writers, strict=True):
+        other.join()
+        write(each, recording, acts, range(n_shards), batch)
+        each.finish()
+    assert contents(place.publish()) == expected
+    for other in others:
+        other.leave()
+    assert [path.name for path in root.iterdir()] == [recording.directory_name]
+
+
+def test_a_second_run_is_refused_while_any_process_of_the_first_lives(tmp_path: Path) -> None:
+    first, writer = begin(tmp_path, RECORDING)
+    lock = tmp_path / f".{RECORDING.directory_name}.lock"
+    helper = PartialRecording(tmp_path, RECORDING)
+    helper.join()
+    second = PartialRecording(tmp_path, RECORDING)
+    with pytest.raises(InputError, match="another run is recording the same thing"):
+        second.claim()
+    other = make_recording(layer=9)
+    record(tmp_path, other, make_acts(other))  # another layer is another thing
+    writer.abort()
+    first.leave()
+    assert is_locked(lock)
+    with pytest.raises(InputError, match="another run is recording the same thing"):
+        second.claim()
+    helper.leave()
+    assert not is_locked(lock)
+    assert not lock.exists()
+    second.claim()
+    second.leave()
+
+
+def in_subprocess(code: str, root: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-c", code, str(root)]
+    return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120, check=False)
+
+
+def test_a_killed_process_gives_its_lock_up(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys
+from pathlib import Path
+from tests.shards.small_recordings import *
+recording = make_recording()
+place, writer = begin(Path(sys.argv[1]), recording)
+write(writer, recording, make_acts(recording), [0])
+writer._writes.finish(); writer._commits.finish()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    result = in_subprocess(code, tmp_path)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert {path.suffix for path in tmp_path.iterdir()} == {".partial", ".lock"}
+    assert PartialRecording(tmp_path, RECORDING).missing() == [1, 2]
+    directory = record(tmp_path, RECORDING, ACTS)
+    assert list(tmp_path.iterdir()) == [directory]
+    assert torch.equal(ShardReader(directory).read(0, 11), ACTS)
+
+
+def test_files_larger_than_allowed_are_refused_before_the_start(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+from saev.errors import InputError
+from tests.shards.small_recordings import *
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+try:
+    begin(Path(sys.argv[1]), make_recording())
+except InputError as error:
+    print(error)
+"""
+    result = in_subprocess(code, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "File too large" in result.stdout
+    assert "make room or record elsewhere" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_record_of_a_shard_holds_its_hashes(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    place = interrupted(tmp_path, [2])
+    found = json.loads((place.path / "acts000002.json").read_text())["files"]["acts000002.bin"]
+    assert found == json.loads(undisturbed["manifest.json"])["files"]["acts000002.bin"]

@@ -46,15 +46,17 @@ def fit_options(shards: Path, run_dir: Path, *more: str) -> list[str]:
     ]
 
 
-def start(argv: list[str], cwd: Path | None = None) -> subprocess.Popen[str]:
+def environment() -> dict[str, str]:
+    """The variables of a process that imports what this one does."""
+    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
+    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+
+
+def start(argv: list[str], cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
     """A real `python -m saev`."""
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path),
-        "OMP_NUM_THREADS": "1",
-    }
     command = [sys.executable, "-m", "saev", *argv]
     return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=cwd, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -115,3 +115,8 @@ def activations(directory: Path) -> Tensor:
 def _examples_per_shard(directory: Path) -> int:
     """Examples of the first shard, which is full."""
     return int(json.loads((directory / "shards.json").read_text())[0]["n_examples"])
+
+
+def contents_of(out: Path) -> dict[str, bytes]:
+    """All files below a directory, by their relative paths."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}

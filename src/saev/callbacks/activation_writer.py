@@ -122,6 +122,8 @@ class VitActivationWriter(lightning.Callback):
         self._writers = {}
         _together(lambda: trainer.strategy.barrier("all shards are whole"))
         self.directories |= _by_first_process(trainer, self._publish)
+        for place in self._places.values():
+            place.leave()
         self._places = {}
 
     def _publish(self) -> dict[int, Path]:

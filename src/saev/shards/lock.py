@@ -93,15 +93,13 @@ class RecordingLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a run holds the lock of a file; looks only."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    """Whether a run holds the lock of a file, or may hold it; removes a file that a killed run left."""
+    lock = RecordingLock(path)
+    if not path.exists():
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.claim()
+    except (InputError, OSError):
         return True
-    finally:
-        os.close(fd)
+    lock.release()
     return False

@@ -15,7 +15,7 @@ from saev.errors import InputError
 from saev.shards.byte_text import byte_text
 from saev.shards.directory import PARTIAL_SUFFIX, ShardDirectory
 from saev.shards.hashed_file import fsync_directory, reserve
-from saev.shards.lock import RecordingLock
+from saev.shards.lock import RecordingLock, is_locked
 from saev.shards.metadata import METADATA_FILE
 from saev.shards.publish import join_and_describe, make_read_only
 from saev.shards.recording import Recording
@@ -43,9 +43,13 @@ class PartialRecording:
         self.final = root / recording.directory_name
         self.path = root / f".{recording.directory_name}{PARTIAL_SUFFIX}"
 
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_suffix(LOCK_SUFFIX)
+
     @cached_property
     def _lock(self) -> RecordingLock:
-        return RecordingLock(self.root / f".{self.recording.directory_name}{LOCK_SUFFIX}")
+        return RecordingLock(self._lock_path)
 
     @property
     def n_bytes(self) -> int:
@@ -73,6 +77,7 @@ class PartialRecording:
             ) from error
         if found != self.recording.content_id:
             raise InputError(f"{self.final}: holds content {found}, not {self.recording.content_id}: move it away")
+        is_locked(self._lock_path)  # removes the lock of a run that was killed between the last name and its end
         return self.final
 
     def claim(self) -> None:
@@ -184,7 +189,10 @@ class PartialRecording:
         return self.final
 
     def leave(self) -> None:
-        """Let other runs in; nothing stays of a recording without a whole shard that nobody else works at."""
+        """Let other runs in; nothing stays of a recording without a whole shard that nobody else works at.
+
+        Again does nothing.
+        """
         empty = self.path.is_dir() and len(self.missing()) == self.layout.n_shards
         if empty and self._lock.is_alone():
             shutil.rmtree(self.path)

@@ -1,0 +1,126 @@
+"""A recording that is stopped keeps its whole shards, and the same command goes on to the same bytes."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.fitting import finish, start
+from tests.cli.recording import contents_of, folder, options, recorded, refused, write_pictures
+
+pytestmark = pytest.mark.slow
+
+N_SHARDS = 16
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough pictures for a recording that takes seconds."""
+    root = write_pictures(tmp_path_factory.mktemp("many"))
+    for number in range(795):
+        (root / f"cat/link{number}.png").hardlink_to(root / "cat/0.png")
+    return root
+
+
+def command(out: Path, pictures: Path, *more: str) -> list[str]:
+    """Record two layers in shards of 50 pictures."""
+    layers = ["--model.layers=[1,2]", "--data.num_workers=2", "--writer.n_patches_per_shard=5050"]
+    return options(out, folder(pictures), *layers, *more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    status, _, err = finish(start(command(out, many)))
+    assert status == 0, err
+    return contents_of(out)
+
+
+def n_records(out: Path) -> int:
+    """Whole shards of all layers."""
+    return len(list(out.glob(".*.partial/acts*.json")))
+
+
+Running = tuple[subprocess.Popen[str], list[str], Path]
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def running(many: Path, tmp_path: Path) -> Iterator[Running]:
+    """A real process in the middle of recording two layers, its command and its place."""
+    out = tmp_path / "out"
+    argv = command(out, many)
+    process = start(argv)
+    wait_until(lambda: n_records(out) > 3, process)
+    yield process, argv, out
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("signum", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_stopped_recording_says_what_stays_and_goes_on(
+    signum: int,
+    status: int,
+    said: str,
+    running: Running,
+    undisturbed: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    process, argv, out = running
+    process.send_signal(signum)
+    found, printed, err = finish(process)
+    assert (found, printed) == (status, "")
+    assert err.splitlines()[-1] == f"saev predict: {said}"
+    assert "Traceback" not in err
+    kept = [line for line in err.splitlines() if "shards are whole and stay; the same command goes on" in line]
+    assert len(kept) == 2, err
+    assert 4 <= n_records(out) < 2 * N_SHARDS
+    assert not list(out.glob("[!.]*"))
+    assert not list(out.glob(".*.lock"))
+    before = {path: path.stat().st_mtime_ns for path in out.glob(".*.partial/acts*.json")}
+    recorded(argv, capsys)
+    assert contents_of(out) == undisturbed
+    names = [out / path.parent.name[1:-8] / f"{path.stem}.bin" for path in before]
+    assert all(path.stat().st_mtime_ns <= then for path, then in zip(names, before.values(), strict=True))
+
+
+def test_a_second_recording_at_the_same_time_is_refused_and_a_killed_one_goes_on(
+    running: Running, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    process, argv, out = running
+    process.send_signal(signal.SIGSTOP)
+    refused(argv, capsys, "another run is recording the same thing: wait for it", None)
+    process.kill()
+    process.wait()
+    assert not list(out.glob("[!.]*"))
+    # The killed run's workers may still live; its lock does not.
+    recorded(argv, capsys)
+    assert contents_of(out) == undisturbed
+
+
+def test_a_killed_data_worker_is_one_clear_line(
+    running: Running, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    process, argv, out = running
+    process.send_signal(signal.SIGSTOP)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    process.send_signal(signal.SIGCONT)
+    status, printed, err = finish(process)
+    assert (status, printed) == (1, "")
+    assert "saev predict: error: a data worker ended unexpectedly" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    recorded(argv, capsys)
+    assert contents_of(out) == undisturbed

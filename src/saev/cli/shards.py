@@ -7,8 +7,10 @@ from tqdm import tqdm
 
 from saev.cli.parse_errors import readable
 from saev.errors import InputError
+from saev.shards.byte_text import byte_text
 from saev.shards.describe import summary
 from saev.shards.directory import ShardDirectory
+from saev.shards.unfinished import unfinished
 from saev.shards.verify import faults
 
 
@@ -25,6 +27,17 @@ def _parser() -> ArgumentParser:
     )
     verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
+    leftovers = ArgumentParser(
+        description="List the unfinished recordings in a directory: path, whole shards, disk space, and whether a run "
+        "is at work there. The same `saev predict` command goes on with one; `rm -r` gives its space back."
+    )
+    leftovers.add_argument("root", type=Path, help="a directory given to `saev predict --writer.dump_to`")
+    leftovers.add_argument(
+        "--print0",
+        action="store_true",
+        help="only the paths of those that no run is at work at, each followed by a NUL, for `xargs -0 rm -r`",
+    )
+    commands.add_subcommand("unfinished", leftovers, help="list unfinished recordings")
     return parser
 
 
@@ -48,6 +61,17 @@ def _verify(directory: Path) -> int:
     return 1 if found else 0
 
 
+def _unfinished(root: Path, print0: bool) -> int:
+    for found in unfinished(root):
+        if not print0:
+            state = "a run is at work" if found.is_in_use else "no run is at work"
+            shards = f"{found.n_whole} of {found.n_shards} shards"
+            print(f"{found.path}\t{shards}\t{byte_text(found.n_bytes)}\t{state}")
+        elif not found.is_in_use:
+            print(found.path, end="\0")
+    return 0
+
+
 def main(argv: list[str]) -> int:
     """Run `saev shards ARGV` and return the exit status.
 
@@ -61,4 +85,6 @@ def main(argv: list[str]) -> int:
     except ArgumentError as error:
         raise InputError(readable(error, parser)) from error
     chosen = options[options.command]
+    if options.command == "unfinished":
+        return _unfinished(chosen.root, chosen.print0)
     return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)

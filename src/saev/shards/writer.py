@@ -18,6 +18,7 @@ from saev.shards.examples import ExampleRecord, dump_examples
 from saev.shards.job_thread import JobThread
 from saev.shards.lock import RecordingLock
 from saev.shards.partial import Batch, PartialDirectory
+from saev.shards.quantization import encode
 from saev.shards.recording import Recording
 
 
@@ -114,13 +115,14 @@ class ShardWriter:
         stored_btd = acts.detach().to(self._dtype)
         _check_finite(acts, stored_btd, examples)
         # The caller may reuse its tensor before the thread has written it.
-        stored_btd = stored_btd.to("cpu", copy=stored_btd.data_ptr() == acts.data_ptr()).contiguous()
+        encoded = encode(stored_btd, layout.dtype)
+        encoded = encoded.to("cpu", copy=encoded.data_ptr() == acts.data_ptr())
         labels = memoryview(b"")
         if patch_labels is not None:
             assert patch_labels.shape == (len(examples), layout.tokens.n_content), patch_labels.shape
             assert patch_labels.dtype == torch.uint8, patch_labels.dtype
             labels = tensor_bytes(patch_labels.to("cpu", copy=True).contiguous())
-        batch = Batch(tensor_bytes(stored_btd), memoryview(dump_examples(examples)), labels)
+        batch = Batch(tensor_bytes(encoded), memoryview(dump_examples(examples)), labels)
         self._thread.put(partial(self._partial.write, batch))
 
     def finish(self) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.shards.small_recordings import TORCH_DTYPES, make_acts, make_examples, make_recording, record
 from torch import Tensor
@@ -48,6 +48,8 @@ def test_the_bytes_of_int8_never_change(tmp_path: Path) -> None:
 
 
 @given(activations())
+@example(torch.full((1, 1, 1), torch.finfo(torch.float32).max))  # 127 rounded scales would be infinite
+@example(torch.full((1, 1, 1), 190 * 2.0**-149))  # 190 levels of the rounded scale
 def test_int8_errs_by_half_a_scale_at_most(acts: Tensor) -> None:
     found = decode(encode(acts, "int8"), "int8")
     assert found.isfinite().all()
@@ -63,6 +65,11 @@ def test_whole_multiples_of_a_scale_are_kept_exactly(acts: Tensor, exponent: int
     multiples[..., :1] = -127
     scaled = multiples * (mantissa * 2.0**exponent)
     assert torch.equal(decode(encode(scaled, "int8"), "int8"), scaled)
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_zeros_are_bytes_of_zero(zero: float) -> None:
+    assert not encode(torch.full((20, 3, 5), zero), "int8").any()
 
 
 @given(activations(), st.floats(0, 1, width=32))

@@ -38,7 +38,7 @@ def decode(stored_btn: Tensor, dtype: str) -> Tensor:
 
 def _quantize(x_btd: Tensor) -> Tensor:
     # A tensor and not a number: on a GPU torch divides by a number through its reciprocal, which rounds twice.
-    levels = torch.tensor(float(_LEVELS), device=x_btd.device)
+    levels = x_btd.new_full((), _LEVELS)
     scale_bt1 = (x_btd.abs().amax(dim=-1) / levels).clamp_max(_MAX_SCALE).unsqueeze(-1)
     q_btd = (x_btd / scale_bt1.where(scale_bt1 > 0, 1)).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8)
     return torch.cat([q_btd.view(torch.uint8), scale_bt1.view(torch.uint8)], dim=-1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched, n_blocks
-from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.layout import DTYPES, ShardLayout, TokenLayout
 
 token_layouts = st.builds(
     TokenLayout,
@@ -20,7 +20,7 @@ token_layouts = st.builds(
 def balanced_layouts(draw: st.DrawFn) -> tuple[ShardLayout, int]:
     tokens = draw(token_layouts)
     budget = draw(st.integers(tokens.n_tokens, 40 * tokens.n_tokens))
-    dtype = draw(st.sampled_from(["float32", "bfloat16", "float16"]))
+    dtype = draw(st.sampled_from(DTYPES))
     layout = ShardLayout.balanced(draw(st.integers(1, 500)), tokens, draw(st.integers(1, 64)), dtype, budget)
     return layout, budget
 
@@ -92,8 +92,8 @@ def test_impossible_layouts_are_refused() -> None:
         ShardLayout.balanced(3, tokens, 8, "float32", 4)
     with pytest.raises(InputError, match="0 examples"):
         ShardLayout.balanced(0, tokens, 8, "float32")
-    with pytest.raises(InputError, match="'int8' cannot be stored: choose from float32, bfloat16, float16"):
-        ShardLayout.balanced(3, tokens, 8, "int8")
+    with pytest.raises(InputError, match="'int4' cannot be stored: choose from float32, bfloat16, float16, int8"):
+        ShardLayout.balanced(3, tokens, 8, "int4")
     with pytest.raises(InputError, match="more than 1000000"):
         ShardLayout.balanced(10**7, tokens, 8, "float32", 5)
 

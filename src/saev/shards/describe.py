@@ -29,7 +29,7 @@ def summary(shards: ShardDirectory) -> str:
         "layer": f"{recording.layer} (output of this block, counted from 0)",
         "width": str(layout.d_model),
         "tokens an example": _tokens(layout.tokens),
-        "dtype": layout.dtype,
+        "dtype": f"{layout.dtype}, {layout.bytes_per_token:,} bytes a token",
         "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens)",
         "image labels": f"{len(recording.class_names)} classes" if recording.class_names else "none",
         "patch labels": f"yes, by {recording.pixel_agg}" if shards.manifest.has_labels else "none",

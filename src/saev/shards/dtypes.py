@@ -5,7 +5,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-TORCH_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TORCH_DTYPES: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.float32,  # what it is encoded from and decoded to
+}
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:

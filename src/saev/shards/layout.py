@@ -9,7 +9,8 @@ from saev.shards.strict_json import JsonObject
 
 TokenKind = Literal["content", "cls", "registers", "all"]
 
-ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
+ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+SCALE_BYTES: Final = {"int8": 4}  # of the float32 behind the values of each token
 DTYPES: Final = tuple(ITEM_BYTES)
 DEFAULT_MAX_TOKENS_PER_SHARD: Final = 2_400_000
 MAX_SHARDS: Final = 1_000_000  # acts000000.bin to acts999999.bin
@@ -80,7 +81,8 @@ class TokenLayout:
 class ShardLayout:
     """All shards of one recording: files of one size, each of `examples_per_shard` whole examples.
 
-    Each example is a C-order (n_tokens, d_model) array of little-endian `dtype`.
+    Each example is a C-order (n_tokens, d_model) array of little-endian `dtype`; for int8 each token is followed by
+    its scale, a float32.
 
     Raises:
         InputError: for sizes that are not positive, an unknown dtype, or over a million shards.
@@ -138,9 +140,19 @@ class ShardLayout:
         return -(-self.n_examples // self.examples_per_shard)
 
     @property
+    def bytes_per_token(self) -> int:
+        """Bytes of one token, with its scale if it has one.
+
+        >>> tokens = TokenLayout(cls=True, n_registers=0, grid=(3, 3))
+        >>> ShardLayout(1, tokens, 768, "int8", 1).bytes_per_token
+        772
+        """
+        return self.d_model * ITEM_BYTES[self.dtype] + SCALE_BYTES.get(self.dtype, 0)
+
+    @property
     def bytes_per_example(self) -> int:
         """Bytes of all tokens of one example."""
-        return self.tokens.n_tokens * self.d_model * ITEM_BYTES[self.dtype]
+        return self.tokens.n_tokens * self.bytes_per_token
 
     @property
     def bytes_per_shard(self) -> int:

@@ -16,12 +16,13 @@ from torch import Tensor
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
 from saev.shards.directory import ShardDirectory
-from saev.shards.dtypes import TORCH_DTYPES, tensor_bytes
+from saev.shards.dtypes import tensor_bytes
 from saev.shards.examples import ExampleRecord
 from saev.shards.hashing import block_hash
 from saev.shards.layout import ShardLayout
 from saev.shards.manifest import Manifest
 from saev.shards.metadata import Metadata
+from saev.shards.quantization import decode
 
 
 @final
@@ -80,24 +81,24 @@ class ShardReader:
         return self._directory.patch_labels()
 
     def read(self, start: int, stop: int) -> Tensor:
-        """The activations (stop - start, T, D) of some examples, in the stored dtype.
+        """The activations (stop - start, T, D) of some examples, in the stored dtype; int8 is decoded to float32.
 
-        Beside the result it holds one block of 4 MiB.
+        Beside the result it holds one block of 4 MiB, and for int8 the stored bytes, about a quarter of the result.
 
         Raises:
             InputError: if a block that it touches is damaged, naming shard, block and examples.
         """
         layout = self.layout
         assert 0 <= start <= stop <= layout.n_examples, (start, stop, layout.n_examples)
-        shape = (stop - start, layout.tokens.n_tokens, layout.d_model)
-        acts_ntd = torch.empty(shape, dtype=TORCH_DTYPES[layout.dtype])
-        rest = tensor_bytes(acts_ntd)
+        shape = (stop - start, layout.tokens.n_tokens, layout.bytes_per_token)
+        stored = torch.empty(shape, dtype=torch.uint8)
+        rest = tensor_bytes(stored)
         while rest:
             shard, offset = layout.locate(stop - len(rest) // layout.bytes_per_example)
             n_bytes = min(len(rest), layout.bytes_per_shard - offset)
             self._read_into(rest[:n_bytes], shard, offset)
             rest = rest[n_bytes:]
-        return acts_ntd
+        return decode(stored, layout.dtype)
 
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""

@@ -67,5 +67,5 @@ def _read_exactly(fd: int, target: memoryview, begin: int, path: Path) -> None:
     while n < len(target):
         got = os.preadv(fd, [target[n:]], begin + n)
         if not got:
-            raise InputError(f"{path}: ends at byte {begin + n} of {begin + len(target)}: copy it again")
+            raise InputError(f"{path}: ends before byte {begin + len(target)}: copy it again")
         n += got

@@ -1,6 +1,7 @@
 """Directories of the original saev, read in place: protocols 1.0.0, 1.1 and 2.1."""
 
 import math
+import os
 import reprlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final, Self, final
 from saev.errors import InputError
 from saev.shards.directory import ShardDirectory, check_is_finished, size_fault
 from saev.shards.hashing import FileRecord
-from saev.shards.layout import ACTS_FILE, MAX_SHARDS, ShardLayout, TokenLayout
+from saev.shards.layout import ACTS_FILE, ShardLayout, TokenLayout
 from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
 from saev.shards.metadata import METADATA_FILE, Metadata
 from saev.shards.original_layer import OriginalLayer
@@ -23,7 +24,7 @@ _ROW_BYTES: Final = 256  # more than a row of shards.json takes, however it is i
 
 def is_original(directory: Path) -> bool:
     """Whether a directory of shards claims to be of the original saev: ours have a manifest."""
-    return not (directory / MANIFEST_FILE).exists()
+    return not os.path.lexists(directory / MANIFEST_FILE)
 
 
 def open_shards(path: Path, layer: int | None = None) -> ShardDirectory:
@@ -145,10 +146,10 @@ def _layout(metadata: Metadata, where: str) -> ShardLayout:
             f"{where}: max_tokens_per_shard {metadata.max_tokens_per_shard} is less than one example of "
             f"{n_layers} x {tokens.n_tokens} tokens: damaged, copy it again"
         )
-    n_shards = -(-metadata.n_examples // per_shard)
-    if n_shards > MAX_SHARDS:
-        raise InputError(f"{where}: {n_shards} shards are more than {MAX_SHARDS}: damaged, copy it again")
-    return ShardLayout(metadata.n_examples, tokens, metadata.d_model, metadata.dtype, per_shard)
+    try:
+        return ShardLayout(metadata.n_examples, tokens, metadata.d_model, metadata.dtype, per_shard)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _listed_names(directory: Path, layout: ShardLayout) -> list[str]:

@@ -197,5 +197,5 @@ def test_other_protocols_are_refused(small: Path, protocol: object) -> None:
 def test_the_older_layout_is_refused(tmp_path: Path) -> None:
     old = {"vit_family": "clip", "vit_ckpt": "x", "layers": [1], "n_patches_per_img": 49, "d_vit": 768}
     (tmp_path / "metadata.json").write_text(json.dumps(old))
-    with pytest.raises(InputError, match="protocol 'None' cannot be read"):
+    with pytest.raises(InputError, match="has 'vit_family', so it is of an older layout of the original saev"):
         ShardReader(tmp_path)

@@ -8,10 +8,13 @@ from tqdm import tqdm
 from saev.cli.parse_errors import readable
 from saev.errors import InputError
 from saev.shards.byte_text import byte_text
-from saev.shards.describe import summary
-from saev.shards.directory import ShardDirectory
+from saev.shards.describe import original_summary, summary
+from saev.shards.directory import ShardDirectory, check_is_finished
+from saev.shards.original import OriginalShards, is_original
 from saev.shards.unfinished import unfinished
 from saev.shards.verify import faults
+
+NO_CHECKSUMS = ": sizes and descriptions fit; the original saev stores no checksums, so contents were not checked"
 
 
 def _parser() -> ArgumentParser:
@@ -20,12 +23,16 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subcommands(required=True, dest="command")
     info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
-    info.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    info.add_argument(
+        "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
+    )
     commands.add_subcommand("info", info, help="print what was recorded")
     verify = ArgumentParser(
         description="Verify all sizes and hashes: one line for each fault and exit status 1, or OK and 0."
     )
-    verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    verify.add_argument(
+        "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
+    )
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
     leftovers = ArgumentParser(
         description="List the unfinished recordings in a directory: path, whole shards, disk space, and whether a run "
@@ -42,7 +49,11 @@ def _parser() -> ArgumentParser:
 
 
 def _info(directory: Path) -> int:
-    print(summary(ShardDirectory.open(directory)))
+    check_is_finished(directory)
+    if is_original(directory):
+        print(original_summary(OriginalShards.open(directory)))
+    else:
+        print(summary(ShardDirectory.open(directory)))
     return 0
 
 
@@ -57,7 +68,7 @@ def _verify(directory: Path) -> int:
     for fault in found:
         print(fault)
     if not found:
-        print(f"OK {directory}")
+        print(f"OK {directory}{NO_CHECKSUMS if is_original(directory) else ''}")
     return 1 if found else 0
 
 

@@ -3,6 +3,8 @@
 from saev.shards.byte_text import byte_text
 from saev.shards.directory import ShardDirectory
 from saev.shards.layout import TokenLayout
+from saev.shards.manifest import LABELS_FILE
+from saev.shards.original import OriginalShards
 from saev.shards.strict_json import canonical_json
 
 
@@ -38,5 +40,33 @@ def summary(shards: ShardDirectory) -> str:
         "dataset": recording.dataset,
         "protocol": f"{metadata.protocol}, written by saev {shards.manifest.tool_version}",
     }
+    return _lines(facts)
+
+
+def original_summary(shards: OriginalShards) -> str:
+    """What the original saev recorded, in lines of `name: value`."""
+    layout, metadata = shards.layout, shards.metadata
+    n_tokens = layout.n_examples * layout.tokens.n_tokens
+    n_acts = sum(name != LABELS_FILE for name in shards.files)
+    n_bytes = n_acts * layout.bytes_per_shard * len(metadata.layers)
+    return _lines(
+        {
+            "directory": str(shards.path),
+            "model": f"{metadata.family} {metadata.ckpt}",
+            "layers": f"{', '.join(map(str, metadata.layers))} (outputs of these blocks, counted from 0)",
+            "width": str(layout.d_model),
+            "tokens an example": _tokens(layout.tokens),
+            "dtype": layout.dtype,
+            "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens a layer)",
+            "patch labels": f"yes, by {metadata.pixel_agg}" if LABELS_FILE in shards.files else "none",
+            "size": f"{byte_text(n_bytes)} in {n_acts} files",
+            "pictures": "not known: they are named by a pickle, which is not opened",
+            "dataset": metadata.dataset,
+            "protocol": f"{metadata.protocol}, written by the original saev, without checksums",
+        }
+    )
+
+
+def _lines(facts: dict[str, str]) -> str:
     width = max(map(len, facts)) + 1
     return "\n".join(f"{name + ':':<{width}} {value}" for name, value in facts.items())

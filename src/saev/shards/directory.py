@@ -13,6 +13,7 @@ from saev.shards.examples import EXAMPLES_FILE, ExampleRecord
 from saev.shards.layout import ShardLayout
 from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.original_layer import OriginalLayer
 from saev.shards.strict_json import read_bytes
 
 PARTIAL_SUFFIX = ".partial"
@@ -67,10 +68,12 @@ class ShardDirectory:
     path: Path
     metadata: Metadata
     manifest: Manifest
+    original: OriginalLayer | None = None
+    """Which layer of a directory of the original saev this is, if it is one; its files have no hashes."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open and check a directory.
+        """Open and check a directory of ours; `open_shards` takes one of the original saev, too.
 
         Raises:
             InputError: if it is missing, unfinished, foreign, of another version, contradictory or truncated.
@@ -93,11 +96,13 @@ class ShardDirectory:
         return self.manifest.layout
 
     def examples(self) -> list[ExampleRecord]:
-        """All examples, in the order of the activations.
+        """All examples, in the order of the activations; those of the original saev have no names, just numbers.
 
         Raises:
             InputError: if the file is damaged.
         """
+        if self.original is not None:
+            return [ExampleRecord(f"example {i}", None, 0, 0, 0, "") for i in range(self.layout.n_examples)]
         path = self.path / EXAMPLES_FILE
         data = path.read_bytes()
         self._check_hash(EXAMPLES_FILE, hashlib.sha256(data).hexdigest())
@@ -120,7 +125,7 @@ class ShardDirectory:
 
     def _check_hash(self, name: str, sha256: str) -> None:
         expected = self.manifest.files[name].sha256
-        if sha256 != expected:
+        if sha256 != expected and self.original is None:
             raise InputError(
                 f"{self.path / name}: damaged: SHA-256 is {sha256}, the manifest says {expected}: "
                 "copy it again or record it again"

@@ -34,17 +34,14 @@ def dump_shard_list(layout: ShardLayout) -> bytes:
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """A recording and its files; `files` names all of them but the manifest itself.
-
-    Raises:
-        InputError: if the files are not those of the recording's layout.
-    """
+    """A recording and its files; `files` names all of them but the manifest itself."""
 
     recording: Recording
     tool_version: str
     files: dict[str, FileRecord]
 
-    def __post_init__(self) -> None:
+    def _check_files(self) -> None:
+        """Refuse other files than those of a recording of ours; the original saev has fewer."""
         layout = self.layout
         n_others = len(self.files) - layout.n_shards
         if n_others not in (3, 4):  # before any loop over shards: their number may be nonsense
@@ -90,7 +87,12 @@ class Manifest:
         return LABELS_FILE in self.files
 
     def dump(self) -> bytes:
-        """The bytes of the file."""
+        """The bytes of the file.
+
+        Raises:
+            InputError: if the files are not those of the recording's layout.
+        """
+        self._check_files()
         value: dict[str, object] = {
             "schema": SCHEMA,
             "content_id": self.content_id,
@@ -111,7 +113,8 @@ class Manifest:
         """From the bytes of the file, strictly.
 
         Raises:
-            InputError: for other schemas, missing or unknown keys, wrong types, and digests that don't fit.
+            InputError: for other schemas, missing or unknown keys, wrong types, digests that don't fit, and
+                other files than those of the recording's layout.
         """
         value = parse_json(data, where)
         schema = value.get("schema") if isinstance(value, dict) else None
@@ -137,7 +140,9 @@ class Manifest:
             raise InputError(f"{where}: content_id is not the hash of its config ({recording.content_id})")
         listed = found.mapping("files")
         files = {name: FileRecord.from_dict(file, f"{where}: file {name!r}") for name, file in listed.items()}
-        return cls(recording, found.text("tool_version"), files)
+        manifest = cls(recording, found.text("tool_version"), files)
+        manifest._check_files()
+        return manifest
 
     @classmethod
     def read(cls, directory: Path) -> Self:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
-from saev.shards.directory import ShardDirectory
 from saev.shards.dtypes import tensor_bytes
 from saev.shards.examples import ExampleRecord
 from saev.shards.hashing import block_hash
 from saev.shards.layout import ShardLayout
 from saev.shards.manifest import Manifest
 from saev.shards.metadata import Metadata
+from saev.shards.original import open_shards
 from saev.shards.quantization import decode
 
 
@@ -29,15 +29,20 @@ from saev.shards.quantization import decode
 class ShardReader:
     """Random access to a finished directory of shards; no state but its description.
 
-    Safe for several threads and processes at once: every read opens the file anew.
+    Safe for several threads and processes at once: every read opens the file anew. What the original saev wrote is
+    read in place, without verification: it stores no hashes.
+
+    Args:
+        directory: Of ours or of the original saev.
+        layer: Which layer, counted from 0; needed where a directory of the original saev holds several.
 
     Raises:
-        InputError: if the directory is missing, unfinished, foreign, of another version or truncated.
+        InputError: if the directory is missing, unfinished, of another version or truncated, or has no such layer.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, layer: int | None = None) -> None:
         assert sys.byteorder == "little", "shards are little-endian"
-        self._directory = ShardDirectory.open(directory)
+        self._directory = open_shards(directory, layer)
 
     @property
     def path(self) -> Path:
@@ -53,6 +58,11 @@ class ShardReader:
     def manifest(self) -> Manifest:
         """Everything else, and the hashes."""
         return self._directory.manifest
+
+    @property
+    def is_original(self) -> bool:
+        """Whether the original saev wrote it: there are no pictures and no hashes."""
+        return self._directory.original is not None
 
     @property
     def layout(self) -> ShardLayout:
@@ -96,7 +106,11 @@ class ShardReader:
         while rest:
             shard, offset = layout.locate(stop - len(rest) // layout.bytes_per_example)
             n_bytes = min(len(rest), layout.bytes_per_shard - offset)
-            self._read_into(rest[:n_bytes], shard, offset)
+            if self._directory.original is None:
+                self._read_into(rest[:n_bytes], shard, offset)
+            else:
+                path = self.path / layout.file_name(shard)
+                self._directory.original.read_into(rest[:n_bytes], path, offset, layout.bytes_per_example)
             rest = rest[n_bytes:]
         return decode(stored, layout.dtype)
 

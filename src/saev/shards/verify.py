@@ -9,8 +9,9 @@ from saev.shards.blocks import block_span
 from saev.shards.directory import check_is_finished, check_shard_list, size_fault
 from saev.shards.hashing import FileRecord, hash_file
 from saev.shards.layout import ACTS_FILE, ShardLayout
-from saev.shards.manifest import Manifest
+from saev.shards.manifest import SHARDS_FILE, Manifest
 from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.original import OriginalShards, is_original
 
 Progress = Callable[[int, int], None]
 """Hears the bytes verified so far and in all."""
@@ -24,17 +25,28 @@ def faults(directory: Path, progress: Progress = _silent) -> list[str]:
     """What is wrong with a directory, one line for each fault; empty if it is whole.
 
     Checks that metadata, manifest and shards.json agree, that the content id fits the directory's name, that
-    no stray activation files lie there, and the size and SHA-256 of every file.
+    no stray activation files lie there, and the size and SHA-256 of every file. The original saev stores no hashes:
+    of its directories the descriptions and sizes are checked.
 
     Raises:
         InputError: if there is no finished directory of shards to look at.
     """
     check_is_finished(directory)
     try:
+        if is_original(directory):
+            return _original_faults(OriginalShards.describe(directory))
         manifest = Manifest.read(directory)
     except InputError as error:
         return [str(error)]
     return [*_description_faults(directory, manifest), *_file_faults(directory, manifest, progress)]
+
+
+def _original_faults(shards: OriginalShards) -> list[str]:
+    return [*(_stray(path, SHARDS_FILE) for path in shards.stray_files()), *shards.size_faults()]
+
+
+def _stray(path: Path, description: str) -> str:
+    return f"{path}: a stray file of activations that {description} does not list"
 
 
 def _description_faults(directory: Path, manifest: Manifest) -> Iterator[str]:
@@ -53,7 +65,7 @@ def _description_faults(directory: Path, manifest: Manifest) -> Iterator[str]:
             yield str(error)
     for path in sorted(directory.iterdir()):
         if ACTS_FILE.fullmatch(path.name) and path.name not in manifest.files:
-            yield f"{path}: a stray file of activations that the manifest does not list"
+            yield _stray(path, "the manifest")
 
 
 def _file_faults(directory: Path, manifest: Manifest, progress: Progress) -> Iterator[str]:

@@ -122,7 +122,7 @@ def test_treacherous_json_is_refused(text: str) -> None:
 
 def test_huge_metadata_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_bytes(b" " * (MAX_METADATA_BYTES + 1))
-    with pytest.raises(InputError, match="larger than the 1048576 bytes allowed"):
+    with pytest.raises(InputError, match="1048577 bytes are more than the 1048576 allowed"):
         ShardDirectory.open(tmp_path)
 
 

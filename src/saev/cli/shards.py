@@ -6,10 +6,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
 from saev.cli.parse_errors import readable
-from saev.errors import InputError
+from saev.errors import InputError, printable
 from saev.shards.describe import summary
 from saev.shards.directory import ShardDirectory
-from saev.shards.verify import faults
+from saev.shards.verify import default_threads, faults
 
 
 def _parser() -> ArgumentParser:
@@ -17,13 +17,18 @@ def _parser() -> ArgumentParser:
         prog="saev shards", description="Look at a directory of recorded activations.", exit_on_error=False
     )
     commands = parser.add_subcommands(required=True, dest="command")
-    info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
+    info = ArgumentParser(
+        description="Print model, layer, tokens, dtype, source and what the activations cost to store."
+    )
     info.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
     commands.add_subcommand("info", info, help="print what was recorded")
     verify = ArgumentParser(
         description="Verify all sizes and hashes: one line for each fault and exit status 1, or OK and 0."
     )
     verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    verify.add_argument(
+        "--threads", type=int, default=default_threads(), help="files looked at at once (default: cores, at most 8)"
+    )
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
     return parser
 
@@ -33,18 +38,21 @@ def _info(directory: Path) -> int:
     return 0
 
 
-def _verify(directory: Path) -> int:
-    with tqdm(desc=f"verify {directory.name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+def _verify(directory: Path, threads: int) -> int:
+    if threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1")
+    name = printable(directory.name)
+    with tqdm(desc=f"verify {name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = faults(directory, show)
+        found = faults(directory, show, threads)
     for fault in found:
-        print(fault)
+        print(printable(fault))
     if not found:
-        print(f"OK {directory}")
+        print(f"OK {printable(str(directory))}")
     return 1 if found else 0
 
 
@@ -61,4 +69,6 @@ def main(argv: list[str]) -> int:
     except ArgumentError as error:
         raise InputError(readable(error, parser)) from error
     chosen = options[options.command]
-    return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)
+    if options.command == "info":
+        return _info(chosen.directory)
+    return _verify(chosen.directory, chosen.threads)

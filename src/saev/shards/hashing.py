@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
 import xxhash
 
 from saev.shards.blocks import BLOCK_BYTES
+from saev.shards.files import read_into
 
 
 @final
@@ -20,11 +20,6 @@ class FileRecord:
     sha256: str
     blocks: tuple[str, ...]
     """xxh3-64 of each block of 4 MiB, in hex."""
-
-
-def block_hash(block: memoryview) -> str:
-    """xxh3-64 of one block, in hex."""
-    return xxhash.xxh3_64_hexdigest(block)
 
 
 @final
@@ -67,16 +62,15 @@ def hash_bytes(data: bytes) -> FileRecord:
     return hasher.record()
 
 
-def hash_file(path: Path, progress: Callable[[int], None]) -> FileRecord:
-    """The hashes of a file; `progress` hears the number of bytes of each piece.
+def hash_file(fd: int, progress: Callable[[int], None]) -> FileRecord:
+    """The hashes of an open file from its beginning; `progress` hears the number of bytes of each piece.
 
     Raises:
         OSError: if it cannot be read.
     """
     hasher = FileHasher()
     buffer = memoryview(bytearray(BLOCK_BYTES))
-    with path.open("rb", buffering=0) as file:
-        while n := file.readinto(buffer):
-            hasher.update(buffer[:n])
-            progress(n)
+    while n := read_into(fd, buffer, hasher.n_bytes):
+        hasher.update(buffer[:n])
+        progress(n)
     return hasher.record()

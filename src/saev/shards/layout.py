@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, final, get_args
 
 from saev.errors import InputError
-from saev.shards.strict_json import JsonObject
+from saev.shards.strict_json import MAX_INTEGER, JsonObject, located
 
 TokenKind = Literal["content", "cls", "registers", "all"]
 
@@ -13,7 +13,7 @@ ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 DTYPES: Final = tuple(ITEM_BYTES)
 DEFAULT_MAX_TOKENS_PER_SHARD: Final = 2_400_000
 MAX_SHARDS: Final = 1_000_000  # acts000000.bin to acts999999.bin
-ACTS_FILE: Final = re.compile(r"acts\d+\.bin")
+ACTS_FILE: Final = re.compile(r"acts[0-9]{6}\.bin")
 
 
 @final
@@ -83,7 +83,7 @@ class ShardLayout:
     Each example is a C-order (n_tokens, d_model) array of little-endian `dtype`.
 
     Raises:
-        InputError: for sizes that are not positive, an unknown dtype, or over a million shards.
+        InputError: for sizes that are not positive, an unknown dtype, over a million shards, or 2^53 bytes.
     """
 
     n_examples: int
@@ -102,6 +102,10 @@ class ShardLayout:
             raise InputError(f"dtype {self.dtype!r} cannot be stored: choose from {', '.join(DTYPES)}")
         if self.n_shards > MAX_SHARDS:
             raise InputError(f"{self.n_shards} shards are more than {MAX_SHARDS}: allow more tokens a shard")
+        if self.total_bytes >= MAX_INTEGER:
+            raise InputError(
+                f"{self.total_bytes} bytes of activations are more than {MAX_INTEGER - 1}: no disk has them"
+            )
 
     @classmethod
     def balanced(
@@ -204,10 +208,8 @@ class ShardLayout:
         keys = ("n_examples", "cls", "n_registers", "grid", "d_model", "dtype", "examples_per_shard")
         fields = JsonObject(value, where, keys)
         rows, columns = fields.integers("grid", 2, minimum=1)
-        return cls(
-            n_examples=fields.integer("n_examples", 1),
-            tokens=TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns)),
-            d_model=fields.integer("d_model", 1),
-            dtype=fields.choice("dtype", DTYPES),
-            examples_per_shard=fields.integer("examples_per_shard", 1),
-        )
+        tokens = TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns))
+        n_examples, d_model = fields.integer("n_examples", 1), fields.integer("d_model", 1)
+        dtype, examples_per_shard = fields.choice("dtype", DTYPES), fields.integer("examples_per_shard", 1)
+        with located(where):
+            return cls(n_examples, tokens, d_model, dtype, examples_per_shard)

@@ -27,7 +27,10 @@ def _parser() -> ArgumentParser:
     )
     verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
     verify.add_argument(
-        "--threads", type=int, default=default_threads(), help="files looked at at once (default: cores, at most 8)"
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="files looked at at once; by default one for each core, at most 8",
     )
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
     return parser

@@ -1,7 +1,7 @@
 """Reads spans of a file, verifying every block that a span touches.
 
-Each piece is hashed at once by the thread that read it, while it is in the processor's cache. Handing blocks to a
-helper thread took longer, also on two cores, than hashing them takes.
+Each piece is hashed at once by the thread that read it, while it is in the processor's cache. A helper thread was
+tried: where the cores have other work, too, to wake it takes longer than to hash.
 """
 
 from collections.abc import Iterable, Iterator

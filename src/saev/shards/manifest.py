@@ -175,4 +175,8 @@ class Manifest:
         path = directory / MANIFEST_FILE
         if not os.path.lexists(path):
             raise InputError(f"{path}: is missing: copy it again, or record again what another tool wrote")
-        return cls.parse(read_bytes(path, MAX_MANIFEST_BYTES), str(path))
+        data = read_bytes(path, MAX_MANIFEST_BYTES)
+        manifest = cls.parse(data, str(path))
+        if not data.endswith(b"}\n"):  # white space, which the digest does not cover
+            raise InputError(f"{path}: truncated or too long: it must end with a brace and a new line: copy it again")
+        return manifest

@@ -4,12 +4,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from tests.shards.small_recordings import make_acts, make_labels, make_recording, record
+from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, make_recording, record
 
 from saev.cli.main import main
 from saev.errors import InputError
@@ -19,10 +19,6 @@ from saev.shards.reader import ShardReader
 from saev.shards.verify import faults
 from saev.shards.writer import ShardWriter, find_finished
 
-EVERY_FILE = (
-    "acts000000.bin", "acts000001.bin", "acts000002.bin", "examples.jsonl", "labels.bin", "manifest.json",
-    "metadata.json", "shards.json",
-)  # fmt: skip
 BIG = make_recording(5, TokenLayout(cls=True, n_registers=0, grid=(32, 32)), 1000, budget=3 * 1025)
 
 
@@ -116,32 +112,6 @@ def test_one_byte_less_or_more_is_seen(small: Path, name: str, change: int, said
     with pytest.raises(InputError, match=name) as error:
         ShardReader(small)
     one_line(error)
-
-
-@pytest.mark.parametrize("name", EVERY_FILE)
-@pytest.mark.parametrize("replace", [Path.symlink_to, lambda path, _: os.mkfifo(path)], ids=["link", "fifo"])
-def test_a_link_or_fifo_in_place_of_a_file_is_not_opened(
-    small: Path, tmp_path: Path, name: str, replace: Callable[[Path, Path], None]
-) -> None:
-    shutil.move(small / name, tmp_path / name)
-    replace(small / name, tmp_path / name)
-    (fault,) = faults(small)
-    said = "is a link: nothing outside the directory is read" if (small / name).is_symlink() else "is no regular file"
-    assert fault.startswith(f"{small / name}: {said}")
-    with pytest.raises(InputError, match=f"{name}: {said}") as error:
-        ShardReader(small)
-    one_line(error)
-
-
-@pytest.mark.parametrize("name", ["acts000001.bin", "examples.jsonl", "labels.bin"])
-def test_a_file_that_becomes_a_link_while_open_is_not_read(small: Path, tmp_path: Path, name: str) -> None:
-    reader = ShardReader(small)
-    shutil.move(small / name, tmp_path / name)
-    (small / name).symlink_to(tmp_path / name)
-    with pytest.raises(InputError, match=f"{name}: is a link"):
-        reader.read(0, reader.n_examples)
-        reader.examples()
-        reader.patch_labels()
 
 
 @pytest.mark.parametrize("name", ["acts000000.bin", "labels.bin", "examples.jsonl", "shards.json", "manifest.json"])

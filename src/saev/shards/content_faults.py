@@ -42,7 +42,8 @@ def _differences(name: str, found: FileRecord, expected: FileRecord, manifest: M
     wrong = [i for i, (a, b) in enumerate(zip(found.blocks, expected.blocks, strict=True)) if a != b]
     if not wrong:
         return [f"SHA-256 is {found.sha256}, the manifest says {expected.sha256}: copy it again"]
-    return [f"{_place(name, first, last, expected.n_bytes, manifest.layout)} damaged" for first, last in _runs(wrong)]
+    what = "damaged" if ACTS_FILE.fullmatch(name) else "damaged or edited"
+    return [f"{_place(name, first, last, expected.n_bytes, manifest.layout)} {what}" for first, last in _runs(wrong)]
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

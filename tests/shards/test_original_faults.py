@@ -104,7 +104,7 @@ def test_what_is_odd_is_refused_in_one_line(name: str, original: Path) -> None:
 def test_an_unlisted_file_is_a_fault(original: Path) -> None:
     (original / "acts000003.bin").write_bytes(b"")
     assert faults(original) == [
-        f"{original / 'acts000003.bin'}: a stray file of activations that shards.json does not list"
+        f"{original / 'acts000003.bin'}: a stray file of activations that shards.json does not list: move it away"
     ]
 
 

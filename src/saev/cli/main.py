@@ -9,7 +9,7 @@ import signal
 import sys
 from types import FrameType
 
-from saev.errors import InputError
+from saev.errors import InputError, printable
 
 COMMANDS = {
     "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(command, argv[1:])
     except InputError as error:
-        print(f"saev {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"saev {command}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     except _Terminated:
         print(f"saev {command}: terminated", file=sys.stderr)

@@ -6,13 +6,13 @@ from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
 from saev.cli.parse_errors import readable
-from saev.errors import InputError
+from saev.errors import InputError, printable
 from saev.shards.byte_text import byte_text
 from saev.shards.describe import original_summary, summary
 from saev.shards.directory import ShardDirectory, check_is_finished
 from saev.shards.original import OriginalShards, is_original
 from saev.shards.unfinished import unfinished
-from saev.shards.verify import faults
+from saev.shards.verify import default_threads, faults
 
 NO_CHECKSUMS = ": sizes and descriptions fit; the original saev stores no checksums, so contents were not checked"
 
@@ -22,7 +22,9 @@ def _parser() -> ArgumentParser:
         prog="saev shards", description="Look at a directory of recorded activations.", exit_on_error=False
     )
     commands = parser.add_subcommands(required=True, dest="command")
-    info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
+    info = ArgumentParser(
+        description="Print model, layer, tokens, dtype, source and what the activations cost to store."
+    )
     info.add_argument(
         "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
     )
@@ -32,6 +34,12 @@ def _parser() -> ArgumentParser:
     )
     verify.add_argument(
         "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
+    )
+    verify.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="files looked at at once; by default one for each core, at most 8",
     )
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
     leftovers = ArgumentParser(
@@ -57,18 +65,21 @@ def _info(directory: Path) -> int:
     return 0
 
 
-def _verify(directory: Path) -> int:
-    with tqdm(desc=f"verify {directory.name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+def _verify(directory: Path, threads: int) -> int:
+    if threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1")
+    name = printable(directory.name)
+    with tqdm(desc=f"verify {name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = faults(directory, show)
+        found = faults(directory, show, threads)
     for fault in found:
-        print(fault)
+        print(printable(fault))
     if not found:
-        print(f"OK {directory}{NO_CHECKSUMS if is_original(directory) else ''}")
+        print(f"OK {printable(str(directory))}{NO_CHECKSUMS if is_original(directory) else ''}")
     return 1 if found else 0
 
 
@@ -98,4 +109,6 @@ def main(argv: list[str]) -> int:
     chosen = options[options.command]
     if options.command == "unfinished":
         return _unfinished(chosen.root, chosen.print0)
-    return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)
+    if options.command == "info":
+        return _info(chosen.directory)
+    return _verify(chosen.directory, chosen.threads)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, final, get_args
 
 from saev.errors import InputError
-from saev.shards.strict_json import JsonObject
+from saev.shards.strict_json import MAX_INTEGER, JsonObject, located
 
 TokenKind = Literal["content", "cls", "registers", "all"]
 
@@ -14,7 +14,7 @@ SCALE_BYTES: Final = {"int8": 4}  # of the float32 behind the values of each tok
 DTYPES: Final = tuple(ITEM_BYTES)
 DEFAULT_MAX_TOKENS_PER_SHARD: Final = 2_400_000
 MAX_SHARDS: Final = 1_000_000  # acts000000.bin to acts999999.bin
-ACTS_FILE: Final = re.compile(r"acts\d+\.bin")
+ACTS_FILE: Final = re.compile(r"acts[0-9]{6}\.bin")
 
 
 @final
@@ -85,7 +85,7 @@ class ShardLayout:
     its scale, a float32.
 
     Raises:
-        InputError: for sizes that are not positive, an unknown dtype, or over a million shards.
+        InputError: for sizes that are not positive, an unknown dtype, over a million shards, or 2^53 bytes.
     """
 
     n_examples: int
@@ -104,6 +104,10 @@ class ShardLayout:
             raise InputError(f"dtype {self.dtype!r} cannot be stored: choose from {', '.join(DTYPES)}")
         if self.n_shards > MAX_SHARDS:
             raise InputError(f"{self.n_shards} shards are more than {MAX_SHARDS}: allow more tokens a shard")
+        if self.total_bytes >= MAX_INTEGER:
+            raise InputError(
+                f"{self.total_bytes} bytes of activations are more than {MAX_INTEGER - 1}: no disk has them"
+            )
 
     @classmethod
     def balanced(
@@ -221,10 +225,8 @@ class ShardLayout:
         keys = ("n_examples", "cls", "n_registers", "grid", "d_model", "dtype", "examples_per_shard")
         fields = JsonObject(value, where, keys)
         rows, columns = fields.integers("grid", 2, minimum=1)
-        return cls(
-            n_examples=fields.integer("n_examples", 1),
-            tokens=TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns)),
-            d_model=fields.integer("d_model", 1),
-            dtype=fields.choice("dtype", DTYPES),
-            examples_per_shard=fields.integer("examples_per_shard", 1),
-        )
+        tokens = TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns))
+        n_examples, d_model = fields.integer("n_examples", 1), fields.integer("d_model", 1)
+        dtype, examples_per_shard = fields.choice("dtype", DTYPES), fields.integer("examples_per_shard", 1)
+        with located(where):
+            return cls(n_examples, tokens, d_model, dtype, examples_per_shard)

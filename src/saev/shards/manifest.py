@@ -1,6 +1,7 @@
 """`manifest.json`: everything that protocol 2.1 has no place for, and the hash of every file."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, final
@@ -11,7 +12,14 @@ from saev.shards.hashing import FileRecord
 from saev.shards.layout import ShardLayout
 from saev.shards.metadata import METADATA_FILE
 from saev.shards.recording import Recording
-from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json, parse_json, read_bytes
+from saev.shards.strict_json import (
+    JsonObject,
+    canonical_digest,
+    canonical_json,
+    located,
+    parse_json,
+    read_bytes,
+)
 
 MANIFEST_FILE: Final = "manifest.json"
 SHARDS_FILE: Final = "shards.json"
@@ -45,16 +53,16 @@ class Manifest:
         layout = self.layout
         n_others = len(self.files) - layout.n_shards
         if n_others not in (3, 4):  # before any loop over shards: their number may be nonsense
-            raise InputError(f"manifest: {len(self.files)} files for {layout.n_shards} shards")
+            raise InputError(f"{len(self.files)} files for {layout.n_shards} shards")
         sizes: dict[str, int | None] = {EXAMPLES_FILE: None, SHARDS_FILE: None, METADATA_FILE: None}
         if n_others == 4:
             sizes[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
         sizes |= {layout.file_name(shard): layout.bytes_per_shard for shard in range(layout.n_shards)}
         for name, size in sizes.items():
             if name not in self.files:
-                raise InputError(f"manifest: file {name} is not listed")
+                raise InputError(f"file {name} is not listed")
             if size not in (None, self.files[name].n_bytes):
-                raise InputError(f"manifest: {name} has {self.files[name].n_bytes} bytes, the layout says {size}")
+                raise InputError(f"{name} has {self.files[name].n_bytes} bytes, the layout says {size}")
 
     @property
     def content_id(self) -> str:
@@ -141,7 +149,8 @@ class Manifest:
         listed = found.mapping("files")
         files = {name: FileRecord.from_dict(file, f"{where}: file {name!r}") for name, file in listed.items()}
         manifest = cls(recording, found.text("tool_version"), files)
-        manifest._check_files()
+        with located(where):
+            manifest._check_files()
         return manifest
 
     @classmethod
@@ -152,4 +161,10 @@ class Manifest:
             InputError: if the file is missing, too large or not such a manifest.
         """
         path = directory / MANIFEST_FILE
-        return cls.parse(read_bytes(path, MAX_MANIFEST_BYTES), str(path))
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: is missing: copy it again, or record again what another tool wrote")
+        data = read_bytes(path, MAX_MANIFEST_BYTES)
+        manifest = cls.parse(data, str(path))
+        if not data.endswith(b"}\n"):  # white space, which the digest does not cover
+            raise InputError(f"{path}: truncated or too long: it must end with a brace and a new line: copy it again")
+        return manifest

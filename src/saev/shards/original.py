@@ -16,7 +16,7 @@ from saev.shards.metadata import METADATA_FILE, Metadata
 from saev.shards.original_layer import OriginalLayer
 from saev.shards.original_metadata import read_original_metadata
 from saev.shards.recording import Recording
-from saev.shards.strict_json import JsonObject, parse_json, read_bytes
+from saev.shards.strict_json import JsonObject, located, parse_json, read_bytes
 
 UNKNOWN: Final = "unknown"
 _ROW_BYTES: Final = 256  # more than a row of shards.json takes, however it is indented
@@ -146,10 +146,8 @@ def _layout(metadata: Metadata, where: str) -> ShardLayout:
             f"{where}: max_tokens_per_shard {metadata.max_tokens_per_shard} is less than one example of "
             f"{n_layers} x {tokens.n_tokens} tokens: damaged, copy it again"
         )
-    try:
+    with located(where):
         return ShardLayout(metadata.n_examples, tokens, metadata.d_model, metadata.dtype, per_shard)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
 
 
 def _listed_names(directory: Path, layout: ShardLayout) -> list[str]:

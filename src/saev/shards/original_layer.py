@@ -1,12 +1,12 @@
 """One layer out of files that hold several layers of each example."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from saev.errors import InputError
+from saev.shards.files import fault_text, opened, read_into
 
 
 @final
@@ -44,28 +44,22 @@ class OriginalLayer:
         for start in range(offset, offset + n_bytes, bytes_per_example):
             yield start * self.n_layers + self.place * bytes_per_example, bytes_per_example
 
-    def read_into(self, target: memoryview, path: Path, offset: int, bytes_per_example: int) -> None:
+    def read_into(self, target: memoryview, directory: Path, name: str, offset: int, bytes_per_example: int) -> None:
         """Fill `target` (format 'B') with this layer from `offset` on, as in `spans`; reads nothing else.
 
         Raises:
             InputError: if the file cannot be read or ends too early.
         """
-        try:
-            fd = os.open(path, os.O_RDONLY)
-            try:
-                for begin, n_bytes in self.spans(offset, len(target), bytes_per_example):
-                    _read_exactly(fd, target[:n_bytes], begin, path)
-                    target = target[n_bytes:]
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        with opened(directory, name) as fd:
+            for begin, n_bytes in self.spans(offset, len(target), bytes_per_example):
+                _read_exactly(fd, target[:n_bytes], begin, directory / name)
+                target = target[n_bytes:]
 
 
 def _read_exactly(fd: int, target: memoryview, begin: int, path: Path) -> None:
-    n = 0
-    while n < len(target):
-        got = os.preadv(fd, [target[n:]], begin + n)
-        if not got:
-            raise InputError(f"{path}: ends before byte {begin + len(target)}: copy it again")
-        n += got
+    try:
+        found = read_into(fd, target, begin)
+    except OSError as error:
+        raise InputError(f"{path}: {fault_text(error)}") from error
+    if found < len(target):
+        raise InputError(f"{path}: ends before byte {begin + len(target)}: copy it again")

@@ -9,13 +9,12 @@ from typing import Final, final
 from saev.errors import InputError
 from saev.shards.directory import PARTIAL_SUFFIX
 from saev.shards.lock import LOCK_SUFFIX, is_locked
+from saev.shards.shard_record import count_shards
 
 _NAME: Final = re.compile(rf"\..+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
 _FILE: Final = re.compile(
     r"acts\d{6}\.(bin|json)|examples(\d{6})?\.jsonl|labels(\d{6})?\.bin|(metadata|shards|manifest)\.json|.*\.json\.new"
 )
-_RECORD: Final = re.compile(r"acts\d{6}\.json")
-_ACTS: Final = re.compile(r"acts\d{6}\.bin")
 
 
 @final
@@ -48,11 +47,11 @@ def unfinished(root: Path) -> Iterator[Unfinished]:
 
 
 def _described(path: Path, files: list[Path]) -> Unfinished:
-    names = [file.name for file in files]
+    n_whole, n_shards = count_shards([file.name for file in files])
     return Unfinished(
         path,
-        n_whole=sum(bool(_RECORD.fullmatch(name)) for name in names),
-        n_shards=sum(bool(_ACTS.fullmatch(name)) for name in names),
+        n_whole,
+        n_shards,
         n_bytes=sum(file.stat().st_blocks * 512 for file in files),
         is_in_use=is_locked(path.with_suffix(LOCK_SUFFIX)),
     )

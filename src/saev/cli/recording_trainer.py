@@ -1,14 +1,11 @@
 """The trainer of `saev predict`."""
 
-from datetime import timedelta
-
 import lightning
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
 
-# Processes meet when all shards are whole, and one may have a shard more to do than another.
-_PATIENCE = timedelta(days=2)
+from saev.callbacks import ImageProgress
+from saev.cli.recording_processes import RecordingStrategy
 
 
 def recording_trainer(
@@ -37,12 +34,12 @@ def recording_trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        strategy="auto" if alone else DDPStrategy(timeout=_PATIENCE),
+        strategy="auto" if alone else RecordingStrategy(),
         # Slurm ends a job with SIGTERM, which keeps whole shards; there is no checkpoint to requeue with.
         plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
         deterministic=deterministic,
         profiler=profiler,
-        callbacks=callbacks,
+        callbacks=[ImageProgress(), *(callbacks or [])],  # first, so that its line ends before others say something
         use_distributed_sampler=False,  # each process is told its shards
         logger=False,
         enable_checkpointing=False,

@@ -34,6 +34,19 @@ class RecordingLauncher(_SubprocessScriptLauncher):
     children: list[subprocess.Popen[bytes]] = []
 
     @override
+    def launch(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what is to do in all processes.
+
+        Raises:
+            InputError: if torchrun or Slurm have started another number of them.
+        """
+        try:
+            self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        except ValueError as error:
+            raise InputError(f"--trainer.devices, --trainer.num_nodes: {error}") from error
+        return super().launch(*args, **kwargs)
+
+    @override
     def _call_children_scripts(self) -> None:
         os.environ[_STARTED_BY] = str(os.getpid())
         super()._call_children_scripts()

@@ -27,10 +27,9 @@ def family(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in family(int(child)))]
 
 
-def rank_1_of(pid: int) -> int:
-    """The process that a recording in two processes has started."""
-    (found,) = (child for child in family(pid)[1:] if _parent(child) == pid and _is_rank_1(child))
-    return found
+def rank_1_of(pid: int) -> int | None:
+    """The process that a recording in two processes has started, if it has."""
+    return next((child for child in family(pid)[1:] if _parent(child) == pid and _is_rank_1(child)), None)
 
 
 def _parent(pid: int) -> int:
@@ -38,7 +37,10 @@ def _parent(pid: int) -> int:
 
 
 def _is_rank_1(pid: int) -> bool:
-    return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    try:
+        return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # a command that torch runs
 
 
 def is_alive(pid: int) -> bool:
@@ -62,8 +64,3 @@ def send(pids: Iterable[int], signum: int) -> None:
     for pid in pids:
         if is_alive(pid):
             os.kill(pid, signum)
-
-
-def end(pids: Iterable[int]) -> None:
-    """What a failed test must not leave."""
-    send(pids, signal.SIGKILL)

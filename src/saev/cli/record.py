@@ -39,7 +39,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr), _one_tells(), interruptible():
+    with contextlib.redirect_stdout(sys.stderr), _first_tells(), interruptible():
         lines = record(argv)
     for line in lines:
         print(line)
@@ -114,14 +114,18 @@ def _plan_lines(cli: RecordCLI, plan: RecordingPlan) -> list[str]:
 
 
 @contextlib.contextmanager
-def _one_tells() -> Iterator[None]:
-    """A signal that ends all processes is told by the first one."""
+def _first_tells() -> Iterator[None]:
+    """A signal that ends all processes is told by the first one, and what another one tells has a line of its own."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
         if rank_zero_only.rank == 0:
             raise
         raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
+    except InputError:
+        if rank_zero_only.rank != 0:
+            print(file=sys.stderr)  # the first one's progress bar may be there
+        raise
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Writes the activations of a prediction pass to shards."""
 
 import logging
-import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +51,6 @@ class VitActivationWriter(lightning.Callback):
         self._max_tokens = n_patches_per_shard
         self._places: dict[int, PartialRecording] = {}
         self._writers: dict[int, ShardWriter] = {}
-        self._parent: int | None = None
         self._terminate: Any = None
         self.directories: dict[int, Path] = {}
 
@@ -76,7 +74,6 @@ class VitActivationWriter(lightning.Callback):
             for place in self._places.values():
                 place.join()
         self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
-        self._parent = os.getppid() if trainer.local_rank else None
         todo = sorted({shard for shards in missing.values() for shard in shards})
         mine = todo[trainer.global_rank :: trainer.world_size]
         for layer, place in self._places.items():
@@ -105,8 +102,6 @@ class VitActivationWriter(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Hand the batch to the writers, which write while the next batch is computed."""
-        if self._parent not in (None, os.getppid()):
-            raise InputError("the process that started this one is gone: the recording stops")
         images = cast(RecordedImages, trainer.datamodule).images  # type: ignore[attr-defined]
         examples = _examples(images, batch)
         for layer, writer in self._writers.items():
@@ -120,7 +115,7 @@ class VitActivationWriter(lightning.Callback):
         for writer in self._writers.values():
             writer.finish()
         self._writers = {}
-        _together(lambda: trainer.strategy.barrier("all shards are whole"))
+        trainer.strategy.barrier("all shards are whole")
         self.directories |= _by_first_process(trainer, self._publish)
         for place in self._places.values():
             place.leave()
@@ -160,24 +155,12 @@ def _by_first_process(trainer: lightning.Trainer, work: Callable[[], T]) -> T:
             result = work()
         except InputError as error:
             failure = error
-    result, failed = _together(lambda: trainer.strategy.broadcast((result, failure is not None)))
+    result, failed = trainer.strategy.broadcast((result, failure is not None))
     if failure is not None:
         raise failure
     if failed:
         raise SystemExit(1)  # the first process says why
     return cast(T, result)
-
-
-def _together(meet: Callable[[], T]) -> T:
-    """Do what needs all processes.
-
-    Raises:
-        InputError: If one of them is gone.
-    """
-    try:
-        return meet()
-    except RuntimeError as error:
-        raise InputError("another process of this recording has ended early: what it said stands above") from error
 
 
 def _examples(images: ImageSource, batch: Mapping[str, Any]) -> Sequence[ExampleRecord]:

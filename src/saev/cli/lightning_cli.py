@@ -17,10 +17,9 @@ from saev.cli.parse_errors import readable
 from saev.errors import InputError
 
 # Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
-_NOISE = ("Tip:", "Detected KeyboardInterrupt")
-logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-    lambda record: not any(noise in record.getMessage() for noise in _NOISE)
-)
+_NOISE = ("Tip:", "Detected KeyboardInterrupt", "distributed_backend=", "TPU available", "Seed set to")
+for _logger in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
+    logging.getLogger(f"lightning.{_logger}").addFilter(lambda record: not any(noise in record.getMessage() for noise in _NOISE))
 logging.getLogger("lightning.pytorch.trainer.connectors.signal_connector").setLevel(logging.WARNING)
 
 

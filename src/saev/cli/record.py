@@ -1,14 +1,16 @@
 """`saev predict`: record activations."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
 from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks import ImageProgress, RecordingPlan, VitActivationWriter
+from saev.callbacks import RecordingPlan, VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
@@ -37,7 +39,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr), interruptible():
+    with contextlib.redirect_stdout(sys.stderr), _first_tells(), interruptible():
         lines = record(argv)
     for line in lines:
         print(line)
@@ -52,7 +54,7 @@ def _cli(argv: list[str]) -> RecordCLI:
         description=DESCRIPTION,
         argv=argv,
         trainer_class=recording_trainer,
-        trainer_defaults={"callbacks": [ImageProgress()]},
+        trainer_defaults={},
     )
 
 
@@ -109,6 +111,21 @@ def _plan_lines(cli: RecordCLI, plan: RecordingPlan) -> list[str]:
             f"batches, if the disk takes {byte_text(round(rate * per_image))}/s of each"
         )
     return lines
+
+
+@contextlib.contextmanager
+def _first_tells() -> Iterator[None]:
+    """A signal that ends all processes is told by the first one, and what another one tells has a line of its own."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:
+        if rank_zero_only.rank == 0:
+            raise
+        raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
+    except InputError:
+        if rank_zero_only.rank != 0:
+            print(file=sys.stderr)  # the first one's progress bar may be there
+        raise
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
 """The trainer of `saev predict`."""
 
-from datetime import timedelta
+import os
+import warnings
 
 import lightning
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
 
-# Processes meet when all shards are whole, and one may have a shard more to do than another.
-_PATIENCE = timedelta(days=2)
+from saev.callbacks import ImageProgress
+from saev.cli.recording_processes import RecordingStrategy
+from saev.errors import InputError
 
 
 def recording_trainer(
@@ -31,21 +32,34 @@ def recording_trainer(
         deterministic: Use deterministic algorithms only.
         profiler: simple or advanced, to see where the time goes.
         callbacks: More Lightning callbacks.
+
+    Raises:
+        InputError: if it contradicts what torchrun or Slurm have started.
     """
+    warnings.filterwarnings("ignore", "Total length of .* across ranks is zero")  # only the final name is missing
     alone = num_nodes == 1 and (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1))
+    if alone and int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:  # torchrun
+        raise InputError(f"{os.environ['LOCAL_WORLD_SIZE']} processes were started here: say so to --trainer.devices")
     return lightning.Trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        strategy="auto" if alone else DDPStrategy(timeout=_PATIENCE),
-        # Slurm ends a job with SIGTERM, which keeps whole shards; there is no checkpoint to requeue with.
-        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+        strategy="auto" if alone else RecordingStrategy(),
+        plugins=[_slurm()] if SLURMEnvironment.detect() else None,
         deterministic=deterministic,
         profiler=profiler,
-        callbacks=callbacks,
+        callbacks=[ImageProgress(), *(callbacks or [])],  # first, so that its line ends before others say something
         use_distributed_sampler=False,  # each process is told its shards
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _slurm() -> SLURMEnvironment:
+    try:
+        # Slurm ends a job with SIGTERM, which keeps whole shards; there is no checkpoint to requeue with.
+        return SLURMEnvironment(auto_requeue=False)
+    except RuntimeError as error:
+        raise InputError(f"Slurm: {error}") from error

@@ -1,0 +1,189 @@
+"""The processes of a recording: they meet at a few points, and none stays behind when another one has ended."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, TypeVar, final
+
+import torch.distributed as dist
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from typing_extensions import override
+
+from saev.errors import InputError
+
+log = logging.getLogger(__name__)
+logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
+T = TypeVar("T")
+_PATIENCE: Final = timedelta(days=2)  # processes meet when all shards are whole; one may have a shard more to do
+_STARTED_BY: Final = "SAEV_STARTED_BY"
+_SECONDS_TO_STOP: Final = 10
+
+
+@final
+class RecordingLauncher(_SubprocessScriptLauncher):
+    """Starts the other processes of this machine, and ends them."""
+
+    children: list[subprocess.Popen[bytes]] = []
+
+    @override
+    def launch(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what is to do in all processes.
+
+        Raises:
+            InputError: if torchrun or Slurm have started another number of them.
+        """
+        try:
+            self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
+        except ValueError as error:
+            raise InputError(f"--trainer.devices, --trainer.num_nodes: {error}") from error
+        return super().launch(*args, **kwargs)
+
+    @override
+    def _call_children_scripts(self) -> None:
+        os.environ[_STARTED_BY] = str(os.getpid())
+        super()._call_children_scripts()
+        # Lightning's observer would kill this process, without a word, when one of its list has failed.
+        self.children, self.procs = self.procs, []
+
+    @override
+    def kill(self, signum: int) -> None:
+        """Send a signal to the other processes, and wait until all have ended."""
+        for child in self.children:
+            child.send_signal(signum)
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for child in self.children:
+            try:
+                child.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def failure(self) -> tuple[int, int] | None:
+        """Local rank and status of a process that has failed."""
+        ended = ((rank, child.poll()) for rank, child in enumerate(self.children, 1))
+        return next(((rank, status) for rank, status in ended if status), None)
+
+
+@final
+class RecordingStrategy(DDPStrategy):
+    """One process a device. While it waits for the others it obeys signals, and it stops when one of them has ended."""
+
+    @override
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = RecordingLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+    @override
+    def setup_distributed(self) -> None:
+        """Meet for the first time.
+
+        Raises:
+            InputError: if the others do not come.
+        """
+        if self.num_nodes > 1 and self.local_rank == 0:
+            n = self.num_nodes * self.num_processes
+            log.warning("machine %d of %d waits for all of the %d processes", self.node_rank + 1, self.num_nodes, n)
+        with self._watched():
+            _or_ended(super().setup_distributed)
+            # NCCL would neither notice that a process has ended nor wait in a way that signals can interrupt.
+            self._meeting = _or_ended(lambda: dist.new_group(backend="gloo", timeout=_PATIENCE))
+
+    @override
+    def barrier(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for all.
+
+        Raises:
+            InputError: if one of them has ended.
+        """
+        if dist.is_initialized():
+            meeting = _or_ended(lambda: dist.barrier(self._meeting, async_op=True))
+            while not meeting.is_completed():
+                self.check()
+                time.sleep(0.01)
+            try:
+                _or_ended(meeting.wait)
+            except InputError:
+                time.sleep(1)  # until the operating system knows how the other one ended
+                self.check()
+                raise
+
+    @override
+    def broadcast(self, obj: T, src: int = 0) -> T:
+        """Give what one process has to all of them."""
+        self.barrier()
+        if not dist.is_initialized():
+            return obj
+        objects = [obj]
+        _or_ended(lambda: dist.broadcast_object_list(objects, src, group=self._meeting))
+        return objects[0]
+
+    @override
+    def predict_step(self, *args: Any, **kwargs: Any) -> Any:
+        """A batch, while the others are at work."""
+        self.check()
+        return super().predict_step(*args, **kwargs)
+
+    def check(self) -> None:
+        """Look after the other processes of this machine.
+
+        Raises:
+            InputError: if one that this one started has failed, or the one that started this one is gone.
+        """
+        assert isinstance(self._launcher, RecordingLauncher)
+        if failure := self._launcher.failure():
+            rank, status = failure
+            raise InputError(f"process {self.global_rank + rank} of this recording {_ending(status)}")
+        parent = os.environ.get(_STARTED_BY)
+        if self.local_rank and parent is not None and int(parent) != os.getppid():
+            raise InputError("the process that started this one is gone: the recording stops")
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """While torch waits and Python cannot run, end at a signal or with another process. Nothing is claimed yet."""
+        done = threading.Event()
+        threading.Thread(target=self._watch, args=(done,), daemon=True).start()
+        handlers = {signum: signal.signal(signum, signal.SIG_DFL) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+            done.set()
+
+    def _watch(self, done: threading.Event) -> None:
+        while not done.wait(0.2):
+            try:
+                self.check()
+            except InputError as error:
+                print(f"saev predict: error: {error}", file=sys.stderr, flush=True)
+                assert self._launcher is not None
+                self._launcher.kill(signal.SIGKILL)
+                os._exit(1)
+
+
+def _ending(status: int) -> str:
+    number = -status if status < 0 else status - 128  # a shell's way to tell of a signal
+    if number not in set(signal.Signals):
+        return "has failed: what it said stands above"
+    hint = ": is memory short?" if number == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(number).name}{hint}"
+
+
+def _or_ended(meet: Callable[[], T]) -> T:
+    """Do what needs all processes.
+
+    Raises:
+        InputError: if one of them has ended.
+    """
+    try:
+        return meet()
+    except RuntimeError as error:
+        raise InputError("another process of this recording has ended early: what it said stands above") from error

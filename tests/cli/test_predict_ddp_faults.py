@@ -151,9 +151,7 @@ def test_a_signal_ends_all_and_only_the_first_tells(
     goes_on(running, undisturbed, 1, capsys)
 
 
-def test_a_disk_fault_of_one_process(
-    running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_disk_fault_of_one_process(running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     resource.prlimit(running.rank_1, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     err = running.ended(1, "error: process 1 of this recording has failed: what it said stands above")
     (line,) = (line for line in err.splitlines() if "cannot be written (File too large)" in line)

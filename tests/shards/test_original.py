@@ -94,7 +94,7 @@ def test_a_file_that_shrinks_later_is_one_line(original: Path) -> None:
     with pytest.raises(InputError, match=r"acts000001.bin: ends before byte 720: copy it again"):
         reader.read(0, 7)
     (original / "acts000000.bin").unlink()
-    with pytest.raises(InputError, match="acts000000.bin: is missing"):
+    with pytest.raises(InputError, match=r"acts000000.bin: is missing"):
         reader.read(0, 7)
 
 

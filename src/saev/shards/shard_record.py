@@ -77,6 +77,5 @@ class ShardRecord:
 
 def count_shards(names: Collection[str]) -> tuple[int, int]:
     """Whole shards and all shards of an unfinished recording that holds files of these names."""
-    return sum(bool(RECORD_FILE.fullmatch(name)) for name in names), sum(
-        bool(ACTS_FILE.fullmatch(name)) for name in names
-    )
+    n_whole, n_shards = (sum(bool(kind.fullmatch(name)) for name in names) for kind in (RECORD_FILE, ACTS_FILE))
+    return n_whole, n_shards

@@ -68,7 +68,7 @@ def test_an_interrupted_verification_stops_at_once(reader: ShardReader) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         faults(reader.path, interrupt, threads=2)
-    assert heard[-1] <= 2 * BLOCK_BYTES < RECORDING.layout.total_bytes
+    assert heard[-1] < 3 * BLOCK_BYTES < RECORDING.layout.total_bytes
 
 
 def test_without_block_hashes_bytes_are_read_as_they_are(reader: ShardReader) -> None:

@@ -114,7 +114,8 @@ class Manifest:
         }
         value = json.loads(canonical_json(value))  # as a reader will see it
         # The digest lets `saev shards verify` see damage in the one file that no other file lists.
-        return (json.dumps({**value, "digest": canonical_digest(value)}, indent=1) + "\n").encode("ascii")
+        value["digest"] = canonical_digest(value)
+        return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
@@ -165,6 +166,6 @@ class Manifest:
             raise InputError(f"{path}: is missing: copy it again, or record again what another tool wrote")
         data = read_bytes(path, MAX_MANIFEST_BYTES)
         manifest = cls.parse(data, str(path))
-        if not data.endswith(b"}\n"):  # white space, which the digest does not cover
-            raise InputError(f"{path}: truncated or too long: it must end with a brace and a new line: copy it again")
+        if manifest.dump() != data:  # white space, which the digest does not cover
+            raise InputError(f"{path}: damaged or edited: not byte for byte what saev writes: copy it again")
         return manifest

@@ -1,7 +1,6 @@
 """Processes of one command, looked at from outside."""
 
 import os
-import signal
 import stat
 import time
 from collections.abc import Callable, Iterable

@@ -19,7 +19,9 @@ from saev.errors import InputError
 # Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
 _NOISE = ("Tip:", "Detected KeyboardInterrupt", "distributed_backend=", "TPU available", "Seed set to")
 for _logger in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
-    logging.getLogger(f"lightning.{_logger}").addFilter(lambda record: not any(noise in record.getMessage() for noise in _NOISE))
+    logging.getLogger(f"lightning.{_logger}").addFilter(
+        lambda record: not any(noise in record.getMessage() for noise in _NOISE)
+    )
 logging.getLogger("lightning.pytorch.trainer.connectors.signal_connector").setLevel(logging.WARNING)
 
 

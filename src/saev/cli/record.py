@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks import RecordingPlan, VitActivationWriter
@@ -119,13 +119,18 @@ def _first_tells() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
-        if rank_zero_only.rank == 0:
+        if _is_first():
             raise
         raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
     except InputError:
-        if rank_zero_only.rank != 0:
+        if not _is_first():
             print(file=sys.stderr)  # the first one's progress bar may be there
         raise
+
+
+def _is_first() -> bool:
+    rank: int = getattr(rank_zero_only, "rank", 0)
+    return rank == 0
 
 
 @contextlib.contextmanager

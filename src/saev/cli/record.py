@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks import RecordingPlan, VitActivationWriter

@@ -1,4 +1,4 @@
-"""The one error that users see as a single line."""
+"""The one error that users see as a single line, and text that is safe to show."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,12 @@ class InputError(ValueError):
     The message says what is wrong, where, and what to do. The command line prints it alone, without a
     traceback, and exits with status 1; every other exception is a bug of ours and keeps its traceback.
     """
+
+
+def printable(text: str) -> str:
+    r"""Text from files on one line, with all that could steer a terminal or fool a reader escaped.
+
+    >>> printable("a\x1b[2Jb\n\u202ec")
+    'a\\x1b[2Jb\\n\\u202ec'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -23,7 +23,7 @@ import saev.cli.record  # noqa: F401 - imported once, not in every run
 from saev.cli.main import main
 
 CALLS = ("open", "write", "fsync", "rename", "unlink", "mkdir", "chmod")
-ERRORS = {"EIO": ("write", "fsync", "rename"), "ENOSPC": ("write", "mkdir")}
+ERRORS = {"EIO": ("write", "fsync", "rename"), "ENOSPC": ("write",)}
 
 
 class Fault:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,25 @@ def test_what_is_said_before_and_on_the_way(pictures: Path, tmp_path: Path, caps
     assert " are free\n" in err
     assert "images/s" in err
     assert "100%" in err
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(pictures: Path, tmp_path: Path, capsys: Capture):
+    out = tmp_path / "out"
+    argv = options(out, folder(pictures), "--model.layers=[1,2]", "--writer.n_patches_per_shard=202")
+    assert main([*argv, "--writer.dry_run=true"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not out.exists()
+    directories = recorded(argv, capsys)
+    shard = f"3 shards of {(directories[0] / 'acts000000.bin').stat().st_size / 1000:.3g} kB, 3 of them missing"
+    assert lines[0] == "a dry run: nothing is recorded"
+    assert lines[1].startswith("recording layers [1, 2] of 5 images: ")
+    assert lines[2:4] == [f"layer {layer}: {path}: {shard}" for layer, path in zip((1, 2), directories, strict=True)]
+    assert re.fullmatch(
+        r"about \d:\d\d:\d\d \(h:mm:ss\) at [\d.e+]+ images/s a process, .* disk takes .*B/s.*", lines[4]
+    )
+    assert main([*argv, "--writer.dry_run=true"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [f"recorded already: {path}" for path in directories]
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def edit(key: str, value: object) -> Callable[[Path], None]:
         ("examples.jsonl", flip, "block 0"),
         ("shards.json", flip, "shards.json"),
         ("manifest.json", flip, "manifest.json"),
-        ("manifest.json", Path.unlink, "manifest.json: cannot be read .No such file"),
+        ("manifest.json", Path.unlink, "a recording of this saev whose manifest.json is missing"),
         ("manifest.json", edit("schema", 99), "schema '99' cannot be read"),
         ("metadata.json", edit("protocol", "9.9"), "protocol '9.9' cannot be read, only 2.1 and 3.0"),
         ("metadata.json", edit("d_model", 32), "d_model is 32, but the manifest says 64"),
@@ -97,7 +97,7 @@ def test_a_wrong_directory_is_one_line(command: str, shards: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "to be one of {info,verify}"),
+        ([], "to be one of {info,verify,unfinished}"),
         (["look"], "look"),
         (["info"], "required and not given: "),
         (["info", "a", "b"], "b"),

@@ -13,6 +13,11 @@ from saev.shards.recording import Recording
 from saev.shards.writer import ShardWriter
 
 TOKENS = TokenLayout(cls=True, n_registers=0, grid=(2, 3))
+# Of `make_recording()` with labels.
+EVERY_FILE = (
+    "acts000000.bin", "acts000001.bin", "acts000002.bin", "examples.jsonl", "labels.bin", "manifest.json",
+    "metadata.json", "shards.json",
+)  # fmt: skip
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

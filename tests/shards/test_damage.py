@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.shards.small_recordings import make_acts, make_labels, make_recording, record
+from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, make_recording, record
 
+from saev.cli.main import main
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, n_blocks
 from saev.shards.layout import TokenLayout
@@ -59,7 +60,9 @@ def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
 
 
 @pytest.mark.parametrize("flipped", [(s, b) for s in range(2) for b in range(3)], indirect=True)
-def test_a_flipped_bit_in_any_block_is_found(big: ShardReader, flipped: tuple[int, int]) -> None:
+def test_a_flipped_bit_in_any_block_is_found(
+    big: ShardReader, flipped: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
     shard, block = flipped
     layout = big.layout
     assert n_blocks(layout.bytes_per_shard) == 3
@@ -72,9 +75,24 @@ def test_a_flipped_bit_in_any_block_is_found(big: ShardReader, flipped: tuple[in
             assert f"examples {touched.start} to {touched.stop}" in one_line(error)
         else:
             assert torch.equal(big.read(example, example + 1), make_acts(BIG)[example : example + 1])
-    (fault,) = faults(big.path)
-    assert f"acts00000{shard}.bin: block {block} " in fault
-    assert f"examples {touched.start} to {touched.stop}" in fault
+    assert main(["shards", "verify", str(big.path), "--threads", "2"]) == 1
+    (fault,) = capsys.readouterr().out.splitlines()
+    assert fault.startswith(f"{big.path}/acts00000{shard}.bin: block {block} (bytes {block * BLOCK_BYTES} to {stop}, ")
+    assert fault.endswith(f"examples {touched.start} to {touched.stop}) damaged")
+
+
+def test_neighbouring_damaged_blocks_are_one_line(big: ShardReader) -> None:
+    places = [(0, 5), (0, BLOCK_BYTES), (1, 1), (1, 2 * BLOCK_BYTES)]
+    for shard, at in places:
+        flip(big.path / big.layout.file_name(shard), at)
+    lines = [fault.removeprefix(f"{big.path}/").split(",")[0] for fault in faults(big.path)]
+    for shard, at in places:
+        flip(big.path / big.layout.file_name(shard), at)
+    assert lines == [
+        "acts000000.bin: blocks 0 to 1 (bytes 0 to 8388608",
+        "acts000001.bin: block 0 (bytes 0 to 4194304",
+        f"acts000001.bin: block 2 (bytes 8388608 to {BIG.layout.bytes_per_shard}",
+    ]
 
 
 def test_whole_blocks_and_parts_of_blocks_are_read(big: ShardReader) -> None:
@@ -82,14 +100,18 @@ def test_whole_blocks_and_parts_of_blocks_are_read(big: ShardReader) -> None:
         assert torch.equal(big.read(start, stop), make_acts(BIG)[start:stop])
 
 
-@pytest.mark.parametrize("name", ["acts000001.bin", "labels.bin", "examples.jsonl", "shards.json"])
-@pytest.mark.parametrize("change", [-1, 1])
-def test_another_size_is_refused(small: Path, name: str, change: int) -> None:
-    os.truncate(small / name, (small / name).stat().st_size + change)
+@pytest.mark.parametrize("name", EVERY_FILE)
+@pytest.mark.parametrize(("change", "said"), [(-1, "truncated"), (1, "too long")])
+def test_one_byte_less_or_more_is_seen(small: Path, name: str, change: int, said: str) -> None:
+    n_bytes = (small / name).stat().st_size
+    os.truncate(small / name, n_bytes + change)
+    (fault,) = faults(small)
+    assert fault.startswith(f"{small / name}: ")
+    if name != "manifest.json":  # whose size stands nowhere
+        assert f"{said}: {n_bytes + change} bytes instead of {n_bytes}" in fault
     with pytest.raises(InputError, match=name) as error:
         ShardReader(small)
     one_line(error)
-    assert any(name in fault and re.search("truncated|too long", fault) for fault in faults(small))
 
 
 @pytest.mark.parametrize("name", ["acts000000.bin", "labels.bin", "examples.jsonl", "shards.json", "manifest.json"])
@@ -139,21 +161,23 @@ def test_swapped_shards_are_recognised(small: Path) -> None:
 
 
 def test_stray_shards_and_foreign_names_are_verified(small: Path) -> None:
-    (small / "acts000007.bin").write_bytes(b"x")
+    for name in ("acts000007.bin", "acts7.bin"):
+        (small / name).write_bytes(b"x")
     renamed = small.rename(small.parent / "other-0123456789ab")
     found = faults(renamed)
-    assert len(found) == 2
+    assert len(found) == 3
     assert "the directory is named other-0123456789ab, its content is vit-layer10-" in found[0]
     assert "acts000007.bin: a stray file" in found[1]
+    assert "acts7.bin: a stray file" in found[2]
 
 
 def test_a_file_that_shrinks_while_open_is_damage(small: Path) -> None:
     reader = ShardReader(small)
     os.truncate(small / "acts000002.bin", 10)
-    with pytest.raises(InputError, match=r"acts000002.bin: block 0 .*damaged"):
+    with pytest.raises(InputError, match=r"acts000002.bin: block 0 .*damaged: the file ends at byte 10"):
         reader.read(10, 11)
     (small / "acts000002.bin").unlink()
-    with pytest.raises(InputError, match=r"acts000002.bin: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"acts000002.bin: is missing"):
         reader.read(10, 11)
 
 
@@ -165,7 +189,7 @@ def test_what_is_no_directory_of_shards_is_refused(small: Path, tmp_path: Path) 
     cases = [
         (tmp_path / "none", "no such directory"),
         (small / "metadata.json", "no such directory"),
-        (partial, "an unfinished recording"),
+        (partial, "unfinished: 0 of 0 shards are recorded: run its `saev predict` again"),
         (empty, "not a directory of shards, it has no metadata.json: give one"),
         (tmp_path, f"did you mean {small}"),
     ]
@@ -174,6 +198,20 @@ def test_what_is_no_directory_of_shards_is_refused(small: Path, tmp_path: Path) 
             with pytest.raises(InputError, match=re.escape(message)) as error:
                 use(path)
             one_line(error)
+
+
+def test_an_unfinished_recording_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    partial = tmp_path / ".vit-0123456789ab.partial"
+    partial.mkdir()
+    for name in ["acts000000.json", "acts000002.json", "acts1.json", "examples.jsonl"]:
+        (partial / name).touch()
+    for shard in range(12):
+        (partial / f"acts{shard:06d}.bin").touch()
+    assert main(["shards", "verify", str(partial)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    said = "unfinished: 2 of 12 shards are recorded: run its `saev predict` again"
+    assert err.splitlines()[-1] == f"saev shards: error: {partial}: {said}"
 
 
 def test_descriptions_of_another_recording_are_refused(small: Path, tmp_path: Path) -> None:
@@ -197,5 +235,5 @@ def test_other_protocols_are_refused(small: Path, protocol: object) -> None:
 def test_the_older_layout_is_refused(tmp_path: Path) -> None:
     old = {"vit_family": "clip", "vit_ckpt": "x", "layers": [1], "n_patches_per_img": 49, "d_vit": 768}
     (tmp_path / "metadata.json").write_text(json.dumps(old))
-    with pytest.raises(InputError, match="protocol 'None' cannot be read"):
+    with pytest.raises(InputError, match="has 'vit_family', so it is of an older layout of the original saev"):
         ShardReader(tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched, n_blocks
-from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.layout import ACTS_FILE, DTYPES, ShardLayout, TokenLayout
 
 token_layouts = st.builds(
     TokenLayout,
@@ -20,7 +20,7 @@ token_layouts = st.builds(
 def balanced_layouts(draw: st.DrawFn) -> tuple[ShardLayout, int]:
     tokens = draw(token_layouts)
     budget = draw(st.integers(tokens.n_tokens, 40 * tokens.n_tokens))
-    dtype = draw(st.sampled_from(["float32", "bfloat16", "float16"]))
+    dtype = draw(st.sampled_from(DTYPES))
     layout = ShardLayout.balanced(draw(st.integers(1, 500)), tokens, draw(st.integers(1, 64)), dtype, budget)
     return layout, budget
 
@@ -92,8 +92,8 @@ def test_impossible_layouts_are_refused() -> None:
         ShardLayout.balanced(3, tokens, 8, "float32", 4)
     with pytest.raises(InputError, match="0 examples"):
         ShardLayout.balanced(0, tokens, 8, "float32")
-    with pytest.raises(InputError, match="'int8' cannot be stored: choose from float32, bfloat16, float16"):
-        ShardLayout.balanced(3, tokens, 8, "int8")
+    with pytest.raises(InputError, match="'int4' cannot be stored: choose from float32, bfloat16, float16, int8"):
+        ShardLayout.balanced(3, tokens, 8, "int4")
     with pytest.raises(InputError, match="more than 1000000"):
         ShardLayout.balanced(10**7, tokens, 8, "float32", 5)
 
@@ -113,3 +113,20 @@ def test_touched_blocks_are_those_that_overlap(a: int, b: int) -> None:
     spans = [block_span(i, 10 * BLOCK_BYTES) for i in range(10)]
     expected = [i for i, (low, high) in enumerate(spans) if low < stop and high > start and start < stop]
     assert list(blocks_touched(start, stop)) == expected
+
+
+def test_all_bytes_can_be_counted_exactly() -> None:
+    tokens = TokenLayout(cls=False, n_registers=0, grid=(1, 1))
+    assert ShardLayout(1, tokens, 2**51 - 1, "float32", 1).total_bytes == 2**53 - 4
+    assert ShardLayout(3, tokens, 2**49, "float32", 1).total_bytes < 2**53
+    for n_examples, d_model, per_shard in [(1, 2**51, 1), (4, 2**49, 1), (2**30, 2**30, 2**30), (3, 2**49, 2)]:
+        with pytest.raises(InputError, match=r"bytes of activations are more than 9007199254740991: no disk has them"):
+            ShardLayout(n_examples, tokens, d_model, "float32", per_shard)
+
+
+@pytest.mark.parametrize(
+    "name", ["acts1.bin", "acts0000001.bin", "acts00000\u0661.bin", "acts000001.bin\n", "xacts000001.bin"]
+)
+def test_other_names_are_no_files_of_activations(name: str) -> None:
+    assert ACTS_FILE.fullmatch("acts000001.bin")
+    assert not ACTS_FILE.fullmatch(name)

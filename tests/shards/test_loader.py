@@ -12,7 +12,9 @@ from tests.conftest import MakeShards
 from torch import Tensor
 
 from saev.errors import InputError
+from saev.shards.layout import DTYPES
 from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
+from saev.shards.quantization import decode, encode
 from saev.shards.reader import ShardReader
 
 N, D = 40, 8
@@ -148,6 +150,34 @@ def test_half_precision_shards_give_float32(make_shards: MakeShards) -> None:
     batch = torch.cat(list(OrderedTokens(tokens, batch_size=1000)))
     assert batch.dtype == torch.float32
     assert torch.equal(batch, acts[:, 1:].bfloat16().float().flatten(0, 1))
+
+
+def test_int8_shards_give_float32_in_any_order(make_shards: MakeShards) -> None:
+    directory, acts = make_shards(N, dtype="int8", d_model=D)
+    expected = decode(encode(acts, "int8"), "int8")[:, 1:].flatten(0, 1)
+    batch = torch.cat(list(OrderedTokens(select(directory), batch_size=1000)))
+    assert batch.dtype == torch.float32
+    assert torch.equal(batch, expected)
+    shuffle = {"n_batches": 1, "batch_size": len(expected), "buffer_bytes": 7 * 6 * TOKEN_BYTES}
+    (mixed,) = shuffled(select(directory), **shuffle)
+    assert sorted(mixed.tolist()) == sorted(expected.tolist())
+    assert mixed.tolist() != expected.tolist()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_read_is_bounded_in_memory(make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    read, sizes = ShardReader.read, []
+
+    def watched(self: ShardReader, start: int, stop: int) -> Tensor:
+        sizes.append(read(self, start, stop).float().nbytes)
+        return read(self, start, stop)
+
+    bound = 5 * 7 * 4 * D
+    monkeypatch.setattr("saev.shards.loader.READ_BYTES", bound)
+    monkeypatch.setattr(ShardReader, "read", watched)
+    tokens = select(make_shards(N, dtype=dtype, d_model=D)[0])
+    assert sum(map(len, tokens.read(tokens.examples))) == N
+    assert sizes == [bound] * 8
 
 
 def test_ordered_parts_of_ranks(shards: tuple[Path, Tensor]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from tests.shards.original_saev import read_labels_like_the_original, read_like_the_original
 from tests.shards.small_recordings import (
     TORCH_DTYPES,
     contents,
@@ -63,32 +63,13 @@ def test_batch_sizes_leave_no_trace(tmp_path: Path) -> None:
     assert recording.layout.n_shards == 3
 
 
-def read_like_the_original(directory: Path) -> tuple[dict[str, object], NDArray[np.float32]]:
-    """Protocol 2.1 by the book, with numpy alone."""
-    meta = json.loads((directory / "metadata.json").read_text())
-    n_tokens = meta["content_tokens_per_example"] + meta["cls_token"]
-    per_shard = meta["max_tokens_per_shard"] // (n_tokens * len(meta["layers"]))
-    listed = json.loads((directory / "shards.json").read_text())
-    assert [set(shard) for shard in listed] == [{"name", "n_examples"}] * len(listed)
-    assert [shard["name"] for shard in listed] == [f"acts{i:06d}.bin" for i in range(len(listed))]
-    assert len(listed) == -(-meta["n_examples"] // per_shard)
-    parts = []
-    for shard in listed:
-        acts = np.fromfile(directory / shard["name"], dtype="<f4")
-        acts = acts.reshape(per_shard, len(meta["layers"]), n_tokens, meta["d_model"])
-        assert not acts[shard["n_examples"] :].any()
-        parts.append(acts[: shard["n_examples"], 0])
-    return meta, np.concatenate(parts)
-
-
 def test_protocol_2_1_can_be_read_by_the_original(tmp_path: Path) -> None:
     recording = make_recording()
     acts, labels = make_acts(recording), make_labels(recording)
     directory = record(tmp_path / "saev" / "shards", recording, acts, labels=labels)
     meta, found = read_like_the_original(directory)
-    assert np.array_equal(found, acts.numpy())
-    stored = np.fromfile(directory / "labels.bin", dtype=np.uint8).reshape(11, 6)
-    assert np.array_equal(stored, labels.numpy())
+    assert np.array_equal(found[:, 0], acts.numpy())
+    assert np.array_equal(read_labels_like_the_original(directory), labels.numpy())
     assert meta == {
         "family": "clip",
         "ckpt": "ViT/tag",

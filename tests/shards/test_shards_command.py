@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -5,8 +6,10 @@ from pathlib import Path
 import pytest
 from tests.shards.small_recordings import make_acts, make_recording, record
 
+from saev.cli.main import main as saev_main
 from saev.cli.shards import main
 from saev.errors import InputError
+from saev.shards.byte_text import byte_text
 
 
 @pytest.fixture
@@ -38,6 +41,50 @@ def test_verify_prints_one_line_for_each_fault(shards: Path, capsys: pytest.Capt
     ]
 
 
+def test_info_says_what_the_activations_cost_to_store(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    n_bytes = sum(path.stat().st_size for path in shards.iterdir())
+    on_disk = byte_text(sum(path.stat().st_blocks * 512 for path in shards.iterdir()))
+    assert main(["info", str(shards)]) == 0
+    facts = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines())
+    found = {name: text.strip() for name, text in facts.items()}
+    assert found["size"] == "1.68 kB in 3 files"
+    assert found["with descriptions"] == f"{byte_text(n_bytes)} ({n_bytes:,} bytes), {on_disk} on disk"
+    assert found["an example"] == "140 bytes"
+    assert found["dtype"] == "float32, 20 bytes a token"
+    assert found["padding"] == "140 bytes (8.33%): 1 examples at the end of the last file"
+    assert "bfloat16 840 bytes, float16 840 bytes" in found["in other dtypes"]
+    assert "float32" not in found["in other dtypes"]
+
+
+def test_nothing_is_said_of_padding_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = make_recording(n_examples=12)
+    assert main(["info", str(record(tmp_path, recording, make_acts(recording)))]) == 0
+    assert re.search(r"^padding: +none$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_text_from_files_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = make_recording(source="/a\x1b[2J\r\u202eb\udcff")
+    directory = record(tmp_path / "\x1b[31m", recording, make_acts(recording))
+    assert saev_main(["shards", "info", str(directory)]) == 0
+    out = capsys.readouterr().out
+    assert r"/a\x1b[2J\r\u202eb\udcff" in out
+    assert saev_main(["shards", "verify", str(directory)]) == 0
+    out += capsys.readouterr().out
+    (directory / "acts000000.bin").unlink()
+    for command in ("info", "verify"):
+        assert saev_main(["shards", command, str(directory)]) == 1
+    text, errors = capsys.readouterr()
+    assert r"\x1b[31m" in text
+    assert r"\x1b[31m" in errors
+    assert (out + text + errors).replace("\n", "").replace("\r", "").isprintable()
+
+
+@pytest.mark.parametrize("threads", ["0", "-1"])
+def test_a_wrong_number_of_threads_is_refused(shards: Path, threads: str) -> None:
+    with pytest.raises(InputError, match=f"--threads {threads} must be at least 1"):
+        main(["verify", str(shards), "--threads", threads])
+
+
 @pytest.mark.parametrize("command", ["info", "verify"])
 def test_a_wrong_directory_is_left_to_the_caller(command: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such directory"):
@@ -50,6 +97,7 @@ def test_a_wrong_directory_is_left_to_the_caller(command: str, tmp_path: Path) -
         (["--help"], "verify sizes and hashes of all files"),
         (["info", "--help"], "Print model, layer"),
         (["verify", "--help"], "exit status 1"),
+        (["verify", "--help"], "files looked at at once"),
     ],
 )
 def test_help_explains(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

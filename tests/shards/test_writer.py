@@ -17,7 +17,7 @@ RECORDING = make_recording()  # 3 shards of 4, 4 and 3 examples
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "int8"])
 def test_activations_that_are_not_finite_name_the_picture(tmp_path: Path, value: float, dtype: str) -> None:
     recording = make_recording(dtype=dtype)
     acts = make_acts(recording)

@@ -30,7 +30,7 @@ class VitActivationWriter(lightning.Callback):
 
     Args:
         dump_to: Directory that the shard directories are made in.
-        dtype: Of the stored activations. float16 is refused where a value overflows.
+        dtype: Of the stored activations. float16 is refused where a value overflows; int8 has a scale for each token.
         n_patches_per_shard: Upper bound of the tokens of a shard file.
         dry_run: Print what would be recorded, how large it is and about how long it takes, and record nothing.
 
@@ -41,7 +41,7 @@ class VitActivationWriter(lightning.Callback):
     def __init__(
         self,
         dump_to: Path,
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+        dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32",
         n_patches_per_shard: int = 2_400_000,
         dry_run: bool = False,
     ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from typing import Never
 
 from PIL import Image
 
@@ -17,31 +18,34 @@ from saev.viz import Picture
 log = logging.getLogger(__name__)
 
 ReadBytes = Callable[[ExampleRecord], bytes]
+View = Callable[[ExampleRecord], Image.Image]
+Size = tuple[int, int]
+"""Width and height in pixels."""
+ORIGINAL_TILE = (224, 224)
 
 
 class RecordedPictures:
     """Gives the pictures of a recording one at a time, by image id.
 
-    A picture that is gone or is another one by now becomes a grey tile.
+    A picture that is gone or is another one by now becomes a grey tile, and so does each of the original saev's:
+    only a pickle names them, which is not opened.
 
     Args:
         reader: The recording.
     """
 
     def __init__(self, reader: ShardReader) -> None:
-        self._preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
         self._records = reader.examples()
-        self._read_bytes = _reader_by_name(reader)
+        self._view, self._tile_size = _original_views(reader) if reader.is_original else _views(reader)
         self._faults: dict[int, Exception] = {}
 
     def __getitem__(self, image_id: int) -> Picture:
         """The picture as the ViT saw it."""
         record = self._records[image_id]
         try:
-            view = self._preprocessing.view(decode(_unchanged(self._read_bytes, record), record.path))
+            view = self._view(record)
         except (InputError, OSError) as error:
-            height, width = self._preprocessing.image_size
-            view = Image.new("RGB", (width, height), "grey")
+            view = Image.new("RGB", self._tile_size, "grey")
             self._faults[image_id] = error
         return Picture(image_id, record.path, record.label, view)
 
@@ -50,6 +54,29 @@ class RecordedPictures:
         if self._faults:
             first = next(iter(self._faults.values()))
             log.warning("%d pictures are shown as grey tiles; the first: %s", len(self._faults), first)
+
+
+def _views(reader: ShardReader) -> tuple[View, Size]:
+    preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
+    read_bytes = _reader_by_name(reader)
+    height, width = preprocessing.image_size
+
+    def view(record: ExampleRecord) -> Image.Image:
+        return preprocessing.view(decode(_unchanged(read_bytes, record), record.path))
+
+    return view, (width, height)
+
+
+def _original_views(reader: ShardReader) -> tuple[View, Size]:
+    fault = InputError(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened")
+    return _fails(fault), ORIGINAL_TILE
+
+
+def _fails(fault: Exception) -> Callable[[ExampleRecord], Never]:
+    def fail(record: ExampleRecord) -> Never:  # noqa: ARG001 - for whoever reads a record
+        raise fault
+
+    return fail
 
 
 def _unchanged(read_bytes: ReadBytes, record: ExampleRecord) -> bytes:
@@ -65,12 +92,7 @@ def _reader_by_name(reader: ShardReader) -> ReadBytes:
         source = from_description(reader.manifest.source)
     except (InputError, OSError) as error:
         # A run of hours does not end here for want of pictures.
-        fault = error
-
-        def fail(record: ExampleRecord) -> bytes:  # noqa: ARG001 - a ReadBytes
-            raise fault
-
-        return fail
+        return _fails(error)
     places = {source.record(index).path: index for index in range(len(source))}
 
     def read(record: ExampleRecord) -> bytes:

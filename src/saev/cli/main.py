@@ -9,14 +9,14 @@ import signal
 import sys
 from types import FrameType
 
-from saev.errors import InputError
+from saev.errors import InputError, printable
 
 COMMANDS = {
     "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
     "fit": ("saev.cli.train:fit", "train an SAE on shards and render its features (also: train)"),
     "validate": ("saev.cli.train:validate", "evaluate a trained SAE on the held-out images of its run"),
     "test": ("saev.cli.train:test", "evaluate a trained SAE on other shards and render its features again"),
-    "shards": ("saev.cli.shards:main", "look into shard directories: info, verify"),
+    "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, unfinished"),
     "demo": ("saev.cli.demo:main", "run all steps on generated pictures"),
 }
 ALIASES = {"activations": "predict", "train": "fit"}
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(command, argv[1:])
     except InputError as error:
-        print(f"saev {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"saev {command}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     except _Terminated:
         print(f"saev {command}: terminated", file=sys.stderr)

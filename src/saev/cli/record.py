@@ -97,7 +97,7 @@ def _announcement(cli: RecordCLI, plan: RecordingPlan) -> Iterator[str]:
 
 def _plan_lines(cli: RecordCLI, plan: RecordingPlan) -> list[str]:
     """What a dry run prints."""
-    lines = list(_announcement(cli, plan))
+    lines = ["a dry run: nothing is recorded", *_announcement(cli, plan)]
     for layer, place in sorted(plan.pending.items()):
         shards = f"{place.layout.n_shards} shards of {byte_text(place.layout.bytes_per_shard)}"
         lines.append(f"layer {layer}: {place.final}: {shards}, {len(place.missing())} of them missing")

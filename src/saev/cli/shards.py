@@ -6,10 +6,15 @@ from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
 from saev.cli.parse_errors import readable
-from saev.errors import InputError
-from saev.shards.describe import summary
-from saev.shards.directory import ShardDirectory
-from saev.shards.verify import faults
+from saev.errors import InputError, printable
+from saev.shards.byte_text import byte_text
+from saev.shards.describe import original_summary, summary
+from saev.shards.directory import ShardDirectory, check_is_finished
+from saev.shards.original import OriginalShards, is_original
+from saev.shards.unfinished import unfinished
+from saev.shards.verify import default_threads, faults
+
+NO_CHECKSUMS = ": sizes and descriptions fit; the original saev stores no checksums, so contents were not checked"
 
 
 def _parser() -> ArgumentParser:
@@ -17,35 +22,76 @@ def _parser() -> ArgumentParser:
         prog="saev shards", description="Look at a directory of recorded activations.", exit_on_error=False
     )
     commands = parser.add_subcommands(required=True, dest="command")
-    info = ArgumentParser(description="Print model, layer, tokens, dtype, size and source.")
-    info.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    info = ArgumentParser(
+        description="Print model, layer, tokens, dtype, source and what the activations cost to store."
+    )
+    info.add_argument(
+        "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
+    )
     commands.add_subcommand("info", info, help="print what was recorded")
     verify = ArgumentParser(
         description="Verify all sizes and hashes: one line for each fault and exit status 1, or OK and 0."
     )
-    verify.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    verify.add_argument(
+        "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
+    )
+    verify.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="files looked at at once; by default one for each core, at most 8",
+    )
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
+    leftovers = ArgumentParser(
+        description="List the unfinished recordings in a directory: path, whole shards, disk space, and whether a run "
+        "is at work there. The same `saev predict` command goes on with one; `rm -r` gives its space back."
+    )
+    leftovers.add_argument("root", type=Path, help="a directory given to `saev predict --writer.dump_to`")
+    leftovers.add_argument(
+        "--print0",
+        action="store_true",
+        help="only the paths of those that no run is at work at, each followed by a NUL, for `xargs -0 rm -r`",
+    )
+    commands.add_subcommand("unfinished", leftovers, help="list unfinished recordings")
     return parser
 
 
 def _info(directory: Path) -> int:
-    print(summary(ShardDirectory.open(directory)))
+    check_is_finished(directory)
+    if is_original(directory):
+        print(original_summary(OriginalShards.open(directory)))
+    else:
+        print(summary(ShardDirectory.open(directory)))
     return 0
 
 
-def _verify(directory: Path) -> int:
-    with tqdm(desc=f"verify {directory.name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+def _verify(directory: Path, threads: int) -> int:
+    if threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1")
+    name = printable(directory.name)
+    with tqdm(desc=f"verify {name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = faults(directory, show)
+        found = faults(directory, show, threads)
     for fault in found:
-        print(fault)
+        print(printable(fault))
     if not found:
-        print(f"OK {directory}")
+        print(f"OK {printable(str(directory))}{NO_CHECKSUMS if is_original(directory) else ''}")
     return 1 if found else 0
+
+
+def _unfinished(root: Path, print0: bool) -> int:
+    for found in unfinished(root):
+        if not print0:
+            state = "a run is at work" if found.is_in_use else "no run is at work"
+            shards = f"{found.n_whole} of {found.n_shards} shards"
+            print(f"{found.path}\t{shards}\t{byte_text(found.n_bytes)}\t{state}")
+        elif not found.is_in_use:
+            print(found.path, end="\0")
+    return 0
 
 
 def main(argv: list[str]) -> int:
@@ -61,4 +107,8 @@ def main(argv: list[str]) -> int:
     except ArgumentError as error:
         raise InputError(readable(error, parser)) from error
     chosen = options[options.command]
-    return _info(chosen.directory) if options.command == "info" else _verify(chosen.directory)
+    if options.command == "unfinished":
+        return _unfinished(chosen.root, chosen.print0)
+    if options.command == "info":
+        return _info(chosen.directory)
+    return _verify(chosen.directory, chosen.threads)

@@ -85,6 +85,8 @@ class ImageDataModule(lightning.LightningDataModule):
             batch_size=None,
             num_workers=self._num_workers,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            # So that the trainer holds the workers and ends them at once when the pass fails.
+            persistent_workers=self._num_workers > 0,
             # Forked workers start at once and share the list of pictures and the imported libraries with this
             # process; others import torch for seconds and hold half a gigabyte each. They never touch the GPU.
             multiprocessing_context="fork" if self._num_workers else None,

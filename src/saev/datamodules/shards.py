@@ -23,7 +23,7 @@ class ShardDataModule(lightning.LightningDataModule):
     shards trained the SAE.
 
     Args:
-        shards: A directory that `saev predict` wrote.
+        shards: A directory that `saev predict` wrote, or one of the original saev.
         val_shards: Another such directory to validate on; by default a share of the images of `shards`.
         val_share: Share of the images of `shards` that is kept out of training and validated on, where no
             val_shards are given. 0 trains on everything and validates on nothing.
@@ -36,9 +36,11 @@ class ShardDataModule(lightning.LightningDataModule):
             size, whose tokens are permuted.
         seed: Fixes the order of the tokens and the choice of held-out images.
         d_model: The width that the activations are expected to have; only checked.
+        layer: The layer, counted from 0; needed where a directory of the original saev holds several layers,
+            otherwise only checked.
 
     Raises:
-        InputError: If a directory is missing, damaged or of another width, or a number makes no sense.
+        InputError: If a directory is missing, damaged or of another width or layer, or a number makes no sense.
     """
 
     def __init__(
@@ -53,13 +55,14 @@ class ShardDataModule(lightning.LightningDataModule):
         buffer_gib: float = 4.0,
         seed: int = 0,
         d_model: int | None = None,
+        layer: int | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= batch_size <= n_tokens:
             raise InputError(f"n_tokens={n_tokens} must be at least one batch, batch_size={batch_size}, of 1 or more")
         if n_val_tokens < 1 or not 0 < buffer_gib < float("inf"):
             raise InputError(f"n_val_tokens={n_val_tokens} and buffer_gib={buffer_gib} must be above 0")
-        self.reader = ShardReader(Path(shards))
+        self.reader = ShardReader(Path(shards), layer)
         self.d_model = self.reader.layout.d_model
         self.batch_size = batch_size
         self.n_tokens = n_tokens
@@ -78,7 +81,7 @@ class ShardDataModule(lightning.LightningDataModule):
         self.test_tokens = self.all_tokens
         self.val_tokens: TokenSelection | None = None
         if val_shards is not None:
-            val_reader = ShardReader(Path(val_shards))
+            val_reader = ShardReader(Path(val_shards), self.reader.manifest.recording.layer)
             _check_width(val_reader, self.d_model)
             _check_val_shards(self.reader, val_reader)
             self.val_tokens = self._capped(val_reader, val_reader.n_examples, n_val_tokens)

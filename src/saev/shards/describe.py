@@ -1,8 +1,13 @@
 """A directory of shards in words."""
 
+from dataclasses import replace
+
+from saev.errors import printable
 from saev.shards.byte_text import byte_text
 from saev.shards.directory import ShardDirectory
-from saev.shards.layout import TokenLayout
+from saev.shards.layout import DTYPES, ShardLayout, TokenLayout
+from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE
+from saev.shards.original import OriginalShards
 from saev.shards.strict_json import canonical_json
 
 
@@ -14,6 +19,32 @@ def _tokens(tokens: TokenLayout) -> str:
     if tokens.cls:
         parts.insert(0, "1 CLS")
     return f"{tokens.n_tokens} = {' + '.join(parts)}"
+
+
+def _storage(shards: ShardDirectory) -> dict[str, str]:
+    """What it costs to store."""
+    layout = shards.layout
+    paths = [shards.path / name for name in (*shards.manifest.files, MANIFEST_FILE)]
+    n_bytes = sum(path.lstat().st_size for path in paths)
+    on_disk = sum(path.lstat().st_blocks * 512 for path in paths)
+    return {
+        "size": f"{byte_text(layout.total_bytes)} in {layout.n_shards} files",
+        "with descriptions": f"{byte_text(n_bytes)} ({n_bytes:,} bytes), {byte_text(on_disk)} on disk",
+        "an example": byte_text(layout.bytes_per_example),
+        "padding": _padding(layout),
+        "in other dtypes": ", ".join(
+            f"{dtype} {byte_text(replace(layout, dtype=dtype).total_bytes)}"
+            for dtype in DTYPES
+            if dtype != layout.dtype
+        ),
+    }
+
+
+def _padding(layout: ShardLayout) -> str:
+    n = layout.n_shards * layout.examples_per_shard - layout.n_examples
+    n_bytes = n * layout.bytes_per_example
+    share = n_bytes / layout.total_bytes
+    return f"{byte_text(n_bytes)} ({share:.2%}): {n} examples at the end of the last file" if n else "none"
 
 
 def summary(shards: ShardDirectory) -> str:
@@ -29,14 +60,42 @@ def summary(shards: ShardDirectory) -> str:
         "layer": f"{recording.layer} (output of this block, counted from 0)",
         "width": str(layout.d_model),
         "tokens an example": _tokens(layout.tokens),
-        "dtype": layout.dtype,
+        "dtype": f"{layout.dtype}, {layout.bytes_per_token:,} bytes a token",
         "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens)",
         "image labels": f"{len(recording.class_names)} classes" if recording.class_names else "none",
         "patch labels": f"yes, by {recording.pixel_agg}" if shards.manifest.has_labels else "none",
-        "size": f"{byte_text(layout.total_bytes)} in {layout.n_shards} files",
+        **_storage(shards),
         "source": canonical_json(recording.source),
         "dataset": recording.dataset,
         "protocol": f"{metadata.protocol}, written by saev {shards.manifest.tool_version}",
     }
+    return _lines(facts)
+
+
+def original_summary(shards: OriginalShards) -> str:
+    """What the original saev recorded, in lines of `name: value`."""
+    layout, metadata = shards.layout, shards.metadata
+    n_tokens = layout.n_examples * layout.tokens.n_tokens
+    n_acts = sum(name != LABELS_FILE for name in shards.files)
+    n_bytes = n_acts * layout.bytes_per_shard * len(metadata.layers)
+    return _lines(
+        {
+            "directory": str(shards.path),
+            "model": f"{metadata.family} {metadata.ckpt}",
+            "layers": f"{', '.join(map(str, metadata.layers))} (outputs of these blocks, counted from 0)",
+            "width": str(layout.d_model),
+            "tokens an example": _tokens(layout.tokens),
+            "dtype": layout.dtype,
+            "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens a layer)",
+            "patch labels": f"yes, by {metadata.pixel_agg}" if LABELS_FILE in shards.files else "none",
+            "size": f"{byte_text(n_bytes)} in {n_acts} files",
+            "pictures": "not known: they are named by a pickle, which is not opened",
+            "dataset": metadata.dataset,
+            "protocol": f"{metadata.protocol}, written by the original saev, without checksums",
+        }
+    )
+
+
+def _lines(facts: dict[str, str]) -> str:
     width = max(map(len, facts)) + 1
-    return "\n".join(f"{name + ':':<{width}} {value}" for name, value in facts.items())
+    return "\n".join(f"{name + ':':<{width}} {printable(value)}" for name, value in facts.items())

@@ -3,19 +3,22 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
 from saev.shards.examples import EXAMPLES_FILE, ExampleRecord
+from saev.shards.files import fault_text, read_whole, size_of
 from saev.shards.layout import ShardLayout
-from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
+from saev.shards.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.original_layer import OriginalLayer
+from saev.shards.shard_record import count_shards
 from saev.shards.strict_json import read_bytes
 
-PARTIAL_SUFFIX = ".partial"
+PARTIAL_SUFFIX: Final = ".partial"
 
 
 def check_is_finished(directory: Path) -> None:
@@ -24,11 +27,18 @@ def check_is_finished(directory: Path) -> None:
     Raises:
         InputError: saying what it is instead.
     """
-    if not directory.is_dir():
-        raise InputError(f"{directory}: no such directory: give one that `saev predict` printed")
-    if directory.name.endswith(PARTIAL_SUFFIX):
-        raise InputError(f"{directory}: an unfinished recording: run its `saev predict` again")
-    if not (directory / METADATA_FILE).is_file():
+    try:
+        names = [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{directory}: no such directory: give one that `saev predict` printed") from error
+    except OSError as error:
+        raise InputError(f"{directory}: {fault_text(error)}") from error
+    if directory.resolve().name.endswith(PARTIAL_SUFFIX):
+        n_whole, n_shards = count_shards(names)
+        raise InputError(
+            f"{directory}: unfinished: {n_whole} of {n_shards} shards are recorded: run its `saev predict` again"
+        )
+    if METADATA_FILE not in names:
         inside = sorted(path.parent for path in directory.glob(f"*/{METADATA_FILE}"))
         hint = f": did you mean {inside[0]}?" if inside else ": give one that `saev predict` printed"
         raise InputError(f"{directory}: not a directory of shards, it has no {METADATA_FILE}{hint}")
@@ -41,19 +51,21 @@ def check_shard_list(directory: Path, layout: ShardLayout) -> None:
         InputError: if it is missing or differs.
     """
     path, expected = directory / SHARDS_FILE, dump_shard_list(layout)
+    if fault := size_fault(directory, SHARDS_FILE, len(expected)):
+        raise InputError(fault)
     if read_bytes(path, len(expected)) != expected:
         raise InputError(f"{path}: does not list the {layout.n_shards} shards of the manifest")
 
 
 def size_fault(directory: Path, name: str, n_bytes: int) -> str | None:
-    """What is wrong with the presence or size of one file, if anything."""
-    path = directory / name
-    if not path.is_file():
-        return f"{path}: is missing"
-    found = path.stat().st_size
+    """What is wrong with the presence, kind or size of one file, if anything."""
+    try:
+        found = size_of(directory, name)
+    except InputError as error:
+        return str(error)
     if found == n_bytes:
         return None
-    return f"{path}: {'truncated' if found < n_bytes else 'too long'}: {found} bytes instead of {n_bytes}"
+    return f"{directory / name}: {'truncated' if found < n_bytes else 'too long'}: {found} bytes instead of {n_bytes}"
 
 
 @final
@@ -67,18 +79,18 @@ class ShardDirectory:
     path: Path
     metadata: Metadata
     manifest: Manifest
+    original: OriginalLayer | None = None
+    """Which layer of a directory of the original saev this is, if it is one; its files have no hashes."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open and check a directory.
+        """Open and check a directory of ours; `open_shards` takes one of the original saev, too.
 
         Raises:
             InputError: if it is missing, unfinished, foreign, of another version, contradictory or truncated.
         """
         check_is_finished(path)
         metadata = Metadata.read(path)
-        if not (path / MANIFEST_FILE).is_file():
-            raise InputError(f"{path}: has no {MANIFEST_FILE}: another tool wrote it, record it again")
         manifest = Manifest.read(path)
         metadata.check_against(manifest.recording, str(path / METADATA_FILE))
         check_shard_list(path, manifest.layout)
@@ -93,13 +105,15 @@ class ShardDirectory:
         return self.manifest.layout
 
     def examples(self) -> list[ExampleRecord]:
-        """All examples, in the order of the activations.
+        """All examples, in the order of the activations; those of the original saev have no names, just numbers.
 
         Raises:
             InputError: if the file is damaged.
         """
+        if self.original is not None:
+            return [ExampleRecord(f"example {i}", None, 0, 0, 0, "") for i in range(self.layout.n_examples)]
         path = self.path / EXAMPLES_FILE
-        data = path.read_bytes()
+        data = read_bytes(path, self.manifest.files[EXAMPLES_FILE].n_bytes)
         self._check_hash(EXAMPLES_FILE, hashlib.sha256(data).hexdigest())
         lines = data.splitlines()
         if len(lines) != self.layout.n_examples:
@@ -114,13 +128,14 @@ class ShardDirectory:
         """
         if not self.manifest.has_labels:
             return None
-        labels = np.fromfile(self.path / LABELS_FILE, dtype=np.uint8)
+        labels = np.empty(self.layout.n_examples * self.layout.tokens.n_content, dtype=np.uint8)
+        read_whole(self.path, LABELS_FILE, labels.data)
         self._check_hash(LABELS_FILE, hashlib.sha256(labels.data).hexdigest())
         return labels.reshape(self.layout.n_examples, self.layout.tokens.n_content)
 
     def _check_hash(self, name: str, sha256: str) -> None:
         expected = self.manifest.files[name].sha256
-        if sha256 != expected:
+        if sha256 != expected and self.original is None:
             raise InputError(
                 f"{self.path / name}: damaged: SHA-256 is {sha256}, the manifest says {expected}: "
                 "copy it again or record it again"

@@ -4,13 +4,13 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self, final
 
 import xxhash
 
 from saev.errors import InputError
 from saev.shards.blocks import BLOCK_BYTES, n_blocks
+from saev.shards.files import read_into
 from saev.shards.strict_json import JsonObject
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -45,11 +45,6 @@ class FileRecord:
         if len(record.blocks) != n_blocks(record.n_bytes):
             raise InputError(f"{where}: {len(record.blocks)} block hashes for {record.n_bytes} bytes")
         return record
-
-
-def block_hash(block: memoryview) -> str:
-    """xxh3-64 of one block, in hex."""
-    return xxhash.xxh3_64_hexdigest(block)
 
 
 @final
@@ -92,16 +87,15 @@ def hash_bytes(data: bytes) -> FileRecord:
     return hasher.record()
 
 
-def hash_file(path: Path, progress: Callable[[int], None]) -> FileRecord:
-    """The hashes of a file; `progress` hears the number of bytes of each piece.
+def hash_file(fd: int, progress: Callable[[int], None]) -> FileRecord:
+    """The hashes of an open file from its beginning; `progress` hears the number of bytes of each piece.
 
     Raises:
         OSError: if it cannot be read.
     """
     hasher = FileHasher()
     buffer = memoryview(bytearray(BLOCK_BYTES))
-    with path.open("rb", buffering=0) as file:
-        while n := file.readinto(buffer):
-            hasher.update(buffer[:n])
-            progress(n)
+    while n := read_into(fd, buffer, hasher.n_bytes):
+        hasher.update(buffer[:n])
+        progress(n)
     return hasher.record()

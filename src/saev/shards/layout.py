@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, final, get_args
 
 from saev.errors import InputError
-from saev.shards.strict_json import JsonObject
+from saev.shards.strict_json import MAX_INTEGER, JsonObject, located
 
 TokenKind = Literal["content", "cls", "registers", "all"]
 
-ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
+ITEM_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
+SCALE_BYTES: Final = {"int8": 4}  # of the float32 behind the values of each token
 DTYPES: Final = tuple(ITEM_BYTES)
 DEFAULT_MAX_TOKENS_PER_SHARD: Final = 2_400_000
 MAX_SHARDS: Final = 1_000_000  # acts000000.bin to acts999999.bin
-ACTS_FILE: Final = re.compile(r"acts\d+\.bin")
+ACTS_FILE: Final = re.compile(r"acts[0-9]{6}\.bin")
 
 
 @final
@@ -80,10 +81,11 @@ class TokenLayout:
 class ShardLayout:
     """All shards of one recording: files of one size, each of `examples_per_shard` whole examples.
 
-    Each example is a C-order (n_tokens, d_model) array of little-endian `dtype`.
+    Each example is a C-order (n_tokens, d_model) array of little-endian `dtype`; for int8 each token is followed by
+    its scale, a float32.
 
     Raises:
-        InputError: for sizes that are not positive, an unknown dtype, or over a million shards.
+        InputError: for sizes that are not positive, an unknown dtype, over a million shards, or 2^53 bytes.
     """
 
     n_examples: int
@@ -102,6 +104,10 @@ class ShardLayout:
             raise InputError(f"dtype {self.dtype!r} cannot be stored: choose from {', '.join(DTYPES)}")
         if self.n_shards > MAX_SHARDS:
             raise InputError(f"{self.n_shards} shards are more than {MAX_SHARDS}: allow more tokens a shard")
+        if self.total_bytes >= MAX_INTEGER:
+            raise InputError(
+                f"{self.total_bytes} bytes of activations are more than {MAX_INTEGER - 1}: no disk has them"
+            )
 
     @classmethod
     def balanced(
@@ -138,9 +144,19 @@ class ShardLayout:
         return -(-self.n_examples // self.examples_per_shard)
 
     @property
+    def bytes_per_token(self) -> int:
+        """Bytes of one token, with its scale if it has one.
+
+        >>> tokens = TokenLayout(cls=True, n_registers=0, grid=(3, 3))
+        >>> ShardLayout(1, tokens, 768, "int8", 1).bytes_per_token
+        772
+        """
+        return self.d_model * ITEM_BYTES[self.dtype] + SCALE_BYTES.get(self.dtype, 0)
+
+    @property
     def bytes_per_example(self) -> int:
         """Bytes of all tokens of one example."""
-        return self.tokens.n_tokens * self.d_model * ITEM_BYTES[self.dtype]
+        return self.tokens.n_tokens * self.bytes_per_token
 
     @property
     def bytes_per_shard(self) -> int:
@@ -209,10 +225,8 @@ class ShardLayout:
         keys = ("n_examples", "cls", "n_registers", "grid", "d_model", "dtype", "examples_per_shard")
         fields = JsonObject(value, where, keys)
         rows, columns = fields.integers("grid", 2, minimum=1)
-        return cls(
-            n_examples=fields.integer("n_examples", 1),
-            tokens=TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns)),
-            d_model=fields.integer("d_model", 1),
-            dtype=fields.choice("dtype", DTYPES),
-            examples_per_shard=fields.integer("examples_per_shard", 1),
-        )
+        tokens = TokenLayout(fields.boolean("cls"), fields.integer("n_registers"), (rows, columns))
+        n_examples, d_model = fields.integer("n_examples", 1), fields.integer("d_model", 1)
+        dtype, examples_per_shard = fields.choice("dtype", DTYPES), fields.integer("examples_per_shard", 1)
+        with located(where):
+            return cls(n_examples, tokens, d_model, dtype, examples_per_shard)

@@ -13,7 +13,7 @@ from saev.shards.reader import ShardReader
 from saev.shards.shuffle import Ints, ShufflePlan, random_subset
 
 BLOCK_BYTES = 4 * 2**20  # Neighbours that travel together through the shuffle.
-READ_BYTES = 64 * 2**20  # Upper bound of one read.
+READ_BYTES = 64 * 2**20  # Upper bound of one read, as float32 in memory.
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ class TokenSelection:
         if not len(examples):
             yield torch.empty(0, len(self.positions), self.reader.layout.d_model)
             return
-        example_bytes = self.reader.layout.bytes_per_example
+        layout = self.reader.layout
+        example_bytes, float32_bytes = layout.bytes_per_example, 4 * layout.tokens.n_tokens * layout.d_model
         far = np.diff(examples) > max(1, BLOCK_BYTES // example_bytes)
-        full = np.diff(examples // max(1, READ_BYTES // example_bytes)) > 0
+        full = np.diff(examples // max(1, READ_BYTES // float32_bytes)) > 0
         for part in np.split(examples, np.flatnonzero(far | full) + 1):
             first = int(part[0])
             acts = self.reader.read(first, int(part[-1]) + 1)

@@ -3,9 +3,11 @@
 import fcntl
 import os
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from saev.errors import InputError
+
+LOCK_SUFFIX: Final = ".lock"
 
 
 @final

@@ -1,6 +1,7 @@
 """`manifest.json`: everything that protocol 2.1 has no place for, and the hash of every file."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, final
@@ -11,7 +12,14 @@ from saev.shards.hashing import FileRecord
 from saev.shards.layout import ShardLayout
 from saev.shards.metadata import METADATA_FILE
 from saev.shards.recording import Recording
-from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json, parse_json, read_bytes
+from saev.shards.strict_json import (
+    JsonObject,
+    canonical_digest,
+    canonical_json,
+    located,
+    parse_json,
+    read_bytes,
+)
 
 MANIFEST_FILE: Final = "manifest.json"
 SHARDS_FILE: Final = "shards.json"
@@ -34,30 +42,27 @@ def dump_shard_list(layout: ShardLayout) -> bytes:
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """A recording and its files; `files` names all of them but the manifest itself.
-
-    Raises:
-        InputError: if the files are not those of the recording's layout.
-    """
+    """A recording and its files; `files` names all of them but the manifest itself."""
 
     recording: Recording
     tool_version: str
     files: dict[str, FileRecord]
 
-    def __post_init__(self) -> None:
+    def _check_files(self) -> None:
+        """Refuse other files than those of a recording of ours; the original saev has fewer."""
         layout = self.layout
         n_others = len(self.files) - layout.n_shards
         if n_others not in (3, 4):  # before any loop over shards: their number may be nonsense
-            raise InputError(f"manifest: {len(self.files)} files for {layout.n_shards} shards")
+            raise InputError(f"{len(self.files)} files for {layout.n_shards} shards")
         sizes: dict[str, int | None] = {EXAMPLES_FILE: None, SHARDS_FILE: None, METADATA_FILE: None}
         if n_others == 4:
             sizes[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
         sizes |= {layout.file_name(shard): layout.bytes_per_shard for shard in range(layout.n_shards)}
         for name, size in sizes.items():
             if name not in self.files:
-                raise InputError(f"manifest: file {name} is not listed")
+                raise InputError(f"file {name} is not listed")
             if size not in (None, self.files[name].n_bytes):
-                raise InputError(f"manifest: {name} has {self.files[name].n_bytes} bytes, the layout says {size}")
+                raise InputError(f"{name} has {self.files[name].n_bytes} bytes, the layout says {size}")
 
     @property
     def content_id(self) -> str:
@@ -90,7 +95,12 @@ class Manifest:
         return LABELS_FILE in self.files
 
     def dump(self) -> bytes:
-        """The bytes of the file."""
+        """The bytes of the file.
+
+        Raises:
+            InputError: if the files are not those of the recording's layout.
+        """
+        self._check_files()
         value: dict[str, object] = {
             "schema": SCHEMA,
             "content_id": self.content_id,
@@ -104,14 +114,16 @@ class Manifest:
         }
         value = json.loads(canonical_json(value))  # as a reader will see it
         # The digest lets `saev shards verify` see damage in the one file that no other file lists.
-        return (json.dumps({**value, "digest": canonical_digest(value)}, indent=1) + "\n").encode("ascii")
+        value["digest"] = canonical_digest(value)
+        return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
         """From the bytes of the file, strictly.
 
         Raises:
-            InputError: for other schemas, missing or unknown keys, wrong types, and digests that don't fit.
+            InputError: for other schemas, missing or unknown keys, wrong types, digests that don't fit, and
+                other files than those of the recording's layout.
         """
         value = parse_json(data, where)
         schema = value.get("schema") if isinstance(value, dict) else None
@@ -137,7 +149,10 @@ class Manifest:
             raise InputError(f"{where}: content_id is not the hash of its config ({recording.content_id})")
         listed = found.mapping("files")
         files = {name: FileRecord.from_dict(file, f"{where}: file {name!r}") for name, file in listed.items()}
-        return cls(recording, found.text("tool_version"), files)
+        manifest = cls(recording, found.text("tool_version"), files)
+        with located(where):
+            manifest._check_files()
+        return manifest
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -147,4 +162,10 @@ class Manifest:
             InputError: if the file is missing, too large or not such a manifest.
         """
         path = directory / MANIFEST_FILE
-        return cls.parse(read_bytes(path, MAX_MANIFEST_BYTES), str(path))
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: is missing: copy it again, or record again what another tool wrote")
+        data = read_bytes(path, MAX_MANIFEST_BYTES)
+        manifest = cls.parse(data, str(path))
+        if manifest.dump() != data:  # white space, which the digest does not cover
+            raise InputError(f"{path}: damaged or edited: not byte for byte what saev writes: copy it again")
+        return manifest

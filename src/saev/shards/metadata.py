@@ -1,6 +1,7 @@
 """`metadata.json`: exactly the keys of the original saev's protocol 2.1."""
 
 import json
+import reprlib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Final, Self, final
@@ -128,4 +129,5 @@ class Metadata:
         expected = asdict(replace(Metadata.of(recording), data=self.data, dataset=self.dataset))
         for key, value in asdict(self).items():
             if value != expected[key]:
-                raise InputError(f"{where}: {key} is {value!r}, but the manifest says {expected[key]!r}")
+                found, said = reprlib.repr(value), reprlib.repr(expected[key])
+                raise InputError(f"{where}: {key} is {found}, but the manifest says {said}")

@@ -15,13 +15,12 @@ from saev.errors import InputError
 from saev.shards.byte_text import byte_text
 from saev.shards.directory import PARTIAL_SUFFIX, ShardDirectory
 from saev.shards.hashed_file import fsync_directory, reserve
-from saev.shards.lock import RecordingLock, is_locked
+from saev.shards.lock import LOCK_SUFFIX, RecordingLock, is_locked
 from saev.shards.metadata import METADATA_FILE
 from saev.shards.publish import join_and_describe, make_read_only
 from saev.shards.recording import Recording
 from saev.shards.shard_record import ShardFiles, ShardRecord
 
-LOCK_SUFFIX: Final = ".lock"
 _EXAMPLE_BYTES: Final = 400  # about one line of examples.jsonl, for the space that is needed
 
 

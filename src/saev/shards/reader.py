@@ -3,40 +3,44 @@
 Shapes: n examples, T tokens of an example, D width of the model.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
-from saev.shards.directory import ShardDirectory
-from saev.shards.dtypes import TORCH_DTYPES, tensor_bytes
+from saev.shards.block_reads import BlockError, read_span
+from saev.shards.blocks import block_span
+from saev.shards.dtypes import empty_bytes, tensor_bytes
 from saev.shards.examples import ExampleRecord
-from saev.shards.hashing import block_hash
 from saev.shards.layout import ShardLayout
 from saev.shards.manifest import Manifest
 from saev.shards.metadata import Metadata
+from saev.shards.original import open_shards
+from saev.shards.quantization import decode
 
 
 @final
 class ShardReader:
     """Random access to a finished directory of shards; no state but its description.
 
-    Safe for several threads and processes at once: every read opens the file anew.
+    Safe for several threads and processes at once: every read opens the file anew. What the original saev wrote is
+    read in place, without verification: it stores no hashes.
+
+    Args:
+        directory: Of ours or of the original saev.
+        layer: Which layer, counted from 0; needed where a directory of the original saev holds several.
 
     Raises:
-        InputError: if the directory is missing, unfinished, foreign, of another version or truncated.
+        InputError: if the directory is missing, unfinished, of another version or truncated, or has no such layer.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, layer: int | None = None) -> None:
         assert sys.byteorder == "little", "shards are little-endian"
-        self._directory = ShardDirectory.open(directory)
+        self._directory = open_shards(directory, layer)
 
     @property
     def path(self) -> Path:
@@ -52,6 +56,11 @@ class ShardReader:
     def manifest(self) -> Manifest:
         """Everything else, and the hashes."""
         return self._directory.manifest
+
+    @property
+    def is_original(self) -> bool:
+        """Whether the original saev wrote it: there are no pictures and no hashes."""
+        return self._directory.original is not None
 
     @property
     def layout(self) -> ShardLayout:
@@ -80,62 +89,37 @@ class ShardReader:
         return self._directory.patch_labels()
 
     def read(self, start: int, stop: int) -> Tensor:
-        """The activations (stop - start, T, D) of some examples, in the stored dtype.
+        """The activations (stop - start, T, D) of some examples, in the stored dtype; int8 is decoded to float32.
 
-        Beside the result it holds one block of 4 MiB.
+        Beside the result it holds half a MiB, and for int8 the stored bytes, about a quarter of the result.
 
         Raises:
             InputError: if a block that it touches is damaged, naming shard, block and examples.
         """
         layout = self.layout
         assert 0 <= start <= stop <= layout.n_examples, (start, stop, layout.n_examples)
-        shape = (stop - start, layout.tokens.n_tokens, layout.d_model)
-        acts_ntd = torch.empty(shape, dtype=TORCH_DTYPES[layout.dtype])
-        rest = tensor_bytes(acts_ntd)
+        stored = empty_bytes((stop - start, layout.tokens.n_tokens, layout.bytes_per_token))
+        rest = tensor_bytes(stored)
         while rest:
             shard, offset = layout.locate(stop - len(rest) // layout.bytes_per_example)
             n_bytes = min(len(rest), layout.bytes_per_shard - offset)
-            self._read_into(rest[:n_bytes], shard, offset)
+            if self._directory.original is None:
+                self._read_into(rest[:n_bytes], shard, offset)
+            else:
+                name = layout.file_name(shard)
+                self._directory.original.read_into(rest[:n_bytes], self.path, name, offset, layout.bytes_per_example)
             rest = rest[n_bytes:]
-        return acts_ntd
+        return decode(stored, layout.dtype)
 
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""
-        path = self.path / self.layout.file_name(shard)
-        scratch = memoryview(bytearray(BLOCK_BYTES))
+        layout, name = self.layout, self.layout.file_name(shard)
         try:
-            fd = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        try:
-            for block in blocks_touched(offset, offset + len(target)):
-                begin, end = block_span(block, self.layout.bytes_per_shard)
-                low, high = max(begin, offset), min(end, offset + len(target))
-                inside = target[low - offset : high - offset]
-                if len(inside) == end - begin:  # a whole block goes straight to its place
-                    self._read_block(fd, inside, shard, block)
-                else:
-                    self._read_block(fd, scratch[: end - begin], shard, block)
-                    inside[:] = scratch[low - begin : high - begin]
-        finally:
-            os.close(fd)
-
-    def _read_block(self, fd: int, target: memoryview, shard: int, block: int) -> None:
-        """Fill `target` with a whole block and verify it."""
-        name = self.layout.file_name(shard)
-        path = self.path / name
-        begin, end = block_span(block, self.layout.bytes_per_shard)
-        examples = self.layout.examples_in_span(shard, begin, end)
-        where = f"{path}: block {block} (bytes {begin} to {end}, examples {examples.start} to {examples.stop})"
-        n = 0
-        try:
-            while n < len(target) and (got := os.preadv(fd, [target[n:]], begin + n)):
-                n += got
-        except OSError as error:
-            raise InputError(f"{where} cannot be read ({error.strerror})") from error
-        found, expected = block_hash(target[:n]), self.manifest.files[name].blocks[block]
-        if found != expected:
+            read_span(self.path, name, self.manifest.files[name], offset, target)
+        except BlockError as fault:
+            begin, end = block_span(fault.block, layout.bytes_per_shard)
+            examples = layout.examples_in_span(shard, begin, end)
             raise InputError(
-                f"{where} is damaged: its xxh3-64 is {found}, the manifest says {expected}: run "
-                "`saev shards verify`, then copy or record it again"
-            )
+                f"{self.path / name}: block {fault.block} (bytes {begin} to {end}, examples {examples.start} to "
+                f"{examples.stop}) {fault}: run `saev shards verify`, then copy or record it again"
+            ) from fault

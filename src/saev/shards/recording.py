@@ -8,7 +8,7 @@ from typing import Final, Self, final
 
 from saev.errors import InputError
 from saev.shards.layout import ShardLayout
-from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json
+from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json, located
 
 PIXEL_AGGREGATIONS: Final = ("majority", "prefer-fg")
 _MODEL_KEYS: Final = ("family", "ckpt", "weights_digest", "precision")
@@ -90,18 +90,23 @@ class Recording:
             InputError: for any other configuration.
         """
         fields = JsonObject(config, where, _CONFIG_KEYS)
-        return cls(
-            name=name,
-            model=fields.mapping("model"),
-            layer=fields.integer("layer"),
-            preprocessing=fields.mapping("preprocessing"),
-            image_set=fields.mapping("image_set"),
-            layout=ShardLayout.from_dict(fields.mapping("layout"), f"{where}: layout"),
-            source=source,
-            class_names=class_names,
-            dataset=dataset,
-            pixel_agg=fields.choice("pixel_agg", PIXEL_AGGREGATIONS),
-        )
+        model, preprocessing = fields.mapping("model"), fields.mapping("preprocessing")
+        layer, image_set = fields.integer("layer"), fields.mapping("image_set")
+        layout = ShardLayout.from_dict(fields.mapping("layout"), f"{where}: layout")
+        pixel_agg = fields.choice("pixel_agg", PIXEL_AGGREGATIONS)
+        with located(where):
+            return cls(
+                name=name,
+                model=model,
+                layer=layer,
+                preprocessing=preprocessing,
+                image_set=image_set,
+                layout=layout,
+                source=source,
+                class_names=class_names,
+                dataset=dataset,
+                pixel_agg=pixel_agg,
+            )
 
     @cached_property
     def content_id(self) -> str:

@@ -1,15 +1,19 @@
 """What says that a shard of an unfinished recording is whole, and which of its files hold what."""
 
 import json
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
 from saev.shards.hashing import FileRecord
+from saev.shards.layout import ACTS_FILE
 from saev.shards.strict_json import JsonObject, parse_json, read_bytes
 
 SCHEMA: Final = 1
+RECORD_FILE: Final = re.compile(r"acts[0-9]{6}\.json")
 MAX_RECORD_BYTES: Final = 2**26
 
 
@@ -69,3 +73,9 @@ class ShardRecord:
         listed = found.mapping("files").items()
         files = {name: FileRecord.from_dict(file, f"{path}: file {name!r}") for name, file in listed}
         return cls(found.text("content_id"), files)
+
+
+def count_shards(names: Collection[str]) -> tuple[int, int]:
+    """Whole shards and all shards of an unfinished recording that holds files of these names."""
+    n_whole, n_shards = (sum(bool(kind.fullmatch(name)) for name in names) for kind in (RECORD_FILE, ACTS_FILE))
+    return n_whole, n_shards

@@ -4,11 +4,13 @@ import hashlib
 import json
 import math
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
 from saev.errors import InputError
+from saev.shards.files import read_whole, size_of
 
 MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
 
@@ -43,16 +45,27 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     """Read a small file.
 
     Raises:
-        InputError: if it is missing, unreadable or larger than `max_bytes`.
+        InputError: if it is missing, a link, unreadable or larger than `max_bytes`.
+    """
+    size = size_of(path.parent, path.name)
+    if size > max_bytes:
+        raise InputError(f"{path}: {size} bytes are more than the {max_bytes} allowed: not written by saev")
+    data = bytearray(size)
+    read_whole(path.parent, path.name, memoryview(data))
+    return bytes(data)
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Puts the place in a file before the message of a fault in a value that stands there.
+
+    Raises:
+        InputError: the same fault, beginning with `where`.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > max_bytes:
-        raise InputError(f"{path}: larger than the {max_bytes} bytes allowed: not written by saev")
-    return data
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def canonical_json(value: object) -> str:

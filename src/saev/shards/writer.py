@@ -12,13 +12,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from saev.shards.dtypes import TORCH_DTYPES, tensor_bytes
+from saev.shards.dtypes import tensor_bytes
 from saev.shards.examples import ExampleRecord, dump_examples
 from saev.shards.finite import check_finite
 from saev.shards.host_copy import HostCopies
 from saev.shards.job_thread import JobThread
 from saev.shards.open_shard import Batch, OpenShard
 from saev.shards.partial import PartialRecording
+from saev.shards.quantization import encode
 
 
 @final
@@ -36,7 +37,6 @@ class ShardWriter:
     def __init__(self, place: PartialRecording, shards: Iterable[int]) -> None:
         self._place = place
         self._layout = place.layout
-        self._dtype = TORCH_DTYPES[place.layout.dtype]
         self._todo = list(shards)
         self._next = 0
         self._copies = HostCopies()
@@ -74,7 +74,7 @@ class ShardWriter:
             assert patch_labels.dtype == torch.uint8, patch_labels.dtype
         is_last = place + len(examples) == layout.n_examples_in(shard)
         self._next = 0 if is_last else place + len(examples)
-        copied = self._copies.start(acts.detach().to(self._dtype))
+        copied = self._copies.start(encode(acts.detach(), layout.dtype))
         self._writes.put(partial(self._write, shard, copied, acts, examples, patch_labels, is_last))
 
     def _write(
@@ -87,7 +87,7 @@ class ShardWriter:
         is_last: bool,
     ) -> None:
         stored = copied()
-        check_finite(acts, stored, examples)
+        check_finite(acts, stored, self._layout.dtype, examples)
         labels = None if patch_labels is None else tensor_bytes(patch_labels.to("cpu").contiguous())
         with self._place.disk_faults():
             if self._open is None:

@@ -1,0 +1,122 @@
+"""Reading shards with verification over reading them without, from the page cache.
+
+Both read the same files, in turn, in one process; the median of the ratios of neighbours is printed, for
+
+- `ShardReader.read`, into new memory: what every user of shards does;
+- the reads of training, which pick the patches and turn them into float32;
+- `read_span` into memory that is in use already, the hardest comparison.
+
+Without verification means: with a manifest that has no block hashes, as those of other tools.
+
+    python scripts/bench/read.py --gb 1 --rounds 9
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from saev.shards.block_reads import read_span
+from saev.shards.directory import ShardDirectory
+from saev.shards.dtypes import tensor_bytes
+from saev.shards.examples import ExampleRecord
+from saev.shards.layout import ShardLayout, TokenLayout
+from saev.shards.loader import TokenSelection
+from saev.shards.partial import PartialRecording
+from saev.shards.reader import ShardReader
+from saev.shards.recording import Recording
+from saev.shards.writer import ShardWriter
+
+Work = Callable[[ShardReader], None]
+
+
+def write(root: Path, gb: float, dtype: str) -> Path:
+    """Random activations of a ViT-B/16, two files at least."""
+    tokens = TokenLayout(cls=True, n_registers=0, grid=(14, 14))
+    n_bytes = ShardLayout(1, tokens, 768, dtype, 1).bytes_per_example
+    n = max(2, int(gb * 1e9) // n_bytes)
+    layout = ShardLayout.balanced(n, tokens, 768, dtype, min(2_400_000, -(-n // 2) * tokens.n_tokens))
+    model: dict[str, object] = {"family": "clip", "ckpt": "none", "weights_digest": "", "precision": "float32"}
+    place = PartialRecording(root, Recording("bench", model, 0, {}, {}, layout))
+    place.claim()
+    writer = ShardWriter(place, place.missing())
+    batch = torch.randn(32, tokens.n_tokens, 768)
+    for shard in range(layout.n_shards):
+        examples = layout.examples_in(shard)
+        for start in range(0, len(examples), 32):
+            names = examples[start : start + 32]
+            writer.append(names.start, batch[: len(names)], [ExampleRecord(str(i), None, 1, 1, 1, "") for i in names])
+    writer.finish()
+    return place.publish()
+
+
+def unverified(reader: ShardReader) -> ShardReader:
+    """The same directory without block hashes."""
+    manifest = reader.manifest
+    files = {name: replace(file, blocks=()) for name, file in manifest.files.items()}
+    other = ShardReader(reader.path)
+    other._directory = ShardDirectory(reader.path, reader.metadata, replace(manifest, files=files))
+    return other
+
+
+def sequential(reader: ShardReader, mib: int) -> None:
+    n = max(1, mib * 2**20 // reader.layout.bytes_per_example)
+    for start in range(0, reader.n_examples, n):
+        reader.read(start, min(start + n, reader.n_examples))
+
+
+def as_training(reader: ShardReader) -> None:
+    selection = TokenSelection(reader, np.arange(reader.n_examples), reader.layout.tokens.positions("content"))
+    for _ in selection.read(selection.examples):
+        pass
+
+
+def into_warm_memory(reader: ShardReader, buffer: memoryview) -> None:
+    layout = reader.layout
+    for shard in range(layout.n_shards):
+        name = layout.file_name(shard)
+        for start in range(0, layout.bytes_per_shard, len(buffer)):
+            part = buffer[: layout.bytes_per_shard - start]
+            read_span(reader.path, name, reader.manifest.files[name], start, part)
+
+
+def seconds(work: Work, reader: ShardReader) -> float:
+    start = time.perf_counter()
+    work(reader)
+    return time.perf_counter() - start
+
+
+def compare(name: str, work: Work, reader: ShardReader, rounds: int) -> None:
+    others = unverified(reader)
+    work(reader)  # The page cache and the memory are warm from here on.
+    pairs = [(seconds(work, reader), seconds(work, others)) for _ in range(rounds)]
+    gb = reader.layout.total_bytes / 1e9
+    verified, plain = (gb / statistics.median(times) for times in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"{name:>20}: {verified:6.2f} GB/s verified, {plain:6.2f} GB/s not, time ratio {ratio:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gb", type=float, default=1.0)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--read_mib", type=int, default=64, help="bytes of one read")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--root", type=Path, help="where to write the shards for a while")
+    options = parser.parse_args()
+    buffer = tensor_bytes(torch.zeros(options.read_mib * 2**20, dtype=torch.uint8))
+    with tempfile.TemporaryDirectory(dir=options.root) as root:
+        reader = ShardReader(write(Path(root), options.gb, options.dtype))
+        compare("ShardReader.read", lambda r: sequential(r, options.read_mib), reader, options.rounds)
+        compare("training's reads", as_training, reader, options.rounds)
+        compare("warm memory", lambda r: into_warm_memory(r, buffer), reader, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

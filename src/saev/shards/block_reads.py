@@ -1,0 +1,90 @@
+"""Reads spans of a file, verifying every block that a span touches.
+
+Each piece is hashed at once by the thread that read it, while it is in the processor's cache. A helper thread was
+tried: where the cores have other work, too, to wake it takes longer than to hash.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+import xxhash
+
+from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
+from saev.shards.files import fault_text, opened, read_into
+from saev.shards.hashing import FileRecord
+
+PIECE_BYTES: Final = 2**19  # fits into a core's second-level cache
+
+
+@final
+class BlockError(Exception):
+    """A block that is damaged or cannot be read; the message stands behind the block's place."""
+
+    def __init__(self, block: int, message: str) -> None:
+        super().__init__(message)
+        self.block = block
+
+
+def read_span(directory: Path, name: str, record: FileRecord, offset: int, target: memoryview) -> None:
+    """Fill `target` (a view of format 'B') with the bytes of a file from `offset` on.
+
+    A file without block hashes, of another tool, is read as it is. Beside `target` this takes half a MiB.
+
+    Args:
+        directory: where the file lies.
+        name: its plain name.
+        record: its size and the hashes of its blocks.
+        offset: first byte to read.
+        target: memory for bytes that all lie in the file.
+
+    Raises:
+        BlockError: if a block that the span touches is damaged, or the disk fails.
+        InputError: if the file cannot be opened.
+    """
+    stop = offset + len(target)
+    assert 0 <= offset <= stop <= record.n_bytes, (offset, stop, record.n_bytes)
+    scratch = np.empty(PIECE_BYTES, dtype=np.uint8).data
+    with opened(directory, name) as fd:
+        for block in blocks_touched(offset, stop):
+            begin, end = block_span(block, record.n_bytes)
+            wanted = target[max(begin - offset, 0) : end - offset]
+            if not record.blocks:
+                _read(fd, block, wanted, max(begin, offset))
+            else:
+                before, after = max(offset - begin, 0), max(end - stop, 0)
+                pieces = (*_outside(before, scratch), *_split(wanted), *_outside(after, scratch))
+                _read_verified(fd, block, pieces, record.blocks[block])
+
+
+def _outside(n_bytes: int, scratch: memoryview) -> Iterator[memoryview]:
+    """Places for bytes that are only hashed: the same memory again and again."""
+    for start in range(0, n_bytes, PIECE_BYTES):
+        yield scratch[: n_bytes - start]
+
+
+def _split(target: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(target), PIECE_BYTES):
+        yield target[start : start + PIECE_BYTES]
+
+
+def _read_verified(fd: int, block: int, pieces: Iterable[memoryview], expected: str) -> None:
+    """Read a whole block into pieces of memory and verify it."""
+    hasher, offset = xxhash.xxh3_64(), block * BLOCK_BYTES
+    for piece in pieces:
+        _read(fd, block, piece, offset)
+        hasher.update(piece)
+        offset += len(piece)
+    found = hasher.hexdigest()
+    if found != expected:
+        raise BlockError(block, f"is damaged: its xxh3-64 is {found}, the manifest says {expected}")
+
+
+def _read(fd: int, block: int, target: memoryview, offset: int) -> None:
+    try:
+        found = read_into(fd, target, offset)
+    except OSError as error:
+        raise BlockError(block, fault_text(error)) from error
+    if found < len(target):
+        raise BlockError(block, f"is damaged: the file ends at byte {offset + found}")

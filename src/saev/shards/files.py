@@ -1,0 +1,102 @@
+"""Files of a directory of shards, opened as untrusted: by plain name, no link followed, nothing but regular files."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from saev.errors import InputError
+
+# A FIFO or a device must not make us wait; for regular files O_NONBLOCK changes nothing.
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_LINK: Final = "is a link: nothing outside the directory is read: put the file itself there"
+_OTHER: Final = "is no regular file: copy it again or record it again"
+_FAULTS: Final = {
+    errno.ENOENT: "is missing",
+    errno.ELOOP: _LINK,
+    errno.ENXIO: _OTHER,  # a socket
+    errno.EACCES: "cannot be read (no permission): ask its owner or change its mode",
+}
+
+
+def fault_text(error: OSError) -> str:
+    """What the system's error says of a file, to stand behind its path."""
+    return _FAULTS.get(error.errno or 0, f"cannot be read ({error.strerror})")
+
+
+def _regular_size(path: Path, status: os.stat_result) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: {_LINK if stat.S_ISLNK(status.st_mode) else _OTHER}")
+    return status.st_size
+
+
+def _inside(directory: Path, name: str) -> Path:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise InputError(f"{directory}: {name!r} is no plain file name: nothing outside the directory is read")
+    return directory / name
+
+
+@contextmanager
+def opened(directory: Path, name: str) -> Iterator[int]:
+    """A file descriptor to read a regular file of a directory, closed at the end.
+
+    Raises:
+        InputError: if the name is not plain, or the file is missing, a link, no regular file, or not ours to read.
+    """
+    path = _inside(directory, name)
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        raise InputError(f"{path}: {fault_text(error)}") from error
+    try:
+        _regular_size(path, os.fstat(fd))
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def size_of(directory: Path, name: str) -> int:
+    """Bytes of a regular file of a directory; it is looked at without being opened.
+
+    Raises:
+        InputError: if the name is not plain, or the file is missing, a link or no regular file.
+    """
+    path = _inside(directory, name)
+    try:
+        return _regular_size(path, path.lstat())
+    except OSError as error:
+        raise InputError(f"{path}: {fault_text(error)}") from error
+
+
+def read_into(fd: int, target: memoryview, offset: int) -> int:
+    """Fill memory (a view of format 'B') with the bytes of a file from `offset` on.
+
+    Returns:
+        The bytes read: fewer than there is room for where the file ends.
+
+    Raises:
+        OSError: if they cannot be read.
+    """
+    n = 0
+    while n < len(target) and (got := os.preadv(fd, [target[n:]], offset + n)):
+        n += got
+    return n
+
+
+def read_whole(directory: Path, name: str, target: memoryview) -> None:
+    """Fill memory (a view of format 'B') with the first bytes of a file.
+
+    Raises:
+        InputError: as `opened`, and if the file is shorter or the disk fails.
+    """
+    path = directory / name
+    with opened(directory, name) as fd:
+        try:
+            found = read_into(fd, target, 0)
+        except OSError as error:
+            raise InputError(f"{path}: {fault_text(error)}") from error
+    if found < len(target):
+        raise InputError(f"{path}: truncated: {found} bytes instead of {len(target)}: copy it again or record it again")

@@ -1,0 +1,175 @@
+"""Directories of the original saev, read in place: protocols 1.0.0, 1.1 and 2.1."""
+
+import math
+import os
+import reprlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self, final
+
+from saev.errors import InputError
+from saev.shards.directory import ShardDirectory, check_is_finished, size_fault
+from saev.shards.hashing import FileRecord
+from saev.shards.layout import ACTS_FILE, ShardLayout, TokenLayout
+from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
+from saev.shards.metadata import METADATA_FILE, Metadata
+from saev.shards.original_layer import OriginalLayer
+from saev.shards.original_metadata import read_original_metadata
+from saev.shards.recording import Recording
+from saev.shards.strict_json import JsonObject, located, parse_json, read_bytes
+
+UNKNOWN: Final = "unknown"
+_ROW_BYTES: Final = 256  # more than a row of shards.json takes, however it is indented
+
+
+def is_original(directory: Path) -> bool:
+    """Whether a directory of shards claims to be of the original saev: ours have a manifest."""
+    return not os.path.lexists(directory / MANIFEST_FILE)
+
+
+def open_shards(path: Path, layer: int | None = None) -> ShardDirectory:
+    """Open and check a directory of ours or of the original saev.
+
+    Args:
+        path: The directory.
+        layer: Which of its layers, counted from 0; needed where there are several, otherwise only checked.
+
+    Raises:
+        InputError: if it is missing, unfinished, of another version, contradictory or truncated, or has no such layer.
+    """
+    check_is_finished(path)
+    if is_original(path):
+        return OriginalShards.open(path).choose(layer)
+    directory = ShardDirectory.open(path)
+    found = directory.manifest.recording.layer
+    if layer not in (None, found):
+        raise InputError(f"{path}: holds layer {found}, not layer {layer}: give shards of layer {layer}")
+    return directory
+
+
+@final
+@dataclass(frozen=True)
+class OriginalShards:
+    """A directory of the original saev whose descriptions agree; it may hold several layers."""
+
+    path: Path
+    metadata: Metadata
+    digest: str
+    """SHA-256 of the metadata: all that identifies the pictures without opening a pickle."""
+    layout: ShardLayout
+    """Of one layer: as if the others were not there."""
+    files: dict[str, int]
+    """Bytes of each file of activations, and of the patch labels if there are any."""
+
+    @classmethod
+    def describe(cls, path: Path) -> Self:
+        """Read and check the descriptions alone.
+
+        Raises:
+            InputError: if they are missing, of another kind or contradictory.
+        """
+        metadata, digest = read_original_metadata(path)
+        layout = _layout(metadata, str(path / METADATA_FILE))
+        files = dict.fromkeys(_listed_names(path, layout), layout.bytes_per_shard * len(metadata.layers))
+        if (path / LABELS_FILE).exists():
+            files[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
+        return cls(path, metadata, digest, layout, files)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read and check the descriptions and the sizes of all files.
+
+        Raises:
+            InputError: as `describe`, and for a missing file or one of another size.
+        """
+        shards = cls.describe(path)
+        for fault in shards.size_faults():
+            raise InputError(f"{fault}: copy it again or record it again")
+        return shards
+
+    def size_faults(self) -> list[str]:
+        """What is wrong with the presence and sizes of the files, one line for each."""
+        return [fault for name, n_bytes in self.files.items() if (fault := size_fault(self.path, name, n_bytes))]
+
+    def stray_files(self) -> list[Path]:
+        """Files of activations that are not listed."""
+        found = sorted(path for path in self.path.iterdir() if ACTS_FILE.fullmatch(path.name))
+        return [path for path in found if path.name not in self.files]
+
+    def choose(self, layer: int | None) -> ShardDirectory:
+        """One layer, as if it was a directory of its own.
+
+        Raises:
+            InputError: if there is no such layer, or several to choose from; lists them.
+        """
+        layers = self.metadata.layers
+        listed = ", ".join(map(str, layers))
+        if layer is None and len(layers) > 1:
+            raise InputError(f"{self.path}: holds the layers {listed}: choose one with --data.layer")
+        if layer not in (None, *layers):
+            raise InputError(f"{self.path}: has no layer {layer}: choose from {listed}")
+        place = 0 if layer is None else layers.index(layer)
+        metadata = replace(self.metadata, layers=(layers[place],))
+        # There are no hashes to verify what is read with.
+        files = {name: FileRecord(n_bytes, "", ()) for name, n_bytes in self.files.items()}
+        manifest = Manifest(self._recording(layers[place]), UNKNOWN, files)
+        return ShardDirectory(self.path, metadata, manifest, OriginalLayer(len(layers), place))
+
+    def _recording(self, layer: int) -> Recording:
+        found = self.metadata
+        return Recording(
+            name="original",
+            model={
+                "family": found.family,
+                "ckpt": found.ckpt,
+                "weights_digest": UNKNOWN,
+                "precision": found.dtype,
+            },
+            layer=layer,
+            preprocessing={"library": UNKNOWN},
+            image_set={"original_metadata": self.digest},
+            layout=self.layout,
+            dataset=found.dataset,
+            pixel_agg=found.pixel_agg,
+        )
+
+
+def _layout(metadata: Metadata, where: str) -> ShardLayout:
+    """Where each token of one layer would lie if the others were not there."""
+    n_content, n_layers = metadata.content_tokens_per_example, len(metadata.layers)
+    side = math.isqrt(n_content)
+    grid = (side, side) if side * side == n_content else (1, n_content)
+    tokens = TokenLayout(cls=metadata.cls_token, n_registers=0, grid=grid)
+    per_shard = metadata.max_tokens_per_shard // (tokens.n_tokens * n_layers)
+    if not per_shard:
+        raise InputError(
+            f"{where}: max_tokens_per_shard {metadata.max_tokens_per_shard} is less than one example of "
+            f"{n_layers} x {tokens.n_tokens} tokens: damaged, copy it again"
+        )
+    with located(where):
+        return ShardLayout(metadata.n_examples, tokens, metadata.d_model, metadata.dtype, per_shard)
+
+
+def _listed_names(directory: Path, layout: ShardLayout) -> list[str]:
+    """The names in `shards.json`, which must be those of the layout, in order."""
+    path = directory / SHARDS_FILE
+    value = parse_json(read_bytes(path, (layout.n_shards + 2) * _ROW_BYTES), str(path))
+    if not isinstance(value, list):
+        raise InputError(f"{path}: expected a list, found {reprlib.repr(value)}")
+    expected = [(layout.file_name(shard), layout.n_examples_in(shard)) for shard in range(layout.n_shards)]
+    # The original starts a new shard when one is full, also where no example follows.
+    if len(value) == layout.n_shards + 1 and layout.n_examples % layout.examples_per_shard == 0:
+        expected.append((f"acts{layout.n_shards:06d}.bin", 0))
+    if len(value) != len(expected):
+        raise InputError(
+            f"{path}: lists {len(value)} shards, the {layout.n_examples} examples of {METADATA_FILE} take "
+            f"{len(expected)}: copy it again"
+        )
+    for row, (name, n_examples) in zip(value, expected, strict=True):
+        found = JsonObject(row, str(path), ("name", "n_examples"))
+        if (found.text("name"), found.integer("n_examples")) != (name, n_examples):
+            raise InputError(
+                f"{path}: lists {reprlib.repr(found.text('name'))} with {found.integer('n_examples')} examples "
+                f"where {METADATA_FILE} says {name} with {n_examples}: copy it again"
+            )
+    return [name for name, _ in expected]

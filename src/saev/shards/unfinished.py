@@ -1,0 +1,57 @@
+"""Finds the unfinished recordings in a directory."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from saev.errors import InputError
+from saev.shards.directory import PARTIAL_SUFFIX
+from saev.shards.lock import LOCK_SUFFIX, is_locked
+from saev.shards.shard_record import count_shards
+
+_NAME: Final = re.compile(rf"\..+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
+_FILE: Final = re.compile(
+    r"acts\d{6}\.(bin|json)|examples(\d{6})?\.jsonl|labels(\d{6})?\.bin|(metadata|shards|manifest)\.json|.*\.json\.new"
+)
+
+
+@final
+@dataclass(frozen=True)
+class Unfinished:
+    """An unfinished recording."""
+
+    path: Path
+    n_whole: int
+    n_shards: int
+    n_bytes: int
+    """Disk space that it takes."""
+    is_in_use: bool
+    """Whether a run is at work there."""
+
+
+def unfinished(root: Path) -> Iterator[Unfinished]:
+    """The unfinished recordings in a directory, by name; nothing that could be anything else.
+
+    Raises:
+        InputError: if there is no such directory.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such directory: give one that recordings were written to")
+    for path in sorted(root.iterdir()):
+        if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            files = [*path.iterdir()]
+            if all(_FILE.fullmatch(file.name) and file.is_file() for file in files):
+                yield _described(path, files)
+
+
+def _described(path: Path, files: list[Path]) -> Unfinished:
+    n_whole, n_shards = count_shards([file.name for file in files])
+    return Unfinished(
+        path,
+        n_whole,
+        n_shards,
+        n_bytes=sum(file.stat().st_blocks * 512 for file in files),
+        is_in_use=is_locked(path.with_suffix(LOCK_SUFFIX)),
+    )

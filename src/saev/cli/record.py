@@ -67,7 +67,7 @@ def record(argv: list[str]) -> list[str]:
     writer: VitActivationWriter = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
     if writer.dry_run:
-        return _plan_lines(cli, plan)
+        return _plan_lines(cli, plan) if cli.trainer.is_global_zero else []
     if cli.trainer.is_global_zero:
         for line in _announcement(cli, plan):
             print(line)

@@ -11,6 +11,7 @@ import timm
 from safetensors.torch import save_file
 from tests.cli.recording import folder, huge_png, noise, options, recorded, refused, write_pictures
 from tests.tiny_models import tiny_open_clip
+from tests.writable import writable
 
 __all__ = ["tiny_open_clip"]
 
@@ -221,5 +222,5 @@ def test_a_place_that_cannot_be_written(pictures: Path, tmp_path: Path, capsys: 
 def test_a_directory_that_was_damaged_is_not_taken_for_recorded(pictures: Path, tmp_path: Path, capsys: Capture):
     argv = options(tmp_path, folder(pictures))
     (directory,) = recorded(argv, capsys)
-    os.truncate(directory / "acts000000.bin", 1000)
+    os.truncate(writable(directory) / "acts000000.bin", 1000)
     refused(argv, capsys, "acts000000.bin: truncated: 1000 bytes instead of", None)

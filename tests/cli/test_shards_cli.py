@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.recording import folder, options, recorded, write_pictures
+from tests.writable import writable
 
 from saev.cli.main import main
 
@@ -19,7 +20,7 @@ def shards(tmp_path: Path, capsys: Capture) -> Path:
     root = write_pictures(tmp_path / "pictures")
     argv = options(tmp_path / "out", folder(root), "--writer.n_patches_per_shard=202")
     (directory,) = recorded(argv, capsys)
-    return directory
+    return writable(directory)
 
 
 def test_info_says_what_was_recorded(shards: Path, capsys: Capture):

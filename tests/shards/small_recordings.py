@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from tests.writable import writable
 from torch import Tensor
 
 from saev.shards.examples import ExampleRecord
@@ -92,12 +93,12 @@ def record(
     labels: Tensor | None = None,
     examples: Sequence[ExampleRecord] | None = None,
 ) -> Path:
-    """Record what is missing of all shards, in one go."""
+    """Record what is missing of all shards, in one go; the directory may be changed."""
     place, writer = begin(root, recording, labels is not None)
     try:
         write(writer, recording, acts, range(recording.layout.n_shards), batch, labels, examples)
         writer.finish()
-        return place.publish()
+        return writable(place.publish())
     finally:
         writer.abort()
         place.leave()

@@ -109,7 +109,10 @@ def test_nothing_has_the_final_name_before_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_finished_directory_is_read_only_and_never_touched_again(tmp_path: Path) -> None:
-    directory = record(tmp_path, RECORDING, ACTS, labels=LABELS)
+    place, writer = begin(tmp_path, RECORDING, with_labels=True)
+    write(writer, RECORDING, ACTS, range(3), labels=LABELS)
+    writer.finish()
+    directory = place.publish()
     writable = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
     assert not any(path.stat().st_mode & writable for path in (directory, *directory.iterdir()))
     before = {path: path.stat().st_mtime_ns for path in (directory, *directory.iterdir())}

@@ -13,6 +13,7 @@ from typing_extensions import override
 from saev.callbacks.recording_plan import RecordedImages, RecordedModel, RecordingPlan, make_plan
 from saev.errors import InputError
 from saev.shards.examples import ExampleRecord
+from saev.shards.layout import ShardLayout
 from saev.shards.partial import PartialRecording
 from saev.shards.writer import ShardWriter
 from saev.vit.images import ImageSource
@@ -66,11 +67,16 @@ class VitActivationWriter(lightning.Callback):
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Claim the places, and divide the shards that are missing among the processes."""
         data = cast(RecordedImages, trainer.datamodule)  # type: ignore[attr-defined]
-        plan = self.plan(cast(RecordedModel, pl_module), data)
-        self.directories = dict(plan.finished)
-        self._places = {} if self.dry_run else dict(plan.pending)
-        missing = _by_first_process(trainer, self._claim)
+
+        def look() -> ShardLayout:
+            plan = self.plan(cast(RecordedModel, pl_module), data)
+            self.directories = dict(plan.finished)
+            self._places = {} if self.dry_run else dict(plan.pending)
+            return plan.layout
+
+        layout, missing = _by_first_process(trainer, lambda: (look(), self._claim()))
         if not trainer.is_global_zero:
+            look()  # not before: the first process frees and reserves space, and halfway there seems to be too little
             for place in self._places.values():
                 place.join()
         self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
@@ -78,7 +84,7 @@ class VitActivationWriter(lightning.Callback):
         mine = todo[trainer.global_rank :: trainer.world_size]
         for layer, place in self._places.items():
             self._writers[layer] = ShardWriter(place, sorted({*mine} & {*missing[layer]}))
-        data.select([plan.layout.examples_in(shard) for shard in mine])
+        data.select([layout.examples_in(shard) for shard in mine])
 
     def _claim(self) -> dict[int, list[int]]:
         """The shards that are missing, by layer."""

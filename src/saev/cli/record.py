@@ -67,7 +67,7 @@ def record(argv: list[str]) -> list[str]:
     writer: VitActivationWriter = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
     if writer.dry_run:
-        return _plan_lines(cli, plan)
+        return _plan_lines(cli, plan) if cli.trainer.is_global_zero else []
     if cli.trainer.is_global_zero:
         for line in _announcement(cli, plan):
             print(line)
@@ -119,13 +119,18 @@ def _first_tells() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
-        if rank_zero_only.rank == 0:
+        if _is_first():
             raise
         raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
     except InputError:
-        if rank_zero_only.rank != 0:
+        if not _is_first():
             print(file=sys.stderr)  # the first one's progress bar may be there
         raise
+
+
+def _is_first() -> bool:
+    rank: int = getattr(rank_zero_only, "rank", 0)
+    return rank == 0
 
 
 @contextlib.contextmanager

@@ -31,7 +31,9 @@ _SECONDS_TO_STOP: Final = 10
 class RecordingLauncher(_SubprocessScriptLauncher):
     """Starts the other processes of this machine, and ends them."""
 
-    children: list[subprocess.Popen[bytes]] = []
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.children: list[subprocess.Popen[bytes]] = []
 
     @override
     def launch(self, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +96,9 @@ class RecordingStrategy(DDPStrategy):
         with self._watched():
             _or_ended(super().setup_distributed)
             # NCCL would neither notice that a process has ended nor wait in a way that signals can interrupt.
-            self._meeting = _or_ended(lambda: dist.new_group(backend="gloo", timeout=_PATIENCE))
+            meeting = _or_ended(lambda: dist.new_group(backend="gloo", timeout=_PATIENCE))
+        assert isinstance(meeting, dist.ProcessGroup)
+        self._meeting = meeting
 
     @override
     def barrier(self, *args: Any, **kwargs: Any) -> None:
@@ -105,6 +109,7 @@ class RecordingStrategy(DDPStrategy):
         """
         if dist.is_initialized():
             meeting = _or_ended(lambda: dist.barrier(self._meeting, async_op=True))
+            assert meeting is not None
             while not meeting.is_completed():
                 self.check()
                 time.sleep(0.01)
@@ -186,4 +191,6 @@ def _or_ended(meet: Callable[[], T]) -> T:
     try:
         return meet()
     except RuntimeError as error:
-        raise InputError("another process of this recording has ended early: what it said stands above") from error
+        raise InputError(
+            "another process of this recording has ended early: what it said, if anything, stands above"
+        ) from error

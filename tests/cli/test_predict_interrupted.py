@@ -3,12 +3,13 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import finish, start
+from tests.cli.fitting import environment, finish, start
 from tests.cli.recording import contents_of, folder, options, recorded, refused, write_pictures
 
 pytestmark = pytest.mark.slow
@@ -123,4 +124,36 @@ def test_a_killed_data_worker_is_one_clear_line(
     assert "saev predict: error: a data worker ended unexpectedly" in err.splitlines()[-1]
     assert "Traceback" not in err
     recorded(argv, capsys)
+    assert contents_of(out) == undisturbed
+
+
+def test_an_exception_in_the_forward_pass_keeps_whole_shards(
+    many: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    code = """
+import sys, torch
+from saev.cli.main import main
+from saev.modules import VitLightningModule
+step = VitLightningModule.predict_step
+def failing(self, batch, batch_idx):
+    if batch_idx == 200:
+        raise torch.OutOfMemoryError("no memory on the device")
+    return step(self, batch, batch_idx)
+VitLightningModule.predict_step = failing
+sys.exit(main(sys.argv[1:]))
+"""
+    out = tmp_path / "out"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command(out, many)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "no memory on the device" in result.stderr
+    assert "8 of 16 shards are whole and stay; the same command goes on from there" in result.stderr
+    assert not list(out.glob("[!.]*"))
+    status, _, err = finish(start(command(out, many)))
+    assert status == 0, err
     assert contents_of(out) == undisturbed

@@ -1,5 +1,7 @@
 """`saev shards`: look at recorded activations."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -11,6 +13,8 @@ from saev.shards.byte_text import byte_text
 from saev.shards.describe import original_summary, summary
 from saev.shards.directory import ShardDirectory, check_is_finished
 from saev.shards.original import OriginalShards, is_original
+from saev.shards.progress import Progress
+from saev.shards.repair import repair
 from saev.shards.unfinished import unfinished
 from saev.shards.verify import default_threads, faults
 
@@ -35,13 +39,15 @@ def _parser() -> ArgumentParser:
     verify.add_argument(
         "directory", type=Path, help="a directory that `saev predict` printed, or one of the original saev"
     )
-    verify.add_argument(
-        "--threads",
-        type=int,
-        default=default_threads(),
-        help="files looked at at once; by default one for each core, at most 8",
-    )
+    _add_threads(verify)
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
+    mend = ArgumentParser(
+        description="Verify all sizes and hashes, and take the damaged shards out: the directory becomes an unfinished "
+        "recording, and the `saev predict` command that recorded it records those shards alone."
+    )
+    mend.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
+    _add_threads(mend)
+    commands.add_subcommand("repair", mend, help="let damaged shards be recorded again")
     leftovers = ArgumentParser(
         description="List the unfinished recordings in a directory: path, whole shards, disk space, and whether a run "
         "is at work there. The same `saev predict` command goes on with one; `rm -r` gives its space back."
@@ -65,22 +71,52 @@ def _info(directory: Path) -> int:
     return 0
 
 
-def _verify(directory: Path, threads: int) -> int:
-    if threads < 1:
-        raise InputError(f"--threads {threads} must be at least 1")
-    name = printable(directory.name)
-    with tqdm(desc=f"verify {name}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+def _add_threads(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="files looked at at once; by default one for each core, at most 8",
+    )
+
+
+@contextlib.contextmanager
+def _bytes_verified(directory: Path) -> Iterator[Progress]:
+    """A progress bar."""
+    with tqdm(desc=f"verify {printable(directory.name)}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
+        yield show
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise InputError(f"--threads {threads} must be at least 1")
+
+
+def _verify(directory: Path, threads: int) -> int:
+    _check_threads(threads)
+    with _bytes_verified(directory) as show:
         found = faults(directory, show, threads)
     for fault in found:
         print(printable(fault))
     if not found:
         print(f"OK {printable(str(directory))}{NO_CHECKSUMS if is_original(directory) else ''}")
     return 1 if found else 0
+
+
+def _repair(directory: Path, threads: int) -> int:
+    _check_threads(threads)
+    with _bytes_verified(directory) as show:
+        place, found = repair(directory, show, threads)
+    for fault in found:
+        print(printable(fault))
+    n, path = place.layout.n_shards, printable(str(place.path))
+    print(f"{path}: {n - len(place.missing())} of {n} shards stay: run its `saev predict` again")
+    return 0
 
 
 def _unfinished(root: Path, print0: bool) -> int:
@@ -111,4 +147,6 @@ def main(argv: list[str]) -> int:
         return _unfinished(chosen.root, chosen.print0)
     if options.command == "info":
         return _info(chosen.directory)
+    if options.command == "repair":
+        return _repair(chosen.directory, chosen.threads)
     return _verify(chosen.directory, chosen.threads)

@@ -5,7 +5,7 @@ recording that was killed anywhere goes on from its whole shards.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -186,6 +186,31 @@ class PartialRecording:
             fsync_directory(self.root)
         self.leave()
         return self.final
+
+    def reopen(self, write_records: Callable[[], None]) -> None:
+        """Take the final name away from a directory again.
+
+        Args:
+            write_records: writes the records of its whole shards into it.
+
+        Raises:
+            InputError: if a run is at work there, or the disk does not take it.
+        """
+        self._lock.claim()
+        try:
+            if self.path.exists():
+                raise InputError(f"{self.path}: is there, too: move one of them away")
+            with self.disk_faults():
+                for path in (self.final, *self.final.iterdir()):
+                    path.chmod(path.stat().st_mode | 0o200)
+                write_records()
+                # Without it, whatever happens from here on, it is not taken for whole.
+                (self.final / METADATA_FILE).unlink(missing_ok=True)
+                fsync_directory(self.final)
+                self.final.rename(self.path)
+                fsync_directory(self.root)
+        finally:
+            self._lock.release()
 
     def leave(self) -> None:
         """Let other runs in; nothing stays of a recording without a whole shard that nobody else works at.

@@ -46,10 +46,11 @@ def faults(directory: Path, progress: Progress = _silent, threads: int = 1) -> l
         return [str(error)]
     contradictions = dict(_contradictions(directory, manifest))
     names = [name for name in manifest.files if name not in contradictions]
+    found = file_faults(directory, manifest, names, progress, threads)
     return [
         *_name_faults(directory, manifest),
         *contradictions.values(),
-        *_file_faults(directory, manifest, names, progress, threads),
+        *(fault for faults in found.values() for fault in faults),
     ]
 
 
@@ -88,8 +89,10 @@ def _contradictions(directory: Path, manifest: Manifest) -> Iterator[tuple[str, 
             yield name, f"{error}{also}"
 
 
-def _file_faults(directory: Path, manifest: Manifest, names: list[str], progress: Progress, threads: int) -> list[str]:
-    """The size and content of some files."""
+def file_faults(
+    directory: Path, manifest: Manifest, names: list[str], progress: Progress, threads: int
+) -> dict[str, list[str]]:
+    """What is wrong with the size or content of some files, by name."""
     shared = SharedProgress(sum(manifest.files[name].n_bytes for name in names), progress)
 
     def look(name: str) -> list[str]:
@@ -102,6 +105,6 @@ def _file_faults(directory: Path, manifest: Manifest, names: list[str], progress
 
     with ThreadPoolExecutor(threads, "verify") as pool:
         try:
-            return [fault for found in pool.map(look, names) for fault in found]
+            return dict(zip(names, pool.map(look, names), strict=True))
         finally:
             shared.stop()  # Whoever interrupts this must not wait for gigabytes.

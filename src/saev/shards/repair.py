@@ -1,0 +1,91 @@
+"""Turns a damaged directory back into an unfinished recording, so that only its damaged shards are recorded again."""
+
+from itertools import islice
+from pathlib import Path
+
+from saev.errors import InputError
+from saev.shards.directory import ShardDirectory
+from saev.shards.examples import EXAMPLES_FILE
+from saev.shards.files import read_whole
+from saev.shards.hashed_file import fsync_directory, write_file
+from saev.shards.manifest import LABELS_FILE, Manifest
+from saev.shards.partial import PartialRecording
+from saev.shards.progress import Progress
+from saev.shards.shard_record import ShardFiles, ShardRecord
+from saev.shards.verify import file_faults
+
+
+def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRecording, list[str]]:
+    """Look at every byte of a directory and make it unfinished: its whole shards stay, the damaged ones are missing.
+
+    The `saev predict` command that recorded it then records those alone. metadata.json and shards.json are not
+    looked at, they will be written anew; manifest.json, examples.jsonl and labels.bin must be whole.
+
+    Args:
+        directory: a finished directory of ours.
+        progress: hears the bytes verified so far and in all.
+        threads: files looked at at once.
+
+    Returns:
+        The unfinished recording, and the faults of its missing shards.
+
+    Raises:
+        InputError: if the directory cannot be repaired, or a run is at work there; it is left as it is.
+    """
+    manifest = Manifest.read(directory)
+    root = directory.resolve().parent
+    place = PartialRecording(root, manifest.recording, with_labels=manifest.has_labels)
+    if place.final.name != directory.resolve().name:
+        raise InputError(f"{directory}: its content is {place.final.name}: give it that name again")
+    shards = [ShardFiles(shard) for shard in range(manifest.layout.n_shards)]
+    others = [EXAMPLES_FILE, *([LABELS_FILE] if manifest.has_labels else [])]
+    found = file_faults(directory, manifest, [*others, *(files.acts for files in shards)], progress, threads)
+    for name in others:
+        for fault in found.pop(name):
+            raise InputError(f"{fault}: without it nothing can be kept: move the directory away and record it again")
+    faults = [fault for faults in found.values() for fault in faults]
+    if not faults and _is_described(directory):
+        raise InputError(f"{directory}: is whole: there is nothing to repair")
+    whole = [files for files in shards if not found[files.acts]]
+    place.reopen(lambda: _write_records(directory, manifest, whole))
+    return place, faults
+
+
+def _is_described(directory: Path) -> bool:
+    try:
+        ShardDirectory.open(directory)
+    except InputError:
+        return False
+    return True
+
+
+def _write_records(directory: Path, manifest: Manifest, whole: list[ShardFiles]) -> None:
+    """Write what an unfinished recording holds beside the activations of its whole shards."""
+    parts = _parts(directory, manifest)
+    for files in whole:
+        small = {name: write_file(directory / name, data) for name, data in parts[files.shard].items()}
+        record = ShardRecord(manifest.content_id, {files.acts: manifest.files[files.acts], **small})
+        write_file(directory / files.record, record.dump())
+    fsync_directory(directory)
+
+
+def _parts(directory: Path, manifest: Manifest) -> list[dict[str, bytes]]:
+    """Each shard's parts of the examples and labels, by file name."""
+    layout = manifest.layout
+    lines = iter(_read(directory, manifest, EXAMPLES_FILE).splitlines(keepends=True))
+    labels = _read(directory, manifest, LABELS_FILE) if manifest.has_labels else None
+    parts = []
+    for shard in range(layout.n_shards):
+        files, examples = ShardFiles(shard), layout.examples_in(shard)
+        part = {files.examples: b"".join(islice(lines, len(examples)))}
+        if labels is not None:
+            n = layout.tokens.n_content
+            part[files.labels] = labels[examples.start * n : examples.stop * n]
+        parts.append(part)
+    return parts
+
+
+def _read(directory: Path, manifest: Manifest, name: str) -> bytes:
+    data = bytearray(manifest.files[name].n_bytes)
+    read_whole(directory, name, memoryview(data))
+    return bytes(data)

@@ -1,0 +1,100 @@
+"""A disk that is full before the start, at the reservation or on the way: one line, no signal, and nothing is lost."""
+
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.fitting import environment, finish, start
+from tests.cli.recording import contents_of, folder, options, write_pictures
+
+PAGE = resource.getpagesize()
+N_PICTURES = 5
+PAGES_A_SHARD = -(-101 * 64 * 4 // PAGE)  # one picture of timm's test model in float32
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures"), N_PICTURES)
+
+
+Disk = Callable[[int], Path]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A file system of its own in memory, and a function that sets the number of its pages."""
+    root = tmp_path / "disk"
+    root.mkdir()
+
+    def resize(n_pages: int, remount: str = "remount,") -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"{remount}size={n_pages * PAGE}", "tmpfs", str(root)]
+        subprocess.run(command, check=True, capture_output=True)
+        return root
+
+    try:
+        resize(1, remount="")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    yield resize
+    subprocess.run(["umount", str(root)], check=True)
+
+
+def command(out: Path, pictures: Path) -> list[str]:
+    """Record one layer, one picture a shard."""
+    return options(out, folder(pictures), "--writer.n_patches_per_shard=101", "--data.batch_size=1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_pages", "said", "n_whole"),
+    [
+        (N_PICTURES * PAGES_A_SHARD - 5, "has .* free, but the recording needs .*--writer.dump_to", 0),
+        (N_PICTURES * PAGES_A_SHARD - 1, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 0),
+        (N_PICTURES * PAGES_A_SHARD + 1, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 0),
+        (N_PICTURES * PAGES_A_SHARD + 5, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 2),
+    ],
+    ids=["before", "at the reservation", "at the first shard", "at a later shard"],
+)
+def test_a_full_disk(n_pages: int, said: str, n_whole: int, disk: Disk, pictures: Path, tmp_path: Path) -> None:
+    out = disk(n_pages)
+    argv = command(out, pictures)
+    status, printed, err = finish(start(argv))
+    assert (status, printed) == (1, ""), err
+    last = err.splitlines()[-1]
+    assert last.startswith("saev predict: error: ")
+    assert re.search(said, last), last
+    assert str(out) in last
+    assert "Traceback" not in err
+    assert len(list(out.glob(".*.partial/acts*.json"))) == n_whole
+    if not n_whole:
+        assert list(out.iterdir()) == []
+    disk(1000)
+    status, _, err = finish(start(argv))
+    assert status == 0, err
+    status, _, err = finish(start(command(tmp_path / "large", pictures)))
+    assert status == 0, err
+    assert contents_of(out) == contents_of(tmp_path / "large")
+
+
+@pytest.mark.slow
+def test_a_limit_on_the_size_of_files(pictures: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+        "from saev.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command(tmp_path / "out", pictures)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    status, printed, err = finish(process)
+    assert (status, printed) == (1, "")
+    assert "File too large" in err.splitlines()[-1]
+    assert "make room or record elsewhere" in err.splitlines()[-1]
+    assert list((tmp_path / "out").iterdir()) == []

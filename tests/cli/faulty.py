@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ def child(kind: str, at: int, argv: list[str], log: Path) -> None:
     status = 99
     try:
         status = main(argv)
+    except BaseException:
+        traceback.print_exc()  # as the interpreter would, which does not get to it
     finally:
         write(count, str(fault.n).encode())
         sys.stdout.flush()

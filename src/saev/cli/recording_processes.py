@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar, final
 
+import lightning
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -46,7 +47,11 @@ class RecordingLauncher(_SubprocessScriptLauncher):
             self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         except ValueError as error:
             raise InputError(f"--trainer.devices, --trainer.num_nodes: {error}") from error
-        return super().launch(*args, **kwargs)
+        result = super().launch(*args, **kwargs)
+        trainer: lightning.Trainer = kwargs["trainer"]
+        assert isinstance(trainer.strategy, RecordingStrategy)
+        trainer.strategy.part()
+        return result
 
     @override
     def _call_children_scripts(self) -> None:
@@ -77,6 +82,8 @@ class RecordingLauncher(_SubprocessScriptLauncher):
 @final
 class RecordingStrategy(DDPStrategy):
     """One process a device. While it waits for the others it obeys signals, and it stops when one of them has ended."""
+
+    _meeting: dist.ProcessGroup | None = None
 
     @override
     def _configure_launcher(self) -> None:
@@ -129,6 +136,20 @@ class RecordingStrategy(DDPStrategy):
         objects = [obj]
         _or_ended(lambda: dist.broadcast_object_list(objects, src, group=self._meeting))
         return objects[0]
+
+    def part(self) -> None:
+        """Meet no more: torch's threads that outlive the interpreter may abort the process when all is done."""
+        if dist.is_initialized():
+            self._meeting = None
+            dist.destroy_process_group()
+
+    @override
+    def on_exception(self, exception: BaseException) -> None:
+        """Part, without waiting for those who may never come."""
+        super().on_exception(exception)
+        parting = threading.Thread(target=self.part, daemon=True)
+        parting.start()
+        parting.join(_SECONDS_TO_STOP)
 
     @override
     def predict_step(self, *args: Any, **kwargs: Any) -> Any:

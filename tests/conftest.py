@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.recording import Recording
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.recording import Recording
 from tests.shards.small_recordings import record
 
 PREPROCESSING: dict[str, object] = {

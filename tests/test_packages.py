@@ -63,3 +63,19 @@ def test_every_package_has_a_place() -> None:
 
 def test_there_is_no_drawer_for_everything() -> None:
     assert not [path for path in ROOT.rglob("*") if path.stem in ("utils", "helpers", "common", "misc")]
+
+
+PARTS_OF_SHARDS = {
+    "format": {"format"},
+    "reading": {"format", "reading"},
+    "loading": {"format", "reading", "loading"},
+    "writing": {"format", "reading", "writing"},
+}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "shards").glob("*/*.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_parts_of_shards_import_only_from_below(path: Path) -> None:
+    found = {name.split(".")[2] for name in imported(path) if name.startswith("saev.shards.")}
+    assert found <= PARTS_OF_SHARDS[path.parent.name]

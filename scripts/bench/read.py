@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from saev.shards.block_reads import read_span
-from saev.shards.directory import ShardDirectory
-from saev.shards.dtypes import tensor_bytes
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.loader import TokenSelection
-from saev.shards.partial import PartialRecording
-from saev.shards.reader import ShardReader
-from saev.shards.recording import Recording
-from saev.shards.writer import ShardWriter
+from saev.shards.format.dtypes import tensor_bytes
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.recording import Recording
+from saev.shards.loading.loader import TokenSelection
+from saev.shards.reading.block_reads import read_span
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.reader import ShardReader
+from saev.shards.writing.partial import PartialRecording
+from saev.shards.writing.writer import ShardWriter
 
 Work = Callable[[ShardReader], None]
 

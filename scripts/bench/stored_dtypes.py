@@ -19,10 +19,10 @@ import saev
 from saev.interop.native import read_about
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
-from saev.shards.layout import TokenKind
-from saev.shards.loader import TokenSelection
-from saev.shards.reader import ShardReader
-from saev.shards.shuffle import Ints, random_subset
+from saev.shards.format.layout import TokenKind
+from saev.shards.loading.loader import TokenSelection
+from saev.shards.loading.shuffle import Ints, random_subset
+from saev.shards.reading.reader import ShardReader
 
 
 def tokens(reader: ShardReader, kind: TokenKind, examples: Ints | None = None) -> Tensor:

@@ -18,9 +18,9 @@ from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.nn import TopK
-from saev.shards.layout import TokenKind
-from saev.shards.loader import TokenSelection
-from saev.shards.reader import ShardReader
+from saev.shards.format.layout import TokenKind
+from saev.shards.loading.loader import TokenSelection
+from saev.shards.reading.reader import ShardReader
 from saev.viz import Gallery
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from tests.cli.recording import folder, metadata, options, recorded, write_pictu
 
 import saev
 from saev.cli.main import main
-from saev.shards.quantization import decode, encode
-from saev.shards.reader import ShardReader
+from saev.shards.format.quantization import decode, encode
+from saev.shards.reading.reader import ShardReader
 
 
 def test_int8_shards_are_recorded_described_and_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

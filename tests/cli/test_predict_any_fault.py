@@ -10,7 +10,7 @@ from PIL import Image
 from tests.cli.fitting import environment
 from tests.cli.recording import contents_of, options, write_pictures
 
-from saev.shards.verify import faults
+from saev.shards.reading.verify import faults
 
 pytestmark = pytest.mark.slow
 

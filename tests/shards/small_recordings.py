@@ -7,11 +7,11 @@ import torch
 from tests.writable import writable
 from torch import Tensor
 
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.partial import PartialRecording
-from saev.shards.recording import Recording
-from saev.shards.writer import ShardWriter
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.recording import Recording
+from saev.shards.writing.partial import PartialRecording
+from saev.shards.writing.writer import ShardWriter
 
 TOKENS = TokenLayout(cls=True, n_registers=0, grid=(2, 3))
 # Of `make_recording()` with labels.

@@ -13,11 +13,11 @@ from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, ma
 
 from saev.cli.main import main
 from saev.errors import InputError
-from saev.shards.blocks import BLOCK_BYTES, n_blocks
-from saev.shards.layout import TokenLayout
-from saev.shards.partial import PartialRecording
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.format.blocks import BLOCK_BYTES, n_blocks
+from saev.shards.format.layout import TokenLayout
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
+from saev.shards.writing.partial import PartialRecording
 
 BIG = make_recording(5, TokenLayout(cls=True, n_registers=0, grid=(32, 32)), 1000, budget=3 * 1025)
 

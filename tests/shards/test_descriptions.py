@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import make_acts, make_examples, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.describe import summary
-from saev.shards.directory import ShardDirectory
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.manifest import Manifest
-from saev.shards.metadata import MAX_METADATA_BYTES, Metadata
-from saev.shards.recording import Recording
-from saev.shards.strict_json import canonical_digest
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.manifest import Manifest
+from saev.shards.format.metadata import MAX_METADATA_BYTES, Metadata
+from saev.shards.format.recording import Recording
+from saev.shards.format.strict_json import canonical_digest
+from saev.shards.reading.describe import summary
+from saev.shards.reading.directory import ShardDirectory
 
 RECORDING = make_recording()
 METADATA = json.loads(Metadata.of(RECORDING).dump())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from saev.errors import InputError
-from saev.shards.files import fault_text, opened, read_into, read_whole, size_of
+from saev.shards.format.files import fault_text, opened, read_into, read_whole, size_of
 
 Use = Callable[[Path, str], object]
 

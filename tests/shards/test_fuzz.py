@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import make_acts, make_labels, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.describe import summary
-from saev.shards.directory import ShardDirectory
-from saev.shards.reader import ShardReader
-from saev.shards.strict_json import canonical_digest
-from saev.shards.verify import faults
+from saev.shards.format.strict_json import canonical_digest
+from saev.shards.reading.describe import summary
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 DESCRIPTIONS = ("metadata.json", "manifest.json", "shards.json")
 

@@ -9,8 +9,8 @@ import pytest
 from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 
 @pytest.fixture

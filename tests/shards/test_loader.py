@@ -12,10 +12,10 @@ from tests.conftest import MakeShards
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.layout import DTYPES
-from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
-from saev.shards.quantization import decode, encode
-from saev.shards.reader import ShardReader
+from saev.shards.format.layout import DTYPES
+from saev.shards.format.quantization import decode, encode
+from saev.shards.loading.loader import OrderedTokens, ShuffledTokens, TokenSelection
+from saev.shards.reading.reader import ShardReader
 
 N, D = 40, 8
 TOKEN_BYTES = 4 * D + 8
@@ -173,7 +173,7 @@ def test_one_read_is_bounded_in_memory(make_shards: MakeShards, monkeypatch: pyt
         return read(self, start, stop)
 
     bound = 5 * 7 * 4 * D
-    monkeypatch.setattr("saev.shards.loader.READ_BYTES", bound)
+    monkeypatch.setattr("saev.shards.loading.loader.READ_BYTES", bound)
     monkeypatch.setattr(ShardReader, "read", watched)
     tokens = select(make_shards(N, dtype=dtype, d_model=D)[0])
     assert sum(map(len, tokens.read(tokens.examples))) == N

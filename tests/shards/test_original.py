@@ -17,8 +17,8 @@ from tests.shards.small_recordings import make_recording, record
 
 from saev.cli.shards import main
 from saev.errors import InputError
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 Capture = pytest.CaptureFixture[str]
 LAYERS = [2, 5, 11]

@@ -16,9 +16,9 @@ from tests.shards.small_recordings import make_acts as our_acts
 from tests.shards.small_recordings import make_recording, record
 
 from saev.errors import InputError
-from saev.shards.original_metadata import parse_original_metadata
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.reading.original_metadata import parse_original_metadata
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 
 @pytest.fixture

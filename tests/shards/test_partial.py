@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import begin, contents, make_acts, make_labels, make_recording, record, write
 
 from saev.errors import InputError
-from saev.shards.lock import is_locked
-from saev.shards.partial import PartialRecording
-from saev.shards.reader import ShardReader
-from saev.shards.writer import ShardWriter
+from saev.shards.reading.reader import ShardReader
+from saev.shards.writing.lock import is_locked
+from saev.shards.writing.partial import PartialRecording
+from saev.shards.writing.writer import ShardWriter
 
 RECORDING = make_recording()  # 3 shards of 4, 4 and 3 examples
 ACTS, LABELS = make_acts(RECORDING), make_labels(RECORDING)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import TORCH_DTYPES, make_acts, make_recording, record
 from torch import Tensor
 
-from saev.shards.layout import ITEM_BYTES, ShardLayout, TokenLayout
-from saev.shards.quantization import decode, encode
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.format.layout import ITEM_BYTES, ShardLayout, TokenLayout
+from saev.shards.format.quantization import decode, encode
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 sizes = st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(1, 9))

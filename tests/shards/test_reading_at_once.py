@@ -11,11 +11,11 @@ import torch
 from tests.shards.small_recordings import make_acts, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.block_reads import read_span
-from saev.shards.blocks import BLOCK_BYTES
-from saev.shards.layout import TokenLayout
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.format.blocks import BLOCK_BYTES
+from saev.shards.format.layout import TokenLayout
+from saev.shards.reading.block_reads import read_span
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
 
 RECORDING = make_recording(7, TokenLayout(cls=True, n_registers=0, grid=(32, 32)), 500, budget=4 * 1025)
 

@@ -9,8 +9,8 @@ import pytest
 from tests.shards.small_recordings import begin, contents, make_acts, make_labels, make_recording, record
 
 from saev.cli.main import main
-from saev.shards.partial import PartialRecording
-from saev.shards.verify import faults
+from saev.shards.reading.verify import faults
+from saev.shards.writing.partial import PartialRecording
 
 RECORDING = make_recording()  # 3 shards
 ACTS, LABELS = make_acts(RECORDING), make_labels(RECORDING)

@@ -18,10 +18,10 @@ from tests.shards.small_recordings import (
     record,
 )
 
-from saev.shards.layout import TokenLayout
-from saev.shards.partial import PartialRecording
-from saev.shards.reader import ShardReader
-from saev.shards.verify import faults
+from saev.shards.format.layout import TokenLayout
+from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.verify import faults
+from saev.shards.writing.partial import PartialRecording
 
 REGISTERS = TokenLayout(cls=True, n_registers=4, grid=(1, 3))
 

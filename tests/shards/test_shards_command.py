@@ -9,7 +9,7 @@ from tests.shards.small_recordings import make_acts, make_recording, record
 from saev.cli.main import main as saev_main
 from saev.cli.shards import main
 from saev.errors import InputError
-from saev.shards.byte_text import byte_text
+from saev.shards.format.byte_text import byte_text
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saev.shards.shuffle import ShufflePlan, random_subset
+from saev.shards.loading.shuffle import ShufflePlan, random_subset
 
 
 @st.composite

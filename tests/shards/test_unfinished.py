@@ -6,7 +6,7 @@ import pytest
 from tests.shards.small_recordings import begin, make_acts, make_recording, record, write
 
 from saev.cli.main import main
-from saev.shards.recording import Recording
+from saev.shards.format.recording import Recording
 
 RECORDING = make_recording()  # 3 shards
 OTHER = make_recording(layer=9)

@@ -9,9 +9,9 @@ import torch
 from tests.shards.small_recordings import begin, make_acts, make_examples, make_recording, record, write
 
 from saev.errors import InputError
-from saev.shards import hashed_file
-from saev.shards.partial import PartialRecording
-from saev.shards.reader import ShardReader
+from saev.shards.reading.reader import ShardReader
+from saev.shards.writing import hashed_file
+from saev.shards.writing.partial import PartialRecording
 
 RECORDING = make_recording()  # 3 shards of 4, 4 and 3 examples
 
@@ -75,7 +75,7 @@ def test_shards_of_other_writers_are_passed_over(tmp_path: Path) -> None:
 
 
 def begin_another(place: PartialRecording):
-    from saev.shards.writer import ShardWriter
+    from saev.shards.writing.writer import ShardWriter
 
     return ShardWriter(place, place.missing())
 

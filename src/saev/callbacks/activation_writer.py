@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from saev.callbacks.recording_plan import RecordedImages, RecordedModel, RecordingPlan, make_plan
 from saev.errors import InputError
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout
-from saev.shards.partial import PartialRecording
-from saev.shards.writer import ShardWriter
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout
+from saev.shards.writing.partial import PartialRecording
+from saev.shards.writing.writer import ShardWriter
 from saev.vit.images import ImageSource
 
 log = logging.getLogger(__name__)

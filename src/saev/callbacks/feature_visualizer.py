@@ -15,8 +15,8 @@ from typing_extensions import override
 from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
-from saev.shards.loader import TokenSelection
-from saev.shards.shuffle import random_subset
+from saev.shards.loading.loader import TokenSelection
+from saev.shards.loading.shuffle import random_subset
 from saev.viz import (
     Gallery,
     LatentExample,

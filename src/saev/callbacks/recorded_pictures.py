@@ -8,8 +8,8 @@ from typing import Never
 from PIL import Image
 
 from saev.errors import InputError
-from saev.shards.examples import ExampleRecord
-from saev.shards.reader import ShardReader
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.reading.reader import ShardReader
 from saev.vit.images import from_description
 from saev.vit.images.decode import decode
 from saev.vit.preprocess import Preprocessing

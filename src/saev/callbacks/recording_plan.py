@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from saev.errors import InputError
-from saev.shards.byte_text import byte_text
-from saev.shards.layout import ShardLayout, TokenLayout
-from saev.shards.partial import PartialRecording
-from saev.shards.recording import Recording
+from saev.shards.format.byte_text import byte_text
+from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.recording import Recording
+from saev.shards.writing.partial import PartialRecording
 from saev.vit.backbone import Backbone
 from saev.vit.images import ImageSource
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
-from saev.shards.reader import ShardReader
+from saev.shards.reading.reader import ShardReader
 
 METRICS_FILE = "metrics.json"
 

@@ -17,7 +17,7 @@ from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
 from saev.errors import InputError
 from saev.modules import VitLightningModule
-from saev.shards.byte_text import byte_text
+from saev.shards.format.byte_text import byte_text
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
 The last lines of standard output are the finished directories. After an interruption the same command goes on from

@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from saev.cli.parse_errors import readable
 from saev.errors import InputError, printable
-from saev.shards.byte_text import byte_text
-from saev.shards.describe import original_summary, summary
-from saev.shards.directory import ShardDirectory, check_is_finished
-from saev.shards.original import OriginalShards, is_original
-from saev.shards.progress import Progress
-from saev.shards.repair import repair
-from saev.shards.unfinished import unfinished
-from saev.shards.verify import default_threads, faults
+from saev.shards.format.byte_text import byte_text
+from saev.shards.reading.describe import original_summary, summary
+from saev.shards.reading.directory import ShardDirectory, check_is_finished
+from saev.shards.reading.original import OriginalShards, is_original
+from saev.shards.reading.progress import Progress
+from saev.shards.reading.verify import default_threads, faults
+from saev.shards.writing.repair import repair
+from saev.shards.writing.unfinished import unfinished
 
 NO_CHECKSUMS = ": sizes and descriptions fit; the original saev stores no checksums, so contents were not checked"
 

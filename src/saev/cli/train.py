@@ -25,7 +25,7 @@ from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import check_same_activations, load_run, read_about
 from saev.modules import SAELightningModule
-from saev.shards.shuffle import random_subset
+from saev.shards.loading.shuffle import random_subset
 
 MOST_STEPS_BETWEEN_LOGS = 50
 FIXED = {

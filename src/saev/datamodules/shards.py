@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.interop import check_same_activations
-from saev.shards.loader import OrderedTokens, ShuffledTokens, TokenSelection
-from saev.shards.reader import ShardReader
-from saev.shards.shuffle import Ints, random_subset
+from saev.shards.loading.loader import OrderedTokens, ShuffledTokens, TokenSelection
+from saev.shards.loading.shuffle import Ints, random_subset
+from saev.shards.reading.reader import ShardReader
 
 
 class ShardDataModule(lightning.LightningDataModule):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.dtypes import TORCH_DTYPES
-from saev.shards.examples import ExampleRecord
-from saev.shards.quantization import decode, scales
+from saev.shards.format.dtypes import TORCH_DTYPES
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.quantization import decode, scales
 
 
 def check_finite(acts_btd: Tensor, stored_btn: Tensor, dtype: str, examples: Sequence[ExampleRecord]) -> None:

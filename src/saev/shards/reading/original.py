@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.directory import ShardDirectory, check_is_finished, size_fault
-from saev.shards.hashing import FileRecord
-from saev.shards.layout import ACTS_FILE, ShardLayout, TokenLayout
-from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
-from saev.shards.metadata import METADATA_FILE, Metadata
-from saev.shards.original_layer import OriginalLayer
-from saev.shards.original_metadata import read_original_metadata
-from saev.shards.recording import Recording
-from saev.shards.strict_json import JsonObject, located, parse_json, read_bytes
+from saev.shards.format.hashing import FileRecord
+from saev.shards.format.layout import ACTS_FILE, ShardLayout, TokenLayout
+from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
+from saev.shards.format.metadata import METADATA_FILE, Metadata
+from saev.shards.format.recording import Recording
+from saev.shards.format.strict_json import JsonObject, located, parse_json, read_bytes
+from saev.shards.reading.directory import ShardDirectory, check_is_finished, size_fault
+from saev.shards.reading.original_layer import OriginalLayer
+from saev.shards.reading.original_metadata import read_original_metadata
 
 UNKNOWN: Final = "unknown"
 _ROW_BYTES: Final = 256  # more than a row of shards.json takes, however it is indented

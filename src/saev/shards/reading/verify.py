@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from saev.errors import InputError
-from saev.shards.content_faults import content_faults
-from saev.shards.directory import check_is_finished, check_shard_list, size_fault
-from saev.shards.manifest import MANIFEST_FILE, SHARDS_FILE, Manifest
-from saev.shards.metadata import METADATA_FILE, Metadata
-from saev.shards.original import OriginalShards, is_original
-from saev.shards.progress import Progress, SharedProgress
+from saev.shards.format.manifest import MANIFEST_FILE, SHARDS_FILE, Manifest
+from saev.shards.format.metadata import METADATA_FILE, Metadata
+from saev.shards.reading.content_faults import content_faults
+from saev.shards.reading.directory import check_is_finished, check_shard_list, size_fault
+from saev.shards.reading.original import OriginalShards, is_original
+from saev.shards.reading.progress import Progress, SharedProgress
 
 MAX_DEFAULT_THREADS: Final = 8
 

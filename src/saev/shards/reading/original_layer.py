@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import final
 
 from saev.errors import InputError
-from saev.shards.files import fault_text, opened, read_into
+from saev.shards.format.files import fault_text, opened, read_into
 
 
 @final

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, final
 
-from saev.shards.hashing import FileHasher, FileRecord
+from saev.shards.format.hashing import FileHasher, FileRecord
 
 _PADDING: Final = memoryview(bytes(2**20))
 _CANNOT_RESERVE: Final = (errno.EOPNOTSUPP, errno.ENOSYS)

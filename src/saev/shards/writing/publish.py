@@ -5,14 +5,14 @@ from pathlib import Path
 
 import saev
 from saev.errors import InputError
-from saev.shards.blocks import BLOCK_BYTES
-from saev.shards.examples import EXAMPLES_FILE
-from saev.shards.hashed_file import HashedFile, fsync_directory, write_file
-from saev.shards.hashing import FileHasher, FileRecord, hash_bytes
-from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
-from saev.shards.metadata import METADATA_FILE, Metadata
-from saev.shards.recording import Recording
-from saev.shards.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.blocks import BLOCK_BYTES
+from saev.shards.format.examples import EXAMPLES_FILE
+from saev.shards.format.hashing import FileHasher, FileRecord, hash_bytes
+from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
+from saev.shards.format.metadata import METADATA_FILE, Metadata
+from saev.shards.format.recording import Recording
+from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
 
 
 def join_and_describe(

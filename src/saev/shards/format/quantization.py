@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from saev.shards.dtypes import TORCH_DTYPES
+from saev.shards.format.dtypes import TORCH_DTYPES
 
 _LEVELS: Final = 127  # -128 is not used: the levels lie around 0 alike.
 # For the largest of all floats alone max|x| / 127 is rounded up to a scale whose 127-fold is infinite.

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from saev.errors import InputError
-from saev.shards.blocks import block_span
-from saev.shards.files import fault_text, opened
-from saev.shards.hashing import FileRecord, hash_file
-from saev.shards.layout import ACTS_FILE, ShardLayout
-from saev.shards.manifest import Manifest
+from saev.shards.format.blocks import block_span
+from saev.shards.format.files import fault_text, opened
+from saev.shards.format.hashing import FileRecord, hash_file
+from saev.shards.format.layout import ACTS_FILE, ShardLayout
+from saev.shards.format.manifest import Manifest
 
 
 def content_faults(directory: Path, name: str, manifest: Manifest, advance: Callable[[int], None]) -> list[str]:

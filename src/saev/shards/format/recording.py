@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.layout import ShardLayout
-from saev.shards.strict_json import JsonObject, canonical_digest, canonical_json, located
+from saev.shards.format.layout import ShardLayout
+from saev.shards.format.strict_json import JsonObject, canonical_digest, canonical_json, located
 
 PIXEL_AGGREGATIONS: Final = ("majority", "prefer-fg")
 _MODEL_KEYS: Final = ("family", "ckpt", "weights_digest", "precision")

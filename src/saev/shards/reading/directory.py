@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
-from saev.shards.examples import EXAMPLES_FILE, ExampleRecord
-from saev.shards.files import fault_text, read_whole, size_of
-from saev.shards.layout import ShardLayout
-from saev.shards.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
-from saev.shards.metadata import METADATA_FILE, Metadata
-from saev.shards.original_layer import OriginalLayer
-from saev.shards.shard_record import count_shards
-from saev.shards.strict_json import read_bytes
+from saev.shards.format.examples import EXAMPLES_FILE, ExampleRecord
+from saev.shards.format.files import fault_text, read_whole, size_of
+from saev.shards.format.layout import ShardLayout
+from saev.shards.format.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
+from saev.shards.format.metadata import METADATA_FILE, Metadata
+from saev.shards.format.shard_record import count_shards
+from saev.shards.format.strict_json import read_bytes
+from saev.shards.reading.original_layer import OriginalLayer
 
 PARTIAL_SUFFIX: Final = ".partial"
 

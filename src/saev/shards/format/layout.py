@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, final, get_args
 
 from saev.errors import InputError
-from saev.shards.strict_json import MAX_INTEGER, JsonObject, located
+from saev.shards.format.strict_json import MAX_INTEGER, JsonObject, located
 
 TokenKind = Literal["content", "cls", "registers", "all"]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final, final
 
 from saev.errors import InputError
-from saev.shards.byte_text import byte_text
-from saev.shards.directory import PARTIAL_SUFFIX, ShardDirectory
-from saev.shards.hashed_file import fsync_directory, reserve
-from saev.shards.lock import LOCK_SUFFIX, RecordingLock, is_locked
-from saev.shards.metadata import METADATA_FILE
-from saev.shards.publish import join_and_describe, make_read_only
-from saev.shards.recording import Recording
-from saev.shards.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.byte_text import byte_text
+from saev.shards.format.metadata import METADATA_FILE
+from saev.shards.format.recording import Recording
+from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory
+from saev.shards.writing.hashed_file import fsync_directory, reserve
+from saev.shards.writing.lock import LOCK_SUFFIX, RecordingLock, is_locked
+from saev.shards.writing.publish import join_and_describe, make_read_only
 
 _EXAMPLE_BYTES: Final = 400  # about one line of examples.jsonl, for the space that is needed
 

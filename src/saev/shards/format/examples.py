@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Final, Self, final
 
-from saev.shards.strict_json import JsonObject, parse_json
+from saev.shards.format.strict_json import JsonObject, parse_json
 
 EXAMPLES_FILE: Final = "examples.jsonl"
 

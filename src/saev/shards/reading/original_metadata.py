@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from saev.errors import InputError
-from saev.shards.manifest import MANIFEST_FILE
-from saev.shards.metadata import MAX_METADATA_BYTES, METADATA_FILE, Metadata
-from saev.shards.recording import PIXEL_AGGREGATIONS
-from saev.shards.strict_json import JsonObject, canonical_digest, parse_json, read_bytes
+from saev.shards.format.manifest import MANIFEST_FILE
+from saev.shards.format.metadata import MAX_METADATA_BYTES, METADATA_FILE, Metadata
+from saev.shards.format.recording import PIXEL_AGGREGATIONS
+from saev.shards.format.strict_json import JsonObject, canonical_digest, parse_json, read_bytes
 
 ORIGINAL_PROTOCOLS: Final = ("1.0.0", "1.1", "2.1")
 # What a file without these keys means; one without a protocol keeps saying so.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.reader import ShardReader
-from saev.shards.shuffle import Ints, ShufflePlan, random_subset
+from saev.shards.loading.shuffle import Ints, ShufflePlan, random_subset
+from saev.shards.reading.reader import ShardReader
 
 BLOCK_BYTES = 4 * 2**20  # Neighbours that travel together through the shuffle.
 READ_BYTES = 64 * 2**20  # Upper bound of one read, as float32 in memory.

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.block_reads import BlockError, read_span
-from saev.shards.blocks import block_span
-from saev.shards.dtypes import empty_bytes, tensor_bytes
-from saev.shards.examples import ExampleRecord
-from saev.shards.layout import ShardLayout
-from saev.shards.manifest import Manifest
-from saev.shards.metadata import Metadata
-from saev.shards.original import open_shards
-from saev.shards.quantization import decode
+from saev.shards.format.blocks import block_span
+from saev.shards.format.dtypes import empty_bytes, tensor_bytes
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import ShardLayout
+from saev.shards.format.manifest import Manifest
+from saev.shards.format.metadata import Metadata
+from saev.shards.format.quantization import decode
+from saev.shards.reading.block_reads import BlockError, read_span
+from saev.shards.reading.original import open_shards
 
 
 @final

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.examples import EXAMPLES_FILE
-from saev.shards.hashing import FileRecord
-from saev.shards.layout import ShardLayout
-from saev.shards.metadata import METADATA_FILE
-from saev.shards.recording import Recording
-from saev.shards.strict_json import (
+from saev.shards.format.examples import EXAMPLES_FILE
+from saev.shards.format.hashing import FileRecord
+from saev.shards.format.layout import ShardLayout
+from saev.shards.format.metadata import METADATA_FILE
+from saev.shards.format.recording import Recording
+from saev.shards.format.strict_json import (
     JsonObject,
     canonical_digest,
     canonical_json,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.hashing import FileRecord
-from saev.shards.layout import ACTS_FILE
-from saev.shards.strict_json import JsonObject, parse_json, read_bytes
+from saev.shards.format.hashing import FileRecord
+from saev.shards.format.layout import ACTS_FILE
+from saev.shards.format.strict_json import JsonObject, parse_json, read_bytes
 
 SCHEMA: Final = 1
 RECORD_FILE: Final = re.compile(r"acts[0-9]{6}\.json")

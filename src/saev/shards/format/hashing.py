@@ -9,9 +9,9 @@ from typing import Final, Self, final
 import xxhash
 
 from saev.errors import InputError
-from saev.shards.blocks import BLOCK_BYTES, n_blocks
-from saev.shards.files import read_into
-from saev.shards.strict_json import JsonObject
+from saev.shards.format.blocks import BLOCK_BYTES, n_blocks
+from saev.shards.format.files import read_into
+from saev.shards.format.strict_json import JsonObject
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _XXH3: Final = re.compile(r"[0-9a-f]{16}")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from saev.shards.hashed_file import HashedFile, fsync_directory, write_file
-from saev.shards.recording import Recording
-from saev.shards.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.recording import Recording
+from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
 
 
 @final

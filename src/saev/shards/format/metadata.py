@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
-from saev.shards.layout import DTYPES
-from saev.shards.recording import PIXEL_AGGREGATIONS, Recording
-from saev.shards.strict_json import JsonObject, canonical_json, parse_json, read_bytes
+from saev.shards.format.layout import DTYPES
+from saev.shards.format.recording import PIXEL_AGGREGATIONS, Recording
+from saev.shards.format.strict_json import JsonObject, canonical_json, parse_json, read_bytes
 
 METADATA_FILE: Final = "metadata.json"
 PROTOCOLS: Final = ("2.1", "3.0")

@@ -4,15 +4,15 @@ from itertools import islice
 from pathlib import Path
 
 from saev.errors import InputError
-from saev.shards.directory import ShardDirectory
-from saev.shards.examples import EXAMPLES_FILE
-from saev.shards.files import read_whole
-from saev.shards.hashed_file import fsync_directory, write_file
-from saev.shards.manifest import LABELS_FILE, Manifest
-from saev.shards.partial import PartialRecording
-from saev.shards.progress import Progress
-from saev.shards.shard_record import ShardFiles, ShardRecord
-from saev.shards.verify import file_faults
+from saev.shards.format.examples import EXAMPLES_FILE
+from saev.shards.format.files import read_whole
+from saev.shards.format.manifest import LABELS_FILE, Manifest
+from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.progress import Progress
+from saev.shards.reading.verify import file_faults
+from saev.shards.writing.hashed_file import fsync_directory, write_file
+from saev.shards.writing.partial import PartialRecording
 
 
 def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRecording, list[str]]:

@@ -11,9 +11,9 @@ from typing import Final, final
 import numpy as np
 import xxhash
 
-from saev.shards.blocks import BLOCK_BYTES, block_span, blocks_touched
-from saev.shards.files import fault_text, opened, read_into
-from saev.shards.hashing import FileRecord
+from saev.shards.format.blocks import BLOCK_BYTES, block_span, blocks_touched
+from saev.shards.format.files import fault_text, opened, read_into
+from saev.shards.format.hashing import FileRecord
 
 PIECE_BYTES: Final = 2**19  # fits into a core's second-level cache
 

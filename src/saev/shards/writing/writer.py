@@ -12,14 +12,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from saev.shards.dtypes import tensor_bytes
-from saev.shards.examples import ExampleRecord, dump_examples
-from saev.shards.finite import check_finite
-from saev.shards.host_copy import HostCopies
-from saev.shards.job_thread import JobThread
-from saev.shards.open_shard import Batch, OpenShard
-from saev.shards.partial import PartialRecording
-from saev.shards.quantization import encode
+from saev.shards.format.dtypes import tensor_bytes
+from saev.shards.format.examples import ExampleRecord, dump_examples
+from saev.shards.format.quantization import encode
+from saev.shards.writing.finite import check_finite
+from saev.shards.writing.host_copy import HostCopies
+from saev.shards.writing.job_thread import JobThread
+from saev.shards.writing.open_shard import Batch, OpenShard
+from saev.shards.writing.partial import PartialRecording
 
 
 @final

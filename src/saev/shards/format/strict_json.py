@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from saev.errors import InputError
-from saev.shards.files import read_whole, size_of
+from saev.shards.format.files import read_whole, size_of
 
 MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
 

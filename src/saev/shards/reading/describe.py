@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from saev.errors import printable
-from saev.shards.byte_text import byte_text
-from saev.shards.directory import ShardDirectory
-from saev.shards.layout import DTYPES, ShardLayout, TokenLayout
-from saev.shards.manifest import LABELS_FILE, MANIFEST_FILE
-from saev.shards.original import OriginalShards
-from saev.shards.strict_json import canonical_json
+from saev.shards.format.byte_text import byte_text
+from saev.shards.format.layout import DTYPES, ShardLayout, TokenLayout
+from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE
+from saev.shards.format.strict_json import canonical_json
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.original import OriginalShards
 
 
 def _tokens(tokens: TokenLayout) -> str:

@@ -1,0 +1,1 @@
+"""Opens, reads and verifies directories of shards."""

@@ -1,0 +1,1 @@
+"""Records directories of shards: many processes, any fault."""

@@ -208,7 +208,7 @@ def test_masks_that_do_not_fit(tmp_path: Path, capsys: Capture):
 def test_too_little_disk(pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**6, 10**6 - 1000, 1000))
-    said = r"has 1 kB free, but the recording needs 263 kB: .*--writer.dump_to"
+    said = r"has 1 kB free, but the recording needs 267 kB: .*--writer.dump_to"
     argv = options(tmp_path / "out", folder(pictures), "--model.layers=[1,2]")
     refused(argv, capsys, said, tmp_path / "out")
 

@@ -1,5 +1,6 @@
 """An unfinished recording goes on from its whole shards, and is never taken for a finished one."""
 
+import errno
 import json
 import os
 import signal
@@ -81,14 +82,68 @@ def test_records_of_another_recording_do_not_count(tmp_path: Path) -> None:
     assert other.missing() == [0, 1, 2]
 
 
-def test_a_part_that_was_damaged_is_found_when_it_is_joined(tmp_path: Path) -> None:
-    place = interrupted(tmp_path, [0, 1, 2])
+def test_a_part_that_was_damaged_is_found_when_it_is_joined_and_recorded_anew(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    place = interrupted(tmp_path / "a", [0, 1, 2])
     path = place.path / "labels000001.bin"
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
-    with pytest.raises(InputError, match=r"labels000001.bin: damaged since it was written: remove it and run"):
-        record(tmp_path, RECORDING, ACTS, labels=LABELS)
-    path.unlink()
-    record(tmp_path, RECORDING, ACTS, labels=LABELS)
+    with pytest.raises(InputError, match=r"labels000001.bin: damaged since it was written: run the same command again"):
+        record(tmp_path / "a", RECORDING, ACTS, labels=LABELS)
+    assert place.missing() == [1]
+    assert contents(record(tmp_path / "a", RECORDING, ACTS, labels=LABELS)) == undisturbed
+
+
+def test_a_record_that_cannot_be_read_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = interrupted(tmp_path, [0, 1])
+    before = contents(place.path)
+    opened = os.open
+
+    def stale(path: str, *args: int, **kwargs: int) -> int:
+        if str(path).endswith(".json"):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return opened(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", stale)
+        with pytest.raises(InputError, match="Stale file handle"):
+            place.claim()
+        place.leave()
+    assert contents(place.path) == before
+
+
+def test_records_of_another_version_are_not_touched(tmp_path: Path) -> None:
+    place = interrupted(tmp_path, [0, 1])
+    path = place.path / "acts000001.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    before = contents(place.path)
+    with pytest.raises(InputError, match="schema 2: another version of saev began this recording"):
+        place.claim()
+    assert contents(place.path) == before
+
+
+def test_a_described_recording_that_was_changed_is_not_published(tmp_path: Path) -> None:
+    place, writer = begin(tmp_path, RECORDING)
+    write(writer, RECORDING, ACTS, range(3))
+    writer.finish()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", failing_rename)
+        with pytest.raises(InputError, match="Input/output error"):
+            place.publish()
+    place.leave()
+    assert place.progress() == (3, 3)
+    os.truncate(place.path / "acts000001.bin", 3)
+    place.claim()
+    with pytest.raises(InputError, match=r"acts000001.bin: truncated: 3 bytes instead of .*changed by another hand"):
+        place.publish()
+    place.leave()
+    assert place.path.exists()
+
+
+def failing_rename(path: Path, target: Path) -> Path:
+    if path.is_dir():
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return path.replace(target)
 
 
 def test_what_does_not_belong_there_is_cleared(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:

@@ -95,8 +95,8 @@ def test_what_the_disk_does_not_take_ends_the_recording(
         write(writer, RECORDING, make_acts(RECORDING), range(3), batch=1)  # many more than the queue holds
         writer.finish()
     assert str(place.path) in str(error.value)
-    assert "bytes are free" not in str(error.value)
-    assert " are free: make room or record elsewhere" in str(error.value)
+    advice = "check the disk and its permissions" if code == errno.EIO else "are free: make room or record elsewhere"
+    assert advice in str(error.value)
     assert "\n" not in str(error.value)
     writer.abort()
     place.leave()
@@ -139,3 +139,19 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for root in (file, file / "deeper"):
         with pytest.raises(InputError, match=r"cannot be written .*: choose another"):
             PartialRecording(root, RECORDING).claim()
+
+
+def test_a_failed_fsync_is_told_with_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = make_recording(n_examples=4000, budget=14_000)  # two shards of many batches
+    acts = make_acts(recording)
+    place, writer = begin(tmp_path, recording)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(InputError, match="Input/output error"):
+            write(writer, recording, acts, range(2), batch=1)
+    writer.abort()
+    place.leave()

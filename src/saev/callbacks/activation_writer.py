@@ -13,7 +13,6 @@ from typing_extensions import override
 from saev.callbacks.recording_plan import RecordedImages, RecordedModel, RecordingPlan, make_plan
 from saev.errors import InputError
 from saev.shards.format.examples import ExampleRecord
-from saev.shards.format.layout import ShardLayout
 from saev.shards.writing.partial import PartialRecording
 from saev.shards.writing.writer import ShardWriter
 from saev.vit.images import ImageSource
@@ -59,7 +58,7 @@ class VitActivationWriter(lightning.Callback):
         """Which directories there will be, and which are there already.
 
         Raises:
-            InputError: If what is missing does not fit the disk.
+            InputError: If one is there that is not whole.
         """
         return make_plan(model, data, dump_to=self.dump_to, dtype=self._dtype, max_tokens=self._max_tokens)
 
@@ -68,29 +67,34 @@ class VitActivationWriter(lightning.Callback):
         """Claim the places, and divide the shards that are missing among the processes."""
         data = cast(RecordedImages, trainer.datamodule)  # type: ignore[attr-defined]
 
-        def look() -> ShardLayout:
-            plan = self.plan(cast(RecordedModel, pl_module), data)
-            self.directories = dict(plan.finished)
-            self._places = {} if self.dry_run else dict(plan.pending)
-            return plan.layout
-
-        layout, missing = _by_first_process(trainer, lambda: (look(), self._claim()))
+        plan = self.plan(cast(RecordedModel, pl_module), data)
+        self.directories = dict(plan.finished)
+        self._places = {} if self.dry_run else dict(plan.pending)
+        missing = _by_first_process(trainer, lambda: self._claim(plan))
         if not trainer.is_global_zero:
-            look()  # not before: the first process frees and reserves space, and halfway there seems to be too little
-            for place in self._places.values():
-                place.join()
+            self._join(set(missing))
         self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
         todo = sorted({shard for shards in missing.values() for shard in shards})
         mine = todo[trainer.global_rank :: trainer.world_size]
         for layer, place in self._places.items():
-            self._writers[layer] = ShardWriter(place, sorted({*mine} & {*missing[layer]}))
-        data.select([layout.examples_in(shard) for shard in mine])
+            self._writers[layer] = ShardWriter(place, sorted({*mine} & {*missing[place.final.name]}))
+        data.select([plan.layout.examples_in(shard) for shard in mine])
 
-    def _claim(self) -> dict[int, list[int]]:
-        """The shards that are missing, by layer."""
+    def _claim(self, plan: RecordingPlan) -> dict[str, list[int]]:
+        """The shards that are missing, by the name of the directory."""
+        plan.check_space()
         for place in self._places.values():
             place.claim()
-        return {layer: place.missing() for layer, place in self._places.items()}
+        return {place.final.name: place.missing() for place in self._places.values()}
+
+    def _join(self, names: set[str]) -> None:
+        if names != {place.final.name for place in self._places.values()}:
+            raise InputError(
+                f"this process would record {sorted(place.final.name for place in self._places.values())}, the first "
+                f"one {sorted(names)}: all must see the same pictures, weights and directories"
+            )
+        for place in self._places.values():
+            place.join()
 
     @override
     def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -142,14 +146,10 @@ class VitActivationWriter(lightning.Callback):
         self._writers = {}
         for place in self._places.values():
             place.leave()
-            n_whole = place.layout.n_shards - len(place.missing())
+            n_whole, n_shards = place.progress()
             if n_whole and trainer.is_global_zero:
-                log.warning(
-                    "%s: %d of %d shards are whole and stay; the same command goes on from there",
-                    place.path,
-                    n_whole,
-                    place.layout.n_shards,
-                )
+                said = "%s: %d of %d shards are whole and stay; the same command goes on from there"
+                log.warning(said, place.path, n_whole, n_shards)
         self._places = {}
 
 

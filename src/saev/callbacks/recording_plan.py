@@ -10,6 +10,7 @@ from typing import Protocol
 from saev.errors import InputError
 from saev.shards.format.byte_text import byte_text
 from saev.shards.format.layout import ShardLayout, TokenLayout
+from saev.shards.format.metadata import Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.writing.partial import PartialRecording
 from saev.vit.backbone import Backbone
@@ -41,13 +42,27 @@ class RecordingPlan:
     finished: Mapping[int, Path]
     layout: ShardLayout
     """Of every layer: they are of one model and one set of pictures."""
+    dump_to: Path
+    """Where the directories go."""
     free: int
-    """Free bytes where the directories go."""
+    """Free bytes there."""
 
     @property
     def n_bytes(self) -> int:
         """Bytes that are still to be written."""
         return sum(max(0, place.n_bytes - place.allocated()) for place in self.pending.values())
+
+    def check_space(self) -> None:
+        """Compare what is missing with what is free.
+
+        Raises:
+            InputError: If it does not fit the disk.
+        """
+        if self.n_bytes > self.free:
+            raise InputError(
+                f"{self.dump_to} has {byte_text(self.free)} free, but the recording needs {byte_text(self.n_bytes)}: "
+                "record fewer layers or another dtype, or give another --writer.dump_to"
+            )
 
     def missing(self) -> list[int]:
         """The shards that some layer lacks."""
@@ -60,7 +75,7 @@ def make_plan(
     """Which directories there will be, and which are there already.
 
     Raises:
-        InputError: If what is missing does not fit the disk.
+        InputError: If one is there that is not whole.
     """
     image_set = data.images.identity()  # Once: it goes through the names of all pictures.
     backbone = model.backbone
@@ -70,18 +85,13 @@ def make_plan(
     finished: dict[int, Path] = {}
     for layer in model.layers:
         recording = _recording(model, layer, data.images, image_set, layout)
+        Metadata.of(recording)  # what does not fit into it must not be found out at the end
         place = PartialRecording(dump_to, recording, with_labels=data.images.has_masks)
         if (directory := place.finished()) is not None:
             finished[layer] = directory
         else:
             pending[layer] = place
-    plan = RecordingPlan(pending, finished, layout, _free_bytes(dump_to))
-    if plan.n_bytes > plan.free:
-        raise InputError(
-            f"{dump_to} has {byte_text(plan.free)} free, but the recording needs {byte_text(plan.n_bytes)}: "
-            "record fewer layers or another dtype, or give another --writer.dump_to"
-        )
-    return plan
+    return RecordingPlan(pending, finished, layout, dump_to, _free_bytes(dump_to))
 
 
 def _recording(

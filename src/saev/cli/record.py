@@ -69,6 +69,7 @@ def record(argv: list[str]) -> list[str]:
     if writer.dry_run:
         return _plan_lines(cli, plan) if cli.trainer.is_global_zero else []
     if cli.trainer.is_global_zero:
+        plan.check_space()
         for line in _announcement(cli, plan):
             print(line)
     if plan.pending:

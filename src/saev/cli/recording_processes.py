@@ -83,6 +83,9 @@ class RecordingLauncher(_SubprocessScriptLauncher):
 class RecordingStrategy(DDPStrategy):
     """One process a device. While it waits for the others it obeys signals, and it stops when one of them has ended."""
 
+    def __init__(self) -> None:
+        super().__init__(timeout=_PATIENCE)
+
     _meeting: dist.ProcessGroup | None = None
 
     @override
@@ -212,6 +215,8 @@ def _or_ended(meet: Callable[[], T]) -> T:
     try:
         return meet()
     except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            "another process of this recording has ended early: what it said, if anything, stands above"
+            f"another process of this recording has ended early, or cannot be reached ({reason}): what it said, if "
+            "anything, stands above"
         ) from error

@@ -43,7 +43,8 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("verify", verify, help="verify sizes and hashes of all files")
     mend = ArgumentParser(
         description="Verify all sizes and hashes, and take the damaged shards out: the directory becomes an unfinished "
-        "recording, and the `saev predict` command that recorded it records those shards alone."
+        "recording, and the `saev predict` command that recorded it deletes those shards and records them alone. Its "
+        "pictures must still be there."
     )
     mend.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
     _add_threads(mend)
@@ -56,7 +57,8 @@ def _parser() -> ArgumentParser:
     leftovers.add_argument(
         "--print0",
         action="store_true",
-        help="only the paths of those that no run is at work at, each followed by a NUL, for `xargs -0 rm -r`",
+        help="only the paths of those that lack shards and that no run is at work at, each followed by a NUL, for "
+        "`xargs -0 rm -r`",
     )
     commands.add_subcommand("unfinished", leftovers, help="list unfinished recordings")
     return parser
@@ -124,8 +126,8 @@ def _unfinished(root: Path, print0: bool) -> int:
         if not print0:
             state = "a run is at work" if found.is_in_use else "no run is at work"
             shards = f"{found.n_whole} of {found.n_shards} shards"
-            print(f"{found.path}\t{shards}\t{byte_text(found.n_bytes)}\t{state}")
-        elif not found.is_in_use:
+            print(f"{printable(str(found.path))}\t{shards}\t{byte_text(found.n_bytes)}\t{state}")
+        elif found.is_removable:
             print(found.path, end="\0")
     return 0
 

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,18 @@ def size_of(directory: Path, name: str) -> int:
         return _regular_size(path, path.lstat())
     except OSError as error:
         raise InputError(f"{path}: {fault_text(error)}") from error
+
+
+def allocated_bytes(directory: Path) -> int:
+    """Disk space of the files in a directory; of nothing where there is none. Files may come and go meanwhile."""
+    n_bytes = 0
+    try:
+        for path in directory.iterdir():
+            with suppress(FileNotFoundError):
+                n_bytes += path.lstat().st_blocks * 512
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return n_bytes
 
 
 def read_into(fd: int, target: memoryview, offset: int) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
+from saev.shards.format.files import fault_text
 from saev.shards.format.hashing import FileRecord
 from saev.shards.format.layout import ACTS_FILE
+from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.strict_json import JsonObject, parse_json, read_bytes
 
 SCHEMA: Final = 1
@@ -59,23 +61,35 @@ class ShardRecord:
         return json.dumps({"schema": SCHEMA, "content_id": self.content_id, "files": files}).encode("ascii")
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """From a file, strictly.
+    def find(cls, path: Path) -> Self | None:
+        """From a file, strictly; None if there is none, or one that is no such record.
 
         Raises:
-            InputError: if it is missing or no such record.
+            InputError: if it cannot be read, or is of another version: then nothing may be concluded.
         """
-        found = JsonObject(
-            parse_json(read_bytes(path, MAX_RECORD_BYTES), str(path)), str(path), ("schema", "content_id", "files")
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise InputError(f"{path}: {fault_text(error)}") from error
+        data, where = read_bytes(path, MAX_RECORD_BYTES), str(path)
+        try:
+            found = JsonObject(parse_json(data, where), where, ("schema", "content_id", "files"))
+            schema = found.integer("schema")
+            if schema == SCHEMA:
+                listed = found.mapping("files").items()
+                files = {name: FileRecord.from_dict(file, f"{where}: file {name!r}") for name, file in listed}
+                return cls(found.text("content_id"), files)
+        except InputError:
+            return None
+        raise InputError(
+            f"{path}: schema {schema}: another version of saev began this recording: finish it with that one"
         )
-        if found.integer("schema") != SCHEMA:
-            raise InputError(f"{path}: schema {found.integer('schema')} cannot be read, only {SCHEMA}")
-        listed = found.mapping("files").items()
-        files = {name: FileRecord.from_dict(file, f"{path}: file {name!r}") for name, file in listed}
-        return cls(found.text("content_id"), files)
 
 
 def count_shards(names: Collection[str]) -> tuple[int, int]:
     """Whole shards and all shards of an unfinished recording that holds files of these names."""
     n_whole, n_shards = (sum(bool(kind.fullmatch(name)) for name in names) for kind in (RECORD_FILE, ACTS_FILE))
-    return n_whole, n_shards
+    # With metadata.json only the final name is missing, and the records may be gone already.
+    return (n_shards if METADATA_FILE in names else n_whole), n_shards

@@ -35,5 +35,6 @@ def check_finite(acts_btd: Tensor, stored_btn: Tensor, dtype: str, examples: Seq
     where = f"{examples[row].path}: activation {value:g} at token {token}, dimension {dim}"
     if math.isfinite(value):
         limit = torch.finfo(cast_td.dtype).max
-        raise InputError(f"{where} overflows {dtype} (at most {limit:g}): store bfloat16 or float32")
+        wider = "bfloat16 or float32" if dtype == "float16" else "float32"
+        raise InputError(f"{where} overflows {dtype} (at most {limit:g}): store {wider}")
     raise InputError(f"{where} is not finite: check the picture, the weights and the precision of the model")

@@ -45,6 +45,9 @@ def fsync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that have no such thing
+            raise
     finally:
         os.close(fd)
 
@@ -59,6 +62,7 @@ class HashedFile:
     """
 
     def __init__(self, path: Path, pool: Executor | None = None) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._hasher = FileHasher()
         self._pool = pool
@@ -92,9 +96,11 @@ class HashedFile:
         """Bring the file to the disk and close it.
 
         Raises:
-            OSError: if the disk does not take it.
+            OSError: if the disk does not take it, or another hand has put another file there.
         """
         os.fsync(self._fd)
+        if not os.path.samestat(os.fstat(self._fd), self._path.stat()):
+            raise OSError(errno.ESTALE, "replaced while it was written", str(self._path))
         self.close()
         return self._hasher.record()
 

@@ -25,12 +25,15 @@ class HostCopies:
         return self._start_cuda(tensor)
 
     def _start_cuda(self, tensor: Tensor) -> Callable[[], Tensor]:
-        stream = self._streams.setdefault(tensor.device, torch.cuda.Stream(tensor.device))  # type: ignore[no-untyped-call]
+        if tensor.device not in self._streams:
+            self._streams[tensor.device] = torch.cuda.Stream(tensor.device)  # type: ignore[no-untyped-call]
+        stream = self._streams[tensor.device]
         stream.wait_stream(torch.cuda.current_stream(tensor.device))
         with torch.cuda.stream(stream):
             host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             host.copy_(tensor, non_blocking=True)
-            done = stream.record_event()
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            done.record(stream)
         tensor.record_stream(stream)  # or its memory would be given to the next batch during the copy
 
         def wait() -> Tensor:

@@ -12,7 +12,7 @@ Job = Callable[[], None]
 class JobThread:
     """Does jobs one after the other; at most `depth` wait, so that memory stays bounded.
 
-    After a job has failed the rest are dropped, and its error is raised by the next `put` or by `finish`.
+    After a job has failed the rest are dropped, and its error is raised by the next `put` or `check` or by `finish`.
     """
 
     def __init__(self, name: str, depth: int = 2) -> None:
@@ -29,14 +29,16 @@ class JobThread:
                     job()
                 except BaseException as error:
                     self._failure = error
+            del job  # its memory, while this thread waits for the next one
 
-    def _raise_failure(self) -> None:
+    def check(self) -> None:
+        """Raise the error of a job that has failed."""
         if self._failure is not None:
             raise self._failure
 
     def put(self, job: Job) -> None:
         """Hand over a job; waits while the queue is full."""
-        self._raise_failure()
+        self.check()
         self._queue.put(job)
 
     def finish(self) -> None:
@@ -44,4 +46,4 @@ class JobThread:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        self._raise_failure()
+        self.check()

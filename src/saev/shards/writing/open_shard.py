@@ -60,11 +60,14 @@ class OpenShard:
         Raises:
             OSError: if the disk does not take it.
         """
-        self._acts.pad(self._n_bytes)
-        record = ShardRecord(self._content_id, {name: file.finish() for name, file in self._files.items()})
-        fsync_directory(self._directory)  # the record must not survive a loss of power without its files
-        write_file(self._directory / self._names.record, record.dump())
-        fsync_directory(self._directory)
+        try:
+            self._acts.pad(self._n_bytes)
+            record = ShardRecord(self._content_id, {name: file.finish() for name, file in self._files.items()})
+            fsync_directory(self._directory)  # the record must not survive a loss of power without its files
+            write_file(self._directory / self._names.record, record.dump())
+            fsync_directory(self._directory)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the files as they are; again does nothing."""

@@ -4,6 +4,7 @@ It is a directory of reserved files. A shard in it is whole when its record is t
 recording that was killed anywhere goes on from its whole shards.
 """
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +14,17 @@ from typing import Final, final
 
 from saev.errors import InputError
 from saev.shards.format.byte_text import byte_text
+from saev.shards.format.files import allocated_bytes
+from saev.shards.format.manifest import MANIFEST_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.recording import Recording
-from saev.shards.format.shard_record import ShardFiles, ShardRecord
-from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory
+from saev.shards.format.shard_record import ShardFiles, ShardRecord, count_shards
+from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_fault
 from saev.shards.writing.hashed_file import fsync_directory, reserve
 from saev.shards.writing.lock import LOCK_SUFFIX, RecordingLock, is_locked
 from saev.shards.writing.publish import join_and_describe, make_read_only
 
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXAMPLE_BYTES: Final = 400  # about one line of examples.jsonl, for the space that is needed
 
 
@@ -53,12 +57,13 @@ class PartialRecording:
     @property
     def n_bytes(self) -> int:
         """Disk space of the whole recording, without its small files."""
-        per_example = self.layout.tokens.n_content * self.with_labels + _EXAMPLE_BYTES
+        # Examples and labels are there twice while their parts are joined.
+        per_example = 2 * (self.layout.tokens.n_content * self.with_labels + _EXAMPLE_BYTES)
         return self.layout.total_bytes + self.layout.n_examples * per_example
 
     def allocated(self) -> int:
         """Disk space that an unfinished recording has taken already."""
-        return sum(file.stat().st_blocks * 512 for file in self.path.glob("*")) if self.path.is_dir() else 0
+        return allocated_bytes(self.path)
 
     def finished(self) -> Path | None:
         """The finished directory, or None if there is none.
@@ -72,7 +77,8 @@ class PartialRecording:
             found = ShardDirectory.open(self.final).manifest.content_id
         except InputError as error:
             raise InputError(
-                f"{self.final} is there but not whole: move it away to record it again ({error})"
+                f"{self.final} is there but not whole: `saev shards repair` it, or move it away to record it again "
+                f"({error})"
             ) from error
         if found != self.recording.content_id:
             raise InputError(f"{self.final}: holds content {found}, not {self.recording.content_id}: move it away")
@@ -118,11 +124,13 @@ class PartialRecording:
         try:
             yield
         except OSError as error:
+            where = f"{error.filename or self.path}: cannot be written ({error.strerror})"
+            if error.errno not in _NO_SPACE:
+                raise InputError(f"{where}: check the disk and its permissions; what is whole stays") from error
             need, free = max(0, self.n_bytes - self.allocated()), shutil.disk_usage(self.root).free
             raise InputError(
-                f"{error.filename or self.path}: cannot be written ({error.strerror}): {self.recording.directory_name} "
-                f"needs {byte_text(need)} more ({need} bytes) and {byte_text(free)} ({free} bytes) are free: "
-                "make room or record elsewhere"
+                f"{where}: {self.recording.directory_name} needs {byte_text(need)} more ({need} bytes) and "
+                f"{byte_text(free)} ({free} bytes) are free: make room or record elsewhere"
             ) from error
 
     def _prepare(self) -> None:
@@ -148,10 +156,13 @@ class PartialRecording:
         return (self.path / METADATA_FILE).exists()
 
     def is_whole(self, files: ShardFiles) -> bool:
-        """Whether a shard is recorded: its record is there, and its files have the sizes that it says."""
-        try:
-            record = ShardRecord.read(self.path / files.record)
-        except InputError:
+        """Whether a shard is recorded: its record is there, and its files have the sizes that it says.
+
+        Raises:
+            InputError: if that cannot be told.
+        """
+        record = ShardRecord.find(self.path / files.record)
+        if record is None:
             return False
         names = {files.acts, files.examples, *([files.labels] if self.with_labels else [])}
         return (
@@ -175,8 +186,13 @@ class PartialRecording:
         """
         with self.disk_faults():
             if not self._is_described():
-                records = [ShardRecord.read(self.path / files.record) for files in self._all_files()]
-                join_and_describe(self.path, self.recording, records, with_labels=self.with_labels)
+                records = [ShardRecord.find(self.path / files.record) for files in self._all_files()]
+                whole = [record for record in records if record is not None]
+                assert len(whole) == self.layout.n_shards, "shards are missing"
+                join_and_describe(self.path, self.recording, whole, with_labels=self.with_labels)
+            for name, file in Manifest.read(self.path).files.items():
+                if fault := size_fault(self.path, name, file.n_bytes):
+                    raise InputError(f"{fault}: changed by another hand: move {self.path} away and record it again")
             for files in self._all_files():
                 for name in (files.examples, files.labels, files.record):
                     (self.path / name).unlink(missing_ok=True)
@@ -196,7 +212,8 @@ class PartialRecording:
         Raises:
             InputError: if a run is at work there, or the disk does not take it.
         """
-        self._lock.claim()
+        with self.disk_faults():
+            self._lock.claim()
         try:
             if self.path.exists():
                 raise InputError(f"{self.path}: is there, too: move one of them away")
@@ -217,10 +234,23 @@ class PartialRecording:
 
         Again does nothing.
         """
-        empty = self.path.is_dir() and len(self.missing()) == self.layout.n_shards
-        if empty and self._lock.is_alone():
+        if self._is_worthless() and self._lock.is_alone():
             shutil.rmtree(self.path)
         self._lock.release()
+
+    def _is_worthless(self) -> bool:
+        """Whether it is there and no shard of it has ever been whole."""
+        if not self.path.is_dir():
+            return False
+        names = self._names()
+        return count_shards(names)[0] == 0 and MANIFEST_FILE not in names
+
+    def progress(self) -> tuple[int, int]:
+        """Whole shards and all shards, from the names of the files alone."""
+        return count_shards(self._names() if self.path.is_dir() else [])[0], self.layout.n_shards
+
+    def _names(self) -> list[str]:
+        return [path.name for path in self.path.iterdir()]
 
 
 def _has_size(path: Path, n_bytes: int) -> bool:

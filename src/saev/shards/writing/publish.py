@@ -62,7 +62,10 @@ def _append(whole: HashedFile, source: Path, expected: FileRecord) -> None:
             hasher.update(memoryview(data))
             whole.write(memoryview(data))
     if hasher.record() != expected:
-        raise InputError(f"{source}: damaged since it was written: remove it and run the same command again")
+        source.unlink()  # so that its shard counts as missing
+        raise InputError(
+            f"{source}: damaged since it was written: run the same command again, it records that shard anew"
+        )
 
 
 def make_read_only(directory: Path) -> None:

@@ -47,6 +47,8 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     if not faults and _is_described(directory):
         raise InputError(f"{directory}: is whole: there is nothing to repair")
     whole = [files for files in shards if not found[files.acts]]
+    if not whole:
+        raise InputError(f"{faults[0]}, and no shard is whole: move {directory} away and record it again")
     place.reopen(lambda: _write_records(directory, manifest, whole))
     return place, faults
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final, final
 
 from saev.errors import InputError
+from saev.shards.format.files import allocated_bytes
 from saev.shards.format.shard_record import count_shards
 from saev.shards.reading.directory import PARTIAL_SUFFIX
 from saev.shards.writing.lock import LOCK_SUFFIX, is_locked
 
-_NAME: Final = re.compile(rf"\..+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
+_NAME: Final = re.compile(rf"\.[A-Za-z0-9._-]+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
 _FILE: Final = re.compile(
-    r"acts\d{6}\.(bin|json)|examples(\d{6})?\.jsonl|labels(\d{6})?\.bin|(metadata|shards|manifest)\.json|.*\.json\.new"
+    r"acts[0-9]{6}\.(bin|json)|examples([0-9]{6})?\.jsonl|labels([0-9]{6})?\.bin|(metadata|shards|manifest)\.json|.*\.json\.new"
 )
 
 
@@ -30,6 +31,11 @@ class Unfinished:
     is_in_use: bool
     """Whether a run is at work there."""
 
+    @property
+    def is_removable(self) -> bool:
+        """Whether no run is at work there and shards are missing, not just the final name."""
+        return not self.is_in_use and (self.n_whole < self.n_shards or not self.n_shards)
+
 
 def unfinished(root: Path) -> Iterator[Unfinished]:
     """The unfinished recordings in a directory, by name; nothing that could be anything else.
@@ -41,17 +47,17 @@ def unfinished(root: Path) -> Iterator[Unfinished]:
         raise InputError(f"{root}: no such directory: give one that recordings were written to")
     for path in sorted(root.iterdir()):
         if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            files = [*path.iterdir()]
-            if all(_FILE.fullmatch(file.name) and file.is_file() for file in files):
-                yield _described(path, files)
+            names = [file.name for file in path.iterdir()]
+            if all(_FILE.fullmatch(name) for name in names):
+                yield _described(path, names)
 
 
-def _described(path: Path, files: list[Path]) -> Unfinished:
-    n_whole, n_shards = count_shards([file.name for file in files])
+def _described(path: Path, names: list[str]) -> Unfinished:
+    n_whole, n_shards = count_shards(names)
     return Unfinished(
         path,
         n_whole,
         n_shards,
-        n_bytes=sum(file.stat().st_blocks * 512 for file in files),
+        n_bytes=allocated_bytes(path),
         is_in_use=is_locked(path.with_suffix(LOCK_SUFFIX)),
     )

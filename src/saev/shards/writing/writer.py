@@ -12,9 +12,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from saev.shards.format.dtypes import tensor_bytes
+from saev.shards.format.dtypes import TORCH_DTYPES, tensor_bytes
 from saev.shards.format.examples import ExampleRecord, dump_examples
-from saev.shards.format.quantization import encode
+from saev.shards.format.quantization import decode, encode
 from saev.shards.writing.finite import check_finite
 from saev.shards.writing.host_copy import HostCopies
 from saev.shards.writing.job_thread import JobThread
@@ -74,20 +74,24 @@ class ShardWriter:
             assert patch_labels.dtype == torch.uint8, patch_labels.dtype
         is_last = place + len(examples) == layout.n_examples_in(shard)
         self._next = 0 if is_last else place + len(examples)
+        self._commits.check()
         copied = self._copies.start(encode(acts.detach(), layout.dtype))
-        self._writes.put(partial(self._write, shard, copied, acts, examples, patch_labels, is_last))
+        # Kept for the message of a fault, unless what is stored says the same.
+        original = None if layout.dtype != "int8" and acts.dtype == TORCH_DTYPES[layout.dtype] else acts
+        self._writes.put(partial(self._write, shard, copied, original, examples, patch_labels, is_last))
 
     def _write(
         self,
         shard: int,
         copied: Callable[[], Tensor],
-        acts: Tensor,
+        original: Tensor | None,
         examples: Sequence[ExampleRecord],
         patch_labels: Tensor | None,
         is_last: bool,
     ) -> None:
         stored = copied()
-        check_finite(acts, stored, self._layout.dtype, examples)
+        dtype = self._layout.dtype
+        check_finite(decode(stored, dtype) if original is None else original, stored, dtype, examples)
         labels = None if patch_labels is None else tensor_bytes(patch_labels.to("cpu").contiguous())
         with self._place.disk_faults():
             if self._open is None:

@@ -126,8 +126,7 @@ class RecordingStrategy(DDPStrategy):
             try:
                 _or_ended(meeting.wait)
             except InputError:
-                time.sleep(1)  # until the operating system knows how the other one ended
-                self.check()
+                self._await_failure()
                 raise
 
     @override
@@ -152,7 +151,7 @@ class RecordingStrategy(DDPStrategy):
         super().on_exception(exception)
         parting = threading.Thread(target=self.part, daemon=True)
         parting.start()
-        parting.join(_SECONDS_TO_STOP)
+        parting.join(1)
 
     @override
     def predict_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -173,6 +172,14 @@ class RecordingStrategy(DDPStrategy):
         parent = os.environ.get(_STARTED_BY)
         if self.local_rank and parent is not None and int(parent) != os.getppid():
             raise InputError("the process that started this one is gone: the recording stops")
+
+    def _await_failure(self) -> None:
+        """Let a process that has left end, so that it can be told how."""
+        assert isinstance(self._launcher, RecordingLauncher)
+        deadline = time.monotonic() + (_SECONDS_TO_STOP if self._launcher.children else 1)
+        while time.monotonic() < deadline:
+            self.check()
+            time.sleep(0.01)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

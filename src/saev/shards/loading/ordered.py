@@ -1,0 +1,42 @@
+"""Batches of tokens in the order of the shards, for evaluation."""
+
+from collections.abc import Iterator, Sequence
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saev.shards.loading.lanes import Ints
+from saev.shards.loading.selection import TokenSelection
+
+
+@final
+class OrderedTokens:
+    """An iterable over all selected tokens in the order of the shards: float32 (tokens of whole examples, d_model).
+
+    Args:
+        selections: What to read, one after the other.
+        batch_size: Upper bound of the tokens of a batch, unless one example has more.
+        rank: Which part of the examples to give; the parts differ by one example of each selection at most.
+        world_size: Number of parts.
+    """
+
+    def __init__(
+        self, selections: Sequence[TokenSelection], *, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._parts: list[tuple[TokenSelection, Ints]] = []
+        for tokens in selections:
+            numbers = np.array_split(np.arange(len(tokens.examples)), world_size)[rank]
+            per_batch = max(1, batch_size // len(tokens.positions))
+            starts = range(per_batch, len(numbers), per_batch)
+            # A part without examples gives one batch without tokens: its process has to meet the others at the end.
+            self._parts += [(tokens, part) for part in np.split(numbers, starts)]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for tokens, numbers in self._parts:
+            x_npd = torch.cat(list(tokens.read(tokens.examples[numbers])))
+            yield x_npd.flatten(0, 1) if tokens.kept is None else x_npd[torch.from_numpy(tokens.kept[numbers])]

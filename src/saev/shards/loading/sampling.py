@@ -1,0 +1,51 @@
+"""A random sample of tokens, to start training from."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saev.shards.loading.lanes import Segments, queue_of_pieces
+from saev.shards.loading.row_reads import RowReads
+from saev.shards.loading.rows import RowFormat, empty_rows
+from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
+
+_SEGMENTS_A_JOB = 64
+
+
+def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads: int) -> Tensor:
+    """Random units of random examples, float32 (n, d_model): so many tokens, or all where there are fewer.
+
+    Args:
+        tokens: Where to sample from.
+        n_tokens: How many tokens.
+        seed: Another seed is another sample.
+        n_threads: Threads that read.
+
+    Raises:
+        InputError: For damaged or unreadable bytes.
+    """
+    rng = np.random.default_rng(seed)
+    some = tokens.take(random_subset(len(tokens.examples), n_tokens, int(rng.integers(2**32))))
+    counts = some.unit_counts(unit_bounds_of(some))
+    example, first, length = queue_of_pieces(counts, len(some.examples), counts.shape[-1], rng)
+    n = int(np.searchsorted(np.cumsum(length), n_tokens)) + 1
+    length = length[:n] - np.maximum(0, np.cumsum(length)[:n] - n_tokens)
+    nothing = np.zeros_like(length)
+    segments = Segments(example[:n], first[:n], length, nothing, nothing)
+    starts = np.cumsum(length) - length
+    rows = empty_rows(int(length.sum()), RowFormat(tokens).row_bytes)
+    reads = RowReads(some)
+    try:
+        with ThreadPoolExecutor(n_threads, "sample tokens") as pool:
+            jobs = [
+                pool.submit(reads.read, segments[start : start + _SEGMENTS_A_JOB], int(starts[start]), rows)
+                for start in range(0, len(segments), _SEGMENTS_A_JOB)
+            ]
+            for job in jobs:
+                job.result()
+    finally:
+        reads.close()
+    return RowFormat(tokens).decode(torch.from_numpy(rows)).float()

@@ -1,0 +1,268 @@
+"""Shuffled training batches."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saev.errors import InputError
+from saev.shards.format.byte_text import byte_text
+from saev.shards.loading.lanes import ORDER_VERSION, Ints, LaneSizes
+from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
+from saev.shards.loading.resident import ResidentTokens, resident_bytes
+from saev.shards.loading.sampling import sample
+from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
+from saev.shards.loading.threads import DaemonThreads
+
+BATCHES_AT_HAND: Final = 2
+"""One that is given out, one that is ready."""
+GATHER_THREADS: Final = 2
+
+
+@final
+@dataclass(frozen=True)
+class DataSet:
+    """A part of every batch.
+
+    Args:
+        tokens: Where its tokens are from.
+        n_rows: How many tokens of each batch it gives, over all processes.
+    """
+
+    tokens: TokenSelection
+    n_rows: int
+
+
+@final
+class ShuffledTokens:
+    """An iterable over shuffled batches of tokens (batch size / processes, d_model), in the stored dtype; float32 for
+    int8.
+
+    The order is a pure function of the data sets, the buffer, the seed and the epoch of the data: the same for any
+    number of threads, and the same batches for any number of processes, each of which gives its part of them. Where the
+    tokens of a data set fit its share of the buffer they are read once, and every epoch is a uniform permutation of
+    them. Otherwise they are read as they are needed, in the order that `lanes` describes.
+
+    One pass over this iterable is the whole token budget, over several epochs of the data where the budget is larger.
+    The next pass goes on with the next tokens; a pass that was not finished is begun anew. The state is the number of
+    batches given out, so that a resumed run goes on with the next one.
+
+    Args:
+        data_sets: What the batches are made of; all of one width and dtype.
+        n_batches: Length of a pass.
+        buffer_bytes: Bound of the memory for tokens, batches and their order.
+        seed: Another seed is another order.
+        rank: Which part of each batch to give.
+        world_size: Number of parts.
+        n_threads: Threads that read.
+        timeout: Seconds without anything read after which waiting for a batch is given up.
+        pin: Whether batches are in page-locked memory, for copies to a GPU.
+
+    Raises:
+        InputError: If the batch cannot be divided among the ranks, or the buffer is too small for it.
+    """
+
+    def __init__(
+        self,
+        data_sets: Sequence[DataSet],
+        *,
+        n_batches: int,
+        buffer_bytes: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        n_threads: int = 4,
+        timeout: float = 300.0,
+        pin: bool = False,
+    ) -> None:
+        self._data_sets = data_sets
+        self.n_batches = n_batches
+        self.batch_size = sum(data_set.n_rows for data_set in data_sets)
+        self.buffer_bytes = buffer_bytes
+        self._seed, self._n_threads, self._timeout = seed, n_threads, timeout
+        if self.batch_size % world_size:
+            raise InputError(f"a batch of {self.batch_size} tokens cannot be divided among {world_size} processes")
+        self._format = RowFormat(data_sets[0].tokens)
+        self._memory = BatchMemory(self.batch_size // world_size, self._format.row_bytes, pin=pin)
+        self._rows = rows_of_rank([data_set.n_rows for data_set in data_sets], rank, world_size)
+        self._sizes = self._choose_sizes()
+        self._sources = [self._source(number) for number in range(len(data_sets))]
+        self._pass = self._next = 0
+
+    def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
+        """Lanes, and tokens in memory, of each data set; None for those that fit."""
+        at_hand = BATCHES_AT_HAND * self.batch_size * (self._format.row_bytes + self._format.decoded_bytes)
+        needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
+        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, self.buffer_bytes - at_hand))
+        sizes: list[tuple[LaneSizes, int] | None] = []
+        for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
+            sizes.append(None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share))
+            if sizes[-1] and sizes[-1][1] < 2 * data_set.n_rows:
+                least = at_hand + 3 * self.batch_size * self._format.row_bytes
+                raise InputError(
+                    f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens: "
+                    f"give at least {least / 2**30:.3g} GiB, or smaller batches"
+                )
+        return sizes
+
+    def _source(self, number: int) -> ResidentTokens | StreamedTokens:
+        data_set, rows, sizes = self._data_sets[number], self._rows[number], self._sizes[number]
+        seed = (self._seed, number)
+        if sizes is None:
+            return ResidentTokens(data_set.tokens, batch_size=data_set.n_rows, rows=rows, seed=seed)
+        return StreamedTokens(
+            data_set.tokens, sizes[0], batch_size=data_set.n_rows, rows=rows, buffer_tokens=sizes[1], seed=seed
+        )
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self._next == self.n_batches:  # The trainer asks for the last batch and not for the end.
+            self._pass, self._next = self._pass + 1, 0
+        readers = DaemonThreads(self._n_threads, "read tokens")
+        gatherers = DaemonThreads(GATHER_THREADS, "gather tokens")
+        first, end = self._pass * self.n_batches + self._next, (self._pass + 1) * self.n_batches
+        try:
+            for source in self._sources:
+                source.start(readers, first, end)
+            ready = self._prepare(first, gatherers)
+            for number in range(first, end):
+                batch = self._wait(ready, readers)
+                for source in self._sources:
+                    source.release(number)
+                if number + 1 < end:
+                    ready = self._prepare(number + 1, gatherers)
+                else:
+                    self._stop(readers, gatherers)
+                # Counted before it is given, because the trainer saves the state while it still holds the batch.
+                self._next += 1
+                yield batch
+                del batch  # before the memory of the next one is taken
+        finally:
+            self._stop(readers, gatherers)
+
+    def _stop(self, *threads: DaemonThreads) -> None:
+        for some in threads:
+            some.close()
+        for source in self._sources:
+            source.stop()
+
+    def _prepare(self, number: int, gatherers: DaemonThreads) -> "Gathering":
+        """Begin to gather a batch, when what it needs has been read."""
+        needed = [read for source in self._sources for read in source.needed(number)]
+        rows = self._memory.take()
+        jobs, start = [], 0
+        for source, mine in zip(self._sources, self._rows, strict=True):
+            picked, out = source.slots(number), rows.numpy()[start : start + len(mine)]
+            for part in np.array_split(np.arange(len(mine)), GATHER_THREADS):
+                if len(part):
+                    one = slice(int(part[0]), int(part[-1]) + 1)
+                    jobs.append(gatherers.submit(partial(_gather, needed, source.rows, picked[one], out[one])))
+            start += len(mine)
+        return Gathering(rows, jobs)
+
+    def _wait(self, ready: "Gathering", readers: DaemonThreads) -> Tensor:
+        """The tokens of a batch."""
+        for job in ready.jobs:
+            done = -1
+            while not job.done():
+                if readers.n_done == done:
+                    raise InputError(
+                        f"nothing could be read for {self._timeout:g} seconds from {self._places()}: look at the disk or "
+                        "the network, and go on with --ckpt_path last (--data.timeout waits longer)"
+                    )
+                done = readers.n_done
+                wait([job], self._timeout)
+            job.result()
+        return self._format.decode(ready.rows)
+
+    def _places(self) -> str:
+        paths = [str(reader.path) for data_set in self._data_sets for reader in data_set.tokens.readers]
+        return ", ".join(dict.fromkeys(paths))
+
+    def sample(self, n_tokens: int) -> Tensor:
+        """Tokens from everywhere, the same in every process: float32 (n, d_model); fewer where there are fewer."""
+        return torch.cat(
+            [
+                sample(one.tokens, -(-n_tokens * one.n_rows // self.batch_size), (self._seed, number), self._n_threads)
+                for number, one in enumerate(self._data_sets)
+            ]
+        )[:n_tokens]
+
+    def contents(self, batches: Sequence[int]) -> list[list[tuple[Ints, Ints]]]:
+        """What the batches of the first pass hold: for each batch and data set the examples and the ordinals of the
+        tokens that this process gives, by their numbers in the selection. Reads nothing.
+        """
+        found = [source.contents(batches) for source in self._sources]
+        return [list(parts) for parts in zip(*found, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs: the place in the order, and what the order depends on."""
+        return {"plan": self.plan(), "buffer_bytes": self.buffer_bytes, "pass": self._pass, "batch": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the batches that the state counts.
+
+        Raises:
+            InputError: If the data, the seed, the batch size or what follows from the buffer have changed since.
+        """
+        saved, now = state["plan"], self.plan()
+        changed = [
+            f"{key} was {saved.get(key)} and is {now.get(key)}" for key in saved | now if saved.get(key) != now.get(key)
+        ]
+        if changed:
+            raise InputError(f"the run cannot go on with other training data: {'; '.join(changed)}")
+        self._pass, self._next = state["pass"], state["batch"]
+
+    def plan(self) -> dict[str, Any]:
+        """All that the order depends on."""
+        plan: dict[str, Any] = {"order_version": ORDER_VERSION, "batch_size": self.batch_size, "seed": self._seed}
+        plan["batches"] = self.n_batches
+        for number, (data_set, sizes) in enumerate(zip(self._data_sets, self._sizes, strict=True)):
+            prefix = f"data set {number + 1} " if len(self._data_sets) > 1 else ""
+            facts = {**data_set.tokens.identity(), "tokens_a_batch": data_set.n_rows}
+            facts["order"] = "uniform" if sizes is None else asdict(sizes[0])
+            plan |= {prefix + name: value for name, value in facts.items()}
+        return plan
+
+    def describe(self) -> list[str]:
+        """For people: how each data set is shuffled, and what is held in memory."""
+        lines = []
+        for data_set, sizes in zip(self._data_sets, self._sizes, strict=True):
+            tokens = data_set.tokens
+            what = f"{tokens.n_tokens:,} tokens of {len(tokens.examples):,} images"
+            if sizes is None:
+                how = f"all in memory ({byte_text(resident_bytes(tokens))}): each epoch is a uniform permutation"
+            else:
+                lanes, n = sizes
+                how = (
+                    f"{n:,} of them in memory ({byte_text(n * self._format.row_bytes)}): a batch mixes pieces of "
+                    f"{-(-len(tokens.positions) // lanes.pieces)} tokens of {min(lanes.lanes, self.batch_size):,} images, "
+                    f"{lanes.per_visit} of each"
+                )
+            lines.append(f"{what}, {how}")
+        return lines
+
+
+@final
+@dataclass(frozen=True)
+class Gathering:
+    """Rows of a batch, and what must be done before they are filled."""
+
+    rows: Tensor
+    jobs: list[Future[None]]
+
+
+def _gather(needed: Sequence[Future[None]], rows: Bytes, picked: Ints, out: Bytes) -> None:
+    for read in needed:
+        read.result()
+    # numpy's and not torch's: it takes no other threads than this one from the training step.
+    np.take(rows, picked, axis=0, out=out, mode="clip")

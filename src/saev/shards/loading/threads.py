@@ -1,0 +1,56 @@
+"""Threads that read: they may wait for a disk for ever without keeping the interpreter from ending."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar, final
+
+T = TypeVar("T")
+
+
+@final
+class DaemonThreads:
+    """Does jobs in the order in which they are given, some of them at once.
+
+    Unlike concurrent.futures.ThreadPoolExecutor, whose threads the interpreter waits for at its end.
+
+    Args:
+        n: Number of threads.
+        name: What debuggers show.
+    """
+
+    def __init__(self, n: int, name: str) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._n = n
+        self.n_done = 0
+        """Jobs done so far, about: whether it grows shows whether anything goes on."""
+        for number in range(n):
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """Do a job in the background; its result or error is in the future."""
+        future: Future[T] = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def close(self) -> None:
+        """End the threads after the jobs that they are at; what waits is given up. Waits for nothing."""
+        try:
+            while (waiting := self._jobs.get_nowait()) is not None:
+                waiting[0].cancel()
+        except queue.Empty:
+            pass
+        for _ in range(self._n):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (taken := self._jobs.get()) is not None:
+            future, job = taken
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except BaseException as error:  # whoever waits for the result gets it
+                    future.set_exception(error)
+            self.n_done += 1
+            del taken, future, job  # their memory, while this thread waits for the next one

@@ -15,8 +15,8 @@ from saev.shards.format.byte_text import byte_text
 from saev.shards.loading.lanes import ORDER_VERSION, Ints, LaneSizes
 from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
 from saev.shards.loading.resident import ResidentTokens, resident_bytes
-from saev.shards.loading.sampling import sample
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
+from saev.shards.loading.sampling import sample
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads

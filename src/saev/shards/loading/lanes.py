@@ -3,11 +3,11 @@
 Each example is cut into pieces of neighbouring tokens, and the pieces wait in a queue. A number of lanes each hold one
 piece; in turn every lane gives a few tokens of its piece to the batch, and takes the next piece when its own is
 used up. So a batch mixes as many pieces as there are lanes, a piece is spread over many batches, and what is in memory
-is half a piece a lane: the lanes start in the middle of their pieces, or all would need a new one at once. In the queue
-every example comes once before any comes again, so that the pieces that are held at any time are of different examples.
+is half a piece a lane: the lanes start in the middle of their pieces, or all would need a new one at once. Every
+example comes once in the queue before any comes again, so that the pieces held at any time are of different examples.
 
-Terms: a unit is a run of tokens that has its own hash on disk, a piece is a run of units, a segment is a piece or a part
-of one as a lane holds it. A token's ordinal is its number among the selected tokens of its example. A column is one
+Terms: a unit is a run of tokens that has its own hash on disk, a piece is a run of units, a segment is a piece or a
+part of one as a lane holds it. A token's ordinal is its number among the selected tokens of its example. A column is one
 token of each lane.
 """
 

@@ -176,8 +176,8 @@ class ShuffledTokens:
             while not job.done():
                 if readers.n_done == done:
                     raise InputError(
-                        f"nothing could be read for {self._timeout:g} seconds from {self._places()}: look at the disk or "
-                        "the network, and go on with --ckpt_path last (--data.timeout waits longer)"
+                        f"nothing could be read for {self._timeout:g} seconds from {self._places()}: look at the "
+                        "disk or the network, and go on with --ckpt_path last (--data.timeout waits longer)"
                     )
                 done = readers.n_done
                 wait([job], self._timeout)
@@ -243,10 +243,10 @@ class ShuffledTokens:
                 how = f"all in memory ({byte_text(resident_bytes(tokens))}): each epoch is a uniform permutation"
             else:
                 lanes, n = sizes
+                held, piece = byte_text(n * self._format.row_bytes), -(-len(tokens.positions) // lanes.pieces)
                 how = (
-                    f"{n:,} of them in memory ({byte_text(n * self._format.row_bytes)}): a batch mixes pieces of "
-                    f"{-(-len(tokens.positions) // lanes.pieces)} tokens of {min(lanes.lanes, self.batch_size):,} images, "
-                    f"{lanes.per_visit} of each"
+                    f"{n:,} of them in memory ({held}): a batch mixes pieces of {piece} tokens of "
+                    f"{min(lanes.lanes, data_set.n_rows):,} images, {lanes.per_visit} of each"
                 )
             lines.append(f"{what}, {how}")
         return lines

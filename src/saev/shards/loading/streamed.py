@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Final, final
 
 import numpy as np
@@ -103,7 +104,7 @@ class StreamedTokens:
         per_part = max(1, READ_BYTES // self._tokens.token_bytes)
         number = (np.cumsum(segments.length) - 1) // per_part
         bounds = np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(segments)]])
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds.tolist()):
             yield segments[start:stop]
 
     def contents(self, batches: Sequence[int]) -> list[tuple[Ints, Ints]]:

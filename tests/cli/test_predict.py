@@ -322,8 +322,8 @@ def test_a_skipped_picture_is_as_if_it_had_never_been_there(
 def test_what_is_said_before_and_on_the_way(pictures: Path, tmp_path: Path, capsys: Capture):
     assert main(options(tmp_path, folder(pictures), "--model.layers=[0,1]")) == 0
     out, err = capsys.readouterr()
-    # The activations, and twice about 400 bytes for the description of each picture.
-    n_bytes = sum(path.stat().st_size for path in tmp_path.rglob("acts*.bin")) + 2 * 5 * 800
+    # The activations, and twice about 400 bytes for the description of each picture and two hashes of units.
+    n_bytes = sum(path.stat().st_size for path in tmp_path.rglob("acts*.bin")) + 2 * 5 * 2 * (400 + 16)
     assert len(out.splitlines()) == 2
     assert f"recording layers [0, 1] of 5 images: {n_bytes / 1000:.3g} kB will be written, " in err
     assert " are free\n" in err

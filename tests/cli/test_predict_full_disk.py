@@ -55,7 +55,7 @@ def command(out: Path, pictures: Path) -> list[str]:
         (N_PICTURES * PAGES_A_SHARD - 5, "has .* free, but the recording needs .*--writer.dump_to", 0),
         (N_PICTURES * PAGES_A_SHARD - 1, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 0),
         (N_PICTURES * PAGES_A_SHARD + 1, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 0),
-        (N_PICTURES * PAGES_A_SHARD + 5, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 2),
+        (N_PICTURES * PAGES_A_SHARD + 7, r"No space left on device.* \(\d+ bytes\) and .* \(\d+ bytes\) are free", 2),
     ],
     ids=["before", "at the reservation", "at the first shard", "at a later shard"],
 )

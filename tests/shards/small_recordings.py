@@ -17,7 +17,7 @@ TOKENS = TokenLayout(cls=True, n_registers=0, grid=(2, 3))
 # Of `make_recording()` with labels.
 EVERY_FILE = (
     "acts000000.bin", "acts000001.bin", "acts000002.bin", "examples.jsonl", "labels.bin", "manifest.json",
-    "metadata.json", "shards.json",
+    "metadata.json", "shards.json", "units.xxh3",
 )  # fmt: skip
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -89,11 +89,13 @@ def test_one_random_value_in_a_signed_manifest_is_taken_or_refused(
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda m: m.update(schema=2), "schema '2' cannot be read, only 1"),
+        (lambda m: m.update(schema=1), "schema '1' cannot be read, only 2: another version of saev .*: record again"),
         (lambda m: m.update(extra=1), r"missing keys \[\], unknown keys \['extra'\]"),
         (lambda m: m["config"].update(layer=3), "content_id is not the hash of its config"),
         (lambda m: m["files"].update({"../evil": m["files"]["shards.json"]}), "here: file labels.bin is not listed"),
         (lambda m: m["files"]["acts000000.bin"].update(bytes=4), "has 4 bytes, the layout says"),
+        (lambda m: m["files"].pop("units.xxh3"), "6 files for 3 shards"),
+        (lambda m: m["files"]["units.xxh3"].update(bytes=8), "units.xxh3 has 8 bytes, the layout says 176"),
         (lambda m: m["files"]["acts000000.bin"].update(xxh3_64=[]), "0 block hashes"),
         (lambda m: m["files"]["acts000000.bin"].update(sha256="x"), "no hex digits"),
         (lambda m: m["config"]["layout"].update(n_examples=2**52), "here: config: layout: .* more than 1000000"),

@@ -39,7 +39,17 @@ def use_all(directory: Path) -> None:
     reader.examples()
     reader.patch_labels()
     reader.read(0, reader.n_examples)
+    read_units(reader)
     assert "\x1b" not in summary(ShardDirectory.open(directory))
+
+
+def read_units(reader: ShardReader) -> None:
+    units, layout = reader.units(), reader.layout
+    target = memoryview(bytearray(layout.bytes_per_example))
+    for example in range(layout.n_examples):
+        units.prefetch(example, 0, len(units.bounds) - 1)
+        units.read(example, 0, len(units.bounds) - 1, target)
+    units.close()
 
 
 def check(directory: Path, name: str, data: bytes, *, seen: bool) -> None:
@@ -67,7 +77,7 @@ def test_random_bytes(shards: Path, name: str, data: bytes) -> None:
     check(shards, name, data, seen=True)
 
 
-@pytest.mark.parametrize("name", [*DESCRIPTIONS, "examples.jsonl", "labels.bin"])
+@pytest.mark.parametrize("name", [*DESCRIPTIONS, "examples.jsonl", "labels.bin", "units.xxh3"])
 @given(data=st.data())
 def test_other_bytes_in_a_valid_file(shards: Path, name: str, data: st.DataObject) -> None:
     original = (shards / name).read_bytes()

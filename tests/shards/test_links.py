@@ -34,7 +34,7 @@ def test_a_link_or_fifo_in_place_of_a_file_is_not_opened(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["acts000001.bin", "examples.jsonl", "labels.bin"])
+@pytest.mark.parametrize("name", ["acts000001.bin", "examples.jsonl", "labels.bin", "units.xxh3"])
 def test_a_file_that_becomes_a_link_while_open_is_not_read(small: Path, tmp_path: Path, name: str) -> None:
     reader = ShardReader(small)
     shutil.move(small / name, tmp_path / name)
@@ -43,3 +43,4 @@ def test_a_file_that_becomes_a_link_while_open_is_not_read(small: Path, tmp_path
         reader.read(0, reader.n_examples)
         reader.examples()
         reader.patch_labels()
+        reader.units()

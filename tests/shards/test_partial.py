@@ -66,12 +66,13 @@ def test_a_shard_whose_files_changed_is_recorded_again(tmp_path: Path, undisturb
         "acts000000.json": lambda path: path.write_text(path.read_text()[:-5]),
         "acts000001.bin": lambda path: os.truncate(path, 7),
         "examples000002.jsonl": Path.unlink,
+        "units000000.xxh3": lambda path: path.write_bytes(path.read_bytes()[8:]),
     }
     for name, change in changes.items():
         place = interrupted(tmp_path / name, [0, 1, 2])
         assert place.missing() == []
         change(place.path / name)
-        assert place.missing() == [int(name[-11:].strip("abcdefghijklmnopqrstuvwxyz.")) % 10]
+        assert place.missing() == [int(Path(name).stem[-1])]
         assert contents(record(tmp_path / name, RECORDING, ACTS, labels=LABELS)) == undisturbed
 
 
@@ -82,13 +83,14 @@ def test_records_of_another_recording_do_not_count(tmp_path: Path) -> None:
     assert other.missing() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("name", ["labels000001.bin", "examples000001.jsonl", "units000001.xxh3"])
 def test_a_part_that_was_damaged_is_found_when_it_is_joined_and_recorded_anew(
-    tmp_path: Path, undisturbed: dict[str, bytes]
+    tmp_path: Path, name: str, undisturbed: dict[str, bytes]
 ) -> None:
     place = interrupted(tmp_path / "a", [0, 1, 2])
-    path = place.path / "labels000001.bin"
+    path = place.path / name
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
-    with pytest.raises(InputError, match=r"labels000001.bin: damaged since it was written: run the same command again"):
+    with pytest.raises(InputError, match=f"{name}: damaged since it was written: run the same command again"):
         record(tmp_path / "a", RECORDING, ACTS, labels=LABELS)
     assert place.missing() == [1]
     assert contents(record(tmp_path / "a", RECORDING, ACTS, labels=LABELS)) == undisturbed
@@ -115,9 +117,9 @@ def test_a_record_that_cannot_be_read_loses_nothing(tmp_path: Path, monkeypatch:
 def test_records_of_another_version_are_not_touched(tmp_path: Path) -> None:
     place = interrupted(tmp_path, [0, 1])
     path = place.path / "acts000001.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
     before = contents(place.path)
-    with pytest.raises(InputError, match="schema 2: another version of saev began this recording"):
+    with pytest.raises(InputError, match=r"schema 1: another version of saev began this .*remove .* and record again"):
         place.claim()
     assert contents(place.path) == before
 
@@ -148,7 +150,15 @@ def failing_rename(path: Path, target: Path) -> Path:
 
 def test_what_does_not_belong_there_is_cleared(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     place = interrupted(tmp_path, [0])
-    for name in ("examples.jsonl", "manifest.json", "metadata.json.new", "acts000002.json.new", "stale"):
+    for name in (
+        "examples.jsonl",
+        "units000001.xxh3",
+        "units.xxh3",
+        "manifest.json",
+        "metadata.json.new",
+        "acts000002.json.new",
+        "stale",
+    ):
         (place.path / name).write_text("stale")
     assert contents(record(tmp_path, RECORDING, ACTS, labels=LABELS)) == undisturbed
 

@@ -64,6 +64,7 @@ def test_damaged_shards_alone_are_recorded_again(
     [
         ({}, "is whole: there is nothing to repair"),
         ({"examples.jsonl": flip}, "examples.jsonl: block 0 .*without it nothing can be kept"),
+        ({"units.xxh3": flip}, "units.xxh3: block 0 .*without it nothing can be kept"),
         ({"labels.bin": Path.unlink}, "labels.bin: is missing.*without it nothing can be kept"),
         ({"manifest.json": flip}, "manifest.json"),
         ({f"acts{shard:06d}.bin": flip for shard in range(3)}, "no shard is whole: move .* away"),

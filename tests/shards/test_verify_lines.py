@@ -48,6 +48,12 @@ def damage(path: Path) -> None:
     (path / "acts000001.bin").write_bytes(data)
 
 
+def foreign_units(path: Path) -> None:
+    recording = make_recording(source="/mine", layer=9)
+    other = record(path.parent / "other", recording, make_acts(recording, seed=1))
+    shutil.copy(other / "units.xxh3", path / "units.xxh3")
+
+
 def edit(name: str, key: str, value: object) -> Damage:
     def change(path: Path) -> None:
         found = json.loads((path / name).read_text())
@@ -84,6 +90,7 @@ FAULTS: list[tuple[Damage, list[str]]] = [
     (stray, ["acts000003.bin: a stray file of activations"]),
     (link, ["acts000001.bin: is a link: nothing outside the directory is read"]),
     (damage, ["acts000001.bin: block 0 (bytes 0 to 560, examples 4 to 8) damaged"]),
+    (foreign_units, ["units.xxh3: block 0 (bytes 0 to 176) damaged or edited"]),
     (edit("metadata.json", "ckpt", "X"), ["metadata.json: ckpt is 'X', but the manifest says 'ViT/tag' (truncated: "]),
     (edit("metadata.json", "dataset", "/hers"), ["metadata.json: block 0 (bytes 0 to 355) damaged or edited"]),
     (edit("manifest.json", "dataset", "/hers"), ["manifest.json: damaged or edited: its own digest does not fit"]),

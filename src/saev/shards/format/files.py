@@ -39,9 +39,8 @@ def _inside(directory: Path, name: str) -> Path:
     return directory / name
 
 
-@contextmanager
-def opened(directory: Path, name: str) -> Iterator[int]:
-    """A file descriptor to read a regular file of a directory, closed at the end.
+def open_file(directory: Path, name: str) -> int:
+    """A file descriptor to read a regular file of a directory, which the caller closes.
 
     Raises:
         InputError: if the name is not plain, or the file is missing, a link, no regular file, or not ours to read.
@@ -53,6 +52,21 @@ def opened(directory: Path, name: str) -> Iterator[int]:
         raise InputError(f"{path}: {fault_text(error)}") from error
     try:
         _regular_size(path, os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+@contextmanager
+def opened(directory: Path, name: str) -> Iterator[int]:
+    """The same, closed at the end.
+
+    Raises:
+        InputError: as `open_file`.
+    """
+    fd = open_file(directory, name)
+    try:
         yield fd
     finally:
         os.close(fd)
@@ -102,7 +116,7 @@ def read_whole(directory: Path, name: str, target: memoryview) -> None:
     """Fill memory (a view of format 'B') with the first bytes of a file.
 
     Raises:
-        InputError: as `opened`, and if the file is shorter or the disk fails.
+        InputError: as `open_file`, and if the file is shorter or the disk fails.
     """
     path = directory / name
     with opened(directory, name) as fd:

@@ -1,9 +1,11 @@
-"""The hashes of a file: SHA-256 of the whole and xxh3-64 of each block, in one pass."""
+"""The hashes of a file: SHA-256 of the whole and xxh3-64 of each block, in one pass; and those of units."""
 
 import hashlib
 import re
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self, final
 
 import xxhash
@@ -99,3 +101,16 @@ def hash_file(fd: int, progress: Callable[[int], None]) -> FileRecord:
         hasher.update(buffer[:n])
         progress(n)
     return hasher.record()
+
+
+def unit_hashes(acts: memoryview, bounds: Sequence[int]) -> bytes:
+    """The xxh3-64 of each unit of some examples, as `units.xxh3` holds them: little-endian uint64 (example, unit).
+
+    Args:
+        acts: the stored bytes of the examples (a view of format 'B').
+        bounds: where the units of an example begin in its bytes, ascending from 0, and the number of its bytes.
+    """
+    spans = list(pairwise(bounds))
+    starts = range(0, len(acts), bounds[-1])
+    digests = [xxhash.xxh3_64_intdigest(acts[at + start : at + stop]) for at in starts for start, stop in spans]
+    return struct.pack(f"<{len(digests)}Q", *digests)

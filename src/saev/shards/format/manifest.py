@@ -20,11 +20,12 @@ from saev.shards.format.strict_json import (
     parse_json,
     read_bytes,
 )
+from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
 
 MANIFEST_FILE: Final = "manifest.json"
 SHARDS_FILE: Final = "shards.json"
 LABELS_FILE: Final = "labels.bin"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 MAX_MANIFEST_BYTES: Final = 2**28  # block hashes of 50 TB
 _KEYS: Final = (
     "schema", "digest", "content_id", "name", "config", "source", "class_names", "dataset",
@@ -52,10 +53,11 @@ class Manifest:
         """Refuse other files than those of a recording of ours; the original saev has fewer."""
         layout = self.layout
         n_others = len(self.files) - layout.n_shards
-        if n_others not in (3, 4):  # before any loop over shards: their number may be nonsense
+        if n_others not in (4, 5):  # before any loop over shards: their number may be nonsense
             raise InputError(f"{len(self.files)} files for {layout.n_shards} shards")
         sizes: dict[str, int | None] = {EXAMPLES_FILE: None, SHARDS_FILE: None, METADATA_FILE: None}
-        if n_others == 4:
+        sizes[UNITS_FILE] = layout.n_examples * unit_hash_bytes(layout)
+        if n_others == 5:
             sizes[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
         sizes |= {layout.file_name(shard): layout.bytes_per_shard for shard in range(layout.n_shards)}
         for name, size in sizes.items():
@@ -128,7 +130,10 @@ class Manifest:
         value = parse_json(data, where)
         schema = value.get("schema") if isinstance(value, dict) else None
         if schema != SCHEMA:
-            raise InputError(f"{where}: schema {str(schema)[:40]!r} cannot be read, only {SCHEMA}")
+            raise InputError(
+                f"{where}: schema {str(schema)[:40]!r} cannot be read, only {SCHEMA}: another version of saev wrote "
+                "it: record again"
+            )
         found = JsonObject(value, where, _KEYS)
         assert isinstance(value, dict)
         try:

@@ -14,7 +14,7 @@ from saev.shards.format.layout import ACTS_FILE
 from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.strict_json import JsonObject, parse_json, read_bytes
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 RECORD_FILE: Final = re.compile(r"acts[0-9]{6}\.json")
 MAX_RECORD_BYTES: Final = 2**26
 
@@ -42,9 +42,19 @@ class ShardFiles:
         return f"labels{self.shard:06d}.bin"
 
     @property
+    def units(self) -> str:
+        """Its part of units.xxh3."""
+        return f"units{self.shard:06d}.xxh3"
+
+    @property
     def record(self) -> str:
         """The record that is written last: with it the shard is whole."""
         return f"acts{self.shard:06d}.json"
+
+    @property
+    def temporary(self) -> tuple[str, ...]:
+        """All that a finished recording does not hold; there may be no labels."""
+        return self.examples, self.labels, self.units, self.record
 
 
 @final
@@ -84,7 +94,8 @@ class ShardRecord:
         except InputError:
             return None
         raise InputError(
-            f"{path}: schema {schema}: another version of saev began this recording: finish it with that one"
+            f"{path}: schema {schema}: another version of saev began this recording: finish it with that one, or "
+            f"remove {path.parent} and record again"
         )
 
 

@@ -21,6 +21,7 @@ from saev.shards.format.metadata import Metadata
 from saev.shards.format.quantization import decode
 from saev.shards.reading.block_reads import BlockError, read_span
 from saev.shards.reading.original import open_shards
+from saev.shards.reading.unit_reads import UnitReads
 
 
 @final
@@ -110,6 +111,14 @@ class ShardReader:
                 self._directory.original.read_into(rest[:n_bytes], self.path, name, offset, layout.bytes_per_example)
             rest = rest[n_bytes:]
         return decode(stored, layout.dtype)
+
+    def units(self) -> UnitReads:
+        """Reads short runs of tokens of single examples; to be closed.
+
+        Raises:
+            InputError: if the file of their hashes cannot be opened.
+        """
+        return UnitReads(self._directory)
 
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from saev.shards.format.hashing import unit_hashes
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.units import unit_bounds
 from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
 
 
@@ -35,11 +37,16 @@ class OpenShard:
     def __init__(self, directory: Path, recording: Recording, shard: int, *, with_labels: bool, pool: Executor) -> None:
         self._directory = directory
         self._content_id = recording.content_id
-        self._n_bytes = recording.layout.bytes_per_shard
+        layout = recording.layout
+        self._n_bytes = layout.bytes_per_shard
+        bounds = unit_bounds(layout.tokens, layout.bytes_per_token)
+        self._unit_bounds = [bound * layout.bytes_per_token for bound in bounds]
+        self._pool = pool
         self._names = ShardFiles(shard)
         self._acts = HashedFile(directory / self._names.acts, pool)
         self._files = {self._names.acts: self._acts}
         self._examples = self._files[self._names.examples] = HashedFile(directory / self._names.examples)
+        self._units = self._files[self._names.units] = HashedFile(directory / self._names.units)
         if with_labels:
             self._files[self._names.labels] = HashedFile(directory / self._names.labels)
 
@@ -49,7 +56,9 @@ class OpenShard:
         Raises:
             OSError: if the disk does not take them.
         """
+        units = self._pool.submit(unit_hashes, batch.acts, self._unit_bounds)
         self._acts.write(batch.acts)
+        self._units.write(memoryview(units.result()))
         self._examples.write(batch.examples)
         if batch.labels is not None:
             self._files[self._names.labels].write(batch.labels)

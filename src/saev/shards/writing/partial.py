@@ -19,6 +19,7 @@ from saev.shards.format.manifest import MANIFEST_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord, count_shards
+from saev.shards.format.units import unit_hash_bytes
 from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_fault
 from saev.shards.writing.hashed_file import fsync_directory, reserve
 from saev.shards.writing.lock import LOCK_SUFFIX, RecordingLock, is_locked
@@ -57,8 +58,9 @@ class PartialRecording:
     @property
     def n_bytes(self) -> int:
         """Disk space of the whole recording, without its small files."""
-        # Examples and labels are there twice while their parts are joined.
-        per_example = 2 * (self.layout.tokens.n_content * self.with_labels + _EXAMPLE_BYTES)
+        # Examples, labels and unit hashes are there twice while their parts are joined.
+        n_labels = self.layout.tokens.n_content * self.with_labels
+        per_example = 2 * (n_labels + unit_hash_bytes(self.layout) + _EXAMPLE_BYTES)
         return self.layout.total_bytes + self.layout.n_examples * per_example
 
     def allocated(self) -> int:
@@ -139,7 +141,7 @@ class PartialRecording:
         if self._is_described():
             return
         whole = [files for files in self._all_files() if self.is_whole(files)]
-        keep = {name for files in whole for name in (files.acts, files.examples, files.labels, files.record)}
+        keep = {name for files in whole for name in (files.acts, *files.temporary)}
         for path in self.path.iterdir():
             if path.name not in keep:
                 path.unlink()
@@ -164,7 +166,7 @@ class PartialRecording:
         record = ShardRecord.find(self.path / files.record)
         if record is None:
             return False
-        names = {files.acts, files.examples, *([files.labels] if self.with_labels else [])}
+        names = {files.acts, files.examples, files.units, *([files.labels] if self.with_labels else [])}
         return (
             record.content_id == self.recording.content_id
             and record.files.keys() == names
@@ -194,7 +196,7 @@ class PartialRecording:
                 if fault := size_fault(self.path, name, file.n_bytes):
                     raise InputError(f"{fault}: changed by another hand: move {self.path} away and record it again")
             for files in self._all_files():
-                for name in (files.examples, files.labels, files.record):
+                for name in files.temporary:
                     (self.path / name).unlink(missing_ok=True)
             make_read_only(self.path)
             fsync_directory(self.path)

@@ -1,4 +1,4 @@
-"""The last steps of a recording: one list of examples, one file of labels, and the descriptions."""
+"""The last steps of a recording: one list of examples, one of unit hashes, one file of labels, and the descriptions."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE,
 from saev.shards.format.metadata import METADATA_FILE, Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.units import UNITS_FILE
 from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
 
 
@@ -26,7 +27,7 @@ def join_and_describe(
     """
     shards = [ShardFiles(number) for number in range(len(records))]
     files = {names.acts: record.files[names.acts] for names, record in zip(shards, records, strict=True)}
-    parts = {EXAMPLES_FILE: [names.examples for names in shards]}
+    parts = {EXAMPLES_FILE: [names.examples for names in shards], UNITS_FILE: [names.units for names in shards]}
     if with_labels:
         parts[LABELS_FILE] = [names.labels for names in shards]
     for name, sources in parts.items():

@@ -8,6 +8,7 @@ from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.files import read_whole
 from saev.shards.format.manifest import LABELS_FILE, Manifest
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.progress import Progress
 from saev.shards.reading.verify import file_faults
@@ -19,7 +20,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     """Look at every byte of a directory and make it unfinished: its whole shards stay, the damaged ones are missing.
 
     The `saev predict` command that recorded it then records those alone. metadata.json and shards.json are not
-    looked at, they will be written anew; manifest.json, examples.jsonl and labels.bin must be whole.
+    looked at, they will be written anew; manifest.json, examples.jsonl, units.xxh3 and labels.bin must be whole.
 
     Args:
         directory: a finished directory of ours.
@@ -38,7 +39,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     if place.final.name != directory.resolve().name:
         raise InputError(f"{directory}: its content is {place.final.name}: give it that name again")
     shards = [ShardFiles(shard) for shard in range(manifest.layout.n_shards)]
-    others = [EXAMPLES_FILE, *([LABELS_FILE] if manifest.has_labels else [])]
+    others = [EXAMPLES_FILE, UNITS_FILE, *([LABELS_FILE] if manifest.has_labels else [])]
     found = file_faults(directory, manifest, [*others, *(files.acts for files in shards)], progress, threads)
     for name in others:
         for fault in found.pop(name):
@@ -72,14 +73,16 @@ def _write_records(directory: Path, manifest: Manifest, whole: list[ShardFiles])
 
 
 def _parts(directory: Path, manifest: Manifest) -> list[dict[str, bytes]]:
-    """Each shard's parts of the examples and labels, by file name."""
+    """Each shard's parts of the examples, unit hashes and labels, by file name."""
     layout = manifest.layout
     lines = iter(_read(directory, manifest, EXAMPLES_FILE).splitlines(keepends=True))
+    units, n_hash = _read(directory, manifest, UNITS_FILE), unit_hash_bytes(layout)
     labels = _read(directory, manifest, LABELS_FILE) if manifest.has_labels else None
     parts = []
     for shard in range(layout.n_shards):
         files, examples = ShardFiles(shard), layout.examples_in(shard)
         part = {files.examples: b"".join(islice(lines, len(examples)))}
+        part[files.units] = units[examples.start * n_hash : examples.stop * n_hash]
         if labels is not None:
             n = layout.tokens.n_content
             part[files.labels] = labels[examples.start * n : examples.stop * n]

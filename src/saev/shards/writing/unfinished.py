@@ -14,7 +14,8 @@ from saev.shards.writing.lock import LOCK_SUFFIX, is_locked
 
 _NAME: Final = re.compile(rf"\.[A-Za-z0-9._-]+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
 _FILE: Final = re.compile(
-    r"acts[0-9]{6}\.(bin|json)|examples([0-9]{6})?\.jsonl|labels([0-9]{6})?\.bin|(metadata|shards|manifest)\.json|.*\.json\.new"
+    r"acts[0-9]{6}\.(bin|json)|examples([0-9]{6})?\.jsonl|labels([0-9]{6})?\.bin|units([0-9]{6})?\.xxh3|"
+    r"(metadata|shards|manifest)\.json|.*\.json\.new"
 )
 
 

@@ -1,0 +1,161 @@
+"""Reads short runs of tokens of single examples, verified by the hashes of units."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Final, final
+
+import xxhash
+
+from saev.errors import InputError
+from saev.shards.format.blocks import blocks_touched
+from saev.shards.format.files import fault_text, read_into
+from saev.shards.format.units import HASH_BYTES, UNITS_FILE, unit_bounds
+from saev.shards.reading.block_reads import BlockError, read_span
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.open_files import OpenFile, OpenFiles
+from saev.shards.reading.original_layer import OriginalLayer
+
+MAX_OPEN_FILES: Final = 256
+_ADVICE: Final = "run `saev shards verify`, then copy or record it again"
+
+
+@final
+class UnitReads:
+    """Reads runs of units of single examples, verified unit by unit; safe for several threads at once.
+
+    What the original saev wrote is read without verification: it stores no hashes. The files of activations stay
+    open, at most MAX_OPEN_FILES of them.
+
+    Raises:
+        InputError: if the file of the hashes cannot be opened.
+    """
+
+    def __init__(self, directory: ShardDirectory) -> None:
+        assert sys.byteorder == "little", "shards are little-endian"
+        layout = directory.layout
+        self._directory = directory
+        self._bounds = unit_bounds(layout.tokens, layout.bytes_per_token)
+        self._starts = [bound * layout.bytes_per_token for bound in self._bounds]
+        # Each unit's place in a file and after it: of the one layer of several that the original stores together.
+        layer = directory.original or OriginalLayer(1, 0)
+        self._example_bytes = layout.bytes_per_example * layer.n_layers
+        self._layer_start = layout.bytes_per_example * layer.place
+        self._per_shard = layout.examples_per_shard
+        self._n_examples = layout.n_examples
+        self._n_units = len(self._bounds) - 1
+        files = OpenFiles(directory.path, layout.file_name, MAX_OPEN_FILES)
+        self._open: tuple[OpenFiles, OpenFile | None] | None = (files, _open_hashes(directory))
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """Token positions, as `unit_bounds` gives them: the unit i holds the tokens bounds[i] to bounds[i + 1]."""
+        return self._bounds
+
+    def read(self, example: int, first: int, stop: int, target: memoryview) -> None:
+        """Fill memory with the stored bytes of some units of an example.
+
+        Args:
+            example: its index.
+            first: the first unit, an index into `bounds`.
+            stop: the end of the units, an index into `bounds`.
+            target: a contiguous view of format 'B' of just their bytes.
+
+        Raises:
+            InputError: if a unit is damaged, naming file, block, bytes, example and tokens, or the disk fails.
+        """
+        assert 0 <= example < self._n_examples, (example, self._n_examples)
+        assert 0 <= first < stop <= self._n_units, (first, stop, self._n_units)
+        start = self._starts[first]
+        n_bytes = self._starts[stop] - start
+        assert len(target) == n_bytes, (len(target), n_bytes)
+        opened = self._open
+        assert opened is not None, "closed"
+        files, hashes = opened
+        shard, place = divmod(example, self._per_shard)
+        file = files.get(shard)
+        offset = place * self._example_bytes + self._layer_start + start
+        try:
+            found = os.preadv(file.fd, (target,), offset)
+            if found < n_bytes:
+                found += read_into(file.fd, target[found:], offset + found)
+        except OSError as error:
+            raise self._fault(example, first, stop, fault_text(error)) from error
+        if found < n_bytes:
+            raise self._fault(example, first, stop, f"is damaged: the file ends at byte {offset + found}")
+        if hashes is not None:
+            self._verify(hashes, example, first, stop, target)
+
+    def _verify(self, hashes: OpenFile, example: int, first: int, stop: int, units: memoryview) -> None:
+        n_bytes = HASH_BYTES * (stop - first)
+        try:
+            stored = os.pread(hashes.fd, n_bytes, HASH_BYTES * (example * self._n_units + first))
+        except OSError as error:
+            raise self._hash_fault(example, first, fault_text(error)) from error
+        if len(stored) < n_bytes:
+            raise self._hash_fault(example, first, "is damaged: the file is truncated")
+        starts, digest = self._starts, xxhash.xxh3_64_intdigest
+        origin = starts[first]
+        for unit, expected in enumerate(memoryview(stored).cast("Q"), first):
+            found = digest(units[starts[unit] - origin : starts[unit + 1] - origin])
+            if found != expected:
+                raise self._damage(example, unit, found, expected)
+
+    def prefetch(self, example: int, first: int, stop: int) -> None:
+        """Ask the kernel to read some units of an example soon; a fault is left to the read that follows."""
+        if (opened := self._open) is None:
+            return
+        shard, place = divmod(example, self._per_shard)
+        start = self._starts[first]
+        offset = place * self._example_bytes + self._layer_start + start
+        with suppress(OSError, InputError):
+            opened[0].get(shard).will_need(offset, self._starts[stop] - start)
+
+    def close(self) -> None:
+        """Close all files, those that a thread is reading after its read; nothing can be read any more."""
+        self._open = None
+
+    def _damage(self, example: int, unit: int, found: int, expected: int) -> InputError:
+        """The fault of a unit that does not fit its hash: its own, or that of the file of hashes."""
+        text = f"is damaged: its xxh3-64 is {found:016x}, {UNITS_FILE} says {expected:016x}"
+        name, begin, end = self._place(example, unit, unit + 1)
+        again = memoryview(bytearray(end - begin))
+        try:
+            read_span(self._directory.path, name, self._directory.manifest.files[name], begin, again)
+        except (BlockError, InputError):
+            return self._fault(example, unit, unit + 1, text)
+        if xxhash.xxh3_64_intdigest(again) == expected:  # A fault that came and went is one of these bytes, too.
+            return self._fault(example, unit, unit + 1, text)
+        return self._hash_fault(example, unit, f"is damaged or of another directory: {name} fits the manifest")
+
+    def _place(self, example: int, first: int, stop: int) -> tuple[str, int, int]:
+        """The file of some units, and their first byte and end there."""
+        shard, place = divmod(example, self._per_shard)
+        offset = place * self._example_bytes + self._layer_start
+        name = self._directory.layout.file_name(shard)
+        return name, offset + self._starts[first], offset + self._starts[stop]
+
+    def _fault(self, example: int, first: int, stop: int, text: str) -> InputError:
+        name, begin, end = self._place(example, first, stop)
+        tokens = f"tokens {self._bounds[first]} to {self._bounds[stop]}"
+        return self._located(name, begin, end, f"example {example}, {tokens}", text)
+
+    def _hash_fault(self, example: int, unit: int, text: str) -> InputError:
+        begin = HASH_BYTES * (example * self._n_units + unit)
+        return self._located(UNITS_FILE, begin, begin + HASH_BYTES, f"example {example}", text)
+
+    def _located(self, name: str, begin: int, end: int, what: str, text: str) -> InputError:
+        blocks = blocks_touched(begin, end)
+        several = f"blocks {blocks[0]} to {blocks[-1]}" if len(blocks) > 1 else f"block {blocks[0]}"
+        where = f"{self._directory.path / name}: {several} (bytes {begin} to {end}, {what})"
+        return InputError(f"{where} {text}: {_ADVICE}")
+
+
+def _open_hashes(directory: ShardDirectory) -> OpenFile | None:
+    """The file of hashes, which the kernel is asked to read; None for the original saev, which has none."""
+    if directory.original is not None:
+        return None
+    file = OpenFile(directory.path, UNITS_FILE)
+    with suppress(OSError):
+        file.will_need(0, directory.manifest.files[UNITS_FILE].n_bytes)
+    return file

@@ -1,5 +1,6 @@
 """Shuffled training batches."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
@@ -21,8 +22,8 @@ from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import StreamedTokens, least_plan_bytes, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads
 
-BATCHES_AT_HAND: Final = 2
-"""One that is given out, one that is ready."""
+BATCHES_HELD: Final = 2
+"""Whoever holds one batch when the next is given out holds two."""
 GATHER_THREADS: Final = 2
 
 
@@ -92,13 +93,19 @@ class ShuffledTokens:
         self._format = RowFormat(data_sets[0].tokens)
         self._memory = BatchMemory(self.batch_size // world_size, self._format.row_bytes, pin=pin)
         self._rows = rows_of_rank([data_set.n_rows for data_set in data_sets], rank, world_size)
-        self._sizes = self._choose_sizes()
+        # From memory alone a batch is gathered so fast that the threads would wait for the next one.
+        for self._ahead in (2, 1):
+            self._sizes = self._choose_sizes()
+            if not any(self._sizes):
+                break
         self._sources = [self._source(number) for number in range(len(data_sets))]
         self._pass = self._next = 0
 
     def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
         """Lanes, and tokens in memory, of each data set; None for those that fit."""
-        at_hand = BATCHES_AT_HAND * self.batch_size * (self._format.row_bytes + self._format.decoded_bytes)
+        row_bytes = self._format.row_bytes + self._format.decoded_bytes
+        hashes = sum(one.tokens.hash_bytes for one in self._data_sets)
+        at_hand = (BATCHES_HELD + self._ahead) * self.batch_size * row_bytes + hashes
         needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
         shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, self.buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
@@ -133,14 +140,14 @@ class ShuffledTokens:
         try:
             for source in self._sources:
                 source.start(readers, first, end)
-            ready = self._prepare(first, gatherers)
+            ready = deque(self._prepare(number, gatherers) for number in range(first, min(first + self._ahead, end)))
             for number in range(first, end):
-                batch = self._wait(ready, readers)
+                batch = self._wait(ready.popleft(), readers)
                 for source in self._sources:
                     source.release(number)
-                if number + 1 < end:
-                    ready = self._prepare(number + 1, gatherers)
-                else:
+                if number + self._ahead < end:
+                    ready.append(self._prepare(number + self._ahead, gatherers))
+                if number + 1 == end:
                     self._stop(readers, gatherers)
                 # Counted before it is given, because the trainer saves the state while it still holds the batch.
                 self._next += 1

@@ -20,7 +20,7 @@ from saev.interop.native import read_about
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.lanes import Ints
+from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection, random_subset
 from saev.shards.reading.reader import ShardReader
 

@@ -16,15 +16,14 @@ from dataclasses import dataclass, fields
 from typing import Final, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from saev.shards.format.runs import Ints, runs
 
 ORDER_VERSION: Final = 1
 """Another order of the same tokens needs another number: checkpoints go on with the order that they began with."""
 GOOD_PIECE_BYTES: Final = 128 * 2**10
 """Reads of this size are nearly as fast as sequential ones; longer ones would mix less."""
-SMALL_PIECE_BYTES: Final = 44 * 2**10
+SMALL_PIECE_BYTES: Final = 40 * 2**10
 """Rather than cut smaller pieces than this, a lane gives several tokens to a batch."""
 HELD_SHARE: Final = 0.88
 """Share of the buffer that is planned for; the rest lets reading run ahead."""
@@ -65,26 +64,30 @@ class LaneSizes:
             batch_size: Tokens of a batch over all processes.
             buffer_tokens: Tokens that fit the buffer; at least one.
         """
-        whole = -(-n_tokens // n_examples)
-        good, small = (min(whole, max(1, n_bytes // token_bytes)) for n_bytes in (GOOD_PIECE_BYTES, SMALL_PIECE_BYTES))
-        held = max(1.0, HELD_SHARE * buffer_tokens)
-        per_visit = 1
-        while _longest_piece(held, batch_size, per_visit) < small and per_visit < batch_size:
-            per_visit += 1
-        lanes = batch_size // per_visit
-        pieces = min(n_units, -(-whole // max(1, min(good, _longest_piece(held, batch_size, per_visit)))))
+        whole, held = n_tokens / n_examples, HELD_SHARE * buffer_tokens
+        good, small = (max(1.0, min(whole, n_bytes / token_bytes)) for n_bytes in (GOOD_PIECE_BYTES, SMALL_PIECE_BYTES))
+        pieces_s = np.arange(1, n_units + 1)
+        tokens_s = whole / n_units * np.array([_mean_length(n_units, int(pieces)) for pieces in pieces_s])
+        for per_visit in range(1, batch_size + 1):
+            lanes = batch_size // per_visit
+            # Half a piece on each lane, and half of the tokens of a visit, which it gives next.
+            held_s = lanes * (tokens_s + per_visit) / 2
+            fits = np.flatnonzero((held_s <= held) & (whole / pieces_s <= good))
+            if len(fits) and (whole / pieces_s[fits[0]] >= small or per_visit == batch_size):
+                break
+        else:
+            return cls(1, batch_size, n_units)
+        chosen = fits[0]
         if per_visit == 1:
-            most = min(2 * held / (-(-whole // pieces) + 1), n_examples * pieces / 2)
-            lanes *= max(1, int(most / batch_size))
-        return cls(lanes, per_visit, pieces)
+            most = min(held / held_s[chosen], n_examples * pieces_s[chosen] / 2 / batch_size)
+            lanes *= max(1, int(most))
+        return cls(lanes, per_visit, int(pieces_s[chosen]))
 
 
-def _longest_piece(held: float, batch_size: int, per_visit: int) -> int:
-    """Tokens of a piece with which just enough lanes for a batch hold so many tokens before a batch leaves.
-
-    Each has half a piece on average, and half of the tokens of a visit, which it gives next.
-    """
-    return int(2 * held / (batch_size / per_visit)) - per_visit
+def _mean_length(n_units: int, pieces: int) -> float:
+    """Units of the piece that a lane holds, on average over time: long pieces are held for longer."""
+    length = np.diff(np.arange(pieces + 1) * n_units // pieces)
+    return float((length**2).sum() / n_units)
 
 
 @final
@@ -160,17 +163,6 @@ def rows_of(segments: Segments) -> tuple[Ints, Ints]:
     """For each token of some segments, the number of its segment and its number there."""
     number, within = runs(np.zeros(len(segments), dtype=np.int64), segments.length)
     return number, within
-
-
-def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Runs of consecutive integers: which run each is in, and the integers.
-
-    >>> [part.tolist() for part in runs(np.array([5, 0]), np.array([2, 3]))]
-    [[0, 0, 1, 1, 1], [5, 6, 0, 1, 2]]
-    """
-    number = np.repeat(np.arange(len(starts)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return number, np.arange(len(number)) - before[number] + starts[number]
 
 
 def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:

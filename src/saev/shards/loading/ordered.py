@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saev.shards.loading.lanes import Ints
+from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection
 
 

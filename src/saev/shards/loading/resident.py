@@ -7,7 +7,8 @@ from typing import Final, final
 
 import numpy as np
 
-from saev.shards.loading.lanes import ORDER_VERSION, Ints, Segments
+from saev.shards.format.runs import Ints
+from saev.shards.loading.lanes import ORDER_VERSION, Segments
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import Bytes, RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection

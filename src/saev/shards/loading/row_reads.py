@@ -2,26 +2,23 @@
 
 import threading
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.shards.loading.lanes import Ints, Segments, runs
+from saev.shards.format.runs import Ints, runs
+from saev.shards.loading.lanes import Segments
 from saev.shards.loading.rows import Bytes, RowFormat
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.unit_reads import UnitReads
-
-_CACHE_BYTES: Final = 2**19
-"""What is read before it is put into place, while it is in a core's second-level cache."""
 
 
 @final
 class RowReads:
     """Reads segments of selected tokens, verified; safe for several threads at once.
 
-    Each thread keeps memory for half a MiB or one segment.
+    Each thread keeps memory for what it reads in one call.
 
     Args:
         tokens: Where the segments are from.
@@ -44,7 +41,7 @@ class RowReads:
         Raises:
             InputError: for damaged or unreadable bytes, naming file, block, example and tokens.
         """
-        examples = self._tokens.examples[segments.example].tolist()
+        examples = self._tokens.examples[segments.example]
         positions, starts = self._positions(segments)
         for layer in self._layers:
             layer.read(examples, positions, starts, slots, target)
@@ -79,36 +76,23 @@ class _Layer:
         self._unit_at: Ints = np.repeat(np.arange(len(sizes)), sizes)
         self._memory = threading.local()
 
-    def read(self, examples: list[int], positions: Ints, starts: Ints, slots: Ints, target: Bytes) -> None:
+    def read(self, examples: Ints, positions: Ints, starts: Ints, slots: Ints, target: Bytes) -> None:
         """As `RowReads.read`, for the columns of one layer; the runs of positions begin at `starts`."""
         ends = np.append(starts[1:], len(positions))
-        begin, end = self._unit_at[positions[starts]], self._unit_at[positions[ends - 1]] + 1
-        wanted = list(zip(examples, begin.tolist(), end.tolist(), strict=True))
-        for run in wanted:
-            self.units.prefetch(*run)
+        first, stop = self._unit_at[positions[starts]], self._unit_at[positions[ends - 1]] + 1
         # Whole units are read: of the tokens at their ends some belong to other segments.
-        low = self._bounds[begin]
-        bounds = np.concatenate([[0], np.cumsum(self._bounds[end] - low)])
-        places = np.full(bounds[-1], -1, dtype=np.int64)
-        places[positions + np.repeat(bounds[:-1] - low, ends - starts)] = slots
-        self._put(wanted, bounds, places, target[:, self._columns])
-
-    def _put(self, wanted: list[tuple[int, int, int]], bounds: Ints, places: Ints, target: Bytes) -> None:
-        """Read runs of units, a few at a time, and put each token into its place."""
-        group = bounds[:-1] * self._token_bytes // _CACHE_BYTES
-        cuts = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(wanted)]
-        for first, stop in pairwise(cuts):
-            low, high = int(bounds[first]), int(bounds[stop])
-            rows = places[low:high]
-            # Where the tokens go one after the other they need no place in between.
-            direct = target.flags.c_contiguous and rows[0] >= 0 and bool((np.diff(rows) == 1).all())
-            found = target[rows[0] : rows[0] + len(rows)] if direct else self._scratch(high - low)
-            view = found.reshape(-1).data
-            offsets = ((bounds[first : stop + 1] - low) * self._token_bytes).tolist()
-            for run, (start, end) in zip(wanted[first:stop], pairwise(offsets), strict=True):
-                self.units.read(*run, view[start:end])
-            if not direct:
-                _scatter(target, rows, found)
+        low, length = self._bounds[first], self._bounds[stop] - self._bounds[first]
+        before = np.cumsum(length) - length
+        rows = np.full(length.sum(), -1, dtype=np.int64)
+        rows[positions + np.repeat(before - low, ends - starts)] = slots
+        target = target[:, self._columns]
+        if target.flags.c_contiguous and rows[0] >= 0 and (np.diff(rows) == 1).all():
+            # The tokens go one after the other, without a place in between.
+            self.units.read_many(examples, first, stop, target[rows[0] : rows[0] + len(rows)])
+        else:
+            found = self._scratch(len(rows))
+            self.units.read_many(examples, first, stop, found)
+            _scatter(target, rows, found)
 
     def _scratch(self, n: int) -> Bytes:
         """This thread's memory for so many tokens, uint8 (n, token bytes)."""

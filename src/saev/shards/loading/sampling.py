@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saev.shards.loading.lanes import Segments, queue_of_pieces, runs
+from saev.shards.format.runs import runs
+from saev.shards.loading.lanes import Segments, queue_of_pieces
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of

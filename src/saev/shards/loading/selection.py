@@ -13,8 +13,8 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.shards.format.layout import TokenKind
+from saev.shards.format.runs import Ints
 from saev.shards.format.units import unit_bounds, unit_hash_bytes
-from saev.shards.loading.lanes import Ints
 from saev.shards.reading.reader import ShardReader
 
 BLOCK_BYTES: Final = 4 * 2**20  # Examples closer than this are read in one go.

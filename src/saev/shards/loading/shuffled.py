@@ -13,7 +13,8 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.shards.format.byte_text import byte_text
-from saev.shards.loading.lanes import ORDER_VERSION, Ints, LaneSizes
+from saev.shards.format.runs import Ints
+from saev.shards.loading.lanes import ORDER_VERSION, LaneSizes
 from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
 from saev.shards.loading.resident import ResidentTokens, resident_bytes
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat

@@ -11,7 +11,8 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.shards.loading.lanes import Ints, LaneSizes, Schedule, Segments, rows_of
+from saev.shards.format.runs import Ints
+from saev.shards.loading.lanes import LaneSizes, Schedule, Segments, rows_of
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, unit_bounds_of

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import suppress
 from typing import Final, final
 
 import numpy as np
@@ -12,11 +11,15 @@ from numpy.typing import NDArray
 from saev.errors import InputError
 from saev.shards.format.blocks import blocks_touched
 from saev.shards.format.files import fault_text, read_into, read_whole
+from saev.shards.format.runs import Ints, runs
 from saev.shards.format.units import HASH_BYTES, UNITS_FILE, unit_bounds
 from saev.shards.reading.block_reads import BlockError, read_span
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.open_files import OpenFiles
 from saev.shards.reading.original_layer import OriginalLayer
+from saev.shards.reading.read_ring import read_all
+
+Bytes = NDArray[np.uint8]
 
 MAX_OPEN_FILES: Final = 256
 _ADVICE: Final = "run `saev shards verify`, then copy or record it again"
@@ -97,15 +100,50 @@ class UnitReads:
             if found != expected:
                 raise self._damage(example, unit, found, expected)
 
-    def prefetch(self, example: int, first: int, stop: int) -> None:
-        """Ask the kernel to read some units of an example soon; a fault is left to the read that follows."""
-        if (files := self._files) is None:
-            return
-        shard, place = divmod(example, self._per_shard)
-        start = self._starts[first]
-        offset = place * self._example_bytes + self._layer_start + start
-        with suppress(OSError, InputError):
-            files.get(shard).will_need(offset, self._starts[stop] - start)
+    def read_many(self, examples: Ints, first: Ints, stop: Ints, target: Bytes) -> None:
+        """Fill memory with the stored bytes of units of many examples, one run of units after the other.
+
+        Args:
+            examples: their indices.
+            first: the first unit of each.
+            stop: the end of the units of each.
+            target: contiguous uint8 memory of just their bytes.
+
+        Raises:
+            InputError: as `read`.
+        """
+        files = self._files
+        assert files is not None, "closed"
+        starts = np.asarray(self._starts, dtype=np.int64)
+        lengths = starts[stop] - starts[first]
+        places = np.cumsum(lengths) - lengths
+        assert target.flags.c_contiguous and target.nbytes == lengths.sum(), (target.nbytes, lengths.sum())
+        shards, inside = np.divmod(examples, self._per_shard)
+        numbers, which = np.unique(shards, return_inverse=True)
+        opened = [files.get(int(number)) for number in numbers]  # kept open by this list
+        offsets = inside * self._example_bytes + self._layer_start + starts[first]
+        found = read_all(np.asarray([file.fd for file in opened])[which], offsets, target.ctypes.data + places, lengths)
+        memory = target.reshape(-1).data
+        whole = found == lengths
+        if self._hashes is not None:
+            whole &= self._fit(examples, first, stop, places, memory)
+        for i in np.flatnonzero(~whole).tolist():  # again alone, which tells what is wrong
+            part = memory[places[i] : places[i] + lengths[i]]
+            self.read(int(examples[i]), int(first[i]), int(stop[i]), part)
+
+    def _fit(self, examples: Ints, first: Ints, stop: Ints, places: Ints, memory: memoryview) -> NDArray[np.bool_]:
+        """Which runs of units in memory fit their hashes."""
+        assert self._hashes is not None
+        run, unit = runs(first, stop - first)
+        starts = np.asarray(self._starts, dtype=np.int64)
+        begin = places[run] + starts[unit] - starts[first[run]]
+        expected = self._hashes[examples[run] * self._n_units + unit].tolist()
+        spans = zip(begin.tolist(), (begin + starts[unit + 1] - starts[unit]).tolist(), strict=True)
+        digest = xxhash.xxh3_64_intdigest
+        wrong = [i for i, (low, high) in enumerate(spans) if digest(memory[low:high]) != expected[i]]
+        fits = np.ones(len(examples), dtype=np.bool_)
+        fits[run[wrong]] = False
+        return fits
 
     def close(self) -> None:
         """Close all files, those that a thread is reading after its read; nothing can be read any more."""

@@ -10,7 +10,7 @@ from typing import Final
 from saev.shards.format.layout import ShardLayout, TokenLayout
 
 UNITS_FILE: Final = "units.xxh3"
-UNIT_BYTES: Final = 32 * 2**10
+UNIT_BYTES: Final = 16 * 2**10
 HASH_BYTES: Final = 8
 
 

@@ -87,7 +87,8 @@ class LaneSizes:
 def _mean_length(n_units: int, pieces: int) -> float:
     """Units of the piece that a lane holds, on average over time: long pieces are held for longer."""
     length = np.diff(np.arange(pieces + 1) * n_units // pieces)
-    return float((length**2).sum() / n_units)
+    shifts = 1 / (6 * pieces) if pieces > 1 else 0.0  # the variance of the first and the last piece
+    return float((length**2).sum() / n_units) * (1 + shifts)
 
 
 @final
@@ -173,7 +174,14 @@ def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.G
     turn = rng.integers(pieces, size=n_examples)  # which piece of an example comes first
     example = np.tile(order, pieces)
     piece = (np.repeat(np.arange(pieces), n_examples) + turn[example]) % pieces
-    start, stop = piece * n_units // pieces, (piece + 1) * n_units // pieces
+    # Examples are cut at different places, or the tokens beside the cuts would gather in certain batches.
+    shift = rng.uniform(-0.5, 0.5, n_examples)[example]
+    start, stop = (
+        np.where(
+            (cut > 0) & (cut < pieces), ((cut + shift) * n_units / pieces).astype(np.int64), cut // pieces * n_units
+        )
+        for cut in (piece, piece + 1)
+    )
     row: tuple[Ints, ...] = (example,) if counts.ndim == 2 else ()
     first = before[(*row, start)]
     length = before[(*row, stop)] - first

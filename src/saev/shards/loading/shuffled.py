@@ -20,7 +20,7 @@ from saev.shards.loading.resident import ResidentTokens, resident_bytes
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
 from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.streamed import StreamedTokens, least_plan_bytes, streaming_sizes
+from saev.shards.loading.streamed import READING_BYTES, StreamedTokens, least_plan_bytes, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads
 
 BATCHES_HELD: Final = 2
@@ -105,8 +105,8 @@ class ShuffledTokens:
     def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
         """Lanes, and tokens in memory, of each data set; None for those that fit."""
         row_bytes = self._format.row_bytes + self._format.decoded_bytes
-        hashes = sum(one.tokens.hash_bytes for one in self._data_sets)
-        at_hand = (BATCHES_HELD + self._ahead) * self.batch_size * row_bytes + hashes
+        reading = min(READING_BYTES, self.buffer_bytes // 16) + sum(one.tokens.hash_bytes for one in self._data_sets)
+        at_hand = (BATCHES_HELD + self._ahead) * self.batch_size * row_bytes + reading
         needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
         shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, self.buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []

@@ -22,8 +22,10 @@ SLOT_BYTES: Final = 24
 """What it takes for each token in memory to know where it is."""
 SEGMENT_BYTES: Final = 160
 """What it takes to make the schedule of an epoch, for each segment."""
-READ_BYTES: Final = 4 * 2**20
+READ_BYTES: Final = 2 * 2**20
 """What one job reads: little enough to share the work, enough to keep the disk busy."""
+READING_BYTES: Final = 16 * 2**20
+"""About what the threads take to read."""
 
 
 @final

@@ -30,7 +30,7 @@ class UnitReads:
     """Reads runs of units of single examples, verified unit by unit; safe for several threads at once.
 
     What the original saev wrote is read without verification: it stores no hashes. The files of activations stay
-    open, at most MAX_OPEN_FILES of them, and the hashes are kept in memory: 8 bytes for about 32 KiB.
+    open, at most MAX_OPEN_FILES of them, and the hashes are kept in memory: 8 bytes for about 16 KiB.
 
     Raises:
         InputError: if the file of the hashes cannot be read.

@@ -19,6 +19,9 @@ import numpy as np
 
 from saev.shards.format.runs import Ints, runs
 
+Pieces = tuple[Ints, Ints, Ints]
+"""Example, first ordinal and length of each."""
+
 ORDER_VERSION: Final = 1
 """Another order of the same tokens needs another number: checkpoints go on with the order that they began with."""
 GOOD_PIECE_BYTES: Final = 128 * 2**10
@@ -166,7 +169,7 @@ def rows_of(segments: Segments) -> tuple[Ints, Ints]:
     return number, within
 
 
-def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> Pieces:
     """Example, first ordinal and length of all pieces: one of each example in turn, in a random order."""
     n_units = counts.shape[-1]
     before = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
@@ -189,9 +192,7 @@ def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.G
     return example[some], first[some], length[some]
 
 
-def _start_in_the_middle(
-    queue: tuple[Ints, Ints, Ints], lanes: int, rng: np.random.Generator
-) -> tuple[Ints, Ints, Ints]:
+def _start_in_the_middle(queue: Pieces, lanes: int, rng: np.random.Generator) -> Pieces:
     """Let the lanes start at random places of their pieces; what is left out comes at the end, the longest parts first.
 
     So they need new pieces one after the other, and all end at about the same time.

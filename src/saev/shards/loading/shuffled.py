@@ -17,6 +17,7 @@ from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
 from saev.shards.loading.resident import ResidentTokens, resident_bytes
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
+from saev.shards.loading.saved_state import SavedState
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads
@@ -51,8 +52,8 @@ class ShuffledTokens:
     them. Otherwise they are read as they are needed, in the order that `lanes` describes.
 
     One pass over this iterable is the whole token budget, over several epochs of the data where the budget is larger.
-    The next pass goes on with the next tokens; a pass that was not finished is begun anew. The state is the number of
-    batches given out, so that a resumed run goes on with the next one.
+    The next pass goes on with the next tokens, also after a pass that was given up. The state is the number of batches
+    given out, so that a resumed run goes on with the next one.
 
     Args:
         data_sets: What the batches are made of; all of one width and dtype.
@@ -205,22 +206,24 @@ class ShuffledTokens:
         return [list(parts) for parts in zip(*found, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs: the place in the order, and what the order depends on."""
-        return {"plan": self.plan(), "buffer_bytes": self.buffer_bytes, "pass": self._pass, "batch": self._next}
+        """What a resumed run needs: a `SavedState`."""
+        return self._state().to_dict()
+
+    def _state(self) -> SavedState:
+        return SavedState(self.plan(), self.buffer_bytes, self._pass, self._next)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the batches that the state counts.
 
         Raises:
-            InputError: If the data, the seed, the batch size or what follows from the buffer have changed since.
+            InputError: If the data, the seed, the batch size or what follows from the buffer have changed since, or the
+                state is none.
         """
-        saved, now = state["plan"], self.plan()
-        changed = [
-            f"{key} was {saved.get(key)} and is {now.get(key)}" for key in saved | now if saved.get(key) != now.get(key)
-        ]
-        if changed:
-            raise InputError(f"the run cannot go on with other training data: {'; '.join(changed)}")
-        self._pass, self._next = state["pass"], state["batch"]
+        saved = SavedState.from_dict(state)
+        saved.check_same_order(self._state())
+        if saved.batch > self.n_batches:
+            raise InputError(f"the checkpoint is damaged: {saved.batch} of {self.n_batches} batches: start a new run")
+        self._pass, self._next = saved.passes, saved.batch
 
     def plan(self) -> dict[str, Any]:
         """All that the order depends on."""

@@ -7,8 +7,8 @@ is half a piece a lane: the lanes start in the middle of their pieces, or all wo
 example comes once in the queue before any comes again, so that the pieces held at any time are of different examples.
 
 Terms: a unit is a run of tokens that has its own hash on disk, a piece is a run of units, a segment is a piece or a
-part of one as a lane holds it. A token's ordinal is its number among the selected tokens of its example. A column is one
-token of each lane.
+part of one as a lane holds it. A token's ordinal is its number among the selected tokens of its example. A column is
+one token of each lane.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A random sample of tokens, to start training from."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from saev.shards.loading.lanes import Segments, queue_of_pieces
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
+from saev.shards.loading.threads import DaemonThreads, nothing_read
 
 _SEGMENTS_A_JOB = 64
 
 
-def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads: int) -> Tensor:
+def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_threads: int, timeout: float) -> Tensor:
     """Random units of random examples, float32 (n, d_model): so many tokens, or all where there are fewer.
 
     Args:
@@ -23,9 +24,10 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads
         n_tokens: How many tokens.
         seed: Another seed is another sample.
         n_threads: Threads that read.
+        timeout: Seconds without anything read after which it is given up.
 
     Raises:
-        InputError: For damaged or unreadable bytes.
+        InputError: For damaged or unreadable bytes, or if nothing can be read for so long.
     """
     rng = np.random.default_rng(seed)
     some = tokens.take(random_subset(len(tokens.examples), n_tokens, int(rng.integers(2**32))))
@@ -37,15 +39,17 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads
     segments = Segments(example[:n], first[:n], length, nothing, nothing)
     starts = np.cumsum(length) - length
     rows = empty_rows(int(length.sum()), RowFormat(tokens).row_bytes)
-    reads = RowReads(some)
+    reads, threads = RowReads(some), DaemonThreads(n_threads, "sample tokens")
     try:
-        with ThreadPoolExecutor(n_threads, "sample tokens") as pool:
-            jobs = [
-                pool.submit(reads.read, segments[start : start + _SEGMENTS_A_JOB], int(starts[start]), rows)
-                for start in range(0, len(segments), _SEGMENTS_A_JOB)
-            ]
-            for job in jobs:
-                job.result()
+        jobs = [
+            threads.submit(partial(reads.read, segments[start : start + _SEGMENTS_A_JOB], int(starts[start]), rows))
+            for start in range(0, len(segments), _SEGMENTS_A_JOB)
+        ]
+        for job in jobs:
+            if not threads.wait_for(job, timeout):
+                raise nothing_read(tokens.paths, timeout)
+            job.result()
     finally:
+        threads.close()
         reads.close()
     return RowFormat(tokens).decode(torch.from_numpy(rows)).float()

@@ -1,7 +1,8 @@
 """Shuffled training batches."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
+import weakref
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final, final
@@ -20,7 +21,7 @@ from saev.shards.loading.sampling import sample
 from saev.shards.loading.saved_state import SavedState
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
-from saev.shards.loading.threads import DaemonThreads
+from saev.shards.loading.threads import DaemonThreads, nothing_read
 
 BATCHES_AT_HAND: Final = 2
 """One that is given out, one that is ready."""
@@ -96,6 +97,7 @@ class ShuffledTokens:
         self._sizes = self._choose_sizes()
         self._sources = [self._source(number) for number in range(len(data_sets))]
         self._pass = self._next = 0
+        self._batches: weakref.ref[Generator[Tensor, None, None]] | None = None
 
     def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
         """Lanes, and tokens in memory, of each data set; None for those that fit."""
@@ -126,6 +128,14 @@ class ShuffledTokens:
         return self.n_batches
 
     def __iter__(self) -> Iterator[Tensor]:
+        # They share the memory: one that somebody still holds would end this one when it is dropped.
+        if self._batches is not None and (earlier := self._batches()) is not None:
+            earlier.close()
+        batches = self._iterate()
+        self._batches = weakref.ref(batches)
+        return batches
+
+    def _iterate(self) -> Generator[Tensor, None, None]:
         if self._next == self.n_batches:  # The trainer asks for the last batch and not for the end.
             self._pass, self._next = self._pass + 1, 0
         readers = DaemonThreads(self._n_threads, "read tokens")
@@ -173,27 +183,25 @@ class ShuffledTokens:
     def _wait(self, ready: "Gathering", readers: DaemonThreads) -> Tensor:
         """The tokens of a batch."""
         for job in ready.jobs:
-            done = -1
-            while not job.done():
-                if readers.n_done == done:
-                    raise InputError(
-                        f"nothing could be read for {self._timeout:g} seconds from {self._places()}: look at the "
-                        "disk or the network, and go on with --ckpt_path last (--data.timeout waits longer)"
-                    )
-                done = readers.n_done
-                wait([job], self._timeout)
+            if not readers.wait_for(job, self._timeout):
+                raise nothing_read(self._places(), self._timeout)
             job.result()
         return self._format.decode(ready.rows)
 
     def _places(self) -> str:
-        paths = [str(reader.path) for data_set in self._data_sets for reader in data_set.tokens.readers]
-        return ", ".join(dict.fromkeys(paths))
+        return ", ".join(dict.fromkeys(data_set.tokens.paths for data_set in self._data_sets))
 
     def sample(self, n_tokens: int) -> Tensor:
         """Tokens from everywhere, the same in every process: float32 (n, d_model); fewer where there are fewer."""
         return torch.cat(
             [
-                sample(one.tokens, -(-n_tokens * one.n_rows // self.batch_size), (self._seed, number), self._n_threads)
+                sample(
+                    one.tokens,
+                    -(-n_tokens * one.n_rows // self.batch_size),
+                    (self._seed, number),
+                    n_threads=self._n_threads,
+                    timeout=self._timeout,
+                )
                 for number, one in enumerate(self._data_sets)
             ]
         )[:n_tokens]

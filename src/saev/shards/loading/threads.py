@@ -3,10 +3,20 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar, final
 
+from saev.errors import InputError
+
 T = TypeVar("T")
+
+
+def nothing_read(paths: str, timeout: float) -> InputError:
+    """The error for directories from which nothing comes any more."""
+    return InputError(
+        f"nothing could be read for {timeout:g} seconds from {paths}: look at the disk or the network, and go on with "
+        "--ckpt_path last (--data.timeout waits longer)"
+    )
 
 
 @final
@@ -33,6 +43,16 @@ class DaemonThreads:
         future: Future[T] = Future()
         self._jobs.put((future, job))
         return future
+
+    def wait_for(self, job: Future[Any], timeout: float) -> bool:
+        """Whether a job, of these threads or one that waits for them, is done before they do nothing for so long."""
+        done = -1
+        while not job.done():
+            if self.n_done == done:
+                return False
+            done = self.n_done
+            wait([job], timeout)
+        return True
 
     def close(self) -> None:
         """End the threads after the jobs that they are at; what waits is given up. Waits for nothing."""

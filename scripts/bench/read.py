@@ -26,7 +26,7 @@ from saev.shards.format.dtypes import tensor_bytes
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording
-from saev.shards.loading.loader import TokenSelection
+from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.block_reads import read_span
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.reader import ShardReader
@@ -72,7 +72,7 @@ def sequential(reader: ShardReader, mib: int) -> None:
 
 
 def as_training(reader: ShardReader) -> None:
-    selection = TokenSelection(reader, np.arange(reader.n_examples), reader.layout.tokens.positions("content"))
+    selection = TokenSelection((reader,), np.arange(reader.n_examples), reader.layout.tokens.positions("content"))
     for _ in selection.read(selection.examples):
         pass
 

@@ -20,15 +20,15 @@ from saev.interop.native import read_about
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.loader import TokenSelection
-from saev.shards.loading.shuffle import Ints, random_subset
+from saev.shards.loading.lanes import Ints
+from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 
 
 def tokens(reader: ShardReader, kind: TokenKind, examples: Ints | None = None) -> Tensor:
     """The tokens of some or all examples, float32 (n, d)."""
     chosen = np.arange(reader.n_examples) if examples is None else examples
-    selection = TokenSelection(reader, chosen, reader.layout.tokens.positions(kind))
+    selection = TokenSelection((reader,), chosen, reader.layout.tokens.positions(kind))
     return torch.cat(list(selection.read(chosen))).flatten(0, 1)
 
 
@@ -53,8 +53,8 @@ def reconstructed(sae: SparseAutoencoder, x_nd: Tensor) -> Tensor:
 
 
 def print_sae(directory: Path, readers: list[ShardReader]) -> None:
-    sae, held_out = saev.load(directory), read_about(directory)["held_out"]
-    examples = random_subset(readers[0].n_examples, held_out["n"], held_out["seed"])
+    sae, held_out = saev.load(directory), read_about(directory).data[0].held_out
+    examples = held_out.images(readers[0].n_examples)
     x = tokens(readers[0], "content", examples)
     for reader in readers:
         stored = tokens(reader, "content", examples)

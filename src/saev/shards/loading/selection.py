@@ -111,7 +111,8 @@ class TokenSelection:
         """Selected tokens of each example (n,)."""
         if self.kept is None:
             return np.full(len(self.examples), len(self.positions), dtype=np.int64)
-        return self.kept.sum(axis=1, dtype=np.int64)
+        counts: Ints = self.kept.sum(axis=1, dtype=np.int64)
+        return counts
 
     def unit_counts(self, bounds: Sequence[int]) -> Ints:
         """Selected tokens in each unit: (units,) where all examples are alike, otherwise (n, units).

@@ -152,18 +152,22 @@ class Schedule:
 
     def _idle_cells(self, ends: Ints) -> Ints:
         last = -(-int(ends.max()) // self._sizes.per_visit) * self._sizes.per_visit
-        lane, column = _runs(ends, last - ends)
+        lane, column = runs(ends, last - ends)
         return np.sort(self._cell(lane, column))
 
 
 def rows_of(segments: Segments) -> tuple[Ints, Ints]:
     """For each token of some segments, the number of its segment and its number there."""
-    number, within = _runs(np.zeros(len(segments), dtype=np.int64), segments.length)
+    number, within = runs(np.zeros(len(segments), dtype=np.int64), segments.length)
     return number, within
 
 
-def _runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """Runs of consecutive integers: which run each is in, and the integers."""
+def runs(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """Runs of consecutive integers: which run each is in, and the integers.
+
+    >>> [part.tolist() for part in runs(np.array([5, 0]), np.array([2, 3]))]
+    [[0, 0, 1, 1, 1], [5, 6, 0, 1, 2]]
+    """
     number = np.repeat(np.arange(len(starts)), lengths)
     before = np.cumsum(lengths) - lengths
     return number, np.arange(len(number)) - before[number] + starts[number]

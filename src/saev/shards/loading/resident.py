@@ -50,26 +50,27 @@ class ResidentTokens:
         del first, end  # every batch has tokens from everywhere
         if self._rows is not None:
             return
-        self._rows = empty_rows(self._tokens.n_tokens, RowFormat(self._tokens).row_bytes)
+        self._rows = empty_rows(self._tokens.n_tokens + 1, RowFormat(self._tokens).row_bytes)
         self._reads = RowReads(self._tokens)
-        jobs = [partial(self._reads.read, part, row, self._rows) for part, row in self._parts()]
+        jobs = [partial(self._reads.read, part, slots, self._rows) for part, slots in self._parts()]
         self._pending = [threads.submit(job) for job in jobs]
 
     @property
     def rows(self) -> Bytes:
-        """All tokens, uint8 (n_tokens, row bytes)."""
+        """All tokens, uint8 (n_tokens + 1, row bytes)."""
         assert self._rows is not None
         return self._rows
 
-    def _parts(self) -> Iterator[tuple[Segments, int]]:
-        """Whole examples, a few at a time, and the row of the first token."""
+    def _parts(self) -> Iterator[tuple[Segments, Ints]]:
+        """Whole examples, a few at a time, and the rows of their tokens."""
         counts = self._tokens.counts
-        before = np.cumsum(counts) - counts
+        ends = np.cumsum(counts)
         zeros = np.zeros_like(counts)
         whole = Segments(np.arange(len(counts)), zeros, counts, zeros, zeros)
         per_part = max(1, READ_BYTES // (len(self._tokens.positions) * self._tokens.token_bytes))
         for start in range(0, len(counts), per_part):
-            yield whole[start : start + per_part], int(before[start])
+            part = slice(start, start + per_part)
+            yield whole[part], np.arange(ends[start] - counts[start], ends[part][-1])
 
     def needed(self, batch: int) -> list[Future[None]]:
         """What must have been read before a batch can be gathered: everything."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saev.shards.loading.lanes import Segments, queue_of_pieces
+from saev.shards.loading.lanes import Segments, queue_of_pieces, runs
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
@@ -38,12 +38,14 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     nothing = np.zeros_like(length)
     segments = Segments(example[:n], first[:n], length, nothing, nothing)
     starts = np.cumsum(length) - length
-    rows = empty_rows(int(length.sum()), RowFormat(tokens).row_bytes)
+    n = int(length.sum())
+    rows = empty_rows(n + 1, RowFormat(tokens).row_bytes)
     reads, threads = RowReads(some), DaemonThreads(n_threads, "sample tokens")
     try:
+        parts = (slice(start, start + _SEGMENTS_A_JOB) for start in range(0, len(segments), _SEGMENTS_A_JOB))
         jobs = [
-            threads.submit(partial(reads.read, segments[start : start + _SEGMENTS_A_JOB], int(starts[start]), rows))
-            for start in range(0, len(segments), _SEGMENTS_A_JOB)
+            threads.submit(partial(reads.read, segments[part], runs(starts[part], length[part])[1], rows))
+            for part in parts
         ]
         for job in jobs:
             if not threads.wait_for(job, timeout):
@@ -52,4 +54,4 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     finally:
         threads.close()
         reads.close()
-    return RowFormat(tokens).decode(torch.from_numpy(rows)).float()
+    return RowFormat(tokens).decode(torch.from_numpy(rows[:n])).float()

@@ -20,7 +20,7 @@ from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
 from saev.shards.loading.saved_state import SavedState
 from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
+from saev.shards.loading.streamed import StreamedTokens, least_plan_bytes, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads, nothing_read
 
 BATCHES_AT_HAND: Final = 2
@@ -108,7 +108,7 @@ class ShuffledTokens:
         for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
             sizes.append(None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share))
             if sizes[-1] and sizes[-1][1] < 2 * data_set.n_rows:
-                least = at_hand + 3 * self.batch_size * self._format.row_bytes
+                least = at_hand + 3 * self.batch_size * self._format.row_bytes + least_plan_bytes(data_set.tokens)
                 raise InputError(
                     f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens: "
                     f"give at least {least / 2**30:.3g} GiB, or smaller batches"

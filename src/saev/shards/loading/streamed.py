@@ -78,7 +78,7 @@ class StreamedTokens:
         self._threads = threads
         self._reads = RowReads(self._tokens)
         self._counts = self._tokens.unit_counts(unit_bounds_of(self._tokens))
-        self.rows = empty_rows(self._n_rows, RowFormat(self._tokens).row_bytes)
+        self.rows = empty_rows(self._n_rows + 1, RowFormat(self._tokens).row_bytes)  # the last takes what is not wanted
         self._free = FreeRows(self._n_rows)
         self._slots: dict[int, Ints] = {}
         self._pending: deque[tuple[int, Future[None]]] = deque()
@@ -152,7 +152,7 @@ class StreamedTokens:
         """Take more memory than planned, for buffers of so few lanes that chance decides how much they hold."""
         for _, job in self._pending:
             job.result()  # it writes to the old memory
-        self._free.add(np.arange(len(self.rows), len(self.rows) + n, dtype=np.int64))
+        self._free.add(np.arange(len(self.rows) - 1, len(self.rows) + n - 1, dtype=np.int64))
         self.rows = np.concatenate([self.rows, empty_rows(n, self.rows.shape[1])])
 
     def slots(self, batch: int) -> Ints:
@@ -190,6 +190,11 @@ def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tu
 
     plan, _ = fitting(n_bytes)
     return fitting(n_bytes - SEGMENT_BYTES * (len(tokens.examples) * plan.pieces + plan.lanes))
+
+
+def least_plan_bytes(tokens: TokenSelection) -> int:
+    """What the schedule of an epoch takes if every example is one piece, and as many are held."""
+    return 2 * SEGMENT_BYTES * len(tokens.examples)
 
 
 @final

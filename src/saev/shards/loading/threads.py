@@ -2,13 +2,16 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import Any, TypeVar, final
+from contextlib import suppress
+from typing import Any, Final, TypeVar, final
 
 from saev.errors import InputError
 
 T = TypeVar("T")
+_PATIENCE: Final = 1.0
 
 
 def nothing_read(paths: str, timeout: float) -> InputError:
@@ -32,11 +35,11 @@ class DaemonThreads:
 
     def __init__(self, n: int, name: str) -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._n = n
         self.n_done = 0
         """Jobs done so far, about: whether it grows shows whether anything goes on."""
-        for number in range(n):
-            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
+        self._threads = [threading.Thread(target=self._work, name=f"{name} {i}", daemon=True) for i in range(n)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
         """Do a job in the background; its result or error is in the future."""
@@ -55,14 +58,16 @@ class DaemonThreads:
         return True
 
     def close(self) -> None:
-        """End the threads after the jobs that they are at; what waits is given up. Waits for nothing."""
-        try:
+        """End the threads after the jobs that they are at; what waits is given up, and so is who hangs for a second."""
+        with suppress(queue.Empty):
             while (waiting := self._jobs.get_nowait()) is not None:
                 waiting[0].cancel()
-        except queue.Empty:
-            pass
-        for _ in range(self._n):
+        for _ in self._threads:
             self._jobs.put(None)
+        # An interpreter that ends under a thread at work may abort.
+        end = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (taken := self._jobs.get()) is not None:

@@ -11,7 +11,7 @@ from saev.shards.loading.lanes import Segments, queue_of_pieces, runs
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
-from saev.shards.loading.threads import DaemonThreads, nothing_read
+from saev.shards.loading.threads import DaemonThreads
 
 _SEGMENTS_A_JOB = 64
 
@@ -40,7 +40,8 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     starts = np.cumsum(length) - length
     n = int(length.sum())
     rows = empty_rows(n + 1, RowFormat(tokens).row_bytes)
-    reads, threads = RowReads(some), DaemonThreads(n_threads, "sample tokens")
+    reads = RowReads(some)
+    threads = DaemonThreads(n_threads, "sample tokens", places=tokens.paths, timeout=timeout)
     try:
         parts = (slice(start, start + _SEGMENTS_A_JOB) for start in range(0, len(segments), _SEGMENTS_A_JOB))
         jobs = [
@@ -48,9 +49,7 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
             for part in parts
         ]
         for job in jobs:
-            if not threads.wait_for(job, timeout):
-                raise nothing_read(tokens.paths, timeout)
-            job.result()
+            threads.result(job)
     finally:
         threads.close()
         reads.close()

@@ -20,8 +20,8 @@ from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
 from saev.shards.loading.saved_state import SavedState
 from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.streamed import StreamedTokens, least_plan_bytes, streaming_sizes
-from saev.shards.loading.threads import DaemonThreads, nothing_read
+from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
+from saev.shards.loading.threads import DaemonThreads
 
 BATCHES_AT_HAND: Final = 2
 """One that is given out, one that is ready."""
@@ -101,18 +101,27 @@ class ShuffledTokens:
 
     def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
         """Lanes, and tokens in memory, of each data set; None for those that fit."""
+        if (sizes := self._sizes_for(self.buffer_bytes)) is not None:
+            return sizes
+        enough = self.buffer_bytes
+        while self._sizes_for(enough) is None:
+            enough += enough // 8 + 1
+        raise InputError(
+            f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens and the "
+            f"order of all of them: give {1.01 * enough / 2**30:.3g} GiB"
+        )
+
+    def _sizes_for(self, buffer_bytes: int) -> list[tuple[LaneSizes, int] | None] | None:
+        """The same for a buffer of so many bytes, or None if it is too small."""
         at_hand = BATCHES_AT_HAND * self.batch_size * (self._format.row_bytes + self._format.decoded_bytes)
         needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
-        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, self.buffer_bytes - at_hand))
+        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
         for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
-            sizes.append(None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share))
-            if sizes[-1] and sizes[-1][1] < 2 * data_set.n_rows:
-                least = at_hand + 3 * self.batch_size * self._format.row_bytes + least_plan_bytes(data_set.tokens)
-                raise InputError(
-                    f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens: "
-                    f"give at least {least / 2**30:.3g} GiB, or smaller batches"
-                )
+            plan = None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share)
+            if plan is not None and plan[1] < 2 * data_set.n_rows:
+                return None
+            sizes.append(plan)
         return sizes
 
     def _source(self, number: int) -> ResidentTokens | StreamedTokens:
@@ -138,8 +147,9 @@ class ShuffledTokens:
     def _iterate(self) -> Generator[Tensor, None, None]:
         if self._next == self.n_batches:  # The trainer asks for the last batch and not for the end.
             self._pass, self._next = self._pass + 1, 0
-        readers = DaemonThreads(self._n_threads, "read tokens")
-        gatherers = DaemonThreads(GATHER_THREADS, "gather tokens")
+        places = ", ".join(dict.fromkeys(data_set.tokens.paths for data_set in self._data_sets))
+        readers = DaemonThreads(self._n_threads, "read tokens", places=places, timeout=self._timeout)
+        gatherers = DaemonThreads(GATHER_THREADS, "gather tokens", places=places, timeout=self._timeout)
         first, end = self._pass * self.n_batches + self._next, (self._pass + 1) * self.n_batches
         try:
             for source in self._sources:
@@ -183,13 +193,8 @@ class ShuffledTokens:
     def _wait(self, ready: "Gathering", readers: DaemonThreads) -> Tensor:
         """The tokens of a batch."""
         for job in ready.jobs:
-            if not readers.wait_for(job, self._timeout):
-                raise nothing_read(self._places(), self._timeout)
-            job.result()
+            readers.result(job)
         return self._format.decode(ready.rows)
-
-    def _places(self) -> str:
-        return ", ".join(dict.fromkeys(data_set.tokens.paths for data_set in self._data_sets))
 
     def sample(self, n_tokens: int) -> Tensor:
         """Tokens from everywhere, the same in every process: float32 (n, d_model); fewer where there are fewer."""

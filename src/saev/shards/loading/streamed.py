@@ -151,7 +151,7 @@ class StreamedTokens:
     def _grow(self, n: int) -> None:
         """Take more memory than planned, for buffers of so few lanes that chance decides how much they hold."""
         for _, job in self._pending:
-            job.result()  # it writes to the old memory
+            self._threads.result(job)  # it writes to the old memory
         self._free.add(np.arange(len(self.rows) - 1, len(self.rows) + n - 1, dtype=np.int64))
         self.rows = np.concatenate([self.rows, empty_rows(n, self.rows.shape[1])])
 
@@ -190,11 +190,6 @@ def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tu
 
     plan, _ = fitting(n_bytes)
     return fitting(n_bytes - SEGMENT_BYTES * (len(tokens.examples) * plan.pieces + plan.lanes))
-
-
-def least_plan_bytes(tokens: TokenSelection) -> int:
-    """What the schedule of an epoch takes if every example is one piece, and as many are held."""
-    return 2 * SEGMENT_BYTES * len(tokens.examples)
 
 
 @final

@@ -44,7 +44,7 @@ def drop_caches() -> None:
 
 def sequential(directory: Path) -> float:
     """Seconds to read all activations into memory in use."""
-    buffer = memoryview(np.ones(READ_BYTES, dtype=np.uint8))
+    buffer = np.ones(READ_BYTES, dtype=np.uint8).data
     start = time.perf_counter()
     for path in sorted(directory.glob("acts*.bin")):
         fd = os.open(path, os.O_RDONLY)
@@ -77,8 +77,6 @@ def cached(options: argparse.Namespace) -> dict[str, float]:
     first = time.perf_counter() - start
     start = time.perf_counter()
     n = sum(len(batch) for batch in rest)
-    needed = batches.describe()
-    del needed
     rate = n / (time.perf_counter() - start)
     memory = resident() - before
     return {"first batch s": first, "tokens/s": rate, "memory GB": memory / 1e9}

@@ -3,7 +3,7 @@
 Both read the same files, in turn, in one process; the median of the ratios of neighbours is printed, for
 
 - `ShardReader.read`, into new memory: what every user of shards does;
-- the reads of training, which pick the patches and turn them into float32;
+- the reads of evaluation, which pick the patches and turn them into float32;
 - `read_span` into memory that is in use already, the hardest comparison.
 
 Without verification means: with a manifest that has no block hashes, as those of other tools.
@@ -21,39 +21,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from shards_on_disk import write
 
 from saev.shards.format.dtypes import tensor_bytes
-from saev.shards.format.examples import ExampleRecord
-from saev.shards.format.layout import ShardLayout, TokenLayout
-from saev.shards.format.recording import Recording
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.block_reads import read_span
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.reader import ShardReader
-from saev.shards.writing.partial import PartialRecording
-from saev.shards.writing.writer import ShardWriter
 
 Work = Callable[[ShardReader], None]
-
-
-def write(root: Path, gb: float, dtype: str) -> Path:
-    """Random activations of a ViT-B/16, two files at least."""
-    tokens = TokenLayout(cls=True, n_registers=0, grid=(14, 14))
-    n_bytes = ShardLayout(1, tokens, 768, dtype, 1).bytes_per_example
-    n = max(2, int(gb * 1e9) // n_bytes)
-    layout = ShardLayout.balanced(n, tokens, 768, dtype, min(2_400_000, -(-n // 2) * tokens.n_tokens))
-    model: dict[str, object] = {"family": "clip", "ckpt": "none", "weights_digest": "", "precision": "float32"}
-    place = PartialRecording(root, Recording("bench", model, 0, {}, {}, layout))
-    place.claim()
-    writer = ShardWriter(place, place.missing())
-    batch = torch.randn(32, tokens.n_tokens, 768)
-    for shard in range(layout.n_shards):
-        examples = layout.examples_in(shard)
-        for start in range(0, len(examples), 32):
-            names = examples[start : start + 32]
-            writer.append(names.start, batch[: len(names)], [ExampleRecord(str(i), None, 1, 1, 1, "") for i in names])
-    writer.finish()
-    return place.publish()
 
 
 def unverified(reader: ShardReader) -> ShardReader:
@@ -71,8 +47,8 @@ def sequential(reader: ShardReader, mib: int) -> None:
         reader.read(start, min(start + n, reader.n_examples))
 
 
-def as_training(reader: ShardReader) -> None:
-    selection = TokenSelection((reader,), np.arange(reader.n_examples), reader.layout.tokens.positions("content"))
+def as_evaluation(reader: ShardReader) -> None:
+    selection = TokenSelection.of([reader], np.arange(reader.n_examples), "content")
     for _ in selection.read(selection.examples):
         pass
 
@@ -114,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.root) as root:
         reader = ShardReader(write(Path(root), options.gb, options.dtype))
         compare("ShardReader.read", lambda r: sequential(r, options.read_mib), reader, options.rounds)
-        compare("training's reads", as_training, reader, options.rounds)
+        compare("evaluation's reads", as_evaluation, reader, options.rounds)
         compare("warm memory", lambda r: into_warm_memory(r, buffer), reader, options.rounds)
 
 

@@ -22,7 +22,8 @@ def activations(n: int, generator: torch.Generator) -> Tensor:
     place = torch.randn(n, D_MODEL, 4, 4, generator=generator)
     place = torch.nn.functional.interpolate(place, GRID, mode="bilinear").flatten(2).transpose(1, 2)
     token = torch.randn(n, 1 + place.shape[1], D_MODEL, generator=generator)
-    return image * 0.5**0.5 + token * 0.25**0.5 + torch.nn.functional.pad(place * 0.4**0.5, (0, 0, 1, 0))
+    made: Tensor = image * 0.5**0.5 + token * 0.25**0.5 + torch.nn.functional.pad(place * 0.4**0.5, (0, 0, 1, 0))
+    return made
 
 
 def write(root: Path, gb: float, dtype: str) -> Path:

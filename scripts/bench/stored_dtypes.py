@@ -28,7 +28,7 @@ from saev.shards.reading.reader import ShardReader
 def tokens(reader: ShardReader, kind: TokenKind, examples: Ints | None = None) -> Tensor:
     """The tokens of some or all examples, float32 (n, d)."""
     chosen = np.arange(reader.n_examples) if examples is None else examples
-    selection = TokenSelection((reader,), chosen, reader.layout.tokens.positions(kind))
+    selection = TokenSelection.of([reader], chosen, kind)
     return torch.cat(list(selection.read(chosen))).flatten(0, 1)
 
 

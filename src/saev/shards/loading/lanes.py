@@ -192,18 +192,17 @@ def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.G
 def _start_in_the_middle(
     queue: tuple[Ints, Ints, Ints], lanes: int, rng: np.random.Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Cut the pieces that the lanes start with at random; what is cut off comes at the end, the longest parts first.
+    """Let the lanes start at random places of their pieces; what is left out comes at the end, the longest parts first.
 
-    So the lanes need new pieces one after the other, and all end at about the same time.
+    So they need new pieces one after the other, and all end at about the same time.
     """
     example, first, length = queue
-    head = rng.integers(1, length[:lanes] + 1)
-    rest = length[:lanes] - head
-    last = np.argsort(-rest, kind="stable")[: np.count_nonzero(rest)]
+    skipped = rng.integers(0, length[:lanes])
+    last = np.argsort(-skipped, kind="stable")[: np.count_nonzero(skipped)]
     return (
         np.concatenate([example, example[last]]),
-        np.concatenate([first, first[last] + head[last]]),
-        np.concatenate([head, length[lanes:], rest[last]]),
+        np.concatenate([first[:lanes] + skipped, first[lanes:], first[last]]),
+        np.concatenate([length[:lanes] - skipped, length[lanes:], skipped[last]]),
     )
 
 

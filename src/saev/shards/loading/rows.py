@@ -13,7 +13,7 @@ from saev.shards.format.quantization import decode
 from saev.shards.loading.selection import TokenSelection
 
 Bytes = NDArray[np.uint8]
-_SPARE_BATCHES: Final = 2
+_SPARE_BATCHES: Final = 3
 
 
 @final

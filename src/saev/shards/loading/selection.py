@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.units import unit_bounds
+from saev.shards.format.units import unit_bounds, unit_hash_bytes
 from saev.shards.loading.lanes import Ints
 from saev.shards.reading.reader import ShardReader
 
@@ -126,6 +126,15 @@ class TokenSelection:
         before = np.zeros((len(self.kept), len(self.positions) + 1), dtype=np.int64)
         np.cumsum(self.kept, axis=1, out=before[:, 1:])
         return np.diff(before[:, inside], axis=1)
+
+    @property
+    def hash_bytes(self) -> int:
+        """Bytes of the hashes that reading keeps in memory."""
+        return sum(
+            reader.layout.n_examples * unit_hash_bytes(reader.layout)
+            for reader in self.readers
+            if not reader.is_original
+        )
 
     def subset(self, n_examples: int, seed: int) -> "TokenSelection":
         """At most so many examples, a random choice of blocks that lie together on disk."""

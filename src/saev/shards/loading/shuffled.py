@@ -1,6 +1,7 @@
 """Shuffled training batches."""
 
 import weakref
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -23,8 +24,8 @@ from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import StreamedTokens, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads
 
-BATCHES_AT_HAND: Final = 2
-"""One that is given out, one that is ready."""
+BATCHES_HELD: Final = 2
+"""Whoever holds one batch when the next is given out holds two."""
 GATHER_THREADS: Final = 2
 
 
@@ -94,26 +95,35 @@ class ShuffledTokens:
         self._format = RowFormat(data_sets[0].tokens)
         self._memory = BatchMemory(self.batch_size // world_size, self._format.row_bytes, pin=pin)
         self._rows = rows_of_rank([data_set.n_rows for data_set in data_sets], rank, world_size)
-        self._sizes = self._choose_sizes()
+        self._ahead, self._sizes = self._choose_sizes()
         self._sources = [self._source(number) for number in range(len(data_sets))]
         self._pass = self._next = 0
         self._batches: weakref.ref[Generator[Tensor, None, None]] | None = None
 
-    def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
-        """Lanes, and tokens in memory, of each data set; None for those that fit."""
-        if (sizes := self._sizes_for(self.buffer_bytes)) is not None:
-            return sizes
+    def _choose_sizes(self) -> tuple[int, list[tuple[LaneSizes, int] | None]]:
+        """How many batches are gathered ahead; lanes, and tokens in memory, of each data set, None for those that fit.
+
+        Raises:
+            InputError: If the buffer is too small; names one that is not.
+        """
+        # From memory alone a batch is gathered so fast that the threads would wait for the next one.
+        if (sizes := self._sizes_for(self.buffer_bytes, ahead=2)) is not None and not any(sizes):
+            return 2, sizes
+        if (sizes := self._sizes_for(self.buffer_bytes, ahead=1)) is not None:
+            return 1, sizes
         enough = self.buffer_bytes
-        while self._sizes_for(enough) is None:
+        while self._sizes_for(enough, ahead=1) is None:
             enough += enough // 8 + 1
         raise InputError(
             f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens and the "
             f"order of all of them: give {1.01 * enough / 2**30:.3g} GiB"
         )
 
-    def _sizes_for(self, buffer_bytes: int) -> list[tuple[LaneSizes, int] | None] | None:
-        """The same for a buffer of so many bytes, or None if it is too small."""
-        at_hand = BATCHES_AT_HAND * self.batch_size * (self._format.row_bytes + self._format.decoded_bytes)
+    def _sizes_for(self, buffer_bytes: int, ahead: int) -> list[tuple[LaneSizes, int] | None] | None:
+        """The sizes for a buffer of so many bytes, or None if it is too small."""
+        row_bytes = self._format.row_bytes + self._format.decoded_bytes
+        hashes = sum(one.tokens.hash_bytes for one in self._data_sets)
+        at_hand = (BATCHES_HELD + ahead) * self.batch_size * row_bytes + hashes
         needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
         shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
@@ -154,14 +164,14 @@ class ShuffledTokens:
         try:
             for source in self._sources:
                 source.start(readers, first, end)
-            ready = self._prepare(first, gatherers)
+            ready = deque(self._prepare(number, gatherers) for number in range(first, min(first + self._ahead, end)))
             for number in range(first, end):
-                batch = self._wait(ready, readers)
+                batch = self._wait(ready.popleft(), readers)
                 for source in self._sources:
                     source.release(number)
-                if number + 1 < end:
-                    ready = self._prepare(number + 1, gatherers)
-                else:
+                if number + self._ahead < end:
+                    ready.append(self._prepare(number + self._ahead, gatherers))
+                if number + 1 == end:
                     self._stop(readers, gatherers)
                 # Counted before it is given, because the trainer saves the state while it still holds the batch.
                 self._next += 1

@@ -5,15 +5,17 @@ import sys
 from contextlib import suppress
 from typing import Final, final
 
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from saev.errors import InputError
 from saev.shards.format.blocks import blocks_touched
-from saev.shards.format.files import fault_text, read_into
+from saev.shards.format.files import fault_text, read_into, read_whole
 from saev.shards.format.units import HASH_BYTES, UNITS_FILE, unit_bounds
 from saev.shards.reading.block_reads import BlockError, read_span
 from saev.shards.reading.directory import ShardDirectory
-from saev.shards.reading.open_files import OpenFile, OpenFiles
+from saev.shards.reading.open_files import OpenFiles
 from saev.shards.reading.original_layer import OriginalLayer
 
 MAX_OPEN_FILES: Final = 256
@@ -25,10 +27,10 @@ class UnitReads:
     """Reads runs of units of single examples, verified unit by unit; safe for several threads at once.
 
     What the original saev wrote is read without verification: it stores no hashes. The files of activations stay
-    open, at most MAX_OPEN_FILES of them.
+    open, at most MAX_OPEN_FILES of them, and the hashes are kept in memory: 8 bytes for about 32 KiB.
 
     Raises:
-        InputError: if the file of the hashes cannot be opened.
+        InputError: if the file of the hashes cannot be read.
     """
 
     def __init__(self, directory: ShardDirectory) -> None:
@@ -44,8 +46,8 @@ class UnitReads:
         self._per_shard = layout.examples_per_shard
         self._n_examples = layout.n_examples
         self._n_units = len(self._bounds) - 1
-        files = OpenFiles(directory.path, layout.file_name, MAX_OPEN_FILES)
-        self._open: tuple[OpenFiles, OpenFile | None] | None = (files, _open_hashes(directory))
+        self._hashes = _read_hashes(directory)
+        self._files: OpenFiles | None = OpenFiles(directory.path, layout.file_name, MAX_OPEN_FILES)
 
     @property
     def bounds(self) -> tuple[int, ...]:
@@ -69,9 +71,8 @@ class UnitReads:
         start = self._starts[first]
         n_bytes = self._starts[stop] - start
         assert len(target) == n_bytes, (len(target), n_bytes)
-        opened = self._open
-        assert opened is not None, "closed"
-        files, hashes = opened
+        files = self._files
+        assert files is not None, "closed"
         shard, place = divmod(example, self._per_shard)
         file = files.get(shard)
         offset = place * self._example_bytes + self._layer_start + start
@@ -83,37 +84,32 @@ class UnitReads:
             raise self._fault(example, first, stop, fault_text(error)) from error
         if found < n_bytes:
             raise self._fault(example, first, stop, f"is damaged: the file ends at byte {offset + found}")
-        if hashes is not None:
-            self._verify(hashes, example, first, stop, target)
+        if self._hashes is not None:
+            self._verify(example, first, stop, target)
 
-    def _verify(self, hashes: OpenFile, example: int, first: int, stop: int, units: memoryview) -> None:
-        n_bytes = HASH_BYTES * (stop - first)
-        try:
-            stored = os.pread(hashes.fd, n_bytes, HASH_BYTES * (example * self._n_units + first))
-        except OSError as error:
-            raise self._hash_fault(example, first, fault_text(error)) from error
-        if len(stored) < n_bytes:
-            raise self._hash_fault(example, first, "is damaged: the file is truncated")
+    def _verify(self, example: int, first: int, stop: int, units: memoryview) -> None:
+        assert self._hashes is not None
+        start = example * self._n_units
         starts, digest = self._starts, xxhash.xxh3_64_intdigest
         origin = starts[first]
-        for unit, expected in enumerate(memoryview(stored).cast("Q"), first):
+        for unit, expected in enumerate(self._hashes[start + first : start + stop].tolist(), first):
             found = digest(units[starts[unit] - origin : starts[unit + 1] - origin])
             if found != expected:
                 raise self._damage(example, unit, found, expected)
 
     def prefetch(self, example: int, first: int, stop: int) -> None:
         """Ask the kernel to read some units of an example soon; a fault is left to the read that follows."""
-        if (opened := self._open) is None:
+        if (files := self._files) is None:
             return
         shard, place = divmod(example, self._per_shard)
         start = self._starts[first]
         offset = place * self._example_bytes + self._layer_start + start
         with suppress(OSError, InputError):
-            opened[0].get(shard).will_need(offset, self._starts[stop] - start)
+            files.get(shard).will_need(offset, self._starts[stop] - start)
 
     def close(self) -> None:
         """Close all files, those that a thread is reading after its read; nothing can be read any more."""
-        self._open = None
+        self._files = None
 
     def _damage(self, example: int, unit: int, found: int, expected: int) -> InputError:
         """The fault of a unit that does not fit its hash: its own, or that of the file of hashes."""
@@ -151,11 +147,11 @@ class UnitReads:
         return InputError(f"{where} {text}: {_ADVICE}")
 
 
-def _open_hashes(directory: ShardDirectory) -> OpenFile | None:
-    """The file of hashes, which the kernel is asked to read; None for the original saev, which has none."""
+def _read_hashes(directory: ShardDirectory) -> NDArray[np.uint64] | None:
+    """The hashes of all units, one example after the other; None for the original saev, which has none."""
     if directory.original is not None:
         return None
-    file = OpenFile(directory.path, UNITS_FILE)
-    with suppress(OSError):
-        file.will_need(0, directory.manifest.files[UNITS_FILE].n_bytes)
-    return file
+    n_bytes = directory.manifest.files[UNITS_FILE].n_bytes
+    hashes = np.empty(n_bytes // HASH_BYTES, dtype=np.uint64)
+    read_whole(directory.path, UNITS_FILE, hashes.view(np.uint8).data)
+    return hashes

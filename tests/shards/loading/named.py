@@ -56,7 +56,7 @@ def loader(
 ) -> ShuffledTokens:
     """Batches of so many rows of each data set, with a buffer of so many float32 tokens beside the batches."""
     data_sets = [DataSet(one, n) for one, n in zip(tokens, rows, strict=True)]
-    buffer = (held + 2 * sum(rows)) * TOKEN_BYTES
+    buffer = (held + 3 * sum(rows)) * TOKEN_BYTES + sum(one.hash_bytes for one in tokens)
     return ShuffledTokens(data_sets, **{"n_batches": batches, "buffer_bytes": buffer, "seed": 0, "timeout": 30} | more)
 
 

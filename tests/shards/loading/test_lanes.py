@@ -60,7 +60,8 @@ def test_golden_orders() -> None:
     tokens = np.stack([segments.example[number], segments.first[number] + within], axis=1)[np.argsort(place)]
     assert ORDER_VERSION == 1
     assert [tuple(token) for token in tokens.tolist()] == [
-        (4, 0), (2, 0), (3, 0), (4, 1), (2, 1), (0, 2), (1, 0), (4, 2), (2, 2), (1, 1), (3, 2), (0, 0), (1, 2), (3, 1), (0, 1),
+        (4, 1), (2, 1), (3, 0), (0, 2), (1, 0), (3, 1), (4, 2), (1, 1),
+        (2, 2), (3, 2), (0, 0), (1, 2), (4, 0), (0, 1), (2, 0),
     ]  # fmt: skip
     assert uniform_order(8, (7, 0), 1).tolist() == [6, 2, 3, 0, 4, 1, 5, 7]
 

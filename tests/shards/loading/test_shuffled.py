@@ -8,7 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shards.loading.named import TOKEN_BYTES, N, Name, all_names, loader, names, select, stream
+from tests.conftest import MakeShards
+from tests.shards.loading.named import (
+    GRID,
+    TOKEN_BYTES,
+    D,
+    N,
+    Name,
+    all_names,
+    loader,
+    named_acts,
+    names,
+    select,
+    stream,
+)
 
 from saev.errors import InputError
 from saev.shards.loading.shuffled import ShuffledTokens
@@ -129,7 +142,7 @@ def test_two_iterators_at_once(shards: Path) -> None:
         ({"seed": 5}, "seed was 0 and is 5"),
         ({"rows": [12], "held": STREAMED + 24}, "batch_size was 24 and is 12"),
         ({"batches": 11}, "batches was 10 and is 11"),
-        ({"held": RESIDENT}, r"order was {'lanes': .*} and is uniform; buffer_gib was [\d.e-]+ and is 0.00298"),
+        ({"held": RESIDENT}, r"order was {'lanes': .*} and is uniform; buffer_gib was [\d.e-]+ and is 0.0029"),
         ({"held": 60}, r"order was {'lanes': .*} and is {'lanes': .*; buffer_gib was"),
     ],
 )
@@ -177,16 +190,28 @@ def test_a_state_that_is_none(shards: Path, change: dict[str, object]) -> None:
         loader(select(shards), held=STREAMED).load_state_dict({"plan": state["plan"], "batch": 3})
 
 
-def test_memory_stays_within_the_plan(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_stays_within_the_plan(make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: StreamedTokens, n: int) -> None:
         raise AssertionError(f"{n} more rows than planned")
 
     monkeypatch.setattr(StreamedTokens, "_grow", fail)
-    for held in (150, 200, 300, 400):
-        for seed in range(5):
-            batches = loader(select(shards), rows=[48], held=held, batches=30, seed=seed)
-            for _ in batches:
-                assert batches._sources[0].rows.nbytes <= (held + 1) * TOKEN_BYTES
+    directory, _ = make_shards(500, d_model=D, grid=GRID, acts=named_acts(500), max_tokens=1000)
+    tokens = select(directory, examples=range(500))
+    for held, seed in ((700, 0), (900, 1), (1800, 2), (3000, 3)):
+        batches = loader(tokens, rows=[128], held=held, batches=60, seed=seed)
+        for number, _ in enumerate(batches, 1):
+            if number < len(batches):
+                assert batches._sources[0].rows.nbytes == (held + 1) * TOKEN_BYTES
+
+
+def test_tiny_buffers_grow_by_a_read_or_two(shards: Path) -> None:
+    for seed in range(10):
+        batches = loader(select(shards), rows=[48], held=100, batches=30, seed=seed)
+        most = 0
+        for number, _ in enumerate(batches, 1):
+            if number < len(batches):
+                most = max(most, len(batches._sources[0].rows))
+        assert most <= 100 + 1 + 2 * 10
 
 
 def test_a_buffer_that_is_too_small_names_one_that_is_enough(shards: Path) -> None:

@@ -22,3 +22,10 @@ def shards(make_shards: MakeShards, small_pieces: None) -> Path:
 def other(make_shards: MakeShards, small_pieces: None) -> Path:
     """25 other images."""
     return make_shards(25, d_model=D, grid=GRID, acts=named_acts(25, mark=1), name="other")[0]
+
+
+@pytest.fixture
+def make_plain(make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Shards whose units are as long as other processes expect."""
+    monkeypatch.setattr("saev.shards.format.units.UNIT_BYTES", 32 * 2**10)
+    return make_shards(20)[0]

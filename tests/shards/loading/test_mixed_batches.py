@@ -50,7 +50,7 @@ def test_a_small_data_set_stays_in_memory_beside_a_large_one(shards: Path, other
 def test_another_mixture_is_refused(shards: Path, other: Path) -> None:
     sets = [select(shards), select(other, examples=range(25))]
     state = loader(*sets, rows=[12, 12], held=200).state_dict()
-    with pytest.raises(InputError, match=r"data set 1 tokens_a_batch was 12 and is 8.*data set 2 tokens_a_batch was 12"):
+    with pytest.raises(InputError, match=r"1 tokens_a_batch was 12 and is 8.*2 tokens_a_batch was 12"):
         loader(*sets, rows=[8, 16], held=200).load_state_dict(state)
     with pytest.raises(InputError, match=r"data set 1 shards was \w+ and is None"):
         loader(sets[0], rows=[24], held=200).load_state_dict(state)

@@ -73,7 +73,8 @@ class TrainCLI(CommandCLI):
         for key in ("data.shards", "data.paired", "data.val_shards", "data.examples", "run_dir"):
             value = self.config.get(key)
             if isinstance(value, list):
-                self.config[key] = [Path(path).absolute() for path in value]
+                # Text: within lists config.yaml would show what Python calls a path.
+                self.config[key] = [str(Path(path).absolute()) for path in value]
             elif value is not None:
                 self.config[key] = Path(value).absolute()
 

@@ -42,6 +42,9 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         acts: Tensor | None = None,
         name: str = "test",
         layer: int = 3,
+        labels: Tensor | None = None,
+        images: str = "0" * 64,
+        ckpt: str = "test_vit",
     ) -> tuple[Path, Tensor]:
         tokens = TokenLayout(cls, n_registers, grid)
         layout = ShardLayout.balanced(n_examples, tokens, d_model, dtype, max_tokens)
@@ -49,16 +52,16 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
             acts = torch.randn(n_examples, tokens.n_tokens, d_model, generator=torch.Generator().manual_seed(0))
         recording = Recording(
             name=name,
-            model={"family": "timm", "ckpt": "test_vit", "weights_digest": "0" * 64, "precision": "float32"},
+            model={"family": "timm", "ckpt": ckpt, "weights_digest": "0" * 64, "precision": "float32"},
             layer=layer,
             preprocessing=PREPROCESSING,
-            image_set={"sha256": "0" * 64, "n_examples": n_examples},
+            image_set={"sha256": images, "n_examples": n_examples},
             layout=layout,
             source={"class": "ImageFolder", "args": {"root": "nowhere"}},
             class_names=["a"],
             dataset="nowhere",
         )
         examples = [ExampleRecord(f"{i:05d}.png", "a", 10, 10, 100, "0" * 64) for i in range(n_examples)]
-        return record(tmp_path_factory.mktemp("shards"), recording, acts, examples=examples), acts
+        return record(tmp_path_factory.mktemp("shards"), recording, acts, labels=labels, examples=examples), acts
 
     return make

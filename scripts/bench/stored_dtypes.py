@@ -21,7 +21,7 @@ from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection, random_subset
+from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 
 
@@ -53,8 +53,8 @@ def reconstructed(sae: SparseAutoencoder, x_nd: Tensor) -> Tensor:
 
 
 def print_sae(directory: Path, readers: list[ShardReader]) -> None:
-    sae, held_out = saev.load(directory), read_about(directory)["held_out"]
-    examples = random_subset(readers[0].n_examples, held_out["n"], held_out["seed"])
+    sae, held_out = saev.load(directory), read_about(directory).data[0].held_out
+    examples = held_out.images(readers[0].n_examples)
     x = tokens(readers[0], "content", examples)
     for reader in readers:
         stored = tokens(reader, "content", examples)

@@ -19,7 +19,7 @@ from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.nn import TopK
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.loader import TokenSelection
+from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 from saev.viz import Gallery
 
@@ -43,7 +43,7 @@ def sae() -> TopK:
 def look(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) -> tuple[Gallery, np.ndarray]:
     """The gallery on all images but the first, and the codes (images, tokens, latents) of all images."""
     positions = reader.layout.tokens.positions(kind)
-    tokens = TokenSelection(reader, np.arange(1, N), positions)
+    tokens = TokenSelection((reader,), np.arange(1, N), positions)
     gallery = FeatureVisualizer(top_k=TOP, **({"n_latents": -1} | options)).gallery(sae, tokens)
     acts = reader.read(0, N)[:, positions.start : positions.stop]
     return gallery, sae.encode(acts).detach().numpy()

@@ -41,7 +41,7 @@ def refuse(argv: list[str], capsys: Capture) -> str:
         ("--data.val_share=1", "val_share=1.0 must be at least 0 and below 1"),
         ("--data.batch_size=0", "batch_size=0"),
         ("--data.n_tokens=63", "n_tokens=63 must be at least one batch, batch_size=64"),
-        ("--data.buffer_gib=1e-9", "GiB holds no example: give at least"),
+        ("--data.buffer_gib=1e-9", "a buffer of 1 bytes is too small for batches of 64 tokens"),
         ("--model.lr=0", "lr=0.0 is too small"),
         ("--model.warmup=0.9", "warmup=0.9 and decay=0.2 are shares: at most 1 together"),
         ("--visualizer.include_latents=[48]", "include_latents [48]: the SAE has latents 0 to 47"),
@@ -82,7 +82,7 @@ def other_version(directory: Path) -> None:
 def flipped_bit(directory: Path) -> None:
     path = directory / "acts000001.bin"
     data = bytearray(path.read_bytes())
-    data[7] ^= 1
+    data[40] ^= 1  # of the first patch of the first example
     path.write_bytes(data)
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint(
         ("--data.seed=1", "seed was 0 and is 1"),
         ("--data.batch_size=32", "batch_size was 64 and is 32"),
         ("--data.tokens=cls", "tokens was 1 to 7 of each image and is 0 to 1 of each image"),
-        ("--data.val_share=0.5", "n_examples was 38 and is 20"),
+        ("--data.val_share=0.5", "images was 38 ("),
         ("--model.sae.d_sae=64", "d_sae was 48 and is 64"),
         ("--model.sae.k=3", "k was 4 and is 3"),
         ("--model.lr=0.1", "lr was 0.003 and is 0.1"),

@@ -24,7 +24,7 @@ from torch import Tensor
 import saev
 from saev.cli.main import main
 from saev.datamodules import ShardDataModule
-from saev.shards.loading.shuffle import random_subset
+from saev.shards.loading.selection import random_subset
 from saev.shards.reading.reader import ShardReader
 
 __all__ = ["tiny_open_clip"]

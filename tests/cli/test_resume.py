@@ -19,11 +19,18 @@ from saev.modules import SAELightningModule
 N_STEPS = 400
 
 
-@pytest.fixture(scope="module")
-def options(make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Several pools in an epoch and several epochs in the run, dead latents and the auxiliary loss."""
+@pytest.fixture(scope="module", params=["4e-5", "1"], ids=["streamed", "resident"])
+def options(
+    make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> list[str]:
+    """Several epochs of the data in the run, dead latents and the auxiliary loss."""
     shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
-    more = ["--model.dead_after=640", "--data.buffer_gib=2e-5", f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN]
+    more = [
+        "--model.dead_after=640",
+        f"--data.buffer_gib={request.param}",
+        f"--data.n_tokens={64 * N_STEPS}",
+        SAVE_OFTEN,
+    ]
     return fit_options(shards, tmp_path_factory.mktemp("runs") / "undisturbed", "--model.sae.d_sae=256", *more)
 
 

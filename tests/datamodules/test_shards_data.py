@@ -16,12 +16,20 @@ from saev.errors import InputError
 
 @pytest.fixture(scope="module")
 def written(make_shards: MakeShards) -> tuple[Path, Tensor]:
-    return make_shards(40, n_registers=1)
+    labels = torch.arange(40 * 6).remainder(4).to(torch.uint8).reshape(40, 6)
+    return make_shards(40, n_registers=1, labels=labels)
 
 
-def attached(shards: Path, rank: int = 0, world_size: int = 1, **options: object) -> ShardDataModule:
-    data = ShardDataModule(shards, **{"batch_size": 12, "n_tokens": 240, **options})  # type: ignore[arg-type]
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
+def attached(shards: Path | list[Path], rank: int = 0, world_size: int = 1, **options: Any) -> ShardDataModule:
+    """With what it asks a trainer for."""
+    data = ShardDataModule(shards, **{"batch_size": 12, "n_tokens": 240, **options})
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_rank=rank,
+        world_size=world_size,
+        num_devices=world_size,
+        overfit_batches=0,
+        strategy=SimpleNamespace(broadcast=lambda value: value, root_device=torch.device("cpu")),
+    )
     return data
 
 
@@ -29,20 +37,23 @@ def rows(x: Tensor) -> set[bytes]:
     return {row.numpy().tobytes() for row in x}
 
 
+def training(data: ShardDataModule) -> Tensor:
+    return torch.cat(list(data.train_dataloader()))
+
+
 def test_training_and_validation_share_no_image(written: tuple[Path, Tensor]) -> None:
     data = attached(written[0], val_share=0.25)
-    assert data.val_tokens is not None
-    assert len(data.val_tokens.examples) == 10
-    together = np.sort(np.concatenate([data.train_tokens.examples, data.val_tokens.examples]))
+    assert len(data.val_tokens[0].examples) == 10
+    together = np.sort(np.concatenate([data.train_tokens[0].examples, data.val_tokens[0].examples]))
     assert together.tolist() == list(range(40))
-    assert data.test_tokens.examples.tolist() == list(range(40))
+    assert data.test_tokens[0].examples.tolist() == list(range(40))
 
 
 def test_one_epoch_gives_every_training_token_once(written: tuple[Path, Tensor]) -> None:
     data = attached(written[0], val_share=0.25, n_tokens=30 * 6, batch_size=18)
     batches = list(data.train_dataloader())
     assert [batch.shape for batch in batches] == [(18, 8)] * 10
-    expected = written[1][torch.from_numpy(data.train_tokens.examples), 2:].flatten(0, 1)
+    expected = written[1][torch.from_numpy(data.train_tokens[0].examples), 2:].flatten(0, 1)
     assert rows(torch.cat(batches)) == rows(expected)
     assert not torch.equal(torch.cat(batches), expected)
 
@@ -75,11 +86,13 @@ def test_ranks_share_the_evaluation_and_none_is_without_a_batch(written: tuple[P
         assert all(batch.shape[1:] == (8,) for part in parts for batch in part)
 
 
-def test_validation_tokens_are_bounded(written: tuple[Path, Tensor]) -> None:
+def test_validation_tokens_are_bounded(written: tuple[Path, Tensor], make_shards: MakeShards) -> None:
     data = attached(written[0], val_share=0.5, n_val_tokens=13)
-    assert data.val_tokens is not None
-    assert data.val_tokens.n_tokens == 12
-    assert not set(data.val_tokens.examples.tolist()) & set(data.train_tokens.examples.tolist())
+    assert data.val_tokens[0].n_tokens == 12
+    assert not set(data.val_tokens[0].examples.tolist()) & set(data.train_tokens[0].examples.tolist())
+    other, _ = make_shards(80, n_registers=1, name="other")
+    several = attached([written[0], other], val_share=0.5, n_val_tokens=6 * 30)
+    assert [len(tokens.examples) for tokens in several.val_tokens] == [10, 20]
 
 
 def test_the_sample_is_of_training_tokens_and_the_same_everywhere(written: tuple[Path, Tensor]) -> None:
@@ -87,7 +100,8 @@ def test_the_sample_is_of_training_tokens_and_the_same_everywhere(written: tuple
     sample = data.sample(50)
     assert sample.shape == (50, 8)
     assert torch.equal(sample, attached(written[0], 1, 2, val_share=0.5).sample(50))
-    assert rows(sample) <= rows(written[1][torch.from_numpy(data.train_tokens.examples), 2:].flatten(0, 1))
+    assert torch.equal(sample, ShardDataModule(written[0], batch_size=12, n_tokens=240, val_share=0.5).sample(50))
+    assert rows(sample) <= rows(written[1][torch.from_numpy(data.train_tokens[0].examples), 2:].flatten(0, 1))
     assert len(data.sample(10**9)) == 20 * 6
 
 
@@ -104,18 +118,114 @@ def test_training_goes_on_with_the_next_batch(written: tuple[Path, Tensor]) -> N
     assert all(torch.equal(a, b) for a, b in zip(rest, whole[7:], strict=True))
 
 
+def test_another_trainer_begins_anew(written: tuple[Path, Tensor]) -> None:
+    data = attached(written[0])
+    first = training(data)
+    assert not torch.equal(training(data), first)
+    data.trainer = attached(written[0]).trainer
+    assert torch.equal(training(data), first)
+
+
 def test_other_data_are_refused(written: tuple[Path, Tensor], make_shards: MakeShards) -> None:
     state = attached(written[0]).state_dict()
     other, _ = make_shards(39, n_registers=1)
-    with pytest.raises(InputError, match=r"shards was .* and is .*n_examples was 38 and is 37"):
-        attached(other).load_state_dict(state)
-    with pytest.raises(InputError, match=r"batch_size was 12 and is 6; batches was .*; seed was 0 and is 9"):
-        attached(written[0], batch_size=6, seed=9).load_state_dict(state)
-    with pytest.raises(InputError, match="tokens was 2 to 8 of each image and is 0 to 1"):
-        attached(written[0], tokens="cls", n_tokens=12).load_state_dict(state)
+    for data, message in (
+        (attached(other), r"shards was \w+ and is \w+; images was 38 \(\w+\) and is 37 \(\w+\)"),
+        (attached(written[0], batch_size=6, seed=9), "batch_size was 12 and is 6; seed was 0 and is 9; batches was"),
+        (attached(written[0], n_tokens=252), "batches was 20 and is 21"),
+        (attached(written[0], tokens="cls", n_tokens=240), "tokens was 2 to 8 of each image and is 0 to 1"),
+        (attached(written[0], share=0.5), r"images was 38 \(\w+\) and is 19"),
+        (attached(written[0], ignore_labels=[1]), r"images was 38 \(\w+\) and is 38"),
+        (attached([written[0], other]), "data set 2 shards was None"),
+    ):
+        with pytest.raises(InputError, match=message):
+            data.load_state_dict(state)
 
 
-@pytest.mark.parametrize("option", [{"n_val_tokens": 0}, {"buffer_gib": float("nan")}, {"buffer_gib": -1.0}])
-def test_numbers_that_make_no_sense(written: tuple[Path, Tensor], option: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="must be above 0"):
-        ShardDataModule(written[0], batch_size=12, n_tokens=24, **option)
+def test_batches_have_the_stored_dtype_and_evaluation_is_float32(make_shards: MakeShards) -> None:
+    directory, acts = make_shards(40, dtype="bfloat16")
+    data = attached(directory)
+    assert training(data).dtype == torch.bfloat16
+    found = torch.cat(list(data.test_dataloader()))
+    assert torch.equal(found, acts[:, 1:].bfloat16().float().flatten(0, 1))
+
+
+def test_several_data_sets_are_mixed(written: tuple[Path, Tensor], make_shards: MakeShards) -> None:
+    other, acts = make_shards(10, n_registers=1, name="other", acts=torch.randn(10, 8, 8))
+    for weights, n in ((None, 2), ([1.0, 3.0], 9), ([11, 1], 1)):
+        data = attached([written[0], other], weights=weights, val_share=0)
+        theirs = rows(acts[:, 2:].flatten(0, 1))
+        for batch in data.train_dataloader():
+            assert len(rows(batch) & theirs) == n
+            assert len(batch) == 12
+    found = torch.cat(list(data.test_dataloader()))
+    assert torch.equal(found, torch.cat([written[1][:, 2:].flatten(0, 1), acts[:, 2:].flatten(0, 1)]))
+    held_out = attached([written[0], other], val_share=0.2).val_tokens
+    assert [len(tokens.examples) for tokens in held_out] == [8, 2]
+
+
+def test_layers_are_paired(written: tuple[Path, Tensor], make_shards: MakeShards) -> None:
+    layers = [make_shards(40, n_registers=1, layer=layer, acts=torch.randn(40, 8, 8)) for layer in (5, 7)]
+    data = attached(written[0], paired=[path for path, _ in layers], val_share=0.25, d_model=24)
+    assert data.d_model == 24
+    expected = torch.cat([written[1], *(acts for _, acts in layers)], dim=-1)[:, 2:]
+    assert rows(training(data)) <= rows(expected.flatten(0, 1))
+    assert torch.equal(torch.cat(list(data.test_dataloader())), expected.flatten(0, 1))
+    assert len(torch.cat(list(data.val_dataloader()))) == 60
+    assert data.sample(30).shape == (30, 24)
+    assert [config["layer"] for config in data.about["paired_with"]] == [5, 7]
+
+
+def test_ignored_labels_are_nowhere(written: tuple[Path, Tensor]) -> None:
+    kept = (torch.arange(240).reshape(40, 6) % 4 != 3) & (torch.arange(240).reshape(40, 6) % 4 != 0)
+    expected = written[1][:, 2:][kept]
+    data = attached(written[0], ignore_labels=[3, 0, 77], val_share=0.25)
+    assert torch.equal(torch.cat(list(data.test_dataloader())), expected)
+    val = torch.cat(list(data.val_dataloader()))
+    assert len(rows(val)) == len(val) == int(kept[torch.from_numpy(data.val_tokens[0].examples)].sum())
+    assert rows(training(data)) | rows(val) == rows(expected)
+
+
+def test_a_share_of_the_images(written: tuple[Path, Tensor]) -> None:
+    data = attached(written[0], share=0.5, val_share=0.25)
+    used = {*data.train_tokens[0].examples.tolist(), *data.val_tokens[0].examples.tolist()}
+    assert (len(data.train_tokens[0].examples), len(data.val_tokens[0].examples), len(used)) == (15, 5, 20)
+    assert data.test_tokens[0].examples.tolist() == sorted(used)
+    assert attached(written[0], share=0.25).test_tokens[0].examples.tolist() != sorted(used)[:10]
+    assert set(attached(written[0], share=0.25).test_tokens[0].examples.tolist()) < used
+    assert data.about["data"][0]["held_out"] == {"numbers": data.val_tokens[0].examples.tolist()}
+    assert len(attached(written[0], share=1e-9).train_tokens[0].examples) == 1
+
+
+def test_listed_images(written: tuple[Path, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "images.txt"
+    path.write_text("7\n\n00003.png\r\n  12\n00039.png")
+    data = attached(written[0], examples=path, val_share=0)
+    assert data.train_tokens[0].examples.tolist() == [3, 7, 12, 39]
+    path.write_text("7\n12\n")
+    assert attached(written[0], examples=path, val_share=0.5).val_tokens[0].n_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("3\n4\n40", r"images.txt: line 3: '40' is no image of .*a number from 0 to 39"),
+        ("00001.png\ncat.png", "line 2: 'cat.png' is no image of"),
+        ("-1", "line 1: '-1' is no image of"),
+        ("9" * 5000, "line 1: '9999"),
+        ("3\n00005.png\n5", "line 3: '5' stands in line 2, too"),
+        ("\n \n", "lists no image"),
+    ],
+)
+def test_lists_that_are_wrong(written: tuple[Path, Tensor], tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "images.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        attached(written[0], examples=path)
+
+
+def test_a_list_that_cannot_be_read(written: tuple[Path, Tensor], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read \(No such file or directory\)"):
+        attached(written[0], examples=tmp_path / "none.txt")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\)"):
+        attached(written[0], examples=tmp_path)

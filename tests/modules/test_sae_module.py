@@ -114,7 +114,7 @@ def test_silence_counts_tokens_since_a_latent_fired(shards: Path) -> None:
     module_data = ShardDataModule(shards, batch_size=4, n_tokens=24)
     trainer().fit(module, module_data)
     expected = torch.zeros(48, dtype=torch.int64)
-    for x_bd in module_data.train_dataloader():
+    for x_bd in ShardDataModule(shards, batch_size=4, n_tokens=24).train_dataloader():
         fired = (module.sae.encode(x_bd) > 0).any(0)
         expected = torch.where(fired, 0, expected + 4)
     assert torch.equal(module.silent_tokens_s, expected)

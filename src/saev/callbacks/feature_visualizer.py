@@ -1,6 +1,8 @@
 """Renders the latents of a trained SAE."""
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -15,8 +17,7 @@ from typing_extensions import override
 from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.loader import TokenSelection
-from saev.shards.loading.shuffle import random_subset
+from saev.shards.loading.selection import TokenSelection, random_subset
 from saev.viz import (
     Gallery,
     LatentExample,
@@ -39,8 +40,8 @@ class TrainedModel(Protocol):
 class TokenData(Protocol):
     """The part of the data module that is looked at."""
 
-    train_tokens: TokenSelection
-    all_tokens: TokenSelection
+    train_tokens: list[TokenSelection]
+    all_tokens: list[TokenSelection]
 
 
 class FeatureVisualizer(lightning.Callback):
@@ -48,7 +49,8 @@ class FeatureVisualizer(lightning.Callback):
 
     One pass over the images gathers the frequency, mean and largest value of every latent and its top images; a
     second one over the top images of the rendered latents gathers their heatmaps. After `fit` these are the
-    training images, after `test` all images of its shards.
+    training images, after `test` all images of its shards; of several shard directories the first one's. Patches whose
+    labels are ignored in training are looked at, too.
 
     Args:
         top_k: Images shown for a latent.
@@ -103,8 +105,11 @@ class FeatureVisualizer(lightning.Callback):
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
         self._render(trainer, cast(TrainedModel, pl_module).sae, data.all_tokens)
 
-    def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
+    def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, data: list[TokenSelection]) -> None:
         if trainer.is_global_zero:
+            tokens = data[0]
+            if len(data) > 1:
+                print(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}", file=sys.stderr)
             out = Path(trainer.default_root_dir) / "features" / sae.name
             gallery = self.gallery(sae, tokens)
             pictures = RecordedPictures(tokens.reader)
@@ -117,7 +122,7 @@ class FeatureVisualizer(lightning.Callback):
     @torch.no_grad()
     def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> Gallery:
         """The page's contents for an SAE on tokens, except for the pictures."""
-        tokens = tokens.subset(self._n_images, self._seed)
+        tokens = replace(tokens, kept=None).subset(self._n_images, self._seed)
         survey = LatentSurvey(sae.d_sae, self._top_k)
         for image_ids, f_bts in encoded(sae, tokens, "surveying"):
             survey.update(f_bts, image_ids)
@@ -169,7 +174,7 @@ def _pages(
     images_lk = survey.top.images[latents].numpy()
     values_lk = survey.top.values[latents].numpy()
     maps = np.zeros((*images_lk.shape, *layout.grid), dtype=np.float32)
-    shown = TokenSelection(tokens.reader, np.unique(images_lk[images_lk >= 0]), tokens.positions)
+    shown = replace(tokens, examples=np.unique(images_lk[images_lk >= 0]))
     patches = _patch_slice(tokens)
     if len(shown.examples):
         for image_ids, f_bts in encoded(sae, shown, "heatmaps"):
@@ -196,7 +201,7 @@ def _facts(sae: SparseAutoencoder, tokens: TokenSelection) -> dict[str, str]:
     metadata = tokens.reader.metadata
     return {
         "model": f"{metadata.family} {metadata.ckpt}",
-        "layer": ", ".join(map(str, metadata.layers)),
+        "layer": " + ".join(str(reader.manifest.recording.layer) for reader in tokens.readers),
         "latents": f"{sae.d_sae:,}",
         "images": f"{len(tokens.examples):,}",
         "tokens": f"{tokens.n_tokens:,}",

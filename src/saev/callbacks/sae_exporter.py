@@ -10,7 +10,6 @@ from typing_extensions import override
 
 from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
-from saev.shards.reading.reader import ShardReader
 
 METRICS_FILE = "metrics.json"
 
@@ -24,9 +23,9 @@ class TrainedModel(Protocol):
 class TrainingData(Protocol):
     """The part of the data module that config.json tells about."""
 
-    reader: ShardReader
-    token_kind: str
-    held_out: dict[str, int]
+    @property
+    def about(self) -> dict[str, object]:
+        """What is trained on."""
 
 
 class SAEExporter(lightning.Callback):
@@ -41,14 +40,8 @@ class SAEExporter(lightning.Callback):
         """Write config.json, sae.safetensors and the metrics of the last validation."""
         sae = cast(TrainedModel, pl_module).sae
         data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
-        about = {
-            "trained_on": data.reader.manifest.config,
-            "content_id": data.reader.manifest.content_id,
-            "tokens": data.token_kind,
-            "held_out": data.held_out,
-        }
         directory = sae_directory(trainer, sae)
-        save_sae(sae, directory, about)
+        save_sae(sae, directory, data.about)
         _write_metrics(directory, trainer.callback_metrics, "val")
 
     @override

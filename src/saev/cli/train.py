@@ -20,14 +20,16 @@ from typing_extensions import override
 from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
+from saev.cli.comparable import check_comparable
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
-from saev.interop import check_same_activations, load_run, read_about
+from saev.interop import load_run, read_about
 from saev.modules import SAELightningModule
-from saev.shards.loading.shuffle import random_subset
 
 MOST_STEPS_BETWEEN_LOGS = 50
+# What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
+NOT_TAKEN_OVER = {"validate": ("weights",), "test": ("weights", "share", "examples")}
 FIXED = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,
@@ -68,9 +70,13 @@ class TrainCLI(CommandCLI):
     @override
     def before_instantiate_classes(self) -> None:
         """Make the paths absolute, because config.yaml is read from elsewhere later."""
-        for key in ("data.shards", "data.val_shards", "run_dir"):
-            if self.config.get(key) is not None:
-                self.config[key] = Path(self.config[key]).absolute()
+        for key in ("data.shards", "data.paired", "data.val_shards", "data.examples", "run_dir"):
+            value = self.config.get(key)
+            if isinstance(value, list):
+                # Text: within lists config.yaml would show what Python calls a path.
+                self.config[key] = [str(Path(path).absolute()) for path in value]
+            elif value is not None:
+                self.config[key] = Path(value).absolute()
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
@@ -84,7 +90,7 @@ class TrainCLI(CommandCLI):
             # Short runs get a curve too.
             n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
-        if self.datamodule.val_tokens is None:
+        if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
         callbacks = [RunConfig(self._reusable_config()), SAEExporter(), *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
@@ -150,7 +156,7 @@ def train(command: str, argv: list[str]) -> Path:
         else:
             # What fit was told of the data is the default of what comes later.
             _refuse_model_options(command, argv)
-            cli = _cli(command, ["--config", _run_config(_run_dir(argv)), *argv])
+            cli = _cli(command, ["--config", _run_config(_run_dir(argv), command), *argv])
             _evaluate(cli, cli.config_init.run_dir, command)
     return Path(cli.config_init.run_dir)
 
@@ -183,7 +189,7 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         _check_unused(run_dir)
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    if cli.datamodule.val_tokens is not None and "val/fvu" not in cli.trainer.callback_metrics:
+    if cli.datamodule.val_tokens and "val/fvu" not in cli.trainer.callback_metrics:
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 
@@ -237,13 +243,14 @@ def _refuse_model_options(command: str, argv: list[str]) -> None:
         raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
 
 
-def _run_config(run_dir: Path) -> str:
+def _run_config(run_dir: Path, command: str) -> str:
     """What test and validate take from a run's config.yaml: nothing that could name code to import."""
     path = run_dir / CONFIG
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return str(yaml.safe_dump({key: config[key] for key in ("data", "visualizer")}))
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+        data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
+        return str(yaml.safe_dump({"data": data, "visualizer": config["visualizer"]}))
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not the configuration of a run: {error}") from error
 
 
@@ -255,28 +262,6 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
                 f"the SAE {name} takes activations of width {sae.d_in}, "
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
-        _check_comparable(read_about(run_dir / "saes" / name), data, command)
+        check_comparable(read_about(run_dir / "saes" / name), data, command)
         cli.model.adopt(sae)
         getattr(cli.trainer, command)(cli.model, data, weights_only=True)
-
-
-def _check_comparable(about: dict[str, Any], data: ShardDataModule, command: str) -> None:
-    """Raise InputError where numbers would mean nothing: other activations, or images that trained the SAE."""
-    if data.token_kind != about.get("tokens"):
-        raise InputError(f"the SAE was trained on {about.get('tokens')} tokens, --data.tokens is {data.token_kind}")
-    tokens = data.test_tokens if command == "test" else data.val_tokens
-    if tokens is None:
-        raise InputError("no images were held out of training: give --data.val_shards")
-    manifest = tokens.reader.manifest
-    check_same_activations(about.get("trained_on", {}), manifest.config, str(tokens.reader.path))
-    if manifest.content_id != about.get("content_id"):
-        return
-    # Not from the command line: another seed or share would call images that trained the SAE held out.
-    held_out = random_subset(tokens.reader.n_examples, about["held_out"]["n"], about["held_out"]["seed"])
-    if not len(held_out):
-        raise InputError(f"{tokens.reader.path} trained the SAE and no images were held out: give other shards")
-    if command == "test":
-        print("these shards trained the SAE: testing on the images that were held out")
-        data.test_only(held_out)
-    elif not set(tokens.examples) <= set(held_out):
-        raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")

@@ -1,5 +1,6 @@
 """Tokens from shards, for training and evaluation."""
 
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,126 +9,195 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
+from saev.datamodules.buffer import default_buffer, report
+from saev.datamodules.data_sets import Layers, check_width, open_data_sets, open_val_shards
+from saev.datamodules.image_choice import ImageChoice
+from saev.datamodules.option_checks import check_numbers, check_weights, checked_labels
+from saev.datamodules.repeated import RepeatedBatches
+from saev.datamodules.splits import Split, held_out_tokens, only, some_tokens
 from saev.errors import InputError
-from saev.interop import check_same_activations
-from saev.shards.loading.loader import OrderedTokens, ShuffledTokens, TokenSelection
-from saev.shards.loading.shuffle import Ints, random_subset
-from saev.shards.reading.reader import ShardReader
+from saev.interop import About
+from saev.shards.format.runs import Ints
+from saev.shards.loading.mixture import rows_by_weight
+from saev.shards.loading.ordered import OrderedTokens
+from saev.shards.loading.saved_state import SavedState
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 
 
 class ShardDataModule(lightning.LightningDataModule):
-    """Feeds the tokens of a shard directory to an SAE.
+    """Feeds the tokens of shard directories to an SAE.
 
-    Training batches are float32 (batch_size / processes, d_model), shuffled across images and positions;
-    evaluation batches come in order. `saev test` uses all images of `shards`, or the held-out ones where these
+    Training batches are (batch_size / processes, d_model) in the stored dtype, shuffled across images and positions;
+    evaluation batches come in order, float32. `saev test` uses all images of `shards`, or the held-out ones where these
     shards trained the SAE.
 
     Args:
-        shards: A directory that `saev predict` wrote, or one of the original saev.
-        val_shards: Another such directory to validate on; by default a share of the images of `shards`.
-        val_share: Share of the images of `shards` that is kept out of training and validated on, where no
+        shards: A directory that `saev predict` wrote, or one of the original saev; or a list of directories of one ViT
+            and layer, each of which gives a part of every batch: '[A,B]'.
+        weights: How much of each batch each of several directories gives, in any unit: '[2,1]'. By default in
+            proportion to their tokens, so that all are used up at the same time.
+        paired: Directories of other layers of the images of `shards`: a token is then what all layers hold of
+            it, one after the other, and d_model the sum of their widths.
+        val_shards: Another directory to validate on; by default a share of the images of `shards`.
+        val_share: Share of the images of each of `shards` that is kept out of training and validated on, where no
             val_shards are given. 0 trains on everything and validates on nothing.
         n_val_tokens: Upper bound of the tokens validated on, a random choice of images.
         tokens: Which tokens of each image: content (patches), cls, registers or all.
+        ignore_labels: Patches with one of these labels, 0 to 255, are neither trained nor evaluated on: '[0,255]'.
+        share: Share of the images of each of `shards` that is used at all, a random choice.
+        examples: A text file that lists the images that are used, one a line: each by its number, counted from 0, or by
+            its relative path as in examples.jsonl.
         n_tokens: How many tokens to train on; the data are repeated, in a new order, where they are fewer.
         batch_size: Tokens of a training step over all processes.
-        buffer_gib: Upper bound of the memory for shuffling, in GiB for each process. Tokens that fit are
-            permuted uniformly; otherwise blocks of neighbouring images are dealt at random into pools of this
-            size, whose tokens are permuted.
-        seed: Fixes the order of the tokens and the choice of held-out images.
+        buffer_gib: Upper bound of the memory for shuffling, in GiB for each process; by default 40 % of the memory
+            that is available, divided by the processes of this machine. Tokens that fit are read once and permuted
+            uniformly. Otherwise they are read as they are needed, and a batch mixes pieces of as many images as
+            there is room for.
+        seed: Fixes the order of the tokens and the choice of images.
+        threads: Threads of each process that read.
+        timeout: Seconds without anything read after which a disk is taken for stuck and training ends.
         d_model: The width that the activations are expected to have; only checked.
         layer: The layer, counted from 0; needed where a directory of the original saev holds several layers,
             otherwise only checked.
 
     Raises:
-        InputError: If a directory is missing, damaged or of another width or layer, or a number makes no sense.
+        InputError: If a directory is missing, damaged, of another width or layer, or does not fit the others, or a
+            number makes no sense.
     """
 
     def __init__(
         self,
-        shards: Path,
+        shards: Path | list[Path],
+        weights: list[float] | None = None,
+        paired: list[Path] | None = None,
         val_shards: Path | None = None,
         val_share: float = 0.05,
         n_val_tokens: int = 1_000_000,
         tokens: Literal["content", "cls", "registers", "all"] = "content",
+        ignore_labels: list[int] | None = None,
+        share: float = 1.0,
+        examples: Path | None = None,
         n_tokens: int = 100_000_000,
         batch_size: int = 16_384,
-        buffer_gib: float = 4.0,
+        buffer_gib: float | None = None,
         seed: int = 0,
+        threads: int = 4,
+        timeout: float = 300.0,
         d_model: int | None = None,
         layer: int | None = None,
     ) -> None:
         super().__init__()
-        if not 1 <= batch_size <= n_tokens:
-            raise InputError(f"n_tokens={n_tokens} must be at least one batch, batch_size={batch_size}, of 1 or more")
-        if n_val_tokens < 1 or not 0 < buffer_gib < float("inf"):
-            raise InputError(f"n_val_tokens={n_val_tokens} and buffer_gib={buffer_gib} must be above 0")
-        self.reader = ShardReader(Path(shards), layer)
-        self.d_model = self.reader.layout.d_model
-        self.batch_size = batch_size
-        self.n_tokens = n_tokens
-        self._tokens = tokens
-        self._buffer_bytes = int(buffer_gib * 2**30)
-        self._seed = seed
+        paths = list(shards) if isinstance(shards, list) else [shards]
+        check_numbers(
+            n_tokens=n_tokens,
+            batch_size=batch_size,
+            n_val_tokens=n_val_tokens,
+            buffer_gib=buffer_gib,
+            val_share=val_share,
+            share=share,
+            threads=threads,
+            timeout=timeout,
+        )
+        if examples is not None and (share != 1 or len(paths) > 1):
+            other = "several shards" if len(paths) > 1 else "share"
+            raise InputError(f"examples={examples} lists images of one directory: leave {other} out, or examples")
+        check_weights(weights, len(paths), batch_size)
+        self.batch_size, self.n_tokens, self.token_kind = batch_size, n_tokens, tokens
+        self._seed, self._threads, self._timeout = seed, threads, timeout
+        self._buffer_bytes = None if buffer_gib is None else max(1, int(buffer_gib * 2**30))
+        self._ignore_labels = checked_labels(ignore_labels or [], tokens)
         self._train_loader: ShuffledTokens | None = None
-        _check_width(self.reader, d_model)
-        self.token_kind = tokens
-        n_held_out = 0 if val_shards is not None else _held_out_size(self.reader.n_examples, val_share)
-        self.held_out = {"n": n_held_out, "seed": seed}
-        held_out = random_subset(self.reader.n_examples, n_held_out, seed)
-        everything = np.arange(self.reader.n_examples)
-        self.train_tokens = self._select(self.reader, np.setdiff1d(everything, held_out))
-        self.all_tokens = self._select(self.reader, everything)
-        self.test_tokens = self.all_tokens
-        self.val_tokens: TokenSelection | None = None
+        self._loader_of: lightning.Trainer | None = None
+
+        data_sets = open_data_sets(paths, paired or [], layer)
+        check_width(data_sets[0], d_model)
+        self.reader = data_sets[0][0]
+        self.d_model = sum(reader.layout.d_model for reader in data_sets[0])
+        if val_shards is not None and paired:
+            raise InputError("val_shards cannot be paired with other layers: leave it out and give val_share")
+        val_share = 0.0 if val_shards is not None else val_share
+        self._splits = [
+            Split(self._all(readers), ImageChoice.of(readers[0], share, examples, val_share, seed))
+            for readers in data_sets
+        ]
+        self.all_tokens = [split.everything for split in self._splits]
+        self.train_tokens = [split.training() for split in self._splits]
+        self.test_tokens = [split.used() for split in self._splits]
         if val_shards is not None:
-            val_reader = ShardReader(Path(val_shards), self.reader.manifest.recording.layer)
-            _check_width(val_reader, self.d_model)
-            _check_val_shards(self.reader, val_reader)
-            self.val_tokens = self._capped(val_reader, val_reader.n_examples, n_val_tokens)
-        elif n_held_out:
-            self.val_tokens = self._capped(self.reader, n_held_out, n_val_tokens)
+            others = self._all((open_val_shards(Path(val_shards), data_sets),))
+            self.val_tokens = [some_tokens(others, n_val_tokens, seed)]
+        else:
+            self.val_tokens = held_out_tokens(self._splits, n_val_tokens)
+        self._rows = rows_by_weight(weights or [one.n_tokens for one in self.train_tokens], batch_size)
 
-    def test_only(self, examples: Ints) -> None:
-        """Test these examples of `shards` (ascending) instead of all."""
-        self.test_tokens = self._select(self.reader, examples)
+    def _all(self, readers: Layers) -> TokenSelection:
+        everything = np.arange(readers[0].n_examples)
+        return TokenSelection.of(readers, everything, self.token_kind, self._ignore_labels)
 
-    def _select(self, reader: ShardReader, examples: Ints) -> TokenSelection:
-        return TokenSelection(reader, examples, reader.layout.tokens.positions(self._tokens))
+    def test_only(self, number: int, examples: Ints) -> None:
+        """Test just these images (ascending) of one of `shards`."""
+        self.test_tokens[number] = only(self.test_tokens[number], examples)
 
-    def _capped(self, reader: ShardReader, n_examples: int, n_tokens: int) -> TokenSelection:
-        """At most this many tokens of a random choice of so many examples."""
-        positions = reader.layout.tokens.positions(self._tokens)
-        size = min(n_examples, max(1, n_tokens // len(positions)))
-        return self._select(reader, random_subset(reader.n_examples, size, self._seed))
+    @property
+    def about(self) -> dict[str, object]:
+        """What is trained on, for the SAE's config.json."""
+        configs = [reader.manifest.config for reader in self.train_tokens[0].readers]
+        return About(configs[0], self.token_kind, [split.about() for split in self._splits], configs[1:]).to_json()
 
     def sample(self, n_tokens: int) -> Tensor:
-        """Tokens to start training from: the first ones of the training order, float32 (n, d_model).
+        """Tokens to start training from, of everywhere in the training images: float32 (n, d_model).
 
         The same in every process; fewer than asked for where the data have fewer.
         """
-        n_tokens = min(n_tokens, self.train_tokens.n_tokens)
-        return next(iter(self._shuffled(n_batches=1, batch_size=n_tokens, rank=0, world_size=1)))
+        return self._loader().sample(n_tokens)
 
-    def _shuffled(self, n_batches: int, batch_size: int, rank: int, world_size: int) -> ShuffledTokens:
-        return ShuffledTokens(
-            self.train_tokens,
-            n_batches=n_batches,
-            batch_size=batch_size,
-            buffer_bytes=self._buffer_bytes,
+    def _loader(self) -> ShuffledTokens:
+        """The training batches of this trainer: another one begins anew."""
+        if not self._has_loader():
+            if self._buffer_bytes is not None:
+                self._make_loader(self._buffer_bytes, "as --data.buffer_gib says")
+            else:
+                n_processes = 1 if self.trainer is None else self.trainer.num_devices
+                buffer = default_buffer(n_processes)
+                if self.trainer is not None:
+                    # The order depends on it, and each process finds another number.
+                    buffer = self.trainer.strategy.broadcast(buffer)
+                self._make_loader(*buffer)
+        assert self._train_loader is not None
+        return self._train_loader
+
+    def _has_loader(self) -> bool:
+        return self._train_loader is not None and self._loader_of is self.trainer
+
+    def _make_loader(self, buffer_bytes: int, source: str) -> None:
+        rank, world_size = self._ranks()
+        self._train_loader = ShuffledTokens(
+            [DataSet(tokens, n) for tokens, n in zip(self.train_tokens, self._rows, strict=True)],
+            n_batches=self.n_tokens // self.batch_size,
+            buffer_bytes=buffer_bytes,
             seed=self._seed,
             rank=rank,
             world_size=world_size,
+            n_threads=self._threads,
+            timeout=self._timeout,
+            pin=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
+        self._loader_of = self.trainer
+        if self.trainer is not None and rank == 0:
+            print(report(buffer_bytes, source, self._train_loader.describe()), file=sys.stderr)
+
+    def _ranks(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     @override
     def state_dict(self) -> dict[str, Any]:
         """How far training has come in its data."""
-        return self.train_dataloader().state_dict()
+        return self._loader().state_dict()
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where training was.
+        """Go on where training was, with the buffer that it had unless the user gave another.
 
         Not left to the trainer: it forgets the loader's state where the number of steps is asked for early, as
         a schedule does.
@@ -135,18 +205,18 @@ class ShardDataModule(lightning.LightningDataModule):
         Raises:
             InputError: If the run had other training data; names the differences.
         """
-        self.train_dataloader().load_state_dict(state_dict)
-
-    def _ranks(self) -> tuple[int, int]:
-        assert self.trainer is not None
-        return self.trainer.global_rank, self.trainer.world_size
+        if self._buffer_bytes is None:
+            n_bytes = SavedState.from_dict(state_dict).buffer_bytes
+            if not self._has_loader() or self._loader().buffer_bytes != n_bytes:
+                self._make_loader(n_bytes, "as the checkpoint had it")
+        self._loader().load_state_dict(state_dict)
 
     @override
-    def train_dataloader(self) -> ShuffledTokens:
+    def train_dataloader(self) -> ShuffledTokens | RepeatedBatches:
         """Shuffled batches, as many as the token budget has."""
-        if self._train_loader is None:
-            self._train_loader = self._shuffled(self.n_tokens // self.batch_size, self.batch_size, *self._ranks())
-        return self._train_loader
+        loader = self._loader()
+        repeated = self.trainer is not None and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        return RepeatedBatches(loader) if repeated else loader
 
     @override
     def val_dataloader(self) -> OrderedTokens | list[OrderedTokens]:
@@ -158,26 +228,7 @@ class ShardDataModule(lightning.LightningDataModule):
         """All images of `shards`, in order."""
         return self._ordered(self.test_tokens)
 
-    def _ordered(self, tokens: TokenSelection) -> OrderedTokens:
+    def _ordered(self, selections: list[TokenSelection]) -> OrderedTokens:
         rank, world_size = self._ranks()
         rows = self.batch_size // world_size
-        return OrderedTokens(tokens, batch_size=rows, rank=rank, world_size=world_size)
-
-
-def _check_width(reader: ShardReader, d_model: int | None) -> None:
-    found = reader.layout.d_model
-    if d_model is not None and d_model != found:
-        raise InputError(f"{reader.path}: activations of width {found}, not {d_model}: give other shards")
-
-
-def _check_val_shards(reader: ShardReader, val_reader: ShardReader) -> None:
-    if val_reader.manifest.content_id == reader.manifest.content_id:
-        raise InputError(f"val_shards {val_reader.path} are the training shards: give others, or val_share")
-    check_same_activations(reader.manifest.config, val_reader.manifest.config, str(val_reader.path))
-
-
-def _held_out_size(n_examples: int, share: float) -> int:
-    """Held-out images: at least one where the share is positive, and at least one image is left to train on."""
-    if not 0 <= share < 1:
-        raise InputError(f"val_share={share} must be at least 0 and below 1")
-    return min(max(round(n_examples * share), int(share > 0)), n_examples - 1)
+        return OrderedTokens(selections, batch_size=rows, rank=rank, world_size=world_size)

@@ -1,5 +1,15 @@
 """SAEs as files: our own format."""
 
-from saev.interop.native import check_same_activations, load_run, load_sae, read_about, save_sae
+from saev.interop.about import About, DataSetAbout, HeldOut, check_same_activations
+from saev.interop.native import load_run, load_sae, read_about, save_sae
 
-__all__ = ["check_same_activations", "load_run", "load_sae", "read_about", "save_sae"]
+__all__ = [
+    "About",
+    "DataSetAbout",
+    "HeldOut",
+    "check_same_activations",
+    "load_run",
+    "load_sae",
+    "read_about",
+    "save_sae",
+]

@@ -1,7 +1,6 @@
 """Our own SAE directory: config.json and sae.safetensors."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from saev.errors import InputError
+from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 
 SCHEMA = 1
@@ -85,30 +85,16 @@ def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
     return {directory.name: load_sae(directory) for directory in directories}
 
 
-def read_about(directory: Path) -> dict[str, Any]:
+def read_about(directory: Path) -> About:
     """What an SAE was trained on: the "about" of its config.json.
 
     Raises:
-        InputError: If config.json cannot be read.
+        InputError: If config.json cannot be read, or does not tell it as this version of saev does.
     """
     path = directory / CONFIG_FILE
     _read_config(path)
     about = json.loads(path.read_text(encoding="utf-8")).get("about")
-    return about if isinstance(about, dict) else {}
-
-
-def check_same_activations(trained: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
-    """Compare the ViT, layer and preprocessing that an SAE was trained on with those of other shards.
-
-    Raises:
-        InputError: If they differ; names both values. The SAE's numbers there would mean nothing.
-    """
-    for key, before, now in (
-        *(
-            (key, trained.get("model", {}).get(key), config["model"][key])
-            for key in ("family", "ckpt", "weights_digest")
-        ),
-        *((key, trained.get(key), config[key]) for key in ("layer", "preprocessing")),
-    ):
-        if before != now:
-            raise InputError(f"the SAE was trained on {key} {before}, {where} has {now}: give shards of the same ViT")
+    try:
+        return About.from_json(about, f"{path}: about")
+    except InputError as error:
+        raise InputError(f"{error}: edited, or written by another version of saev: train again") from error

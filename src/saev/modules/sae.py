@@ -151,7 +151,8 @@ class SAELightningModule(lightning.LightningModule):
 
     @override
     def training_step(self, x_bd: Tensor, batch_idx: int) -> Tensor:
-        """The loss of a batch of raw activations (b, d_in)."""
+        """The loss of a batch of raw activations (b, d_in), in whatever dtype they are stored."""
+        x_bd = x_bd.float()  # here and not before: fewer bytes go to the device
         n_tokens = len(x_bd) * self.trainer.world_size
         window = self._dead_window(n_tokens)
         if self._restart_is_due():
@@ -242,6 +243,7 @@ class SAELightningModule(lightning.LightningModule):
         self._evaluate(x_bd)
 
     def _evaluate(self, x_bd: Tensor) -> None:
+        x_bd = x_bd.float()
         f_bs = self.sae.encode(x_bd)
         self._codes.update(f_bs)
         self._reconstruction.update(x_bd, self.sae.decode(f_bs))

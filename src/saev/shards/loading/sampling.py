@@ -1,7 +1,7 @@
 """A random sample of tokens, to start training from."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from saev.shards.loading.lanes import Segments, queue_of_pieces
 from saev.shards.loading.row_reads import RowReads
 from saev.shards.loading.rows import RowFormat, empty_rows
 from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
+from saev.shards.loading.threads import DaemonThreads
 
 _SEGMENTS_A_JOB = 64
 
 
-def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads: int) -> Tensor:
+def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_threads: int, timeout: float) -> Tensor:
     """Random units of random examples, float32 (n, d_model): so many tokens, or all where there are fewer.
 
     Args:
@@ -24,9 +25,10 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads
         n_tokens: How many tokens.
         seed: Another seed is another sample.
         n_threads: Threads that read.
+        timeout: Seconds without anything read after which it is given up.
 
     Raises:
-        InputError: For damaged or unreadable bytes.
+        InputError: For damaged or unreadable bytes, or if nothing can be read for so long.
     """
     rng = np.random.default_rng(seed)
     some = tokens.take(random_subset(len(tokens.examples), n_tokens, int(rng.integers(2**32))))
@@ -40,14 +42,16 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], n_threads
     n = int(length.sum())
     rows = empty_rows(n + 1, RowFormat(tokens).row_bytes)
     reads = RowReads(some)
+    threads = DaemonThreads(n_threads, "sample tokens", places=tokens.paths, timeout=timeout)
     try:
-        with ThreadPoolExecutor(n_threads, "sample tokens") as pool:
-            parts = (slice(start, start + _SEGMENTS_A_JOB) for start in range(0, len(segments), _SEGMENTS_A_JOB))
-            jobs = [
-                pool.submit(reads.read, segments[part], runs(starts[part], length[part])[1], rows) for part in parts
-            ]
-            for job in jobs:
-                job.result()
+        parts = (slice(start, start + _SEGMENTS_A_JOB) for start in range(0, len(segments), _SEGMENTS_A_JOB))
+        jobs = [
+            threads.submit(partial(reads.read, segments[part], runs(starts[part], length[part])[1], rows))
+            for part in parts
+        ]
+        for job in jobs:
+            threads.result(job)
     finally:
+        threads.close()
         reads.close()
     return RowFormat(tokens).decode(torch.from_numpy(rows[:n])).float()

@@ -74,6 +74,11 @@ class TokenSelection:
         """The first directory: what is said of the examples is said there."""
         return self.readers[0]
 
+    @property
+    def paths(self) -> str:
+        """The directories, for messages."""
+        return ", ".join(str(reader.path) for reader in self.readers)
+
     @cached_property
     def n_tokens(self) -> int:
         """Selected tokens."""

@@ -1,8 +1,9 @@
 """Shuffled training batches."""
 
+import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final, final
@@ -19,8 +20,9 @@ from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
 from saev.shards.loading.resident import ResidentTokens, resident_bytes
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
+from saev.shards.loading.saved_state import SavedState
 from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.streamed import READING_BYTES, StreamedTokens, least_plan_bytes, streaming_sizes
+from saev.shards.loading.streamed import READING_BYTES, StreamedTokens, streaming_sizes
 from saev.shards.loading.threads import DaemonThreads
 
 BATCHES_HELD: Final = 2
@@ -53,8 +55,8 @@ class ShuffledTokens:
     them. Otherwise they are read as they are needed, in the order that `lanes` describes.
 
     One pass over this iterable is the whole token budget, over several epochs of the data where the budget is larger.
-    The next pass goes on with the next tokens; a pass that was not finished is begun anew. The state is the number of
-    batches given out, so that a resumed run goes on with the next one.
+    The next pass goes on with the next tokens, also after a pass that was given up. The state is the number of batches
+    given out, so that a resumed run goes on with the next one.
 
     Args:
         data_sets: What the batches are made of; all of one width and dtype.
@@ -94,30 +96,43 @@ class ShuffledTokens:
         self._format = RowFormat(data_sets[0].tokens)
         self._memory = BatchMemory(self.batch_size // world_size, self._format.row_bytes, pin=pin)
         self._rows = rows_of_rank([data_set.n_rows for data_set in data_sets], rank, world_size)
-        # From memory alone a batch is gathered so fast that the threads would wait for the next one.
-        for self._ahead in (2, 1):
-            self._sizes = self._choose_sizes()
-            if not any(self._sizes):
-                break
+        self._ahead, self._sizes = self._choose_sizes()
         self._sources = [self._source(number) for number in range(len(data_sets))]
         self._pass = self._next = 0
+        self._batches: weakref.ref[Generator[Tensor, None, None]] | None = None
 
-    def _choose_sizes(self) -> list[tuple[LaneSizes, int] | None]:
-        """Lanes, and tokens in memory, of each data set; None for those that fit."""
+    def _choose_sizes(self) -> tuple[int, list[tuple[LaneSizes, int] | None]]:
+        """How many batches are gathered ahead; lanes, and tokens in memory, of each data set, None for those that fit.
+
+        Raises:
+            InputError: If the buffer is too small; names one that is not.
+        """
+        # From memory alone a batch is gathered so fast that the threads would wait for the next one.
+        if (sizes := self._sizes_for(self.buffer_bytes, ahead=2)) is not None and not any(sizes):
+            return 2, sizes
+        if (sizes := self._sizes_for(self.buffer_bytes, ahead=1)) is not None:
+            return 1, sizes
+        enough = self.buffer_bytes
+        while self._sizes_for(enough, ahead=1) is None:
+            enough += enough // 8 + 1
+        raise InputError(
+            f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens and the "
+            f"order of all of them: give {1.01 * enough / 2**30:.3g} GiB"
+        )
+
+    def _sizes_for(self, buffer_bytes: int, ahead: int) -> list[tuple[LaneSizes, int] | None] | None:
+        """The sizes for a buffer of so many bytes, or None if it is too small."""
         row_bytes = self._format.row_bytes + self._format.decoded_bytes
-        reading = min(READING_BYTES, self.buffer_bytes // 16) + sum(one.tokens.hash_bytes for one in self._data_sets)
-        at_hand = (BATCHES_HELD + self._ahead) * self.batch_size * row_bytes + reading
+        reading = min(READING_BYTES, buffer_bytes // 16) + sum(one.tokens.hash_bytes for one in self._data_sets)
+        at_hand = (BATCHES_HELD + ahead) * self.batch_size * row_bytes + reading
         needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
-        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, self.buffer_bytes - at_hand))
+        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
         for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
-            sizes.append(None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share))
-            if sizes[-1] and sizes[-1][1] < 2 * data_set.n_rows:
-                least = at_hand + 3 * self.batch_size * self._format.row_bytes + least_plan_bytes(data_set.tokens)
-                raise InputError(
-                    f"a buffer of {byte_text(self.buffer_bytes)} is too small for batches of {self.batch_size} tokens: "
-                    f"give at least {least / 2**30:.3g} GiB, or smaller batches"
-                )
+            plan = None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share)
+            if plan is not None and plan[1] < 2 * data_set.n_rows:
+                return None
+            sizes.append(plan)
         return sizes
 
     def _source(self, number: int) -> ResidentTokens | StreamedTokens:
@@ -133,10 +148,19 @@ class ShuffledTokens:
         return self.n_batches
 
     def __iter__(self) -> Iterator[Tensor]:
+        # They share the memory: one that somebody still holds would end this one when it is dropped.
+        if self._batches is not None and (earlier := self._batches()) is not None:
+            earlier.close()
+        batches = self._iterate()
+        self._batches = weakref.ref(batches)
+        return batches
+
+    def _iterate(self) -> Generator[Tensor, None, None]:
         if self._next == self.n_batches:  # The trainer asks for the last batch and not for the end.
             self._pass, self._next = self._pass + 1, 0
-        readers = DaemonThreads(self._n_threads, "read tokens")
-        gatherers = DaemonThreads(GATHER_THREADS, "gather tokens")
+        places = ", ".join(dict.fromkeys(data_set.tokens.paths for data_set in self._data_sets))
+        readers = DaemonThreads(self._n_threads, "read tokens", places=places, timeout=self._timeout)
+        gatherers = DaemonThreads(GATHER_THREADS, "gather tokens", places=places, timeout=self._timeout)
         first, end = self._pass * self.n_batches + self._next, (self._pass + 1) * self.n_batches
         try:
             for source in self._sources:
@@ -180,27 +204,20 @@ class ShuffledTokens:
     def _wait(self, ready: "Gathering", readers: DaemonThreads) -> Tensor:
         """The tokens of a batch."""
         for job in ready.jobs:
-            done = -1
-            while not job.done():
-                if readers.n_done == done:
-                    raise InputError(
-                        f"nothing could be read for {self._timeout:g} seconds from {self._places()}: look at the "
-                        "disk or the network, and go on with --ckpt_path last (--data.timeout waits longer)"
-                    )
-                done = readers.n_done
-                wait([job], self._timeout)
-            job.result()
+            readers.result(job)
         return self._format.decode(ready.rows)
-
-    def _places(self) -> str:
-        paths = [str(reader.path) for data_set in self._data_sets for reader in data_set.tokens.readers]
-        return ", ".join(dict.fromkeys(paths))
 
     def sample(self, n_tokens: int) -> Tensor:
         """Tokens from everywhere, the same in every process: float32 (n, d_model); fewer where there are fewer."""
         return torch.cat(
             [
-                sample(one.tokens, -(-n_tokens * one.n_rows // self.batch_size), (self._seed, number), self._n_threads)
+                sample(
+                    one.tokens,
+                    -(-n_tokens * one.n_rows // self.batch_size),
+                    (self._seed, number),
+                    n_threads=self._n_threads,
+                    timeout=self._timeout,
+                )
                 for number, one in enumerate(self._data_sets)
             ]
         )[:n_tokens]
@@ -213,22 +230,24 @@ class ShuffledTokens:
         return [list(parts) for parts in zip(*found, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs: the place in the order, and what the order depends on."""
-        return {"plan": self.plan(), "buffer_bytes": self.buffer_bytes, "pass": self._pass, "batch": self._next}
+        """What a resumed run needs: a `SavedState`."""
+        return self._state().to_dict()
+
+    def _state(self) -> SavedState:
+        return SavedState(self.plan(), self.buffer_bytes, self._pass, self._next)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after the batches that the state counts.
 
         Raises:
-            InputError: If the data, the seed, the batch size or what follows from the buffer have changed since.
+            InputError: If the data, the seed, the batch size or what follows from the buffer have changed since, or the
+                state is none.
         """
-        saved, now = state["plan"], self.plan()
-        changed = [
-            f"{key} was {saved.get(key)} and is {now.get(key)}" for key in saved | now if saved.get(key) != now.get(key)
-        ]
-        if changed:
-            raise InputError(f"the run cannot go on with other training data: {'; '.join(changed)}")
-        self._pass, self._next = state["pass"], state["batch"]
+        saved = SavedState.from_dict(state)
+        saved.check_same_order(self._state())
+        if saved.batch > self.n_batches:
+            raise InputError(f"the checkpoint is damaged: {saved.batch} of {self.n_batches} batches: start a new run")
+        self._pass, self._next = saved.passes, saved.batch
 
     def plan(self) -> dict[str, Any]:
         """All that the order depends on."""

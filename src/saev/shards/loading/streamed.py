@@ -34,12 +34,14 @@ class Load:
     """Segments that one job reads, and where their tokens are wanted.
 
     Attributes:
+        first: The first batch that a token of these segments belongs to, in whatever process: loads are in this order.
         segments: What to read.
         wanted: For each of their tokens, whether this process gives it.
         batch: For each wanted token the batch that it belongs to.
         row: And its row there, among those of this process.
     """
 
+    first: int
     segments: Segments
     wanted: NDArray[np.bool_]
     batch: Ints
@@ -101,7 +103,9 @@ class StreamedTokens:
                 batch, row = np.divmod(place, self._batch_size)
                 wanted = (batch >= first_batch) & (place < last) & (row >= self._mine.start) & (row < self._mine.stop)
                 if wanted.any():
-                    yield _without_useless(part, number, wanted, batch, row - self._mine.start)
+                    # Not the first of the wanted ones: with several processes these are in another order.
+                    first = int(batch.min())
+                    yield _without_useless(first, part, number, wanted, batch, row - self._mine.start)
 
     def _parts(self, segments: Segments) -> Iterator[Segments]:
         per_part = max(1, READ_BYTES // self._tokens.token_bytes)
@@ -125,19 +129,18 @@ class StreamedTokens:
     def needed(self, batch: int) -> list[Future[None]]:
         """What must have been read before a batch can be gathered; reads ahead as far as there is room."""
         while (load := self._next) is not None:
-            first = int(load.batch.min())
             if len(load.batch) > len(self._free):
-                if first > batch:
+                if load.first > batch:
                     break
                 self._grow(len(load.batch) - len(self._free))
-            self._submit(load, first)
+            self._submit(load)
             self._next = next(self._loads, None)
         waiting = []
         while self._pending and self._pending[0][0] <= batch:
             waiting.append(self._pending.popleft()[1])
         return waiting
 
-    def _submit(self, load: Load, first: int) -> None:
+    def _submit(self, load: Load) -> None:
         assert self._reads is not None
         taken = self._free.take(len(load.batch))
         slots = np.full(len(load.wanted), -1, dtype=np.int64)
@@ -149,18 +152,20 @@ class StreamedTokens:
                 self._slots[batch] = np.full(len(self._mine), -1, dtype=np.int64)
             self._slots[batch][load.row[part]] = taken[part]
         job = partial(self._reads.read, load.segments, slots, self.rows)
-        self._pending.append((first, self._threads.submit(job)))
+        self._pending.append((load.first, self._threads.submit(job)))
 
     def _grow(self, n: int) -> None:
         """Take more memory than planned, for buffers of so few lanes that chance decides how much they hold."""
         for _, job in self._pending:
-            job.result()  # it writes to the old memory
+            self._threads.result(job)  # it writes to the old memory
         self._free.add(np.arange(len(self.rows) - 1, len(self.rows) + n - 1, dtype=np.int64))
         self.rows = np.concatenate([self.rows, empty_rows(n, self.rows.shape[1])])
 
     def slots(self, batch: int) -> Ints:
         """The rows of memory that hold this process's part of a global batch."""
-        return self._slots[batch]
+        slots = self._slots[batch]
+        assert slots.min() >= 0, f"a token of batch {batch} is not read"
+        return slots
 
     def release(self, batch: int) -> None:
         """The memory of a batch that has been gathered may be used again."""
@@ -195,11 +200,6 @@ def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tu
     return fitting(n_bytes - SEGMENT_BYTES * (len(tokens.examples) * plan.pieces + plan.lanes))
 
 
-def least_plan_bytes(tokens: TokenSelection) -> int:
-    """What the schedule of an epoch takes if every example is one piece, and as many are held."""
-    return 2 * SEGMENT_BYTES * len(tokens.examples)
-
-
 @final
 class FreeRows:
     """A stack of the numbers of rows that nothing is kept in.
@@ -230,8 +230,10 @@ class FreeRows:
         self._n = end
 
 
-def _without_useless(part: Segments, number: Ints, wanted: NDArray[np.bool_], batch: Ints, row: Ints) -> Load:
+def _without_useless(
+    first: int, part: Segments, number: Ints, wanted: NDArray[np.bool_], batch: Ints, row: Ints
+) -> Load:
     """A load of those segments alone that have a wanted token."""
     useful = np.zeros(len(part), dtype=np.bool_)
     useful[number[wanted]] = True
-    return Load(part[np.flatnonzero(useful)], wanted[useful[number]], batch[wanted], row[wanted])
+    return Load(first, part[np.flatnonzero(useful)], wanted[useful[number]], batch[wanted], row[wanted])

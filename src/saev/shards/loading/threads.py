@@ -4,9 +4,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Final, TypeVar, final
+
+from saev.errors import InputError
 
 T = TypeVar("T")
 _PATIENCE: Final = 1.0
@@ -21,9 +23,12 @@ class DaemonThreads:
     Args:
         n: Number of threads.
         name: What debuggers show.
+        places: Where they read, for the error when nothing comes any more.
+        timeout: Seconds without a job done after which that is so.
     """
 
-    def __init__(self, n: int, name: str) -> None:
+    def __init__(self, n: int, name: str, *, places: str, timeout: float) -> None:
+        self._places, self._timeout = places, timeout
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self.n_done = 0
         """Jobs done so far, about: whether it grows shows whether anything goes on."""
@@ -36,6 +41,23 @@ class DaemonThreads:
         future: Future[T] = Future()
         self._jobs.put((future, job))
         return future
+
+    def result(self, job: Future[T]) -> T:
+        """What a job gives: one of these threads, or one that waits for them.
+
+        Raises:
+            InputError: If these threads get nothing done for too long, and what the job raises.
+        """
+        done = -1
+        while not job.done():
+            if self.n_done == done:
+                raise InputError(
+                    f"nothing could be read for {self._timeout:g} seconds from {self._places}: look at the disk or the "
+                    "network, and go on with --ckpt_path last (--data.timeout waits longer)"
+                )
+            done = self.n_done
+            wait([job], self._timeout)
+        return job.result()
 
     def close(self) -> None:
         """End the threads after the jobs that they are at; what waits is given up, and so is who hangs for a second."""

@@ -1,0 +1,64 @@
+"""Whether the numbers of an SAE on some shards mean anything."""
+
+import sys
+
+import numpy as np
+
+from saev.datamodules import ShardDataModule
+from saev.errors import InputError
+from saev.interop import About, check_same_activations
+from saev.shards.format.runs import Ints
+from saev.shards.loading.selection import TokenSelection
+
+
+def check_comparable(about: About, data: ShardDataModule, command: str) -> None:
+    """Compare what an SAE was trained on with what it is to be evaluated on, and leave out what trained it.
+
+    Args:
+        about: What the SAE was trained on.
+        data: The shards; where they trained the SAE, the images that were held out are tested alone.
+        command: "test" or "validate".
+
+    Raises:
+        InputError: Where numbers would mean nothing: other activations, or images that trained the SAE.
+    """
+    if data.token_kind != about.tokens:
+        raise InputError(f"the SAE was trained on {about.tokens} tokens, --data.tokens is {data.token_kind}")
+    selections = data.test_tokens if command == "test" else data.val_tokens
+    if not selections:
+        raise InputError("no images were held out of training: give --data.val_shards")
+    for number, tokens in enumerate(selections):
+        _check_layers(about, tokens)
+        held_out = _held_out(about, tokens)
+        if held_out is None:
+            continue
+        if not len(held_out):
+            raise InputError(f"{tokens.reader.path} trained the SAE and no images were held out: give other shards")
+        if command == "test":
+            print(f"{tokens.reader.path} trained the SAE: testing on the images that were held out", file=sys.stderr)
+            data.test_only(number, held_out)
+        elif not np.isin(tokens.examples, held_out).all():
+            raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")
+
+
+def _check_layers(about: About, tokens: TokenSelection) -> None:
+    before = [str(config["layer"]) for config in about.layers]
+    now = [str(reader.manifest.recording.layer) for reader in tokens.readers]
+    if len(before) != len(now):
+        raise InputError(
+            f"the SAE was trained on layer {' + '.join(before)}, {tokens.paths} gives {' + '.join(now)}: "
+            "give the same layers, with --data.paired"
+        )
+    for trained, reader in zip(about.layers, tokens.readers, strict=True):
+        check_same_activations(trained, reader.manifest.config, str(reader.path))
+
+
+def _held_out(about: About, tokens: TokenSelection) -> Ints | None:
+    """The images that were held out if the directory trained the SAE, otherwise None.
+
+    Not from the command line: another seed or share would call images that trained the SAE held out.
+    """
+    for one in about.data:
+        if one.content_id == tokens.reader.manifest.content_id:
+            return one.held_out.images(tokens.reader.n_examples)
+    return None

@@ -1,0 +1,130 @@
+"""A run that goes on with another number of processes, or on a machine with another amount of memory."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tests.cli.fitting import SAVE_OFTEN, environment, finish, fit_options, one_line, only, sparse_acts, start, weights
+from tests.cli.processes import family, send, wait_until
+from tests.conftest import MakeShards
+
+from saev.cli.main import main
+
+pytestmark = pytest.mark.slow
+
+N_STEPS = 200
+TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+
+
+@pytest.fixture(scope="module", params=["4e-5", "1"], ids=["streamed", "resident"])
+def options(
+    make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> list[str]:
+    shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
+    more = [f"--data.buffer_gib={request.param}", f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN, "--model.lr=1e-3"]
+    return fit_options(shards, tmp_path_factory.mktemp("runs") / "undisturbed", *more, "--model.restarts=0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(options: list[str]) -> dict[str, torch.Tensor]:
+    assert main(options) == 0
+    return weights(Path(options[2].partition("=")[2]))
+
+
+def steps_done(run_dir: Path) -> int:
+    path = run_dir / "checkpoints" / "last.ckpt"
+    return int(torch.load(path, weights_only=True)["global_step"]) if path.exists() else 0
+
+
+def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
+    """Kill -9 all processes of a real run as soon as it has a checkpoint of so many steps."""
+    process = start(argv)
+    wait_until(lambda: steps_done(run_dir) >= n_steps or process.poll() is not None)
+    send(family(process.pid), signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert n_steps <= steps_done(run_dir) < N_STEPS
+
+
+@pytest.mark.parametrize(("before", "after"), [([], TWO), (TWO, [])], ids=["one then two", "two then one"])
+def test_another_number_of_processes(
+    options: list[str], undisturbed: dict[str, torch.Tensor], tmp_path: Path, before: list[str], after: list[str]
+) -> None:
+    argv = [*options, f"--run_dir={tmp_path / 'run'}"]
+    kill_after([*argv, *before], tmp_path / "run", 20)
+    status, _, err = finish(start([*argv, *after, "--ckpt_path=last"]))
+    assert status == 0, err
+    # Sums over half batches are rounded differently.
+    found = weights(tmp_path / "run")
+    for name, tensor in undisturbed.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-2, atol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_another_amount_of_memory(make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --data.buffer_gib the run goes on with the memory that it was begun with."""
+    shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
+    argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN)
+    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (110_000, "this machine"))
+    assert main([*argv, f"--run_dir={tmp_path / 'whole'}"]) == 0
+    checkpoint = stopped(argv, tmp_path, monkeypatch)
+    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (10**10, "this machine"))
+    assert main([*argv, "--ckpt_path=last"]) == 0
+    expected = weights(tmp_path / "whole")
+    assert 0 < checkpoint < 40
+    for name, tensor in weights(tmp_path / "run").items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Stop a run in its middle; the step of its checkpoint."""
+
+    class StopError(Exception):
+        pass
+
+    def stop(module: object, loss: object, *_: object) -> None:
+        if module.trainer.global_step == 17:  # type: ignore[attr-defined]
+            raise StopError
+
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr("saev.modules.SAELightningModule._check_finite", stop)
+        main(argv)
+    return steps_done(tmp_path / "run")
+
+
+STUCK = """
+import os, sys, threading
+import saev.modules
+preadv, step = os.preadv, saev.modules.SAELightningModule.training_step
+begins = threading.Event()
+def wait(*args):
+    if begins.is_set() and threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()
+    return preadv(*args)
+def training_step(module, *args):
+    if module.trainer.global_step == 7:
+        begins.set()
+    return step(module, *args)
+os.preadv = wait
+saev.modules.SAELightningModule.training_step = training_step
+from saev.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_stuck_disk_ends_the_run(make_shards: MakeShards, tmp_path: Path) -> None:
+    shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
+    argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN, "--data.buffer_gib=4e-5", "--data.timeout=0.5")
+    command = [sys.executable, "-c", STUCK, *argv]
+    begin = time.monotonic()
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert re.search(rf"nothing could be read for 0.5 seconds from {shards}: look at", one_line(done.stderr))
+    assert time.monotonic() - begin < 50
+    assert steps_done(tmp_path / "run") == 5
+    assert main([*argv, "--ckpt_path=last"]) == 0
+    assert only(tmp_path / "run", "saes/*/config.json").is_file()

@@ -1,0 +1,119 @@
+"""Damaged bytes and a disk that gives none."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.fitting import environment
+from tests.shards.loading.named import TOKEN_BYTES, loader, select
+
+from saev.errors import InputError
+
+HELD = [100_000, 130]
+
+
+@pytest.fixture
+def damaged(shards: Path, tmp_path: Path) -> Path:
+    """One byte of token 5 of example 12."""
+    directory = Path(shutil.copytree(shards, tmp_path / shards.name))
+    path = directory / "acts000002.bin"
+    data = bytearray(path.read_bytes())
+    data[2 * 13 * TOKEN_BYTES + 5 * TOKEN_BYTES] ^= 1
+    path.write_bytes(data)
+    return directory
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_damaged_byte_is_named(damaged: Path, held: int) -> None:
+    batches = loader(select(damaged), held=held, batches=40)
+    place = r"acts000002.bin: block 0 \(bytes \d+ to \d+, example 12, tokens 5 to 7\) is damaged"
+    with pytest.raises(InputError, match=place):
+        list(batches)
+    with pytest.raises(InputError, match=place):
+        batches.sample(10**6)
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_what_is_not_selected_may_be_damaged(damaged: Path, held: int) -> None:
+    examples = [number for number in range(40) if number != 12]
+    assert len(list(loader(select(damaged, examples=examples), held=held, batches=40))) == 40
+    assert len(list(loader(select(damaged, kind="cls"), held=held, batches=3))) == 3
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Reads of activations wait, from the event on, until the end of the test."""
+    begins, ends = threading.Event(), threading.Event()
+    preadv = os.preadv
+
+    def wait(fd: int, buffers: Sequence[Any], offset: int) -> int:
+        if begins.is_set() and threading.current_thread() is not threading.main_thread():
+            ends.wait()
+        return preadv(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", wait)
+    yield begins
+    ends.set()
+
+
+def test_a_stuck_disk_ends_training(shards: Path, stuck: threading.Event) -> None:
+    batches = loader(select(shards), held=130, batches=400, timeout=0.3)
+    running = iter(batches)
+    next(running)
+    stuck.set()
+    start = time.monotonic()
+    with pytest.raises(InputError, match=rf"nothing could be read for 0.3 seconds from {shards}: look at the disk"):
+        list(running)
+    with pytest.raises(InputError, match=r"nothing could be read.*--data.timeout waits longer"):
+        batches.sample(100)
+    with pytest.raises(InputError, match="nothing could be read"):
+        list(loader(select(shards), held=100_000, timeout=0.3))
+    assert time.monotonic() - start < 12
+
+
+def test_a_slow_disk_is_waited_for(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preadv = os.preadv
+
+    def slow(*args: Any) -> int:
+        time.sleep(0.01)
+        return preadv(*args)
+
+    monkeypatch.setattr(os, "preadv", slow)
+    assert len(list(loader(select(shards), held=100_000, timeout=0.2, n_threads=1))) == 10
+
+
+PROGRAM = """
+import os, sys, threading
+import numpy as np
+from pathlib import Path
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.loading.shuffled import DataSet, ShuffledTokens
+from saev.shards.reading.reader import ShardReader
+preadv = os.preadv
+def stuck(*args):
+    if threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()
+    return preadv(*args)
+os.preadv = stuck
+tokens = TokenSelection.of([ShardReader(Path(sys.argv[1]))], np.arange(20), "content")
+batches = ShuffledTokens([DataSet(tokens, 12)], n_batches=9, buffer_bytes=10**6, seed=0, timeout=0.2)
+try:
+    next(iter(batches))
+except ValueError as error:
+    sys.exit(f"ended: {error}")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_with_a_stuck_read_ends(make_plain: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(make_plain)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=40, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("ended: nothing could be read for 0.2 seconds"), done.stderr

@@ -6,12 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from saev.shards.format.files import open_file
-
-# More than one call asks for: Linux reads ahead no more at once than the device's window, of which this is the least.
-_ADVICE_BYTES: Final = 128 * 2**10
 
 
 @final
@@ -34,16 +31,6 @@ class OpenFile:
         # Bound as a default: when the interpreter ends, `os` may be gone before the last file.
         if self.fd >= 0:
             close(self.fd)
-
-    def will_need(self, offset: int, n_bytes: int) -> None:
-        """Ask the kernel to read these bytes soon.
-
-        Raises:
-            OSError: where it takes no such advice.
-        """
-        for start in range(offset, offset + n_bytes, _ADVICE_BYTES):
-            piece = min(_ADVICE_BYTES, offset + n_bytes - start)
-            os.posix_fadvise(self.fd, start, piece, os.POSIX_FADV_WILLNEED)
 
 
 @final

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
+from saev.cli import shards_bench
 from saev.cli.parse_errors import readable
 from saev.errors import InputError, printable
 from saev.shards.format.byte_text import byte_text
@@ -49,6 +50,7 @@ def _parser() -> ArgumentParser:
     mend.add_argument("directory", type=Path, help="a directory that `saev predict` printed")
     _add_threads(mend)
     commands.add_subcommand("repair", mend, help="let damaged shards be recorded again")
+    commands.add_subcommand("bench", shards_bench.parser(), help="measure how fast training batches come")
     leftovers = ArgumentParser(
         description="List the unfinished recordings in a directory: path, whole shards, disk space, and whether a run "
         "is at work there. The same `saev predict` command goes on with one; `rm -r` gives its space back."
@@ -149,6 +151,8 @@ def main(argv: list[str]) -> int:
         return _unfinished(chosen.root, chosen.print0)
     if options.command == "info":
         return _info(chosen.directory)
+    if options.command == "bench":
+        return shards_bench.run(chosen)
     if options.command == "repair":
         return _repair(chosen.directory, chosen.threads)
     return _verify(chosen.directory, chosen.threads)

@@ -1,14 +1,10 @@
 """How much memory the training data may take, where the user does not say."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from saev.errors import InputError
 from saev.shards.format.byte_text import byte_text
-from saev.shards.loading.free_memory import free_memory
-
-SHARE: Final = 0.4
-"""Of the memory that is available: the rest is for the model, evaluation, and the files that the kernel caches."""
+from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 
 
 def default_buffer(n_processes: int) -> tuple[int, str]:
@@ -21,10 +17,10 @@ def default_buffer(n_processes: int) -> tuple[int, str]:
         available, where = free_memory()
     except (OSError, ValueError) as error:
         raise InputError(f"the memory that is available is not known ({error}): give --data.buffer_gib") from error
-    words = f"{SHARE:.0%} of the {byte_text(available)} of memory that {where} has left"
+    words = f"{BUFFER_SHARE:.0%} of the {byte_text(available)} of memory that {where} has left"
     if n_processes > 1:
         words += f", divided by {n_processes} processes"
-    return int(available * SHARE) // n_processes, words
+    return int(available * BUFFER_SHARE) // n_processes, words
 
 
 def report(n_bytes: int, source: str, lines: Sequence[str]) -> str:

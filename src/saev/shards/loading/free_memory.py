@@ -5,6 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 ROOT: Final = Path("/")
+BUFFER_SHARE: Final = 0.4
+"""Of the memory that is available: the rest is for the model, evaluation, and the files that the kernel caches."""
 
 
 class _Names(NamedTuple):

@@ -273,7 +273,7 @@ class ShuffledTokens:
                 held, piece = byte_text(n * self._format.row_bytes), -(-len(tokens.positions) // lanes.pieces)
                 how = (
                     f"{n:,} of them in memory ({held}): a batch mixes pieces of {piece} tokens of "
-                    f"{min(lanes.lanes, data_set.n_rows):,} images, {lanes.per_visit} of each"
+                    f"{min(lanes.lanes, data_set.n_rows, len(tokens.examples)):,} images, {lanes.per_visit} of each"
                 )
             lines.append(f"{what}, {how}")
         return lines

@@ -1,0 +1,117 @@
+"""What training batches from a directory reach on this machine: speed, mixing and memory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.loading.shuffled import ShuffledTokens
+
+_LOOKED_AT = 5  # batches whose mixture is looked at
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """What was measured.
+
+    Attributes:
+        n_batches: Batches given out.
+        first_seconds: Until the first one.
+        seconds: From the first one to the last.
+        n_tokens: Tokens of the batches after the first one.
+        n_bytes: Their bytes, as stored.
+        images: Distinct images in a batch, on average.
+        uniform_images: What draws of tokens that are independent would give.
+        positions: Distinct positions in a batch, on average.
+        uniform_positions: What such draws would give.
+        memory: Peak memory taken, in bytes; None where the system doesn't tell.
+    """
+
+    n_batches: int
+    first_seconds: float
+    seconds: float
+    n_tokens: int
+    n_bytes: int
+    images: float
+    uniform_images: float
+    positions: float
+    uniform_positions: float
+    memory: int | None
+
+
+def expected_distinct(n: int, draws: int) -> float:
+    """Distinct values among independent uniform draws of n values: n (1 - (1 - 1/n)^draws).
+
+    >>> round(expected_distinct(7172, 16384))
+    6442
+    """
+    return n * (1 - (1 - 1 / n) ** draws)
+
+
+def try_batches(
+    tokens: TokenSelection, batches: ShuffledTokens, seconds: float, progress: Callable[[], object]
+) -> Trial:
+    """Take batches for some time, as fast as they come.
+
+    Args:
+        tokens: What the batches are made of.
+        batches: Them.
+        seconds: When to stop; one pass at the most.
+        progress: Called after every batch.
+
+    Raises:
+        InputError: For damaged or unreadable bytes.
+    """
+    before = _resident("VmRSS") if _forget_peak() else None
+    start = time.perf_counter()
+    first_seconds = now = 0.0
+    n = 0
+    for _ in batches:
+        n += 1
+        now = time.perf_counter() - start
+        first_seconds = first_seconds or now
+        progress()
+        if now > seconds:
+            break
+    memory = None if before is None else _resident("VmHWM") - before
+    n_tokens = (n - 1) * batches.batch_size
+    images, positions = _mixture(batches, n)
+    return Trial(
+        n_batches=n,
+        first_seconds=first_seconds,
+        seconds=now - first_seconds,
+        n_tokens=n_tokens,
+        n_bytes=n_tokens * tokens.token_bytes,
+        images=images,
+        uniform_images=expected_distinct(len(tokens.examples), batches.batch_size),
+        positions=positions,
+        uniform_positions=expected_distinct(len(tokens.positions), batches.batch_size),
+        memory=memory,
+    )
+
+
+def _mixture(batches: ShuffledTokens, n: int) -> tuple[float, float]:
+    """Distinct images and positions in a batch: means over some of the first n."""
+    some = sorted({int(number) for number in np.linspace(0, n - 1, _LOOKED_AT)})
+    contents = [parts[0] for parts in batches.contents(some)]
+    images, positions = (np.mean([len(np.unique(batch[i])) for batch in contents]) for i in (0, 1))
+    return float(images), float(positions)
+
+
+def _forget_peak() -> bool:
+    """Let the peak of this process's memory begin anew; whether that is possible."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _resident(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -74,6 +74,7 @@ def small_pieces() -> Iterator[None]:
         patch.setattr("saev.shards.loading.lanes.SMALL_PIECE_BYTES", 4 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.streamed.READ_BYTES", 10 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.streamed.SLOT_BYTES", 0)
+        patch.setattr("saev.shards.loading.shuffled.READING_BYTES", 0)
         patch.setattr("saev.shards.loading.streamed.SEGMENT_BYTES", 0)
         patch.setattr("saev.shards.loading.resident.READ_BYTES", 30 * TOKEN_BYTES)
         yield

@@ -1,12 +1,11 @@
 """Damaged bytes and a disk that gives none."""
 
-import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ from tests.cli.fitting import environment
 from tests.shards.loading.named import TOKEN_BYTES, loader, select
 
 from saev.errors import InputError
+from saev.shards.reading import unit_reads
+from saev.shards.reading.read_ring import read_all
 
 HELD = [100_000, 130]
 
@@ -51,14 +52,13 @@ def test_what_is_not_selected_may_be_damaged(damaged: Path, held: int) -> None:
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Reads of activations wait, from the event on, until the end of the test."""
     begins, ends = threading.Event(), threading.Event()
-    preadv = os.preadv
 
-    def wait(fd: int, buffers: Sequence[Any], offset: int) -> int:
-        if begins.is_set() and threading.current_thread() is not threading.main_thread():
+    def wait(*args: Any) -> Any:
+        if begins.is_set():
             ends.wait()
-        return preadv(fd, buffers, offset)
+        return read_all(*args)
 
-    monkeypatch.setattr(os, "preadv", wait)
+    monkeypatch.setattr(unit_reads, "read_all", wait)
     yield begins
     ends.set()
 
@@ -79,29 +79,25 @@ def test_a_stuck_disk_ends_training(shards: Path, stuck: threading.Event) -> Non
 
 
 def test_a_slow_disk_is_waited_for(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    preadv = os.preadv
-
-    def slow(*args: Any) -> int:
+    def slow(*args: Any) -> Any:
         time.sleep(0.01)
-        return preadv(*args)
+        return read_all(*args)
 
-    monkeypatch.setattr(os, "preadv", slow)
+    monkeypatch.setattr(unit_reads, "read_all", slow)
     assert len(list(loader(select(shards), held=100_000, timeout=0.2, n_threads=1))) == 10
 
 
 PROGRAM = """
-import os, sys, threading
+import sys, threading
 import numpy as np
 from pathlib import Path
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.reading.reader import ShardReader
-preadv = os.preadv
+from saev.shards.reading import unit_reads
 def stuck(*args):
-    if threading.current_thread() is not threading.main_thread():
-        threading.Event().wait()
-    return preadv(*args)
-os.preadv = stuck
+    threading.Event().wait()
+unit_reads.read_all = stuck
 tokens = TokenSelection.of([ShardReader(Path(sys.argv[1]))], np.arange(20), "content")
 batches = ShuffledTokens([DataSet(tokens, 12)], n_batches=9, buffer_bytes=10**6, seed=0, timeout=0.2)
 try:

@@ -54,15 +54,16 @@ def test_lanes_give_tokens_in_turn() -> None:
 
 def test_golden_orders() -> None:
     """A change here makes old checkpoints go on with other tokens: it needs another ORDER_VERSION, and new numbers."""
-    schedule = Schedule(np.array([2, 1]), 5, LaneSizes(3, 1, 2), (7, 0), 1)
+    schedule = Schedule(np.array([2, 1, 1]), 5, LaneSizes(3, 2, 2), (7, 0), 1)
     segments = schedule.segments
     number, within = rows_of(segments)
     place = schedule.place(segments.lane[number], segments.column[number] + within)
     tokens = np.stack([segments.example[number], segments.first[number] + within], axis=1)[np.argsort(place)]
     assert ORDER_VERSION == 1
     assert [tuple(token) for token in tokens.tolist()] == [
-        (4, 1), (2, 1), (3, 0), (0, 2), (1, 0), (3, 1), (4, 2), (1, 1),
-        (2, 2), (3, 2), (0, 0), (1, 2), (4, 0), (0, 1), (2, 0),
+        (4, 1), (1, 0), (3, 0), (3, 1), (0, 2), (0, 3), (1, 1),
+        (2, 0), (3, 2), (3, 3), (4, 2), (4, 3), (2, 1), (2, 2),
+        (0, 0), (0, 1), (1, 2), (1, 3), (2, 3), (4, 0),
     ]  # fmt: skip
     assert uniform_order(8, (7, 0), 1).tolist() == [6, 2, 3, 0, 4, 1, 5, 7]
 

@@ -204,14 +204,14 @@ def test_memory_stays_within_the_plan(make_shards: MakeShards, monkeypatch: pyte
                 assert batches._sources[0].rows.nbytes == (held + 1) * TOKEN_BYTES
 
 
-def test_tiny_buffers_grow_by_a_read_or_two(shards: Path) -> None:
+def test_tiny_buffers_grow_by_a_few_reads(shards: Path) -> None:
     for seed in range(10):
         batches = loader(select(shards), rows=[48], held=100, batches=30, seed=seed)
         most = 0
         for number, _ in enumerate(batches, 1):
             if number < len(batches):
                 most = max(most, len(batches._sources[0].rows))
-        assert most <= 100 + 1 + 2 * 10
+        assert most <= 100 + 1 + 3 * 10
 
 
 def test_a_buffer_that_is_too_small_names_one_that_is_enough(shards: Path) -> None:

@@ -5,12 +5,14 @@
 prints, one line a round and then medians,
 
 - cached: all in the page cache and in the buffer; tokens/s after everything has been read, over those of reading the
-  files into memory in use, and the time to the first batch;
+  files into memory in use (4 MiB, and as much as three batches take), and the time to the first batch;
 - cold: a buffer of an eighth of the data and empty caches (needs root); the time of a whole epoch, the start included,
   under that of a cold sequential read; and the same with the files in the page cache;
 - memory: the peak of a process above what it had before, over its buffer;
 - mixing, of whole epochs: distinct images in a batch over what independent draws give, positions that a batch lacks,
-  and the variance of the batch mean over that of independent draws.
+  and the variance of the batch mean over that of independent draws;
+- feeding: training steps of a TopK SAE (768, 4,096 latents, 4,096 tokens) on the CPU, with batches of the loader over
+  those with a batch in memory.
 
 Checksums are verified throughout. Memory is touched before it is measured how fast it is filled.
 """
@@ -30,11 +32,14 @@ import numpy as np
 import torch
 from shards_on_disk import write
 
+from saev.nn import TopK
+from saev.objectives import AuxK, step_losses
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.reading.reader import ShardReader
 
 READ_BYTES = 4 * 2**20
+FEEDING_BATCH, FEEDING_STEPS = 4096, 22
 
 
 def drop_caches() -> None:
@@ -54,9 +59,9 @@ def fresh_memory() -> float:
     return 2**30 / (time.perf_counter() - start)
 
 
-def sequential(directory: Path) -> float:
-    """Seconds to read all activations into memory in use."""
-    buffer = np.ones(READ_BYTES, dtype=np.uint8).data
+def sequential(directory: Path, n_bytes: int = READ_BYTES) -> float:
+    """Seconds to read all activations into the same memory of so many bytes again and again."""
+    buffer = np.ones(n_bytes, dtype=np.uint8).data
     start = time.perf_counter()
     for path in sorted(directory.glob("acts*.bin")):
         fd = os.open(path, os.O_RDONLY)
@@ -140,6 +145,28 @@ def mixing(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
+def feeding(options: argparse.Namespace) -> dict[str, float]:
+    """Training steps of a TopK SAE on the CPU: time with batches of the loader over time with batches in memory."""
+    options.batch_size = FEEDING_BATCH
+    batches = iter(loader(options, options.n_bytes // 8))
+    sae = TopK(768, d_sae=4096, k=32)
+    optimizer = torch.optim.Adam(sae.parameters())
+    nothing_dead = torch.zeros(sae.d_sae, dtype=torch.bool)
+
+    def step(next_batch: Callable[[], torch.Tensor]) -> float:
+        start = time.perf_counter()
+        losses = step_losses(sae, next_batch().float(), nothing_dead, AuxK(0.0, 1))
+        optimizer.zero_grad()
+        torch.autograd.backward(losses.total)
+        optimizer.step()
+        return time.perf_counter() - start
+
+    kept = next(batches).clone()
+    pairs = [(step(lambda: next(batches)), step(lambda: kept)) for _ in range(FEEDING_STEPS)][2:]
+    fed, fixed = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return {"step s": fixed, "fed step s": fed, "ratio": statistics.median(a / b for a, b in pairs)}
+
+
 def resident(*, reset: bool = False) -> int:
     """Peak resident memory of this process in bytes; since `reset`, which gives what is resident now."""
     if reset:
@@ -152,6 +179,7 @@ WORKS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "cached": cached,
     "streamed": streamed,
     "mixing": mixing,
+    "feeding": feeding,
 }
 
 
@@ -174,11 +202,16 @@ def compare(options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         sequential(options.directory)
         floor = n_tokens / sequential(options.directory)
+        # Batches don't fit a processor's cache as the 4 MiB above do.
+        batches_bytes = 3 * options.batch_size * ShardReader(options.directory).layout.bytes_per_token
+        memory_floor = n_tokens / sequential(options.directory, batches_bytes)
         gb = options.n_bytes * floor / n_tokens / 1e9
-        show("floor", {"tokens/s": floor, "GB/s": gb, "fresh memory GB/s": fresh_memory() / 1e9})
+        found = {"tokens/s": floor, "into batches' memory": memory_floor, "GB/s": gb}
+        show("floor", found | {"fresh memory GB/s": fresh_memory() / 1e9})
         found = in_process("cached", options)
         show("cached", found | {"over floor": found["tokens/s"] / floor})
         rounds.setdefault("cached over floor", []).append(found["tokens/s"] / floor)
+        rounds.setdefault("over memory floor", []).append(found["tokens/s"] / memory_floor)
         rounds.setdefault("first batch s", []).append(found["first batch s"])
         found = in_process("streamed", options)
         show("streamed", found)
@@ -194,6 +227,7 @@ def compare(options: argparse.Namespace) -> None:
         rounds.setdefault("memory over buffer", []).append(found["memory/buffer"])
     show("medians", {name: statistics.median(values) for name, values in rounds.items()})
     show("mixing", in_process("mixing", options))
+    show("feeding", in_process("feeding", options))
 
 
 def main() -> None:

@@ -42,7 +42,11 @@ def run(options: Namespace) -> int:
     Raises:
         InputError: For a directory that cannot be read, and numbers that make no sense.
     """
-    if min(options.batch_size, options.threads, options.seconds, options.buffer_gib or 1) <= 0:
+    if (
+        min(options.batch_size, options.threads, options.seconds) <= 0
+        or (options.buffer_gib or 1) <= 0
+        or options.buffer_gib == 0
+    ):
         raise InputError("--batch_size, --buffer_gib, --threads and --seconds must be above 0")
     reader = ShardReader(options.directory, options.layer)
     tokens = TokenSelection.of([reader], np.arange(reader.n_examples), options.tokens)

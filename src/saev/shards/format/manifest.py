@@ -1,5 +1,6 @@
 """`manifest.json`: everything that protocol 2.1 has no place for, and the hash of every file."""
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ class Manifest:
     def content_id(self) -> str:
         """SHA-256, in hex, of the configuration."""
         return self.recording.content_id
+
+    @property
+    def bytes_digest(self) -> str:
+        """A short digest of the activations themselves; of their sizes where there are no hashes."""
+        names = (self.layout.file_name(shard) for shard in range(self.layout.n_shards))
+        text = "".join(f"{self.files[name].n_bytes}:{self.files[name].sha256}\n" for name in names)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()[:12]
 
     @property
     def config(self) -> dict[str, object]:

@@ -12,10 +12,11 @@ one token of each lane.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saev.shards.format.runs import Ints, runs
 
@@ -51,35 +52,34 @@ class LaneSizes:
         assert min(self.lanes, self.per_visit, self.pieces) > 0, self
 
     @classmethod
-    def fitting(
-        cls, *, n_examples: int, n_tokens: int, n_units: int, token_bytes: int, batch_size: int, buffer_tokens: int
-    ) -> Self:
+    def fitting(cls, counts: Ints, *, n_examples: int, token_bytes: int, batch_size: int, buffer_tokens: int) -> Self:
         """Sizes for a buffer: pieces that are read fast, and then as many lanes as it has room for.
 
         With the least memory a lane gives several tokens to each batch (per_visit); with more of it each batch has
         one token of a piece, and with yet more only every second or third lane gives a token to a batch.
 
         Args:
+            counts: Selected tokens of each unit: (n_units,), or of some examples (n, n_units) where these differ.
             n_examples: Selected examples.
-            n_tokens: Selected tokens of all of them.
-            n_units: Units of an example.
             token_bytes: Bytes of a token on disk.
             batch_size: Tokens of a batch over all processes.
             buffer_tokens: Tokens that fit the buffer; at least one.
         """
-        whole, held = n_tokens / n_examples, HELD_SHARE * buffer_tokens
+        whole, held = float(counts.sum(axis=-1).mean()), HELD_SHARE * buffer_tokens
         good, small = (max(1.0, min(whole, n_bytes / token_bytes)) for n_bytes in (GOOD_PIECE_BYTES, SMALL_PIECE_BYTES))
-        pieces_s = np.arange(1, n_units + 1)
-        tokens_s = whole / n_units * np.array([_mean_length(n_units, int(pieces)) for pieces in pieces_s])
-        for per_visit in range(1, batch_size + 1):
+        pieces_s = np.arange(1, counts.shape[-1] + 1)
+        tokens_s = np.array([_mean_length(counts, int(pieces)) for pieces in pieces_s])
+        per_visit = 1
+        while True:
             lanes = batch_size // per_visit
-            # Half a piece on each lane, and half of the tokens of a visit, which it gives next.
-            held_s = lanes * (tokens_s + per_visit) / 2
+            # On each lane half a piece, and half of the tokens of a visit, which it gives next; two standard deviations.
+            held_s = lanes * (tokens_s + per_visit) / 2 * (1 + 2 / (3 * lanes) ** 0.5)
             fits = np.flatnonzero((held_s <= held) & (whole / pieces_s <= good))
-            if len(fits) and (whole / pieces_s[fits[0]] >= small or per_visit == batch_size):
+            if len(fits) and (whole / pieces_s[fits[0]] >= small or lanes == 1):
                 break
-        else:
-            return cls(1, batch_size, n_units)
+            if lanes == 1:
+                return cls(1, batch_size, counts.shape[-1])
+            per_visit = batch_size // lanes + 1
         chosen = fits[0]
         if per_visit == 1:
             most = min(held / held_s[chosen], n_examples * pieces_s[chosen] / 2 / batch_size)
@@ -87,29 +87,36 @@ class LaneSizes:
         return cls(lanes, per_visit, int(pieces_s[chosen]))
 
 
-def _mean_length(n_units: int, pieces: int) -> float:
-    """Units of the piece that a lane holds, on average over time: long pieces are held for longer."""
-    length = np.diff(np.arange(pieces + 1) * n_units // pieces)
+def _mean_length(counts: Ints, pieces: int) -> float:
+    """Tokens of the piece that a lane holds, on average over time: long pieces are held for longer."""
+    before = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
+    length = np.diff(before[..., np.arange(pieces + 1) * counts.shape[-1] // pieces], axis=-1).astype(np.float64)
     shifts = 1 / (6 * pieces) if pieces > 1 else 0.0  # the variance of the first and the last piece
-    return float((length**2).sum() / n_units) * (1 + shifts)
+    return float((length**2).sum() / length.sum()) * (1 + shifts)
 
 
 @final
 @dataclass(frozen=True)
 class Segments:
-    """Runs of tokens in the order in which they are first needed, one entry each in every array.
+    """Pieces, or parts of them, in the order in which they are first needed: one entry each in every array.
+
+    The tokens of a piece are given in a random order of their own, so that a part of it is a random choice of them.
 
     Attributes:
         example: Number of the example among the selected ones.
-        first: Ordinal of the first token.
-        length: Number of tokens, at least 1.
-        lane: Which lane holds them.
+        first: Ordinal of the piece's first token.
+        length: Tokens of the piece, at least 1.
+        skip: How many of them, in their order, are not given here but in another part.
+        count: How many are given, at least 1.
+        lane: Which lane gives them.
         column: Where in the lane the first one stands.
     """
 
     example: Ints
     first: Ints
     length: Ints
+    skip: Ints
+    count: Ints
     lane: Ints
     column: Ints
 
@@ -117,14 +124,20 @@ class Segments:
         return len(self.example)
 
     def __getitem__(self, part: slice | Ints) -> "Segments":
-        return Segments(self.example[part], self.first[part], self.length[part], self.lane[part], self.column[part])
+        return Segments(*(getattr(self, field.name)[part] for field in fields(self)))
+
+    @classmethod
+    def whole(cls, example: Ints, first: Ints, length: Ints) -> "Segments":
+        """Pieces that are given as a whole, in no lane yet."""
+        nothing = np.zeros_like(length)
+        return cls(example, first, length, nothing, length.copy(), nothing, nothing)
 
 
 @final
 class Schedule:
     """One epoch: which lane holds which tokens when, and so the place of every token in the order.
 
-    Takes about 100 bytes a segment while it is made and 40 from then on; there are `pieces` segments for each example
+    Takes about 200 bytes a segment while it is made and 56 from then on; there are `pieces` segments for each example
     and another one for each lane.
 
     Args:
@@ -138,14 +151,35 @@ class Schedule:
     def __init__(self, counts: Ints, n_examples: int, sizes: LaneSizes, seed: Sequence[int], epoch: int) -> None:
         rng = np.random.default_rng([*seed, epoch, ORDER_VERSION])
         self._sizes = sizes
-        queue = _start_in_the_middle(queue_of_pieces(counts, n_examples, sizes.pieces, rng), sizes.lanes, rng)
-        segments, ends = _fill_lanes(*queue, sizes.lanes)
+        self._salt = rng.integers(2**63, dtype=np.uint64)
+        queue = queue_of_pieces(counts, n_examples, sizes.pieces, rng)
+        if counts.ndim == 2:
+            queue = _long_ones_first(queue, sizes.lanes, rng)
+        segments, ends = _fill_lanes(_start_in_the_middle(queue, sizes.lanes, rng), sizes.lanes)
         self._idle = self._idle_cells(ends)
         # Lanes take pieces column by column, but give several columns in turn.
-        order = np.argsort(self.place(segments.lane, segments.column), kind="stable")
+        order = np.argsort(self._place(segments.lane, segments.column), kind="stable")
         self.segments = segments[order]
 
-    def place(self, lane: Ints, column: Ints) -> Ints:
+    def last_places(self) -> Ints:
+        """The place in the epoch's order of the last token of each segment."""
+        part = self.segments
+        return self._place(part.lane, part.column + part.count - 1)
+
+    def places(self, part: Segments) -> Ints:
+        """For all tokens of the pieces of some segments: places in the epoch's order, or -1 for other parts' tokens."""
+        number, within = rows_of(part)
+        ordinal = (part.first[number] + within).astype(np.uint64)
+        token = (part.example[number].astype(np.uint64) << np.uint64(24)) + ordinal
+        order = np.lexsort((_mixed(token + self._salt), number))
+        rank = np.empty_like(number)
+        rank[order] = within  # the numbers within a segment ascend
+        given = rank - part.skip[number]
+        column = part.column[number] + given
+        here = (given >= 0) & (given < part.count[number])
+        return np.where(here, self._place(part.lane[number], np.where(here, column, 0)), -1)
+
+    def _place(self, lane: Ints, column: Ints) -> Ints:
         """The places in the epoch's order, from 0, of the tokens at these columns of these lanes."""
         cell = self._cell(lane, column)
         # Towards the end lanes run dry one after the other; the rest moves up.
@@ -164,9 +198,15 @@ class Schedule:
 
 
 def rows_of(segments: Segments) -> tuple[Ints, Ints]:
-    """For each token of some segments, the number of its segment and its number there."""
-    number, within = runs(np.zeros(len(segments), dtype=np.int64), segments.length)
-    return number, within
+    """For each token of the pieces of some segments, the number of its segment and its number in the piece."""
+    return runs(np.zeros(len(segments), dtype=np.int64), segments.length)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Numbers that look random, different ones for different x (Steele et al. 2014, SplitMix64)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> Pieces:
@@ -192,44 +232,57 @@ def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.G
     return example[some], first[some], length[some]
 
 
-def _start_in_the_middle(queue: Pieces, lanes: int, rng: np.random.Generator) -> Pieces:
-    """Let the lanes start at random places of their pieces; what is left out comes at the end, the longest parts first.
+def _long_ones_first(queue: Pieces, lanes: int, rng: np.random.Generator) -> Pieces:
+    """Begin with a choice of pieces by their lengths (Efraimidis and Spirakis 2006).
+
+    Later on, too, lanes hold long pieces more often than short ones: for as many columns as they have tokens.
+    """
+    score = np.log(rng.random(len(queue[2]))) / queue[2]
+    chosen = np.argsort(-score, kind="stable")[:lanes]
+    others = np.ones(len(score), dtype=np.bool_)
+    others[chosen] = False
+    example, first, length = (np.concatenate([part[chosen], part[others]]) for part in queue)
+    return example, first, length
+
+
+def _start_in_the_middle(queue: Pieces, lanes: int, rng: np.random.Generator) -> Segments:
+    """Let the lanes start with parts of pieces; what is left out comes at the end, the most of it first.
 
     So they need new pieces one after the other, and all end at about the same time.
     """
-    example, first, length = queue
-    skipped = rng.integers(0, length[:lanes])
-    last = np.argsort(-skipped, kind="stable")[: np.count_nonzero(skipped)]
-    return (
-        np.concatenate([example, example[last]]),
-        np.concatenate([first[:lanes] + skipped, first[lanes:], first[last]]),
-        np.concatenate([length[:lanes] - skipped, length[lanes:], skipped[last]]),
-    )
+    pieces = Segments.whole(*queue)
+    left_out = rng.integers(0, pieces.length[:lanes])
+    pieces.count[:lanes] = pieces.length[:lanes] - left_out
+    last = np.argsort(-left_out, kind="stable")[: np.count_nonzero(left_out)]
+    rest = replace(pieces[last], skip=pieces.count[last], count=left_out[last])
+    return _joined([pieces, rest])
 
 
-def _fill_lanes(example: Ints, first: Ints, length: Ints, lanes: int) -> tuple[Segments, Ints]:
+def _joined(parts: Sequence[Segments]) -> Segments:
+    return Segments(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Segments)))
+
+
+def _fill_lanes(queue: Segments, lanes: int) -> tuple[Segments, Ints]:
     """Give each lane that is free the next of the queue; also returns the column where each lane ends.
 
     What a lane could not use up before the last column is cut off and waits again, so that fewer places than there are
     lanes stay idle (McNaughton 1959, "Scheduling with deadlines and loss functions": tasks that may be split).
     """
-    end = -(-int(length.sum()) // lanes)
+    end = -(-int(queue.count.sum()) // lanes)
     free_at = np.zeros(lanes, dtype=np.int64)
     filled = []
-    while len(example):
+    while len(queue):
         now = free_at.min()
-        lane = np.flatnonzero(free_at == now)[: len(example)]
-        new, later = slice(len(lane)), slice(len(lane), None)
-        used = np.minimum(length[new], end - now)
-        filled.append(Segments(example[new], first[new], used, lane, np.full_like(lane, now)))
+        lane = np.flatnonzero(free_at == now)[: len(queue)]
+        new = queue[: len(lane)]
+        used = np.minimum(new.count, end - now)
+        filled.append(replace(new, count=used, lane=lane, column=np.full_like(lane, now)))
         free_at[lane] = now + used
-        cut = used < length[new]
-        rest = (example[new][cut], (first[new] + used)[cut], (length[new] - used)[cut])
-        example, first, length = example[later], first[later], length[later]
-        if cut.any():
-            # Longest first as before: the others can be cut to what is left.
-            joined = [np.concatenate(parts) for parts in zip((example, first, length), rest, strict=True)]
-            order = np.argsort(-joined[2], kind="stable")
-            example, first, length = (part[order] for part in joined)
-    columns = (np.concatenate([getattr(part, field.name) for part in filled]) for field in fields(Segments))
-    return Segments(*columns), free_at
+        queue = queue[len(lane) :]
+        cut = np.flatnonzero(used < new.count)
+        if len(cut):
+            # The most first as before: the others can be cut to what is left.
+            rest = replace(new[cut], skip=(new.skip + used)[cut], count=(new.count - used)[cut])
+            queue = _joined([queue, rest])
+            queue = queue[np.argsort(-queue.count, kind="stable")]
+    return _joined(filled), free_at

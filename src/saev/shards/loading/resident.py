@@ -66,8 +66,7 @@ class ResidentTokens:
         """Whole examples, a few at a time, and the rows of their tokens."""
         counts = self._tokens.counts
         ends = np.cumsum(counts)
-        zeros = np.zeros_like(counts)
-        whole = Segments(np.arange(len(counts)), zeros, counts, zeros, zeros)
+        whole = Segments.whole(np.arange(len(counts)), np.zeros_like(counts), counts)
         per_part = max(1, READ_BYTES // (len(self._tokens.positions) * self._tokens.token_bytes))
         for start in range(0, len(counts), per_part):
             part = slice(start, start + per_part)
@@ -81,12 +80,12 @@ class ResidentTokens:
     def slots(self, batch: int) -> Ints:
         """The rows of memory that hold this process's part of a global batch."""
         n, place = self._tokens.n_tokens, batch * self._batch_size + self._mine.start
-        end, parts = place + len(self._mine), []
+        end, parts = place + len(self._mine), [np.empty(0, dtype=np.int64)]
         while place < end:
             epoch, start = divmod(place, n)
             parts.append(self._order_of(epoch)[start : start + end - place])
             place += len(parts[-1])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[-1] if len(parts) == 2 else np.concatenate(parts)
 
     def contents(self, batches: Sequence[int]) -> list[tuple[Ints, Ints]]:
         """The examples and ordinals of the tokens of this process's part of some batches."""

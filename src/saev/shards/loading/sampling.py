@@ -36,8 +36,7 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     example, first, length = queue_of_pieces(counts, len(some.examples), counts.shape[-1], rng)
     n = int(np.searchsorted(np.cumsum(length), n_tokens)) + 1
     length = length[:n] - np.maximum(0, np.cumsum(length)[:n] - n_tokens)
-    nothing = np.zeros_like(length)
-    segments = Segments(example[:n], first[:n], length, nothing, nothing)
+    segments = Segments.whole(example[:n], first[:n], length)
     starts = np.cumsum(length) - length
     n = int(length.sum())
     rows = empty_rows(n + 1, RowFormat(tokens).row_bytes)

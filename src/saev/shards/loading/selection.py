@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, final
 
 import numpy as np
@@ -101,6 +102,7 @@ class TokenSelection:
             examples.update(np.packbits(self.kept).tobytes())
         return {
             "shards": " + ".join(reader.manifest.content_id for reader in self.readers),
+            "bytes": " + ".join(reader.manifest.bytes_digest for reader in self.readers),
             "layers": " + ".join(str(reader.manifest.recording.layer) for reader in self.readers),
             "tokens": f"{self.positions.start} to {self.positions.stop} of each image",
             "images": f"{len(self.examples)} ({examples.hexdigest()[:12]})",
@@ -123,9 +125,8 @@ class TokenSelection:
         inside = np.clip(bounds, self.positions.start, self.positions.stop) - self.positions.start
         if self.kept is None:
             return np.diff(inside).astype(np.int64)
-        before = np.zeros((len(self.kept), len(self.positions) + 1), dtype=np.int64)
-        np.cumsum(self.kept, axis=1, out=before[:, 1:])
-        return np.diff(before[:, inside], axis=1)
+        units = pairwise(inside.tolist())
+        return np.stack([self.kept[:, first:stop].sum(axis=1, dtype=np.int64) for first, stop in units], axis=1)
 
     @property
     def hash_bytes(self) -> int:

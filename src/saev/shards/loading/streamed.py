@@ -20,10 +20,11 @@ from saev.shards.loading.threads import DaemonThreads
 
 SLOT_BYTES: Final = 24
 """What it takes for each token in memory to know where it is."""
-SEGMENT_BYTES: Final = 160
+SEGMENT_BYTES: Final = 200
 """What it takes to make the schedule of an epoch, for each segment."""
 READ_BYTES: Final = 2 * 2**20
 """What one job reads: little enough to share the work, enough to keep the disk busy."""
+_SOME_EXAMPLES: Final = 4096  # enough to tell how many tokens are kept of an example
 READING_BYTES: Final = 16 * 2**20
 """About what the threads take to read."""
 
@@ -83,7 +84,9 @@ class StreamedTokens:
         self._threads = threads
         self._reads = RowReads(self._tokens)
         self._counts = self._tokens.unit_counts(unit_bounds_of(self._tokens))
-        self.rows = empty_rows(self._n_rows + 1, RowFormat(self._tokens).row_bytes)  # the last takes what is not wanted
+        # What is never used takes no memory: room to grow without a copy, and a last row for what is not wanted.
+        self.rows = empty_rows(self._n_rows + self._n_rows // 4 + 1, RowFormat(self._tokens).row_bytes)
+        self._n_used = self._n_rows
         self._free = FreeRows(self._n_rows)
         self._slots: dict[int, Ints] = {}
         self._pending: deque[tuple[int, Future[None]]] = deque()
@@ -95,17 +98,20 @@ class StreamedTokens:
         n, last = self._tokens.n_tokens, end_batch * self._batch_size
         for epoch in range(first_batch * self._batch_size // n, -(-last // n)):
             schedule = Schedule(self._counts, len(self._tokens.examples), self._sizes, self._seed, epoch)
-            for part in self._parts(schedule.segments):
-                number, within = rows_of(part)
-                place = epoch * n + schedule.place(part.lane[number], part.column[number] + within)
-                if place.min() >= last:
-                    return
+            needed = epoch * n + schedule.last_places() >= first_batch * self._batch_size
+            for part in self._parts(schedule.segments[np.flatnonzero(needed)]):
+                places = schedule.places(part)
+                here = places >= 0
+                place = np.where(here, epoch * n + places, 0)
                 batch, row = np.divmod(place, self._batch_size)
-                wanted = (batch >= first_batch) & (place < last) & (row >= self._mine.start) & (row < self._mine.stop)
+                # Not the first of the wanted ones: with several processes these are in another order.
+                first = int(batch[here].min())
+                if first >= end_batch:
+                    return
+                wanted = here & (batch >= first_batch) & (place < last)
+                wanted &= (row >= self._mine.start) & (row < self._mine.stop)
                 if wanted.any():
-                    # Not the first of the wanted ones: with several processes these are in another order.
-                    first = int(batch.min())
-                    yield _without_useless(first, part, number, wanted, batch, row - self._mine.start)
+                    yield _without_useless(first, part, wanted, batch, row - self._mine.start)
 
     def _parts(self, segments: Segments) -> Iterator[Segments]:
         per_part = max(1, READ_BYTES // self._tokens.token_bytes)
@@ -156,20 +162,22 @@ class StreamedTokens:
 
     def _grow(self, n: int) -> None:
         """Take more memory than planned, for buffers of so few lanes that chance decides how much they hold."""
-        for _, job in self._pending:
-            self._threads.result(job)  # it writes to the old memory
-        self._free.add(np.arange(len(self.rows) - 1, len(self.rows) + n - 1, dtype=np.int64))
-        self.rows = np.concatenate([self.rows, empty_rows(n, self.rows.shape[1])])
+        if self._n_used + n >= len(self.rows):
+            for _, job in self._pending:
+                self._threads.result(job)  # it writes to the old memory
+            self.rows = np.concatenate([self.rows, empty_rows(n, self.rows.shape[1])])
+        self._free.add(np.arange(self._n_used, self._n_used + n, dtype=np.int64))
+        self._n_used += n
 
     def slots(self, batch: int) -> Ints:
         """The rows of memory that hold this process's part of a global batch."""
-        slots = self._slots[batch]
-        assert slots.min() >= 0, f"a token of batch {batch} is not read"
+        slots = self._slots.get(batch, np.empty(0, dtype=np.int64))
+        assert len(slots) == len(self._mine) and (slots >= 0).all(), f"a token of batch {batch} is not read"
         return slots
 
     def release(self, batch: int) -> None:
         """The memory of a batch that has been gathered may be used again."""
-        self._free.add(self._slots.pop(batch))
+        self._free.add(self._slots.pop(batch, np.empty(0, dtype=np.int64)))
 
     def stop(self) -> None:
         """Close the files and give all memory back."""
@@ -181,15 +189,16 @@ class StreamedTokens:
 
 def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tuple[LaneSizes, int]:
     """Lanes and pieces for so much memory, and the tokens that are held in it."""
-    n_units = len(unit_bounds_of(tokens)) - 1
+    step = max(1, len(tokens.examples) // _SOME_EXAMPLES)
+    some = tokens if tokens.kept is None else tokens.take(np.arange(0, len(tokens.examples), step))
+    counts = some.unit_counts(unit_bounds_of(tokens))
     row_bytes = RowFormat(tokens).row_bytes
 
     def fitting(n_bytes: int) -> tuple[LaneSizes, int]:
         buffer_tokens = max(1, n_bytes // (row_bytes + SLOT_BYTES))
         sizes = LaneSizes.fitting(
+            counts,
             n_examples=len(tokens.examples),
-            n_tokens=tokens.n_tokens,
-            n_units=n_units,
             token_bytes=row_bytes,
             batch_size=batch_size,
             buffer_tokens=buffer_tokens,
@@ -230,10 +239,9 @@ class FreeRows:
         self._n = end
 
 
-def _without_useless(
-    first: int, part: Segments, number: Ints, wanted: NDArray[np.bool_], batch: Ints, row: Ints
-) -> Load:
+def _without_useless(first: int, part: Segments, wanted: NDArray[np.bool_], batch: Ints, row: Ints) -> Load:
     """A load of those segments alone that have a wanted token."""
+    number = rows_of(part)[0]
     useful = np.zeros(len(part), dtype=np.bool_)
     useful[number[wanted]] = True
     return Load(first, part[np.flatnonzero(useful)], wanted[useful[number]], batch[wanted], row[wanted])

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, final
 from saev.errors import InputError
 
 T = TypeVar("T")
+_NoJob: Final = queue.Empty  # kept: when the interpreter ends, `queue` may be gone first
 _PATIENCE: Final = 1.0
 
 
@@ -61,7 +62,7 @@ class DaemonThreads:
 
     def close(self) -> None:
         """End the threads after the jobs that they are at; what waits is given up, and so is who hangs for a second."""
-        with suppress(queue.Empty):
+        with suppress(_NoJob):
             while (waiting := self._jobs.get_nowait()) is not None:
                 waiting[0].cancel()
         for _ in self._threads:

@@ -72,7 +72,7 @@ class LaneSizes:
         per_visit = 1
         while True:
             lanes = batch_size // per_visit
-            # On each lane half a piece, and half of the tokens of a visit, which it gives next; two standard deviations.
+            # On each lane half a piece, and half of the tokens of a visit, which it gives next; 2 deviations.
             held_s = lanes * (tokens_s + per_visit) / 2 * (1 + 2 / (3 * lanes) ** 0.5)
             fits = np.flatnonzero((held_s <= held) & (whole / pieces_s <= good))
             if len(fits) and (whole / pieces_s[fits[0]] >= small or lanes == 1):
@@ -91,8 +91,7 @@ def _mean_length(counts: Ints, pieces: int) -> float:
     """Tokens of the piece that a lane holds, on average over time: long pieces are held for longer."""
     before = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
     length = np.diff(before[..., np.arange(pieces + 1) * counts.shape[-1] // pieces], axis=-1).astype(np.float64)
-    shifts = 1 / (6 * pieces) if pieces > 1 else 0.0  # the variance of the first and the last piece
-    return float((length**2).sum() / length.sum()) * (1 + shifts)
+    return float((length**2).sum() / length.sum())
 
 
 @final
@@ -104,7 +103,7 @@ class Segments:
 
     Attributes:
         example: Number of the example among the selected ones.
-        first: Ordinal of the piece's first token.
+        first: Ordinal of the piece's first token; after the example's last token comes its first one.
         length: Tokens of the piece, at least 1.
         skip: How many of them, in their order, are not given here but in another part.
         count: How many are given, at least 1.
@@ -210,24 +209,22 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> Pieces:
-    """Example, first ordinal and length of all pieces: one of each example in turn, in a random order."""
+    """All pieces: one of each example in turn, in a random order.
+
+    The first cut of an example is at a random unit, and the piece that holds its end goes on at its beginning, so that
+    all are about as long and no place of an example is in longer ones than others.
+    """
     n_units = counts.shape[-1]
     before = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
     order = rng.permutation(n_examples)
     turn = rng.integers(pieces, size=n_examples)  # which piece of an example comes first
+    shift = rng.integers(n_units, size=n_examples) if pieces > 1 else np.zeros(n_examples, dtype=np.int64)
     example = np.tile(order, pieces)
     piece = (np.repeat(np.arange(pieces), n_examples) + turn[example]) % pieces
-    # Examples are cut at different places, or the tokens beside the cuts would gather in certain batches.
-    shift = rng.uniform(-0.5, 0.5, n_examples)[example]
-    start, stop = (
-        np.where(
-            (cut > 0) & (cut < pieces), ((cut + shift) * n_units / pieces).astype(np.int64), cut // pieces * n_units
-        )
-        for cut in (piece, piece + 1)
-    )
+    start, stop = (shift[example] + cut * n_units // pieces for cut in (piece, piece + 1))
     row: tuple[Ints, ...] = (example,) if counts.ndim == 2 else ()
-    first = before[(*row, start)]
-    length = before[(*row, stop)] - first
+    first = before[(*row, start % n_units)]
+    length = before[(*row, stop % n_units)] - first + before[..., -1][row] * (stop // n_units - start // n_units)
     some = length > 0
     return example[some], first[some], length[some]
 

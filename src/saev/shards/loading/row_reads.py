@@ -41,6 +41,7 @@ class RowReads:
         Raises:
             InputError: for damaged or unreadable bytes, naming file, block, example and tokens.
         """
+        segments = self._unwrapped(segments)
         examples = self._tokens.examples[segments.example]
         positions, starts = self._positions(segments)
         for layer in self._layers:
@@ -50,6 +51,17 @@ class RowReads:
         """Close all files."""
         for layer in self._layers:
             layer.units.close()
+
+    def _unwrapped(self, segments: Segments) -> Segments:
+        """The same tokens in the same order, where a piece goes on at the beginning of its example as two pieces."""
+        total = self._tokens.counts_of(segments.example)
+        over = np.maximum(0, segments.first + segments.length - total)
+        second = np.flatnonzero(over)
+        if not len(second):
+            return segments
+        example = np.insert(segments.example, second + 1, segments.example[second])
+        first = np.insert(segments.first, second + 1, 0)
+        return Segments.whole(example, first, np.insert(segments.length - over, second + 1, over[second]))
 
     def _positions(self, segments: Segments) -> tuple[Ints, Ints]:
         """Where the tokens stand in their examples, and which of them are the first ones of their segments."""

@@ -111,9 +111,13 @@ class TokenSelection:
     @property
     def counts(self) -> Ints:
         """Selected tokens of each example (n,)."""
+        return self.counts_of(np.arange(len(self.examples)))
+
+    def counts_of(self, examples: Ints) -> Ints:
+        """Selected tokens of some examples, by their numbers in the selection."""
         if self.kept is None:
-            return np.full(len(self.examples), len(self.positions), dtype=np.int64)
-        counts: Ints = self.kept.sum(axis=1, dtype=np.int64)
+            return np.full(len(examples), len(self.positions), dtype=np.int64)
+        counts: Ints = self.kept[examples].sum(axis=1, dtype=np.int64)
         return counts
 
     def unit_counts(self, bounds: Sequence[int]) -> Ints:

@@ -126,7 +126,9 @@ class StreamedTokens:
         self._counts = self._tokens.unit_counts(unit_bounds_of(self._tokens))
         for load in self._plan(min(batches), max(batches) + 1):
             number, within = rows_of(load.segments)
-            token = np.stack([load.segments.example[number], load.segments.first[number] + within])[:, load.wanted]
+            example = load.segments.example[number]
+            ordinal = (load.segments.first[number] + within) % self._tokens.counts_of(example)
+            token = np.stack([example, ordinal])[:, load.wanted]
             for batch in np.intersect1d(load.batch, batches).tolist():
                 here = load.batch == batch
                 found[batch][:, load.row[here]] = token[:, here]

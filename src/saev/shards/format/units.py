@@ -31,7 +31,7 @@ def unit_hash_bytes(layout: ShardLayout) -> int:
     """Bytes that the hashes of one example take in UNITS_FILE; no loop, the layout may be nonsense.
 
     >>> unit_hash_bytes(ShardLayout(7, TokenLayout(cls=True, n_registers=0, grid=(3, 3)), 8192, "int8", 7))
-    32
+    48
     """
     return HASH_BYTES * sum(n_units for _, _, n_units in _groups(layout.tokens, layout.bytes_per_token))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,8 +48,10 @@ def read_units(reader: ShardReader) -> None:
     units, layout = reader.units(), reader.layout
     target = memoryview(bytearray(layout.bytes_per_example))
     for example in range(layout.n_examples):
-        units.prefetch(example, 0, len(units.bounds) - 1)
         units.read(example, 0, len(units.bounds) - 1, target)
+    every, n_units = np.arange(layout.n_examples), len(units.bounds) - 1
+    together = np.empty(layout.n_examples * layout.bytes_per_example, dtype=np.uint8)
+    units.read_many(every, np.zeros_like(every), np.full_like(every, n_units), together)
     units.close()
 
 

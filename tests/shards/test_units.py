@@ -16,7 +16,7 @@ from saev.shards.format.units import HASH_BYTES, UNIT_BYTES, UNITS_FILE, unit_bo
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 
-# Two units of CLS and registers and eight of patches in float32, fewer in the other dtypes.
+# Three units of CLS and registers and sixteen of patches in float32, fewer in the other dtypes.
 TOKENS = TokenLayout(cls=True, n_registers=11, grid=(8, 8))
 
 token_layouts = st.builds(
@@ -55,8 +55,8 @@ def test_nonsense_takes_no_time_and_no_memory() -> None:
 
 def test_units_of_a_vit() -> None:
     bounds = unit_bounds(TokenLayout(cls=True, n_registers=0, grid=(14, 14)), 768 * 4)
-    assert len(bounds) == 1 + 1 + 19
-    assert bounds[:4] == (0, 1, 11, 21)
+    assert len(bounds) == 1 + 1 + 37
+    assert bounds[:6] == (0, 1, 6, 11, 16, 22)
     # A token that is larger than a unit is one.
     assert unit_bounds(TokenLayout(cls=True, n_registers=1, grid=(1, 3)), 2 * UNIT_BYTES) == (0, 1, 2, 3, 4, 5)
 

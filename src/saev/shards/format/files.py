@@ -10,7 +10,7 @@ from typing import Final
 
 from saev.errors import InputError
 
-# A FIFO or a device must not make us wait; for regular files O_NONBLOCK changes nothing.
+# A FIFO or a device must not make us wait; for `read` on regular files O_NONBLOCK changes nothing.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _LINK: Final = "is a link: nothing outside the directory is read: put the file itself there"
 _OTHER: Final = "is no regular file: copy it again or record it again"

@@ -26,6 +26,8 @@ class OpenFile:
     def __init__(self, directory: Path, name: str) -> None:
         self.fd = -1
         self.fd = open_file(directory, name)
+        # Else io_uring may give up (EAGAIN) where it would have to wait for the disk.
+        os.set_blocking(self.fd, True)
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # Bound as a default: when the interpreter ends, `os` may be gone before the last file.

@@ -5,9 +5,11 @@ hundred times, which costs more than the reads. Layouts and numbers are those of
 """
 
 import ctypes
+import errno
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, final
 
@@ -21,7 +23,7 @@ _SETUP, _ENTER = 425, 426  # numbers of system calls, the same on all architectu
 _GET_EVENTS: Final = 1
 _READ: Final = 22
 _SUBMISSIONS: Final = 0x10000000  # where in the ring's file they are mapped
-_SINGLE_MMAP: Final = 1
+_FEATURES: Final = 1 | 1 << 3  # one mapping of both rings (Linux 5.4); what came with this kind of read (5.6)
 _ENTRIES: Final = 256
 _WORD: Final = 4
 
@@ -67,8 +69,8 @@ class ReadRing:
         self._libc.syscall.restype = ctypes.c_long
         params = _Params()
         self._fd = self._call(_SETUP, ctypes.c_uint(_ENTRIES), ctypes.byref(params))
-        if not params.features & _SINGLE_MMAP:
-            raise OSError("io_uring of before Linux 5.4")
+        if params.features & _FEATURES != _FEATURES:
+            raise OSError("io_uring of before Linux 5.6")
         n_bytes = max(
             params.sq_off[6] + _WORD * params.sq_entries, params.cq_off[5] + _CQE.itemsize * params.cq_entries
         )
@@ -78,7 +80,7 @@ class ReadRing:
         )
         self._submissions = np.frombuffer(entries, dtype=_SQE, count=params.sq_entries)
         self._n = int(params.sq_entries)
-        self._tail = self._word(params.sq_off[1])
+        self._head, self._tail = self._word(params.sq_off[0]), self._word(params.sq_off[1])
         self._done_head, self._done_tail = self._word(params.cq_off[0]), self._word(params.cq_off[1])
         self._done = np.frombuffer(self._ring, dtype=_CQE, count=params.cq_entries, offset=params.cq_off[5])
         order = np.frombuffer(self._ring, dtype=np.uint32, count=self._n, offset=params.sq_off[6])
@@ -94,9 +96,10 @@ class ReadRing:
             raise OSError(code, os.strerror(code))
         return result
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # Bound as a default: when the interpreter ends, `os` may be gone before the last ring.
         if self._fd >= 0:
-            os.close(self._fd)
+            close(self._fd)
 
     def read(self, fds: Ints, offsets: Ints, addresses: Ints, lengths: Ints) -> Ints:
         """Read from files into memory; for each read the number of bytes, or the negative number of its error.
@@ -105,12 +108,17 @@ class ReadRing:
             fds: Descriptors of the files.
             offsets: First byte of each read.
             addresses: Where the bytes go; the memory must stay until this returns.
-            lengths: Bytes to read, below 2 GiB each.
+            lengths: Bytes to read, at least 1 and below 2 GiB each.
+
+        Raises:
+            OSError: if the kernel refuses; after this or any other exception no read is under way, but what was asked
+                for may still be queued: throw the ring away.
         """
         results = np.empty(len(fds), dtype=np.int64)
         for start in range(0, len(fds), self._n):
             part = slice(start, start + self._n)
             self._submit(fds[part], offsets[part], addresses[part], lengths[part])
+            self._wait()
             self._collect(results[part])
         return results
 
@@ -124,20 +132,34 @@ class ReadRing:
         self._submissions[places] = entries
         self._tail[0] = (int(self._tail[0]) + len(fds)) & 0xFFFFFFFF
 
+    def _wait(self) -> None:
+        """Let the kernel do what is queued, and wait for all of it."""
+        # Heads and tails count from 0 for ever: what is queued, under way and done is all told by the kernel's words.
+        try:
+            while left := _distance(self._done_tail, self._tail):
+                with suppress(InterruptedError):
+                    self._enter(_distance(self._head, self._tail), left)
+        finally:
+            # Whatever ended this, be it raised by a signal's handler: reads under way write to the caller's memory.
+            while under_way := _distance(self._done_tail, self._head):
+                with suppress(BaseException):
+                    self._enter(0, under_way)
+
+    def _enter(self, n_queued: int, n_awaited: int) -> None:
+        numbers = (ctypes.c_uint(number) for number in (self._fd, n_queued, n_awaited, _GET_EVENTS))
+        self._call(_ENTER, *numbers, None, ctypes.c_size_t(0))
+
     def _collect(self, results: Ints) -> None:
-        """Let the kernel do what was submitted, and wait for all of it."""
-        left, waiting = len(results), len(results)
-        while waiting:
-            numbers = (ctypes.c_uint(number) for number in (self._fd, left, waiting, _GET_EVENTS))
-            # Whatever interrupts this, the reads under way write to the caller's memory: wait for them.
-            with suppress(InterruptedError, BlockingIOError):
-                left -= self._call(_ENTER, *numbers, None, ctypes.c_size_t(0))
-            head, tail = int(self._done_head[0]), int(self._done_tail[0])
-            n = (tail - head) & 0xFFFFFFFF
-            found = self._done[(head + np.arange(n)) % len(self._done)]
-            results[found["user_data"].astype(np.int64)] = found["res"]
-            self._done_head[0] = tail
-            waiting -= n
+        # ARM may load what is done before the tail that tells of it, if a signal ended the wait; not before a system
+        # call that depends on that tail, and this is one that keeps the interpreter's lock.
+        os.getppid()
+        found = self._done[(int(self._done_head[0]) + np.arange(len(results))) % len(self._done)]
+        results[found["user_data"].astype(np.int64)] = found["res"]
+        self._done_head[0] = self._done_tail[0]
+
+
+def _distance(begin: NDArray[np.uint32], end: NDArray[np.uint32]) -> int:
+    return (int(end[0]) - int(begin[0])) & 0xFFFFFFFF
 
 
 def _read_one_by_one(fds: Ints, offsets: Ints, addresses: Ints, lengths: Ints) -> Ints:
@@ -157,16 +179,25 @@ def _read_one_by_one(fds: Ints, offsets: Ints, addresses: Ints, lengths: Ints) -
 
 
 _own = threading.local()
+# A child must not use its parent's ring: it is the same memory.
+os.register_at_fork(after_in_child=lambda: _own.__dict__.clear())
 
 
 def read_all(fds: Ints, offsets: Ints, addresses: Ints, lengths: Ints) -> Ints:
     """As `ReadRing.read`, in the way that this system has; each thread has a ring of its own."""
+    assert (lengths > 0).all(), lengths.min()
     if not hasattr(_own, "ring"):
         try:
             _own.ring = ReadRing()
         except (OSError, AttributeError, ValueError):
             _own.ring = None
-    if _own.ring is None:
-        return _read_one_by_one(fds, offsets, addresses, lengths)
-    results: Ints = _own.ring.read(fds, offsets, addresses, lengths)
-    return results
+    ring: ReadRing | None = _own.ring
+    if ring is not None:
+        # Whatever breaks this off leaves the thread without, and so does a kernel that takes no such reads.
+        _own.ring = None
+        with suppress(OSError):
+            results = ring.read(fds, offsets, addresses, lengths)
+            if not len(results) or (results != -errno.EINVAL).any():
+                _own.ring = ring
+                return results
+    return _read_one_by_one(fds, offsets, addresses, lengths)

@@ -107,7 +107,7 @@ class UnitReads:
             examples: their indices.
             first: the first unit of each.
             stop: the end of the units of each.
-            target: contiguous uint8 memory of just their bytes.
+            target: contiguous writeable uint8 memory of just their bytes.
 
         Raises:
             InputError: as `read`.
@@ -117,7 +117,7 @@ class UnitReads:
         starts = np.asarray(self._starts, dtype=np.int64)
         lengths = starts[stop] - starts[first]
         places = np.cumsum(lengths) - lengths
-        assert target.flags.c_contiguous and target.nbytes == lengths.sum(), (target.nbytes, lengths.sum())
+        assert target.flags.carray and target.nbytes == lengths.sum(), (target.flags, target.nbytes, lengths.sum())
         shards, inside = np.divmod(examples, self._per_shard)
         numbers, which = np.unique(shards, return_inverse=True)
         opened = [files.get(int(number)) for number in numbers]  # kept open by this list

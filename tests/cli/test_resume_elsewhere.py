@@ -97,19 +97,20 @@ def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 STUCK = """
-import os, sys, threading
+import sys, threading
 import saev.modules
-preadv, step = os.preadv, saev.modules.SAELightningModule.training_step
+from saev.shards.reading import unit_reads
+read_all, step = unit_reads.read_all, saev.modules.SAELightningModule.training_step
 begins = threading.Event()
 def wait(*args):
-    if begins.is_set() and threading.current_thread() is not threading.main_thread():
+    if begins.is_set():
         threading.Event().wait()
-    return preadv(*args)
+    return read_all(*args)
 def training_step(module, *args):
     if module.trainer.global_step == 7:
         begins.set()
     return step(module, *args)
-os.preadv = wait
+unit_reads.read_all = wait
 saev.modules.SAELightningModule.training_step = training_step
 from saev.cli.main import main
 sys.exit(main(sys.argv[1:]))

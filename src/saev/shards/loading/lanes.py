@@ -27,7 +27,7 @@ ORDER_VERSION: Final = 1
 """Another order of the same tokens needs another number: checkpoints go on with the order that they began with."""
 GOOD_PIECE_BYTES: Final = 128 * 2**10
 """Reads of this size are nearly as fast as sequential ones; longer ones would mix less."""
-SMALL_PIECE_BYTES: Final = 40 * 2**10
+SMALL_PIECE_BYTES: Final = 36 * 2**10
 """Rather than cut smaller pieces than this, a lane gives several tokens to a batch."""
 HELD_SHARE: Final = 0.88
 """Share of the buffer that is planned for; the rest lets reading run ahead."""
@@ -211,14 +211,16 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> Pieces:
     """All pieces: one of each example in turn, in a random order.
 
-    The first cut of an example is at a random unit, and the piece that holds its end goes on at its beginning, so that
+    The first cut of an example is at any unit, and the piece that holds its end goes on at its beginning, so that
     all are about as long and no place of an example is in longer ones than others.
     """
     n_units = counts.shape[-1]
     before = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
     order = rng.permutation(n_examples)
-    turn = rng.integers(pieces, size=n_examples)  # which piece of an example comes first
-    shift = rng.integers(n_units, size=n_examples) if pieces > 1 else np.zeros(n_examples, dtype=np.int64)
+    # Dealt and not drawn: as many examples begin at each place, so that the tokens of any time are from all places.
+    dealt = rng.permutation(n_examples)
+    shift = dealt % n_units if pieces > 1 else np.zeros_like(dealt)
+    turn = dealt // n_units % pieces  # which piece of an example comes first
     example = np.tile(order, pieces)
     piece = (np.repeat(np.arange(pieces), n_examples) + turn[example]) % pieces
     start, stop = (shift[example] + cut * n_units // pieces for cut in (piece, piece + 1))

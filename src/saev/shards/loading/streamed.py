@@ -1,5 +1,6 @@
 """Tokens that don't all fit into memory: read piece by piece, just before they are needed."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -22,10 +23,11 @@ SLOT_BYTES: Final = 24
 """What it takes for each token in memory to know where it is."""
 SEGMENT_BYTES: Final = 200
 """What it takes to make the schedule of an epoch, for each segment."""
-READ_BYTES: Final = 2 * 2**20
+READ_BYTES: Final = 4 * 2**20
 """What one job reads: little enough to share the work, enough to keep the disk busy."""
+_PLANNED_LOADS: Final = 16
 _SOME_EXAMPLES: Final = 4096  # enough to tell how many tokens are kept of an example
-READING_BYTES: Final = 16 * 2**20
+READING_BYTES: Final = 24 * 2**20
 """About what the threads take to read."""
 
 
@@ -90,8 +92,12 @@ class StreamedTokens:
         self._free = FreeRows(self._n_rows)
         self._slots: dict[int, Ints] = {}
         self._pending: deque[tuple[int, Future[None]]] = deque()
-        self._loads = self._plan(first, end)
-        self._next = next(self._loads, None)
+        loads = self._plan(first, end)
+        # In a thread of its own: behind the jobs of those that read it would wait in line.
+        self._planner = DaemonThreads(1, "plan", places=self._tokens.paths, timeout=math.inf)
+        self._plan_next = partial(next, loads, None)
+        self._planned = deque(self._planner.submit(self._plan_next) for _ in range(_PLANNED_LOADS))
+        self._next = self._take_planned()
 
     def _plan(self, first_batch: int, end_batch: int) -> Iterator[Load]:
         """All loads of tokens of these batches, in the order in which they are needed."""
@@ -142,11 +148,16 @@ class StreamedTokens:
                     break
                 self._grow(len(load.batch) - len(self._free))
             self._submit(load)
-            self._next = next(self._loads, None)
+            self._next = self._take_planned()
         waiting = []
         while self._pending and self._pending[0][0] <= batch:
             waiting.append(self._pending.popleft()[1])
         return waiting
+
+    def _take_planned(self) -> Load | None:
+        self._planned.append(self._planner.submit(self._plan_next))
+        load: Load | None = self._planned.popleft().result()
+        return load
 
     def _submit(self, load: Load) -> None:
         assert self._reads is not None
@@ -184,9 +195,10 @@ class StreamedTokens:
     def stop(self) -> None:
         """Close the files and give all memory back."""
         if self._reads is not None:
+            self._planner.close()
             self._reads.close()
             self._reads = None
-            del self.rows, self._free, self._slots, self._pending, self._loads, self._next
+            del self.rows, self._free, self._slots, self._pending, self._plan_next, self._planned, self._next
 
 
 def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tuple[LaneSizes, int]:

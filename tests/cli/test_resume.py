@@ -19,7 +19,7 @@ from saev.modules import SAELightningModule
 N_STEPS = 400
 
 
-@pytest.fixture(scope="module", params=["4e-5", "1"], ids=["streamed", "resident"])
+@pytest.fixture(scope="module", params=["4.8e-5", "1"], ids=["streamed", "resident"])
 def options(
     make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> list[str]:

@@ -21,7 +21,7 @@ N_STEPS = 200
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
-@pytest.fixture(scope="module", params=["4e-5", "1"], ids=["streamed", "resident"])
+@pytest.fixture(scope="module", params=["4.8e-5", "1"], ids=["streamed", "resident"])
 def options(
     make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> list[str]:
@@ -119,7 +119,7 @@ sys.exit(main(sys.argv[1:]))
 
 def test_a_stuck_disk_ends_the_run(make_shards: MakeShards, tmp_path: Path) -> None:
     shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
-    argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN, "--data.buffer_gib=4e-5", "--data.timeout=0.5")
+    argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN, "--data.buffer_gib=4.8e-5", "--data.timeout=0.5")
     command = [sys.executable, "-c", STUCK, *argv]
     begin = time.monotonic()
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)

@@ -98,7 +98,7 @@ def test_a_wrong_directory_is_one_line(command: str, shards: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "to be one of {info,verify,repair,unfinished}"),
+        ([], "to be one of {info,verify,repair,bench,unfinished}"),
         (["look"], "look"),
         (["info"], "required and not given: "),
         (["info", "a", "b"], "b"),

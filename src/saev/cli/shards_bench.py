@@ -1,8 +1,8 @@
 """`saev shards bench`: what training batches from a directory reach on this machine."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from tqdm import tqdm
 
@@ -10,10 +10,10 @@ from saev.errors import InputError, printable
 from saev.shards.format.byte_text import byte_text
 from saev.shards.format.layout import TokenKind
 from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-from saev.shards.loading.trial import Trial, try_batches
-from saev.shards.reading.reader import ShardReader
+
+if TYPE_CHECKING:
+    from saev.shards.loading.shuffled import ShuffledTokens
+    from saev.shards.loading.trial import Trial
 
 
 def parser() -> ArgumentParser:
@@ -42,6 +42,14 @@ def run(options: Namespace) -> int:
     Raises:
         InputError: For a directory that cannot be read, and numbers that make no sense.
     """
+    # Here and not above: the other commands of `saev shards` answer without torch.
+    import numpy as np
+
+    from saev.shards.loading.selection import TokenSelection
+    from saev.shards.loading.shuffled import DataSet, ShuffledTokens
+    from saev.shards.loading.trial import try_batches
+    from saev.shards.reading.reader import ShardReader
+
     if (
         min(options.batch_size, options.threads, options.seconds) <= 0
         or (options.buffer_gib or 1) <= 0
@@ -70,7 +78,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _lines(found: Trial, batches: ShuffledTokens, buffer: int) -> dict[str, str]:
+def _lines(found: "Trial", batches: "ShuffledTokens", buffer: int) -> dict[str, str]:
     rate = found.n_tokens / found.seconds if found.seconds else 0.0
     gb = rate * found.n_bytes / found.n_tokens / 1e9 if found.n_tokens else 0.0
     memory = "unknown" if found.memory is None else f"{byte_text(found.memory)} ({found.memory / buffer:.0%})"

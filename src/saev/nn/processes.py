@@ -1,0 +1,27 @@
+"""Sums and minima over the processes of a training run; a process alone is its own sum."""
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+def n_processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """The sum, the same in each process; no gradient flows through it."""
+    return _reduced(x, dist.ReduceOp.SUM)
+
+
+def min_over_processes(x: Tensor) -> Tensor:
+    """The smallest, elementwise, the same in each process."""
+    return _reduced(x, dist.ReduceOp.MIN)
+
+
+def _reduced(x: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
+    if n_processes() == 1:
+        return x.detach()
+    x = x.detach().clone()
+    dist.all_reduce(x, operation)
+    return x

@@ -25,13 +25,12 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
         generator: A CPU generator for the draw.
     """
     z_bd = sae.normalize(x_bd)
-    residual_bd = z_bd - sae.reconstruct(sae.activate(sae.pre_activations(z_bd)))
+    residual_bd = z_bd - sae.reconstruct(sae.codes(z_bd))
     error_b = residual_bd.square().sum(-1) + torch.finfo(residual_bd.dtype).tiny
     drawn = torch.multinomial(error_b.cpu(), n, generator=generator)
     return unit_rows(residual_bd[drawn.to(residual_bd.device)])
 
 
-@torch.no_grad()
 def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Tensor) -> None:
     """Let latents decode to and encode from directions (a, d) of norm 1, with encoders of average size.
 
@@ -40,19 +39,13 @@ def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Te
         latents_a: Indices of the latents, not all that there are.
         directions_ad: Their new directions.
     """
-    others_s = torch.ones(sae.d_sae, dtype=torch.bool, device=latents_a.device)
-    others_s[latents_a] = False
-    size = torch.linalg.vector_norm(sae.W_enc[:, others_s], dim=0).mean()
-    sae.W_dec[latents_a] = directions_ad.to(sae.W_dec.dtype)
-    sae.W_enc[:, latents_a] = size * directions_ad.T.to(sae.W_enc.dtype)
-    sae.b_enc[latents_a] = 0
+    sae.point(latents_a, directions_ad)
 
 
 @torch.no_grad()
 def forget_moments(optimizer: torch.optim.Optimizer, sae: SparseAutoencoder, latents_a: Tensor) -> None:
     """Zero what the optimizer remembers of latents; it would push their new weights the old way."""
-    places = ((sae.W_enc, (slice(None), latents_a)), (sae.W_dec, latents_a), (sae.b_enc, latents_a))
-    for weight, place in places:
+    for weight, dim in sae.latent_parameters():
         for moment in optimizer.state.get(weight, {}).values():
             if moment.shape == weight.shape:
-                moment[place] = 0
+                moment.index_fill_(dim, latents_a, 0)

@@ -9,7 +9,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import Step, TrainingPass
+from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.pattern import Pattern, combine, dots
 from saev.nn.selection import PerBatch, PerToken, Selection
 
@@ -18,7 +19,7 @@ BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a ba
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 
 
-class SelectingAutoencoder(SparseAutoencoder, ABC):
+class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     """An SAE that keeps the largest pre-activations, and whose training step works on these alone.
 
     The product with W_enc finds out which are the largest; it needs no gradient, and under autocast it is of low
@@ -67,21 +68,28 @@ class SelectingAutoencoder(SparseAutoencoder, ABC):
         return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)
 
     def reconstruction(
-        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, step: Step
+        self,
+        z_bd: Tensor,
+        values_n: Tensor,
+        pattern: Pattern,
+        decoder_sd: Tensor,
+        step: Step,  # noqa: ARG002 - for those that draw something at each step
     ) -> tuple[Tensor, Tensor]:
         """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
         z_hat_bd = combine(values_n, decoder_sd, pattern) + self.b_dec
         return (z_hat_bd - z_bd).square().mean(), z_hat_bd
 
     def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
-        rows = max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * self.d_sae))
-        for z_rd in z_bd.split(rows):
+        for z_rd in torch.split(z_bd, rows_of_a_block(z_bd, self.d_sae)):
             yield self.pre_activations(z_rd)
 
 
-def _summary(
-    loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern
-) -> TrainingPass:
+def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
+    """How many tokens may have their pre-activations in memory at once."""
+    return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * d_sae))
+
+
+def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:
     active_n = values_n > 0
     fired_s = torch.zeros(pattern.d_sae, dtype=torch.bool, device=values_n.device)
     fired_s[pattern.latents_n[active_n]] = True

@@ -133,9 +133,7 @@ def _offsets(sorted_n: Tensor, n_rows: int) -> Tensor:
 
 def _sum_rows(weights_n: Tensor, table: Tensor, picked_n: Tensor, offsets: Tensor) -> Tensor:
     """Weighted sums of picked rows of a table, one for each pair of neighbouring offsets."""
-    return F.embedding_bag(
-        picked_n, table, offsets, mode="sum", per_sample_weights=weights_n, include_last_offset=True
-    )
+    return F.embedding_bag(picked_n, table, offsets, mode="sum", per_sample_weights=weights_n, include_last_offset=True)
 
 
 def _sum_latents(weights_n: Tensor, x_bd: Tensor, pattern: Pattern) -> Tensor:

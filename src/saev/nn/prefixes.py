@@ -3,7 +3,6 @@
 Shape suffixes: b = tokens, d = d_in, s = d_sae, n = selected entries, g = groups.
 """
 
-import torch
 from torch import Tensor
 
 from saev.nn.pattern import Pattern, combine

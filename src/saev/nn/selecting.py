@@ -67,7 +67,12 @@ class SelectingAutoencoder(SparseAutoencoder, ABC):
         return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)
 
     def reconstruction(
-        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, step: Step
+        self,
+        z_bd: Tensor,
+        values_n: Tensor,
+        pattern: Pattern,
+        decoder_sd: Tensor,
+        step: Step,  # noqa: ARG002 - for architectures that draw something in each step
     ) -> tuple[Tensor, Tensor]:
         """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
         z_hat_bd = combine(values_n, decoder_sd, pattern) + self.b_dec
@@ -75,13 +80,11 @@ class SelectingAutoencoder(SparseAutoencoder, ABC):
 
     def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
         rows = max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * self.d_sae))
-        for z_rd in z_bd.split(rows):
+        for z_rd in torch.split(z_bd, rows):
             yield self.pre_activations(z_rd)
 
 
-def _summary(
-    loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern
-) -> TrainingPass:
+def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:
     active_n = values_n > 0
     fired_s = torch.zeros(pattern.d_sae, dtype=torch.bool, device=values_n.device)
     fired_s[pattern.latents_n[active_n]] = True

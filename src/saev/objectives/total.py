@@ -30,7 +30,9 @@ class StepLosses:
         return self.architecture.reconstruction + self.architecture.sparsity + self.auxk
 
 
-def step_losses(sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK, step: Step | None = None) -> StepLosses:
+def step_losses(
+    sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK, step: Step | None = None
+) -> StepLosses:
     """Losses of raw activations (b, d), in the normalised space.
 
     Args:

@@ -85,7 +85,7 @@ class TrainCLI(CommandCLI):
         _check_trainer(settings)
         run_dir = self.config_init.run_dir
         if settings.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(run_dir, name="", version="")
+            kwargs["logger"] = self._loggers(run_dir)
         if settings.log_every_n_steps is None:
             # Short runs get a curve too.
             n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
@@ -97,6 +97,13 @@ class TrainCLI(CommandCLI):
         return super().instantiate_trainer(
             default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
         )
+
+    def _loggers(self, run_dir: Path) -> list[TensorBoardLogger]:
+        """One in the run directory; where there are several SAEs, one for each of them in ``logs/<name>``."""
+        names = list(self.model.saes)
+        if len(names) == 1:
+            return [TensorBoardLogger(run_dir, name="", version="")]
+        return [TensorBoardLogger(run_dir, name="logs", version=name) for name in names]
 
     def _reusable_config(self) -> str:
         """The configuration for `saev validate` and `saev test`."""
@@ -189,7 +196,7 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         _check_unused(run_dir)
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    if cli.datamodule.val_tokens and "val/fvu" not in cli.trainer.callback_metrics:
+    if cli.datamodule.val_tokens and not cli.model.results:
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 
@@ -256,12 +263,13 @@ def _run_config(run_dir: Path, command: str) -> str:
 
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
     data = cli.datamodule
-    for name, sae in load_run(run_dir).items():
+    saes = load_run(run_dir)
+    for name, sae in saes.items():
         if sae.d_in != data.d_model:
             raise InputError(
                 f"the SAE {name} takes activations of width {sae.d_in}, "
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
         check_comparable(read_about(run_dir / "saes" / name), data, command)
-        cli.model.adopt(sae)
-        getattr(cli.trainer, command)(cli.model, data, weights_only=True)
+    cli.model.adopt(saes)
+    getattr(cli.trainer, command)(cli.model, data, weights_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from saev.nn.base import SparseAutoencoder
 from saev.nn.functional import unit_rows
 
+Init = Literal["data", "random"]
 Normalization = Literal["scalar", "dimension", "none"]
 
 DATA_SHARE = 0.8

@@ -79,7 +79,7 @@ class Matryoshka(SelectingAutoencoder):
         return nested_loss(z_bd, z_hat_bgd), z_hat_bgd[:, -1]
 
     def _sizes(self, step: int) -> Tensor:
-        """Sizes of the dictionaries before the whole one; a latent belongs to the first larger than its number."""
+        """Sizes of all dictionaries but the whole one."""
         if not self.random_prefixes:
             return torch.tensor(self.prefixes)
         # The same in each process, and again after a resume.

@@ -1,5 +1,6 @@
-"""Sums and minima over the processes of a training run; a process alone is its own sum."""
+"""Sums, minima and rows over the processes of a training run. A process alone has all there is."""
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -17,6 +18,20 @@ def sum_over_processes(x: Tensor) -> Tensor:
 def min_over_processes(x: Tensor) -> Tensor:
     """The smallest, elementwise, the same in each process."""
     return _reduced(x, dist.ReduceOp.MIN)
+
+
+def rows_of_processes(x: Tensor) -> Tensor:
+    """The rows of all processes, of the first one first; each has equally many."""
+    if n_processes() == 1:
+        return x.detach()
+    parts = [torch.empty_like(x) for _ in range(n_processes())]
+    dist.all_gather(parts, x.detach().contiguous())
+    return torch.cat(parts)
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if n_processes() > 1 else 0
 
 
 def _reduced(x: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:

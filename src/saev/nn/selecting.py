@@ -73,7 +73,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         values_n: Tensor,
         pattern: Pattern,
         decoder_sd: Tensor,
-        step: Step,  # noqa: ARG002 - for those that draw something at each step
+        step: Step,  # noqa: ARG002 - for architectures that draw something in each step
     ) -> tuple[Tensor, Tensor]:
         """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
         z_hat_bd = combine(values_n, decoder_sd, pattern) + self.b_dec

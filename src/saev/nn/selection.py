@@ -1,7 +1,7 @@
 """Which latents may be active: the k largest of each token, or the k * b largest of a batch.
 
-Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries, m = groups of g latents, p = some
-of them.
+Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries, m = groups of g latents,
+p = some of these groups.
 """
 
 from abc import ABC, abstractmethod

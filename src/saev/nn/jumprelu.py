@@ -65,7 +65,7 @@ class JumpReLU(OneLayerAutoencoder):
         l0_coeff: float = 1.0,
         penalty: Literal["l0", "tanh"] = "l0",
         bandwidth: float = 2.0,
-        threshold: float = 1.0,
+        threshold: float = 3.0,
     ) -> None:
         super().__init__(d_in, d_sae)
         if l0_coeff < 0:

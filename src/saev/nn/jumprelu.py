@@ -133,7 +133,9 @@ class _Jump(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (h_bs, threshold_s), grad_bs = ctx.saved_tensors, grads[0]
         near_bs = (h_bs - threshold_s).abs() < ctx.bandwidth / 2
-        to_threshold_s = -(threshold_s / ctx.bandwidth) * (grad_bs * near_bs).flatten(0, -2).sum(0)
+        to_threshold_s = -(threshold_s / ctx.bandwidth) * (grad_bs * near_bs).flatten(0, -2).sum(
+            0, dtype=threshold_s.dtype
+        )
         return grad_bs * (h_bs > threshold_s), to_threshold_s, None
 
 

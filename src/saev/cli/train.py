@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter
+from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter, SweepReport
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
@@ -92,7 +92,7 @@ class TrainCLI(CommandCLI):
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
-        callbacks = [RunConfig(self._reusable_config()), SAEExporter(), *(settings.callbacks or [])]
+        callbacks = [RunConfig(self._reusable_config()), SAEExporter(), SweepReport(), *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         return super().instantiate_trainer(
             default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs

@@ -138,7 +138,9 @@ def test_the_learning_rate_rises_and_falls(shards: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    first, second, other = (SAELightningModule(small_topk, d_in=16, seed=seed).members[0].sae.W_dec for seed in (3, 3, 4))
+    first, second, other = (
+        SAELightningModule(small_topk, d_in=16, seed=seed).members[0].sae.W_dec for seed in (3, 3, 4)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 

@@ -5,21 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.nn.small_saes import D_IN, SMALL, build
 
 import saev
 from saev.errors import InputError
 from saev.interop import load_run, save_sae
-from saev.nn import ReLU, SparseAutoencoder, TopK
+from saev.nn import TopK
 
 
-@pytest.mark.parametrize("sae", [TopK(6, d_sae=12, k=3), ReLU(6, d_sae=12, l1_coeff=0.25)])
-def test_a_saved_sae_takes_raw_activations(sae: SparseAutoencoder, tmp_path: Path) -> None:
-    sae.mean_d.copy_(torch.randn(6))
-    sae.scale_d.fill_(2.5)
+@pytest.mark.parametrize("case", sorted(SMALL))
+def test_a_saved_sae_takes_raw_activations(case: str, tmp_path: Path) -> None:
+    sae = build(case)
     save_sae(sae, tmp_path / "sae", {"layer": 10})
     loaded = saev.load(tmp_path / "sae")
-    x = torch.randn(4, 6)
+    x = torch.randn(4, D_IN)
     assert type(loaded) is type(sae)
+    assert loaded.options() == sae.options()
     assert torch.equal(loaded(x), sae(x))
     assert torch.equal(loaded.encode(x), sae.encode(x))
     assert not any(p.requires_grad for p in loaded.parameters())

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from saev.nn import ReLU, TopK
+from saev.nn import Gated, JumpReLU, ReLU, SparseAutoencoder, TopK
 from saev.nn.functional import unit_rows
 from saev.nn.initialization import initialize_from_data, set_normalization
 
@@ -26,20 +27,39 @@ def test_constant_activations_stay_finite() -> None:
     assert sae(torch.full((3, 4), 7.0)).isfinite().all()
 
 
-def test_latents_point_at_data_and_the_first_reconstruction_beats_the_mean() -> None:
+def test_each_dimension_can_have_its_own_scale() -> None:
+    sae = TopK(16, d_sae=32, k=4)
+    x = activations()
+    set_normalization(sae, x, "dimension")
+    z = sae.normalize(x).double()
+    assert z.mean(0).abs().max() < 1e-4
+    torch.testing.assert_close(z.square().mean(0), torch.ones(16, dtype=torch.float64), rtol=1e-4, atol=0)
+
+
+def test_activations_can_stay_as_they_are() -> None:
+    sae = TopK(16, d_sae=32, k=4)
+    set_normalization(sae, activations(), "none")
+    assert torch.equal(sae.normalize(activations()), activations())
+
+
+@pytest.mark.parametrize(
+    "sae",
+    [TopK(16, d_sae=1000, k=8), ReLU(16, d_sae=1000), JumpReLU(16, d_sae=1000), Gated(16, d_sae=1000)],
+    ids=lambda sae: sae.name,
+)
+def test_latents_point_at_data_and_the_first_reconstruction_beats_the_mean(sae: SparseAutoencoder) -> None:
     x = torch.randn(400, 16, generator=torch.Generator().manual_seed(1))
-    for sae in (TopK(16, d_sae=1000, k=8), ReLU(16, d_sae=1000)):
-        set_normalization(sae, x)
-        initialize_from_data(sae, x, torch.Generator().manual_seed(0))
-        torch.testing.assert_close(sae.W_dec.norm(dim=-1), torch.ones(1000))
-        nearest = (sae.W_dec @ unit_rows(sae.normalize(x)).T).amax(-1)
-        assert nearest.min() > 0.85
-        z = sae.normalize(x)
-        z_hat = sae.reconstruct(sae.activate(sae.pre_activations(z)))
-        assert (z_hat - z).square().mean() < z.square().mean()
-        # The factor of W_enc is the best one: neither a bit more nor a bit less reconstructs better.
-        for factor in (0.9, 1.1):
-            assert (factor * z_hat - z).square().mean() > (z_hat - z).square().mean()
+    set_normalization(sae, x)
+    initialize_from_data(sae, x, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sae.W_dec.norm(dim=-1), torch.ones(1000))
+    nearest = (sae.W_dec @ unit_rows(sae.normalize(x)).T).amax(-1)
+    assert nearest.min() > 0.85
+    z = sae.normalize(x)
+    z_hat = sae.reconstruct(sae.codes(z))
+    assert (z_hat - z).square().mean() < z.square().mean()
+    # The factor of W_enc is the best one: neither a bit more nor a bit less reconstructs better.
+    for factor in (0.9, 1.1):
+        assert (factor * z_hat - z).square().mean() > (z_hat - z).square().mean()
 
 
 def test_the_seed_decides() -> None:

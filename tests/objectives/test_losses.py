@@ -1,64 +1,63 @@
 import pytest
 import torch
 
-from saev.nn import ReLU, TopK
+from saev.nn import JumpReLU, ReLU, Step, TopK
 from saev.nn.initialization import initialize_from_data, set_normalization
 from saev.objectives import AuxK, auxk_loss, step_losses
 
 
-def test_auxk_is_zero_without_dead_latents_but_keeps_the_graph() -> None:
-    h = torch.randn(5, 8, requires_grad=True)
-    loss = auxk_loss(torch.randn(5, 4), h, torch.randn(8, 4), torch.zeros(8, dtype=torch.bool), 3)
-    assert loss.item() == 0
-    loss.backward()
-    assert h.grad is not None and h.grad.abs().max() == 0
-
-
 def test_auxk_against_a_loop() -> None:
     torch.manual_seed(0)
-    residual, h, w = torch.randn(6, 4), torch.randn(6, 8), torch.randn(8, 4)
-    dead = torch.tensor([1, 0, 1, 1, 0, 0, 1, 1], dtype=torch.bool)
+    residual, h, w = torch.randn(6, 4), torch.randn(6, 5), torch.randn(5, 4)
     e_hat = torch.zeros(6, 4)
     for row in range(6):
-        for latent in sorted(dead.nonzero().flatten().tolist(), key=lambda s: -h[row, s].item())[:3]:
+        for latent in sorted(range(5), key=lambda s: -h[row, s].item())[:3]:
             e_hat[row] += max(h[row, latent].item(), 0.0) * w[latent]
     expected = (residual - e_hat).square().sum() / residual.square().sum()
-    torch.testing.assert_close(auxk_loss(residual, h, w, dead, 3), expected)
+    torch.testing.assert_close(auxk_loss(residual, h, w, 3), expected)
     # With fewer dead latents than k_aux the loss shrinks in proportion.
-    all_five = auxk_loss(residual, h, w, dead, 5)
-    torch.testing.assert_close(auxk_loss(residual, h, w, dead, 10), all_five / 2)
+    torch.testing.assert_close(auxk_loss(residual, h, w, 10), auxk_loss(residual, h, w, 5) / 2)
+
+
+def test_auxk_of_a_perfect_reconstruction_is_finite() -> None:
+    h = torch.randn(6, 5, requires_grad=True)
+    loss = auxk_loss(torch.zeros(6, 4), h, torch.randn(5, 4), 3)
+    loss.backward()
+    assert loss.isfinite() and h.grad is not None and h.grad.isfinite().all()
 
 
 def test_auxk_trains_dead_latents_only() -> None:
     sae = TopK(4, d_sae=16, k=2)
-    h = sae.pre_activations(torch.randn(20, 4))
     dead = torch.arange(16) < 6
-    auxk_loss(torch.randn(20, 4), h, sae.W_dec, dead, 4).backward()
-    assert sae.W_dec.grad is not None
-    assert sae.W_dec.grad[6:].abs().max() == 0
-    assert sae.W_dec.grad[:6].abs().max() > 0
+    x = torch.randn(20, 4)
+    step_losses(sae, x, dead, AuxK(1.0, 4)).auxk.backward()
+    for grad_sd in (sae.W_dec.grad, sae.W_enc.grad.T if sae.W_enc.grad is not None else None):
+        assert grad_sd is not None
+        assert grad_sd[6:].abs().max() == 0
+        assert grad_sd[:6].abs().max() > 0
+    assert sae.b_dec.grad is None
 
 
-@pytest.mark.parametrize("sae", [TopK(8, d_sae=32, k=4), ReLU(8, d_sae=32, l1_coeff=0.3)])
-def test_gradients_are_right_in_float64(sae: TopK | ReLU) -> None:
-    sae = sae.double()
-    x = torch.randn(12, 8, dtype=torch.float64)
-    dead = torch.arange(32) < 10
-    weight = sae.W_enc
+@pytest.mark.parametrize("aux", [AuxK(0.0, 4), AuxK(1.0, 4)])
+def test_without_dead_latents_or_without_a_coefficient_there_is_no_auxk(aux: AuxK) -> None:
+    sae = TopK(4, d_sae=16, k=2)
+    dead = torch.full((16,), aux.coeff == 0)
+    losses = step_losses(sae, torch.randn(20, 4), dead, aux)
+    assert losses.auxk == 0 and not losses.auxk.requires_grad
+    assert losses.total == losses.architecture.reconstruction
 
-    def loss() -> torch.Tensor:
-        return step_losses(sae, x, dead, AuxK(0.0, 4)).total
 
-    loss().backward()
-    assert weight.grad is not None
-    direction = torch.randn_like(weight)
-    eps = 1e-6
-    with torch.no_grad():
-        weight.add_(eps * direction)
-        up = loss()
-        weight.sub_(2 * eps * direction)
-        down = loss()
-    torch.testing.assert_close((up - down) / (2 * eps), (weight.grad * direction).sum(), rtol=1e-4, atol=1e-8)
+@pytest.mark.parametrize("sae", [ReLU(8, d_sae=32, l1_coeff=0.3), JumpReLU(8, d_sae=32)], ids=["ReLU", "JumpReLU"])
+def test_the_total_is_the_sum_of_the_parts(sae: ReLU | JumpReLU) -> None:
+    x = torch.randn(30, 8)
+    losses = step_losses(sae, x, torch.arange(32) < 9, AuxK(0.25, 4), Step(sparsity=0.5))
+    assert losses.architecture.sparsity > 0 and losses.auxk > 0
+    torch.testing.assert_close(
+        losses.total, losses.architecture.reconstruction + losses.architecture.sparsity + losses.auxk
+    )
+    doubled = step_losses(sae, x, torch.arange(32) < 9, AuxK(0.5, 4), Step(sparsity=1.0))
+    torch.testing.assert_close(doubled.auxk, 2 * losses.auxk)
+    torch.testing.assert_close(doubled.architecture.sparsity, 2 * losses.architecture.sparsity)
 
 
 def test_the_mse_is_close_to_the_fraction_of_variance_unexplained() -> None:
@@ -68,9 +67,8 @@ def test_the_mse_is_close_to_the_fraction_of_variance_unexplained() -> None:
     initialize_from_data(sae, x, torch.Generator().manual_seed(0))
     losses = step_losses(sae, x, torch.zeros(64, dtype=torch.bool), AuxK(1 / 32, 4))
     fvu = (x - sae(x)).square().sum() / (x - x.mean(0)).square().sum()
-    torch.testing.assert_close(losses.mse, fvu, rtol=1e-3, atol=0)
-    assert losses.sparsity == 0 and losses.auxk == 0
-    assert losses.total == losses.mse
+    torch.testing.assert_close(losses.architecture.reconstruction, fvu, rtol=1e-3, atol=0)
+    assert losses.architecture.sparsity == 0 and losses.auxk == 0
 
 
 def test_auxk_revives_dead_latents() -> None:
@@ -88,7 +86,7 @@ def test_auxk_revives_dead_latents() -> None:
             dead = (sae.encode(x) > 0).sum(0) == 0
             step_losses(sae, x, dead, AuxK(coeff, 16)).total.backward()
             optimizer.step()
-            sae.normalize_decoder()
+            sae.constrain()
         dead_at_end.append(((sae.encode(x) > 0).sum(0) == 0).sum().item())
     assert dead_at_end[0] >= 20
     assert dead_at_end[1] < 10

@@ -181,7 +181,7 @@ def encoded(sae: SparseAutoencoder, tokens: TokenSelection, what: str) -> Iterat
     for start in tqdm(starts, desc=what, unit=" batches"):
         examples = tokens.examples[start : start + per_batch]
         acts = torch.cat(list(tokens.read(examples)))
-        yield torch.from_numpy(examples), sae.encode(acts.to(sae.W_enc.device))
+        yield torch.from_numpy(examples), sae.encode(acts.to(sae.mean_d.device))
 
 
 def _pages(

@@ -1,20 +1,39 @@
 """Sparse autoencoder architectures: pure torch, no I/O."""
 
+from saev.nn.archetypal import Archetypal
 from saev.nn.base import SparseAutoencoder, Step, TrainingPass
 from saev.nn.batch_topk import BatchTopK
+from saev.nn.gated import Gated
 from saev.nn.hierarchical_topk import HierarchicalTopK
+from saev.nn.jumprelu import JumpReLU
+from saev.nn.matching_pursuit import MatchingPursuit
 from saev.nn.matryoshka import Matryoshka
 from saev.nn.relu import ReLU
 from saev.nn.topk import TopK
 
 ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {
-    architecture.__name__: architecture for architecture in (BatchTopK, HierarchicalTopK, Matryoshka, ReLU, TopK)
+    architecture.__name__: architecture
+    for architecture in (
+        Archetypal,
+        BatchTopK,
+        Gated,
+        HierarchicalTopK,
+        JumpReLU,
+        MatchingPursuit,
+        Matryoshka,
+        ReLU,
+        TopK,
+    )
 }
 
 __all__ = [
     "ARCHITECTURES",
+    "Archetypal",
     "BatchTopK",
+    "Gated",
     "HierarchicalTopK",
+    "JumpReLU",
+    "MatchingPursuit",
     "Matryoshka",
     "ReLU",
     "SparseAutoencoder",

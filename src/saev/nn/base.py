@@ -1,12 +1,10 @@
 """What all sparse autoencoders have in common."""
 
 from abc import ABC, abstractmethod
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saev.errors import InputError
@@ -52,19 +50,21 @@ class TrainingPass:
 
 
 class SparseAutoencoder(nn.Module, ABC):
-    r"""A one-layer sparse autoencoder on raw activations.
+    r"""A sparse autoencoder with a linear decoder, on raw activations.
 
-    With the stored mean \(\mu\) and scale \(\sigma\) of the activations,
+    With the stored mean \(\mu\) and scale \(\sigma\) of the activations, and a way to find codes,
 
     .. math::
-        z = (x - \mu) / \sigma, \quad h = z W_{enc} + b_{enc}, \quad f = act(h), \quad
-        \hat z = f W_{dec} + b_{dec}, \quad \hat x = \sigma \hat z + \mu.
+        z = (x - \mu) / \sigma, \quad f = codes(z), \quad \hat z = f W_{dec} + b_{dec}, \quad
+        \hat x = \sigma \hat z + \mu.
 
-    `encode`, `decode` and `forward` take and give raw activations; the steps between work on the
-    normalised ones (`normalize`, `pre_activations`, `activate`, `reconstruct`), which is what training uses.
-    Where `has_unit_rows`, the rows of W_dec have norm 1 after initialisation and after each training step.
+    `encode`, `decode` and `forward` take and give raw activations; the steps between work on the normalised ones
+    (`normalize`, `codes`, `reconstruct`), which is what training uses. Where `has_unit_rows`, the rows of W_dec have
+    norm 1 after initialisation and after each training step. All parameters but W_enc (d, s) and b_dec (d) have the
+    latents as their first dimension.
 
-    Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, a = some latents.
+    Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, a = some latents,
+    p = data points.
 
     Args:
         d_in: Width of the activations.
@@ -85,16 +85,17 @@ class SparseAutoencoder(nn.Module, ABC):
         self.d_in = d_in
         self.d_sae = d_sae
         self.W_dec = nn.Parameter(unit_rows(torch.randn(d_sae, d_in)))
-        # Transposed in memory: the weights of a latent lie together, where sparse gradients add to them.
-        self.W_enc = nn.Parameter(self.W_dec.detach().clone().T)
-        self.b_enc = nn.Parameter(torch.zeros(d_sae))
         self.b_dec = nn.Parameter(torch.zeros(d_in))
         self.register_buffer("mean_d", torch.zeros(d_in))
         self.register_buffer("scale_d", torch.ones(d_in))
 
     @abstractmethod
-    def activate(self, h_bs: Tensor) -> Tensor:
-        """Sparse, non-negative codes (b, s) of the pre-activations (b, s)."""
+    def codes(self, z_bd: Tensor) -> Tensor:
+        """Sparse, non-negative codes (b, s) of normalised activations (b, d)."""
+
+    @abstractmethod
+    def pre_activations(self, z_bd: Tensor, latents_a: Tensor | None = None) -> Tensor:
+        """How much normalised activations (b, d) speak for latents: (b, s), or (b, a) for some latents only."""
 
     @abstractmethod
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
@@ -104,11 +105,43 @@ class SparseAutoencoder(nn.Module, ABC):
     def options(self) -> dict[str, Any]:
         """The arguments besides d_in that build this SAE again."""
 
+    @abstractmethod
+    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+        """Let latents start anew, without biases, from directions of norm 1.
+
+        Args:
+            latents_a: Indices of the latents.
+            directions_ad: What they decode to and, times the size, encode from.
+            size: Norm of their encoders, where the architecture has such; by default the mean of the other latents.
+        """
+
+    @abstractmethod
+    def folded(self) -> Self:
+        """A copy with the same codes and reconstructions whose mean is 0 and whose scale is 1.
+
+        Its plain weights work on raw activations, wherever such are expected.
+
+        Raises:
+            InputError: If the architecture has no such copy.
+        """
+
     @property
     def name(self) -> str:
         """A short name made of the class and its options, such as ``topk-d_sae4096-k32``."""
         options = [f"{key}{_in_name(value)}" for key, value in self.options().items()]
         return "-".join([type(self).__name__.lower(), *options])
+
+    @property
+    def n_points(self) -> int:
+        """How many data points the initialisation draws."""
+        return self.d_sae
+
+    def keep_points(self, points_pd: Tensor) -> None:
+        """Take normalised data points of norm 1 that the dictionary stays tied to."""
+
+    def latent_parameters(self) -> list[tuple[nn.Parameter, int]]:
+        """The parameters that belong to single latents, each with the dimension of the latents."""
+        return [(weight, int(name == "W_enc")) for name, weight in self.named_parameters() if name != "b_dec"]
 
     def normalize(self, x_bd: Tensor) -> Tensor:
         """Raw activations (b, d) to centred and scaled ones."""
@@ -118,19 +151,13 @@ class SparseAutoencoder(nn.Module, ABC):
         """Inverse of `normalize`."""
         return z_bd * self.scale_d + self.mean_d
 
-    def pre_activations(self, z_bd: Tensor, latents_a: Tensor | None = None) -> Tensor:
-        """Pre-activations (b, s) of normalised activations (b, d), or (b, a) of some latents only."""
-        if latents_a is None:
-            return F.linear(z_bd, self.W_enc.T, self.b_enc)
-        return F.linear(z_bd, self.W_enc.T[latents_a], self.b_enc[latents_a])
-
     def reconstruct(self, f_bs: Tensor) -> Tensor:
         """Normalised reconstruction (b, d) of codes (b, s)."""
         return f_bs @ self.W_dec + self.b_dec
 
     def encode(self, x_bd: Tensor) -> Tensor:
         """Codes (b, s) of raw activations (b, d)."""
-        return self.activate(self.pre_activations(self.normalize(x_bd)))
+        return self.codes(self.normalize(x_bd))
 
     def decode(self, f_bs: Tensor) -> Tensor:
         """Raw reconstruction (b, d) of codes (b, s)."""
@@ -151,25 +178,6 @@ class SparseAutoencoder(nn.Module, ABC):
         """Remove from the gradients what `constrain` would undo: what only changes the norms of the rows of W_dec."""
         if self.has_unit_rows and self.W_dec.grad is not None:
             self.W_dec.grad.copy_(without_parallel(self.W_dec.grad, self.W_dec))
-
-    @torch.no_grad()
-    def folded(self) -> Self:
-        r"""A copy with the same codes and reconstructions whose mean is 0 and whose scale is 1.
-
-        .. math::
-            W_{enc}' = diag(1 / \sigma) W_{enc}, \; b_{enc}' = b_{enc} - (\mu / \sigma) W_{enc}, \;
-            W_{dec}' = W_{dec} diag(\sigma), \; b_{dec}' = \sigma b_{dec} + \mu
-
-        so that the plain weights work on raw activations, wherever such are expected. Rows of W_dec lose their norm.
-        """
-        other = deepcopy(self)
-        other.b_enc.sub_((self.mean_d / self.scale_d) @ self.W_enc)
-        other.W_enc.div_(self.scale_d[:, None])
-        other.W_dec.mul_(self.scale_d)
-        other.b_dec.mul_(self.scale_d).add_(self.mean_d)
-        other.mean_d.zero_()
-        other.scale_d.fill_(1)
-        return other
 
 
 def _in_name(value: object) -> str:

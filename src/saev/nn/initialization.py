@@ -61,15 +61,17 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
         generator: Source of the noise and of the draw.
     """
     u_nd = unit_rows(sae.normalize(x_nd))
-    points_sd = u_nd[_spread_points(u_nd, sae.d_sae, generator)]
+    points_pd = u_nd[_spread_points(u_nd, sae.n_points, generator)]
+    sae.keep_points(points_pd)
+    points_sd = points_pd.repeat(math.ceil(sae.d_sae / sae.n_points), 1)[: sae.d_sae]
     noise_sd = unit_rows(torch.randn(sae.d_sae, sae.d_in, generator=generator).to(points_sd))
     w_sd = unit_rows(DATA_SHARE * points_sd + (1 - DATA_SHARE) * noise_sd)
-    sae.W_dec.copy_(w_sd)
-    sae.W_enc.copy_(w_sd.T)
+    everything = torch.arange(sae.d_sae, device=w_sd.device)
+    sae.point(everything, w_sd, w_sd.new_ones(()))
     z_nd = sae.normalize(x_nd[:FIT_TOKENS])
-    z_hat_nd = sae.reconstruct(sae.activate(sae.pre_activations(z_nd)))
+    z_hat_nd = sae.reconstruct(sae.codes(z_nd))
     alpha = (z_nd * z_hat_nd).sum() / z_hat_nd.square().sum().clamp_min(1e-12)
-    sae.W_enc.mul_(alpha)
+    sae.point(everything, w_sd, alpha)
 
 
 def _spread_points(u_nd: Tensor, n_points: int, generator: torch.Generator) -> Tensor:

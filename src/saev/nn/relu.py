@@ -7,12 +7,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import Step, TrainingPass
 from saev.nn.dense_pass import dense_pass
+from saev.nn.one_layer import OneLayerAutoencoder
 
 
 @final
-class ReLU(SparseAutoencoder):
+class ReLU(OneLayerAutoencoder):
     r"""Codes :math:`f = ReLU(h)`, kept sparse by the penalty :math:`\lambda \cdot mean_b \sum_s f_{bs} w_s / d_{in}`.
 
     The division by d_in puts the penalty on the scale of the mean squared error, so that a coefficient means

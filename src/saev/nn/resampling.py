@@ -26,7 +26,7 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
         generator: A CPU generator for the draw, in the same state in each process.
     """
     z_bd = sae.normalize(x_bd)
-    residual_bd = z_bd - sae.reconstruct(sae.activate(sae.pre_activations(z_bd)))
+    residual_bd = z_bd - sae.reconstruct(sae.codes(z_bd))
     error_b = residual_bd.square().sum(-1) + torch.finfo(residual_bd.dtype).tiny
     drawn = torch.multinomial(rows_of_processes(error_b).cpu(), n, generator=generator).to(x_bd.device)
     own = drawn - rank() * len(x_bd)
@@ -35,7 +35,6 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
     return unit_rows(sum_over_processes(directions_nd))
 
 
-@torch.no_grad()
 def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Tensor) -> None:
     """Let latents decode to and encode from directions (a, d) of norm 1, with encoders of average size.
 
@@ -44,19 +43,13 @@ def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Te
         latents_a: Indices of the latents, not all that there are.
         directions_ad: Their new directions.
     """
-    others_s = torch.ones(sae.d_sae, dtype=torch.bool, device=latents_a.device)
-    others_s[latents_a] = False
-    size = torch.linalg.vector_norm(sae.W_enc[:, others_s], dim=0).mean()
-    sae.W_dec[latents_a] = directions_ad.to(sae.W_dec.dtype)
-    sae.W_enc[:, latents_a] = size * directions_ad.T.to(sae.W_enc.dtype)
-    sae.b_enc[latents_a] = 0
+    sae.point(latents_a, directions_ad)
 
 
 @torch.no_grad()
 def forget_moments(optimizer: torch.optim.Optimizer, sae: SparseAutoencoder, latents_a: Tensor) -> None:
     """Zero what the optimizer remembers of latents; it would push their new weights the old way."""
-    places = ((sae.W_enc, (slice(None), latents_a)), (sae.W_dec, latents_a), (sae.b_enc, latents_a))
-    for weight, place in places:
+    for weight, dim in sae.latent_parameters():
         for moment in optimizer.state.get(weight, {}).values():
             if moment.shape == weight.shape:
-                moment[place] = 0
+                moment.index_fill_(dim, latents_a, 0)

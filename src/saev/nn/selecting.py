@@ -9,7 +9,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import Step, TrainingPass
+from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.pattern import Pattern, combine, dots
 from saev.nn.selection import PerBatch, PerToken, Selection
 
@@ -18,7 +19,7 @@ BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a ba
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 
 
-class SelectingAutoencoder(SparseAutoencoder, ABC):
+class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     """An SAE that keeps the largest pre-activations, and whose training step works on these alone.
 
     The product with W_enc finds out which are the largest; it needs no gradient, and under autocast it is of low
@@ -79,9 +80,13 @@ class SelectingAutoencoder(SparseAutoencoder, ABC):
         return (z_hat_bd - z_bd).square().mean(), z_hat_bd
 
     def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
-        rows = max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * self.d_sae))
-        for z_rd in torch.split(z_bd, rows):
+        for z_rd in torch.split(z_bd, rows_of_a_block(z_bd, self.d_sae)):
             yield self.pre_activations(z_rd)
+
+
+def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
+    """How many tokens may have their pre-activations in memory at once."""
+    return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * d_sae))
 
 
 def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:

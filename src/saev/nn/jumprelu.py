@@ -1,0 +1,154 @@
+"""JumpReLU sparse autoencoder."""
+
+import math
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.nn.base import Step, TrainingPass
+from saev.nn.dense_pass import dense_pass
+from saev.nn.one_layer import OneLayerAutoencoder
+
+# Anthropic's, for activations of the same mean squared norm as here.
+TANH_STEEPNESS = 4.0
+SILENCE_COEFF = 3e-6
+
+
+@final
+class JumpReLU(OneLayerAutoencoder):
+    r"""Codes :math:`f = h \cdot [h > \theta]` with a trained threshold :math:`\theta_s > 0` for each latent.
+
+    The penalty counts the active latents of a token, up to a factor:
+
+    .. math:: \lambda \cdot mean_b \sum_s [h_{bs} > \theta_s] / d_{in}
+
+    As z has mean squared norm d_in and rows of W_dec have norm 1, a code pays off where it explains more than
+    :math:`\lambda` of that: codes below :math:`\sqrt\lambda` are not worth their price.
+
+    A step has no gradient where it is flat; thresholds learn from the pre-activations that are close to them, by
+    the gradients of a step smoothed with a rectangle K of width :math:`\epsilon`:
+
+    .. math::
+        \frac{\partial}{\partial \theta} [h > \theta] := -\frac{1}{\epsilon} K\Big(\frac{h - \theta}{\epsilon}\Big),
+        \quad
+        \frac{\partial f}{\partial \theta} := -\frac{\theta}{\epsilon} K\Big(\frac{h - \theta}{\epsilon}\Big).
+
+    Rajamanoharan et al. 2024, "Jumping Ahead", https://arxiv.org/abs/2407.14435. The penalty "tanh" is that of
+    Anthropic's update of January 2025, https://transformer-circuits.pub/2025/january-update, whose gradient also
+    makes small codes smaller, and whose second term brings back latents that never fire:
+
+    .. math::
+        \lambda \cdot mean_b \sum_s \tanh(4 f_{bs} \|W_{dec,s}\|) / d_{in} +
+        3 \cdot 10^{-6} \cdot mean_b \sum_s ReLU(\theta_s - h_{bs}) \|W_{dec,s}\| / d_{in}
+
+    with norms of 1 here.
+
+    Args:
+        d_in: Width of the activations.
+        d_sae: Number of latents.
+        l0_coeff: The weight :math:`\lambda` of the penalty. Larger is sparser.
+        penalty: How active latents are counted.
+        bandwidth: The width :math:`\epsilon`, on the scale of the codes: some units for normalised activations.
+        threshold: Where thresholds start, for encoders of norm 1.
+
+    Raises:
+        InputError: If l0_coeff is negative, or bandwidth or threshold not positive.
+    """
+
+    def __init__(
+        self,
+        d_in: int,
+        d_sae: int = 16_384,
+        l0_coeff: float = 1.0,
+        penalty: Literal["l0", "tanh"] = "l0",
+        bandwidth: float = 2.0,
+        threshold: float = 3.0,
+    ) -> None:
+        super().__init__(d_in, d_sae)
+        if l0_coeff < 0:
+            raise InputError(f"l0_coeff={l0_coeff} must not be negative")
+        if not (bandwidth > 0 and threshold > 0):
+            raise InputError(f"bandwidth={bandwidth} and threshold={threshold} must be positive")
+        if penalty not in ("l0", "tanh"):
+            raise InputError(f"penalty={penalty!r} must be 'l0' or 'tanh'")
+        self.l0_coeff = l0_coeff
+        self.penalty = penalty
+        self.bandwidth = bandwidth
+        self.threshold = threshold
+        # Trained as logarithms: positive, and learned as fast whatever their size.
+        self.log_threshold = nn.Parameter(torch.full((d_sae,), math.log(threshold)))
+
+    @override
+    def options(self) -> dict[str, Any]:
+        """All arguments."""
+        return {
+            "d_sae": self.d_sae,
+            "l0_coeff": self.l0_coeff,
+            "penalty": self.penalty,
+            "bandwidth": self.bandwidth,
+            "threshold": self.threshold,
+        }
+
+    @override
+    def activate(self, h_bs: Tensor) -> Tensor:
+        """The pre-activations above their thresholds."""
+        codes: Tensor = _Jump.apply(h_bs, self.log_threshold.exp(), self.bandwidth)
+        return codes
+
+    @override
+    @torch.no_grad()
+    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+        """Thresholds start anew, too, on the scale of the encoders."""
+        if size is None:
+            size = self.mean_size(latents_a)
+        super().point(latents_a, directions_ad, size)
+        self.log_threshold[latents_a] = (size * self.threshold).log().to(self.log_threshold)
+
+    @override
+    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+        h_bs = self.pre_activations(z_bd)
+        threshold_s = self.log_threshold.exp()
+        f_bs: Tensor = _Jump.apply(h_bs, threshold_s, self.bandwidth)
+        if self.penalty == "l0":
+            penalty = self.l0_coeff * _Count.apply(h_bs, threshold_s, self.bandwidth)
+        else:
+            silence = (threshold_s - h_bs).relu().sum()
+            penalty = self.l0_coeff * (TANH_STEEPNESS * f_bs).tanh().sum() + SILENCE_COEFF * silence
+        return dense_pass(self, z_bd, f_bs, step.sparsity * penalty / (len(z_bd) * self.d_in))
+
+
+class _Jump(torch.autograd.Function):
+    @staticmethod
+    @override
+    def forward(ctx: Any, h_bs: Tensor, threshold_s: Tensor, bandwidth: float) -> Tensor:
+        ctx.save_for_backward(h_bs, threshold_s)
+        ctx.bandwidth = bandwidth
+        return h_bs * (h_bs > threshold_s)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        (h_bs, threshold_s), grad_bs = ctx.saved_tensors, grads[0]
+        near_bs = (h_bs - threshold_s).abs() < ctx.bandwidth / 2
+        to_threshold_s = -(threshold_s / ctx.bandwidth) * (grad_bs * near_bs).flatten(0, -2).sum(0)
+        return grad_bs * (h_bs > threshold_s), to_threshold_s, None
+
+
+class _Count(torch.autograd.Function):
+    """How many latents are active on all tokens together."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, h_bs: Tensor, threshold_s: Tensor, bandwidth: float) -> Tensor:
+        near_bs = (h_bs - threshold_s).abs() < bandwidth / 2
+        ctx.save_for_backward(near_bs.sum(0) / bandwidth)
+        return (h_bs > threshold_s).sum().to(threshold_s)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, None]:
+        (density_s,) = ctx.saved_tensors
+        return None, -grads[0] * density_s, None

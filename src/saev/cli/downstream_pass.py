@@ -6,7 +6,7 @@ s = d_sae, n = all images, e = width of the final embedding.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from saev.shards.format.layout import TokenLayout
 from saev.vit.backbone import Backbone
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageSource
-from saev.vit.splice import spliced_embeddings, standard_variants
+from saev.vit.splice import ORIGINAL, spliced_embeddings, standard_variants
 
 CODES_BYTES = 2**28  # Bound of the dense codes that are held at once.
 
@@ -43,7 +43,7 @@ class Pictures:
 
     def batches(self, chosen: Sequence[int], what: str) -> Iterator[Tensor]:
         """The chosen ones (b, 3, h, w), in their order, with a progress bar."""
-        loader: DataLoader[dict[str, Tensor]] = DataLoader(
+        loader: DataLoader[dict[str, Any]] = DataLoader(
             Subset(self._items, chosen),
             self._batch_size,
             num_workers=self._num_workers,
@@ -89,7 +89,7 @@ class SplicedPass:
         tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
         (self.layer,) = backbone.resolve_layers([about.trained_on["layer"]])
         self._positions = tokens.positions(about.tokens)  # type: ignore[arg-type] # checked there
-        # Where the embedding for the monosemanticity is: the CLS token, or the mean patch.
+        # What stands for a whole image at this layer: the CLS token, or the mean patch.
         self._whole = range(1) if backbone.cls else tokens.positions("content")
         self._sae, self._backbone, self._device = sae.to(device), backbone.to(device), device
         self._dtype = next(backbone.parameters()).dtype
@@ -110,19 +110,24 @@ class SplicedPass:
         """Embed pictures with each of the `standard_variants`, and gather what the SAE does on their tokens."""
         quality = ReconstructionQuality(self._sae.d_in).to(self._device)
         codes = CodeStatistics(self._sae.d_sae).to(self._device)
-        mono = Monosemanticity(self._sae.d_sae, self._sae.d_in).to(self._device)
+        mono, mono_final = (Monosemanticity(self._sae.d_sae, self._sae.d_in).to(self._device) for _ in range(2))
+        largest: list[Tensor] = []
 
         def variants(x_btd: Tensor) -> dict[str, Tensor]:
-            x_hat_bpd = torch.cat([self._reconstruct(x_ctd, codes, mono) for x_ctd in x_btd.split(self._chunk)])
+            x_hat_bpd, f_bs = self._reconstruct(x_btd, codes)
+            largest.append(f_bs)
             quality.update(self._selected(x_btd).flatten(0, 1), x_hat_bpd.flatten(0, 1))
+            mono.update(f_bs, x_btd[:, self._whole.start : self._whole.stop].float().mean(1))
             return standard_variants(x_btd, self._positions, x_hat_bpd, mean_d)
 
         found: dict[str, list[Tensor]] = {}
         for images in batches:
             embedded = spliced_embeddings(self._backbone, self._input(images), self.layer, variants)
+            mono_final.update(largest.pop(), embedded[ORIGINAL])
             for name, embedding_be in embedded.items():
                 found.setdefault(name, []).append(embedding_be.float().cpu())
         values = quality.compute() | codes.compute() | mono.compute()
+        values |= {f"{name}_final": value for name, value in mono_final.compute().items()}
         embeddings = {name: torch.cat(parts) for name, parts in found.items()}
         return Measured(embeddings, {name: value.item() for name, value in values.items()}, codes.histogram())
 
@@ -130,12 +135,15 @@ class SplicedPass:
     def _chunk(self) -> int:
         return max(1, CODES_BYTES // (4 * self._sae.d_sae * len(self._positions)))
 
-    def _reconstruct(self, x_ctd: Tensor, codes: CodeStatistics, mono: Monosemanticity) -> Tensor:
-        f_cps = self._sae.encode(self._selected(x_ctd))
-        codes.update(f_cps.flatten(0, 1))
-        whole_cd = x_ctd[:, self._whole.start : self._whole.stop].float().mean(1)
-        mono.update(f_cps.amax(1), whole_cd)
-        return self._sae.decode(f_cps)
+    def _reconstruct(self, x_btd: Tensor, codes: CodeStatistics) -> tuple[Tensor, Tensor]:
+        """Reconstructions (b, p, d), and for each image the largest code of each latent (b, s)."""
+        x_hat, largest = [], []
+        for x_ctd in torch.split(x_btd, self._chunk):
+            f_cps = self._sae.encode(self._selected(x_ctd))
+            codes.update(f_cps.flatten(0, 1))
+            x_hat.append(self._sae.decode(f_cps))
+            largest.append(f_cps.amax(1))
+        return torch.cat(x_hat), torch.cat(largest)
 
     def _selected(self, x_btd: Tensor) -> Tensor:
         return x_btd[:, self._positions.start : self._positions.stop].float()

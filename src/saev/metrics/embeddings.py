@@ -3,6 +3,7 @@
 Shape suffixes: n = images, e = width of the embedding, k = neighbours, c = images of a chunk.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,7 +88,9 @@ def probe_accuracies(
     from sklearn.preprocessing import StandardScaler
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_PROBE_STEPS))
-    probe.fit(train_ne.double().cpu().numpy(), list(train_labels))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few images of many classes
+        probe.fit(train_ne.double().cpu().numpy(), list(train_labels))
     return [float(probe.score(embeddings_ne.double().cpu().numpy(), list(test_labels))) for embeddings_ne in tested]
 
 

@@ -1,6 +1,7 @@
 """Change the output of one block of a running ViT, and see what becomes of its final embedding.
 
-Shape suffixes: b = images, t = tokens of an image, p = tokens that are replaced, d = d_model, e = width of the embedding.
+Shape suffixes: b = images, t = tokens of an image, p = tokens that are replaced, d = d_model, e = width of the
+embedding.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ def spliced_embeddings(backbone: Backbone, images: Tensor, layer: int, variants:
         embeddings = backbone.embed(images)
     finally:
         hook.remove()
-    return dict(zip(names, embeddings.split(len(images)), strict=True))
+    return dict(zip(names, torch.split(embeddings, len(images)), strict=True))
 
 
 def standard_variants(x_btd: Tensor, positions: range, x_hat_bpd: Tensor, mean_d: Tensor) -> dict[str, Tensor]:
@@ -47,8 +48,8 @@ def standard_variants(x_btd: Tensor, positions: range, x_hat_bpd: Tensor, mean_d
         mean_d: Mean of such tokens.
 
     Returns:
-        The output itself; with x_hat in place of x; with x_hat + (x - x_hat), which is x but for rounding and checks the
-        splicing; with the mean in place of x.
+        The output itself; with x_hat in place of x; with x_hat + (x - x_hat), which is x but for rounding and checks
+        the splicing; with the mean in place of x.
     """
     x_bpd = x_btd[:, positions.start : positions.stop].float()
     return {

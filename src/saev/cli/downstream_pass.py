@@ -127,7 +127,9 @@ class SplicedPass:
             for name, embedding_be in embedded.items():
                 found.setdefault(name, []).append(embedding_be.float().cpu())
         values = quality.compute() | codes.compute() | mono.compute()
-        values |= {f"{name}_final": value for name, value in mono_final.compute().items()}
+        final = mono_final.compute()
+        # Which latents fired is the same.
+        values |= {f"{name}_final": final[name] for name in final if name != "monosemanticity_scored"}
         embeddings = {name: torch.cat(parts) for name, parts in found.items()}
         return Measured(embeddings, {name: value.item() for name, value in values.items()}, codes.histogram())
 

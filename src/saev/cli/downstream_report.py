@@ -79,7 +79,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _line(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<26}" + "".join(f"{cell:>12}" for cell in cells)
+    return f"{name:<32}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def _number(value: float | None) -> str:

@@ -23,6 +23,7 @@ def _parser() -> ArgumentParser:
         "probe; beside it, what the mean in their place costs. docs/metrics.md defines the figures. Take images that "
         "the SAE was not trained on.",
         exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--sae", type=Path, required=True, help="directory of an SAE: RUN/saes/NAME")
     parser.add_argument(

@@ -31,7 +31,7 @@ class TrainingData(Protocol):
 class SAEExporter(lightning.Callback):
     """Writes ``saes/<name>/`` into the run directory: the SAE when training ends, its metrics after evaluation.
 
-    metrics.json has an object for each stage, "val" and "test", with fvu, explained_variance, l0, l1, dead, dense.
+    metrics.json has an object for each stage, "val" and "test", with the figures of tokens in docs/metrics.md.
     """
 
     @override

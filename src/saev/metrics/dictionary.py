@@ -67,7 +67,8 @@ def stability(w_rd: Tensor, w_td: Tensor) -> Stability:
 
     over all one-to-one maps of the smaller dictionary into the larger one, found by the Hungarian algorithm (Fel et al.
     2025, https://arxiv.org/abs/2502.12892). Directions count, not lines: codes are not negative. It holds all r t
-    cosines as float32 and, within scipy, as float64, and its time grows with the cube of the size.
+    cosines as float32 and, within scipy, as float64, and its time grows faster than their number: 14 s for 8,192
+    latents. For more than 16,384 use `nearest_stability`.
 
     Raises:
         InputError: If their widths differ.

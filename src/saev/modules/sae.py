@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.metrics import CodeStatistics, ReconstructionQuality
+from saev.metrics import CodeStatistics, ReconstructionQuality, decoder_coherence
 from saev.modules.member import Course, Member
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import fitting, recipes
@@ -22,6 +22,7 @@ from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
 SETTINGS_KEY = "saev_settings"
+HISTOGRAM = "frequency_histogram"
 
 
 class TokenSource(Protocol):
@@ -107,7 +108,7 @@ class SAELightningModule(lightning.LightningModule):
         self.recipes = recipes(sae, d_in, options, sweep or {})
         self.at_once = at_once or fitting(self.recipes, free_memory()[0])
         self.begin(0)
-        self.results: dict[str, dict[str, dict[str, float]]] = {}
+        self.results: dict[str, dict[str, dict[str, float | list[int]]]] = {}
         self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
 
     @property
@@ -301,12 +302,19 @@ class SAELightningModule(lightning.LightningModule):
         """Keep and log what was measured."""
         for member in self._members:
             if member.name in self._metrics:
-                parts = [metric.compute() for metric in self._metrics[member.name]]
-                values = {name: value.item() for part in parts for name, value in part.items()}
-                self.results.setdefault(member.name, {})[stage] = values
+                values, histogram = self._measured(member)
+                self.results.setdefault(member.name, {})[stage] = {**values, HISTOGRAM: histogram}
                 named = {f"{stage}/{name}": value for name, value in values.items()}
                 self._log(member, named)
                 self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
+
+    def _measured(self, member: Member) -> tuple[dict[str, float], list[int]]:
+        reconstruction, codes = self._metrics[member.name]
+        found = {name: value.item() for name, value in (reconstruction.compute() | codes.compute()).items()}
+        if member.sae.d_sae > 1:
+            coherence = decoder_coherence(member.sae.W_dec)
+            found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
+        return found, codes.histogram()
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -26,8 +26,8 @@ class SweepReport(lightning.Callback):
     """Writes ``sweep.csv`` and ``sweep.png`` into the run directory, prints the table, and shows it in TensorBoard.
 
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
-    those of the others. After the SAEs and their metrics were written, of which it takes those on held-out tokens; where nothing was held
-    out or there is one SAE, there is nothing to compare.
+    those of the others. It comes after the SAEs and their metrics were written, of which it takes those on held-out
+    tokens; where nothing was held out or there is one SAE, there is nothing to compare.
     """
 
     @override

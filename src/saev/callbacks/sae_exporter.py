@@ -21,7 +21,7 @@ class TrainedModel(Protocol):
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name."""
 
-    results: dict[str, dict[str, dict[str, float]]]
+    results: dict[str, dict[str, dict[str, float | list[int]]]]
 
 
 class TrainingData(Protocol):
@@ -35,7 +35,7 @@ class TrainingData(Protocol):
 class SAEExporter(lightning.Callback):
     """Writes ``saes/<name>/`` into the run directory: the SAEs when training ends, their metrics after evaluation.
 
-    metrics.json has an object for each stage, "val" and "test".
+    metrics.json has an object for each stage, "val" and "test", with the figures in docs/metrics.md.
     """
 
     @override

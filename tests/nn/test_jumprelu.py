@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from saev.nn import JumpReLU, Step
+from saev.nn.initialization import initialize_from_data
 
 BANDWIDTH, COEFF = 0.8, 0.6
 
@@ -94,3 +95,15 @@ def test_thresholds_start_on_the_scale_of_the_encoders() -> None:
     torch.testing.assert_close(sae.log_threshold.exp(), torch.full((12,), 3.0))
     sae.point(torch.tensor([2]), torch.eye(5)[:1], torch.tensor(0.5))
     torch.testing.assert_close(sae.log_threshold.exp()[1:4], torch.tensor([3.0, 1.5, 3.0]))
+
+
+def test_a_start_from_data_is_sparse() -> None:
+    """Tokens that are nearly the same would make all latents active that start from them."""
+    x = torch.ones(400, 16) + 0.3 * torch.randn(400, 16, generator=torch.Generator().manual_seed(0))
+    sae = JumpReLU(16, d_sae=320)
+    initialize_from_data(sae, x, torch.Generator().manual_seed(0))
+    l0 = (sae.encode(x) > 0).sum(1).double().mean()
+    assert 15 < l0 < 25
+    thresholds = sae.log_threshold.exp()
+    sae.point(torch.tensor([2]), torch.eye(16)[:1])
+    torch.testing.assert_close(sae.log_threshold.exp(), thresholds)

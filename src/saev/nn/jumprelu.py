@@ -16,6 +16,9 @@ from saev.nn.one_layer import OneLayerAutoencoder
 TANH_STEEPNESS = 4.0
 SILENCE_COEFF = 3e-6
 
+FIRST_L0 = 64  # At most this many latents are active on a token when training starts from data.
+CALIBRATION_TOKENS = 512
+
 
 @final
 class JumpReLU(OneLayerAutoencoder):
@@ -52,7 +55,7 @@ class JumpReLU(OneLayerAutoencoder):
         l0_coeff: The weight :math:`\lambda` of the penalty. Larger is sparser.
         penalty: How active latents are counted.
         bandwidth: The width :math:`\epsilon`, on the scale of the codes: some units for normalised activations.
-        threshold: Where thresholds start, for encoders of norm 1.
+        threshold: Where thresholds start, for encoders of norm 1; from data they start where some tens of latents fire.
 
     Raises:
         InputError: If l0_coeff is negative, or bandwidth or threshold not positive.
@@ -101,11 +104,25 @@ class JumpReLU(OneLayerAutoencoder):
     @override
     @torch.no_grad()
     def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
-        """Thresholds start anew, too, on the scale of the encoders."""
-        if size is None:
-            size = self.mean_size(latents_a)
+        """Thresholds start anew, too: on the scale of given encoders, or as the mean of the others."""
+        others_s = torch.ones_like(self.log_threshold, dtype=torch.bool)
+        others_s[latents_a] = False
+        start = self.log_threshold[others_s].mean() if size is None else (size * self.threshold).log()
         super().point(latents_a, directions_ad, size)
-        self.log_threshold[latents_a] = (size * self.threshold).log().to(self.log_threshold)
+        self.log_threshold[latents_a] = start.to(self.log_threshold)
+
+    @override
+    @torch.no_grad()
+    def calibrate(self, z_bd: Tensor) -> None:
+        """One threshold for all, so that some tens of latents are active on a token.
+
+        Thousands of latents near the data would all be active, each with a little: thresholds are learned too slowly
+        to leave such a start in a short run.
+        """
+        n_active = max(1, min(FIRST_L0, self.d_sae // 16))
+        h_bs = self.pre_activations(z_bd[:CALIBRATION_TOKENS])
+        weakest = h_bs.flatten().topk(n_active * len(h_bs)).values[-1]
+        self.log_threshold.fill_(weakest.clamp_min(1e-6).log())
 
     @override
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:

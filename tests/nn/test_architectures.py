@@ -163,7 +163,7 @@ class TestEveryArchitecture:
         for number in range(200):
             optimizer.zero_grad()
             found = step_losses(sae, x, torch.zeros(D_SAE, dtype=torch.bool), AuxK(0.0, 1), Step(number)).architecture
-            (found.reconstruction + 0.1 * found.sparsity).backward()
+            (found.reconstruction + 0.03 * found.sparsity).backward()
             sae.project_gradients()
             optimizer.step()
             sae.constrain()

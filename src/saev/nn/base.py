@@ -139,6 +139,9 @@ class SparseAutoencoder(nn.Module, ABC):
     def keep_points(self, points_pd: Tensor) -> None:
         """Take normalised data points of norm 1 that the dictionary stays tied to."""
 
+    def calibrate(self, z_bd: Tensor) -> None:
+        """Set what depends on how strongly the latents answer to normalised activations, before training."""
+
     def latent_parameters(self) -> list[tuple[nn.Parameter, int]]:
         """The parameters that belong to single latents, each with the dimension of the latents."""
         return [(weight, int(name == "W_enc")) for name, weight in self.named_parameters() if name != "b_dec"]

@@ -67,11 +67,13 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
     noise_sd = unit_rows(torch.randn(sae.d_sae, sae.d_in, generator=generator).to(points_sd))
     w_sd = unit_rows(DATA_SHARE * points_sd + (1 - DATA_SHARE) * noise_sd)
     everything = torch.arange(sae.d_sae, device=w_sd.device)
-    sae.point(everything, w_sd, w_sd.new_ones(()))
     z_nd = sae.normalize(x_nd[:FIT_TOKENS])
+    sae.point(everything, w_sd, w_sd.new_ones(()))
+    sae.calibrate(z_nd)
     z_hat_nd = sae.reconstruct(sae.codes(z_nd))
     alpha = (z_nd * z_hat_nd).sum() / z_hat_nd.square().sum().clamp_min(1e-12)
     sae.point(everything, w_sd, alpha)
+    sae.calibrate(z_nd)
 
 
 def _spread_points(u_nd: Tensor, n_points: int, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,6 @@ The benchmarks take `--peers DIR`, a folder of virtual environments that are nam
     python -m venv DIR/overcomplete && DIR/overcomplete/bin/pip install overcomplete 'matplotlib<3.9'
     python -m venv DIR/original_saev && DIR/original_saev/bin/pip install saev==0.1.0
 
-Each with the torch of the others, or else the comparison is one of torch versions. `ours` needs none: it runs in the interpreter
-of the benchmark. What is missing is left out, and said to be.
+Give each the same version of torch, or else versions of torch are compared. `ours` runs in the interpreter of the
+benchmark. What is missing is left out, and said to be.
 """

@@ -1,9 +1,9 @@
 """dictionary_learning: `update` of its trainers.
 
-Included: scaling of the input to mean squared norm 1, b_dec at the geometric median, AuxK (never reached below 10M tokens),
-dead tracking, parallel-gradient removal, clipping, unit-norm decoder, Adam; its ReLU and Gated trainers have no AuxK,
-clipping or dead tracking. Warm-ups of 1,000 and 2,000 steps are a tenth and a fifth of shorter runs, the
-learning rate falls over the last fifth as in its own demonstration, and the threshold of BatchTopK is followed from the middle of the run.
+Included: scaling of the input to mean squared norm 1, b_dec at the geometric median, AuxK (never reached below 10M
+tokens), dead tracking, parallel-gradient removal, clipping, unit-norm decoder, Adam; its ReLU and Gated trainers have
+no AuxK, clipping or dead tracking. Warm-ups of 1,000 and 2,000 steps are a tenth and a fifth of shorter runs, the
+learning rate falls over the last fifth, and the threshold of BatchTopK is followed from the middle of the run on.
 """
 
 from typing import Any
@@ -82,7 +82,4 @@ class DictionaryLearning(Trainer):
 
 def make(options: Options, x_nd: Tensor) -> Trainer:
     """One of its SAEs."""
-    options.only(
-        "topk", "batchtopk", "matryoshka", "relu", "jumprelu", "gated", encoders=("float32", "bfloat16")
-    )
     return DictionaryLearning(options, x_nd)

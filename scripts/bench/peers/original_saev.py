@@ -1,7 +1,7 @@
 """The original saev as its authors published it on the package index (0.1.0, ReLU only): the step of its `train`.
 
-Included: unit-norm decoder, parallel-gradient removal, fused Adam, warm-up of the learning rate. It has no normalisation of the input, AuxK,
-clipping or dead tracking.
+Included: unit-norm decoder, parallel-gradient removal, fused Adam, warm-up of the learning rate. It has no
+normalisation of the input, AuxK, clipping or dead tracking.
 """
 
 import importlib
@@ -9,13 +9,14 @@ import importlib
 import torch
 from torch import Tensor
 
-from peers.trainer import NotOfferedError, Options, Trainer
+from peers.trainer import Options, Trainer
 
 
 class OriginalSaev(Trainer):
     """ReLU with an L1 penalty."""
 
     def __init__(self, options: Options, x_nd: Tensor) -> None:
+        assert options.d_sae % options.d_in == 0, "its d_sae is a multiple of d_in"
         config = importlib.import_module("saev.config").SparseAutoencoder(
             d_vit=options.d_in,
             exp_factor=options.d_sae // options.d_in,
@@ -54,7 +55,4 @@ class OriginalSaev(Trainer):
 
 def make(options: Options, x_nd: Tensor) -> Trainer:
     """One of its SAEs."""
-    options.only("relu")
-    if options.d_sae % options.d_in:
-        raise NotOfferedError(f"d_sae={options.d_sae} is no multiple of d_in={options.d_in}")
     return OriginalSaev(options, x_nd)

@@ -1,7 +1,7 @@
 """Overcomplete: its `train_sae`, one batch at a time, without monitoring.
 
-Included: encoder with the normalisation layer that is its default, unit-norm dictionary, clipping, dead tracking, Adam, as in the example
-of its README (mean squared error, lr 5e-4). Left out there: AuxK, parallel-gradient removal, normalisation of the input, schedules.
+Included: its default encoder, unit-norm dictionary, clipping, dead tracking, Adam, as in the example of its README (mean
+squared error, lr 5e-4). Left out there: AuxK, parallel-gradient removal, normalisation of the input, schedules.
 """
 
 from functools import partial
@@ -25,12 +25,13 @@ class Overcomplete(Trainer):
     def __init__(self, options: Options) -> None:
         d_in, d_sae = options.d_in, options.d_sae
         penalised = partial(mse_l1, penalty=options.coeff)
-        self.sae, self.criterion = {
+        kinds: dict[str, Any] = {
             "topk": lambda: (TopKSAE(d_in, d_sae, top_k=options.k), squared_error),
             "batchtopk": lambda: (BatchTopKSAE(d_in, d_sae, top_k=options.k * options.batch_size), squared_error),
             "relu": lambda: (SAE(d_in, d_sae), penalised),
             "jumprelu": lambda: (JumpSAE(d_in, d_sae), penalised),
-        }[options.architecture]()
+        }
+        self.sae, self.criterion = kinds[options.architecture]()
         self.optimizer = torch.optim.Adam(self.sae.parameters(), lr=5e-4 * options.lr_factor)
 
     def step(self, x_bd: Tensor) -> None:
@@ -52,7 +53,6 @@ class Overcomplete(Trainer):
         return w
 
 
-def make(options: Options, x_nd: Tensor) -> Trainer:
+def make(options: Options, _: Tensor) -> Trainer:
     """One of its SAEs."""
-    options.only("topk", "batchtopk", "relu", "jumprelu")
     return Overcomplete(options)

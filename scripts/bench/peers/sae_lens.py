@@ -1,7 +1,7 @@
 """SAELens: its `SAETrainer.step` and training SAEs.
 
-Included: scaling of the input, clipping, dead tracking and firing frequencies, AuxK, Adam, warm-up over a tenth and decay over
-the last fifth of the run. Its SAEs divide by the decoder norms in the forward pass instead of a unit-norm
+Included: scaling of the input, clipping, dead tracking and firing frequencies, AuxK, Adam, warm-up over a tenth and
+decay over the last fifth of the run. Its SAEs divide by the decoder norms in the forward pass instead of a unit-norm
 decoder with parallel-gradient removal. Its dead window of 1,000 steps is shortened to a tenth of runs below 10,000.
 """
 
@@ -63,6 +63,7 @@ class SAELens(Trainer):
             total_training_samples=options.n_steps * options.batch_size,
             train_batch_size_samples=options.batch_size,
             lr=3e-4 * options.lr_factor,
+            lr_end=3e-5 * options.lr_factor,  # a tenth, as its runner sets it
             lr_warm_up_steps=options.n_steps // 10,
             lr_decay_steps=options.n_steps // 5,
             autocast=options.encoder == "bfloat16",
@@ -100,7 +101,4 @@ class SAELens(Trainer):
 
 def make(options: Options, x_nd: Tensor) -> Trainer:
     """One of its SAEs."""
-    options.only(
-        "topk", "batchtopk", "matryoshka", "relu", "jumprelu", "gated", encoders=("float32", "bfloat16")
-    )
     return SAELens(options, x_nd)

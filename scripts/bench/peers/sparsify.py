@@ -1,7 +1,7 @@
 """sparsify (EleutherAI): the step of its `Trainer.fit`, whose own loop wants a language model.
 
-Included: b_dec at the mean of the first batch, unit-norm decoder, FVU loss, parallel-gradient removal, schedule-free Signum,
-dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by `dead_after`), clipping, any
+Included: b_dec at the mean of the first batch, unit-norm decoder, FVU loss, parallel-gradient removal, schedule-free
+Signum, dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by `dead_after`), clipping, any
 normalisation of the input.
 """
 
@@ -63,7 +63,6 @@ class Sparsify(Trainer):
         return w
 
 
-def make(options: Options, x_nd: Tensor) -> Trainer:
+def make(options: Options, _: Tensor) -> Trainer:
     """One of its SAEs."""
-    options.only("topk")
     return Sparsify(options)

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-
-class NotOfferedError(Exception):
-    """The library has no such architecture or mode."""
+DENSE = {"relu", "jumprelu", "gated"}
+GROUPED = {"batchtopk", "matryoshka"}
+OFFERS = {
+    "ours": {"topk", "relu"},
+    "sparsify": {"topk"},
+    "sae_lens": {"topk", *GROUPED, *DENSE},
+    "dictionary_learning": {"topk", *GROUPED, *DENSE},
+    "overcomplete": {"topk", "batchtopk", "relu", "jumprelu"},
+    "original_saev": {"relu"},
+}
+BFLOAT16 = {"sae_lens", "dictionary_learning"}  # on the CPU
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,11 @@ class Options:
     dead_after: int = 0
     lr_factor: float = 1.0
 
-    def only(self, *architectures: str, encoders: tuple[str, ...] = ("float32",)) -> None:
-        """Raise NotOfferedError unless the library has what is asked for."""
-        if self.architecture not in architectures:
-            raise NotOfferedError(f"no {self.architecture}")
-        if self.encoder not in encoders:
-            raise NotOfferedError(f"no {self.encoder} mode on the CPU")
+    def lacking(self, library: str) -> str | None:
+        """What the library does not have of what is asked for."""
+        if self.architecture not in OFFERS[library]:
+            return f"no {self.architecture}"
+        return "no bfloat16 on the CPU" if self.encoder == "bfloat16" and library not in BFLOAT16 else None
 
     @property
     def prefixes(self) -> list[int]:

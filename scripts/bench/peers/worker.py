@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peers.trainer import NotOfferedError, Options, Trainer
+from peers.trainer import Options, Trainer
 
 DEAD_OVER = 131_072  # Training tokens over which dead latents are counted.
 
@@ -92,7 +92,7 @@ def quality(trainer: Trainer, x_nd: Tensor, options: Options, job: dict[str, Any
     _, _, fired_train = evaluate(trainer, x_nd[:DEAD_OVER], reconstruct=False)
     found = {"fvu": fvu, "l0": l0, "dead": 1 - float(fired.float().mean())}
     found |= {"dead_train": 1 - float(fired_train.float().mean()), "seconds": seconds}
-    if "directions" in job:
+    if job["directions"]:
         found["cosine"] = best_cosines(trainer.directions().detach(), load(job["directions"]))
     return found
 
@@ -116,11 +116,7 @@ def main() -> None:
     torch.set_num_threads(job["threads"])
     x_nd = load(job["train"])
     torch.manual_seed(options.seed)
-    try:
-        trainer: Trainer = importlib.import_module(f"peers.{name}").make(options, x_nd)
-    except NotOfferedError as reason:
-        say(missing=str(reason))
-        return
+    trainer: Trainer = importlib.import_module(f"peers.{name}").make(options, x_nd)
     if job["mode"] == "time":
         take_turns(trainer, x_nd, options, job["warmup"], say)
     else:

@@ -104,10 +104,10 @@ def numpy_fvu(sae: SparseAutoencoder, x: Tensor, k: int) -> float:
     """FVU of a TopK SAE on raw activations (n, d), from its tensors alone, in float64."""
     p: dict[str, Any] = {name: tensor.double().numpy() for name, tensor in sae.state_dict().items()}
     x64 = x.double().numpy()
-    h = (x64 - p["mean_d"]) / p["scale"] @ p["W_enc"] + p["b_enc"]
+    h = (x64 - p["mean_d"]) / p["scale_d"] @ p["W_enc"] + p["b_enc"]
     threshold = np.sort(h, axis=-1)[:, -k, None]
     f = np.where((h >= threshold) & (h > 0), h, 0)
-    x_hat = (f @ p["W_dec"] + p["b_dec"]) * p["scale"] + p["mean_d"]
+    x_hat = (f @ p["W_dec"] + p["b_dec"]) * p["scale_d"] + p["mean_d"]
     return float(((x64 - x_hat) ** 2).sum() / ((x64 - x64.mean(0)) ** 2).sum())
 
 

@@ -73,7 +73,7 @@ def test_the_saved_sae_takes_raw_activations(data: tuple[Path, Tensor], run: Pat
     assert ((x - x_hat).square().sum() / (x - x.mean(0)).square().sum()).item() == pytest.approx(reported, rel=1e-4)
     x_train = data[1][:, 3:].flatten(0, 1)
     assert torch.allclose(sae.mean_d, x_train.mean(0), atol=0.1)
-    assert sae.scale.item() == pytest.approx((x_train - x_train.mean(0)).square().mean().sqrt().item(), rel=0.05)
+    assert sae.scale_d[0].item() == pytest.approx((x_train - x_train.mean(0)).square().mean().sqrt().item(), rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_saved_sae_takes_raw_activations(data: tuple[Path, Tensor], run: Pat
 def test_rows_of_the_decoder_have_norm_one(data: tuple[Path, Tensor], tmp_path: Path, options: list[str]) -> None:
     assert main(fit_options(data[0], tmp_path / "run", *options)) == 0
     exported = saev.load(only(tmp_path / "run", "saes/*")).W_dec
-    for W_dec in (weights(tmp_path / "run")["sae.W_dec"], exported):
+    for W_dec in (weights(tmp_path / "run")["members.0.sae.W_dec"], exported):
         assert W_dec.dtype == torch.float32
         assert (W_dec.norm(dim=-1) - 1).abs().max() < 1e-6
 

@@ -15,7 +15,7 @@ from saev.nn import ReLU, SparseAutoencoder, TopK
 @pytest.mark.parametrize("sae", [TopK(6, d_sae=12, k=3), ReLU(6, d_sae=12, l1_coeff=0.25)])
 def test_a_saved_sae_takes_raw_activations(sae: SparseAutoencoder, tmp_path: Path) -> None:
     sae.mean_d.copy_(torch.randn(6))
-    sae.scale.fill_(2.5)
+    sae.scale_d.fill_(2.5)
     save_sae(sae, tmp_path / "sae", {"layer": 10})
     loaded = saev.load(tmp_path / "sae")
     x = torch.randn(4, 6)
@@ -42,7 +42,7 @@ def break_config(directory: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 99}, "schema 1"),
+        ({"schema": 99}, "schema 2"),
         ({"architecture": "os.system"}, "os.system"),
         ({"k": 99}, "k=99"),
         ({"k": 3.5}, "whole numbers"),

@@ -69,9 +69,11 @@ def test_the_parallel_gradient_is_removed_before_clipping(
     def look(optimizer: torch.optim.Adam, closure: Any = None) -> Any:
         def looking() -> Any:
             loss = closure()
-            grad = module.sae.W_dec.grad
+            grad = module.members[0].sae.W_dec.grad
             assert grad is not None
-            seen.dots.append(((grad * module.sae.W_dec).sum(-1).abs() / grad.norm(dim=-1).clamp_min(1e-12)).max())
+            seen.dots.append(
+                ((grad * module.members[0].sae.W_dec).sum(-1).abs() / grad.norm(dim=-1).clamp_min(1e-12)).max()
+            )
             return loss
 
         return step(optimizer, looking)
@@ -94,7 +96,7 @@ def test_rows_have_norm_one_after_every_step(shards: Path) -> None:
             self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any, **kwargs: Any
         ) -> None:
             assert isinstance(pl_module, SAELightningModule)
-            norms.append(pl_module.sae.W_dec.detach().norm(dim=-1))
+            norms.append(pl_module.members[0].sae.W_dec.detach().norm(dim=-1))
 
     trainer(Look()).fit(SAELightningModule(small_topk, d_in=16), data(shards))
     assert len(norms) == 10
@@ -105,8 +107,8 @@ def test_normalisation_comes_from_the_data(shards: Path) -> None:
     module, module_data = SAELightningModule(small_topk, d_in=16, lr=1e-12), data(shards, 1)
     trainer().fit(module, module_data)
     x = module_data.sample(10**9)
-    torch.testing.assert_close(module.sae.mean_d, x.mean(0))
-    torch.testing.assert_close(module.sae.scale, (x - x.mean(0)).square().mean().sqrt())
+    torch.testing.assert_close(module.members[0].sae.mean_d, x.mean(0))
+    torch.testing.assert_close(module.members[0].sae.scale_d, (x - x.mean(0)).square().mean().sqrt().expand(16))
 
 
 def test_silence_counts_tokens_since_a_latent_fired(shards: Path) -> None:
@@ -115,9 +117,9 @@ def test_silence_counts_tokens_since_a_latent_fired(shards: Path) -> None:
     trainer().fit(module, module_data)
     expected = torch.zeros(48, dtype=torch.int64)
     for x_bd in ShardDataModule(shards, batch_size=4, n_tokens=24).train_dataloader():
-        fired = (module.sae.encode(x_bd) > 0).any(0)
+        fired = (module.members[0].sae.encode(x_bd) > 0).any(0)
         expected = torch.where(fired, 0, expected + 4)
-    assert torch.equal(module.silent_tokens_s, expected)
+    assert torch.equal(module.members[0].silent_tokens_s, expected)
     assert expected.unique().numel() > 3
 
 
@@ -136,7 +138,9 @@ def test_the_learning_rate_rises_and_falls(shards: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    first, second, other = (SAELightningModule(small_topk, d_in=16, seed=seed).sae.W_dec for seed in (3, 3, 4))
+    first, second, other = (
+        SAELightningModule(small_topk, d_in=16, seed=seed).members[0].sae.W_dec for seed in (3, 3, 4)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 

@@ -34,7 +34,9 @@ CODES_BYTES = 2**28  # Bound of the dense codes of one batch of images.
 class TrainedModel(Protocol):
     """The part of the LightningModule that is rendered."""
 
-    sae: SparseAutoencoder
+    @property
+    def saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs by name."""
 
 
 class TokenData(Protocol):
@@ -88,7 +90,7 @@ class FeatureVisualizer(lightning.Callback):
         Raises:
             InputError: If the SAE has no such latent.
         """
-        d_sae = cast(TrainedModel, pl_module).sae.d_sae
+        d_sae = min(sae.d_sae for sae in cast(TrainedModel, pl_module).saes.values())
         unknown = [latent for latent in self._include if not 0 <= latent < d_sae]
         if unknown:
             raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")
@@ -97,30 +99,43 @@ class FeatureVisualizer(lightning.Callback):
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on the training images."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self._render(trainer, cast(TrainedModel, pl_module).sae, data.train_tokens)
+        self._render_all(trainer, cast(TrainedModel, pl_module).saes, data.train_tokens)
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on all images of the shards, also where the metrics are of a part of them."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self._render(trainer, cast(TrainedModel, pl_module).sae, data.all_tokens)
+        self._render_all(trainer, cast(TrainedModel, pl_module).saes, data.all_tokens)
 
-    def _render(self, trainer: lightning.Trainer, sae: SparseAutoencoder, data: list[TokenSelection]) -> None:
+    def _render_all(
+        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+    ) -> None:
         if trainer.is_global_zero:
             tokens = data[0]
             if len(data) > 1:
                 print(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}", file=sys.stderr)
-            out = Path(trainer.default_root_dir) / "features" / sae.name
-            gallery = self.gallery(sae, tokens)
             pictures = RecordedPictures(tokens.reader)
-            shown = sorted({example.image_id for page in gallery.pages for example in page.examples})
-            write_gallery(out, gallery, (pictures[i] for i in tqdm(shown, desc="drawing", unit=" images")))
+            for name, sae in saes.items():
+                self._render(trainer, name, sae.eval(), tokens, pictures)
             pictures.warn_of_faults()
-            self._to_tensorboard(trainer, gallery, pictures)
         trainer.strategy.barrier()
 
+    def _render(
+        self,
+        trainer: lightning.Trainer,
+        name: str,
+        sae: SparseAutoencoder,
+        tokens: TokenSelection,
+        pictures: RecordedPictures,
+    ) -> None:
+        gallery = self.gallery(name, sae, tokens)
+        shown = sorted({example.image_id for page in gallery.pages for example in page.examples})
+        drawn = (pictures[i] for i in tqdm(shown, desc="drawing", unit=" images"))
+        write_gallery(Path(trainer.default_root_dir) / "features" / name, gallery, drawn)
+        self._to_tensorboard(trainer, name, gallery, pictures)
+
     @torch.no_grad()
-    def gallery(self, sae: SparseAutoencoder, tokens: TokenSelection) -> Gallery:
+    def gallery(self, name: str, sae: SparseAutoencoder, tokens: TokenSelection) -> Gallery:
         """The page's contents for an SAE on tokens, except for the pictures."""
         tokens = replace(tokens, kept=None).subset(self._n_images, self._seed)
         survey = LatentSurvey(sae.d_sae, self._top_k)
@@ -128,7 +143,7 @@ class FeatureVisualizer(lightning.Callback):
             survey.update(f_bts, image_ids)
         latents = self._choose(survey)
         return Gallery(
-            title=sae.name,
+            title=name,
             facts=_facts(sae, tokens),
             frequency=survey.frequency.numpy(),
             mean_value=survey.mean_value.numpy(),
@@ -144,8 +159,11 @@ class FeatureVisualizer(lightning.Callback):
         chosen = alive[random_subset(len(alive), n, self._seed)]
         return sorted({*chosen.tolist(), *self._include})
 
-    def _to_tensorboard(self, trainer: lightning.Trainer, gallery: Gallery, pictures: RecordedPictures) -> None:
-        logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+    def _to_tensorboard(
+        self, trainer: lightning.Trainer, name: str, gallery: Gallery, pictures: RecordedPictures
+    ) -> None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        logger = next((logger for logger in loggers if logger.version == name), loggers[0] if loggers else None)
         if logger is None:
             return
         for page in gallery.pages[: self._n_tensorboard]:

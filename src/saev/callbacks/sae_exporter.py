@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import lightning
 from lightning.pytorch.utilities import rank_zero_only
@@ -17,7 +17,11 @@ METRICS_FILE = "metrics.json"
 class TrainedModel(Protocol):
     """The part of the LightningModule that is exported."""
 
-    sae: SparseAutoencoder
+    @property
+    def saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs by name."""
+
+    results: dict[str, dict[str, dict[str, float]]]
 
 
 class TrainingData(Protocol):
@@ -29,44 +33,43 @@ class TrainingData(Protocol):
 
 
 class SAEExporter(lightning.Callback):
-    """Writes ``saes/<name>/`` into the run directory: the SAE when training ends, its metrics after evaluation.
+    """Writes ``saes/<name>/`` into the run directory: the SAEs when training ends, their metrics after evaluation.
 
-    metrics.json has an object for each stage, "val" and "test", with fvu, explained_variance, l0, l1, dead, dense.
+    metrics.json has an object for each stage, "val" and "test".
     """
 
     @override
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write config.json, sae.safetensors and the metrics of the last validation."""
-        sae = cast(TrainedModel, pl_module).sae
         data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
-        directory = sae_directory(trainer, sae)
-        save_sae(sae, directory, data.about)
-        _write_metrics(directory, trainer.callback_metrics, "val")
+        for name, sae in cast(TrainedModel, pl_module).saes.items():
+            save_sae(sae, sae_directory(trainer, name), data.about)
+        _write_metrics(trainer, cast(TrainedModel, pl_module))
 
     @override
     @rank_zero_only
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the metrics of `saev validate`."""
         if trainer.state.fn == "validate":
-            _write_metrics(sae_directory(trainer, cast(TrainedModel, pl_module).sae), trainer.callback_metrics, "val")
+            _write_metrics(trainer, cast(TrainedModel, pl_module))
 
     @override
     @rank_zero_only
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the metrics of `saev test`."""
-        _write_metrics(sae_directory(trainer, cast(TrainedModel, pl_module).sae), trainer.callback_metrics, "test")
+        _write_metrics(trainer, cast(TrainedModel, pl_module))
 
 
-def sae_directory(trainer: lightning.Trainer, sae: SparseAutoencoder) -> Path:
-    """Where the SAE goes in the run directory."""
-    return Path(trainer.default_root_dir) / "saes" / sae.name
+def sae_directory(trainer: lightning.Trainer, name: str) -> Path:
+    """Where an SAE goes in the run directory."""
+    return Path(trainer.default_root_dir) / "saes" / name
 
 
-def _write_metrics(directory: Path, logged: dict[str, Any], stage: str) -> None:
-    path = directory / METRICS_FILE
-    metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    values = {name.split("/")[1]: float(value) for name, value in logged.items() if name.startswith(f"{stage}/")}
-    if values:
-        metrics[stage] = values
-    path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
+    """Add what was measured now to what was before."""
+    for name in model.saes:
+        path = sae_directory(trainer, name) / METRICS_FILE
+        metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        metrics |= model.results.get(name, {})
+        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

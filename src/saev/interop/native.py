@@ -11,7 +11,7 @@ from saev.errors import InputError
 from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 
-SCHEMA = 1
+SCHEMA = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "sae.safetensors"
 

@@ -1,26 +1,26 @@
-"""Training and evaluation of one SAE."""
+"""Training and evaluation of SAEs."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol, cast
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.metrics import CodeStatistics, ReconstructionQuality, fraction_of_variance_unexplained
+from saev.metrics import CodeStatistics, ReconstructionQuality
+from saev.modules.member import Course, Member
+from saev.modules.precomputed import with_gradients
+from saev.modules.sweep import fitting, recipes
+from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
-from saev.nn.initialization import initialize_from_data, set_normalization
-from saev.nn.resampling import forget_moments, restart_latents, worst_directions
-from saev.objectives import AuxK, StepLosses, step_losses
-from saev.objectives.schedule import warmup_hold_decay
+from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
-MOST_DEAD_AFTER = 10_000_000
-LAST_RESTART = 0.7  # Share of the run; later ones would find a learning rate too low to settle.
 SETTINGS_KEY = "saev_settings"
 
 
@@ -32,10 +32,10 @@ class TokenSource(Protocol):
 
 
 class SAELightningModule(lightning.LightningModule):
-    """Trains a sparse autoencoder on batches of raw activations (b, d_in).
+    """Trains one sparse autoencoder, or a sweep of them, on batches of raw activations (b, d_in).
 
-    At the start the mean and scale of the activations are estimated on a sample and stored in the SAE. The rows
-    of W_dec have norm 1 after each step.
+    At the start the mean and scale of the activations are estimated on a sample and stored in the SAE. Each SAE of a
+    sweep sees the same batches and becomes what it would have become alone.
 
     Args:
         sae: Architecture and its options; d_in comes from the activations.
@@ -43,7 +43,13 @@ class SAELightningModule(lightning.LightningModule):
         lr: Peak learning rate of Adam.
         warmup: Share of the steps over which the learning rate rises.
         decay: Share of the steps at the end over which it falls to 0.
+        schedule: How it falls.
+        normalize: How activations are centred and scaled: to mean 0 and one scale for all dimensions (scalar), a scale
+            for each dimension, or not at all (none).
         init: Start from directions of data points, or from random ones.
+        sparsity_warmup: Share of the steps over which a sparsity penalty rises from 0.
+        k_start: Factor of k at the start, for architectures that have k.
+        k_anneal: Share of the steps over which that factor falls to 1.
         auxk_coeff: Weight of the auxiliary loss that revives dead latents (AuxK); 0 leaves it out.
         k_aux: Dead latents that the auxiliary loss uses for one token.
         dead_after: Tokens without firing after which the auxiliary loss takes a latent for dead. By default a
@@ -51,12 +57,14 @@ class SAELightningModule(lightning.LightningModule):
         restarts: How often dead latents get a new start in a direction that is reconstructed badly, spread evenly
             over the first 70 % of the run; 0 leaves it out.
         seed: Fixes the initial weights.
+        sweep: Options and lists of values: one SAE is trained for each combination, all in this run, for example
+            '{sae.k: [16, 32], lr: [1e-3, 3e-3], seed: [0, 1]}'. Any option of the SAE and any of the above.
+        at_once: How many SAEs of a sweep are trained at the same time; the others follow, on the same batches. By
+            default as many as memory holds.
 
     Raises:
         InputError: If a number makes no sense.
     """
-
-    silent_tokens_s: Tensor
 
     def __init__(
         self,
@@ -65,35 +73,67 @@ class SAELightningModule(lightning.LightningModule):
         lr: float = 3e-3,
         warmup: float = 0.1,
         decay: float = 0.2,
+        schedule: Literal["linear", "cosine"] = "linear",
+        normalize: Literal["scalar", "dimension", "none"] = "scalar",
         init: Literal["data", "random"] = "data",
+        sparsity_warmup: float = 0.1,
+        k_start: float = 1.0,
+        k_anneal: float = 0.2,
         auxk_coeff: float = 1 / 32,
         k_aux: int = 256,
         dead_after: int | None = None,
         restarts: int = 10,
         seed: int = 0,
+        sweep: dict[str, list[Any]] | None = None,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
-        if dead_after is not None and dead_after < 1:
-            raise InputError(f"dead_after={dead_after} must be 1 token or more")
-        _check(lr=lr, warmup=warmup, decay=decay, auxk_coeff=auxk_coeff, k_aux=k_aux, restarts=restarts)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.sae = sae(d_in)
-        self._lr, self._warmup, self._decay = lr, warmup, decay
-        self._init, self._seed = init, seed
-        self._aux = AuxK(auxk_coeff, k_aux)
-        self._dead_after = dead_after
-        self._restarts = restarts
-        # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
-        self.register_buffer("silent_tokens_s", torch.zeros(self.sae.d_sae, dtype=torch.int64))
-        self._reconstruction = ReconstructionQuality(d_in)
-        self._codes = CodeStatistics(self.sae.d_sae)
+        options = TrainingOptions(
+            lr=lr,
+            warmup=warmup,
+            decay=decay,
+            schedule=schedule,
+            normalize=normalize,
+            init=init,
+            sparsity_warmup=sparsity_warmup,
+            k_start=k_start,
+            k_anneal=k_anneal,
+            auxk_coeff=auxk_coeff,
+            k_aux=k_aux,
+            dead_after=dead_after,
+            restarts=restarts,
+            seed=seed,
+        )
+        self.recipes = recipes(sae, d_in, options, sweep or {})
+        self.at_once = at_once or fitting(self.recipes, free_memory()[0])
+        self.begin(0)
+        self.results: dict[str, dict[str, dict[str, float]]] = {}
+        self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
 
-    def adopt(self, sae: SparseAutoencoder) -> None:
-        """Evaluate this SAE instead of the one that was built."""
-        self.sae = sae
-        self._codes = CodeStatistics(sae.d_sae)
-        self._reconstruction = ReconstructionQuality(sae.d_in)
+    @property
+    def n_parts(self) -> int:
+        """How many times the data are gone through, so that all SAEs get their turn."""
+        return -(-len(self.recipes) // self.at_once)
+
+    def begin(self, part: int) -> None:
+        """Build the SAEs that are trained in this part, and let go of those of others."""
+        self.members = nn.ModuleList()
+        own = self.recipes[part * self.at_once : (part + 1) * self.at_once]
+        self.members = nn.ModuleList([recipe.build() for recipe in own])
+
+    @property
+    def saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs by name, without those whose training failed."""
+        return {member.name: member.sae for member in self._members if not member.failed}
+
+    @property
+    def _members(self) -> list[Member]:
+        return cast(list[Member], list(self.members))
+
+    def adopt(self, saes: Mapping[str, SparseAutoencoder]) -> None:
+        """Evaluate these SAEs, by name, instead of those that were built."""
+        options = self._members[0].options
+        self.members = nn.ModuleList([Member(name, sae, options) for name, sae in saes.items()])
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -107,24 +147,12 @@ class SAELightningModule(lightning.LightningModule):
         Raises:
             InputError: Naming the differences.
         """
-        saved, now = checkpoint.get(SETTINGS_KEY, {}), self._settings()
-        changed = [
-            f"{key} was {saved.get(key)} and is {now.get(key)}" for key in saved | now if saved.get(key) != now.get(key)
-        ]
+        changed = _differences(checkpoint.get(SETTINGS_KEY, []), self._settings())
         if changed:
             raise InputError(f"the run cannot go on with another SAE or optimizer: {'; '.join(changed)}")
 
-    def _settings(self) -> dict[str, Any]:
-        sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
-        return {
-            **sae,
-            "lr": self._lr,
-            "warmup": self._warmup,
-            "decay": self._decay,
-            "init": self._init,
-            "restarts": self._restarts,
-            "seed": self._seed,
-        }
+    def _settings(self) -> list[dict[str, object]]:
+        return [member.settings() for member in self._members]
 
     @override
     def on_fit_start(self) -> None:
@@ -132,105 +160,114 @@ class SAELightningModule(lightning.LightningModule):
         if self.trainer.ckpt_path is not None:
             return
         source = cast(TokenSource, self.trainer.datamodule)  # type: ignore[attr-defined]
-        x_nd = source.sample(max(INIT_TOKENS, self.sae.d_sae)).to(self.device)
-        set_normalization(self.sae, x_nd)
-        if self._init == "data":
-            initialize_from_data(self.sae, x_nd, torch.Generator().manual_seed(self._seed))
-        for tensor in self.sae.state_dict().values():
-            # Processes on unlike hardware may round, and then draw, differently.
-            tensor.copy_(self.trainer.strategy.broadcast(tensor))
+        sizes = {max(INIT_TOKENS, member.sae.d_sae) for member in self._members}
+        samples = {size: source.sample(size).to(self.device) for size in sizes}
+        for member in self._members:
+            member.start(samples[max(INIT_TOKENS, member.sae.d_sae)])
+            for tensor in member.sae.state_dict().values():
+                # Processes on unlike hardware may round, and then draw, differently.
+                tensor.copy_(self.trainer.strategy.broadcast(tensor))
 
     @override
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, with the learning rate set at each step."""
+        """Adam, with a group of parameters and a learning rate of its own for each SAE."""
         n_steps = int(self.trainer.estimated_stepping_batches)
-        factor = partial(warmup_hold_decay, n_steps=n_steps, warmup=self._warmup, decay=self._decay)
-        optimizer = torch.optim.Adam(self.sae.parameters(), lr=self._lr)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        groups = [{"params": member.trained, "lr": member.options.lr} for member in self._members]
+        factors: list[Callable[[int], float]] = [
+            partial(member.options.lr_factor, n_steps=n_steps) for member in self._members
+        ]
+        optimizer = torch.optim.Adam(groups, fused=True)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @override
     def training_step(self, x_bd: Tensor, batch_idx: int) -> Tensor:
-        """The loss of a batch of raw activations (b, d_in), in whatever dtype they are stored."""
+        """The sum of the losses of a batch of raw activations (b, d_in), in whatever dtype they are stored."""
         x_bd = x_bd.float()  # here and not before: fewer bytes go to the device
-        n_tokens = len(x_bd) * self.trainer.world_size
-        window = self._dead_window(n_tokens)
-        if self._restart_is_due():
-            self._restart(x_bd, self.silent_tokens_s >= window)
-        dead_s = self.silent_tokens_s >= window
-        losses = step_losses(self.sae, x_bd, dead_s, self._aux)
-        self._check_finite(losses.total)
-        self._count_silence(losses.codes, n_tokens)
-        if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log_step(x_bd, losses, dead_s)
-        self.log("loss", losses.total.detach(), prog_bar=True, logger=False)
-        return losses.total
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        course = Course(self.trainer.global_step, n_steps, len(x_bd) * self.trainer.world_size)
+        logs = (batch_idx + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        total, parameters, gradients = x_bd.new_zeros(()), [], []
+        for member in self._members:
+            member.restart(x_bd, course, self.trainer.optimizers[0])
+            losses, found = member.gradients(x_bd, course)
+            parameters += member.trained
+            gradients += found
+            if losses is not None:
+                self._check(member, losses.total)
+                total = total + losses.total.detach()
+                if logs:
+                    self._log(member, {f"train/{k}": v for k, v in member.describe(x_bd, losses, course).items()})
+        self.log("loss", total, prog_bar=True, logger=False)
+        return with_gradients(total, parameters, gradients)
 
-    def _check_finite(self, loss: Tensor) -> None:
-        if not loss.isfinite():
-            raise InputError(
-                f"the loss is {loss.item()} at step {self.trainer.global_step}: the run diverges, lower "
-                f"--model.lr, now {self._lr:g}, or look for values that are not finite in the shards"
-            )
+    def _check(self, member: Member, loss: Tensor) -> None:
+        """Say which SAE diverges.
 
-    def _dead_window(self, n_tokens: int) -> int:
-        if self._dead_after is not None:
-            return self._dead_after
-        run = int(self.trainer.estimated_stepping_batches) * n_tokens
-        return min(MOST_DEAD_AFTER, max(n_tokens, run // 20))
-
-    def _restart_is_due(self) -> bool:
-        step, n_steps = self.trainer.global_step, int(self.trainer.estimated_stepping_batches)
-        every = n_steps // self._restarts if self._restarts else 0
-        return every > 0 and step % every == 0 and 0 < step < LAST_RESTART * n_steps
-
-    @torch.no_grad()
-    def _restart(self, x_bd: Tensor, dead_s: Tensor) -> None:
-        latents_a = dead_s.nonzero().squeeze(-1)[: len(x_bd)]
-        if not 0 < len(latents_a) < self.sae.d_sae:
+        Raises:
+            InputError: If none is left.
+        """
+        if not member.failed:
             return
-        # Seeded by the step: a resumed run draws what the undisturbed one draws.
-        generator = torch.Generator().manual_seed(self._seed + self.trainer.global_step)
-        directions_ad = worst_directions(self.sae, x_bd, len(latents_a), generator)
-        restart_latents(self.sae, latents_a, self.trainer.strategy.broadcast(directions_ad).to(x_bd))
-        forget_moments(self.trainer.optimizers[0], self.sae, latents_a)
-        self.silent_tokens_s[latents_a] = 0
+        what = f"the loss is {loss.item()} at step {self.trainer.global_step}"
+        advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
+        if not self.saes:
+            raise InputError(f"{what}: the run diverges, {advice}")
+        print(f"{member.name} is given up, {what}: {advice}", file=sys.stderr)
 
-    @torch.no_grad()
-    def _count_silence(self, f_bs: Tensor, n_tokens: int) -> None:
-        fired_s = (f_bs > 0).any(0)
-        if self.trainer.world_size > 1:
-            # A latent that fires in one process only is alive; the buffer stays the same in all of them.
-            fired_s = cast(Tensor, self.all_gather(fired_s)).any(0)
-        self.silent_tokens_s.add_(n_tokens).masked_fill_(fired_s, 0)
+    def _log(self, member: Member, values: dict[str, float]) -> None:
+        # Not self.log: for so many keys it would cost more than it is worth, even when it throws the values away.
+        own = [logger for logger in self.loggers if logger.version == member.name]
+        for logger in own or self.loggers:
+            prefix = "" if own else self._prefix(member)
+            named = {prefix + name: value for name, value in values.items()}
+            logger.log_metrics(named, step=self.trainer.global_step)
 
-    @torch.no_grad()
-    def _log_step(self, x_bd: Tensor, losses: StepLosses, dead_s: Tensor) -> None:
-        # Not self.log: for eight keys it would cost more than it is worth, even when it throws the values away.
-        values = {
-            "train/loss": losses.total,
-            "train/mse": losses.mse,
-            "train/sparsity": losses.sparsity,
-            "train/auxk": losses.auxk,
-            "train/fvu": fraction_of_variance_unexplained(x_bd, self.sae.decode(losses.codes)),
-            "train/l0": (losses.codes > 0).sum() / len(x_bd),
-            "train/l1": losses.codes.sum() / len(x_bd),
-            "train/dead": dead_s.float().mean(),
-        }
-        step = self.trainer.global_step
-        for logger in self.loggers:
-            logger.log_metrics({name: value.item() for name, value in values.items()}, step=step)
+    def _prefix(self, member: Member) -> str:
+        return "" if len(self.members) == 1 else f"{member.name}/"
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Remove the gradient that only changes norms: after processes are averaged, before clipping."""
-        self.sae.remove_parallel_gradient()
+        """Project the gradients: after processes are averaged, before clipping."""
+        for member in self._members:
+            member.sae.project_gradients()
+
+    @override
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of each SAE by its own norm: together, one could shrink the steps of the others."""
+        for member in self._members:
+            if gradient_clip_val and gradient_clip_algorithm == "value":
+                torch.nn.utils.clip_grad_value_(member.trained, gradient_clip_val)
+            elif gradient_clip_val:
+                torch.nn.utils.clip_grad_norm_(member.trained, gradient_clip_val)
 
     @override
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then give the rows of W_dec norm 1: before any checkpoint of this step is written."""
+        """Step, then constrain the weights: before any checkpoint of this step is written."""
         super().optimizer_step(*args, **kwargs)
-        self.sae.normalize_decoder()
+        for member in self._members:
+            member.sae.constrain()
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        """Begin with empty metrics."""
+        self._reset_metrics()
+
+    @override
+    def on_test_epoch_start(self) -> None:
+        """Begin with empty metrics."""
+        self._reset_metrics()
+
+    def _reset_metrics(self) -> None:
+        self._metrics = {
+            name: (ReconstructionQuality(sae.d_in).to(self.device), CodeStatistics(sae.d_sae).to(self.device))
+            for name, sae in self.saes.items()
+        }
 
     @override
     def validation_step(self, x_bd: Tensor, batch_idx: int) -> None:
@@ -244,31 +281,42 @@ class SAELightningModule(lightning.LightningModule):
 
     def _evaluate(self, x_bd: Tensor) -> None:
         x_bd = x_bd.float()
-        f_bs = self.sae.encode(x_bd)
-        self._codes.update(f_bs)
-        self._reconstruction.update(x_bd, self.sae.decode(f_bs))
+        for name, sae in self.saes.items():
+            f_bs = sae.encode(x_bd)
+            reconstruction, codes = self._metrics[name]
+            codes.update(f_bs)
+            reconstruction.update(x_bd, sae.decode(f_bs))
 
     @override
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the held-out tokens as ``val/...``."""
-        self._log_epoch("val")
+        self._finish("val")
 
     @override
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test tokens as ``test/...``."""
-        self._log_epoch("test")
+        self._finish("test")
 
-    def _log_epoch(self, stage: str) -> None:
-        for metric in (self._reconstruction, self._codes):
-            self.log_dict({f"{stage}/{name}": value.float() for name, value in metric.compute().items()})
-            metric.reset()
+    def _finish(self, stage: str) -> None:
+        """Keep and log what was measured."""
+        for member in self._members:
+            if member.name in self._metrics:
+                parts = [metric.compute() for metric in self._metrics[member.name]]
+                values = {name: value.item() for part in parts for name, value in part.items()}
+                self.results.setdefault(member.name, {})[stage] = values
+                named = {f"{stage}/{name}": value for name, value in values.items()}
+                self._log(member, named)
+                self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
 
 
-def _check(**numbers: float) -> None:
-    """Raise InputError where a number is out of its range."""
-    for name, value in numbers.items():
-        low_ok = value > 0 if name in ("lr", "k_aux") else value >= 0
-        if not low_ok:
-            raise InputError(f"{name}={value} is too small")
-    if numbers["warmup"] + numbers["decay"] > 1:
-        raise InputError(f"warmup={numbers['warmup']} and decay={numbers['decay']} are shares: at most 1 together")
+def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is not the same, in words."""
+    if len(saved) != len(now):
+        return [f"the number of SAEs was {len(saved)} and is {len(now)}"]
+    changes = [
+        f"{key} was {before.get(key)} and is {after.get(key)}"
+        for before, after in zip(saved, now, strict=True)
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
+    return list(dict.fromkeys(changes))

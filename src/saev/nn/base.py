@@ -1,13 +1,54 @@
 """What all sparse autoencoders have in common."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saev.errors import InputError
 from saev.nn.functional import unit_rows, without_parallel
+
+
+@dataclass(frozen=True)
+class Step:
+    """What of a run's course a training step may depend on.
+
+    Args:
+        number: Steps before this one; seeds what is random.
+        sparsity: Factor of the sparsity penalty, below 1 while it warms up.
+        k: Factor of k, above 1 while it is annealed.
+    """
+
+    number: int = 0
+    sparsity: float = 1.0
+    k: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingPass:
+    """What a training step gets from an architecture.
+
+    Args:
+        reconstruction: The reconstruction loss, a scalar.
+        sparsity: The architecture's own penalty, a scalar.
+        decoder_sd: The rows that the latents decode to, on the graph.
+        z_hat_bd: The normalised reconstruction by all codes, detached.
+        fired_s: Which latents were active on some token.
+        l0: Mean number of active latents of a token.
+        l1: Mean sum of the codes of a token.
+    """
+
+    reconstruction: Tensor
+    sparsity: Tensor
+    decoder_sd: Tensor
+    z_hat_bd: Tensor
+    fired_s: Tensor
+    l0: Tensor
+    l1: Tensor
 
 
 class SparseAutoencoder(nn.Module, ABC):
@@ -21,9 +62,9 @@ class SparseAutoencoder(nn.Module, ABC):
 
     `encode`, `decode` and `forward` take and give raw activations; the steps between work on the
     normalised ones (`normalize`, `pre_activations`, `activate`, `reconstruct`), which is what training uses.
-    The rows of W_dec have norm 1 after initialisation and after each training step.
+    Where `has_unit_rows`, the rows of W_dec have norm 1 after initialisation and after each training step.
 
-    Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae.
+    Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, a = some latents.
 
     Args:
         d_in: Width of the activations.
@@ -34,7 +75,8 @@ class SparseAutoencoder(nn.Module, ABC):
     """
 
     mean_d: Tensor
-    scale: Tensor
+    scale_d: Tensor
+    has_unit_rows = True
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()
@@ -43,19 +85,20 @@ class SparseAutoencoder(nn.Module, ABC):
         self.d_in = d_in
         self.d_sae = d_sae
         self.W_dec = nn.Parameter(unit_rows(torch.randn(d_sae, d_in)))
-        self.W_enc = nn.Parameter(self.W_dec.detach().T.clone())
+        # Transposed in memory: the weights of a latent lie together, where sparse gradients add to them.
+        self.W_enc = nn.Parameter(self.W_dec.detach().clone().T)
         self.b_enc = nn.Parameter(torch.zeros(d_sae))
         self.b_dec = nn.Parameter(torch.zeros(d_in))
         self.register_buffer("mean_d", torch.zeros(d_in))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale_d", torch.ones(d_in))
 
     @abstractmethod
     def activate(self, h_bs: Tensor) -> Tensor:
         """Sparse, non-negative codes (b, s) of the pre-activations (b, s)."""
 
     @abstractmethod
-    def sparsity_penalty(self, f_bs: Tensor) -> Tensor:
-        """The architecture's own penalty on the codes (b, s), a scalar."""
+    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+        """The losses of normalised activations (b, d), with gradients for all parameters."""
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -64,19 +107,22 @@ class SparseAutoencoder(nn.Module, ABC):
     @property
     def name(self) -> str:
         """A short name made of the class and its options, such as ``topk-d_sae4096-k32``."""
-        return "-".join([type(self).__name__.lower(), *(f"{key}{value}" for key, value in self.options().items())])
+        options = [f"{key}{_in_name(value)}" for key, value in self.options().items()]
+        return "-".join([type(self).__name__.lower(), *options])
 
     def normalize(self, x_bd: Tensor) -> Tensor:
         """Raw activations (b, d) to centred and scaled ones."""
-        return (x_bd - self.mean_d) / self.scale
+        return (x_bd - self.mean_d) / self.scale_d
 
     def denormalize(self, z_bd: Tensor) -> Tensor:
         """Inverse of `normalize`."""
-        return z_bd * self.scale + self.mean_d
+        return z_bd * self.scale_d + self.mean_d
 
-    def pre_activations(self, z_bd: Tensor) -> Tensor:
-        """Pre-activations (b, s) of normalised activations (b, d)."""
-        return z_bd @ self.W_enc + self.b_enc
+    def pre_activations(self, z_bd: Tensor, latents_a: Tensor | None = None) -> Tensor:
+        """Pre-activations (b, s) of normalised activations (b, d), or (b, a) of some latents only."""
+        if latents_a is None:
+            return F.linear(z_bd, self.W_enc.T, self.b_enc)
+        return F.linear(z_bd, self.W_enc.T[latents_a], self.b_enc[latents_a])
 
     def reconstruct(self, f_bs: Tensor) -> Tensor:
         """Normalised reconstruction (b, d) of codes (b, s)."""
@@ -95,12 +141,36 @@ class SparseAutoencoder(nn.Module, ABC):
         return self.decode(self.encode(x_bd))
 
     @torch.no_grad()
-    def normalize_decoder(self) -> None:
-        """Give every row of W_dec norm 1."""
-        self.W_dec.copy_(unit_rows(self.W_dec))
+    def constrain(self) -> None:
+        """Bring the parameters back to where they may be, after a step: rows of W_dec to norm 1."""
+        if self.has_unit_rows:
+            self.W_dec.copy_(unit_rows(self.W_dec))
 
     @torch.no_grad()
-    def remove_parallel_gradient(self) -> None:
-        """Remove from the gradient of W_dec what only changes the norms of its rows."""
-        if self.W_dec.grad is not None:
+    def project_gradients(self) -> None:
+        """Remove from the gradients what `constrain` would undo: what only changes the norms of the rows of W_dec."""
+        if self.has_unit_rows and self.W_dec.grad is not None:
             self.W_dec.grad.copy_(without_parallel(self.W_dec.grad, self.W_dec))
+
+    @torch.no_grad()
+    def folded(self) -> Self:
+        r"""A copy with the same codes and reconstructions whose mean is 0 and whose scale is 1.
+
+        .. math::
+            W_{enc}' = diag(1 / \sigma) W_{enc}, \; b_{enc}' = b_{enc} - (\mu / \sigma) W_{enc}, \;
+            W_{dec}' = W_{dec} diag(\sigma), \; b_{dec}' = \sigma b_{dec} + \mu
+
+        so that the plain weights work on raw activations, wherever such are expected. Rows of W_dec lose their norm.
+        """
+        other = deepcopy(self)
+        other.b_enc.sub_((self.mean_d / self.scale_d) @ self.W_enc)
+        other.W_enc.div_(self.scale_d[:, None])
+        other.W_dec.mul_(self.scale_d)
+        other.b_dec.mul_(self.scale_d).add_(self.mean_d)
+        other.mean_d.zero_()
+        other.scale_d.fill_(1)
+        return other
+
+
+def _in_name(value: object) -> str:
+    return "_".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -4,12 +4,16 @@ Shape suffixes: n = sampled tokens, d = d_in, s = d_sae.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from saev.nn.base import SparseAutoencoder
 from saev.nn.functional import unit_rows
+
+Init = Literal["data", "random"]
+Normalization = Literal["scalar", "dimension", "none"]
 
 DATA_SHARE = 0.8
 FIT_TOKENS = 4096
@@ -18,15 +22,26 @@ MOST_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
 
 
 @torch.no_grad()
-def set_normalization(sae: SparseAutoencoder, x_nd: Tensor) -> None:
-    """Store the mean and the scale of a sample, so that z has mean 0 and mean squared norm d_in.
+def set_normalization(sae: SparseAutoencoder, x_nd: Tensor, kind: Normalization = "scalar") -> None:
+    """Store the mean and the scale of a sample.
 
     Large means relative to the spread kill latents early (https://arxiv.org/abs/2605.31518). Float64 sums:
     some channels of a ViT are a thousand times larger than the others.
+
+    Args:
+        sae: The SAE.
+        x_nd: Raw sampled activations.
+        kind: scalar: z has mean 0 and mean squared norm d_in. dimension: so has each dimension for itself, with
+            variance 1. none: z is x.
     """
     x = x_nd.double()
+    if kind == "none":
+        return
     sae.mean_d.copy_(x.mean(0))
-    sae.scale.copy_((x - x.mean(0)).square().mean().sqrt().clamp_min(1e-12))
+    variance_d = (x - x.mean(0)).square().mean(0)
+    if kind == "scalar":
+        variance_d = variance_d.mean().expand_as(variance_d)
+    sae.scale_d.copy_(variance_d.sqrt().clamp_min(1e-12))
 
 
 @torch.no_grad()

@@ -1,45 +1,58 @@
 """ReLU sparse autoencoder with an L1 penalty."""
 
-from typing import Any, final
+from typing import Any, Literal, final
 
+import torch
 from torch import Tensor
+from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder
+from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.dense_pass import dense_pass
 
 
 @final
 class ReLU(SparseAutoencoder):
-    r"""Codes :math:`f = ReLU(h)`, kept sparse by the penalty :math:`\lambda \cdot mean_b \sum_s f_{bs} / d_{in}`.
+    r"""Codes :math:`f = ReLU(h)`, kept sparse by the penalty :math:`\lambda \cdot mean_b \sum_s f_{bs} w_s / d_{in}`.
 
     The division by d_in puts the penalty on the scale of the mean squared error, so that a coefficient means
-    the same for narrow and wide ViTs. Rows of W_dec have norm 1, hence shrinking the codes and growing the
-    decoder is no way out. Bricken et al. 2023, "Towards Monosemanticity",
-    https://transformer-circuits.pub/2023/monosemantic-features.
+    the same for narrow and wide ViTs. Shrinking the codes and growing the decoder is no way out: plain, rows of W_dec
+    have norm 1 and w = 1 (Bricken et al. 2023, https://transformer-circuits.pub/2023/monosemantic-features);
+    weighted, rows are free and :math:`w_s = \|W_{dec,s}\|` (Conerly et al. 2024,
+    https://transformer-circuits.pub/2024/april-update).
 
     Args:
         d_in: Width of the activations.
         d_sae: Number of latents.
         l1_coeff: The weight of the penalty. Larger is sparser.
+        l1: The penalty plain, or weighted by the norms of the decoder's rows.
 
     Raises:
         InputError: If l1_coeff is negative.
     """
 
-    def __init__(self, d_in: int, d_sae: int = 16_384, l1_coeff: float = 1.0) -> None:
+    def __init__(
+        self, d_in: int, d_sae: int = 16_384, l1_coeff: float = 1.0, l1: Literal["plain", "weighted"] = "plain"
+    ) -> None:
         super().__init__(d_in, d_sae)
         if l1_coeff < 0:
             raise InputError(f"l1_coeff={l1_coeff} must not be negative")
         self.l1_coeff = l1_coeff
+        self.l1 = l1
+        self.has_unit_rows = l1 == "plain"
 
+    @override
     def activate(self, h_bs: Tensor) -> Tensor:
         """The positive pre-activations."""
         return h_bs.relu()
 
-    def sparsity_penalty(self, f_bs: Tensor) -> Tensor:
-        """l1_coeff times the mean L1 norm of the codes over d_in."""
-        return self.l1_coeff * f_bs.sum(-1).mean() / self.d_in
+    @override
+    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+        f_bs = self.pre_activations(z_bd).relu()
+        l1 = f_bs.sum(0) @ torch.linalg.vector_norm(self.W_dec, dim=1) if self.l1 == "weighted" else f_bs.sum()
+        return dense_pass(self, z_bd, f_bs, step.sparsity * self.l1_coeff * l1 / (len(z_bd) * self.d_in))
 
+    @override
     def options(self) -> dict[str, Any]:
-        """d_sae and l1_coeff."""
-        return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff}
+        """All arguments."""
+        return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff, "l1": self.l1}

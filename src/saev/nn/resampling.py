@@ -8,11 +8,12 @@ from torch import Tensor
 
 from saev.nn.base import SparseAutoencoder
 from saev.nn.functional import unit_rows
+from saev.nn.processes import rank, rows_of_processes, sum_over_processes
 
 
 @torch.no_grad()
 def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Directions (n, d) in which the reconstruction of some tokens is wrong.
+    """Directions (n, d) in which the reconstruction of some tokens is wrong, the same in each process.
 
     Tokens are drawn with a probability proportional to their squared error. Resampling of dead neurons after
     Bricken et al. 2023, https://transformer-circuits.pub/2023/monosemantic-features, which takes
@@ -20,15 +21,18 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
 
     Args:
         sae: The SAE in training.
-        x_bd: Raw activations, at least n of them.
+        x_bd: Raw activations, equally many in each process and at least n in all of them.
         n: Number of directions.
-        generator: A CPU generator for the draw.
+        generator: A CPU generator for the draw, in the same state in each process.
     """
     z_bd = sae.normalize(x_bd)
     residual_bd = z_bd - sae.reconstruct(sae.activate(sae.pre_activations(z_bd)))
     error_b = residual_bd.square().sum(-1) + torch.finfo(residual_bd.dtype).tiny
-    drawn = torch.multinomial(error_b.cpu(), n, generator=generator)
-    return unit_rows(residual_bd[drawn.to(residual_bd.device)])
+    drawn = torch.multinomial(rows_of_processes(error_b).cpu(), n, generator=generator).to(x_bd.device)
+    own = drawn - rank() * len(x_bd)
+    directions_nd = residual_bd[own.clamp(0, len(x_bd) - 1)]
+    directions_nd[(own < 0) | (own >= len(x_bd))] = 0
+    return unit_rows(sum_over_processes(directions_nd))
 
 
 @torch.no_grad()

@@ -2,19 +2,16 @@
 
 from typing import Any, final
 
-from torch import Tensor
+from typing_extensions import override
 
-from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder
-from saev.nn.functional import keep_top_k
+from saev.nn.selecting import SelectingAutoencoder
 
 
 @final
-class TopK(SparseAutoencoder):
+class TopK(SelectingAutoencoder):
     r"""Keeps the k largest pre-activations of each token: :math:`f = ReLU(TopK_k(h))`.
 
-    L0 is at most k, so that no sparsity penalty is needed. Gao et al. 2024, "Scaling and evaluating sparse
-    autoencoders", https://arxiv.org/abs/2406.04093.
+    Gao et al. 2024, "Scaling and evaluating sparse autoencoders", https://arxiv.org/abs/2406.04093.
 
     Args:
         d_in: Width of the activations.
@@ -26,19 +23,9 @@ class TopK(SparseAutoencoder):
     """
 
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:
-        super().__init__(d_in, d_sae)
-        if not 1 <= k <= d_sae:
-            raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
-        self.k = k
+        super().__init__(d_in, d_sae, k, per="token")
 
-    def activate(self, h_bs: Tensor) -> Tensor:
-        """The k largest positive pre-activations of each token, zeros elsewhere."""
-        return keep_top_k(h_bs, self.k)
-
-    def sparsity_penalty(self, f_bs: Tensor) -> Tensor:
-        """Zero: k fixes the sparsity."""
-        return f_bs.new_zeros(())
-
+    @override
     def options(self) -> dict[str, Any]:
         """d_sae and k."""
         return {"d_sae": self.d_sae, "k": self.k}

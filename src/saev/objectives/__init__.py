@@ -1,7 +1,6 @@
 """Training losses: pure functions of tensors."""
 
 from saev.objectives.auxk import auxk_loss
-from saev.objectives.reconstruction import mean_squared_error
 from saev.objectives.total import AuxK, StepLosses, step_losses
 
-__all__ = ["AuxK", "StepLosses", "auxk_loss", "mean_squared_error", "step_losses"]
+__all__ = ["AuxK", "StepLosses", "auxk_loss", "step_losses"]

@@ -6,31 +6,30 @@ Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae, a = dead latents.
 from torch import Tensor
 
 from saev.nn.functional import keep_top_k
+from saev.nn.processes import n_processes, sum_over_processes
 
 
-def auxk_loss(residual_bd: Tensor, h_bs: Tensor, W_dec: Tensor, dead_s: Tensor, k_aux: int) -> Tensor:
+def auxk_loss(residual_bd: Tensor, h_ba: Tensor, decoder_ad: Tensor, k_aux: int) -> Tensor:
     r"""Let the dead latents explain what the living ones left.
 
     The k_aux largest pre-activations among the dead latents reconstruct the residual
     :math:`e = z - \hat z`; the loss is :math:`\|e - \hat e\|^2 / \|e\|^2`, scaled down while there are
     fewer than k_aux dead latents. Gao et al. 2024, appendix A.2, https://arxiv.org/abs/2406.04093.
+    With several processes the norm of e is that of all their tokens, so that the mean over the processes is the loss
+    of one process that has all tokens.
 
     Args:
         residual_bd: The error of the reconstruction; no gradient flows into it.
-        h_bs: Pre-activations of all latents.
-        W_dec: (s, d) decoder.
-        dead_s: Which latents count as dead.
+        h_ba: Pre-activations of the dead latents, of which there is at least one.
+        decoder_ad: What they decode to.
         k_aux: Dead latents that may be active on one token.
 
     Returns:
-        A scalar; 0 when no latent is dead.
+        A scalar.
     """
-    dead_a = dead_s.nonzero().squeeze(-1)
-    if len(dead_a) == 0:
-        # Stays on the graph, because DDP wants a gradient for the same parameters on each rank.
-        return h_bs.sum() * 0.0
     residual_bd = residual_bd.detach()
-    k = min(k_aux, len(dead_a))
-    e_hat_bd = keep_top_k(h_bs[:, dead_a], k) @ W_dec[dead_a]
-    error = (residual_bd - e_hat_bd).square().sum()
-    return (k / k_aux) * error / (residual_bd.square().sum() + 1e-8 * residual_bd.numel())
+    k = min(k_aux, h_ba.shape[1])
+    e_hat_bd = keep_top_k(h_ba, k) @ decoder_ad
+    error = (residual_bd - e_hat_bd).square().sum() * n_processes()
+    norm = sum_over_processes(residual_bd.square().sum() + 1e-8 * residual_bd.numel())
+    return (k / k_aux) * error / norm

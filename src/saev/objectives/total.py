@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from saev.nn import SparseAutoencoder
+from saev.nn import SparseAutoencoder, Step, TrainingPass
 from saev.objectives.auxk import auxk_loss
-from saev.objectives.reconstruction import mean_squared_error
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,20 @@ class AuxK:
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The parts of the loss (scalars), and the codes (b, s) that they were computed from."""
+    """The loss of a step: what the architecture gives, and the auxiliary loss, a scalar."""
 
-    mse: Tensor
-    sparsity: Tensor
+    architecture: TrainingPass
     auxk: Tensor
-    codes: Tensor
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.mse + self.sparsity + self.auxk
+        return self.architecture.reconstruction + self.architecture.sparsity + self.auxk
 
 
-def step_losses(sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK) -> StepLosses:
+def step_losses(
+    sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK, step: Step | None = None
+) -> StepLosses:
     """Losses of raw activations (b, d), in the normalised space.
 
     Args:
@@ -40,12 +40,13 @@ def step_losses(sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK)
         x_bd: Raw activations.
         dead_s: (s,) bool, the latents that the auxiliary loss may use.
         aux: Settings of the auxiliary loss; with a coefficient of 0 it is not computed.
+        step: Where the run stands; by default past all warming up.
     """
     z_bd = sae.normalize(x_bd)
-    h_bs = sae.pre_activations(z_bd)
-    f_bs = sae.activate(h_bs)
-    z_hat_bd = sae.reconstruct(f_bs)
-    auxk = f_bs.new_zeros(())
-    if aux.coeff > 0:
-        auxk = aux.coeff * auxk_loss(z_bd - z_hat_bd, h_bs, sae.W_dec, dead_s, aux.k)
-    return StepLosses(mean_squared_error(z_hat_bd, z_bd), sae.sparsity_penalty(f_bs), auxk, f_bs.detach())
+    found = sae.training_pass(z_bd, step or Step())
+    auxk = found.reconstruction.new_zeros(())
+    dead_a = dead_s.nonzero().squeeze(-1) if aux.coeff > 0 else dead_s.new_zeros(0, dtype=torch.int64)
+    if len(dead_a):
+        h_ba = sae.pre_activations(z_bd, dead_a)
+        auxk = aux.coeff * auxk_loss(z_bd - found.z_hat_bd, h_ba, found.decoder_sd[dead_a], aux.k)
+    return StepLosses(found, auxk)

@@ -1,0 +1,118 @@
+"""One SAE in training, among those that share the batches.
+
+Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
+"""
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from saev.metrics import fraction_of_variance_unexplained
+from saev.modules.training_options import TrainingOptions
+from saev.nn import SparseAutoencoder
+from saev.nn.initialization import initialize_from_data, set_normalization
+from saev.nn.processes import sum_over_processes
+from saev.nn.resampling import forget_moments, restart_latents, worst_directions
+from saev.objectives import AuxK, StepLosses, step_losses
+
+
+class Course(NamedTuple):
+    """How far a run has come: steps taken, steps in all, and tokens of a step over all processes."""
+
+    step: int
+    n_steps: int
+    tokens_per_step: int
+
+
+@final
+class Member(nn.Module):
+    """An SAE, how it is trained, and what its training has to remember.
+
+    Args:
+        name: Names its results.
+        sae: The SAE.
+        options: How it is trained.
+    """
+
+    silent_tokens_s: Tensor
+    failed: Tensor
+
+    def __init__(self, name: str, sae: SparseAutoencoder, options: TrainingOptions) -> None:
+        super().__init__()
+        self.name = name
+        self.sae = sae
+        self.options = options
+        # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
+        self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
+        self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that the optimizer changes."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def settings(self) -> dict[str, object]:
+        """All that must not change when a run goes on."""
+        sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
+        return {**sae, **self.options.to_dict()}
+
+    def start(self, x_nd: Tensor) -> None:
+        """Set the normalisation and the first weights from raw sampled activations."""
+        set_normalization(self.sae, x_nd, self.options.normalize)
+        if self.options.init == "data":
+            initialize_from_data(self.sae, x_nd, torch.Generator().manual_seed(self.options.seed))
+
+    def restart(self, x_bd: Tensor, course: Course, optimizer: torch.optim.Optimizer) -> None:
+        """Give dead latents a new start, where one is due."""
+        if self.failed or not self.options.restarts_at(course.step, course.n_steps):
+            return
+        latents_a = self._dead(course).nonzero().squeeze(-1)[: course.tokens_per_step]
+        if not 0 < len(latents_a) < self.sae.d_sae:
+            return
+        # Seeded by the step: a resumed run draws what the undisturbed one draws.
+        generator = torch.Generator().manual_seed(self.options.seed + course.step)
+        directions_ad = worst_directions(self.sae, x_bd, len(latents_a), generator)
+        restart_latents(self.sae, latents_a, directions_ad)
+        forget_moments(optimizer, self.sae, latents_a)
+        self.silent_tokens_s[latents_a] = 0
+
+    def gradients(self, x_bd: Tensor, course: Course) -> tuple[StepLosses | None, list[Tensor]]:
+        """The losses of raw activations and the gradients of the parameters, zeros once training has failed.
+
+        Whether it fails now, because the loss is not finite in some process, is the same in all of them.
+        """
+        parameters = self.trained
+        if self.failed:
+            return None, [torch.zeros_like(parameter) for parameter in parameters]
+        aux = AuxK(self.options.auxk_coeff, self.options.k_aux)
+        step = self.options.step(course.step, course.n_steps)
+        losses = step_losses(self.sae, x_bd, self._dead(course), aux, step)
+        fired_s = losses.architecture.fired_s
+        # One exchange for both: a latent that fires in one process only is alive in all.
+        seen = sum_over_processes(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
+        self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
+        self.failed.copy_(seen[-1] > 0)
+        with torch.autocast(x_bd.device.type, enabled=False):
+            grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
+        return losses, [torch.zeros_like(grad) if self.failed else grad for grad in grads]
+
+    @torch.no_grad()
+    def describe(self, x_bd: Tensor, losses: StepLosses, course: Course) -> dict[str, float]:
+        """What TensorBoard shows of a training batch."""
+        found = losses.architecture
+        x_hat_bd = self.sae.denormalize(found.z_hat_bd)
+        values = {
+            "loss": losses.total,
+            "mse": found.reconstruction,
+            "sparsity": found.sparsity,
+            "auxk": losses.auxk,
+            "fvu": fraction_of_variance_unexplained(x_bd, x_hat_bd),
+            "l0": found.l0,
+            "l1": found.l1,
+            "dead": self._dead(course).float().mean(),
+        }
+        return {name: value.item() for name, value in values.items()}
+
+    def _dead(self, course: Course) -> Tensor:
+        return self.silent_tokens_s >= self.options.dead_window(course.n_steps, course.tokens_per_step)

@@ -1,0 +1,100 @@
+"""Architectures whose codes are selected by their size."""
+
+from abc import ABC
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.pattern import Pattern, combine, dots
+from saev.nn.selection import PerBatch, PerToken, Selection
+
+BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
+
+SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
+
+
+class SelectingAutoencoder(SparseAutoencoder, ABC):
+    """An SAE that keeps the largest pre-activations, and whose training step works on these alone.
+
+    The product with W_enc finds out which are the largest; it needs no gradient, and under autocast it is of low
+    precision. The values of the selected ones are computed again in the precision of the weights, and all that
+    follows, gradients included, touches only them. L0 is given by k, so that no sparsity penalty is needed.
+
+    Args:
+        d_in: Width of the activations.
+        d_sae: Number of latents.
+        k: Active latents a token.
+        per: Whether each token keeps k, or a batch k a token on average.
+
+    Raises:
+        InputError: If k is not between 1 and d_sae.
+    """
+
+    def __init__(self, d_in: int, d_sae: int, k: int, per: str) -> None:
+        super().__init__(d_in, d_sae)
+        if not 1 <= k <= d_sae:
+            raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
+        self.selection = SELECTIONS[per](k)
+
+    @property
+    def k(self) -> int:
+        """Active latents a token."""
+        return self.selection.k
+
+    @override
+    def activate(self, h_bs: Tensor) -> Tensor:
+        """The largest positive pre-activations, zeros elsewhere."""
+        return self.selection.activate(h_bs)
+
+    def decoder(self) -> Tensor:
+        """The rows (s, d) that the latents decode to, on the graph of what is trained."""
+        return self.W_dec
+
+    @override
+    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+        k = min(round(self.k * step.k), self.d_sae)
+        with torch.no_grad():
+            pattern = self.selection.select(partial(self._blocks, z_bd), k)
+        with torch.autocast(z_bd.device.type, enabled=False):
+            values_n = (dots(z_bd, self.W_enc.T, pattern) + self.b_enc[pattern.latents_n]).relu()
+            decoder_sd = self.decoder()
+            loss, z_hat_bd = self.reconstruction(z_bd, values_n, pattern, decoder_sd, step)
+        return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)
+
+    def reconstruction(
+        self,
+        z_bd: Tensor,
+        values_n: Tensor,
+        pattern: Pattern,
+        decoder_sd: Tensor,
+        step: Step,  # noqa: ARG002 - for architectures that draw something in each step
+    ) -> tuple[Tensor, Tensor]:
+        """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
+        z_hat_bd = combine(values_n, decoder_sd, pattern) + self.b_dec
+        return (z_hat_bd - z_bd).square().mean(), z_hat_bd
+
+    def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
+        rows = max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * self.d_sae))
+        for z_rd in torch.split(z_bd, rows):
+            yield self.pre_activations(z_rd)
+
+
+def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:
+    active_n = values_n > 0
+    fired_s = torch.zeros(pattern.d_sae, dtype=torch.bool, device=values_n.device)
+    fired_s[pattern.latents_n[active_n]] = True
+    n_tokens = len(z_hat_bd)
+    return TrainingPass(
+        reconstruction=loss,
+        sparsity=loss.new_zeros(()),
+        decoder_sd=decoder_sd,
+        z_hat_bd=z_hat_bd,
+        fired_s=fired_s,
+        l0=active_n.sum() / n_tokens,
+        l1=values_n.sum() / n_tokens,
+    )

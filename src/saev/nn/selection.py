@@ -1,0 +1,184 @@
+"""Which latents may be active: the k largest of each token, or the k * b largest of a batch.
+
+Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries, m = groups of g latents,
+p = some of these groups.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from saev.nn.functional import keep_top_k
+from saev.nn.pattern import Pattern
+from saev.nn.processes import min_over_processes, sum_over_processes
+
+MEMORY = 0.99  # Share of the running threshold that stays at each step.
+BITS = {torch.bfloat16: (torch.int16, 16), torch.float32: (torch.int32, 32), torch.float64: (torch.int64, 64)}
+GROUPS = (32, 16, 8, 4, 2, 1)
+CAUTION = 0.9  # What lies below this share of the last threshold is not looked at, unless too little is above.
+
+# The pre-activations (r, s) of one block of tokens after the other; a block may take the memory of the one before.
+Blocks = Callable[[], Iterator[Tensor]]
+
+
+class Selection(nn.Module, ABC):
+    """Chooses the latents that may be active.
+
+    Args:
+        k: Active latents a token, at most or on average.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    @abstractmethod
+    def select(self, blocks: Blocks, k: int) -> Pattern:
+        """The entries that a training batch keeps, for this k; some need not be positive."""
+
+    @abstractmethod
+    def activate(self, h_bs: Tensor) -> Tensor:
+        """Dense codes (b, s) of pre-activations (b, s)."""
+
+
+@final
+class PerToken(Selection):
+    """The k largest pre-activations of each token."""
+
+    @override
+    def select(self, blocks: Blocks, k: int) -> Pattern:
+        latents, d_sae = [], 0
+        for h_rs in blocks():
+            d_sae = h_rs.shape[1]
+            latents.append(h_rs.topk(k, sorted=False).indices)
+        return Pattern.of_rows(torch.cat(latents), d_sae)
+
+    @override
+    def activate(self, h_bs: Tensor) -> Tensor:
+        return keep_top_k(h_bs, self.k)
+
+
+@final
+class PerBatch(Selection):
+    """The k * b largest positive pre-activations of a batch of b tokens, over all processes.
+
+    At evaluation a token must not depend on its neighbours: everything above a threshold is kept, the running mean
+    of the smallest values that training batches kept. Bussmann et al. 2024, "BatchTopK Sparse Autoencoders",
+    https://arxiv.org/abs/2412.06410.
+    """
+
+    threshold: Tensor
+    n_steps: Tensor
+
+    def __init__(self, k: int) -> None:
+        super().__init__(k)
+        self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+        self._last = 0.0
+
+    @override
+    def select(self, blocks: Blocks, k: int) -> Pattern:
+        entries = self._candidates(blocks, k)
+        smallest = nth_largest(entries.values_n, entries.most(k))
+        self._last = smallest.item()
+        self._remember(smallest)
+        kept_n = entries.values_n >= smallest
+        return Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], entries.n_rows, entries.d_sae)
+
+    @override
+    def activate(self, h_bs: Tensor) -> Tensor:
+        if not self.training:
+            return h_bs * (h_bs > self.threshold)
+        h_rs = h_bs.flatten(0, -2)
+        n = torch.tensor(self.k * len(h_rs), device=h_bs.device)
+        smallest = nth_largest(h_rs[h_rs > 0], sum_over_processes(n))
+        return h_bs * ((h_bs >= smallest) & (h_bs > 0))
+
+    def _remember(self, smallest: Tensor) -> None:
+        """Move the running threshold; the first batches count more, as nothing came before them."""
+        self.n_steps.add_(1)
+        weight = (1 / self.n_steps).clamp_min(1 - MEMORY).to(self.threshold)
+        self.threshold.lerp_(smallest.to(self.threshold), weight)
+
+    def _candidates(self, blocks: Blocks, k: int) -> "Entries":
+        """All entries that can be among the kept ones: what was kept last tells where they begin."""
+        if self._last > 0:
+            found = entries_from(blocks, CAUTION * self._last)
+            if sum_over_processes(torch.tensor(len(found.values_n), device=found.values_n.device)) >= found.most(k):
+                return found
+        # Each block holds k * r entries not below its bound; with the smallest of all bounds there are enough.
+        bounds = torch.stack([_bound(h_rs, k) for h_rs in blocks()])
+        return entries_from(blocks, max(min_over_processes(bounds.min()).item(), 0.0))
+
+
+class Entries(NamedTuple):
+    """Positive entries of a matrix (n_rows, d_sae), sorted by row."""
+
+    values_n: Tensor
+    rows_n: Tensor
+    latents_n: Tensor
+    n_rows: int
+    d_sae: int
+
+    def most(self, k: int) -> Tensor:
+        """How many entries all processes together may keep."""
+        return sum_over_processes(torch.tensor(k * self.n_rows, device=self.values_n.device))
+
+
+def entries_from(blocks: Blocks, bound: float) -> Entries:
+    """All positive entries of at least `bound`.
+
+    Most groups of latents hold none: a pass for their maxima, and then a look into the few others.
+    """
+    values, rows, latents, n_rows, d_sae = [], [], [], 0, 0
+    for h_rs in blocks():
+        d_sae = h_rs.shape[1]
+        bound = max(bound, torch.finfo(h_rs.dtype).tiny)
+        groups_mg = _groups(h_rs, 1)
+        picked_p = (groups_mg.amax(1) >= bound).nonzero().squeeze(1)
+        picked_pg = groups_mg[picked_p]
+        p, g = (picked_pg >= bound).nonzero(as_tuple=True)
+        place_n = picked_p[p] * groups_mg.shape[1] + g
+        values.append(picked_pg[p, g])
+        rows.append(place_n // d_sae + n_rows)
+        latents.append(place_n % d_sae)
+        n_rows += len(h_rs)
+    return Entries(torch.cat(values), torch.cat(rows), torch.cat(latents), n_rows, d_sae)
+
+
+def _groups(h_rs: Tensor, n_groups: int) -> Tensor:
+    """The same as (m, g): groups of g neighbouring latents, at least n_groups of them in each row."""
+    s = h_rs.shape[1]
+    g = next(g for g in GROUPS if s % g == 0 and s // g >= n_groups)
+    return h_rs.reshape(-1, g)
+
+
+def _bound(h_rs: Tensor, k: int) -> Tensor:
+    """A number that at least k * r of the entries reach, close to the largest one of which this is true."""
+    return _groups(h_rs, k).amax(1).topk(k * len(h_rs)).values[-1]
+
+
+def nth_largest(values_n: Tensor, n: Tensor) -> Tensor:
+    """The n-th largest of positive values that all processes have together; the smallest where there are fewer.
+
+    Found digit by digit: positive floating-point numbers are ordered as their bits are. Each process only counts.
+
+    Args:
+        values_n: Those of this process, float32, float64 or bfloat16.
+        n: An integer, the same in each process, at least 1.
+
+    >>> nth_largest(torch.tensor([0.5, 3.0, 2.0]), torch.tensor(2))
+    tensor(2.)
+    """
+    integer, n_bits = BITS[values_n.dtype]
+    bits_n = values_n.view(integer).sort().values
+    found = bits_n.new_zeros(())
+    for bit in range(n_bits - 2, -1, -1):
+        tried = found | (1 << bit)
+        n_above = sum_over_processes(len(bits_n) - torch.searchsorted(bits_n, tried))
+        found = torch.where(n_above >= n, tried, found)
+    return found.view(values_n.dtype)

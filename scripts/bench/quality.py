@@ -4,8 +4,9 @@
     python scripts/bench/quality.py real --shards LAYER10 LAYER6 --peers DIR --only topk,batchtopk,matryoshka
 
 DIR has a virtual environment for each library, see `peers/__init__.py`. Ours runs with its default recipe, the others
-with their recommended settings; `--lr_factors 1,4` also tries multiples of a library's learning rate, ours not, and
-reports the best. Results are appended to `--results` as lines of JSON, and what is there already is not run again.
+with their recommended settings (setting 0). Those are meant for longer runs: with `--tuned` each library is also run
+with the settings in TUNED, learning rates near 3e-3 among them, and the best is reported; ours is not. Results are
+appended to `--results` as lines of JSON, and what is there already is not run again.
 
 synthetic: sparse sums of 512 known directions of width 128, see `synthetic.py`, noise such that the true
 directions with the 8 largest coefficients leave .070 of the variance; 1024 latents, k 8, 1500 steps of 1024 tokens
@@ -57,7 +58,7 @@ def synthetic_data(options: argparse.Namespace, folder: Path) -> Iterator[Data]:
     """One dictionary a seed."""
     for seed in options.seeds:
         base = Options("", 128, 1024, 8, options.n_steps or 1500, 1024, seed)
-        source = SparseDictionary(512, 128, n_active=8, noise=0.02, seed=seed)
+        source = SparseDictionary(512, 128, n_active=8, noise=0.02, exponent=0.5, seed=seed)
         print(f"seed {seed}: the true directions with the 8 largest coefficients: FVU {source.best_fvu(8):.3f}")
         files = {name: str(folder / f"{name}.npy") for name in ("train", "test", "directions")}
         np.save(files["train"], source.tokens(base.n_steps * base.batch_size, stream=1))

@@ -14,7 +14,8 @@ PART = 8192  # Tokens drawn at once.
 
 @dataclass(frozen=True)
 class SparseDictionary:
-    """Unit directions; each takes part in a token on its own, direction i with a probability proportional to 1 / i.
+    """Unit directions; each takes part in a token on its own, direction i with a probability
+    proportional to i^-exponent.
 
     The probabilities are capped at 1 and scaled so that `n_active` directions are expected in a token. Coefficients
     are uniform between .5 and 1.5, and isotropic noise is added, in each dimension of the stated standard deviation.
@@ -24,6 +25,7 @@ class SparseDictionary:
     width: int
     n_active: float
     noise: float
+    exponent: float
     seed: int
 
     def directions(self) -> Floats:
@@ -34,7 +36,7 @@ class SparseDictionary:
 
     def frequencies(self) -> NDArray[np.float64]:
         """(t,) probabilities; bisection finds their scale."""
-        rank_t = 1.0 / np.arange(1, self.n_directions + 1)
+        rank_t = np.arange(1, self.n_directions + 1) ** -self.exponent
         low, high = 0.0, float(self.n_directions)
         for _ in range(60):
             middle = (low + high) / 2

@@ -46,6 +46,7 @@ def competitors(architecture: str, options: argparse.Namespace) -> list[tuple[st
                 architecture=kind,
                 encoder=encoder,
                 coeff=L1_COEFF.get(name, 1.0),
+                clip=1.0,
                 dead_after=options.dead_after if name == "ours" else options.peers_dead_after,
             ),
         )
@@ -120,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "tokens.npy"
-        source = SparseDictionary(options.d_sae // 2, options.d_in, options.k, noise=0.1, seed=0)
+        source = SparseDictionary(options.d_sae // 2, options.d_in, options.k, noise=0.05, exponent=0.5, seed=0)
         np.save(data, source.tokens(N_BATCHES * options.batch_size, stream=0))
         for architecture in options.only:
             compare(architecture, options, data)

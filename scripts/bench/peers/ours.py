@@ -1,70 +1,84 @@
-"""This project, through the same pure functions that `saev fit` trains with.
+"""This project: the calls of `SAELightningModule` in their order, without the Trainer around them.
 
 Included: centring and scaling, start from data points, AuxK, restarts of dead latents, dead tracking,
-parallel-gradient removal, clipping, unit-norm decoder, Adam, warm-up and decay.
+parallel-gradient removal, clipping where it is asked for (off by default), unit-norm decoder, Adam, warm-up and decay.
+`bfloat16` is autocast, as with `--trainer.precision bf16-mixed`.
 """
 
-from functools import partial
+import inspect
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from peers.trainer import Options, Trainer
-from saev.nn import ReLU, SparseAutoencoder, TopK
-from saev.nn.initialization import initialize_from_data, set_normalization
-from saev.nn.resampling import forget_moments, restart_latents, worst_directions
-from saev.objectives import AuxK, step_losses
-from saev.objectives.schedule import warmup_hold_decay
+from peers.trainer import DENSE, Options, Trainer
+from saev.modules import SAELightningModule
+from saev.modules.member import Course, Member
+from saev.modules.training_options import TrainingOptions
+from saev.nn import ARCHITECTURES, SparseAutoencoder
 
-RESTARTS, LAST_RESTART = 10, 0.7
+INIT_TOKENS = 65_536
+CLASSES = {"topk": "TopK", "batchtopk": "BatchTopK", "matryoshka": "Matryoshka", "relu": "ReLU", "sweep": "TopK"}
+CLASSES |= {"jumprelu": "JumpReLU", "gated": "Gated"}
+COEFF = {"relu": "l1_coeff", "jumprelu": "l0_coeff", "gated": "l1_coeff"}
+N_SWEPT = 4
 
 
-def build(options: Options) -> SparseAutoencoder:
-    """The SAE of the options, with weights of its seed."""
-    torch.manual_seed(options.seed)
-    if options.architecture == "relu":
-        return ReLU(options.d_in, options.d_sae, l1_coeff=options.coeff)
-    return TopK(options.d_in, options.d_sae, k=options.k)
+def recipe(options: Options, seed: int) -> TrainingOptions:
+    """The defaults of `saev fit`."""
+    own = inspect.signature(SAELightningModule.__init__).parameters
+    made: dict[str, Any] = {name: own[name].default for name in TrainingOptions.names()}
+    made |= {"seed": seed, "lr": made["lr"] * options.lr_factor}
+    return TrainingOptions(**made | ({"dead_after": options.dead_after} if options.dead_after else {}))
+
+
+def member(options: Options, seed: int) -> Member:
+    """An SAE with the weights of a seed, and its training."""
+    torch.manual_seed(seed)
+    name = options.architecture
+    special = {COEFF[name]: options.coeff} if name in DENSE else {"k": options.k}
+    sae: SparseAutoencoder = ARCHITECTURES[CLASSES[name]](options.d_in, d_sae=options.d_sae, **special)
+    return Member(str(seed), sae, recipe(options, seed))
 
 
 class Ours(Trainer):
-    """One SAE with the default recipe."""
+    """One SAE with the default recipe, or four in one step."""
 
     def __init__(self, options: Options, x_nd: Tensor) -> None:
-        self.options, self.sae, self.done = options, build(options), 0
-        set_normalization(self.sae, x_nd[:65_536])
-        initialize_from_data(self.sae, x_nd[:65_536], torch.Generator().manual_seed(options.seed))
-        self.optimizer = torch.optim.Adam(self.sae.parameters(), lr=3e-3 * options.lr_factor)
-        factor = partial(warmup_hold_decay, n_steps=options.n_steps, warmup=0.1, decay=0.2)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
-        self.silent_s = torch.zeros(options.d_sae, dtype=torch.int64)
-        self.window = options.dead_after or max(options.batch_size, options.n_steps * options.batch_size // 20)
+        n = N_SWEPT if options.architecture == "sweep" else 1
+        self.options, self.done = options, 0
+        self.members = [member(options, options.seed + i) for i in range(n)]
+        for one in self.members:
+            one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))
+        groups = [{"params": one.trained, "lr": one.options.lr} for one in self.members]
+        self.optimizer = torch.optim.Adam(groups, fused=True)
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.encoder == "bfloat16")
 
     def step(self, x_bd: Tensor) -> None:
-        every = self.options.n_steps // RESTARTS
-        if self.done % every == 0 and 0 < self.done < LAST_RESTART * self.options.n_steps:
-            self._restart(x_bd)
-        losses = step_losses(self.sae, x_bd, self.silent_s >= self.window, AuxK(1 / 32, 256))
-        torch.autograd.backward(losses.total)
-        self.silent_s.add_(len(x_bd)).masked_fill_((losses.codes > 0).any(0), 0)
-        self.sae.remove_parallel_gradient()
-        torch.nn.utils.clip_grad_norm_(self.sae.parameters(), 1.0)
+        course = Course(self.done, self.options.n_steps, len(x_bd))
+        for one, group in zip(self.members, self.optimizer.param_groups, strict=True):
+            one.restart(x_bd, course, self.optimizer)
+            with self.autocast:
+                gradients = one.gradients(x_bd, course)[1]
+            for parameter, gradient in zip(one.trained, gradients, strict=True):
+                parameter.grad = gradient
+            one.sae.project_gradients()
+            if self.options.clip:
+                torch.nn.utils.clip_grad_norm_(one.trained, self.options.clip)
+            group["lr"] = one.options.lr * one.options.lr_factor(self.done, self.options.n_steps)
         self.optimizer.step()
-        self.sae.normalize_decoder()
         self.optimizer.zero_grad()
-        self.schedule.step()
+        for one in self.members:
+            one.sae.constrain()
         self.done += 1
 
-    def _restart(self, x_bd: Tensor) -> None:
-        latents_a = (self.silent_s >= self.window).nonzero().squeeze(-1)[: len(x_bd)]
-        if 0 < len(latents_a) < self.options.d_sae:
-            generator = torch.Generator().manual_seed(self.options.seed + self.done)
-            restart_latents(self.sae, latents_a, worst_directions(self.sae, x_bd, len(latents_a), generator))
-            forget_moments(self.optimizer, self.sae, latents_a)
-            self.silent_s[latents_a] = 0
+    @property
+    def sae(self) -> SparseAutoencoder:
+        """The first one."""
+        return self.members[0].sae
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        self.sae.eval()
 
     def encode(self, x_bd: Tensor) -> Tensor:
         return self.sae.encode(x_bd)
@@ -74,6 +88,11 @@ class Ours(Trainer):
 
     def directions(self) -> Tensor:
         return self.sae.W_dec
+
+
+def sample(x_nd: Tensor, n_tokens: int) -> Tensor:
+    """Random tokens: neighbours in a recording belong to one picture."""
+    return x_nd[torch.randperm(len(x_nd), generator=torch.Generator().manual_seed(0))[:n_tokens]]
 
 
 def make(options: Options, x_nd: Tensor) -> Trainer:

@@ -1,7 +1,7 @@
 """Overcomplete: its `train_sae`, one batch at a time, without monitoring.
 
-Included: its default encoder, unit-norm dictionary, clipping, dead tracking, Adam, as in the example of its README (mean
-squared error, lr 5e-4). Left out there: AuxK, parallel-gradient removal, normalisation of the input, schedules.
+Included: its default encoder, unit-norm dictionary, clipping, dead tracking, Adam, as in the example of its README
+(mean squared error, lr 5e-4). Left out there: AuxK, parallel-gradient removal, normalisation of the input, schedules.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """sparsify (EleutherAI): the step of its `Trainer.fit`, whose own loop wants a language model.
 
 Included: b_dec at the mean of the first batch, unit-norm decoder, FVU loss, parallel-gradient removal, schedule-free
-Signum, dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by `dead_after`), clipping, any
+Signum (or Adam on request), dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by `dead_after`), clipping, any
 normalisation of the input.
 """
 
@@ -16,17 +16,24 @@ os.environ["SPARSIFY_DISABLE_TRITON"] = "1"  # Its kernels need CUDA.
 from schedulefree import ScheduleFreeWrapper
 from sparsify import SparseCoder, SparseCoderConfig
 from sparsify.sign_sgd import SignSGD
+from transformers import get_linear_schedule_with_warmup
 
 
 class Sparsify(Trainer):
-    """TopK with Signum."""
+    """TopK with Signum, or with Adam."""
 
     def __init__(self, options: Options) -> None:
         torch.set_float32_matmul_precision("high")  # as its trainer does
         self.sae = SparseCoder(options.d_in, SparseCoderConfig(num_latents=options.d_sae, k=options.k))
-        lr = options.lr_factor * 5e-3 / (options.d_sae / 2**14) ** 0.5
-        self.optimizer = ScheduleFreeWrapper(SignSGD(self.sae.parameters(), lr=lr), momentum=0.95)
-        self.optimizer.train()
+        self.is_adam = options.optimizer == "adam"
+        lr = options.lr_factor * (2e-4 if self.is_adam else 5e-3) / (options.d_sae / 2**14) ** 0.5
+        if self.is_adam:
+            self.optimizer = torch.optim.Adam(self.sae.parameters(), lr=lr)
+            warmup = min(1000, options.n_steps // 10)
+            self.schedule = get_linear_schedule_with_warmup(self.optimizer, warmup, options.n_steps)
+        else:
+            self.optimizer = ScheduleFreeWrapper(SignSGD(self.sae.parameters(), lr=lr), momentum=0.95)
+            self.optimizer.train()
         self.silent_s = torch.zeros(options.d_sae, dtype=torch.long)
         self.dead_after = options.dead_after
         self.started = False
@@ -43,11 +50,14 @@ class Sparsify(Trainer):
         self.sae.remove_gradient_parallel_to_decoder_directions()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.is_adam:
+            self.schedule.step()
         self.silent_s += len(x_bd)
         self.silent_s[fired_s] = 0
 
     def finish(self) -> None:
-        self.optimizer.eval()
+        if not self.is_adam:
+            self.optimizer.eval()
 
     def encode(self, x_bd: Tensor) -> Tensor:
         top, indices, dense = self.sae.encode(x_bd)

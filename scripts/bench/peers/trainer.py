@@ -11,14 +11,14 @@ from torch import Tensor
 DENSE = {"relu", "jumprelu", "gated"}
 GROUPED = {"batchtopk", "matryoshka"}
 OFFERS = {
-    "ours": {"topk", "relu"},
+    "ours": {"topk", *GROUPED, "relu", "sweep"},
     "sparsify": {"topk"},
     "sae_lens": {"topk", *GROUPED, *DENSE},
     "dictionary_learning": {"topk", *GROUPED, *DENSE},
     "overcomplete": {"topk", "batchtopk", "relu", "jumprelu"},
     "original_saev": {"relu"},
 }
-BFLOAT16 = {"sae_lens", "dictionary_learning"}  # on the CPU
+BFLOAT16 = {"ours", "sae_lens", "dictionary_learning"}  # on the CPU
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Options:
         encoder: float32, or bfloat16 for what the library computes in bfloat16 on request.
         dead_after: Tokens without firing after which AuxK takes a latent for dead; 0 is the library's own choice.
         lr_factor: Multiplies the library's learning rate.
+        optimizer: One of those that the library offers instead of its default.
+        clip: Norm that our gradients are clipped to, 0 for none; libraries have theirs.
     """
 
     architecture: str
@@ -50,6 +52,8 @@ class Options:
     encoder: str = "float32"
     dead_after: int = 0
     lr_factor: float = 1.0
+    optimizer: str = ""
+    clip: float = 0.0
 
     def lacking(self, library: str) -> str | None:
         """What the library does not have of what is asked for."""

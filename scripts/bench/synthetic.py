@@ -42,7 +42,8 @@ class SparseDictionary:
             middle = (low + high) / 2
             too_few = np.minimum(middle * rank_t, 1).sum() < self.n_active
             low, high = (middle, high) if too_few else (low, middle)
-        return np.minimum(low * rank_t, 1)
+        found_t: NDArray[np.float64] = np.minimum(low * rank_t, 1)
+        return found_t
 
     def draw(self, n_tokens: int, stream: int) -> tuple[Floats, Floats]:
         """Tokens (n, d) and their coefficients (n, t); each stream is another independent draw."""

@@ -1,11 +1,12 @@
 """sparsify (EleutherAI): the step of its `Trainer.fit`, whose own loop wants a language model.
 
 Included: b_dec at the mean of the first batch, unit-norm decoder, FVU loss, parallel-gradient removal, schedule-free
-Signum (or Adam on request), dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by `dead_after`), clipping, any
-normalisation of the input.
+Signum (or Adam on request), dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by
+`dead_after`), clipping, any normalisation of the input.
 """
 
 import os
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Sparsify(Trainer):
         self.sae = SparseCoder(options.d_in, SparseCoderConfig(num_latents=options.d_sae, k=options.k))
         self.is_adam = options.optimizer == "adam"
         lr = options.lr_factor * (2e-4 if self.is_adam else 5e-3) / (options.d_sae / 2**14) ** 0.5
+        self.optimizer: Any
         if self.is_adam:
             self.optimizer = torch.optim.Adam(self.sae.parameters(), lr=lr)
             warmup = min(1000, options.n_steps // 10)

@@ -143,7 +143,7 @@ class Bench:
         run = self.matched if architecture in DENSE else self.train
         tried: list[dict[str, Any]] = [{}, *(TUNED.get(self.library, []) if self.options.tuned else [])]
         found = [run(replace(made, **settings)) | {"setting": number} for number, settings in enumerate(tried)]
-        return min(found, key=lambda one: one["fvu"])
+        return min(found, key=lambda one: (math.isnan(one["fvu"]), one["fvu"]))
 
 
 def next_coeff(runs: dict[float, Found], k: int) -> float:

@@ -66,7 +66,7 @@ def synthetic_data(options: argparse.Namespace, folder: Path) -> Iterator[Data]:
     """One dictionary a seed."""
     for seed in options.seeds:
         base = Options("", 128, 1024, 8, options.n_steps or 1500, 1024, seed)
-        source = SparseDictionary(512, 128, n_active=8, noise=0.027, exponent=0.5, seed=seed)
+        source = SparseDictionary(512, 128, n_active=8, noise=0.024, exponent=0.7, seed=seed)
         print(f"seed {seed}: the true directions with the 8 largest coefficients: FVU {source.best_fvu(8):.3f}")
         files = {name: str(folder / f"{name}.npy") for name in ("train", "test", "directions")}
         np.save(files["train"], source.tokens(base.n_steps * base.batch_size, stream=1))

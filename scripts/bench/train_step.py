@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "tokens.npy"
-        source = SparseDictionary(options.d_sae // 2, options.d_in, options.k, noise=0.05, exponent=0.5, seed=0)
+        source = SparseDictionary(options.d_sae // 2, options.d_in, options.k, noise=0.05, exponent=0.7, seed=0)
         np.save(data, source.tokens(N_BATCHES * options.batch_size, stream=0))
         for architecture in options.only:
             compare(architecture, options, data)

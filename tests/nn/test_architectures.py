@@ -18,7 +18,7 @@ from saev.nn import (
     Step,
     TopK,
 )
-from saev.nn.functional import keep_top_k, unit_rows, without_parallel
+from saev.nn.functional import keep_top_k, remove_parallel_, unit_rows
 from saev.nn.initialization import initialize_from_data, set_normalization
 from saev.nn.resampling import restart_latents
 from saev.objectives import AuxK, step_losses
@@ -237,9 +237,10 @@ def test_random_prefixes_depend_on_the_step_alone() -> None:
     assert len(set(losses(0))) > 1
 
 
-def test_without_parallel_is_orthogonal() -> None:
+def test_without_its_parallel_part_a_gradient_is_orthogonal() -> None:
     w = unit_rows(torch.randn(7, 5))
-    g = without_parallel(torch.randn(7, 5), w)
+    g = torch.randn(7, 5)
+    remove_parallel_(g, w)
     assert (g * w).sum(-1).abs().max() < 1e-6
 
 

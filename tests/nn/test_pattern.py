@@ -3,12 +3,13 @@
 Shape suffixes: b = tokens, n = selected entries, d = width, s = latents, g = groups.
 """
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from saev.nn.pattern import Pattern, combine, dots
+from saev.nn.pattern import Pattern, combine, encode_selected
 from saev.nn.prefixes import nested_loss, nested_reconstructions
 
 
@@ -62,16 +63,19 @@ def test_combine_is_a_product_with_the_dense_codes(b: int, s: int, share: float,
 
 @settings(deadline=None)
 @patterns
-def test_dots_are_entries_of_a_product(b: int, s: int, share: float, seed: int) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_selected_pre_activations_are_entries_of_a_product(
+    known: bool, b: int, s: int, share: float, seed: int
+) -> None:
     pattern, generator = draw(b, s, share, seed)
-    x, W = doubles(b, 5, generator=generator), doubles(s, 5, generator=generator)
+    x, W, bias = (doubles(*shape, generator=generator) for shape in ((b, 5), (s, 5), (s,)))
     weights = doubles(len(pattern.latents_n), generator=generator).detach()
-    out = dots(x, W, pattern)
-    expected = (x @ W.T)[pattern.rows_n, pattern.latents_n]
+    expected = (x @ W.T + bias)[pattern.rows_n, pattern.latents_n]
+    out = encode_selected(x, W, bias, pattern, expected.detach() if known else None)
     torch.testing.assert_close(out, expected)
     for found, wanted in zip(
-        torch.autograd.grad((out * weights).sum(), (x, W)),
-        torch.autograd.grad((expected * weights).sum(), (x, W)),
+        torch.autograd.grad((out * weights).sum(), (x, W, bias)),
+        torch.autograd.grad((expected * weights).sum(), (x, W, bias)),
         strict=True,
     ):
         torch.testing.assert_close(found, wanted)
@@ -82,8 +86,8 @@ def test_a_transposed_matrix_of_weights_gives_the_same() -> None:
     pattern, generator = draw(6, 7, 0.5, 0)
     x, W_ds = doubles(6, 5, generator=generator), doubles(5, 7, generator=generator)
     expected = (x @ W_ds)[pattern.rows_n, pattern.latents_n]
-    torch.testing.assert_close(dots(x, W_ds.T, pattern), expected)
-    torch.testing.assert_close(dots(x, W_ds.T.contiguous(), pattern), expected)
+    torch.testing.assert_close(encode_selected(x, W_ds.T, torch.zeros(7).double(), pattern), expected)
+    torch.testing.assert_close(encode_selected(x, W_ds.T.contiguous(), torch.zeros(7).double(), pattern), expected)
 
 
 @settings(deadline=None)

@@ -59,7 +59,8 @@ def test_a_batch_keeps_its_largest_positive_entries(
     h, k = matrix(b, s, seed, kind), min(k, s)
     selection = PerBatch(k)
     selection._last = last
-    pattern = selection.select(blocks(h, rows), k)
+    pattern, values = selection.select(blocks(h, rows), k)
+    assert torch.equal(values, h[pattern.rows_n, pattern.latents_n])
     expected = kept_by_sorting(h, k)
     assert torch.equal(pattern.dense(torch.ones(len(pattern.latents_n))).bool(), expected)
     assert len(pattern.latents_n) == expected.sum()
@@ -73,7 +74,8 @@ def test_a_batch_keeps_its_largest_positive_entries(
 @given(b=st.integers(1, 20), k=st.integers(1, 33), rows=st.integers(1, 25), seed=st.integers(0, 10_000))
 def test_a_token_keeps_its_k_largest(b: int, k: int, rows: int, seed: int) -> None:
     h = matrix(b, 33, seed)
-    pattern = PerToken(k).select(blocks(h, rows), k)
+    pattern, values = PerToken(k).select(blocks(h, rows), k)
+    assert torch.equal(values, h[pattern.rows_n, pattern.latents_n])
     mask = pattern.dense(torch.ones(len(pattern.latents_n))).bool()
     assert (mask.sum(1) == k).all()
     largest = h.sort(dim=1, descending=True).values
@@ -149,7 +151,7 @@ def _in_process(rank: int, path: str) -> None:
         h[:12] *= factor
         if seed == 4:
             h[12:] = -1
-        pattern = selection.select(blocks(h[mine], 7), 3)
+        pattern, _ = selection.select(blocks(h[mine], 7), 3)
         expected = kept_by_sorting(h, 3)
         assert torch.equal(pattern.dense(torch.ones(len(pattern.latents_n))).bool(), expected[mine])
         assert torch.equal(selection.activate(h[mine]), (h * expected)[mine])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saev.errors import InputError
-from saev.nn.functional import unit_rows, without_parallel
+from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,13 @@ class SparseAutoencoder(nn.Module, ABC):
     def constrain(self) -> None:
         """Bring the parameters back to where they may be, after a step: rows of W_dec to norm 1."""
         if self.has_unit_rows:
-            self.W_dec.copy_(unit_rows(self.W_dec))
+            to_unit_rows_(self.W_dec)
 
     @torch.no_grad()
     def project_gradients(self) -> None:
         """Remove from the gradients what `constrain` would undo: what only changes the norms of the rows of W_dec."""
         if self.has_unit_rows and self.W_dec.grad is not None:
-            self.W_dec.grad.copy_(without_parallel(self.W_dec.grad, self.W_dec))
+            remove_parallel_(self.W_dec.grad, self.W_dec)
 
 
 def _in_name(value: object) -> str:

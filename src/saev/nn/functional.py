@@ -18,13 +18,19 @@ def unit_rows(w_sd: Tensor) -> Tensor:
     return w_sd / norm_s1.clamp_min(torch.finfo(w_sd.dtype).tiny)
 
 
-def without_parallel(grad_sd: Tensor, w_sd: Tensor) -> Tensor:
-    """Remove from every row of a gradient its part along the (unit-norm) row of the weights.
+def to_unit_rows_(w_sd: Tensor) -> None:
+    """`unit_rows` in place."""
+    w_sd.div_(torch.linalg.vector_norm(w_sd, dim=-1, keepdim=True).clamp_min(torch.finfo(w_sd.dtype).tiny))
+
+
+def remove_parallel_(grad_sd: Tensor, w_sd: Tensor) -> None:
+    """Remove from every row of a gradient, in place, its part along the (unit-norm) row of the weights.
 
     Such a part changes only the norm, which is put back to 1 after the step; left in, it distorts the
     moments of Adam (Bricken et al. 2023, https://transformer-circuits.pub/2023/monosemantic-features).
     """
-    return grad_sd - (grad_sd * w_sd).sum(-1, keepdim=True) * w_sd
+    parallel_s11 = torch.bmm(grad_sd[:, None], w_sd[:, :, None])
+    grad_sd.addcmul_(parallel_s11[:, 0], w_sd, value=-1)
 
 
 def keep_top_k(h_bs: Tensor, k: int) -> Tensor:

@@ -79,15 +79,17 @@ def combine(values_n: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
     return out
 
 
-def dots(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
-    r"""Encode: the dot products (n,) :math:`\langle x_{b(n)}, W_{s(n)} \rangle` of each entry.
+def encode_selected(z_bd: Tensor, W_sd: Tensor, b_s: Tensor, pattern: Pattern, known_n: Tensor | None = None) -> Tensor:
+    r"""The pre-activations (n,) :math:`\langle z_{b(n)}, W_{s(n)} \rangle + b_{s(n)}` of each entry.
 
     Args:
-        x_bd: One row for each row of the pattern.
+        z_bd: One row for each row of the pattern.
         W_sd: One row for each latent.
+        b_s: Biases.
         pattern: Which pairs.
+        known_n: The values, where they were computed before in the precision of the weights.
     """
-    out: Tensor = _Dots.apply(x_bd, W_sd, pattern)
+    out: Tensor = _Encode.apply(z_bd, W_sd, b_s, pattern, known_n)
     return out
 
 
@@ -108,22 +110,23 @@ class _Combine(torch.autograd.Function):
         return to_values, to_weights, None
 
 
-class _Dots(torch.autograd.Function):
+class _Encode(torch.autograd.Function):
     @staticmethod
     @override
-    def forward(ctx: Any, x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(x_bd, W_sd)
+    def forward(ctx: Any, z_bd: Tensor, W_sd: Tensor, b_s: Tensor, pattern: Pattern, known_n: Tensor | None) -> Tensor:
+        ctx.save_for_backward(z_bd, W_sd)
         ctx.pattern = pattern
-        return _products(x_bd, W_sd, pattern)
+        return _products(z_bd, W_sd, pattern) + b_s[pattern.latents_n] if known_n is None else known_n.clone()
 
     @staticmethod
     @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (x_bd, W_sd), grad_n = ctx.saved_tensors, grads[0].contiguous()
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        (z_bd, W_sd), grad_n = ctx.saved_tensors, grads[0].contiguous()
         pattern: Pattern = ctx.pattern
-        to_x = _sum_rows(grad_n, W_sd, pattern.latents_n, pattern.offsets) if ctx.needs_input_grad[0] else None
-        to_weights = _sum_latents(grad_n, x_bd, pattern) if ctx.needs_input_grad[1] else None
-        return to_x, to_weights, None
+        to_z = _sum_rows(grad_n, W_sd, pattern.latents_n, pattern.offsets) if ctx.needs_input_grad[0] else None
+        to_weights = _sum_latents(grad_n, z_bd, pattern) if ctx.needs_input_grad[1] else None
+        to_biases = grad_n.new_zeros(pattern.d_sae).index_add_(0, pattern.latents_n, grad_n)
+        return to_z, to_weights, to_biases, None, None
 
 
 def _offsets(sorted_n: Tensor, n_rows: int) -> Tensor:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.nn.base import Step, TrainingPass
 from saev.nn.one_layer import OneLayerAutoencoder
-from saev.nn.pattern import Pattern, combine, dots
+from saev.nn.pattern import Pattern, combine, encode_selected
 from saev.nn.selection import PerBatch, PerToken, Selection
 
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
@@ -60,9 +60,10 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
         k = min(round(self.k * step.k), self.d_sae)
         with torch.no_grad():
-            pattern = self.selection.select(partial(self._blocks, z_bd), k)
+            pattern, known_n = self.selection.select(partial(self._blocks, z_bd), k)
         with torch.autocast(z_bd.device.type, enabled=False):
-            values_n = (dots(z_bd, self.W_enc.T, pattern) + self.b_enc[pattern.latents_n]).relu()
+            exact_n = known_n if known_n.dtype == self.W_enc.dtype else None
+            values_n = encode_selected(z_bd, self.W_enc.T, self.b_enc, pattern, exact_n).relu()
             decoder_sd = self.decoder()
             loss, z_hat_bd = self.reconstruction(z_bd, values_n, pattern, decoder_sd, step)
         return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)

@@ -37,8 +37,8 @@ class Selection(nn.Module, ABC):
         self.k = k
 
     @abstractmethod
-    def select(self, blocks: Blocks, k: int) -> Pattern:
-        """The entries that a training batch keeps, for this k; some need not be positive."""
+    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
+        """The entries that a training batch keeps, for this k, and their values (n,); some need not be positive."""
 
     @abstractmethod
     def activate(self, h_bs: Tensor) -> Tensor:
@@ -50,12 +50,14 @@ class PerToken(Selection):
     """The k largest pre-activations of each token."""
 
     @override
-    def select(self, blocks: Blocks, k: int) -> Pattern:
-        latents, d_sae = [], 0
+    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
+        values, latents, d_sae = [], [], 0
         for h_rs in blocks():
             d_sae = h_rs.shape[1]
-            latents.append(h_rs.topk(k, sorted=False).indices)
-        return Pattern.of_rows(torch.cat(latents), d_sae)
+            values_rk, latents_rk = h_rs.topk(k, sorted=False)
+            values.append(values_rk)
+            latents.append(latents_rk)
+        return Pattern.of_rows(torch.cat(latents), d_sae), torch.cat(values).flatten()
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
@@ -81,13 +83,14 @@ class PerBatch(Selection):
         self._last = 0.0
 
     @override
-    def select(self, blocks: Blocks, k: int) -> Pattern:
+    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
         entries = self._candidates(blocks, k)
         smallest = nth_largest(entries.values_n, entries.most(k))
         self._last = smallest.item()
         self._remember(smallest)
         kept_n = entries.values_n >= smallest
-        return Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], entries.n_rows, entries.d_sae)
+        pattern = Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], entries.n_rows, entries.d_sae)
+        return pattern, entries.values_n[kept_n]
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:

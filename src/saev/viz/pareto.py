@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 Metrics = Mapping[str, float]
@@ -46,7 +47,11 @@ def pareto_plot(metrics: Mapping[str, Metrics]) -> bytes:
         points = axes.scatter(l0, fvu, c=dead, cmap="viridis", vmin=0, zorder=2)
         for number, name in enumerate(names):
             axes.annotate(name, (l0[number], fvu[number]), xytext=(4, 4), textcoords="offset points", fontsize=6)
-        axes.set(xlabel="L0: active latents a token", ylabel="FVU: variance unexplained", xscale="log")
+        axes.set(xlabel="L0: active latents a token", ylabel="FVU: variance unexplained")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.margins(x=0.15, y=0.1)
+        axes.grid(color="0.9")
         axes.legend(frameon=False)
         figure.colorbar(points, label="dead latents, share")
         file = io.BytesIO()

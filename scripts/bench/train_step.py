@@ -8,9 +8,9 @@ its file there. All processes stay alive and take turns, so that one computes at
 each library, in alternating order. A ratio is the median over rounds of their seconds over ours. `sweep` is four TopK
 SAEs in one step: its ratio is that of its seconds to those of one TopK SAE.
 
-Tokens are sparse sums of known directions, so that latents fire as on real activations. Our AuxK takes latents for
-dead after `--dead_after` tokens, early enough to be part of the step. Libraries keep their own thresholds, which are
-never reached in so few steps, unless `--peers_dead_after` gives them another.
+Tokens are sparse sums of known directions, so that latents fire as on real activations. AuxK begins where the library
+says; for all of them that is later than these few steps, so that it costs nothing but the look for dead latents. With
+`--dead_after` and `--peers_dead_after` it is part of every step.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--d_sae", type=int, default=12_288)
     parser.add_argument("--batch_size", type=int, default=4096)
     parser.add_argument("--k", type=int, default=32)
-    parser.add_argument("--dead_after", type=int, default=3 * 4096, help="tokens, for us")
+    parser.add_argument("--dead_after", type=int, default=0, help="tokens, for us; 0: our own choice")
     parser.add_argument("--peers_dead_after", type=int, default=0, help="tokens, for the others; 0: their own choice")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

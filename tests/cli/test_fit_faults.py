@@ -46,7 +46,7 @@ def refuse(argv: list[str], capsys: Capture) -> str:
         ("--model.warmup=0.9", "warmup=0.9 and decay=0.2 are shares: at most 1 together"),
         ("--visualizer.include_latents=[48]", "include_latents [48]: the SAE has latents 0 to 47"),
         ("--model.sae.d_sae=0", "d_sae=0"),
-        ("--model.sae=Gated", "Gated"),
+        ("--model.sae=Vanilla", "Vanilla"),
         ("--model.nonsense=3", "nonsense"),
         ("--ckpt_path=last", "there is no checkpoint"),
     ],

@@ -11,7 +11,7 @@ from torch import Tensor
 DENSE = {"relu", "jumprelu", "gated"}
 GROUPED = {"batchtopk", "matryoshka"}
 OFFERS = {
-    "ours": {"topk", *GROUPED, "relu", "sweep"},
+    "ours": {"topk", *GROUPED, *DENSE, "sweep"},
     "sparsify": {"topk"},
     "sae_lens": {"topk", *GROUPED, *DENSE},
     "dictionary_learning": {"topk", *GROUPED, *DENSE},

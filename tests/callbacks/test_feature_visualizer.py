@@ -44,7 +44,7 @@ def look(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) -> tup
     """The gallery on all images but the first, and the codes (images, tokens, latents) of all images."""
     positions = reader.layout.tokens.positions(kind)
     tokens = TokenSelection((reader,), np.arange(1, N), positions)
-    gallery = FeatureVisualizer(top_k=TOP, **({"n_latents": -1} | options)).gallery(sae, tokens)
+    gallery = FeatureVisualizer(top_k=TOP, **({"n_latents": -1} | options)).gallery("the one", sae, tokens)
     acts = reader.read(0, N)[:, positions.start : positions.stop]
     return gallery, sae.encode(acts).detach().numpy()
 

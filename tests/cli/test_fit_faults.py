@@ -3,13 +3,13 @@
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from tests.cli.fitting import SAVE_OFTEN, finish, fit_options, one_line, start
+from tests.cli.waiting import wait_for
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -210,13 +210,6 @@ def test_an_early_signal_leaves_no_directory(shards: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
     assert finish(process, timeout=30)[0] == 130
     assert not run_dir.exists()
-
-
-def wait_for(path: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from saev.callbacks.recording_plan import RecordingPlan
 from saev.callbacks.run_checkpoint import RunCheckpoint
 from saev.callbacks.run_config import RunConfig
 from saev.callbacks.sae_exporter import SAEExporter
+from saev.callbacks.sweep_report import SweepReport
 
 __all__ = [
     "DurableCheckpointIO",
@@ -17,5 +18,6 @@ __all__ = [
     "RunCheckpoint",
     "RunConfig",
     "SAEExporter",
+    "SweepReport",
     "VitActivationWriter",
 ]

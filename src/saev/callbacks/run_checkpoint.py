@@ -20,6 +20,8 @@ class RunCheckpoint(ModelCheckpoint):
         every_n_steps: Training steps between two checkpoints. One more is written at the end.
     """
 
+    _path = LAST
+
     def __init__(self, every_n_steps: int = 1000) -> None:
         if every_n_steps < 1:
             raise InputError(f"every_n_steps={every_n_steps} must be 1 or more")
@@ -27,10 +29,14 @@ class RunCheckpoint(ModelCheckpoint):
             filename=LAST.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
         )
 
+    def keep_in(self, path: Path) -> None:
+        """Keep this file up to date instead, relative to the run directory."""
+        self._path = path
+
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the checkpoints into the run directory."""
-        self.dirpath = str(Path(trainer.default_root_dir) / LAST.parent)
+        self.dirpath = str(Path(trainer.default_root_dir) / self._path.parent)
         with warnings.catch_warnings():
             # It is not empty when a run goes on, and no other run gets that far.
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
@@ -48,4 +54,4 @@ class RunCheckpoint(ModelCheckpoint):
     @override
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the last step too."""
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST, weights_only=False)
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / self._path, weights_only=False)

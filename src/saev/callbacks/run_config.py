@@ -1,5 +1,6 @@
 """The configuration of a run, in its directory."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning
@@ -15,10 +16,10 @@ class RunConfig(lightning.Callback):
     After the checkpoint was accepted: a run that refuses to go on keeps the file that it was started with.
 
     Args:
-        text: The configuration as YAML.
+        text: Gives the configuration as YAML.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: Callable[[], str]) -> None:
         self._text = text
 
     @override
@@ -26,4 +27,4 @@ class RunConfig(lightning.Callback):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the file."""
         Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
-        (Path(trainer.default_root_dir) / CONFIG).write_text(self._text, encoding="utf-8")
+        (Path(trainer.default_root_dir) / CONFIG).write_text(self._text(), encoding="utf-8")

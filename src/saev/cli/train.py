@@ -17,11 +17,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter
+from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter, SweepReport
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done, settle_parts
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import load_run, read_about
@@ -92,16 +93,30 @@ class TrainCLI(CommandCLI):
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
-        callbacks = [RunConfig(self._reusable_config()), SAEExporter(), *(settings.callbacks or [])]
+        callbacks = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         return super().instantiate_trainer(
             default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
         )
 
+    def settle_parts(self, earlier: int | None) -> None:
+        """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
+        settle_parts(self.model, self.trainer, self.config.model.at_once or earlier)
+        if self.model.n_parts > 1:
+            self.config.model.at_once = self.model.at_once
+
+    def begin(self, part: int) -> None:
+        """Get ready for the next SAEs of a sweep, with a trainer of their own."""
+        if part:
+            self.config_init.checkpoint = RunCheckpoint(self.config.checkpoint.every_n_steps)
+            self.model.begin(part)
+            self.trainer = self.instantiate_trainer()
+        self.config_init.checkpoint.keep_in(checkpoint_of(part, self.model.n_parts))
+
     def _loggers(self, run_dir: Path) -> list[TensorBoardLogger]:
         """One in the run directory; where there are several SAEs, one for each of them in ``logs/<name>``."""
         names = list(self.model.saes)
-        if len(names) == 1:
+        if len(self.model.recipes) == 1:
             return [TensorBoardLogger(run_dir, name="", version="")]
         return [TensorBoardLogger(run_dir, name="logs", version=name) for name in names]
 
@@ -187,16 +202,30 @@ def _cli(command: str, argv: list[str]) -> TrainCLI:
 
 
 def _fit(cli: TrainCLI, run_dir: Path) -> None:
-    ckpt_path = cli.config_init.ckpt_path
-    if ckpt_path is not None:
-        ckpt_path = run_dir / LAST if ckpt_path == "last" else Path(ckpt_path).absolute()
-        if not ckpt_path.is_file():
-            raise InputError(f"there is no checkpoint {ckpt_path}: leave --ckpt_path out to start anew")
-    if cli.trainer.is_global_zero and ckpt_path != run_dir / LAST:
+    given = cli.config_init.ckpt_path
+    goes_on = given == "last"
+    if goes_on and not has_checkpoint(run_dir):
+        raise InputError(f"there is no checkpoint {run_dir / LAST}: leave --ckpt_path out to start anew")
+    if given is not None and not goes_on and not Path(given).is_file():
+        raise InputError(f"there is no checkpoint {given}: leave --ckpt_path out to start anew")
+    if cli.trainer.is_global_zero and not goes_on and given != str(run_dir / LAST):
         _check_unused(run_dir)
+    cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
+    if cli.model.n_parts > 1 and given is not None and not goes_on:
+        raise InputError(f"--ckpt_path {given}: a sweep in parts goes on with --ckpt_path last")
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    if cli.datamodule.val_tokens and not cli.model.results:
+        for part in range(cli.model.n_parts):
+            own = run_dir / checkpoint_of(part, cli.model.n_parts)
+            if goes_on and is_done(own):
+                continue
+            cli.begin(part)
+            _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
+            mark_done(own)
+
+
+def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if cli.datamodule.val_tokens and cli.model.saes.keys().isdisjoint(cli.model.results):
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 
@@ -216,7 +245,7 @@ def _check_trainer(settings: Namespace) -> None:
 def _check_unused(run_dir: Path) -> None:
     """Raise InputError where a new run would mix with something else."""
     if run_dir.exists() and any(run_dir.iterdir()):
-        go_on = "go on with --ckpt_path last" if (run_dir / LAST).is_file() else "remove it"
+        go_on = "go on with --ckpt_path last" if has_checkpoint(run_dir) else "remove it"
         raise InputError(f"{run_dir} is not empty: {go_on}, or give another --run_dir")
 
 
@@ -227,7 +256,7 @@ def _resumable_or_absent(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if is_new and not (run_dir / LAST).is_file():
+        if is_new and not has_checkpoint(run_dir):
             shutil.rmtree(run_dir, ignore_errors=True)
         raise
 

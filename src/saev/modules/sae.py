@@ -15,9 +15,10 @@ from saev.errors import InputError
 from saev.metrics import CodeStatistics, ReconstructionQuality
 from saev.modules.member import Course, Member
 from saev.modules.precomputed import with_gradients
-from saev.modules.sweep import combinations, of_sae, of_training
+from saev.modules.sweep import fitting, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
+from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
 SETTINGS_KEY = "saev_settings"
@@ -58,6 +59,8 @@ class SAELightningModule(lightning.LightningModule):
         seed: Fixes the initial weights.
         sweep: Options and lists of values: one SAE is trained for each combination, all in this run, for example
             '{sae.k: [16, 32], lr: [1e-3, 3e-3], seed: [0, 1]}'. Any option of the SAE and any of the above.
+        at_once: How many SAEs of a sweep are trained at the same time; the others follow, on the same batches. By
+            default as many as memory holds.
 
     Raises:
         InputError: If a number makes no sense.
@@ -82,6 +85,7 @@ class SAELightningModule(lightning.LightningModule):
         restarts: int = 10,
         seed: int = 0,
         sweep: dict[str, list[Any]] | None = None,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
         options = TrainingOptions(
@@ -100,9 +104,22 @@ class SAELightningModule(lightning.LightningModule):
             restarts=restarts,
             seed=seed,
         )
-        self.members = nn.ModuleList(_members(sae, d_in, options, sweep or {}))
+        self.recipes = recipes(sae, d_in, options, sweep or {})
+        self.at_once = at_once or fitting(self.recipes, free_memory()[0])
+        self.begin(0)
         self.results: dict[str, dict[str, dict[str, float]]] = {}
         self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
+
+    @property
+    def n_parts(self) -> int:
+        """How many times the data are gone through, so that all SAEs get their turn."""
+        return -(-len(self.recipes) // self.at_once)
+
+    def begin(self, part: int) -> None:
+        """Build the SAEs that are trained in this part, and let go of those of others."""
+        self.members = nn.ModuleList()
+        own = self.recipes[part * self.at_once : (part + 1) * self.at_once]
+        self.members = nn.ModuleList([recipe.build() for recipe in own])
 
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
@@ -290,30 +307,6 @@ class SAELightningModule(lightning.LightningModule):
                 named = {f"{stage}/{name}": value for name, value in values.items()}
                 self._log(member, named)
                 self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
-
-
-def _members(
-    sae: Callable[..., SparseAutoencoder], d_in: int, options: TrainingOptions, sweep: Mapping[str, list[Any]]
-) -> list[Member]:
-    """The SAEs of all combinations, with their first weights.
-
-    Raises:
-        InputError: If an option is unknown or a value makes no sense.
-    """
-    members: dict[str, Member] = {}
-    for combination in combinations(sweep):
-        changes, of_the_sae = of_training(combination), of_sae(combination, sae)
-        own = options.replaced(changes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(own.seed)
-            built = sae(d_in, **of_the_sae)
-        if own.k_start != 1 and "k" not in built.options():
-            raise InputError(f"k_start={own.k_start}: {type(built).__name__} has no k")
-        name = "-".join([built.name, *(f"{key}{value}" for key, value in changes.items())])
-        if name in members:
-            raise InputError(f"sweep: two combinations would both be called {name}")
-        members[name] = Member(name, built, own)
-    return list(members.values())
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,14 +2,78 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, final
+
+import torch
 
 from saev.errors import InputError
+from saev.modules.member import Member
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
 
 OF_SAE = "sae."
+BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
+MODEL_SHARE = 0.5  # Of free memory; the rest is for batches and evaluation.
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How to build one SAE of a run.
+
+    Args:
+        name: Names its results.
+        architecture: Builds the SAE, given d_in.
+        d_in: Width of the activations.
+        sae: Options of the SAE that differ from those of the architecture.
+        options: How it is trained.
+        n_parameters: Its size.
+    """
+
+    name: str
+    architecture: Callable[..., SparseAutoencoder]
+    d_in: int
+    sae: Mapping[str, Any]
+    options: TrainingOptions
+    n_parameters: int
+
+    def build(self) -> Member:
+        """The SAE with its first weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            return Member(self.name, self.architecture(self.d_in, **self.sae), self.options)
+
+
+def recipes(
+    architecture: Callable[..., SparseAutoencoder], d_in: int, options: TrainingOptions, sweep: Mapping[str, Any]
+) -> list[Recipe]:
+    """All SAEs of a run: one, or one for each combination of a sweep.
+
+    Raises:
+        InputError: If an option is unknown or a value makes no sense.
+    """
+    found: dict[str, Recipe] = {}
+    for combination in combinations(sweep):
+        changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
+        own = options.replaced(changes)
+        with torch.device("meta"):
+            sae = architecture(d_in, **of_the_sae)
+        if own.k_start != 1 and "k" not in sae.options():
+            raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")
+        name = "-".join([sae.name, *(f"{key}{value}" for key, value in changes.items())])
+        if name in found:
+            raise InputError(f"sweep: two combinations would both be called {name}")
+        n_parameters = sum(parameter.numel() for parameter in sae.parameters())
+        found[name] = Recipe(name, architecture, d_in, of_the_sae, own, n_parameters)
+    return list(found.values())
+
+
+def fitting(recipes: Sequence[Recipe], n_bytes: int) -> int:
+    """How many SAEs can be trained at the same time with this much free memory: at least one."""
+    largest = max(recipe.n_parameters for recipe in recipes) * BYTES_OF_PARAMETER
+    return max(1, min(len(recipes), int(MODEL_SHARE * n_bytes) // largest))
 
 
 def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

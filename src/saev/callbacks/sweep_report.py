@@ -1,0 +1,77 @@
+"""Compares the SAEs of a sweep."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from saev.callbacks.sae_exporter import METRICS_FILE
+from saev.viz.pareto import pareto_front, pareto_plot, pixels
+
+STAGE = "val"
+
+
+class SweepReport(lightning.Callback):
+    """Writes ``sweep.csv`` and ``sweep.png`` into the run directory, prints the table, and shows it in TensorBoard.
+
+    After the SAEs and their metrics were written, of which it takes those on held-out tokens; where nothing was held
+    out or there is one SAE, there is nothing to compare.
+    """
+
+    @override
+    @rank_zero_only
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Compare all SAEs that the run directory holds by now."""
+        run_dir = Path(trainer.default_root_dir)
+        metrics = _metrics(run_dir)
+        if len(metrics) < 2:
+            return
+        front = pareto_front(metrics)
+        _write_csv(run_dir / "sweep.csv", metrics, front)
+        png = pareto_plot(metrics)
+        (run_dir / "sweep.png").write_bytes(png)
+        print(table(metrics, front), file=sys.stderr)
+        for logger in trainer.loggers[:1]:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("sweep", pixels(png), trainer.global_step, dataformats="HWC")
+
+
+def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
+    """The SAEs by L0; those on the front are marked."""
+    width = max(len(name) for name in metrics)
+    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}"]
+    for name in _sorted(metrics):
+        one, mark = metrics[name], "*" if name in front else " "
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {one['fvu']:8.4f}  {one['dead']:6.1%}")
+    return "\n".join([*lines, "* no other one is better in both L0 and FVU"])
+
+
+def _metrics(run_dir: Path) -> dict[str, dict[str, float]]:
+    found = {}
+    for path in sorted(run_dir.glob(f"saes/*/{METRICS_FILE}")):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if STAGE in metrics:
+            found[path.parent.name] = metrics[STAGE]
+    return found
+
+
+def _sorted(metrics: dict[str, dict[str, float]]) -> list[str]:
+    return sorted(metrics, key=lambda name: (metrics[name]["l0"], metrics[name]["fvu"]))
+
+
+def _write_csv(path: Path, metrics: dict[str, dict[str, float]], front: list[str]) -> None:
+    keys = list(dict.fromkeys(key for one in metrics.values() for key, value in one.items() if _is_number(value)))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *keys, "on_front"])
+        for name in _sorted(metrics):
+            writer.writerow([name, *(metrics[name].get(key) for key in keys), int(name in front)])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int)

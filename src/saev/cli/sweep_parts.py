@@ -1,0 +1,85 @@
+"""Sweeps larger than memory: their SAEs are trained in parts, one after the other."""
+
+import sys
+from pathlib import Path
+
+import lightning
+import torch
+import yaml
+
+from saev.callbacks.run_checkpoint import LAST
+from saev.callbacks.run_config import CONFIG
+from saev.errors import InputError
+from saev.modules import SAELightningModule
+from saev.modules.sweep import fitting
+
+PART, DONE = "part", "done"
+
+
+def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: int | None) -> None:
+    """Decide how many SAEs are trained at the same time, and say so where these are not all.
+
+    Args:
+        model: The SAEs of the run.
+        trainer: Tells the device and the processes.
+        chosen: What the user or an earlier start of the run decided.
+
+    Raises:
+        InputError: If the number is not positive.
+    """
+    n = len(model.recipes)
+    if chosen is not None and chosen < 1:
+        raise InputError(f"at_once={chosen} must be 1 or more")
+    if chosen is None and trainer.world_size > 1:
+        chosen = n  # Each process would find another number.
+    device = trainer.strategy.root_device
+    if chosen is None and device.type == "cuda":
+        chosen = fitting(model.recipes, torch.cuda.mem_get_info(device)[0])
+    at_once = min(chosen or model.at_once, n)
+    if at_once != model.at_once:
+        model.at_once = at_once
+        model.begin(0)
+    if model.n_parts > 1:
+        print(
+            f"the {n} SAEs of the sweep are trained {at_once} at a time, so that the data are gone through "
+            f"{model.n_parts} times (--model.at_once)",
+            file=sys.stderr,
+        )
+
+
+def earlier_choice(run_dir: Path) -> int | None:
+    """How many SAEs were trained at the same time when the run was started; None where all were.
+
+    Raises:
+        InputError: If the run's configuration cannot be read.
+    """
+    if (run_dir / LAST).is_file():
+        return None
+    try:
+        found = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))["model"]["at_once"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{run_dir / CONFIG} is not the configuration of a run: {error}") from error
+    if found is not None and type(found) is not int:
+        raise InputError(f"{run_dir / CONFIG}: at_once is {found!r}, not a number")
+    return found
+
+
+def has_checkpoint(run_dir: Path) -> bool:
+    """Whether there is something that a run can go on from."""
+    return (run_dir / LAST).is_file() or any(run_dir.glob(f"{LAST.parent}/{PART}*/{LAST.name}"))
+
+
+def checkpoint_of(part: int, n_parts: int) -> Path:
+    """The checkpoint of a part, relative to the run directory."""
+    return LAST if n_parts == 1 else LAST.parent / f"{PART}{part}" / LAST.name
+
+
+def is_done(checkpoint: Path) -> bool:
+    """Whether a part of several was trained to its end and its SAEs are exported."""
+    return checkpoint.with_name(DONE).exists()
+
+
+def mark_done(checkpoint: Path) -> None:
+    """Note that a part of several was trained to its end."""
+    if checkpoint.parent.name != LAST.parent.name:
+        checkpoint.with_name(DONE).touch()

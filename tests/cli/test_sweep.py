@@ -1,0 +1,124 @@
+"""Sweeps through the command line."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tests.cli.fitting import finish, fit_options, html_files, one_line, scalars, sparse_acts, start
+from tests.cli.waiting import wait_for
+from tests.conftest import MakeShards
+
+from saev.cli.main import main
+
+SWEEP = "--model.sweep={sae.k: [2, 4], seed: [0, 1]}"
+MORE = ["--data.n_tokens=5120", "--trainer.gradient_clip_val=0.5", "--model.dead_after=640", "--data.val_share=0.2"]
+NAMES = [f"topk-d_sae48-k{k}-seed{seed}" for k in (2, 4) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def shards(make_shards: MakeShards) -> Path:
+    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
+
+
+@pytest.fixture(scope="module")
+def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "sweep"
+    assert main(fit_options(shards, run_dir, *MORE, SWEEP)) == 0
+    return run_dir
+
+
+def weights_of(run_dir: Path, name: str) -> bytes:
+    return (run_dir / "saes" / name / "sae.safetensors").read_bytes()
+
+
+def test_each_sae_gets_its_own_results(run: Path) -> None:
+    assert sorted(path.name for path in (run / "saes").iterdir()) == NAMES
+    assert sorted(path.parent.name for path in html_files(run)) == NAMES
+    for name in NAMES:
+        assert {"train/loss", "val/fvu", "val/l0"} <= set(scalars(run / "logs" / name))
+    assert len({weights_of(run, name) for name in NAMES}) == 4
+
+
+@pytest.mark.parametrize("architecture", ["TopK", "BatchTopK", "Matryoshka", "ReLU", "JumpReLU"])
+def test_a_sae_of_a_sweep_equals_the_one_trained_alone(shards: Path, tmp_path: Path, architecture: str) -> None:
+    options = [f"--model.sae={architecture}", "--model.sae.d_sae=48", *MORE]
+    base = [option for option in fit_options(shards, tmp_path / "sweep") if not option.startswith("--model.sae")]
+    assert main([*base, *options, "--model.sweep={seed: [0, 1], lr: [1e-3, 3e-3]}"]) == 0
+    alone = [option for option in fit_options(shards, tmp_path / "alone") if not option.startswith("--model.sae")]
+    assert main([*alone, *options, "--model.seed=1", "--model.lr=1e-3"]) == 0
+    (expected,) = (tmp_path / "alone" / "saes").glob("*/sae.safetensors")
+    (found,) = (tmp_path / "sweep" / "saes").glob("*-seed1-lr0.001/sae.safetensors")
+    assert found.read_bytes() == expected.read_bytes()
+
+
+def test_the_sweep_is_compared(run: Path) -> None:
+    with (run / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["name"] for row in rows) == NAMES
+    assert [float(row["l0"]) for row in rows] == sorted(float(row["l0"]) for row in rows)
+    for row in rows:
+        beaten = [o for o in rows if float(o["l0"]) <= float(row["l0"]) and float(o["fvu"]) < float(row["fvu"])]
+        assert row["on_front"] == str(int(not beaten))
+    with Image.open(run / "sweep.png") as picture:
+        assert picture.size == (960, 600)
+
+
+def test_all_saes_are_tested_at_once(shards: Path, run: Path) -> None:
+    assert main(["test", f"--run_dir={run}", f"--data.shards={shards}"]) == 0
+    for name in NAMES:
+        assert '"test"' in (run / "saes" / name / "metrics.json").read_text()
+
+
+def test_one_that_diverges_does_not_sink_the_others(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [3e-3, 1e30]}")) == 0
+    assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.003"]
+    assert "topk-d_sae48-k4-lr1e+30 is given up, the loss is " in capsys.readouterr().err
+    alone = tmp_path / "alone"
+    assert main(fit_options(shards, alone, *MORE)) == 0
+    assert weights_of(run_dir, "topk-d_sae48-k4-lr0.003") == weights_of(alone, "topk-d_sae48-k4")
+
+
+def test_where_all_diverge_the_run_ends(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(fit_options(shards, tmp_path / "run", "--model.sweep={lr: [1e30, 1e31]}")) == 1
+    assert "the run diverges, lower its lr" in one_line(capsys.readouterr().err.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_parts_give_the_same_and_go_on_after_a_kill(shards: Path, run: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "parts"
+    options = fit_options(shards, run_dir, *MORE, SWEEP, "--checkpoint.every_n_steps=10", "--model.at_once=2")
+    process = start(options)
+    wait_for(run_dir / "checkpoints" / "part1" / "last.ckpt")
+    process.kill()
+    finish(process)
+    assert (run_dir / "checkpoints" / "part0" / "done").exists()
+    # at_once is taken from the run.
+    again = [option for option in options if "at_once" not in option]
+    status, out, err = finish(start([*again, "--ckpt_path=last"]))
+    assert (status, out) == (0, f"{run_dir}\n"), err
+    assert "the 4 SAEs of the sweep are trained 2 at a time" in err
+    for name in NAMES:
+        assert weights_of(run_dir, name) == weights_of(run, name)
+    assert (run_dir / "sweep.csv").read_text() == (run / "sweep.csv").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["BatchTopK", "Matryoshka"])
+def test_two_processes_train_a_sweep_as_one(shards: Path, tmp_path: Path, architecture: str) -> None:
+    options = [*MORE, f"--model.sae={architecture}", "--model.sae.d_sae=48", "--model.sae.k=4", "--model.lr=1e-4"]
+    options += ["--model.sweep={seed: [0, 1]}"]
+    two = start(fit_options(shards, tmp_path / "two", *options, "--trainer.devices=2", "--trainer.strategy=ddp"))
+    assert main(fit_options(shards, tmp_path / "one", *options)) == 0
+    status, _, err = finish(two)
+    assert status == 0, err
+    for directory in (tmp_path / "one" / "saes").iterdir():
+        expected = load_file(directory / "sae.safetensors")
+        found = load_file(tmp_path / "two" / "saes" / directory.name / "sae.safetensors")
+        for name in expected:
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-4)

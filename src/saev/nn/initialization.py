@@ -61,12 +61,12 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
         generator: Source of the noise and of the draw.
     """
     u_nd = unit_rows(sae.normalize(x_nd))
-    points_pd = u_nd[_spread_points(u_nd, sae.n_points, generator)]
-    sae.keep_points(points_pd)
-    points_sd = points_pd.repeat(math.ceil(sae.d_sae / sae.n_points), 1)[: sae.d_sae]
-    noise_sd = unit_rows(torch.randn(sae.d_sae, sae.d_in, generator=generator).to(points_sd))
-    w_sd = unit_rows(DATA_SHARE * points_sd + (1 - DATA_SHARE) * noise_sd)
-    everything = torch.arange(sae.d_sae, device=w_sd.device)
+    points_p = _spread_points(u_nd, sae.n_points, generator)
+    sae.keep_points(u_nd[points_p])
+    points_s = points_p.repeat(math.ceil(sae.d_sae / sae.n_points))[: sae.d_sae]
+    noise_sd = torch.randn(sae.d_sae, sae.d_in, generator=generator)[sae.own_latents].to(u_nd)
+    w_sd = unit_rows(DATA_SHARE * u_nd[points_s[sae.own_latents]] + (1 - DATA_SHARE) * unit_rows(noise_sd))
+    everything = torch.arange(len(w_sd), device=w_sd.device)
     sae.point(everything, w_sd, w_sd.new_ones(()))
     z_nd = sae.normalize(x_nd[:FIT_TOKENS])
     z_hat_nd = sae.reconstruct(sae.codes(z_nd))

@@ -49,10 +49,11 @@ class Group:
 
     def rows(self, x: Tensor) -> Tensor:
         """The rows of all processes, of the first one first; each has equally many."""
+        x = x.detach().contiguous()
         if self.size == 1:
-            return x.detach()
+            return x
         parts = [torch.empty_like(x) for _ in range(self.size)]
-        dist.all_gather(parts, x.detach().contiguous())
+        dist.all_gather(parts, x)
         return torch.cat(parts)
 
     def sum_on_graph(self, x: Tensor) -> Tensor:

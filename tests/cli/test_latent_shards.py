@@ -32,11 +32,6 @@ MORE = [
     "--trainer.gradient_clip_val=0.3",
     "--trainer.log_every_n_steps=1",
 ]
-    "--model.dead_after=640",
-    "--trainer.gradient_clip_val=0.3",
-    "--model.sae.d_sae=96",
-    "--trainer.log_every_n_steps=1",
-]
 SAES = {
     "TopK": ["--model.sae=TopK", "--model.sae.k=4"],
     "BatchTopK": ["--model.sae=BatchTopK", "--model.sae.k=4"],

@@ -178,7 +178,7 @@ def test_two_processes_with_half_of_the_latents_each(tmp_path: Path) -> None:
 def test_what_cannot_be_divided() -> None:
     with pytest.raises(InputError, match=r"d_sae=48 cannot be divided equally among 5 processes, 50 can"):
         check_divisible(TopK(4, d_sae=48, k=2), 5)
-    with pytest.raises(InputError, match="MatchingPursuit cannot be divided, only .* BatchTopK, Matryoshka, TopK"):
+    with pytest.raises(InputError, match=r"MatchingPursuit cannot be divided, only .* BatchTopK, Matryoshka, TopK"):
         check_divisible(MatchingPursuit(4, d_sae=48, k=2), 2)
     with pytest.raises(InputError, match=r"--trainer.devices 2 or more"):
         check_divisible(TopK(4, d_sae=48, k=2), 1)

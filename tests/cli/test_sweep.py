@@ -11,7 +11,9 @@ from tests.cli.fitting import finish, fit_options, html_files, one_line, scalars
 from tests.cli.waiting import wait_for
 from tests.conftest import MakeShards
 
+import saev
 from saev.cli.main import main
+from saev.metrics import stability
 
 SWEEP = "--model.sweep={sae.k: [2, 4], seed: [0, 1]}"
 MORE = ["--data.n_tokens=5120", "--trainer.gradient_clip_val=0.5", "--model.dead_after=640", "--data.val_share=0.2"]
@@ -62,6 +64,10 @@ def test_the_sweep_is_compared(run: Path) -> None:
     for row in rows:
         beaten = [o for o in rows if float(o["l0"]) <= float(row["l0"]) and float(o["fvu"]) < float(row["fvu"])]
         assert row["on_front"] == str(int(not beaten))
+    for name, other in ((NAMES[0], NAMES[1]), (NAMES[3], NAMES[2])):
+        expected = stability(*(saev.load(run / "saes" / one).W_dec for one in (name, other))).matched
+        (row,) = (row for row in rows if row["name"] == name)
+        assert float(row["stability"]) == pytest.approx(expected)
     with Image.open(run / "sweep.png") as picture:
         assert picture.size == (960, 600)
 

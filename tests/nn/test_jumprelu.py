@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from saev.nn import JumpReLU, Step
+from saev.nn.initialization import initialize_from_data
+from saev.nn.jumprelu import PACE
 
 BANDWIDTH, COEFF = 0.8, 0.6
 
@@ -17,14 +19,14 @@ def make_sae(penalty: str) -> tuple[JumpReLU, Tensor]:
     sae = JumpReLU(5, d_sae=12, l0_coeff=COEFF, penalty=penalty, bandwidth=BANDWIDTH, threshold=0.7)  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in sae.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_((0.01 if parameter is sae.log_threshold else 0.1) * torch.randn_like(parameter))
     return sae.double(), 2 * torch.randn(30, 5, dtype=torch.float64)
 
 
 def test_codes_are_the_pre_activations_above_the_thresholds() -> None:
     sae, z = make_sae("l0")
     h = sae.pre_activations(z)
-    threshold = sae.log_threshold.exp()
+    threshold = sae.thresholds()
     for latent in range(12):
         expected = [value if value > threshold[latent] else 0 for value in h[:, latent].tolist()]
         assert sae.codes(z)[:, latent].tolist() == expected
@@ -63,7 +65,7 @@ def test_thresholds_learn_from_what_is_near(penalty: str) -> None:
     found = sae.training_pass(z, Step(sparsity=0.5))
     (found.reconstruction + found.sparsity).backward()
     with torch.no_grad():
-        h, theta = sae.pre_activations(z), sae.log_threshold.exp()
+        h, theta = sae.pre_activations(z), sae.thresholds()
         f = h * (h > theta)
         near = ((h - theta).abs() < BANDWIDTH / 2).double()
         to_f = (2 / (30 * 5)) * (f @ sae.W_dec + sae.b_dec - z) @ sae.W_dec.T
@@ -75,13 +77,13 @@ def test_thresholds_learn_from_what_is_near(penalty: str) -> None:
             to_theta = scale * 3e-6 * (h < theta).sum(0)
         to_theta = to_theta - (theta / BANDWIDTH) * (to_f * near).sum(0)
     assert near.any() and not near.all()
-    torch.testing.assert_close(sae.log_threshold.grad, to_theta * theta)
+    torch.testing.assert_close(sae.log_threshold.grad, to_theta * theta * PACE)
 
 
 def test_the_penalties_are_as_written() -> None:
     for penalty in ("l0", "tanh"):
         sae, z = make_sae(penalty)
-        h, theta, f = sae.pre_activations(z), sae.log_threshold.exp(), sae.codes(z)
+        h, theta, f = sae.pre_activations(z), sae.thresholds(), sae.codes(z)
         if penalty == "l0":
             expected = COEFF * (f > 0).double().sum() / 30 / 5
         else:
@@ -91,6 +93,18 @@ def test_the_penalties_are_as_written() -> None:
 
 def test_thresholds_start_on_the_scale_of_the_encoders() -> None:
     sae = JumpReLU(5, d_sae=12, threshold=3.0)
-    torch.testing.assert_close(sae.log_threshold.exp(), torch.full((12,), 3.0))
+    torch.testing.assert_close(sae.thresholds(), torch.full((12,), 3.0))
     sae.point(torch.tensor([2]), torch.eye(5)[:1], torch.tensor(0.5))
-    torch.testing.assert_close(sae.log_threshold.exp()[1:4], torch.tensor([3.0, 1.5, 3.0]))
+    torch.testing.assert_close(sae.thresholds()[1:4], torch.tensor([3.0, 1.5, 3.0]))
+
+
+def test_a_start_from_data_is_sparse() -> None:
+    """Tokens that are nearly the same would make all latents active that start from them."""
+    x = torch.ones(400, 16) + 0.3 * torch.randn(400, 16, generator=torch.Generator().manual_seed(0))
+    sae = JumpReLU(16, d_sae=320)
+    initialize_from_data(sae, x, torch.Generator().manual_seed(0))
+    l0 = (sae.encode(x) > 0).sum(1).double().mean()
+    assert 15 < l0 < 25
+    thresholds = sae.thresholds()
+    sae.point(torch.tensor([2]), torch.eye(16)[:1])
+    torch.testing.assert_close(sae.thresholds(), thresholds)

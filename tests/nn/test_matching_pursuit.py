@@ -74,7 +74,11 @@ def test_codes_of_a_token_without_any_positive_product_are_zero() -> None:
         sae.W_dec.copy_(torch.eye(5, dtype=torch.float64)[0].expand(12, 5))
     z = sae.b_dec.detach() - torch.eye(5, dtype=torch.float64)[:1]
     assert not sae.codes(z).any()
-    assert sae.training_pass(z, Step()).l0 == 0
+    found = sae.training_pass(z, Step())
+    assert found.l0 == 0
+    found.reconstruction.backward()
+    assert sae.W_dec.grad is not None and not sae.W_dec.grad.any()
+    torch.testing.assert_close(sae.b_dec.grad, 2 / 5 * (sae.b_dec - z[0]).detach())
 
 
 def test_every_step_makes_the_error_smaller() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from saev.errors import InputError
+from saev.metrics import decoder_coherence
 from saev.modules.member import Course, Member
 from saev.modules.training_options import TrainingOptions
 from saev.nn import MatchingPursuit, SparseAutoencoder, Step, TopK
@@ -152,6 +153,7 @@ def check_training(case: str) -> None:
             optimizer.step()
             member.sae.constrain()
     assert restarted > 0
+    assert two.coherence() == pytest.approx(decoder_coherence(one.sae.W_dec), rel=1e-5)
     dims = two.latent_dims()
     for name, value in two.state_dict().items():
         wanted = one.state_dict()[name]

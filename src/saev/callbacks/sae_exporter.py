@@ -24,7 +24,7 @@ class TrainedModel(Protocol):
     def whole_saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs with all latents, for process 0; all processes call it."""
 
-    results: dict[str, dict[str, dict[str, float]]]
+    results: dict[str, dict[str, dict[str, float | list[int]]]]
 
 
 class TrainingData(Protocol):
@@ -38,7 +38,7 @@ class TrainingData(Protocol):
 class SAEExporter(lightning.Callback):
     """Writes ``saes/<name>/`` into the run directory: the SAEs when training ends, their metrics after evaluation.
 
-    metrics.json has an object for each stage, "val" and "test".
+    metrics.json has an object for each stage, "val" and "test", with the figures in docs/metrics.md.
     """
 
     @override

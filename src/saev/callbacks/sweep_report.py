@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import lightning
@@ -11,16 +13,21 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks.sae_exporter import METRICS_FILE
+from saev.interop import load_sae
+from saev.metrics import nearest_stability, stability
 from saev.viz.pareto import pareto_front, pareto_plot, pixels
 
 STAGE = "val"
+SEED = re.compile(r"-seed\d+")
+MOST_MATCHED = 16_384  # Latents; matching more takes minutes for each pair.
 
 
 class SweepReport(lightning.Callback):
     """Writes ``sweep.csv`` and ``sweep.png`` into the run directory, prints the table, and shows it in TensorBoard.
 
-    After the SAEs and their metrics were written, of which it takes those on held-out tokens; where nothing was held
-    out or there is one SAE, there is nothing to compare.
+    SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
+    those of the others. It comes after the SAEs and their metrics were written, of which it takes those on held-out
+    tokens; where nothing was held out or there is one SAE, there is nothing to compare.
     """
 
     @override
@@ -31,6 +38,8 @@ class SweepReport(lightning.Callback):
         metrics = _metrics(run_dir)
         if len(metrics) < 2:
             return
+        for name, value in _stability(run_dir, list(metrics)).items():
+            metrics[name]["stability"] = value
         front = pareto_front(metrics)
         _write_csv(run_dir / "sweep.csv", metrics, front)
         png = pareto_plot(metrics)
@@ -44,10 +53,11 @@ class SweepReport(lightning.Callback):
 def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
     """The SAEs by L0; those on the front are marked."""
     width = max(len(name) for name in metrics)
-    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}"]
+    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}  {'stability':>9}"]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
-        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {one['fvu']:8.4f}  {one['dead']:6.1%}")
+        stable = f"{one['stability']:9.3f}" if "stability" in one else f"{'-':>9}"
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {one['fvu']:8.4f}  {one['dead']:6.1%}  {stable}")
     return "\n".join([*lines, "* no other one is better in both L0 and FVU"])
 
 
@@ -58,6 +68,19 @@ def _metrics(run_dir: Path) -> dict[str, dict[str, float]]:
         if STAGE in metrics:
             found[path.parent.name] = metrics[STAGE]
     return found
+
+
+def _stability(run_dir: Path, names: list[str]) -> dict[str, float]:
+    """For each SAE the mean agreement with those that differ in their seed alone; nothing where there are none."""
+    found: dict[str, list[float]] = {}
+    for one, other in combinations(names, 2):
+        if SEED.sub("", one) == SEED.sub("", other):
+            w_rd, w_td = (load_sae(run_dir / "saes" / name).W_dec for name in (one, other))
+            is_large = max(len(w_rd), len(w_td)) > MOST_MATCHED
+            value = nearest_stability(w_rd, w_td) if is_large else stability(w_rd, w_td).matched
+            for name in (one, other):
+                found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _sorted(metrics: dict[str, dict[str, float]]) -> list[str]:

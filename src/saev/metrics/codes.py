@@ -7,14 +7,25 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-from saev.metrics.functional import CodeSums, code_sums, dead_share, dense_share, l0, l1
+from saev.metrics.functional import (
+    DENSE_1PCT_FREQUENCY,
+    CodeSums,
+    almost_dead_share,
+    code_sums,
+    dead_share,
+    dense_share,
+    frequency_histogram,
+    l0,
+    l1,
+)
 
 
 @final
 class CodeStatistics(Metric):
-    """L0, L1 and the shares of dead and dense latents over all updates and processes.
+    """L0, L1 and how often latents fire, over all updates and processes.
 
-    `update` takes codes (b, s); `compute` gives ``{"l0", "l1", "dead", "dense"}``, scalars.
+    `update` takes codes (b, s); `compute` gives ``{"l0", "l1", "dead", "almost_dead", "dense", "dense_1pct"}``,
+    scalars, and `histogram` a list.
 
     Args:
         d_sae: Number of latents.
@@ -42,5 +53,22 @@ class CodeStatistics(Metric):
     @override
     def compute(self) -> dict[str, Tensor]:
         """Statistics of everything since the last reset."""
-        sums = CodeSums(*(getattr(self, name) for name in CodeSums._fields))
-        return {"l0": l0(sums), "l1": l1(sums), "dead": dead_share(sums), "dense": dense_share(sums)}
+        sums = self._sums()
+        return {
+            "l0": l0(sums),
+            "l1": l1(sums),
+            "dead": dead_share(sums),
+            "almost_dead": almost_dead_share(sums),
+            "dense": dense_share(sums),
+            "dense_1pct": dense_share(sums, DENSE_1PCT_FREQUENCY),
+        }
+
+    def histogram(self) -> list[int]:
+        """Numbers of latents by frequency, as in `frequency_histogram`; all processes must call it."""
+        # What torchmetrics does around compute, and only there.
+        with self.sync_context(should_sync=self._to_sync, should_unsync=self._should_unsync):
+            numbers: list[int] = frequency_histogram(self._sums()).tolist()
+        return numbers
+
+    def _sums(self) -> CodeSums:
+        return CodeSums(*(getattr(self, name) for name in CodeSums._fields))

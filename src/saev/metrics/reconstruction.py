@@ -7,15 +7,22 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-from saev.metrics.functional import ReconstructionSums, explained_variance, fvu, reconstruction_sums
+from saev.metrics.functional import (
+    ReconstructionSums,
+    explained_variance,
+    fvu,
+    mean_cosine,
+    reconstruction_bias,
+    reconstruction_sums,
+)
 
 
 @final
 class ReconstructionQuality(Metric):
-    """FVU (= NMSE) and explained variance over all updates and processes.
+    """FVU (= NMSE), explained variance, cosine and bias over all updates and processes.
 
     `update` takes raw activations (b, d) and their reconstructions (b, d); `compute` gives
-    ``{"fvu", "explained_variance"}``, scalars.
+    ``{"fvu", "explained_variance", "cosine", "bias"}``, scalars.
 
     Args:
         d_in: Width of the activations.
@@ -27,7 +34,7 @@ class ReconstructionQuality(Metric):
     def __init__(self, d_in: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name in ReconstructionSums._fields:
-            shape = () if name == "n" else (d_in,)
+            shape = (d_in,) if name.endswith("_d") else ()
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
     @override
@@ -38,6 +45,11 @@ class ReconstructionQuality(Metric):
 
     @override
     def compute(self) -> dict[str, Tensor]:
-        """FVU and explained variance of everything since the last reset."""
+        """The values of everything since the last reset."""
         sums = ReconstructionSums(*(getattr(self, name) for name in ReconstructionSums._fields))
-        return {"fvu": fvu(sums), "explained_variance": explained_variance(sums)}
+        return {
+            "fvu": fvu(sums),
+            "explained_variance": explained_variance(sums),
+            "cosine": mean_cosine(sums),
+            "bias": reconstruction_bias(sums),
+        }

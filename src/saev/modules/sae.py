@@ -24,6 +24,7 @@ from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
 SETTINGS_KEY = "saev_settings"
+HISTOGRAM = "frequency_histogram"
 
 
 class TokenSource(Protocol):
@@ -115,7 +116,7 @@ class SAELightningModule(lightning.LightningModule):
         if shard_latents and len(self.recipes) > 1:
             raise InputError(f"shard_latents: a sweep of {len(self.recipes)} SAEs cannot be divided, train one SAE")
         self.begin(0)
-        self.results: dict[str, dict[str, dict[str, float]]] = {}
+        self.results: dict[str, dict[str, dict[str, float | list[int]]]] = {}
         self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
 
     @property
@@ -348,12 +349,19 @@ class SAELightningModule(lightning.LightningModule):
         """Keep and log what was measured."""
         for member in self._members:
             if member.name in self._metrics:
-                parts = [metric.compute() for metric in self._metrics[member.name]]
-                values = {name: value.item() for part in parts for name, value in part.items()}
-                self.results.setdefault(member.name, {})[stage] = values
+                values, histogram = self._measured(member)
+                self.results.setdefault(member.name, {})[stage] = {**values, HISTOGRAM: histogram}
                 named = {f"{stage}/{name}": value for name, value in values.items()}
                 self._log(member, named)
                 self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
+
+    def _measured(self, member: Member) -> tuple[dict[str, float], list[int]]:
+        reconstruction, codes = self._metrics[member.name]
+        found = {name: value.item() for name, value in (reconstruction.compute() | codes.compute()).items()}
+        if member.sae.d_sae > 1:
+            coherence = member.coherence()
+            found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
+        return found, codes.histogram()
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

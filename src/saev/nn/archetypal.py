@@ -1,5 +1,6 @@
 """Relaxed archetypal sparse autoencoder."""
 
+import math
 from typing import Any, Literal, final
 
 import torch
@@ -11,6 +12,7 @@ from saev.nn.functional import unit_rows
 from saev.nn.selecting import SelectingAutoencoder
 
 OWN_SHARE = 0.9  # Of the data point that a latent starts from, in its mixture.
+BLOCK = 1024  # Latents started at once: bounds the memory of their mixtures.
 
 
 @final
@@ -108,13 +110,17 @@ class Archetypal(SelectingAutoencoder):
     @torch.no_grad()
     def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Mixtures start at the point nearest to the direction, and deviate towards it as far as they may."""
-        nearest_a = (directions_ad.to(self.points) @ self.points.T).argmax(1)
-        rest = (1 - OWN_SHARE) / max(1, self.n_points - 1)
-        logits_ap = self.A_logits.new_zeros(len(latents_a), self.n_points)
-        logits_ap[torch.arange(len(latents_a)), nearest_a] = torch.tensor(OWN_SHARE / rest).log().item()
+        for part_a, toward_ad in zip(torch.split(latents_a, BLOCK), torch.split(directions_ad, BLOCK), strict=True):
+            self._start(part_a, toward_ad.to(self.points))
+        self.constrain()
+        rows_ad = self.W_dec[latents_a]
+        super().point(latents_a, unit_rows(rows_ad), size)
+        self.W_dec[latents_a] = rows_ad
+
+    def _start(self, latents_a: Tensor, toward_ad: Tensor) -> None:
+        nearest_a = (toward_ad @ self.points.T).argmax(1)
+        others = (1 - OWN_SHARE) / max(1, self.n_points - 1)
+        logits_ap = toward_ad.new_zeros(len(latents_a), self.n_points)
+        logits_ap.scatter_(1, nearest_a[:, None], math.log(OWN_SHARE / others))
         self.A_logits[latents_a] = logits_ap
-        mixed_ad = logits_ap.softmax(1) @ self.points
-        self.deviation[latents_a] = directions_ad.to(mixed_ad) - mixed_ad
-        self.constrain()
-        super().point(latents_a, unit_rows(self.W_dec[latents_a]), size)
-        self.constrain()
+        self.deviation[latents_a] = toward_ad - logits_ap.softmax(1) @ self.points

@@ -149,6 +149,9 @@ class SparseAutoencoder(nn.Module, ABC):
     def keep_points(self, points_pd: Tensor) -> None:
         """Take normalised data points of norm 1 that the dictionary stays tied to."""
 
+    def calibrate(self, z_bd: Tensor) -> None:
+        """Set what depends on how strongly the latents answer to normalised activations, before training."""
+
     def latent_dims(self) -> dict[str, int]:
         """The names of the parameters that belong to single latents, each with the dimension of the latents."""
         return {name: int(name == "W_enc") for name, _ in self.named_parameters() if name != "b_dec"}

@@ -45,7 +45,7 @@ class HierarchicalTopK(SelectingAutoencoder):
     @override
     def options(self) -> dict[str, Any]:
         """All arguments."""
-        return {"d_sae": self.d_sae, "k": self.k, "budgets": self.budgets}
+        return {"d_sae": self.d_sae, "k": self.k, "budgets": [budget for budget in self.budgets if budget < self.k]}
 
     @override
     def reconstruction(

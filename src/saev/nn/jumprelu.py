@@ -16,6 +16,10 @@ from saev.nn.one_layer import OneLayerAutoencoder
 TANH_STEEPNESS = 4.0
 SILENCE_COEFF = 3e-6
 
+FIRST_L0 = 64  # At most this many latents are active on a token when training starts from data.
+CALIBRATION_TOKENS = 512
+PACE = 10.0
+
 
 @final
 class JumpReLU(OneLayerAutoencoder):
@@ -52,7 +56,7 @@ class JumpReLU(OneLayerAutoencoder):
         l0_coeff: The weight :math:`\lambda` of the penalty. Larger is sparser.
         penalty: How active latents are counted.
         bandwidth: The width :math:`\epsilon`, on the scale of the codes: some units for normalised activations.
-        threshold: Where thresholds start, for encoders of norm 1.
+        threshold: Where thresholds start, for encoders of norm 1; from data they start where some tens of latents fire.
 
     Raises:
         InputError: If l0_coeff is negative, or bandwidth or threshold not positive.
@@ -78,8 +82,9 @@ class JumpReLU(OneLayerAutoencoder):
         self.penalty = penalty
         self.bandwidth = bandwidth
         self.threshold = threshold
-        # Trained as logarithms: positive, and learned as fast whatever their size.
-        self.log_threshold = nn.Parameter(torch.full((d_sae,), math.log(threshold)))
+        # Trained as logarithms: positive, and learned as fast whatever their size. Divided by PACE: a step of Adam
+        # changes a threshold by PACE times the learning rate, so that it can follow an encoder that starts small.
+        self.log_threshold = nn.Parameter(torch.full((d_sae,), math.log(threshold) / PACE))
 
     @override
     def options(self) -> dict[str, Any]:
@@ -92,25 +97,43 @@ class JumpReLU(OneLayerAutoencoder):
             "threshold": self.threshold,
         }
 
+    def thresholds(self) -> Tensor:
+        """The thresholds (s,)."""
+        return (PACE * self.log_threshold).exp()
+
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
         """The pre-activations above their thresholds."""
-        codes: Tensor = _Jump.apply(h_bs, self.log_threshold.exp(), self.bandwidth)
+        codes: Tensor = _Jump.apply(h_bs, self.thresholds(), self.bandwidth)
         return codes
 
     @override
     @torch.no_grad()
     def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
-        """Thresholds start anew, too, on the scale of the encoders."""
-        if size is None:
-            size = self.mean_size(latents_a)
+        """Thresholds start anew, too: on the scale of given encoders, or as the mean of the others."""
+        others_s = torch.ones_like(self.log_threshold, dtype=torch.bool)
+        others_s[latents_a] = False
+        start = self.log_threshold[others_s].mean() if size is None else (size * self.threshold).log() / PACE
         super().point(latents_a, directions_ad, size)
-        self.log_threshold[latents_a] = (size * self.threshold).log().to(self.log_threshold)
+        self.log_threshold[latents_a] = start.to(self.log_threshold)
+
+    @override
+    @torch.no_grad()
+    def calibrate(self, z_bd: Tensor) -> None:
+        """One threshold for all, so that some tens of latents are active on a token.
+
+        Thousands of latents near the data would all be active, each with a little: thresholds are learned too slowly
+        to leave such a start in a short run.
+        """
+        n_active = max(1, min(FIRST_L0, self.d_sae // 16))
+        h_bs = self.pre_activations(z_bd[:CALIBRATION_TOKENS])
+        weakest = h_bs.flatten().topk(n_active * len(h_bs)).values[-1]
+        self.log_threshold.fill_(weakest.clamp_min(1e-6).log() / PACE)
 
     @override
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
         h_bs = self.pre_activations(z_bd)
-        threshold_s = self.log_threshold.exp()
+        threshold_s = self.thresholds()
         f_bs: Tensor = _Jump.apply(h_bs, threshold_s, self.bandwidth)
         if self.penalty == "l0":
             penalty = self.l0_coeff * _Count.apply(h_bs, threshold_s, self.bandwidth)
@@ -133,7 +156,9 @@ class _Jump(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (h_bs, threshold_s), grad_bs = ctx.saved_tensors, grads[0]
         near_bs = (h_bs - threshold_s).abs() < ctx.bandwidth / 2
-        to_threshold_s = -(threshold_s / ctx.bandwidth) * (grad_bs * near_bs).flatten(0, -2).sum(0)
+        to_threshold_s = -(threshold_s / ctx.bandwidth) * (grad_bs * near_bs).flatten(0, -2).sum(
+            0, dtype=threshold_s.dtype
+        )
         return grad_bs * (h_bs > threshold_s), to_threshold_s, None
 
 

@@ -1,5 +1,6 @@
 """What the processes of a training run divide among them, and what they exchange. A process alone has all there is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -55,6 +56,16 @@ class Group:
         parts = [torch.empty_like(x) for _ in range(self.size)]
         dist.all_gather(parts, x)
         return torch.cat(parts)
+
+    def each(self, x: Tensor) -> Iterator[Tensor]:
+        """What each process has, one after the other; the next one takes the memory of the one before."""
+        x = x.detach().contiguous()
+        received = torch.empty_like(x) if self.size > 1 else x
+        for rank in range(self.size):
+            part = x if rank == self.rank else received
+            if self.size > 1:
+                dist.broadcast(part, src=rank)
+            yield part
 
     def sum_on_graph(self, x: Tensor) -> Tensor:
         """The sum of what each process contributes to a loss that all of them compute alike.

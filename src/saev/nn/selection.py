@@ -172,7 +172,7 @@ def _bound(h_rs: Tensor, k: int) -> Tensor:
 
 
 def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
-    """The n-th largest of positive values that some processes have together; the smallest where there are fewer.
+    """The n-th largest of positive values that some processes have together; 0 where there are fewer.
 
     Found digit by digit: positive floating-point numbers are ordered as their bits are. Each process only counts.
 

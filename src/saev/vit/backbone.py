@@ -51,6 +51,20 @@ class Backbone(nn.Module, ABC):
     def _block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
         """Outputs (B, T, D) of these blocks, ascending; the blocks after the last of them are not run."""
 
+    @abstractmethod
+    def block(self, layer: int) -> nn.Module:
+        """The module whose output is the residual stream (B, T, D) after this block, counted from 0."""
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """The final embedding (B, D) of images (B, 3, H, W): the whole pass, and what the model pools of it.
+
+        Heads and projections are no part of the tower, so that they don't take part.
+
+        Raises:
+            InputError: The tower pools with weights that were left out with the heads.
+        """
+
     @override
     def train(self, mode: bool = True) -> "Backbone":
         """Stay in evaluation mode: Lightning switches modes, and dropout would spoil the activations."""

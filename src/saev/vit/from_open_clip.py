@@ -17,7 +17,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from open_clip.transformer import VisionTransformer
 from timm.layers import resample_abs_pos_embed
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
@@ -52,6 +52,22 @@ class OpenClipBackbone(Backbone):
         )
         prefixes, patches = outputs["image_intermediates_prefix"], outputs["image_intermediates"]
         return [torch.cat(pair, dim=1) for pair in zip(prefixes, patches, strict=True)]
+
+    @override
+    def block(self, layer: int) -> nn.Module:
+        """The block of this number."""
+        tower: Any = self.tower
+        block: nn.Module = tower.transformer.resblocks[layer]
+        return block
+
+    @override
+    def embed(self, images: Tensor) -> Tensor:
+        """The CLS token, or what else the model pools, before the projection to the space of the text."""
+        tower: Any = self.tower
+        if tuple(tower.ln_post.normalized_shape) != (self.d_model,):
+            raise InputError(f"{self.ckpt} pools by attention, with weights that are no part of the recorded tower")
+        pooled: Tensor | tuple[Tensor, Tensor] = tower(images)
+        return pooled if isinstance(pooled, Tensor) else pooled[0]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,20 @@ class TimmBackbone(Backbone):
         )
         return [out if isinstance(out, Tensor) else torch.cat((out[1], out[0]), dim=1) for out in outputs]
 
+    @override
+    def block(self, layer: int) -> nn.Module:
+        """The block of this number."""
+        tower: Any = self.tower
+        block: nn.Module = tower.blocks[layer]
+        return block
+
+    @override
+    def embed(self, images: Tensor) -> Tensor:
+        """CLS token or mean patch, as the model pools; the mean of its tokens in place of attention pooling."""
+        tower: Any = self.tower
+        pooled: Tensor = tower.forward_head(tower.forward_features(images))
+        return pooled.mean(1) if pooled.ndim == 3 else pooled
+
 
 def load_timm(family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None) -> Backbone:
     """Build a timm model; see `saev.vit.backbone.load_backbone`."""

@@ -1,0 +1,126 @@
+"""`saev downstream`: what an SAE's reconstructions cost the ViT that they are spliced into."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from saev.cli.parse_errors import readable
+from saev.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_IMAGES_FOR_MEAN = 256
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="saev downstream",
+        description="Put an SAE's reconstructions in place of the activations inside the running ViT, and measure what "
+        "becomes of its final embedding: cosine to the original, agreement of nearest neighbours, accuracy of a linear "
+        "probe; beside it, what the mean in their place costs. docs/metrics.md defines the figures. Take images that "
+        "the SAE was not trained on.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--sae", type=Path, required=True, help="directory of an SAE: RUN/saes/NAME")
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of pictures; the first folder level is the class"
+    )
+    parser.add_argument("--n_images", type=int, default=2000, help="upper bound of the images, a random choice")
+    parser.add_argument("--batch_size", type=int, default=32, help="images of a forward pass")
+    parser.add_argument(
+        "--weights",
+        type=str | None,
+        default=None,
+        help="the ViT's weights as `saev predict` took them: a .safetensors or .pt file, or random; by default they "
+        "come from the network",
+    )
+    parser.add_argument("--k", type=int, default=10, help="nearest neighbours that are compared")
+    parser.add_argument("--num_workers", type=int, default=2, help="processes that decode; 0 decodes in the main one")
+    parser.add_argument(
+        "--device", type=str | None, default=None, help="cpu, cuda, ...; by default a GPU if there is one"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="fixes the choice of images and the probe's halves")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file for all figures")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev downstream ARGV` and return the exit status.
+
+    Raises:
+        InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
+        SystemExit: For `--help` (0).
+    """
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except ArgumentError as error:
+        raise InputError(readable(error, parser)) from error
+    _check(options)
+    # Here and not above, as in the functions below: the help answers without torch.
+    from saev.cli.downstream_report import table
+
+    report = evaluate(options)
+    try:
+        options.out.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--out {options.out} cannot be written: {error}") from error
+    print(table(report))
+    return 0
+
+
+def _check(options: Namespace) -> None:
+    if min(options.n_images, options.batch_size, options.k) < 1 or options.num_workers < 0:
+        raise InputError("--n_images, --batch_size and --k must be 1 or more, --num_workers 0 or more")
+    if not options.out.absolute().parent.is_dir():
+        raise InputError(f"--out {options.out}: there is no directory {options.out.absolute().parent}")
+
+
+def evaluate(options: Namespace) -> dict[str, Any]:
+    """All figures, as plain JSON.
+
+    Raises:
+        InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
+    """
+    from saev.cli.downstream_pass import Pictures, SplicedPass
+    from saev.cli.downstream_report import figures
+    from saev.interop import load_sae, read_about
+    from saev.interop.recorded_backbone import load_recorded_backbone
+    from saev.shards.loading.selection import random_subset
+    from saev.vit.images import ImageFolder
+
+    sae, about = load_sae(options.sae), read_about(options.sae)
+    source = ImageFolder(options.images)
+    chosen = random_subset(len(source), options.n_images, options.seed)
+    if len(chosen) <= options.k:
+        raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")
+    device = _device(options.device)
+    backbone = load_recorded_backbone(about, options.weights)
+    spliced = SplicedPass(sae, about, backbone, device)
+    pictures = Pictures(source, backbone, options.batch_size, options.num_workers)
+    few = chosen[random_subset(len(chosen), MOST_IMAGES_FOR_MEAN, options.seed)]
+    mean_d = spliced.mean(pictures.batches(few.tolist(), "mean"))
+    found = spliced.measure(pictures.batches(chosen.tolist(), "downstream"), mean_d)
+    facts = {
+        "sae": str(options.sae),
+        "model": f"{backbone.family} {backbone.ckpt}",
+        "layer": spliced.layer,
+        "tokens": about.tokens,
+        "images": str(options.images),
+        "n_images": len(chosen),
+    }
+    labels = [source.record(index).label for index in chosen.tolist()]
+    return facts | figures(found, labels, sae.W_dec, options.k, options.seed)
+
+
+def _device(name: str | None) -> "torch.device":
+    import torch
+
+    try:
+        return torch.zeros((), device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {name} cannot be used: {' '.join(str(error).split())[:160]}") from error

@@ -17,6 +17,7 @@ Normalization = Literal["scalar", "dimension", "none"]
 
 DATA_SHARE = 0.8
 FIT_TOKENS = 4096
+STATISTICS_TOKENS = 65_536  # That are float64 at the same time.
 ROUNDS = 16
 MOST_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
 
@@ -34,11 +35,12 @@ def set_normalization(sae: SparseAutoencoder, x_nd: Tensor, kind: Normalization 
         kind: scalar: z has mean 0 and mean squared norm d_in. dimension: so has each dimension for itself, with
             variance 1. none: z is x.
     """
-    x = x_nd.double()
     if kind == "none":
         return
-    sae.mean_d.copy_(x.mean(0))
-    variance_d = (x - x.mean(0)).square().mean(0)
+    blocks = torch.split(x_nd, STATISTICS_TOKENS)
+    mean_d = torch.stack([x.double().sum(0) for x in blocks]).sum(0) / len(x_nd)
+    sae.mean_d.copy_(mean_d)
+    variance_d = torch.stack([(x.double() - mean_d).square().sum(0) for x in blocks]).sum(0) / len(x_nd)
     if kind == "scalar":
         variance_d = variance_d.mean().expand_as(variance_d)
     sae.scale_d.copy_(variance_d.sqrt().clamp_min(1e-12))

@@ -91,7 +91,7 @@ def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             raise StopError
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr("saev.modules.SAELightningModule._check_finite", stop)
+        patch.setattr("saev.modules.SAELightningModule._check", stop)
         main(argv)
     return steps_done(tmp_path / "run")
 

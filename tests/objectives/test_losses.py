@@ -47,7 +47,9 @@ def test_without_dead_latents_or_without_a_coefficient_there_is_no_auxk(aux: Aux
     assert losses.total == losses.architecture.reconstruction
 
 
-@pytest.mark.parametrize("sae", [ReLU(8, d_sae=32, l1_coeff=0.3), JumpReLU(8, d_sae=32)], ids=["ReLU", "JumpReLU"])
+@pytest.mark.parametrize(
+    "sae", [ReLU(8, d_sae=32, l1_coeff=0.3), JumpReLU(8, d_sae=32, threshold=0.5)], ids=["ReLU", "JumpReLU"]
+)
 def test_the_total_is_the_sum_of_the_parts(sae: ReLU | JumpReLU) -> None:
     x = torch.randn(30, 8)
     losses = step_losses(sae, x, torch.arange(32) < 9, AuxK(0.25, 4), Step(sparsity=0.5))

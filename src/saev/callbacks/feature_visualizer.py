@@ -38,6 +38,9 @@ class TrainedModel(Protocol):
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name."""
 
+    def whole_saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs with all latents, for process 0; all processes call it."""
+
 
 class TokenData(Protocol):
     """The part of the data module that is looked at."""
@@ -99,13 +102,13 @@ class FeatureVisualizer(lightning.Callback):
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on the training images."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self._render_all(trainer, cast(TrainedModel, pl_module).saes, data.train_tokens)
+        self._render_all(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on all images of the shards, also where the metrics are of a part of them."""
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self._render_all(trainer, cast(TrainedModel, pl_module).saes, data.all_tokens)
+        self._render_all(trainer, cast(TrainedModel, pl_module).whole_saes(), data.all_tokens)
 
     def _render_all(
         self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]

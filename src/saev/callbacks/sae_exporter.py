@@ -21,6 +21,9 @@ class TrainedModel(Protocol):
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name."""
 
+    def whole_saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs with all latents, for process 0; all processes call it."""
+
     results: dict[str, dict[str, dict[str, float | list[int]]]]
 
 
@@ -39,13 +42,14 @@ class SAEExporter(lightning.Callback):
     """
 
     @override
-    @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write config.json, sae.safetensors and the metrics of the last validation."""
         data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
-        for name, sae in cast(TrainedModel, pl_module).saes.items():
-            save_sae(sae, sae_directory(trainer, name), data.about)
-        _write_metrics(trainer, cast(TrainedModel, pl_module))
+        saes = cast(TrainedModel, pl_module).whole_saes()
+        if trainer.is_global_zero:
+            for name, sae in saes.items():
+                save_sae(sae, sae_directory(trainer, name), data.about)
+            _write_metrics(trainer, cast(TrainedModel, pl_module))
 
     @override
     @rank_zero_only

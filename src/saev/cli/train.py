@@ -26,7 +26,7 @@ from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, 
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import load_run, read_about
-from saev.modules import SAELightningModule
+from saev.modules import LatentShards, SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
 # What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
@@ -95,9 +95,14 @@ class TrainCLI(CommandCLI):
             kwargs["limit_val_batches"] = 0
         callbacks = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
-        return super().instantiate_trainer(
+        if self.model.shard_latents:
+            kwargs["strategy"] = _latent_shards(settings)
+        trainer = super().instantiate_trainer(
             default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
         )
+        if self.model.shard_latents:
+            self.model.check_divisible(trainer.num_nodes * trainer.num_devices)
+        return trainer
 
     def settle_parts(self, earlier: int | None) -> None:
         """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
@@ -240,6 +245,13 @@ def _check_trainer(settings: Namespace) -> None:
             )
     if str(settings.precision).endswith("-true") and settings.precision != "32-true":
         raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
+
+
+def _latent_shards(settings: Namespace) -> LatentShards:
+    """The strategy of processes that divide the latents."""
+    if settings.strategy not in ("auto", "ddp"):
+        raise InputError(f"--trainer.strategy {settings.strategy}: with --model.shard_latents true, give ddp")
+    return LatentShards()
 
 
 def _check_unused(run_dir: Path) -> None:

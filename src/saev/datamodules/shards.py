@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import lightning
 import numpy as np
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 from typing_extensions import override
 
@@ -184,11 +185,15 @@ class ShardDataModule(lightning.LightningDataModule):
             pin=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
         self._loader_of = self.trainer
-        if self.trainer is not None and rank == 0:
+        if self.trainer is not None and self.trainer.is_global_zero:
             print(report(buffer_bytes, source, self._train_loader.describe()), file=sys.stderr)
 
     def _ranks(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        """The number of this process among those that divide the tokens, and how many these are."""
+        strategy = None if self.trainer is None else self.trainer.strategy
+        if not isinstance(strategy, ParallelStrategy):
+            return 0, 1
+        return strategy.distributed_sampler_kwargs["rank"], strategy.distributed_sampler_kwargs["num_replicas"]
 
     @override
     def state_dict(self) -> dict[str, Any]:

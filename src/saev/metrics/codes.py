@@ -29,15 +29,19 @@ class CodeStatistics(Metric):
 
     Args:
         d_sae: Number of latents.
+        own: The latents whose codes `update` gets, where processes that see the same tokens divide the latents
+            equally; by default all.
     """
 
     full_state_update = False
     is_differentiable = False
 
-    def __init__(self, d_sae: int, **kwargs: Any) -> None:
+    def __init__(self, d_sae: int, own: slice = slice(None), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.add_state("n", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("fires_s", torch.zeros(d_sae, dtype=torch.int64), dist_reduce_fx="sum")
+        n_own = len(range(d_sae)[own])
+        self.add_state("n", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum" if n_own == d_sae else "max")
+        fires = "sum" if n_own == d_sae else torch.flatten  # of those of all processes, one below the other
+        self.add_state("fires_s", torch.zeros(n_own, dtype=torch.int64), dist_reduce_fx=fires)
         self.add_state("l1", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     @override

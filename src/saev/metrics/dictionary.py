@@ -3,7 +3,8 @@
 Shape suffixes: d = d_in, s = d_sae, r and t = latents of two SAEs, c = latents of a chunk.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ class Coherence(NamedTuple):
 
     mean: float
     max: float
+
+    @classmethod
+    def of(cls, nearest_s: Tensor) -> Self:
+        """From the largest cosine of each latent."""
+        return cls(nearest_s.mean().item(), nearest_s.max().item())
 
 
 class Stability(NamedTuple):
@@ -39,8 +45,20 @@ def decoder_coherence(w_sd: Tensor) -> Coherence:
     """
     if len(w_sd) < 2:
         raise InputError(f"coherence compares rows with each other: 2 or more are needed, not {len(w_sd)}")
-    nearest_s = _nearest(w_sd, w_sd, to_others=True)
-    return Coherence(nearest_s.mean().item(), nearest_s.max().item())
+    return Coherence.of(nearest_other(w_sd, [w_sd], 0))
+
+
+@torch.no_grad()
+def nearest_other(w_rd: Tensor, parts: Iterable[Tensor], number: int) -> Tensor:
+    """Largest cosine (r,) of each row of a part of a dictionary with another row of the whole one.
+
+    Args:
+        w_rd: The part.
+        parts: All parts, equally large, one after the other.
+        number: Which of them w_rd is.
+    """
+    found = [_nearest(w_rd, w_td, to_others=i == number) for i, w_td in enumerate(parts)]
+    return torch.stack(found).amax(0)
 
 
 @torch.no_grad()

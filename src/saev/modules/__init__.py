@@ -1,6 +1,7 @@
-"""LightningModules."""
+"""LightningModules, and how Lightning runs them."""
 
+from saev.modules.latent_shards import LatentShards
 from saev.modules.sae import SAELightningModule
 from saev.modules.vit import VitLightningModule
 
-__all__ = ["SAELightningModule", "VitLightningModule"]
+__all__ = ["LatentShards", "SAELightningModule", "VitLightningModule"]

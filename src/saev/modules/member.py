@@ -7,13 +7,14 @@ from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from saev.metrics import fraction_of_variance_unexplained
+from saev.metrics import Coherence, fraction_of_variance_unexplained, nearest_other
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
 from saev.nn.initialization import initialize_from_data, set_normalization
-from saev.nn.processes import sum_over_processes
 from saev.nn.resampling import forget_moments, restart_latents, worst_directions
+from saev.nn.sharding import divide, own_part
 from saev.objectives import AuxK, StepLosses, step_losses
 
 
@@ -47,6 +48,15 @@ class Member(nn.Module):
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
         self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
 
+    def divide(self) -> None:
+        """Keep the latents of this process alone."""
+        divide(self.sae)
+        self.silent_tokens_s = own_part(self.silent_tokens_s, 0)
+
+    def latent_dims(self) -> dict[str, int]:
+        """By its name in the state, each tensor of single latents, and their dimension."""
+        return {"silent_tokens_s": 0} | {f"sae.{name}": dim for name, dim in self.sae.latent_dims().items()}
+
     @property
     def trained(self) -> list[nn.Parameter]:
         """The parameters that the optimizer changes."""
@@ -67,13 +77,17 @@ class Member(nn.Module):
         """Give dead latents a new start, where one is due."""
         if self.failed or not self.options.restarts_at(course.step, course.n_steps):
             return
-        latents_a = self._dead(course).nonzero().squeeze(-1)[: course.tokens_per_step]
+        dead_s = self.sae.processes.latents.rows(self._dead(course))
+        latents_a = dead_s.nonzero().squeeze(-1)[: course.tokens_per_step]
         if not 0 < len(latents_a) < self.sae.d_sae:
             return
         # Seeded by the step: a resumed run draws what the undisturbed one draws.
         generator = torch.Generator().manual_seed(self.options.seed + course.step)
         directions_ad = worst_directions(self.sae, x_bd, len(latents_a), generator)
-        restart_latents(self.sae, latents_a, directions_ad)
+        own = self.sae.own_latents
+        own_a = (latents_a >= own.start) & (latents_a < own.stop)
+        latents_a = latents_a[own_a] - own.start
+        restart_latents(self.sae, latents_a, directions_ad[own_a])
         forget_moments(optimizer, self.sae, latents_a)
         self.silent_tokens_s[latents_a] = 0
 
@@ -90,27 +104,43 @@ class Member(nn.Module):
         losses = step_losses(self.sae, x_bd, self._dead(course), aux, step)
         fired_s = losses.architecture.fired_s
         # One exchange for both: a latent that fires in one process only is alive in all.
-        seen = sum_over_processes(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
+        tokens = self.sae.processes.tokens
+        seen = tokens.sum(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
         self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
         self.failed.copy_(seen[-1] > 0)
         with torch.autocast(x_bd.device.type, enabled=False):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
         return losses, [torch.zeros_like(grad) if self.failed else grad for grad in grads]
 
+    def clip(self, most: float) -> None:
+        """Shorten the gradient to this norm, where it is longer."""
+        of_latents = {weight for weight, _ in self.sae.latent_parameters()}
+        own = [weight.grad for weight in self.trained if weight.grad is not None and weight in of_latents]
+        common = [weight.grad for weight in self.trained if weight.grad is not None and weight not in of_latents]
+        squares = self.sae.processes.latents.sum(get_total_norm(own).square()) + get_total_norm(common).square()
+        clip_grads_with_norm_(self.trained, most, squares.sqrt())
+
+    def coherence(self) -> Coherence:
+        """How near the nearest other direction of the dictionary is."""
+        latents, own_sd = self.sae.processes.latents, self.sae.W_dec.detach()
+        return Coherence.of(latents.rows(nearest_other(own_sd, latents.each(own_sd), latents.rank)))
+
     @torch.no_grad()
     def describe(self, x_bd: Tensor, losses: StepLosses, course: Course) -> dict[str, float]:
         """What TensorBoard shows of a training batch."""
         found = losses.architecture
         x_hat_bd = self.sae.denormalize(found.z_hat_bd)
+        dead = self._dead(course).sum() / self.sae.d_sae
+        l0, l1, dead = self.sae.processes.latents.sum(torch.stack([found.l0, found.l1, dead]))
         values = {
             "loss": losses.total,
             "mse": found.reconstruction,
             "sparsity": found.sparsity,
             "auxk": losses.auxk,
             "fvu": fraction_of_variance_unexplained(x_bd, x_hat_bd),
-            "l0": found.l0,
-            "l1": found.l1,
-            "dead": self._dead(course).float().mean(),
+            "l0": l0,
+            "l1": l1,
+            "dead": dead,
         }
         return {name: value.item() for name, value in values.items()}
 

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.metrics import CodeStatistics, ReconstructionQuality, decoder_coherence
+from saev.metrics import CodeStatistics, ReconstructionQuality
 from saev.modules.member import Course, Member
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import fitting, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
+from saev.nn.processes import DIVIDED_LATENTS
+from saev.nn.sharding import assembled, check_divisible
 from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
@@ -62,6 +64,8 @@ class SAELightningModule(lightning.LightningModule):
             '{sae.k: [16, 32], lr: [1e-3, 3e-3], seed: [0, 1]}'. Any option of the SAE and any of the above.
         at_once: How many SAEs of a sweep are trained at the same time; the others follow, on the same batches. By
             default as many as memory holds.
+        shard_latents: Let the processes (--trainer.devices N) divide the latents instead of the tokens, for an SAE
+            that is larger than one device: TopK, BatchTopK or Matryoshka, whose d_sae they divide equally.
 
     Raises:
         InputError: If a number makes no sense.
@@ -87,6 +91,7 @@ class SAELightningModule(lightning.LightningModule):
         seed: int = 0,
         sweep: dict[str, list[Any]] | None = None,
         at_once: int | None = None,
+        shard_latents: bool = False,
     ) -> None:
         super().__init__()
         options = TrainingOptions(
@@ -107,6 +112,9 @@ class SAELightningModule(lightning.LightningModule):
         )
         self.recipes = recipes(sae, d_in, options, sweep or {})
         self.at_once = at_once or fitting(self.recipes, free_memory()[0])
+        self.shard_latents = shard_latents
+        if shard_latents and len(self.recipes) > 1:
+            raise InputError(f"shard_latents: a sweep of {len(self.recipes)} SAEs cannot be divided, train one SAE")
         self.begin(0)
         self.results: dict[str, dict[str, dict[str, float | list[int]]]] = {}
         self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
@@ -122,10 +130,42 @@ class SAELightningModule(lightning.LightningModule):
         own = self.recipes[part * self.at_once : (part + 1) * self.at_once]
         self.members = nn.ModuleList([recipe.build() for recipe in own])
 
+    def check_divisible(self, n_processes: int) -> None:
+        """See whether so many processes can divide the latents.
+
+        Raises:
+            InputError: If not.
+        """
+        for member in self._members:
+            check_divisible(member.sae, n_processes)
+
+    @override
+    def configure_model(self) -> None:
+        """Keep the latents of this process alone, where the processes divide them."""
+        for member in self._members:
+            if self.shard_latents and member.sae.processes != DIVIDED_LATENTS:
+                member.divide()
+
+    def latent_dims(self) -> dict[str, int]:
+        """By its name in the state, each tensor that processes divide, and along which dimension."""
+        return {
+            f"members.{number}.{name}": dim
+            for number, member in enumerate(self._members)
+            if member.sae.processes == DIVIDED_LATENTS
+            for name, dim in member.latent_dims().items()
+        }
+
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name, without those whose training failed."""
         return {member.name: member.sae for member in self._members if not member.failed}
+
+    def whole_saes(self) -> dict[str, SparseAutoencoder]:
+        """The same with all latents, for process 0, put together there by all processes."""
+        if not self.shard_latents:
+            return self.saes
+        found = {name: assembled(sae) for name, sae in self.saes.items()}
+        return {name: sae for name, sae in found.items() if sae is not None}
 
     @property
     def _members(self) -> list[Member]:
@@ -165,9 +205,11 @@ class SAELightningModule(lightning.LightningModule):
         samples = {size: source.sample(size).to(self.device) for size in sizes}
         for member in self._members:
             member.start(samples[max(INIT_TOKENS, member.sae.d_sae)])
-            for tensor in member.sae.state_dict().values():
+            divided = member.sae.latent_dims() if self.shard_latents else {}
+            for name, tensor in member.sae.state_dict().items():
                 # Processes on unlike hardware may round, and then draw, differently.
-                tensor.copy_(self.trainer.strategy.broadcast(tensor))
+                if name not in divided:
+                    tensor.copy_(self.trainer.strategy.broadcast(tensor))
 
     @override
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -186,7 +228,8 @@ class SAELightningModule(lightning.LightningModule):
         """The sum of the losses of a batch of raw activations (b, d_in), in whatever dtype they are stored."""
         x_bd = x_bd.float()  # here and not before: fewer bytes go to the device
         n_steps = int(self.trainer.estimated_stepping_batches)
-        course = Course(self.trainer.global_step, n_steps, len(x_bd) * self.trainer.world_size)
+        n_tokens = len(x_bd) * self._members[0].sae.processes.tokens.size
+        course = Course(self.trainer.global_step, n_steps, n_tokens)
         logs = (batch_idx + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         total, parameters, gradients = x_bd.new_zeros(()), [], []
         for member in self._members:
@@ -245,7 +288,7 @@ class SAELightningModule(lightning.LightningModule):
             if gradient_clip_val and gradient_clip_algorithm == "value":
                 torch.nn.utils.clip_grad_value_(member.trained, gradient_clip_val)
             elif gradient_clip_val:
-                torch.nn.utils.clip_grad_norm_(member.trained, gradient_clip_val)
+                member.clip(gradient_clip_val)
 
     @override
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -266,7 +309,11 @@ class SAELightningModule(lightning.LightningModule):
 
     def _reset_metrics(self) -> None:
         self._metrics = {
-            name: (ReconstructionQuality(sae.d_in).to(self.device), CodeStatistics(sae.d_sae).to(self.device))
+            name: (
+                # Processes that divide the latents all see all tokens.
+                ReconstructionQuality(sae.d_in, sync_on_compute=not self.shard_latents).to(self.device),
+                CodeStatistics(sae.d_sae, sae.own_latents).to(self.device),
+            )
             for name, sae in self.saes.items()
         }
 
@@ -312,7 +359,7 @@ class SAELightningModule(lightning.LightningModule):
         reconstruction, codes = self._metrics[member.name]
         found = {name: value.item() for name, value in (reconstruction.compute() | codes.compute()).items()}
         if member.sae.d_sae > 1:
-            coherence = decoder_coherence(member.sae.W_dec)
+            coherence = member.coherence()
             found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
         return found, codes.histogram()
 

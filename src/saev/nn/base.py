@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from saev.errors import InputError
 from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
+from saev.nn.processes import DIVIDED_TOKENS
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class TrainingPass:
         decoder_sd: The rows that the latents decode to, on the graph.
         z_hat_bd: The normalised reconstruction by all codes, detached.
         fired_s: Which latents were active on some token.
-        l0: Mean number of active latents of a token.
-        l1: Mean sum of the codes of a token.
+        l0: Mean number of active latents of a token, of those that this process has.
+        l1: Mean sum of the codes of a token, of those latents.
     """
 
     reconstruction: Tensor
@@ -63,6 +64,9 @@ class SparseAutoencoder(nn.Module, ABC):
     norm 1 after initialisation and after each training step. All parameters but W_enc (d, s) and b_dec (d) have the
     latents as their first dimension.
 
+    Where the processes of a run divide the latents (`saev.nn.sharding`), tensors and indices of latents are those of
+    the own ones, d_sae is the number of all, and `reconstruct` adds up what the processes contribute.
+
     Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, a = some latents,
     p = data points.
 
@@ -84,6 +88,7 @@ class SparseAutoencoder(nn.Module, ABC):
             raise InputError(f"an SAE needs d_in and d_sae of at least 1, not d_in={d_in} and d_sae={d_sae}")
         self.d_in = d_in
         self.d_sae = d_sae
+        self.processes = DIVIDED_TOKENS
         self.W_dec = nn.Parameter(unit_rows(torch.randn(d_sae, d_in)))
         self.b_dec = nn.Parameter(torch.zeros(d_in))
         self.register_buffer("mean_d", torch.zeros(d_in))
@@ -132,6 +137,11 @@ class SparseAutoencoder(nn.Module, ABC):
         return "-".join([type(self).__name__.lower(), *options])
 
     @property
+    def own_latents(self) -> slice:
+        """Which of the d_sae latents this process has: all, unless the processes divide them."""
+        return self.processes.latents.part(self.d_sae)
+
+    @property
     def n_points(self) -> int:
         """How many data points the initialisation draws."""
         return self.d_sae
@@ -142,9 +152,13 @@ class SparseAutoencoder(nn.Module, ABC):
     def calibrate(self, z_bd: Tensor) -> None:
         """Set what depends on how strongly the latents answer to normalised activations, before training."""
 
+    def latent_dims(self) -> dict[str, int]:
+        """The names of the parameters that belong to single latents, each with the dimension of the latents."""
+        return {name: int(name == "W_enc") for name, _ in self.named_parameters() if name != "b_dec"}
+
     def latent_parameters(self) -> list[tuple[nn.Parameter, int]]:
         """The parameters that belong to single latents, each with the dimension of the latents."""
-        return [(weight, int(name == "W_enc")) for name, weight in self.named_parameters() if name != "b_dec"]
+        return [(self.get_parameter(name), dim) for name, dim in self.latent_dims().items()]
 
     def normalize(self, x_bd: Tensor) -> Tensor:
         """Raw activations (b, d) to centred and scaled ones."""
@@ -156,7 +170,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def reconstruct(self, f_bs: Tensor) -> Tensor:
         """Normalised reconstruction (b, d) of codes (b, s)."""
-        return f_bs @ self.W_dec + self.b_dec
+        return self.processes.latents.sum_on_graph(f_bs @ self.W_dec) + self.b_dec
 
     def encode(self, x_bd: Tensor) -> Tensor:
         """Codes (b, s) of raw activations (b, d)."""

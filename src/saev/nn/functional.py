@@ -1,10 +1,14 @@
 """Maths that several architectures share.
 
-Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
+Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, c = candidates,
+n = candidates of all processes.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from saev.nn.processes import ALONE, Group
 
 
 def unit_rows(w_sd: Tensor) -> Tensor:
@@ -33,7 +37,35 @@ def remove_parallel_(grad_sd: Tensor, w_sd: Tensor) -> None:
     grad_sd.addcmul_(parallel_s11[:, 0], w_sd, value=-1)
 
 
-def keep_top_k(h_bs: Tensor, k: int) -> Tensor:
-    """Keep the k largest entries of every row where they are positive; everything else becomes 0."""
-    values_bk, indices_bk = h_bs.topk(k, dim=-1, sorted=False)
-    return torch.zeros_like(h_bs).scatter(-1, indices_bk, values_bk.relu())
+def keep_top_k(h_bs: Tensor, k: int, latents: Group = ALONE) -> Tensor:
+    """Keep the k largest entries of every row where they are positive; everything else becomes 0.
+
+    Args:
+        h_bs: Of all latents, or of those that this process has.
+        k: How many of a row.
+        latents: The processes that share the latents of a row.
+    """
+    values_bk, indices_bk = h_bs.topk(min(k, h_bs.shape[-1]), dim=-1, sorted=False)
+    kept_bk = values_bk.relu()
+    if latents.size > 1:
+        kept_bk = kept_bk.where(among_largest(values_bk, k, latents), 0)
+    return torch.zeros_like(h_bs).scatter(-1, indices_bk, kept_bk)
+
+
+@torch.no_grad()
+def among_largest(values_bc: Tensor, k: int, latents: Group) -> Tensor:
+    """Which candidates are among the k largest of a row in all processes together: a mask (b, c), k times true.
+
+    Of equal ones those of the first processes are; NaN is larger than all numbers, so that it stays visible.
+
+    Args:
+        values_bc: The largest of this process, at most k; another process may have fewer or more of them.
+        k: How many of a row.
+        latents: The processes that share the latents of a row.
+    """
+    c = values_bc.shape[-1]
+    values_kb = F.pad(values_bc, (0, k - c), value=-torch.inf).movedim(-1, 0)
+    all_bn = latents.rows(values_kb).movedim(0, -1)
+    chosen_bk = all_bn.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    mask_bn = torch.zeros_like(all_bn, dtype=torch.bool).scatter(-1, chosen_bk, True)
+    return mask_bn[..., latents.rank * k :][..., :c]

@@ -17,6 +17,7 @@ Normalization = Literal["scalar", "dimension", "none"]
 
 DATA_SHARE = 0.8
 FIT_TOKENS = 4096
+STATISTICS_TOKENS = 65_536  # That are float64 at the same time.
 ROUNDS = 16
 MOST_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
 
@@ -34,11 +35,12 @@ def set_normalization(sae: SparseAutoencoder, x_nd: Tensor, kind: Normalization 
         kind: scalar: z has mean 0 and mean squared norm d_in. dimension: so has each dimension for itself, with
             variance 1. none: z is x.
     """
-    x = x_nd.double()
     if kind == "none":
         return
-    sae.mean_d.copy_(x.mean(0))
-    variance_d = (x - x.mean(0)).square().mean(0)
+    blocks = torch.split(x_nd, STATISTICS_TOKENS)
+    mean_d = torch.stack([x.double().sum(0) for x in blocks]).sum(0) / len(x_nd)
+    sae.mean_d.copy_(mean_d)
+    variance_d = torch.stack([(x.double() - mean_d).square().sum(0) for x in blocks]).sum(0) / len(x_nd)
     if kind == "scalar":
         variance_d = variance_d.mean().expand_as(variance_d)
     sae.scale_d.copy_(variance_d.sqrt().clamp_min(1e-12))
@@ -61,12 +63,12 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
         generator: Source of the noise and of the draw.
     """
     u_nd = unit_rows(sae.normalize(x_nd))
-    points_pd = u_nd[_spread_points(u_nd, sae.n_points, generator)]
-    sae.keep_points(points_pd)
-    points_sd = points_pd.repeat(math.ceil(sae.d_sae / sae.n_points), 1)[: sae.d_sae]
-    noise_sd = unit_rows(torch.randn(sae.d_sae, sae.d_in, generator=generator).to(points_sd))
-    w_sd = unit_rows(DATA_SHARE * points_sd + (1 - DATA_SHARE) * noise_sd)
-    everything = torch.arange(sae.d_sae, device=w_sd.device)
+    points_p = _spread_points(u_nd, sae.n_points, generator)
+    sae.keep_points(u_nd[points_p])
+    points_s = points_p.repeat(math.ceil(sae.d_sae / sae.n_points))[: sae.d_sae]
+    noise_sd = torch.randn(sae.d_sae, sae.d_in, generator=generator)[sae.own_latents].to(u_nd)
+    w_sd = unit_rows(DATA_SHARE * u_nd[points_s[sae.own_latents]] + (1 - DATA_SHARE) * unit_rows(noise_sd))
+    everything = torch.arange(len(w_sd), device=w_sd.device)
     z_nd = sae.normalize(x_nd[:FIT_TOKENS])
     sae.point(everything, w_sd, w_sd.new_ones(()))
     sae.calibrate(z_nd)

@@ -74,8 +74,9 @@ class Matryoshka(SelectingAutoencoder):
     ) -> tuple[Tensor, Tensor]:
         """The loss over all prefixes, and the reconstruction by all latents."""
         sizes = self._sizes(step.number).to(z_bd.device)
-        group_n = torch.bucketize(pattern.latents_n, sizes, right=True)
-        z_hat_bgd = nested_reconstructions(values_n, pattern, group_n, len(sizes) + 1, decoder_sd) + self.b_dec
+        group_n = torch.bucketize(pattern.latents_n + self.own_latents.start, sizes, right=True)
+        own_bgd = nested_reconstructions(values_n, pattern, group_n, len(sizes) + 1, decoder_sd)
+        z_hat_bgd = self.processes.latents.sum_on_graph(own_bgd) + self.b_dec
         return nested_loss(z_bd, z_hat_bgd), z_hat_bgd[:, -1]
 
     def _sizes(self, step: int) -> Tensor:

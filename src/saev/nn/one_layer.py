@@ -57,11 +57,12 @@ class OneLayerAutoencoder(SparseAutoencoder, ABC):
         self.b_enc[latents_a] = 0
 
     def mean_size(self, except_a: Tensor) -> Tensor:
-        """The mean norm of the encoders of all latents but some."""
+        """The mean norm of the encoders of all latents, of all processes that divide them, but some."""
         norms_s: Tensor = torch.linalg.vector_norm(self.W_enc, dim=0)
         others_s = torch.ones_like(norms_s, dtype=torch.bool)
         others_s[except_a] = False
-        return norms_s[others_s].mean()
+        latents = self.processes.latents
+        return latents.sum(norms_s[others_s].sum()) / latents.sum(others_s.sum())
 
     @override
     @torch.no_grad()

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from saev.nn.base import SparseAutoencoder
 from saev.nn.functional import unit_rows
-from saev.nn.processes import rank, rows_of_processes, sum_over_processes
 
 
 @torch.no_grad()
@@ -26,17 +25,20 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
         generator: A CPU generator for the draw, in the same state in each process.
     """
     z_bd = sae.normalize(x_bd)
+    tokens = sae.processes.tokens
     residual_bd = z_bd - sae.reconstruct(sae.codes(z_bd))
     error_b = residual_bd.square().sum(-1) + torch.finfo(residual_bd.dtype).tiny
-    drawn = torch.multinomial(rows_of_processes(error_b).cpu(), n, generator=generator).to(x_bd.device)
-    own = drawn - rank() * len(x_bd)
+    drawn = torch.multinomial(tokens.rows(error_b).cpu(), n, generator=generator).to(x_bd.device)
+    own = drawn - tokens.rank * len(x_bd)
     directions_nd = residual_bd[own.clamp(0, len(x_bd) - 1)]
     directions_nd[(own < 0) | (own >= len(x_bd))] = 0
-    return unit_rows(sum_over_processes(directions_nd))
+    return unit_rows(tokens.sum(directions_nd))
 
 
 def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Tensor) -> None:
     """Let latents decode to and encode from directions (a, d) of norm 1, with encoders of average size.
+
+    Where processes divide the latents, each calls it, be it for none of its own.
 
     Args:
         sae: The SAE in training.

@@ -50,7 +50,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
         """The largest positive pre-activations, zeros elsewhere."""
-        return self.selection.activate(h_bs)
+        return self.selection.activate(h_bs, self.processes)
 
     def decoder(self) -> Tensor:
         """The rows (s, d) that the latents decode to, on the graph of what is trained."""
@@ -60,7 +60,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
         k = min(round(self.k * step.k), self.d_sae)
         with torch.no_grad():
-            pattern, known_n = self.selection.select(partial(self._blocks, z_bd), k)
+            pattern, known_n = self.selection.select(partial(self._blocks, z_bd), k, self.processes)
         with torch.autocast(z_bd.device.type, enabled=False):
             exact_n = known_n if known_n.dtype == self.W_enc.dtype else None
             values_n = encode_selected(z_bd, self.W_enc.T, self.b_enc, pattern, exact_n).relu()
@@ -77,11 +77,12 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         step: Step,  # noqa: ARG002 - for architectures that draw something in each step
     ) -> tuple[Tensor, Tensor]:
         """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
-        z_hat_bd = combine(values_n, decoder_sd, pattern) + self.b_dec
+        own_bd = combine(values_n, decoder_sd, pattern)
+        z_hat_bd = self.processes.latents.sum_on_graph(own_bd) + self.b_dec
         return (z_hat_bd - z_bd).square().mean(), z_hat_bd
 
     def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
-        for z_rd in torch.split(z_bd, rows_of_a_block(z_bd, self.d_sae)):
+        for z_rd in torch.split(z_bd, rows_of_a_block(z_bd, len(self.b_enc))):
             yield self.pre_activations(z_rd)
 
 

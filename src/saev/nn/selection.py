@@ -1,7 +1,7 @@
 """Which latents may be active: the k largest of each token, or the k * b largest of a batch.
 
 Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries, m = groups of g latents,
-p = some of these groups.
+p = some of these groups. Where processes divide the latents, s are those of this process.
 """
 
 from abc import ABC, abstractmethod
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from saev.nn.functional import keep_top_k
+from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.pattern import Pattern
-from saev.nn.processes import min_over_processes, sum_over_processes
+from saev.nn.processes import DIVIDED_TOKENS, EVERYONE, Group, Processes
 
 MEMORY = 0.99  # Share of the running threshold that stays at each step.
 BITS = {torch.bfloat16: (torch.int16, 16), torch.float32: (torch.int32, 32), torch.float64: (torch.int64, 64)}
@@ -37,11 +37,11 @@ class Selection(nn.Module, ABC):
         self.k = k
 
     @abstractmethod
-    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
+    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
         """The entries that a training batch keeps, for this k, and their values (n,); some need not be positive."""
 
     @abstractmethod
-    def activate(self, h_bs: Tensor) -> Tensor:
+    def activate(self, h_bs: Tensor, processes: Processes = DIVIDED_TOKENS) -> Tensor:
         """Dense codes (b, s) of pre-activations (b, s)."""
 
 
@@ -50,23 +50,28 @@ class PerToken(Selection):
     """The k largest pre-activations of each token."""
 
     @override
-    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
-        values, latents, d_sae = [], [], 0
+    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
+        largest, d_sae = [], 0
         for h_rs in blocks():
             d_sae = h_rs.shape[1]
-            values_rk, latents_rk = h_rs.topk(k, sorted=False)
-            values.append(values_rk)
-            latents.append(latents_rk)
-        return Pattern.of_rows(torch.cat(latents), d_sae), torch.cat(values).flatten()
+            largest.append(h_rs.topk(min(k, d_sae), sorted=False))
+        values_bc, latents_bc = (torch.cat(parts) for parts in zip(*largest, strict=True))
+        if processes.latents.size == 1:
+            return Pattern.of_rows(latents_bc, d_sae), values_bc.flatten()
+        kept_bc = among_largest(values_bc, k, processes.latents)
+        pattern = Pattern.of_sorted(kept_bc.nonzero()[:, 0], latents_bc[kept_bc], len(latents_bc), d_sae)
+        return pattern, values_bc[kept_bc]
 
     @override
-    def activate(self, h_bs: Tensor) -> Tensor:
-        return keep_top_k(h_bs, self.k)
+    def activate(self, h_bs: Tensor, processes: Processes = DIVIDED_TOKENS) -> Tensor:
+        return keep_top_k(h_bs, self.k, processes.latents)
 
 
 @final
 class PerBatch(Selection):
     """The k * b largest positive pre-activations of a batch of b tokens, over all processes.
+
+    Whether these divide the tokens or the latents, only the b of all of them is another one.
 
     At evaluation a token must not depend on its neighbours: everything above a threshold is kept, the running mean
     of the smallest values that training batches kept. Bussmann et al. 2024, "BatchTopK Sparse Autoencoders",
@@ -83,9 +88,9 @@ class PerBatch(Selection):
         self._last = 0.0
 
     @override
-    def select(self, blocks: Blocks, k: int) -> tuple[Pattern, Tensor]:
-        entries = self._candidates(blocks, k)
-        smallest = nth_largest(entries.values_n, entries.most(k))
+    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
+        entries = self._candidates(blocks, k, processes)
+        smallest = nth_largest(entries.values_n, entries.most(k, processes), processes.all)
         self._last = smallest.item()
         self._remember(smallest)
         kept_n = entries.values_n >= smallest
@@ -93,12 +98,12 @@ class PerBatch(Selection):
         return pattern, entries.values_n[kept_n]
 
     @override
-    def activate(self, h_bs: Tensor) -> Tensor:
+    def activate(self, h_bs: Tensor, processes: Processes = DIVIDED_TOKENS) -> Tensor:
         if not self.training:
             return h_bs * (h_bs > self.threshold)
         h_rs = h_bs.flatten(0, -2)
         n = torch.tensor(self.k * len(h_rs), device=h_bs.device)
-        smallest = nth_largest(h_rs[h_rs > 0], sum_over_processes(n))
+        smallest = nth_largest(h_rs[h_rs > 0], processes.tokens.sum(n), processes.all)
         return h_bs * ((h_bs >= smallest) & (h_bs > 0))
 
     def _remember(self, smallest: Tensor) -> None:
@@ -107,15 +112,18 @@ class PerBatch(Selection):
         weight = (1 / self.n_steps).clamp_min(1 - MEMORY).to(self.threshold)
         self.threshold.lerp_(smallest.to(self.threshold), weight)
 
-    def _candidates(self, blocks: Blocks, k: int) -> "Entries":
+    def _candidates(self, blocks: Blocks, k: int, processes: Processes) -> "Entries":
         """All entries that can be among the kept ones: what was kept last tells where they begin."""
         if self._last > 0:
             found = entries_from(blocks, CAUTION * self._last)
-            if sum_over_processes(torch.tensor(len(found.values_n), device=found.values_n.device)) >= found.most(k):
+            n_found = torch.tensor(len(found.values_n), device=found.values_n.device)
+            if processes.all.sum(n_found) >= found.most(k, processes):
                 return found
-        # Each block holds k * r entries not below its bound; with the smallest of all bounds there are enough.
-        bounds = torch.stack([_bound(h_rs, k) for h_rs in blocks()])
-        return entries_from(blocks, max(min_over_processes(bounds.min()).item(), 0.0))
+        # Each block holds its share of k * r entries not below its bound; with the smallest of all bounds there are
+        # enough.
+        share = -(-k // processes.latents.size)
+        bounds = torch.stack([_bound(h_rs, share) for h_rs in blocks()])
+        return entries_from(blocks, max(processes.all.min(bounds.min()).item(), 0.0))
 
 
 class Entries(NamedTuple):
@@ -127,9 +135,9 @@ class Entries(NamedTuple):
     n_rows: int
     d_sae: int
 
-    def most(self, k: int) -> Tensor:
+    def most(self, k: int, processes: Processes) -> Tensor:
         """How many entries all processes together may keep."""
-        return sum_over_processes(torch.tensor(k * self.n_rows, device=self.values_n.device))
+        return processes.tokens.sum(torch.tensor(k * self.n_rows, device=self.values_n.device))
 
 
 def entries_from(blocks: Blocks, bound: float) -> Entries:
@@ -165,14 +173,15 @@ def _bound(h_rs: Tensor, k: int) -> Tensor:
     return _groups(h_rs, k).amax(1).topk(k * len(h_rs)).values[-1]
 
 
-def nth_largest(values_n: Tensor, n: Tensor) -> Tensor:
-    """The n-th largest of positive values that all processes have together; 0 where there are fewer.
+def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
+    """The n-th largest of positive values that some processes have together; 0 where there are fewer.
 
     Found digit by digit: positive floating-point numbers are ordered as their bits are. Each process only counts.
 
     Args:
         values_n: Those of this process, float32, float64 or bfloat16.
         n: An integer, the same in each process, at least 1.
+        group: The processes.
 
     >>> nth_largest(torch.tensor([0.5, 3.0, 2.0]), torch.tensor(2))
     tensor(2.)
@@ -182,6 +191,6 @@ def nth_largest(values_n: Tensor, n: Tensor) -> Tensor:
     found = bits_n.new_zeros(())
     for bit in range(n_bits - 2, -1, -1):
         tried = found | (1 << bit)
-        n_above = sum_over_processes(len(bits_n) - torch.searchsorted(bits_n, tried))
+        n_above = group.sum(len(bits_n) - torch.searchsorted(bits_n, tried))
         found = torch.where(n_above >= n, tried, found)
     return found.view(values_n.dtype)

@@ -46,7 +46,7 @@ def step_losses(
     found = sae.training_pass(z_bd, step or Step())
     auxk = found.reconstruction.new_zeros(())
     dead_a = dead_s.nonzero().squeeze(-1) if aux.coeff > 0 else dead_s.new_zeros(0, dtype=torch.int64)
-    if len(dead_a):
-        h_ba = sae.pre_activations(z_bd, dead_a)
-        auxk = aux.coeff * auxk_loss(z_bd - found.z_hat_bd, h_ba, found.decoder_sd[dead_a], aux.k)
+    if sae.processes.latents.total(len(dead_a), x_bd.device):
+        h_ba, decoder_ad = sae.pre_activations(z_bd, dead_a), found.decoder_sd[dead_a]
+        auxk = aux.coeff * auxk_loss(z_bd - found.z_hat_bd, h_ba, decoder_ad, aux.k, sae.processes)
     return StepLosses(found, auxk)

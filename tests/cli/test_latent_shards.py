@@ -1,0 +1,166 @@
+"""Two processes with half of the latents each train what one process trains."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from tests.cli.fitting import (
+    SAVE_OFTEN,
+    finish,
+    fit_options,
+    metrics,
+    one_line,
+    only,
+    scalars,
+    sparse_acts,
+    start,
+    weights,
+)
+from tests.cli.processes import family, is_alive, send, wait_until
+from tests.cli.stopping import StopError
+from tests.conftest import MakeShards
+from torch import Tensor
+
+import saev
+from saev.cli.main import main
+
+TWO = ["--trainer.devices=2", "--trainer.strategy=ddp", "--model.shard_latents=true"]
+MORE = [
+    "--model.dead_after=640",
+    "--model.sae.d_sae=96",
+    "--trainer.gradient_clip_val=0.3",
+    "--trainer.log_every_n_steps=1",
+]
+SAES = {
+    "TopK": ["--model.sae=TopK", "--model.sae.k=4"],
+    "BatchTopK": ["--model.sae=BatchTopK", "--model.sae.k=4"],
+    "Matryoshka": ["--model.sae=Matryoshka", "--model.sae.k=4", "--model.sae.prefixes=[7,60]"],
+}
+N_STEPS = 400
+
+
+@pytest.fixture(scope="module")
+def shards(make_shards: MakeShards) -> Path:
+    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
+
+
+def options(shards: Path, run_dir: Path, architecture: str, *more: str) -> list[str]:
+    return [*fit_options(shards, run_dir), *SAES[architecture], *MORE, *more]
+
+
+def close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name in expected:
+        # Sums over half of the latents are rounded differently; Adam's first steps make more of it.
+        torch.testing.assert_close(
+            found[name], expected[name], rtol=1e-3, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", SAES)
+def test_two_processes_train_as_one(architecture: str, shards: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    process = start(options(shards, two, architecture, *TWO))
+    assert main(options(shards, one, architecture)) == 0
+    status, out, err = finish(process)
+    assert (status, out) == (0, f"{two}\n"), err
+    close(weights(two), weights(one))
+    for name, value in metrics(one)["val"].items():
+        assert metrics(two)["val"][name] == pytest.approx(value, rel=1e-3), name
+    logs = scalars(one)
+    assert max(value for _, value in logs["train/dead"]) > 0  # AuxK and restarts had something to do
+    for tag, values in logs.items():
+        assert scalars(two)[tag] == [(step, pytest.approx(value, rel=2e-2, abs=1e-4)) for step, value in values], tag
+    saes = [saev.load(only(run, "saes/*")) for run in (one, two)]
+    assert saes[1].options() == saes[0].options()
+    close(saes[1].state_dict(), saes[0].state_dict())
+    assert only(two, "features/*/index.html").is_file()
+    assert main(["validate", f"--run_dir={two}"]) == 0
+
+
+def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
+    """Kill -9 both processes of a real run as soon as it has a checkpoint of so many steps."""
+    process = start(argv)
+    last = run_dir / "checkpoints" / "last.ckpt"
+
+    def is_far_enough() -> bool:
+        assert process.poll() is None, process.communicate()
+        return last.is_file() and steps_done(run_dir) >= n_steps
+
+    wait_until(is_far_enough, 120)
+    pids = family(process.pid)
+    send(pids, signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not any(map(is_alive, pids)))
+    assert n_steps <= steps_done(run_dir) < N_STEPS
+
+
+def steps_done(run_dir: Path) -> int:
+    return int(torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["TopK", "BatchTopK"])
+def test_killed_and_gone_on(architecture: str, shards: Path, tmp_path: Path) -> None:
+    whole, run = tmp_path / "undisturbed", tmp_path / "run"
+    length = [f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN]
+    status, _, err = finish(start(options(shards, whole, architecture, *length, *TWO)))
+    assert status == 0, err
+    argv = options(shards, run, architecture, *length, *TWO)
+    kill_after(argv, run, 5)
+    go_on = [*argv, "--ckpt_path=last"]
+    kill_after(go_on, run, 150)
+    status, _, err = finish(start(go_on))
+    assert status == 0, err
+    expected, found = weights(whole), weights(run)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert metrics(run) == metrics(whole)
+    assert scalars(run) == scalars(whole)
+    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run, whole)]
+    assert tensors[0] == tensors[1]
+    # A finished run that goes on is rendered again.
+    page = only(run, "features/*/index.html")
+    page.unlink()
+    status, _, err = finish(start(go_on))
+    assert status == 0, err
+    assert page.is_file() and metrics(run) == metrics(whole)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_on_with_another_number_of_processes(shards: Path, tmp_path: Path) -> None:
+    """Begun by two, then one, then two again: as one that does all of it."""
+    one, mixed = tmp_path / "one", tmp_path / "mixed"
+    assert main(options(shards, one, "TopK")) == 0
+    argv = options(shards, mixed, "TopK", SAVE_OFTEN)
+    stop = ["--trainer.callbacks=tests.cli.stopping.StopBefore", "--trainer.callbacks.step"]
+    status, _, err = finish(start([*argv, *TWO, *stop, "15"]))
+    assert status != 0 and "StopError" in err and steps_done(mixed) == 15
+    with pytest.raises(StopError):
+        main([*argv, "--ckpt_path=last", *stop, "30"])
+    assert steps_done(mixed) == 30
+    status, _, err = finish(start([*argv, *TWO, "--ckpt_path=last"]))
+    assert status == 0, err
+    close(weights(mixed), weights(one))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--model.sae.d_sae=97"], "d_sae=97 cannot be divided equally among 2 processes, 98 can"),
+        (
+            ["--model.sae=HierarchicalTopK"],
+            "the latents of HierarchicalTopK cannot be divided, only those of BatchTopK, Matryoshka, TopK",
+        ),
+        (["--model.sweep={sae.k: [2, 4]}"], "a sweep of 2 SAEs cannot be divided"),
+        (["--trainer.devices=1"], "give --trainer.devices 2 or more"),
+        (["--trainer.strategy=fsdp"], "--trainer.strategy fsdp: with --model.shard_latents true, give ddp"),
+    ],
+)
+def test_refused(
+    more: list[str], message: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*fit_options(shards, tmp_path / "run"), *TWO, *more]) != 0
+    assert message in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()

@@ -80,6 +80,18 @@ def test_two_processes_train_as_one(architecture: str, shards: Path, tmp_path: P
     assert main(["validate", f"--run_dir={two}"]) == 0
 
 
+@pytest.mark.slow
+def test_encoders_of_low_precision(shards: Path, tmp_path: Path) -> None:
+    """Candidates and bounds are exchanged in bfloat16."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    more = ["--trainer.precision=bf16-mixed", "--model.sae.per=token"]
+    process = start(options(shards, two, "Matryoshka", *more, *TWO))
+    assert main(options(shards, one, "Matryoshka", *more)) == 0
+    status, _, err = finish(process)
+    assert status == 0, err
+    assert metrics(two)["val"]["fvu"] == pytest.approx(metrics(one)["val"]["fvu"], rel=0.1)
+
+
 def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
     """Kill -9 both processes of a real run as soon as it has a checkpoint of so many steps."""
     process = start(argv)

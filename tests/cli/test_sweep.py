@@ -82,12 +82,12 @@ def test_one_that_diverges_does_not_sink_the_others(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = tmp_path / "run"
-    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [3e-3, 1e30]}")) == 0
-    assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.003"]
+    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [4e-3, 1e30]}")) == 0
+    assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.004"]
     assert "topk-d_sae48-k4-lr1e+30 is given up, the loss is " in capsys.readouterr().err
     alone = tmp_path / "alone"
     assert main(fit_options(shards, alone, *MORE)) == 0
-    assert weights_of(run_dir, "topk-d_sae48-k4-lr0.003") == weights_of(alone, "topk-d_sae48-k4")
+    assert weights_of(run_dir, "topk-d_sae48-k4-lr0.004") == weights_of(alone, "topk-d_sae48-k4")
 
 
 def test_where_all_diverge_the_run_ends(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from peers.trainer import DENSE, Options, Trainer
 from saev.modules import SAELightningModule
-from saev.modules.member import Course, Member
+from saev.modules.member import Course, Member, adam
 from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 
@@ -50,8 +50,7 @@ class Ours(Trainer):
         self.members = [member(options, options.seed + i) for i in range(n)]
         for one in self.members:
             one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))
-        groups = [{"params": one.trained, "lr": one.options.lr} for one in self.members]
-        self.optimizer = torch.optim.Adam(groups, fused=True)
+        self.optimizer = adam(self.members)
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.encoder == "bfloat16")
 
     def step(self, x_bd: Tensor) -> None:

@@ -3,6 +3,7 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import torch
@@ -16,6 +17,8 @@ from saev.nn.initialization import initialize_from_data, set_normalization
 from saev.nn.resampling import forget_moments, restart_latents, worst_directions
 from saev.nn.sharding import divide, own_part
 from saev.objectives import AuxK, StepLosses, step_losses
+
+BETAS = (0.9, 0.99)  # Runs are short, and squares of gradients change as latents find their features.
 
 
 class Course(NamedTuple):
@@ -146,3 +149,9 @@ class Member(nn.Module):
 
     def _dead(self, course: Course) -> Tensor:
         return self.silent_tokens_s >= self.options.dead_window(course.n_steps, course.tokens_per_step)
+
+
+def adam(members: Sequence[Member]) -> torch.optim.Adam:
+    """Adam, with a group of parameters and a learning rate of its own for each SAE."""
+    groups = [{"params": member.trained, "lr": member.options.lr} for member in members]
+    return torch.optim.Adam(groups, betas=BETAS, fused=True)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.metrics import CodeStatistics, ReconstructionQuality
-from saev.modules.member import Course, Member
+from saev.modules.member import Course, Member, adam
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import fitting, recipes
 from saev.modules.training_options import TrainingOptions
@@ -75,7 +75,7 @@ class SAELightningModule(lightning.LightningModule):
         self,
         sae: Callable[[int], SparseAutoencoder] = lambda d_in: TopK(d_in),
         d_in: int = 768,
-        lr: float = 3e-3,
+        lr: float = 4e-3,
         warmup: float = 0.1,
         decay: float = 0.2,
         schedule: Literal["linear", "cosine"] = "linear",
@@ -215,11 +215,10 @@ class SAELightningModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, with a group of parameters and a learning rate of its own for each SAE."""
         n_steps = int(self.trainer.estimated_stepping_batches)
-        groups = [{"params": member.trained, "lr": member.options.lr} for member in self._members]
         factors: list[Callable[[int], float]] = [
             partial(member.options.lr_factor, n_steps=n_steps) for member in self._members
         ]
-        optimizer = torch.optim.Adam(groups, fused=True)
+        optimizer = adam(self._members)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -16,7 +16,7 @@ from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.pattern import Pattern
 from saev.nn.processes import DIVIDED_TOKENS, EVERYONE, Group, Processes
 
-MEMORY = 0.99  # Share of the running threshold that stays at each step.
+MEMORY = 0.9  # Share of the running threshold that stays at each step.
 BITS = {torch.bfloat16: (torch.int16, 16), torch.float32: (torch.int32, 32), torch.float64: (torch.int64, 64)}
 GROUPS = (32, 16, 8, 4, 2, 1)
 CAUTION = 0.9  # What lies below this share of the last threshold is not looked at, unless too little is above.

@@ -95,6 +95,18 @@ def test_where_all_diverge_the_run_ends(shards: Path, tmp_path: Path, capsys: py
     assert "the run diverges, lower its lr" in one_line(capsys.readouterr().err.splitlines()[-1])
 
 
+def test_a_part_that_diverges_does_not_sink_those_after_it(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    options = fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [1e30, 4e-3]}")
+    assert main([*options, "--model.at_once=1"]) == 0
+    assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.004"]
+    assert "topk-d_sae48-k4-lr1e+30 given up: the loss is" in capsys.readouterr().err
+    assert main([*options, "--model.at_once=2", "--ckpt_path=last"]) == 1
+    assert "at_once=2: the run was started with another number" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_parts_give_the_same_and_go_on_after_a_kill(shards: Path, run: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "parts"

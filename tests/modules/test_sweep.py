@@ -7,7 +7,7 @@ from tests.modules.small_options import OPTIONS
 from saev.errors import InputError
 from saev.modules import SAELightningModule
 from saev.modules.sweep import BYTES_OF_PARAMETER, MODEL_SHARE, fitting, recipes
-from saev.nn import ReLU, TopK
+from saev.nn import HierarchicalTopK, Matryoshka, ReLU, TopK
 
 
 def names(sweep: dict[str, Any]) -> list[str]:
@@ -43,6 +43,13 @@ def test_options_reach_the_sae_and_its_training() -> None:
         ({"lr": 0.1}, "lr needs a list of values, not 0.1"),
         ({"lr": [0.1, 0.1]}, r"lr has a value twice in \[0.1, 0.1\]"),
         ({"lr": [-1.0]}, "lr=-1.0 is too small"),
+        ({"lr": ["a"]}, "makes no SAE"),
+        ({"sae.k": ["2"]}, "makes no SAE"),
+        ({"k_aux": [256.0]}, "k_aux=256.0 must be a whole number"),
+        ({"seed": [0.5]}, "seed=0.5 must be a whole number"),
+        ({"init": ["datta"]}, "init='datta' must be one of data, random"),
+        ({"normalize": ["std"]}, "normalize='std' must be one of scalar, dimension, none"),
+        ({"k_start": [0.5]}, "k_start=0.5 is too small"),
         ({"sae.k": [0]}, "k=0 must lie between 1 and d_sae=16384"),
     ],
 )
@@ -72,3 +79,26 @@ def test_parts_hold_each_sae_once() -> None:
         module.begin(part)
         seen.append([sae.options()["k"] for sae in module.saes.values()])
     assert seen == [[1, 2], [3, 4], [5]]
+
+
+def test_names_that_cannot_be_directories() -> None:
+    with pytest.raises(InputError, match="per='a/b' must be token or batch"):
+        recipes(Matryoshka, 8, OPTIONS, {"sae.per": ["a/b"]})
+    with pytest.raises(InputError, match="l1='x' must be plain or weighted"):
+        recipes(ReLU, 8, OPTIONS, {"sae.l1": ["x"]})
+    (long,) = recipes(partial(HierarchicalTopK, budgets=list(range(1, 100))), 8, OPTIONS, {"sae.k": [100]})
+    assert len(long.name) < 100
+
+
+@pytest.mark.parametrize("at_once", [0, -1])
+def test_at_least_one_at_once(at_once: int) -> None:
+    with pytest.raises(InputError, match=f"at_once={at_once} must be 1 or more"):
+        SAELightningModule(d_in=8, at_once=at_once)
+
+
+def test_dead_latents_are_not_looked_for_too_early() -> None:
+    assert OPTIONS.dead_window(50, 100) == 1000
+    assert OPTIONS.dead_window(1000, 100) == 5000
+    restarting = OPTIONS.replaced({"restarts": 10})
+    assert [step for step in range(50) if restarting.restarts_at(step, 50)] == [20]
+    assert [step for step in range(400) if restarting.restarts_at(step, 400)] == [40, 80, 120, 160, 200, 240]

@@ -109,10 +109,10 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_kept_values() -> None
         h = matrix(16, 32, seed) + seed / 100
         selection.select(blocks(h, 5), 2)
         smallest.append(h[kept_by_sorting(h, 2)].min())
-    # The first hundred count alike, later ones enter by a hundredth each.
-    expected = torch.stack(smallest[:100]).mean()
-    for value in smallest[100:]:
-        expected = 0.99 * expected + 0.01 * value
+    # The first ten count alike, later ones enter by a tenth each.
+    expected = torch.stack(smallest[:10]).mean()
+    for value in smallest[10:]:
+        expected = 0.9 * expected + 0.1 * value
     torch.testing.assert_close(selection.threshold, expected, rtol=1e-4, atol=0)
 
 

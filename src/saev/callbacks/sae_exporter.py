@@ -1,6 +1,7 @@
 """Exports the trained SAE and its metrics."""
 
 import json
+import math
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -75,5 +76,12 @@ def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
     for name in model.saes:
         path = sae_directory(trainer, name) / METRICS_FILE
         metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        metrics |= model.results.get(name, {})
+        metrics |= {stage: _finite(values) for stage, values in model.results.get(name, {}).items()}
         path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _finite(values: dict[str, float | list[int]]) -> dict[str, float | list[int] | None]:
+    """As JSON knows numbers: what is infinite or undefined is null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }

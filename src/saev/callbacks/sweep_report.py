@@ -19,7 +19,7 @@ from saev.viz.pareto import pareto_front, pareto_plot, pixels
 
 STAGE = "val"
 SEED = re.compile(r"-seed\d+")
-MOST_MATCHED = 16_384  # Latents; matching more takes minutes for each pair.
+MOST_MATCHED = 4096  # Latents; matching more takes long for each pair.
 
 
 class SweepReport(lightning.Callback):
@@ -32,8 +32,18 @@ class SweepReport(lightning.Callback):
 
     @override
     @rank_zero_only
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Compare after `saev validate`, and where a run went on after its last step."""
+        if trainer.state.fn == "validate":
+            self._compare(trainer)
+
+    @override
+    @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare all SAEs that the run directory holds by now."""
+        self._compare(trainer)
+
+    def _compare(self, trainer: lightning.Trainer) -> None:
         run_dir = Path(trainer.default_root_dir)
         metrics = _metrics(run_dir)
         if len(metrics) < 2:

@@ -47,19 +47,19 @@ def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: 
         )
 
 
-def earlier_choice(run_dir: Path) -> int | None:
-    """How many SAEs were trained at the same time when the run was started; None where all were.
+def earlier_choice(run_dir: Path) -> int:
+    """How many SAEs were trained at the same time when the run was started; a huge number where all were.
 
     Raises:
         InputError: If the run's configuration cannot be read.
     """
     if (run_dir / LAST).is_file():
-        return None
+        return sys.maxsize
     try:
         found = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))["model"]["at_once"]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{run_dir / CONFIG} is not the configuration of a run: {error}") from error
-    if found is not None and type(found) is not int:
+    if type(found) is not int:
         raise InputError(f"{run_dir / CONFIG}: at_once is {found!r}, not a number")
     return found
 

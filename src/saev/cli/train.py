@@ -26,9 +26,10 @@ from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, 
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.interop import load_run, read_about
-from saev.modules import LatentShards, SAELightningModule
+from saev.modules import DivergenceError, LatentShards, SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
+PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed")
 # What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
 NOT_TAKEN_OVER = {"validate": ("weights",), "test": ("weights", "share", "examples")}
 FIXED = {
@@ -106,7 +107,10 @@ class TrainCLI(CommandCLI):
 
     def settle_parts(self, earlier: int | None) -> None:
         """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
-        settle_parts(self.model, self.trainer, self.config.model.at_once or earlier)
+        chosen, n = self.config.model.at_once, len(self.model.recipes)
+        if earlier is not None and chosen is not None and min(chosen, n) != min(earlier, n):
+            raise InputError(f"at_once={chosen}: the run was started with another number, leave it out")
+        settle_parts(self.model, self.trainer, chosen if earlier is None else earlier)
         if self.model.n_parts > 1:
             self.config.model.at_once = self.model.at_once
 
@@ -213,7 +217,11 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         raise InputError(f"there is no checkpoint {run_dir / LAST}: leave --ckpt_path out to start anew")
     if given is not None and not goes_on and not Path(given).is_file():
         raise InputError(f"there is no checkpoint {given}: leave --ckpt_path out to start anew")
-    if cli.trainer.is_global_zero and not goes_on and given != str(run_dir / LAST):
+    if (
+        cli.trainer.is_global_zero
+        and not goes_on
+        and (given is None or Path(given).resolve() != (run_dir / LAST).resolve())
+    ):
         _check_unused(run_dir)
     cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
     if cli.model.n_parts > 1 and given is not None and not goes_on:
@@ -224,8 +232,16 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
             if goes_on and is_done(own):
                 continue
             cli.begin(part)
-            _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
+            try:
+                _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
+            except DivergenceError as error:
+                if cli.model.n_parts == 1:
+                    raise
+                print(f"{', '.join(cli.model.names)} given up: {error}", file=sys.stderr)
+                own.parent.mkdir(parents=True, exist_ok=True)
             mark_done(own)
+    if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
+        load_run(run_dir)  # says so where none was trained to its end
 
 
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
@@ -243,7 +259,7 @@ def _check_trainer(settings: Namespace) -> None:
                 f"--trainer.{name} {settings[name]} contradicts saev's own options: leave it out, "
                 "and use --data.n_tokens, --data.n_val_tokens and --run_dir"
             )
-    if str(settings.precision).endswith("-true") and settings.precision != "32-true":
+    if str(settings.precision) not in PRECISIONS:
         raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
 
 

@@ -15,7 +15,7 @@ from saev.errors import InputError
 from saev.metrics import CodeStatistics, ReconstructionQuality
 from saev.modules.member import Course, Member, adam
 from saev.modules.precomputed import with_gradients
-from saev.modules.sweep import fitting, recipes
+from saev.modules.sweep import Recipe, fitting, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS
@@ -32,6 +32,10 @@ class TokenSource(Protocol):
 
     def sample(self, n_tokens: int) -> Tensor:
         """Raw activations (n_tokens, d_in)."""
+
+
+class DivergenceError(InputError):
+    """Raised where the losses of all SAEs in training are not finite."""
 
 
 class SAELightningModule(lightning.LightningModule):
@@ -51,19 +55,19 @@ class SAELightningModule(lightning.LightningModule):
             for each dimension, or not at all (none).
         init: Start from directions of data points, or from random ones.
         sparsity_warmup: Share of the steps over which a sparsity penalty rises from 0.
-        k_start: Factor of k at the start, for architectures that have k.
+        k_start: Factor of k at the start, 1 or more, for architectures that have k.
         k_anneal: Share of the steps over which that factor falls to 1.
         auxk_coeff: Weight of the auxiliary loss that revives dead latents (AuxK); 0 leaves it out.
         k_aux: Dead latents that the auxiliary loss uses for one token.
         dead_after: Tokens without firing after which the auxiliary loss takes a latent for dead. By default a
-            twentieth of the run, at most 10 million.
-        restarts: How often dead latents get a new start in a direction that is reconstructed badly, spread evenly
-            over the first 70 % of the run; 0 leaves it out.
+            twentieth of the run, at least 10 steps and at most 10 million tokens.
+        restarts: After each of so many equal parts of the run, but not in its last 30 %, dead latents get a new start
+            in a direction that is reconstructed badly; 20 steps or more lie between. 0 leaves it out.
         seed: Fixes the initial weights.
         sweep: Options and lists of values: one SAE is trained for each combination, all in this run, for example
             '{sae.k: [16, 32], lr: [1e-3, 3e-3], seed: [0, 1]}'. Any option of the SAE and any of the above.
         at_once: How many SAEs of a sweep are trained at the same time; the others follow, on the same batches. By
-            default as many as memory holds.
+            default as many as memory holds, with several processes all; a run that goes on keeps its number.
         shard_latents: Let the processes (--trainer.devices N) divide the latents instead of the tokens, for an SAE
             that is larger than one device: TopK, BatchTopK or Matryoshka, whose d_sae they divide equally.
 
@@ -111,7 +115,7 @@ class SAELightningModule(lightning.LightningModule):
             seed=seed,
         )
         self.recipes = recipes(sae, d_in, options, sweep or {})
-        self.at_once = at_once or fitting(self.recipes, free_memory()[0])
+        self.at_once = _at_once(at_once, self.recipes)
         self.shard_latents = shard_latents
         if shard_latents and len(self.recipes) > 1:
             raise InputError(f"shard_latents: a sweep of {len(self.recipes)} SAEs cannot be divided, train one SAE")
@@ -154,6 +158,11 @@ class SAELightningModule(lightning.LightningModule):
             if member.sae.processes == DIVIDED_LATENTS
             for name, dim in member.latent_dims().items()
         }
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all SAEs in training, given up or not."""
+        return [member.name for member in self._members]
 
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
@@ -255,7 +264,7 @@ class SAELightningModule(lightning.LightningModule):
         what = f"the loss is {loss.item()} at step {self.trainer.global_step}"
         advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
         if not self.saes:
-            raise InputError(f"{what}: the run diverges, {advice}")
+            raise DivergenceError(f"{what}: the run diverges, {advice}")
         print(f"{member.name} is given up, {what}: {advice}", file=sys.stderr)
 
     def _log(self, member: Member, values: dict[str, float]) -> None:
@@ -267,7 +276,7 @@ class SAELightningModule(lightning.LightningModule):
             logger.log_metrics(named, step=self.trainer.global_step)
 
     def _prefix(self, member: Member) -> str:
-        return "" if len(self.members) == 1 else f"{member.name}/"
+        return "" if max(len(self.members), len(self.recipes)) == 1 else f"{member.name}/"
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -361,6 +370,22 @@ class SAELightningModule(lightning.LightningModule):
             coherence = member.coherence()
             found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
         return found, codes.histogram()
+
+
+def _at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
+    """How many SAEs are trained at the same time, where the device is the CPU.
+
+    Raises:
+        InputError: If the number that was chosen is not positive.
+    """
+    if chosen is not None and chosen < 1:
+        raise InputError(f"at_once={chosen} must be 1 or more")
+    if chosen is not None or len(recipes) == 1:
+        return min(chosen or 1, len(recipes))
+    try:
+        return fitting(recipes, free_memory()[0])
+    except (OSError, ValueError):
+        return len(recipes)  # A system that does not tell its memory.
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

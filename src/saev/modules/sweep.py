@@ -15,6 +15,7 @@ from saev.nn import SparseAutoencoder
 
 OF_SAE = "sae."
 BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
+MOST_BYTES_OF_NAME = 200
 MODEL_SHARE = 0.5  # Of free memory; the rest is for batches and evaluation.
 
 
@@ -57,12 +58,19 @@ def recipes(
     found: dict[str, Recipe] = {}
     for combination in combinations(sweep):
         changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
-        own = options.replaced(changes)
-        with torch.device("meta"):
-            sae = architecture(d_in, **of_the_sae)
+        try:
+            own = options.replaced(changes)
+            with torch.device("meta"):
+                sae = architecture(d_in, **of_the_sae)
+        except TypeError as error:
+            if not combination:
+                raise
+            raise InputError(f"sweep: {combination} makes no SAE: {error}") from error
         if own.k_start != 1 and "k" not in sae.options():
             raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")
         name = "-".join([sae.name, *(f"{key}{value}" for key, value in changes.items())])
+        if "/" in name or len(name.encode()) > MOST_BYTES_OF_NAME:
+            raise InputError(f"{name!r} would name a directory: it has a slash or is too long")
         if name in found:
             raise InputError(f"sweep: two combinations would both be called {name}")
         n_parameters = sum(parameter.numel() for parameter in sae.parameters())

@@ -1,7 +1,7 @@
 """How an SAE is trained."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self, final
+from typing import Any, Self, final, get_args
 
 from saev.errors import InputError
 from saev.nn import Step
@@ -9,6 +9,10 @@ from saev.nn.initialization import Init, Normalization
 from saev.objectives.schedule import Decay, ramp, warmup_hold_decay
 
 MOST_DEAD_AFTER = 10_000_000
+CHOICES = {"schedule": get_args(Decay), "normalize": get_args(Normalization), "init": get_args(Init)}
+STEPS_BETWEEN_RESTARTS = (
+    20  # In a shorter time latents that are not dead are silent; so many new ones drown the others.
+)
 LAST_RESTART = 0.7  # Share of the run; later ones would find a learning rate too low to settle.
 
 
@@ -37,10 +41,17 @@ class TrainingOptions:
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("lr", "k_aux", "k_start"):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}={getattr(self, name)!r} must be one of {', '.join(choices)}")
+        for name in ("k_aux", "restarts", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise InputError(f"{name}={getattr(self, name)!r} must be a whole number")
+        for name in ("lr", "k_aux"):
             _at_least(name, getattr(self, name) > 0, getattr(self, name))
         for name in ("warmup", "decay", "auxk_coeff", "restarts", "sparsity_warmup", "k_anneal"):
             _at_least(name, getattr(self, name) >= 0, getattr(self, name))
+        _at_least("k_start", self.k_start >= 1, self.k_start)
         if self.dead_after is not None and self.dead_after < 1:
             raise InputError(f"dead_after={self.dead_after} must be 1 token or more")
         if self.warmup + self.decay > 1:
@@ -79,11 +90,11 @@ class TrainingOptions:
         """Tokens without firing after which a latent counts as dead."""
         if self.dead_after is not None:
             return self.dead_after
-        return min(MOST_DEAD_AFTER, max(tokens_per_step, n_steps * tokens_per_step // 20))
+        return max(10 * tokens_per_step, min(MOST_DEAD_AFTER, n_steps * tokens_per_step // 20))
 
     def restarts_at(self, step: int, n_steps: int) -> bool:
         """Whether dead latents get a new start before this step."""
-        every = n_steps // self.restarts if self.restarts else 0
+        every = max(STEPS_BETWEEN_RESTARTS, n_steps // self.restarts) if self.restarts else 0
         return every > 0 and step % every == 0 and 0 < step < LAST_RESTART * n_steps
 
 

@@ -1,5 +1,6 @@
 """What all sparse autoencoders have in common."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from saev.errors import InputError
 from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
 from saev.nn.processes import DIVIDED_TOKENS
+
+MOST_IN_NAME = 12  # Entries of a list.
 
 
 @dataclass(frozen=True)
@@ -198,4 +201,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
 
 def _in_name(value: object) -> str:
+    if isinstance(value, list) and len(value) > MOST_IN_NAME:
+        digest = hashlib.sha256(repr(value).encode()).hexdigest()[:8]
+        return f"{value[0]}_etc{len(value)}_{digest}"
     return "_".join(map(str, value)) if isinstance(value, list) else str(value)

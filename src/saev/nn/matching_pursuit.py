@@ -51,7 +51,7 @@ class MatchingPursuit(SparseAutoencoder):
     @override
     def codes(self, z_bd: Tensor) -> Tensor:
         """What k steps find; no gradient flows back from here."""
-        r_bd = (z_bd - self.b_dec).flatten(0, -2)
+        r_bd = (z_bd - self.b_dec).reshape(-1, self.d_in)
         found = pursue(r_bd, self.W_dec, self.k, rows_of_a_block(r_bd, self.d_sae))
         f_bs = found.values_bk.new_zeros(len(r_bd), self.d_sae)
         f_bs.scatter_add_(1, found.latents_bk, found.values_bk)

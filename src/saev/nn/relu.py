@@ -36,8 +36,10 @@ class ReLU(OneLayerAutoencoder):
         self, d_in: int, d_sae: int = 16_384, l1_coeff: float = 1.0, l1: Literal["plain", "weighted"] = "plain"
     ) -> None:
         super().__init__(d_in, d_sae)
-        if l1_coeff < 0:
+        if not l1_coeff >= 0:
             raise InputError(f"l1_coeff={l1_coeff} must not be negative")
+        if l1 not in ("plain", "weighted"):
+            raise InputError(f"l1={l1!r} must be plain or weighted")
         self.l1_coeff = l1_coeff
         self.l1 = l1
         self.has_unit_rows = l1 == "plain"

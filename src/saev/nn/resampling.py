@@ -27,7 +27,7 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
     z_bd = sae.normalize(x_bd)
     tokens = sae.processes.tokens
     residual_bd = z_bd - sae.reconstruct(sae.codes(z_bd))
-    error_b = residual_bd.square().sum(-1) + torch.finfo(residual_bd.dtype).tiny
+    error_b = residual_bd.square().sum(-1).nan_to_num(0, 0, 0) + torch.finfo(residual_bd.dtype).tiny
     drawn = torch.multinomial(tokens.rows(error_b).cpu(), n, generator=generator).to(x_bd.device)
     own = drawn - tokens.rank * len(x_bd)
     directions_nd = residual_bd[own.clamp(0, len(x_bd) - 1)]

@@ -40,6 +40,8 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         super().__init__(d_in, d_sae)
         if not 1 <= k <= d_sae:
             raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
+        if per not in SELECTIONS:
+            raise InputError(f"per={per!r} must be {' or '.join(SELECTIONS)}")
         self.selection = SELECTIONS[per](k)
 
     @property

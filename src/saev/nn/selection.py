@@ -101,7 +101,7 @@ class PerBatch(Selection):
     def activate(self, h_bs: Tensor, processes: Processes = DIVIDED_TOKENS) -> Tensor:
         if not self.training:
             return h_bs * (h_bs > self.threshold)
-        h_rs = h_bs.flatten(0, -2)
+        h_rs = h_bs.reshape(-1, h_bs.shape[-1])
         n = torch.tensor(self.k * len(h_rs), device=h_bs.device)
         smallest = nth_largest(h_rs[h_rs > 0], processes.tokens.sum(n), processes.all)
         return h_bs * ((h_bs >= smallest) & (h_bs > 0))

@@ -27,6 +27,8 @@ def attached(shards: Path | list[Path], rank: int = 0, world_size: int = 1, **op
         global_rank=rank,
         world_size=world_size,
         num_devices=world_size,
+        is_global_zero=rank == 0,
+        distributed_sampler_kwargs={"rank": rank, "num_replicas": world_size},
         overfit_batches=0,
         strategy=SimpleNamespace(broadcast=lambda value: value, root_device=torch.device("cpu")),
     )
@@ -122,6 +124,16 @@ def test_another_trainer_begins_anew(written: tuple[Path, Tensor]) -> None:
     data = attached(written[0])
     first = training(data)
     assert not torch.equal(training(data), first)
+    data.trainer = attached(written[0]).trainer
+    assert torch.equal(training(data), first)
+
+
+def test_another_trainer_gets_as_much_memory(written: tuple[Path, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the parts of a sweep see the same batches, however much is left by then."""
+    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (10**8, "this machine"))
+    data = attached(written[0])
+    first = training(data)
+    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (1, "this machine"))
     data.trainer = attached(written[0]).trainer
     assert torch.equal(training(data), first)
 

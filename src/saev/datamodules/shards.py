@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import lightning
 import numpy as np
-from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 from typing_extensions import override
 
@@ -158,6 +157,9 @@ class ShardDataModule(lightning.LightningDataModule):
         if not self._has_loader():
             if self._buffer_bytes is not None:
                 self._make_loader(self._buffer_bytes, "as --data.buffer_gib says")
+            elif self._train_loader is not None:
+                # The next part of a sweep gets the same batches: their order depends on the buffer.
+                self._make_loader(self._train_loader.buffer_bytes, "as before")
             else:
                 n_processes = 1 if self.trainer is None else self.trainer.num_devices
                 buffer = default_buffer(n_processes)
@@ -190,10 +192,8 @@ class ShardDataModule(lightning.LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         """The number of this process among those that divide the tokens, and how many these are."""
-        strategy = None if self.trainer is None else self.trainer.strategy
-        if not isinstance(strategy, ParallelStrategy):
-            return 0, 1
-        return strategy.distributed_sampler_kwargs["rank"], strategy.distributed_sampler_kwargs["num_replicas"]
+        known = None if self.trainer is None else self.trainer.distributed_sampler_kwargs
+        return (known["rank"], known["num_replicas"]) if known else (0, 1)
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.cli.recording import folder, noise, options, recorded, write_pictures
 pytestmark = pytest.mark.slow
 
 TWO = "--trainer.devices=2"
-SECONDS_TO_END = 20
+SECONDS_TO_END = 60  # Mostly imports, on a busy machine.
 
 
 @pytest.fixture(scope="module")
@@ -208,4 +208,4 @@ def test_when_the_first_process_is_killed_early_the_others_do_not_wait_for_it(ma
     process.kill()
     _, _, err = finish(process, SECONDS_TO_END)
     assert err.splitlines()[-1] == "saev predict: error: the process that started this one is gone: the recording stops"
-    assert not is_alive(child)
+    wait_until(lambda: not is_alive(child), SECONDS_TO_END)

@@ -22,14 +22,9 @@ def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: 
     Args:
         model: The SAEs of the run.
         trainer: Tells the device and the processes.
-        chosen: What the user or an earlier start of the run decided.
-
-    Raises:
-        InputError: If the number is not positive.
+        chosen: What the user or an earlier start of the run decided, 1 or more.
     """
     n = len(model.recipes)
-    if chosen is not None and chosen < 1:
-        raise InputError(f"at_once={chosen} must be 1 or more")
     if chosen is None and trainer.world_size > 1:
         chosen = n  # Each process would find another number.
     device = trainer.strategy.root_device
@@ -59,8 +54,8 @@ def earlier_choice(run_dir: Path) -> int:
         found = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))["model"]["at_once"]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{run_dir / CONFIG} is not the configuration of a run: {error}") from error
-    if type(found) is not int:
-        raise InputError(f"{run_dir / CONFIG}: at_once is {found!r}, not a number")
+    if type(found) is not int or found < 1:
+        raise InputError(f"{run_dir / CONFIG}: at_once is {found!r}, not a number of SAEs")
     return found
 
 

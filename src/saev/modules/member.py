@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from saev.metrics import Coherence, fraction_of_variance_unexplained, nearest_other
+from saev.metrics import fraction_of_variance_unexplained
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
 from saev.nn.initialization import initialize_from_data, set_normalization
@@ -122,11 +122,6 @@ class Member(nn.Module):
         common = [weight.grad for weight in self.trained if weight.grad is not None and weight not in of_latents]
         squares = self.sae.processes.latents.sum(get_total_norm(own).square()) + get_total_norm(common).square()
         clip_grads_with_norm_(self.trained, most, squares.sqrt())
-
-    def coherence(self) -> Coherence:
-        """How near the nearest other direction of the dictionary is."""
-        latents, own_sd = self.sae.processes.latents, self.sae.W_dec.detach()
-        return Coherence.of(latents.rows(nearest_other(own_sd, latents.each(own_sd), latents.rank)))
 
     @torch.no_grad()
     def describe(self, x_bd: Tensor, losses: StepLosses, course: Course) -> dict[str, float]:

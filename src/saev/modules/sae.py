@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.metrics import CodeStatistics, ReconstructionQuality
+from saev.modules.evaluation import Evaluation
 from saev.modules.member import Course, Member, adam
 from saev.modules.precomputed import with_gradients
-from saev.modules.sweep import Recipe, fitting, recipes
+from saev.modules.sweep import number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS
 from saev.nn.sharding import assembled, check_divisible
-from saev.shards.loading.free_memory import free_memory
 
 INIT_TOKENS = 65_536
 SETTINGS_KEY = "saev_settings"
@@ -115,13 +114,13 @@ class SAELightningModule(lightning.LightningModule):
             seed=seed,
         )
         self.recipes = recipes(sae, d_in, options, sweep or {})
-        self.at_once = _at_once(at_once, self.recipes)
+        self.at_once = number_at_once(at_once, self.recipes)
         self.shard_latents = shard_latents
         if shard_latents and len(self.recipes) > 1:
             raise InputError(f"shard_latents: a sweep of {len(self.recipes)} SAEs cannot be divided, train one SAE")
         self.begin(0)
         self.results: dict[str, dict[str, dict[str, float | list[int]]]] = {}
-        self._metrics: dict[str, tuple[ReconstructionQuality, CodeStatistics]] = {}
+        self._metrics: dict[str, Evaluation] = {}
 
     @property
     def n_parts(self) -> int:
@@ -317,12 +316,7 @@ class SAELightningModule(lightning.LightningModule):
 
     def _reset_metrics(self) -> None:
         self._metrics = {
-            name: (
-                # Processes that divide the latents all see all tokens.
-                ReconstructionQuality(sae.d_in, sync_on_compute=not self.shard_latents).to(self.device),
-                CodeStatistics(sae.d_sae, sae.own_latents).to(self.device),
-            )
-            for name, sae in self.saes.items()
+            member.name: Evaluation(member.sae, self.device) for member in self._members if not member.failed
         }
 
     @override
@@ -337,11 +331,8 @@ class SAELightningModule(lightning.LightningModule):
 
     def _evaluate(self, x_bd: Tensor) -> None:
         x_bd = x_bd.float()
-        for name, sae in self.saes.items():
-            f_bs = sae.encode(x_bd)
-            reconstruction, codes = self._metrics[name]
-            codes.update(f_bs)
-            reconstruction.update(x_bd, sae.decode(f_bs))
+        for metrics in self._metrics.values():
+            metrics.update(x_bd)
 
     @override
     def on_validation_epoch_end(self) -> None:
@@ -357,35 +348,11 @@ class SAELightningModule(lightning.LightningModule):
         """Keep and log what was measured."""
         for member in self._members:
             if member.name in self._metrics:
-                values, histogram = self._measured(member)
+                values, histogram = self._metrics[member.name].compute()
                 self.results.setdefault(member.name, {})[stage] = {**values, HISTOGRAM: histogram}
                 named = {f"{stage}/{name}": value for name, value in values.items()}
                 self._log(member, named)
                 self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
-
-    def _measured(self, member: Member) -> tuple[dict[str, float], list[int]]:
-        reconstruction, codes = self._metrics[member.name]
-        found = {name: value.item() for name, value in (reconstruction.compute() | codes.compute()).items()}
-        if member.sae.d_sae > 1:
-            coherence = member.coherence()
-            found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
-        return found, codes.histogram()
-
-
-def _at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
-    """How many SAEs are trained at the same time, where the device is the CPU.
-
-    Raises:
-        InputError: If the number that was chosen is not positive.
-    """
-    if chosen is not None and chosen < 1:
-        raise InputError(f"at_once={chosen} must be 1 or more")
-    if chosen is not None or len(recipes) == 1:
-        return min(chosen or 1, len(recipes))
-    try:
-        return fitting(recipes, free_memory()[0])
-    except (OSError, ValueError):
-        return len(recipes)  # A system that does not tell its memory.
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

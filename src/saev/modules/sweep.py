@@ -12,6 +12,7 @@ from saev.errors import InputError
 from saev.modules.member import Member
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
+from saev.shards.loading.free_memory import free_memory
 
 OF_SAE = "sae."
 BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
@@ -138,3 +139,19 @@ def _options_of(architecture: Callable[..., SparseAutoencoder]) -> list[str]:
     args = getattr(architecture, "args", ())
     found = next((arg for arg in args if inspect.isclass(arg)), architecture)
     return [name for name in inspect.signature(found).parameters if name != "d_in"]
+
+
+def number_at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
+    """How many SAEs are trained at the same time, where the device is the CPU.
+
+    Raises:
+        InputError: If the number that was chosen is not positive.
+    """
+    if chosen is not None and chosen < 1:
+        raise InputError(f"at_once={chosen} must be 1 or more")
+    if chosen is not None or len(recipes) == 1:
+        return min(chosen or 1, len(recipes))
+    try:
+        return fitting(recipes, free_memory()[0])
+    except (OSError, ValueError):
+        return len(recipes)  # A system that does not tell its memory.

@@ -40,9 +40,9 @@ class JumpReLU(OneLayerAutoencoder):
         \quad
         \frac{\partial f}{\partial \theta} := -\frac{\theta}{\epsilon} K\Big(\frac{h - \theta}{\epsilon}\Big).
 
-    Rajamanoharan et al. 2024, "Jumping Ahead", https://arxiv.org/abs/2407.14435. The penalty "tanh" is that of
-    Anthropic's update of January 2025, https://transformer-circuits.pub/2025/january-update, whose gradient also
-    makes small codes smaller, and whose second term brings back latents that never fire:
+    Rajamanoharan et al. 2024, "Jumping Ahead", https://arxiv.org/abs/2407.14435. The penalty "tanh" follows
+    Anthropic's update of January 2025, https://transformer-circuits.pub/2025/january-update, not checked against its
+    code; its gradient also makes small codes smaller, and its second term brings back latents that never fire:
 
     .. math::
         \lambda \cdot mean_b \sum_s \tanh(4 f_{bs} \|W_{dec,s}\|) / d_{in} +

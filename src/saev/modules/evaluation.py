@@ -1,0 +1,47 @@
+"""What is measured on an SAE over a pass through held-out tokens.
+
+Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from saev.metrics import CodeStatistics, Coherence, ReconstructionQuality, nearest_other
+from saev.nn import SparseAutoencoder
+
+
+@final
+class Evaluation:
+    """The metrics of one SAE, over all processes; these may divide the tokens or the latents.
+
+    Args:
+        sae: The SAE.
+        device: Where the batches are.
+    """
+
+    def __init__(self, sae: SparseAutoencoder, device: torch.device) -> None:
+        self._sae = sae
+        # Processes that divide the latents all see all tokens.
+        divides_tokens = sae.processes.tokens.everyone
+        self._reconstruction = ReconstructionQuality(sae.d_in, sync_on_compute=divides_tokens).to(device)
+        self._codes = CodeStatistics(sae.d_sae, sae.own_latents).to(device)
+
+    def update(self, x_bd: Tensor) -> None:
+        """Add a batch of raw activations."""
+        f_bs = self._sae.encode(x_bd)
+        self._codes.update(f_bs)
+        self._reconstruction.update(x_bd, self._sae.decode(f_bs))
+
+    def compute(self) -> tuple[dict[str, float], list[int]]:
+        """All figures by name, and the histogram of frequencies; all processes call it."""
+        found = {name: value.item() for name, value in (self._reconstruction.compute() | self._codes.compute()).items()}
+        if self._sae.d_sae > 1:
+            coherence = self._coherence()
+            found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
+        return found, self._codes.histogram()
+
+    def _coherence(self) -> Coherence:
+        latents, own_sd = self._sae.processes.latents, self._sae.W_dec.detach()
+        return Coherence.of(latents.rows(nearest_other(own_sd, latents.each(own_sd), latents.rank)))

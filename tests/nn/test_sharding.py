@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.modules.small_options import OPTIONS as SMALL_OPTIONS
 from tests.nn.small_saes import D_IN, D_SAE, SMALL, build
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from saev.errors import InputError
 from saev.metrics import decoder_coherence
+from saev.modules.evaluation import Evaluation
 from saev.modules.member import Course, Member
-from saev.modules.training_options import TrainingOptions
 from saev.nn import MatchingPursuit, SparseAutoencoder, Step, TopK
 from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.initialization import initialize_from_data
@@ -25,21 +26,8 @@ from saev.objectives import AuxK, step_losses
 CASES = sorted(name for name, (architecture, _) in SMALL.items() if architecture in {c.__name__ for c in DIVISIBLE})
 STEP = Step(number=7, k=1.5)
 AUX = AuxK(0.5, 7)
-OPTIONS = TrainingOptions(
-    lr=1e-2,
-    warmup=0.0,
-    decay=0.0,
-    schedule="linear",
-    normalize="scalar",
-    init="data",
-    sparsity_warmup=0.0,
-    k_start=1.0,
-    k_anneal=0.0,
-    auxk_coeff=0.5,
-    k_aux=7,
-    dead_after=100,
-    restarts=5,
-    seed=0,
+OPTIONS = SMALL_OPTIONS.replaced(
+    {"lr": 1e-2, "warmup": 0.0, "decay": 0.0, "auxk_coeff": 0.5, "k_aux": 7, "dead_after": 100, "restarts": 5}
 )
 
 
@@ -136,9 +124,10 @@ def check_training(case: str) -> None:
             member.sae.b_enc[torch.arange(D_SAE)[member.sae.own_latents] % 3 == 0] = -100
     optimizers = [torch.optim.Adam(member.trained, lr=1e-2) for member in members]
     restarted = 0
-    for number in range(40):
-        x, course = tokens(60), Course(number, 40, 60)
-        restarted += int((one.silent_tokens_s >= 100).sum())
+    for number in range(50):
+        x, course = tokens(60), Course(number, 100, 60)
+        if OPTIONS.restarts_at(number, 100):
+            restarted += int((one.silent_tokens_s >= 100).sum())
         for member, optimizer in zip(members, optimizers, strict=True):
             member.restart(x, course, optimizer)
             losses, grads = member.gradients(x, course)
@@ -153,7 +142,10 @@ def check_training(case: str) -> None:
             optimizer.step()
             member.sae.constrain()
     assert restarted > 0
-    assert two.coherence() == pytest.approx(decoder_coherence(one.sae.W_dec), rel=1e-5)
+    evaluation = Evaluation(two.sae.eval(), torch.device("cpu"))
+    evaluation.update(tokens(60))
+    found, expected = evaluation.compute()[0], decoder_coherence(one.sae.W_dec)
+    assert (found["coherence"], found["coherence_max"]) == pytest.approx(tuple(expected), rel=1e-5)
     dims = two.latent_dims()
     for name, value in two.state_dict().items():
         wanted = one.state_dict()[name]

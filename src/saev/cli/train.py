@@ -217,11 +217,8 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         raise InputError(f"there is no checkpoint {run_dir / LAST}: leave --ckpt_path out to start anew")
     if given is not None and not goes_on and not Path(given).is_file():
         raise InputError(f"there is no checkpoint {given}: leave --ckpt_path out to start anew")
-    if (
-        cli.trainer.is_global_zero
-        and not goes_on
-        and (given is None or Path(given).resolve() != (run_dir / LAST).resolve())
-    ):
+    is_own = given is not None and Path(given).resolve() == (run_dir / LAST).resolve()
+    if cli.trainer.is_global_zero and not goes_on and not is_own:
         _check_unused(run_dir)
     cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
     if cli.model.n_parts > 1 and given is not None and not goes_on:

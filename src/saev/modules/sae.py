@@ -352,7 +352,8 @@ class SAELightningModule(lightning.LightningModule):
                 self.results.setdefault(member.name, {})[stage] = {**values, HISTOGRAM: histogram}
                 named = {f"{stage}/{name}": value for name, value in values.items()}
                 self._log(member, named)
-                self.log_dict({self._prefix(member) + name: value for name, value in named.items()}, logger=False)
+                shown = {self._prefix(member) + name: value for name, value in named.items()}
+                self.log_dict(shown, logger=False, sync_dist=True)  # the same in all processes: else it warns
 
 
 def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,9 +10,7 @@ from saev.objectives.schedule import Decay, ramp, warmup_hold_decay
 
 MOST_DEAD_AFTER = 10_000_000
 CHOICES = {"schedule": get_args(Decay), "normalize": get_args(Normalization), "init": get_args(Init)}
-STEPS_BETWEEN_RESTARTS = (
-    20  # In a shorter time latents that are not dead are silent; so many new ones drown the others.
-)
+STEPS_BETWEEN_RESTARTS = 20  # Living latents are silent for some steps, too.
 LAST_RESTART = 0.7  # Share of the run; later ones would find a learning rate too low to settle.
 
 

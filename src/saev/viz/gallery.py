@@ -2,36 +2,46 @@
 
     index.html               the page; the same in every gallery
     assets/                  its style and scripts
-    data/overview.js         title, facts and the numbers of all latents
-    data/latents/000017.js   top pictures and patch values of one latent, loaded when it is looked at
+    data/overview.js         title, facts, the numbers of all latents, names of the pictures
+    data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
+    data/pictures/00000042.js  which latents fire where in one picture
     images/00000042.jpg      each picture once, named by its id
 
 A page from the file system may not fetch files, so data come as small classic scripts. See `gallery_scripts`.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from PIL import Image
 
 from saev.errors import InputError
-from saev.viz.gallery_data import Gallery, LatentExample, LatentPage, Picture
-from saev.viz.gallery_scripts import PictureEntry, latent_script, overview_script
-
-__all__ = ["Gallery", "LatentExample", "LatentPage", "Picture", "write_gallery"]
+from saev.viz.gallery_data import Gallery, LatentPage, PatchCodes, Picture
+from saev.viz.gallery_scripts import PictureEntry, latent_script, overview_script, picture_script
 
 # Galleries get mailed and zipped; this is sharp enough at the size in which a page shows a picture.
 _LONGEST_SIDE = 288
 _JPEG_QUALITY = 85
 
 
-def write_gallery(out: Path, gallery: Gallery, pictures: Iterable[Picture]) -> Path:
+def write_gallery(
+    out: Path,
+    gallery: Gallery,
+    pages: Iterable[LatentPage],
+    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+) -> Path:
     """Write a gallery into the directory `out`, replacing an older gallery there in one step.
 
-    Pictures are taken one at a time, so that any number of them fits in memory; those that no page shows are
-    left out, and a page shows a grey tile for a picture that does not come.
+    Pages are taken one at a time, then pictures, so that any number of them fits in memory.
+
+    Args:
+        out: The directory; its parent is made where it is missing.
+        gallery: What is said of all latents.
+        pages: Each latent at most once.
+        pictures: Gives, for ascending ids of the pictures that pages show, the pictures, and the codes of those
+            that get a page of their own. For those that it leaves out a grey tile is shown.
 
     Returns:
         The path of `index.html`.
@@ -44,29 +54,44 @@ def write_gallery(out: Path, gallery: Gallery, pictures: Iterable[Picture]) -> P
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     partial.mkdir(parents=True)
     try:
-        _write(partial, gallery, pictures)
+        _write(partial, gallery, pages, pictures)
         _swap(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out / "index.html"
 
 
-def _write(root: Path, gallery: Gallery, pictures: Iterable[Picture]) -> None:
+def _write(
+    root: Path,
+    gallery: Gallery,
+    pages: Iterable[LatentPage],
+    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+) -> None:
     with as_file(files("saev.viz") / "assets") as assets:
         shutil.copytree(assets, root / "assets")
     (root / "assets" / "index.html").rename(root / "index.html")
-    for folder in ("images", "data", "data/latents"):
+    for folder in ("images", "data", "data/latents", "data/pictures"):
         (root / folder).mkdir()
-    shown = {example.image_id for page in gallery.pages for example in page.examples}
-    entries: dict[int, PictureEntry] = {}
-    for picture in pictures:
-        if picture.image_id in shown and picture.image_id not in entries:
-            size = _save(picture.view, root / "images" / f"{picture.image_id:08d}.jpg")
-            entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
-    for page in gallery.pages:
-        text = latent_script(page, float(gallery.max_value[page.index]), entries)
-        (root / "data" / "latents" / f"{page.index:06d}.js").write_text(text, encoding="utf-8")
-    (root / "data" / "overview.js").write_text(overview_script(gallery), encoding="utf-8")
+    written: list[int] = []
+    shown: set[int] = set()
+    for page in pages:
+        assert 0 <= page.index < gallery.d_sae, f"a page of latent {page.index}, which there is not"
+        assert page.index not in written, f"latent {page.index} has two pages"
+        _put(root / "data" / "latents" / f"{page.index:06d}.js", latent_script(page))
+        written.append(page.index)
+        shown |= page.shown
+    # Those that do not come stay without a size.
+    entries = {image: PictureEntry(f"picture {image}", None, None) for image in sorted(shown)}
+    for picture, codes in pictures(sorted(shown)):
+        size = _save(picture.view, root / "images" / f"{picture.image_id:08d}.jpg") if picture.view else None
+        entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
+        if codes is not None:
+            _put(root / "data" / "pictures" / f"{picture.image_id:08d}.js", picture_script(codes))
+    _put(root / "data" / "overview.js", overview_script(gallery, written, entries))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="ascii")
 
 
 def _save(view: Image.Image, path: Path) -> tuple[int, int]:

@@ -1,65 +1,141 @@
 """The data of a gallery as classic scripts, the only form in which a page from the file system gets data.
 
-A script is one assignment of one JSON value. Arrays stand in it as base64: little-endian float32 for the
-numbers of the latents, uint8 shares of the latent's maximum for patch values. JSON is pure ASCII without `<`,
-so that neither `</script>` nor JavaScript's line separators nor broken file names can end anything early.
+A script calls one function, `saevTake`, with one JSON value; `assets/data.js` knows who asked for it. Arrays stand in
+it as base64 of little-endian bytes. JSON is pure ASCII without `<`, so that neither `</script>` nor JavaScript's line
+separators nor broken file names can end anything early.
 """
 
 import base64
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from saev.viz.gallery_data import Gallery, LatentExample, LatentPage
-from saev.viz.heatmap import overlay_table, quantise
+from saev.viz.gallery_data import Gallery, LabelCount, LatentExample, LatentPage, Levels, PatchCodes
+from saev.viz.heatmap import COLOUR_MAPS, overlay_table
+
+MOST_A_PATCH = 32
+"""Latents listed for a patch of a picture, the strongest ones."""
 
 
 class PictureEntry(NamedTuple):
-    """What a page says of a picture whose thumbnail, `size` = (width, height), is in the gallery."""
+    """What a page says of a picture; `size` = (width, height) of its thumbnail, None where there is none."""
 
     name: str
     label: str | None
-    size: tuple[int, int]
+    size: tuple[int, int] | None
 
 
-def overview_script(gallery: Gallery) -> str:
-    """Everything that the overview needs before a latent is looked at."""
-    overview = {
-        "title": gallery.title,
-        "facts": list(gallery.facts.items()),
-        "grid": gallery.grid,
-        "pages": [page.index for page in gallery.pages],
-        "frequency": _floats(gallery.frequency),
-        "meanValue": _floats(gallery.mean_value),
-        "maxValue": _floats(gallery.max_value),
-        "colours": _bytes(overlay_table()),
-    }
-    return f"self.saevOverview = {_json(overview)};\n"
+def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[int, PictureEntry]) -> str:
+    """Everything that the page needs before a latent or a picture is looked at.
+
+    Args:
+        gallery: What the gallery says.
+        pages: The latents that have a page.
+        pictures: The pictures that have one.
+    """
+    labels = sorted({entry.label for entry in pictures.values() if entry.label is not None})
+    number = {label: i for i, label in enumerate(labels)}
+    return _script(
+        {
+            "title": gallery.title,
+            "saeId": gallery.sae_id,
+            "facts": list(gallery.facts.items()),
+            "grid": gallery.grid,
+            "pages": list(pages),
+            "frequency": _floats(gallery.frequency),
+            "imageFrequency": _floats(gallery.image_frequency),
+            "meanValue": _floats(gallery.mean_value),
+            "maxValue": _floats(gallery.max_value),
+            "binEdges": _floats(gallery.bin_edges),
+            "topLabels": [[latent, label, round(purity, 4)] for latent, (label, purity) in gallery.labels.items()],
+            "names": [
+                [latent, one.name, one.score, list(map(list, one.runners_up))] for latent, one in gallery.names.items()
+            ],
+            "others": [
+                {
+                    "folder": other.folder,
+                    "title": other.title,
+                    "matched": _bytes(other.matched.astype("<i4")),
+                    "cosine": _floats(other.cosine),
+                }
+                for other in gallery.others
+            ],
+            "labels": labels,
+            # id, name, number of the label or -1, width and height of the thumbnail or 0
+            "pictures": [
+                [image, entry.name, -1 if entry.label is None else number[entry.label], *(entry.size or (0, 0))]
+                for image, entry in pictures.items()
+            ],
+            "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
+        }
+    )
 
 
-def latent_script(page: LatentPage, max_value: float, pictures: Mapping[int, PictureEntry]) -> str:
-    """The examples of one latent; those whose picture did not come have no size."""
-    examples = [_example(example, max_value, pictures.get(example.image_id)) for example in page.examples]
-    return f"(self.saevLatents ??= {{}})[{page.index}] = {_json(examples)};\n"
+def latent_script(page: LatentPage) -> str:
+    """The page of one latent."""
+    return _script(
+        {
+            "index": page.index,
+            "top": {order: _examples(examples) for order, examples in page.top.items()},
+            "samples": [
+                {"quantiles": group.quantiles, "examples": _examples(group.examples)} for group in page.samples
+            ],
+            "heatmaps": {str(image): _heatmap(levels) for image, levels in page.heatmaps.items()},
+            "histogram": None if page.histogram is None else page.histogram.tolist(),
+            "percentiles": {str(p): float(value) for p, value in page.percentiles.items()},
+            "labels": _labels(page.labels),
+            "patchLabels": _labels(page.patch_labels),
+            "neighbours": _pairs(page.neighbours),
+            "coactive": _pairs(page.coactive),
+            "probes": [list(probe) for probe in page.probes],
+        }
+    )
 
 
-def _example(example: LatentExample, max_value: float, picture: PictureEntry | None) -> dict[str, object]:
-    return {
-        "image": example.image_id,
-        "value": example.value,
-        "patches": _bytes(quantise(example.patches, max_value)),
-        "name": picture.name if picture else f"picture {example.image_id}",
-        "label": picture.label if picture else None,
-        "size": picture.size if picture else None,
-    }
+def picture_script(codes: PatchCodes) -> str:
+    """Which latents fire where in one picture, at most `MOST_A_PATCH` of them on a patch."""
+    counts = np.diff(codes.offsets)
+    place_n = np.arange(len(codes.latents)) - np.repeat(codes.offsets[:-1], counts)
+    kept = place_n < MOST_A_PATCH
+    distinct, number_n = np.unique(codes.latents[kept], return_inverse=True)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, MOST_A_PATCH))])
+    return _script(
+        {
+            "latents": _bytes(distinct.astype("<u4")),
+            "offsets": _bytes(offsets.astype("<u4")),
+            "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
+            "levels": _bytes(codes.levels[kept]),
+        }
+    )
 
 
-def _json(value: object) -> str:
+def _script(value: object) -> str:
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+    return f"saevTake({text.replace('<', chr(92) + 'u003c')});\n"
+
+
+def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:
+    return [[example.image_id, float(f"{example.value:.5g}")] for example in examples]
+
+
+def _labels(counts: Iterable[LabelCount]) -> list[list[Any]]:
+    return [[one.label, one.count, round(one.purity, 4), round(one.lift, 2)] for one in counts]
+
+
+def _pairs(pairs: Iterable[tuple[int, float]]) -> list[list[float]]:
+    return [[int(latent), round(float(cosine), 4)] for latent, cosine in pairs]
+
+
+def _heatmap(levels: Levels) -> str:
+    """`d` and all levels, or `s` and those above 0 as their places (two bytes) and then their levels."""
+    places = np.flatnonzero(levels)
+    if 3 * len(places) >= levels.size:
+        return "d" + _bytes(levels)
+    sparse = places.astype("<u2").tobytes() + levels.ravel()[places].tobytes()
+    return "s" + base64.b64encode(sparse).decode("ascii")
 
 
 def _floats(values: npt.NDArray[np.floating]) -> str:

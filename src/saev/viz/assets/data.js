@@ -1,55 +1,133 @@
 "use strict";
-// The numbers of all latents, and the examples of one latent when they are wanted.
+// The data of a gallery: the numbers of all latents at once, latents and pictures when they are wanted. A data script
+// calls `saevTake` with one value; which promise waits for it is known by the element of the script.
 
-const Data = (() => {
-  const raw = self.saevOverview;
+const waiting = new Map();
 
-  const bytes = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+function saevTake(value) {
+  waiting.get(document.currentScript)?.(value);
+}
 
-  function floats(base64) {
-    const view = new DataView(bytes(base64).buffer);
-    return Float32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
+/** A promise of the value of a data script. */
+function take(path) {
+  return new Promise((resolve, reject) => {
+    const script = element("script", { src: path });
+    const fail = () => { waiting.delete(script); script.remove(); reject(new Error(`${path} is missing from this gallery's folder.`)); };
+    let isTaken = false;
+    waiting.set(script, (value) => { isTaken = true; resolve(value); });
+    script.onload = () => { if (isTaken) { waiting.delete(script); script.remove(); } else fail(); };
+    script.onerror = fail;
+    document.head.append(script);
+  });
+}
+
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+const numbersOf = (base64, Kind) => new Kind(bytesOf(base64).buffer); // little-endian, as all of today's machines
+
+class GalleryData {
+  /** Opens the gallery in the folder `root`: "" for the page's own, "../NAME/" for another one beside it. */
+  static async open(root = "") {
+    return new GalleryData(root, await take(`${root}data/overview.js`));
   }
 
-  const frequency = floats(raw.frequency);
-  const alive = [];
-  frequency.forEach((share, index) => { if (share > 0) alive.push(index); });
-
-  const loading = new Map();
-
-  /** A promise of the examples of a latent that has a page; its script is added on first use. */
-  function examples(index) {
-    if (!loading.has(index)) loading.set(index, load(index));
-    return loading.get(index);
+  constructor(root, raw) {
+    this.root = root;
+    this.title = raw.title;
+    this.saeId = raw.saeId;
+    this.facts = raw.facts; // [name, value]
+    [this.rows, this.columns] = raw.grid;
+    this.pages = raw.pages;
+    this.hasPage = new Set(raw.pages);
+    for (const name of ["frequency", "imageFrequency", "meanValue", "maxValue", "binEdges"]) {
+      this[name] = numbersOf(raw[name], Float32Array);
+    }
+    this.nLatents = this.frequency.length;
+    this.alive = [];
+    this.frequency.forEach((share, latent) => { if (share > 0) this.alive.push(latent); });
+    this.topLabels = new Map(raw.topLabels.map(([latent, label, purity]) => [latent, { label, purity }]));
+    this.names = new Map(raw.names.map(([latent, name, score, runnersUp]) => [latent, { name, score, runnersUp }]));
+    this.others = raw.others.map(({ folder, title, matched, cosine }) => ({
+      folder, title, matched: numbersOf(matched, Int32Array), cosine: numbersOf(cosine, Float32Array),
+    }));
+    this.pictures = new Map(raw.pictures.map(([id, name, label, width, height]) => [
+      id, { id, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
+    ]));
+    this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
+    this.loading = new Map();
   }
 
-  function load(index) {
-    return new Promise((resolve, reject) => {
-      const path = `data/latents/${String(index).padStart(6, "0")}.js`;
-      const script = element("script", { src: path });
-      script.onload = () => { script.remove(); resolve(self.saevLatents[index]); };
-      script.onerror = () => {
-        script.remove();
-        loading.delete(index);
-        reject(new Error(`${path} is missing from this gallery's folder.`));
-      };
-      document.head.append(script);
-    });
+  imagePath(id) {
+    return `${this.root}images/${String(id).padStart(8, "0")}.jpg`;
   }
 
+  /**
+   * A promise of a latent's page: {index, top: {patch | img | cls: [{image, value}]}, samples: [{quantiles, examples}],
+   * heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
+   * [{label, count, purity, lift}], neighbours and coactive: [{latent, cosine}], probes: [[task, text]]}.
+   */
+  latent(index) {
+    return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, latentOf);
+  }
+
+  /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first}. */
+  picture(id) {
+    return this.once(`data/pictures/${String(id).padStart(8, "0")}.js`, codesOf);
+  }
+
+  once(path, decode) {
+    if (!this.loading.has(path)) {
+      const promise = take(this.root + path).then(decode);
+      promise.catch(() => this.loading.delete(path));
+      this.loading.set(path, promise);
+    }
+    return this.loading.get(path);
+  }
+}
+
+function latentOf(raw) {
+  const examples = (list) => list.map(([image, value]) => ({ image, value }));
+  const pairs = (list) => list.map(([latent, cosine]) => ({ latent, cosine }));
+  const counts = (list) => list.map(([label, count, purity, lift]) => ({ label, count, purity, lift }));
+  const decoded = new Map();
   return {
-    title: raw.title,
-    facts: raw.facts,
-    grid: raw.grid,
-    pages: raw.pages,
-    hasPage: new Set(raw.pages),
-    nLatents: frequency.length,
-    alive,
-    frequency,
-    meanValue: floats(raw.meanValue),
-    maxValue: floats(raw.maxValue),
-    colours: bytes(raw.colours),
-    bytes,
-    examples,
+    index: raw.index,
+    top: Object.fromEntries(Object.entries(raw.top).map(([order, list]) => [order, examples(list)])),
+    samples: raw.samples.map((group) => ({ quantiles: group.quantiles, examples: examples(group.examples) })),
+    heatmap(image) {
+      if (!decoded.has(image)) decoded.set(image, levelsOf(raw.heatmaps[image]));
+      return decoded.get(image);
+    },
+    histogram: raw.histogram,
+    percentiles: Object.entries(raw.percentiles).map(([percent, value]) => [Number(percent), value]),
+    labels: counts(raw.labels),
+    patchLabels: counts(raw.patchLabels),
+    neighbours: pairs(raw.neighbours),
+    coactive: pairs(raw.coactive),
+    probes: raw.probes,
   };
-})();
+}
+
+/** Levels 0..255 of the patches: {at(patch)} of a heatmap as it is stored, see gallery_scripts.py. */
+function levelsOf(stored) {
+  if (stored === undefined) return undefined;
+  const bytes = bytesOf(stored.slice(1));
+  if (stored[0] === "d") return { at: (patch) => bytes[patch] };
+  const n = bytes.length / 3;
+  const places = new Map();
+  for (let i = 0; i < n; i += 1) places.set(bytes[2 * i] + 256 * bytes[2 * i + 1], bytes[2 * n + i]);
+  return { at: (patch) => places.get(patch) ?? 0 };
+}
+
+function codesOf(raw) {
+  const latents = numbersOf(raw.latents, Uint32Array);
+  const offsets = numbersOf(raw.offsets, Uint32Array);
+  const entries = numbersOf(raw.entries, latents.length < 65536 ? Uint16Array : Uint32Array);
+  const levels = bytesOf(raw.levels);
+  const patches = [];
+  for (let patch = 0; patch + 1 < offsets.length; patch += 1) {
+    const list = [];
+    for (let i = offsets[patch]; i < offsets[patch + 1]; i += 1) list.push({ latent: latents[entries[i]], level: levels[i] });
+    patches.push(list);
+  }
+  return { patches };
+}

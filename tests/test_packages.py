@@ -13,6 +13,7 @@ ROOT = Path(saev.__file__).parent
 LEVELS = (
     ("nn", "shards", "vit", "metrics", "viz"),
     ("objectives", "probing", "interop"),
+    ("rendering",),
     ("modules", "datamodules", "callbacks"),
     ("demo", "cli"),
 )
@@ -51,7 +52,7 @@ def test_imports_point_downwards(path: Path) -> None:
     assert packages <= allowed(package(path)), f"{path} imports {packages - allowed(package(path))}"
 
 
-@pytest.mark.parametrize("name", ["nn", "shards", "metrics", "viz", "vit", "objectives", "interop"])
+@pytest.mark.parametrize("name", ["nn", "shards", "metrics", "viz", "vit", "objectives", "interop", "rendering"])
 def test_only_the_glue_knows_lightning(name: str) -> None:
     for path in (ROOT / name).rglob("*.py"):
         assert not [module for module in imported(path) if module.split(".")[0] == "lightning"], path

@@ -17,19 +17,19 @@ def check_comparable(about: About, data: ShardDataModule, command: str) -> None:
     Args:
         about: What the SAE was trained on.
         data: The shards; where they trained the SAE, the images that were held out are tested alone.
-        command: "test" or "validate".
+        command: "test", "validate" or "render", which shows what trained the SAE, too.
 
     Raises:
         InputError: Where numbers would mean nothing: other activations, or images that trained the SAE.
     """
     if data.token_kind != about.tokens:
         raise InputError(f"the SAE was trained on {about.tokens} tokens, --data.tokens is {data.token_kind}")
-    selections = data.test_tokens if command == "test" else data.val_tokens
+    selections = data.val_tokens if command == "validate" else data.test_tokens
     if not selections:
         raise InputError("no images were held out of training: give --data.val_shards")
     for number, tokens in enumerate(selections):
         _check_layers(about, tokens)
-        held_out = _held_out(about, tokens)
+        held_out = None if command == "render" else _held_out(about, tokens)
         if held_out is None:
             continue
         if not len(held_out):

@@ -1,4 +1,4 @@
-"""`saev fit`, `saev validate` and `saev test`: train and evaluate SAEs."""
+"""`saev fit`, `saev validate`, `saev test` and `saev render`: train SAEs, evaluate them and look at them."""
 
 import argparse
 import contextlib
@@ -31,7 +31,11 @@ from saev.modules import DivergenceError, LatentShards, SAELightningModule
 MOST_STEPS_BETWEEN_LOGS = 50
 PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed")
 # What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
-NOT_TAKEN_OVER = {"validate": ("weights",), "test": ("weights", "share", "examples")}
+NOT_TAKEN_OVER = {
+    "validate": ("weights",),
+    "test": ("weights", "share", "examples"),
+    "render": ("weights", "share", "examples"),
+}
 FIXED = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,
@@ -49,6 +53,8 @@ DESCRIPTIONS = {
     "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
     "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images "
     "that were held out) and render its features again.",
+    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: one pass over the images, "
+    "without training or metrics, in one process.",
 }
 
 
@@ -162,6 +168,11 @@ def validate(argv: list[str]) -> int:
 def test(argv: list[str]) -> int:
     """Run `saev test`."""
     return _main("test", argv)
+
+
+def render(argv: list[str]) -> int:
+    """Run `saev render`."""
+    return _main("render", argv)
 
 
 def _main(command: str, argv: list[str]) -> int:
@@ -325,5 +336,8 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
         check_comparable(read_about(run_dir / "saes" / name), data, command)
+    if command == "render":
+        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.all_tokens)
+        return
     cli.model.adopt(saes)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)

@@ -3,7 +3,7 @@
 Shape suffixes: d = d_in, s = d_sae, r and t = latents of two SAEs, c = latents of a chunk.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 import torch
@@ -100,6 +100,20 @@ def stability(w_rd: Tensor, w_td: Tensor) -> Stability:
     return Stability(float(cosines_rt[rows, columns].mean()), nearest_stability(w_rd, w_td))
 
 
+@torch.no_grad()
+def nearest_rows(w_rd: Tensor, w_td: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row (r, d) the number (r,) of the nearest row of another dictionary (t, d), and their cosine (r,).
+
+    Several rows may have the same nearest one; it takes memory for a chunk of cosines.
+
+    Raises:
+        InputError: If the widths differ.
+    """
+    _check_widths(w_rd, w_td)
+    best = [cosines_ct.max(1) for cosines_ct in _cosines(w_rd, w_td)]
+    return torch.cat([one.indices for one in best]), torch.cat([one.values for one in best])
+
+
 def _check_widths(w_rd: Tensor, w_td: Tensor) -> None:
     if w_rd.shape[1] != w_td.shape[1]:
         raise InputError(
@@ -109,12 +123,17 @@ def _check_widths(w_rd: Tensor, w_td: Tensor) -> None:
 
 def _nearest(w_rd: Tensor, w_td: Tensor, *, to_others: bool = False) -> Tensor:
     """Largest cosine (r,) of each row with a row of the other; `to_others` leaves out the row of its own number."""
-    unit_rd, unit_td = normalize(w_rd.float(), dim=-1), normalize(w_td.float(), dim=-1)
-    n = max(1, CHUNK_BYTES // (4 * len(unit_td)))
-    found = []
-    for start in range(0, len(unit_rd), n):
-        cosines_ct = unit_rd[start : start + n] @ unit_td.T
+    found, start = [], 0
+    for cosines_ct in _cosines(w_rd, w_td):
         if to_others:
             cosines_ct.diagonal(offset=start).fill_(-torch.inf)
         found.append(cosines_ct.amax(1))
+        start += len(cosines_ct)
     return torch.cat(found)
+
+
+def _cosines(w_rd: Tensor, w_td: Tensor) -> Iterator[Tensor]:
+    """Cosines (c, t) of some rows at a time."""
+    unit_rd, unit_td = normalize(w_rd.float(), dim=-1), normalize(w_td.float(), dim=-1)
+    for unit_cd in unit_rd.split(max(1, CHUNK_BYTES // (4 * len(unit_td)))):
+        yield unit_cd @ unit_td.T

@@ -1,19 +1,20 @@
 """Rendering of latents: arrays and pictures in, pages and grids out."""
 
-from saev.viz.gallery import Gallery, LatentExample, LatentPage, Picture, write_gallery
+from saev.viz.gallery import write_gallery
+from saev.viz.gallery_data import Gallery, LatentExample, LatentPage, OtherSae, PatchCodes, Picture, SampleGroup
 from saev.viz.grid import image_grid
-from saev.viz.heatmap import overlay
-from saev.viz.survey import LatentSurvey
-from saev.viz.topk import TopImages
+from saev.viz.heatmap import overlay, quantise
 
 __all__ = [
     "Gallery",
     "LatentExample",
     "LatentPage",
-    "LatentSurvey",
+    "OtherSae",
+    "PatchCodes",
     "Picture",
-    "TopImages",
+    "SampleGroup",
     "image_grid",
     "overlay",
+    "quantise",
     "write_gallery",
 ]

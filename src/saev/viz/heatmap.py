@@ -24,17 +24,16 @@ def overlay_table(colour_map: str = COLOUR_MAPS[0]) -> npt.NDArray[np.uint8]:
     return (rgba * 255).round().astype(np.uint8)
 
 
-def quantise(patches: npt.NDArray[np.floating], vmax: float) -> npt.NDArray[np.uint8]:
-    """Patch values as 0..255 of `vmax`; what is above `vmax` becomes 255, and all is 0 if nothing fires.
+def quantise(values: npt.NDArray[np.floating], vmax: float) -> npt.NDArray[np.uint8]:
+    """Values of any shape as 0..255 of `vmax`; what is above `vmax` becomes 255, and all is 0 if nothing fires.
 
     >>> quantise(np.array([[0.0, 1.0], [2.0, 9.0]]), vmax=4.0).tolist()
     [[0, 64], [128, 255]]
     """
-    assert patches.ndim == 2, f"patches must be (h, w), not {patches.shape}"
-    assert np.isfinite(patches).all(), "patch values must be finite"
+    assert np.isfinite(values).all(), "values must be finite"
     if vmax <= 0:
-        return np.zeros(patches.shape, dtype=np.uint8)
-    shares = np.clip(patches.astype(np.float64) / vmax, 0, 1)
+        return np.zeros(values.shape, dtype=np.uint8)
+    shares = np.clip(values.astype(np.float64) / vmax, 0, 1)
     return (shares * 255).round().astype(np.uint8)
 
 

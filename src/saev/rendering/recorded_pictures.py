@@ -19,16 +19,13 @@ log = logging.getLogger(__name__)
 
 ReadBytes = Callable[[ExampleRecord], bytes]
 View = Callable[[ExampleRecord], Image.Image]
-Size = tuple[int, int]
-"""Width and height in pixels."""
-ORIGINAL_TILE = (224, 224)
 
 
 class RecordedPictures:
     """Gives the pictures of a recording one at a time, by image id.
 
-    A picture that is gone or is another one by now becomes a grey tile, and so does each of the original saev's:
-    only a pickle names them, which is not opened.
+    A picture that is gone or is another one by now has no view, and so has each of the original saev's: only a pickle
+    names them, which is not opened.
 
     Args:
         reader: The recording.
@@ -36,40 +33,38 @@ class RecordedPictures:
 
     def __init__(self, reader: ShardReader) -> None:
         self._records = reader.examples()
-        self._view, self._tile_size = _original_views(reader) if reader.is_original else _views(reader)
+        self._view = _original_views(reader) if reader.is_original else _views(reader)
         self._faults: dict[int, Exception] = {}
 
     def __getitem__(self, image_id: int) -> Picture:
         """The picture as the ViT saw it."""
         record = self._records[image_id]
+        view: Image.Image | None = None
         try:
             view = self._view(record)
         except (InputError, OSError) as error:
-            view = Image.new("RGB", self._tile_size, "grey")
             self._faults[image_id] = error
         return Picture(image_id, record.path, record.label, view)
 
     def warn_of_faults(self) -> None:
-        """Log how many of the pictures given became grey tiles, and why the first of them did."""
+        """Log how many pictures are shown as grey tiles, and why the first of them is."""
         if self._faults:
             first = next(iter(self._faults.values()))
             log.warning("%d pictures are shown as grey tiles; the first: %s", len(self._faults), first)
 
 
-def _views(reader: ShardReader) -> tuple[View, Size]:
+def _views(reader: ShardReader) -> View:
     preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
     read_bytes = _reader_by_name(reader)
-    height, width = preprocessing.image_size
 
     def view(record: ExampleRecord) -> Image.Image:
         return preprocessing.view(decode(_unchanged(read_bytes, record), record.path))
 
-    return view, (width, height)
+    return view
 
 
-def _original_views(reader: ShardReader) -> tuple[View, Size]:
-    fault = InputError(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened")
-    return _fails(fault), ORIGINAL_TILE
+def _original_views(reader: ShardReader) -> View:
+    return _fails(InputError(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened"))
 
 
 def _fails(fault: Exception) -> Callable[[ExampleRecord], Never]:

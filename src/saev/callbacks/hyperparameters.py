@@ -1,0 +1,56 @@
+"""TensorBoard's table of hyperparameters."""
+
+import json
+from pathlib import Path
+from typing import Protocol, cast
+
+import lightning
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from saev.callbacks.sae_exporter import METRICS_FILE, sae_directory
+
+
+class TrainedModel(Protocol):
+    """The part of the LightningModule that is tabulated."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the SAEs."""
+
+    def settings(self) -> list[dict[str, object]]:
+        """What each of them was trained with."""
+
+
+class Hyperparameters(lightning.Callback):
+    """Gives TensorBoard what each SAE of a run was trained with, beside its metrics on held-out tokens.
+
+    It comes after the metrics were written.
+    """
+
+    @override
+    @rank_zero_only
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a row for each SAE that has metrics."""
+        model = cast(TrainedModel, pl_module)
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        for name, settings in zip(model.names, model.settings(), strict=True):
+            metrics = _held_out(sae_directory(trainer, name) / METRICS_FILE)
+            own = [logger for logger in loggers if logger.version == name] or loggers[:1]
+            for logger in own if metrics else []:
+                logger.log_hyperparams(
+                    {key: _shown(value) for key, value in settings.items()},
+                    {f"held_out/{key}": value for key, value in metrics.items()},
+                )
+
+
+def _held_out(path: Path) -> dict[str, float]:
+    if not path.is_file():
+        return {}
+    metrics = json.loads(path.read_text(encoding="utf-8")).get("val", {})
+    return {key: value for key, value in metrics.items() if isinstance(value, float | int)}
+
+
+def _shown(value: object) -> bool | int | float | str:
+    return value if isinstance(value, bool | int | float | str) else str(value)

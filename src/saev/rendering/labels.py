@@ -1,0 +1,69 @@
+"""Labels of images and of patches as numbers, and what the numbers mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saev.shards.reading.reader import ShardReader
+from saev.vit.images.base import NO_LABEL
+
+Numbers = NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True)
+class Labels:
+    """What is known of the images of a recording.
+
+    Args:
+        names: Image labels.
+        numbers: (n_examples,) the label of each image, as a place in `names`; -1 for none.
+        patch_names: Labels of patches; empty where none were recorded.
+        patch_numbers: (n_examples, patches) uint8; `NO_LABEL` for none.
+    """
+
+    names: Sequence[str]
+    numbers: Numbers
+    patch_names: Sequence[str]
+    patch_numbers: NDArray[np.uint8] | None
+
+    @classmethod
+    def of(cls, reader: ShardReader) -> Self:
+        """The labels of a recording.
+
+        Raises:
+            InputError: If its files are damaged.
+        """
+        given = [record.label for record in reader.examples()]
+        names = sorted({label for label in given if label is not None})
+        place: dict[str | None, int] = {label: number for number, label in enumerate(names)}
+        numbers = np.array([place.get(label, -1) for label in given], dtype=np.int64)
+        patch_numbers = reader.patch_labels()
+        if patch_numbers is None:
+            return cls(names, numbers, [], None)
+        known = patch_numbers[patch_numbers != NO_LABEL]
+        n = int(known.astype(np.int64).max(initial=-1)) + 1
+        recorded = [] if reader.is_original else _find(reader.manifest.config.get("image_set"), "patch_class_names")
+        patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
+        return cls(names, numbers, patch_names, patch_numbers)
+
+    def of_patches(self, examples: Numbers) -> Numbers | None:
+        """The labels (b, patches) of some images' patches, -1 for none."""
+        if self.patch_numbers is None:
+            return None
+        found = self.patch_numbers[examples].astype(np.int64)
+        found[found == NO_LABEL] = -1
+        return found
+
+
+def _find(value: object, key: str) -> list[str]:
+    """The list of texts under a key, at any depth: one image set may be made of another."""
+    if not isinstance(value, Mapping):
+        return []
+    own = value.get(key)
+    if isinstance(own, list) and all(isinstance(name, str) for name in own):
+        return own
+    return next((found for part in value.values() if (found := _find(part, key))), [])

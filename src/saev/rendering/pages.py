@@ -1,0 +1,124 @@
+"""The pages of latents.
+
+Shape suffixes: k = images of a latent.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from saev.nn import SparseAutoencoder
+from saev.rendering.heatmaps import heatmaps, in_parts
+from saev.rendering.labels import Labels
+from saev.rendering.options import RenderOptions
+from saev.shards.loading.selection import TokenSelection
+from saev.viz import LatentExample, LatentPage, SampleGroup
+from saev.viz.gallery_data import LabelCount
+from saev.viz.survey import PERCENTILES, LabelCounts, LatentSurvey, Neighbours, nearest_decoders, quantile_groups
+
+N_NEIGHBOURS = 8
+N_LABELS = 6
+N_GROUPS = 5
+N_OF_GROUP = 6
+
+
+class Pages:
+    """Gives the pages of some latents, one after the other; heatmaps of a part of them are in memory at once.
+
+    Args:
+        sae: The SAE.
+        survey: What was found of its latents.
+        latents: Those that get a page.
+        tokens: The recording, and which of the tokens.
+        labels: Labels of the recording.
+        options: What comes first.
+    """
+
+    def __init__(
+        self,
+        sae: SparseAutoencoder,
+        survey: LatentSurvey,
+        latents: Sequence[int],
+        tokens: TokenSelection,
+        labels: Labels,
+        options: RenderOptions,
+    ) -> None:
+        self._sae, self._survey, self._tokens, self._labels = sae, survey, tokens, labels
+        self._latents = torch.tensor(latents, dtype=torch.int64)
+        orders = sorted(survey.top, key=lambda order: order != options.sort_by)
+        self._top = {
+            order: (survey.top[order].images[self._latents], survey.top[order].values[self._latents])
+            for order in orders
+        }
+        values, images = survey.sample.values[self._latents], survey.sample.images[self._latents]
+        self._samples = [_groups(*row) for row in zip(values, images, strict=True)]
+        self._decoders = nearest_decoders(sae.W_dec, self._latents, N_NEIGHBOURS)
+        self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
+        self._percentiles = survey.histogram.percentiles()[self._latents]
+
+    def __iter__(self) -> Iterator[LatentPage]:
+        """The pages in the order of the latents."""
+        drafts = {latent: self._draft(row) for row, latent in enumerate(self._latents.tolist())}
+        max_value_s = self._survey.moments.max_value.numpy()
+        shown = {latent: sorted(page.shown) for latent, page in drafts.items()}
+        for part in in_parts(shown, self._tokens.reader.layout.tokens.grid):
+            found = heatmaps(self._sae, self._tokens, part, max_value_s)
+            for latent in part:
+                yield replace(drafts.pop(latent), heatmaps=found.pop(latent))
+
+    def top_labels(self) -> dict[int, tuple[str, float]]:
+        """For each latent the label that most of its patches have, or of its images, and the share."""
+        counts, names = self._survey.patch_labels, self._labels.patch_names
+        if counts is None:
+            counts, names = self._survey.image_labels, self._labels.names
+        if counts is None:
+            return {}
+        found = counts.top(torch.arange(len(counts.counts)), 1)
+        rows = zip(found.labels[:, 0].tolist(), found.purity[:, 0].tolist(), strict=True)
+        return {latent: (names[label], purity) for latent, (label, purity) in enumerate(rows) if label >= 0}
+
+    def _draft(self, row: int) -> LatentPage:
+        """A page without its heatmaps."""
+        latent = int(self._latents[row])
+        survey = self._survey
+        return LatentPage(
+            index=latent,
+            top={order: _examples(images[row], values[row]) for order, (images, values) in self._top.items()},
+            samples=self._samples[row],
+            histogram=survey.histogram.counts[latent].numpy(),
+            percentiles=dict(zip(PERCENTILES, self._percentiles[row].tolist(), strict=True)),
+            labels=_label_counts(survey.image_labels, latent, self._labels.names),
+            patch_labels=_label_counts(survey.patch_labels, latent, self._labels.patch_names),
+            neighbours=_pairs(self._decoders, row),
+            coactive=_pairs(self._coactive, row),
+        )
+
+
+def _groups(values_k: Tensor, images_k: Tensor) -> list[SampleGroup]:
+    """Random images, in groups from the lowest values to the highest."""
+    groups = quantile_groups(values_k, images_k, N_GROUPS, N_OF_GROUP)
+    return [
+        SampleGroup((number / N_GROUPS, (number + 1) / N_GROUPS), [LatentExample(*example) for example in group])
+        for number, group in enumerate(reversed(groups))
+        if group
+    ]
+
+
+def _examples(images_k: Tensor, values_k: Tensor) -> list[LatentExample]:
+    found = zip(images_k.tolist(), values_k.tolist(), strict=True)
+    return [LatentExample(image, value) for image, value in found if image >= 0]
+
+
+def _label_counts(counts: LabelCounts | None, latent: int, names: Sequence[str]) -> list[LabelCount]:
+    if counts is None:
+        return []
+    found = counts.top(torch.tensor([latent]), N_LABELS)
+    rows = zip(*(values[0].tolist() for values in found), strict=True)
+    return [LabelCount(names[label], count, purity, lift) for label, count, purity, lift in rows if label >= 0]
+
+
+def _pairs(found: Neighbours, row: int) -> list[tuple[int, float]]:
+    pairs = zip(found.latents[row].tolist(), found.cosines[row].tolist(), strict=True)
+    return [(latent, cosine) for latent, cosine in pairs if latent >= 0]

@@ -3,6 +3,7 @@
 from saev.callbacks.activation_writer import VitActivationWriter
 from saev.callbacks.checkpoint_io import DurableCheckpointIO
 from saev.callbacks.feature_visualizer import FeatureVisualizer
+from saev.callbacks.hyperparameters import Hyperparameters
 from saev.callbacks.image_progress import ImageProgress
 from saev.callbacks.recording_plan import RecordingPlan
 from saev.callbacks.run_checkpoint import RunCheckpoint
@@ -13,6 +14,7 @@ from saev.callbacks.sweep_report import SweepReport
 __all__ = [
     "DurableCheckpointIO",
     "FeatureVisualizer",
+    "Hyperparameters",
     "ImageProgress",
     "RecordingPlan",
     "RunCheckpoint",

@@ -17,7 +17,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks import DurableCheckpointIO, FeatureVisualizer, RunCheckpoint, RunConfig, SAEExporter, SweepReport
+from saev.callbacks import (
+    DurableCheckpointIO,
+    FeatureVisualizer,
+    Hyperparameters,
+    RunCheckpoint,
+    RunConfig,
+    SAEExporter,
+    SweepReport,
+)
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
@@ -100,7 +108,8 @@ class TrainCLI(CommandCLI):
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
-        callbacks = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), *(settings.callbacks or [])]
+        own = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), Hyperparameters()]
+        callbacks = [*own, *(settings.callbacks or [])]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         if self.model.shard_latents:
             kwargs["strategy"] = _latent_shards(settings)

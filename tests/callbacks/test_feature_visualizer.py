@@ -62,7 +62,7 @@ def test_everything_equals_a_look_at_all_codes(
     np.testing.assert_allclose(gallery.max_value, seen.max((0, 1)), rtol=1e-6)
     assert [page.index for page in gallery.pages] == np.flatnonzero(fires).tolist()
     for page in gallery.pages:
-        best = seen[:, :, page.index].max(1)
+        best = seen[:, n_prefix:, page.index].max(1)
         order = [int(i) for i in np.argsort(-best, kind="stable")[:TOP] if best[i] > 0]
         assert [example.image_id for example in page.examples] == [i + 1 for i in order]
         for example in page.examples:

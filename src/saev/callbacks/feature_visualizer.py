@@ -23,6 +23,7 @@ from saev.viz import (
     LatentExample,
     LatentPage,
     LatentSurvey,
+    Spots,
     image_grid,
     overlay,
     write_gallery,
@@ -141,23 +142,23 @@ class FeatureVisualizer(lightning.Callback):
     def gallery(self, name: str, sae: SparseAutoencoder, tokens: TokenSelection) -> Gallery:
         """The page's contents for an SAE on tokens, except for the pictures."""
         tokens = replace(tokens, kept=None).subset(self._n_images, self._seed)
-        survey = LatentSurvey(sae.d_sae, self._top_k)
+        survey = LatentSurvey(sae.d_sae, _spots(tokens), self._top_k, seed=self._seed)
         for image_ids, f_bts in encoded(sae, tokens, "surveying"):
             survey.update(f_bts, image_ids)
         latents = self._choose(survey)
         return Gallery(
             title=name,
             facts=_facts(sae, tokens),
-            frequency=survey.frequency.numpy(),
-            mean_value=survey.mean_value.numpy(),
-            max_value=survey.max_value.numpy(),
+            frequency=survey.moments.frequency.numpy(),
+            mean_value=survey.moments.mean_value.numpy(),
+            max_value=survey.moments.max_value.numpy(),
             pages=_pages(sae, tokens, survey, latents),
             grid=tokens.reader.layout.tokens.grid,
         )
 
     def _choose(self, survey: LatentSurvey) -> list[int]:
         """The latents that get a page, ascending."""
-        alive = survey.frequency.nonzero().squeeze(-1).numpy()
+        alive = survey.moments.fires.nonzero().squeeze(-1).numpy()
         n = len(alive) if self._n_latents < 0 else self._n_latents
         chosen = alive[random_subset(len(alive), n, self._seed)]
         return sorted({*chosen.tolist(), *self._include})
@@ -192,8 +193,8 @@ def _pages(
 ) -> list[LatentPage]:
     """Top images with heatmaps of the chosen latents."""
     layout = tokens.reader.layout.tokens
-    images_lk = survey.top.images[latents].numpy()
-    values_lk = survey.top.values[latents].numpy()
+    images_lk = survey.top["patch"].images[latents].numpy()
+    values_lk = survey.top["patch"].values[latents].numpy()
     maps = np.zeros((*images_lk.shape, *layout.grid), dtype=np.float32)
     shown = replace(tokens, examples=np.unique(images_lk[images_lk >= 0]))
     patches = _patch_slice(tokens)
@@ -215,6 +216,13 @@ def _patch_slice(tokens: TokenSelection) -> slice:
     content = tokens.reader.layout.tokens.positions("content")
     start = max(content.start, tokens.positions.start) - tokens.positions.start
     return slice(start, len(tokens.positions) if tokens.positions.stop >= content.stop else start)
+
+
+def _spots(tokens: TokenSelection) -> Spots:
+    """What stands at which of the selected positions."""
+    has_cls = tokens.reader.layout.tokens.cls and tokens.positions.start == 0
+    n = len(tokens.positions)
+    return Spots(n, range(n)[_patch_slice(tokens)], 0 if has_cls else None)
 
 
 def _facts(sae: SparseAutoencoder, tokens: TokenSelection) -> dict[str, str]:

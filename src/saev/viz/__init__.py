@@ -3,8 +3,7 @@
 from saev.viz.gallery import Gallery, LatentExample, LatentPage, Picture, write_gallery
 from saev.viz.grid import image_grid
 from saev.viz.heatmap import overlay
-from saev.viz.survey import LatentSurvey
-from saev.viz.topk import TopImages
+from saev.viz.survey import LatentSurvey, Spots
 
 __all__ = [
     "Gallery",
@@ -12,7 +11,7 @@ __all__ = [
     "LatentPage",
     "LatentSurvey",
     "Picture",
-    "TopImages",
+    "Spots",
     "image_grid",
     "overlay",
     "write_gallery",

@@ -1,0 +1,131 @@
+"""Which labels the images or tokens have on which a latent fires.
+
+Shape suffixes: s = d_sae, l = labels, p = pairs of a latent and an image or token, i = images or tokens, a = some
+latents, n = labels given of each.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.errors import InputError
+
+MAX_LABEL_BYTES: Final = 2**30
+
+
+class TopLabels(NamedTuple):
+    """Labels of some latents, the first of each row first.
+
+    Args:
+        labels: (a, n) int64, -1 where there are fewer.
+        counts: (a, n) int64 images or tokens with the label on which the latent fires.
+        purity: (a, n) float32, see `LabelCounts.purity`.
+        lift: (a, n) float32, see `LabelCounts.lift`.
+    """
+
+    labels: Tensor
+    counts: Tensor
+    purity: Tensor
+    lift: Tensor
+
+
+@final
+class LabelCounts:
+    """How many images, or tokens, of each label each latent fires on. Memory: 4 x d_sae x n_labels bytes.
+
+    What has no label (-1) is left out everywhere: of the rest alone are purities shares, and base rates.
+
+    Args:
+        d_sae: Number of latents.
+        n_labels: Labels, from 0 on.
+
+    Raises:
+        InputError: If that takes more than `MAX_LABEL_BYTES`; see `fits`.
+    """
+
+    def __init__(self, d_sae: int, n_labels: int) -> None:
+        if not self.fits(d_sae, n_labels):
+            raise InputError(
+                f"{n_labels:,} labels of {d_sae:,} latents take {label_bytes(d_sae, n_labels):,} bytes, "
+                f"more than {MAX_LABEL_BYTES:,}"
+            )
+        self._counts_sl = np.zeros((d_sae, n_labels), dtype=np.int32)
+        self._base_l = np.zeros(n_labels, dtype=np.int64)
+
+    @staticmethod
+    def fits(d_sae: int, n_labels: int) -> bool:
+        """Whether the counts stay within the bound."""
+        return label_bytes(d_sae, n_labels) <= MAX_LABEL_BYTES
+
+    def update(self, labels_i: NDArray[Any], latents_p: NDArray[np.int64], labels_p: NDArray[Any]) -> None:
+        """Add labels of images or tokens, -1 for none.
+
+        Args:
+            labels_i: Those of all images, or tokens.
+            latents_p: Latents that fire.
+            labels_p: The labels of what they fire on.
+        """
+        n_labels = len(self._base_l)
+        known_i = labels_i[labels_i >= 0].astype(np.int64)
+        assert not len(known_i) or known_i.max() < n_labels, f"label {known_i.max()} of {n_labels}"
+        self._base_l += np.bincount(known_i, minlength=n_labels)
+        if self._base_l.sum() >= 2**31:
+            raise InputError(f"more than {2**31 - 1:,} labels cannot be counted: look at fewer images")
+        known_p = labels_p >= 0
+        places = latents_p[known_p] * n_labels + labels_p[known_p].astype(np.int64)
+        np.add.at(self._counts_sl.reshape(-1), places, np.int32(1))
+
+    @property
+    def counts(self) -> Tensor:
+        """(s, l) int32 images, or tokens, with the label on which the latent fires."""
+        return torch.from_numpy(self._counts_sl)
+
+    @property
+    def base_counts(self) -> Tensor:
+        """(l,) int64 images, or tokens, with the label."""
+        return torch.from_numpy(self._base_l)
+
+    def purity(self, latents_a: Tensor) -> Tensor:
+        """(a, l) float32: of the labelled images, or tokens, on which the latent fires, the share with the label."""
+        counts_al = self.counts[latents_a].double()
+        return (counts_al / counts_al.sum(1, keepdim=True).clamp_min(1)).float()
+
+    def lift(self, latents_a: Tensor) -> Tensor:
+        """(a, l) float32: the purity over the share with the label among all; 0 where nothing has the label."""
+        base_l = self.base_counts / self.base_counts.sum().clamp_min(1)
+        return torch.where(base_l > 0, self.purity(latents_a) / base_l.clamp_min(1e-30), 0.0)
+
+    def top(self, latents_a: Tensor, n: int, by: Literal["purity", "lift"] = "purity", at_least: int = 1) -> TopLabels:
+        """The first labels of some latents; ties go to the lower label.
+
+        Args:
+            latents_a: Latents.
+            n: Labels of each at most.
+            by: What orders them.
+            at_least: Counts below this are left out: the lift of a rare label is high by chance.
+        """
+        counts_al, purity_al, lift_al = self.counts[latents_a].long(), self.purity(latents_a), self.lift(latents_a)
+        order_al = lift_al if by == "lift" else purity_al
+        order_al = torch.where(counts_al >= max(1, at_least), order_al, -1.0)
+        labels_an = order_al.sort(dim=1, descending=True, stable=True).indices[:, :n]
+        absent_an = order_al.gather(1, labels_an) < 0
+        found = (values_al.gather(1, labels_an) for values_al in (counts_al, purity_al, lift_al))
+        return TopLabels(labels_an.masked_fill(absent_an, -1), *(values.masked_fill(absent_an, 0) for values in found))
+
+    def state(self) -> dict[str, Tensor]:
+        """The counts, without copies."""
+        return {"counts": self.counts, "base": self.base_counts}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the state of a process that saw other images."""
+        self._counts_sl += state["counts"].numpy()
+        self._base_l += state["base"].numpy()
+
+
+def label_bytes(d_sae: int, n_labels: int) -> int:
+    """Bytes of the counts."""
+    return 4 * d_sae * n_labels

@@ -4,27 +4,21 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from tests.cli.fitting import finish, fit_options, only, start
-from tests.conftest import MakeShards
 
 import saev
-from saev.callbacks import FeatureVisualizer
-from saev.callbacks.recorded_pictures import RecordedPictures
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
-from saev.nn import TopK
-from saev.shards.format.layout import TokenKind
-from saev.shards.loading.selection import TokenSelection
+from saev.rendering.recorded_pictures import RecordedPictures
 from saev.shards.reading.reader import ShardReader
-from saev.viz import Gallery
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Path, Path]:
@@ -100,7 +94,9 @@ def test_tensorboard_shows_latents(recording: tuple[Path, Path], tmp_path: Path)
     assert only(tmp_path / "run", "**/sprite.png").is_file()
 
 
-def test_a_run_is_rendered_anew(recording: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_rendered_anew(
+    recording: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     assert main(fit_options(recording[0], run, "--model.sweep={seed: [0, 1]}")) == 0
     weights = {path: path.read_bytes() for path in run.glob("saes/*/*")}

@@ -1,7 +1,15 @@
 """What is measured on an SAE: pure functions and torchmetrics classes."""
 
 from saev.metrics.codes import CodeStatistics
-from saev.metrics.dictionary import Coherence, Stability, decoder_coherence, nearest_other, nearest_rows, nearest_stability, stability
+from saev.metrics.dictionary import (
+    Coherence,
+    Stability,
+    decoder_coherence,
+    nearest_other,
+    nearest_rows,
+    nearest_stability,
+    stability,
+)
 from saev.metrics.embeddings import embedding_cosine, knn_agreement, probe_accuracies, probe_halves, recovered
 from saev.metrics.functional import fraction_of_variance_unexplained
 from saev.metrics.monosemanticity import Monosemanticity

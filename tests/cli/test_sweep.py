@@ -116,6 +116,8 @@ def test_parts_give_the_same_and_go_on_after_a_kill(shards: Path, run: Path, tmp
     process.kill()
     finish(process)
     assert (run_dir / "checkpoints" / "part0" / "done").exists()
+    # Also what was trained to its end is compared.
+    assert finish(start([*options, "--model.lr=5e-3", "--ckpt_path=last"]))[0] == 1
     # at_once is taken from the run.
     again = [option for option in options if "at_once" not in option]
     status, out, err = finish(start([*again, "--ckpt_path=last"]))

@@ -1,5 +1,6 @@
 """Sweeps larger than memory: their SAEs are trained in parts, one after the other."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -69,12 +70,26 @@ def checkpoint_of(part: int, n_parts: int) -> Path:
     return LAST if n_parts == 1 else LAST.parent / f"{PART}{part}" / LAST.name
 
 
-def is_done(checkpoint: Path) -> bool:
-    """Whether a part of several was trained to its end and its SAEs are exported."""
-    return checkpoint.with_name(DONE).exists()
+def is_done(checkpoint: Path, model: SAELightningModule) -> bool:
+    """Whether a part of several, the SAEs now in the model, was trained to its end and its SAEs are exported.
+
+    Raises:
+        InputError: If it was trained with other settings.
+    """
+    path = checkpoint.with_name(DONE)
+    if not path.exists():
+        return False
+    try:
+        model.check_settings(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} does not tell how a part of the sweep was trained: {error}") from error
+    return True
 
 
-def mark_done(checkpoint: Path) -> None:
-    """Note that a part of several was trained to its end."""
+def mark_done(checkpoint: Path, model: SAELightningModule) -> None:
+    """Note that a part of several was trained to its end, and with which settings."""
     if checkpoint.parent.name != LAST.parent.name:
-        checkpoint.with_name(DONE).touch()
+        path = checkpoint.with_name(DONE)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(model.settings(), indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)

@@ -246,9 +246,9 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
     with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
         for part in range(cli.model.n_parts):
             own = run_dir / checkpoint_of(part, cli.model.n_parts)
-            if goes_on and is_done(own):
-                continue
             cli.begin(part)
+            if goes_on and is_done(own, cli.model):
+                continue
             try:
                 _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
             except DivergenceError as error:
@@ -256,7 +256,8 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
                     raise
                 print(f"{', '.join(cli.model.names)} given up: {error}", file=sys.stderr)
                 own.parent.mkdir(parents=True, exist_ok=True)
-            mark_done(own)
+            if cli.trainer.is_global_zero:
+                mark_done(own, cli.model)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
 

@@ -187,7 +187,7 @@ class SAELightningModule(lightning.LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the run was started with."""
-        checkpoint[SETTINGS_KEY] = self._settings()
+        checkpoint[SETTINGS_KEY] = self.settings()
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -196,11 +196,20 @@ class SAELightningModule(lightning.LightningModule):
         Raises:
             InputError: Naming the differences.
         """
-        changed = _differences(checkpoint.get(SETTINGS_KEY, []), self._settings())
+        self.check_settings(checkpoint.get(SETTINGS_KEY, []))
+
+    def check_settings(self, earlier: list[dict[str, object]]) -> None:
+        """Compare with the settings that SAEs were trained with before.
+
+        Raises:
+            InputError: Naming the differences.
+        """
+        changed = _differences(earlier, self.settings())
         if changed:
             raise InputError(f"the run cannot go on with another SAE or optimizer: {'; '.join(changed)}")
 
-    def _settings(self) -> list[dict[str, object]]:
+    def settings(self) -> list[dict[str, object]]:
+        """For each SAE in training all that must not change when the run goes on."""
         return [member.settings() for member in self._members]
 
     @override

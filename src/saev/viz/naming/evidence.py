@@ -6,10 +6,10 @@ For a latent with crops c of membership m_c, and P(w | c) the softmax over words
         = \sum_c \log(1 + \tfrac{m_c}{1 - m_c} P(w | c)) + \sum_c \log(1 - m_c),
 
 the logarithm of a product of mixtures: with probability m_c the crop belongs to the set B that the latent stands for,
-and then w has to explain it; else it asks nothing of w, so that one odd crop cannot rule out a word. The last sum is the
-same for all words and is left out: small probabilities would drown in it. Oikarinen &
-Weng 2023 (https://arxiv.org/abs/2204.10965) subtract log P(w), the word's prior; here it is the mean and deviation
-over shuffled latents that a word's evidence is compared with, see `saev.viz.naming.calibration`.
+and then w has to explain it; else it asks nothing of w, so that one odd crop cannot rule out a word. The last sum is
+the same for all words and is left out: small probabilities would drown in it. Oikarinen & Weng 2023
+(https://arxiv.org/abs/2204.10965) subtract log P(w), the word's prior; here a word's evidence is compared with its mean
+and deviation over shuffled latents instead, see `saev.viz.naming.calibration`.
 
 Shape suffixes: n = crops, e = width of the embedding, v = words, l = latents, k = crops of a latent, c = of a chunk.
 """
@@ -25,8 +25,8 @@ from torch import Tensor
 
 CHUNK_BYTES = 2**26  # Bound of the probabilities (c, k, v) that are held at once; the cosines double it.
 SCALE = 10.0  # Of the cosines, as in CLIP-Dissect.
-# Memberships of a crop of value 0 and of the latent's strongest crop. CLIP-Dissect has 0.97 and 0.998 by rank; with a
-# vocabulary of a thousand words P is small, the evidence goes with m / (1 - m) P, and the strongest crops would weigh 15
+# Memberships of a crop of value 0 and of the latent's strongest crop. CLIP-Dissect has 0.97 and 0.998 by rank. With a
+# vocabulary of a thousand words P is small and the evidence goes with m / (1 - m) P: the strongest crops would weigh 15
 # times as much as the weakest. Here they weigh at most twice as much.
 MEMBERSHIPS = (0.96, 0.98)
 
@@ -52,7 +52,7 @@ def odds(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     [49.0, 32.3]
     """
     least, most = MEMBERSHIPS
-    membership_k = least + (most - least) * values / values.max()
+    membership_k: npt.NDArray[np.float64] = least + (most - least) * values / values.max()
     return membership_k / (1 - membership_k)
 
 

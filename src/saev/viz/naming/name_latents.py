@@ -109,7 +109,9 @@ def name_latents(
     rng = np.random.default_rng(seed)
     names = {latent: LatentName((), 1.0) for latent in tops}
     for latents, group in tqdm(_by_number(strongest, places), desc="naming", unit=" groups"):
-        names.update(zip(latents, named_words(best_words(crops_ne, pictures_n, words_ve, group, rng), words), strict=True))
+        names.update(
+            zip(latents, named_words(best_words(crops_ne, pictures_n, words_ve, group, rng), words), strict=True)
+        )
     return names
 
 

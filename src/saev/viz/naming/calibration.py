@@ -34,6 +34,20 @@ Chunks = Iterable[Tensor]
 
 @final
 @dataclass(frozen=True)
+class Pool:
+    """What shuffled latents draw from: one entry for each crop of each latent, so that shared crops come more often.
+
+    Args:
+        crops: Numbers of the crops.
+        pictures: The pictures that these are of; those of one latent are different.
+    """
+
+    crops: npt.NDArray[np.int64]
+    pictures: npt.NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True)
 class BestWords:
     """The best words of latents.
 
@@ -50,7 +64,7 @@ class BestWords:
 
 def best_words(
     crops_ne: Tensor,
-    pictures_n: npt.NDArray[np.int64],
+    pool: Pool,
     words_ve: Tensor,
     tops: TopCrops,
     rng: np.random.Generator,
@@ -60,15 +74,15 @@ def best_words(
     Memory: `evidence.CHUNK_BYTES` three times over, and a few numbers for each latent.
 
     Args:
-        crops_ne: Unit embeddings of the crops of all latents, also of those that are not in `tops`.
-        pictures_n: The picture of each crop; the crops of one latent are of different pictures.
+        crops_ne: Unit embeddings of the crops of all latents.
+        pool: The crops of all latents, also of those that are not in `tops`.
         words_ve: Unit embeddings of the words.
         tops: The latents.
         rng: Draws the shuffled latents.
     """
 
     def shuffled() -> Chunks:
-        return evidence_chunks(crops_ne, words_ve, shuffled_tops(pictures_n, tops, N_SHUFFLED, rng))
+        return evidence_chunks(crops_ne, words_ve, shuffled_tops(pool, tops, N_SHUFFLED, rng))
 
     return calibrated(evidence_chunks(crops_ne, words_ve, tops), shuffled)
 
@@ -113,23 +127,21 @@ def _moments(chunks: Chunks) -> tuple[Tensor, Tensor]:
     return mean_v, (squares_v / (n - 1)).sqrt()
 
 
-def shuffled_tops(
-    pictures_n: npt.NDArray[np.int64], tops: TopCrops, n_shuffled: int, rng: np.random.Generator
-) -> TopCrops:
+def shuffled_tops(pool: Pool, tops: TopCrops, n_shuffled: int, rng: np.random.Generator) -> TopCrops:
     """Shuffled latents with as many crops as those of `tops`, and the odds of some of them."""
     n_latents, n_crops = tops.crops_lk.shape
-    crops_rk = np.stack([_of_different_pictures(pictures_n, n_crops, rng) for _ in range(n_shuffled)])
+    drawn_rk = np.stack([_of_different_pictures(pool.pictures, n_crops, rng) for _ in range(n_shuffled)])
     odds_rk = tops.odds_lk[torch.from_numpy(rng.integers(n_latents, size=n_shuffled))]
-    return TopCrops(torch.from_numpy(crops_rk), odds_rk)
+    return TopCrops(torch.from_numpy(pool.crops[drawn_rk]), odds_rk)
 
 
 def _of_different_pictures(
-    pictures_n: npt.NDArray[np.int64], n_crops: int, rng: np.random.Generator
+    pictures: npt.NDArray[np.int64], n_crops: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """The first crops of a random order that are of pictures not seen before; a few are drawn first, then all."""
-    for n_drawn in (min(4 * n_crops, len(pictures_n)), len(pictures_n)):
-        drawn = rng.choice(len(pictures_n), n_drawn, replace=False, shuffle=True)
-        firsts = np.sort(np.unique(pictures_n[drawn], return_index=True)[1])
+    """The first entries of a random order that are of pictures not seen before; a few are drawn first, then all."""
+    for n_drawn in (min(4 * n_crops, len(pictures)), len(pictures)):
+        drawn = rng.choice(len(pictures), n_drawn, replace=False, shuffle=True)
+        firsts = np.sort(np.unique(pictures[drawn], return_index=True)[1])
         if len(firsts) >= n_crops:
             break
     assert len(firsts) >= n_crops, f"a latent has {n_crops} crops, but all are of {len(firsts)} pictures"

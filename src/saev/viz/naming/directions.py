@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from saev.viz.naming.calibration import N_SHUFFLED, BestWords, calibrated
+from saev.viz.naming.words import EmbeddedWords
 
 CHUNK_BYTES = 2**26  # Bound of the cosines (l, v) that are held at once.
 
@@ -35,7 +36,7 @@ def direction_words(
     W_dec_sd: Tensor,
     ln_weight_d: Tensor,
     projection_de: Tensor,
-    words_ve: Tensor,
+    words: EmbeddedWords,
     latents: Sequence[int],
     seed: int = 0,
 ) -> BestWords:
@@ -48,12 +49,12 @@ def direction_words(
         W_dec_sd: All decoder rows.
         ln_weight_d: Weight of the final layer norm, ln_post.
         projection_de: The visual projection.
-        words_ve: Unit embeddings of two words or more.
+        words: Embedded by the same CLIP.
         latents: The latents that are named.
         seed: Draws the mixtures.
     """
     generator = torch.Generator().manual_seed(seed)
-    words_ve = normalize(words_ve.float() - words_ve.float().mean(0), dim=-1)
+    words_ve = normalize(words.embeddings_ve - words.embeddings_ve.mean(0), dim=-1)
 
     def cosines(rows_ld: Tensor) -> Iterator[Tensor]:
         n = max(1, CHUNK_BYTES // (4 * len(words_ve)))

@@ -2,36 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from saev.errors import InputError
-from saev.viz.naming.calibration import BestWords, best_words
+from saev.viz.naming.calibration import BestWords, Pool, best_words
 from saev.viz.naming.crops import Box, crop_box
 from saev.viz.naming.evidence import TopCrops, odds
-from saev.viz.naming.vocabulary import FEWEST_WORDS, distinct
+from saev.viz.naming.words import EmbeddedWords, Embedder
 
 FALSE_NAMES = 0.01  # Share of meaningless latents that get a name all the same.
-TEMPLATES = ("a photo of a {}", "a photo of {}", "a close-up photo of a {}", "a picture with {} in it", "{}")
 MOST_CROPS = 16
 _AT_ONCE = 64  # Crops that wait as pictures for being embedded.
-
-
-class Embedder(Protocol):
-    """A model that embeds pictures and texts in one space, such as `saev.vit.text.Clip`."""
-
-    def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Unit embeddings (n, e)."""
-
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings (n, e)."""
 
 
 @final
@@ -81,7 +68,7 @@ def name_latents(
     tops: Mapping[int, Sequence[TopPicture]],
     pictures: Callable[[int], Image.Image | None],
     clip: Embedder,
-    vocabulary: Sequence[str],
+    words: EmbeddedWords,
     seed: int = 0,
 ) -> dict[int, LatentName]:
     """Name latents by the crops on which they are strongest, after CLIP-Dissect (https://arxiv.org/abs/2204.10965).
@@ -93,33 +80,19 @@ def name_latents(
     Args:
         tops: For each latent the pictures on which it is strongest, each once, in any order.
         pictures: Gives a picture as the ViT saw it, or None where it is gone: a tile in its place would be named.
-        clip: Embeds crops and words.
-        vocabulary: See `read_vocabulary`.
+        clip: Embeds the crops.
+        words: The words, embedded by the same CLIP.
         seed: Draws the shuffled latents.
-
-    Raises:
-        InputError: Fewer than `FEWEST_WORDS` words.
     """
-    words = distinct(vocabulary)
-    if len(words) < FEWEST_WORDS:
-        raise InputError(f"{len(words)} words are no vocabulary: a name is the best of {FEWEST_WORDS} or more")
-    words_ve = embed_words(clip, words)
     strongest = {latent: _strongest(top) for latent, top in tops.items()}
-    places, crops_ne, pictures_n = _embedded_crops(strongest, pictures, clip)
+    places, crops_ne = _embedded_crops(strongest, pictures, clip)
+    pool = Pool(np.array(list(places.values()), dtype=np.int64), np.array([i for _, i in places], dtype=np.int64))
     rng = np.random.default_rng(seed)
     names = {latent: LatentName((), 1.0) for latent in tops}
     for latents, group in tqdm(_by_number(strongest, places), desc="naming", unit=" groups"):
-        names.update(
-            zip(latents, named_words(best_words(crops_ne, pictures_n, words_ve, group, rng), words), strict=True)
-        )
+        best = best_words(crops_ne, pool, words.embeddings_ve, group, rng)
+        names.update(zip(latents, named_words(best, words), strict=True))
     return names
-
-
-def embed_words(clip: Embedder, words: Sequence[str], templates: Sequence[str] = TEMPLATES) -> Tensor:
-    """Unit embeddings (v, e) of words, each the mean over the embeddings of the templates with the word in it."""
-    bar = tqdm(templates, desc="embedding words", unit=" templates")
-    embedded = [clip.embed_texts([template.replace("{}", word) for word in words]) for template in bar]
-    return normalize(torch.stack(embedded).float().mean(0), dim=-1)
 
 
 def _strongest(top: Sequence[TopPicture]) -> list[TopPicture]:
@@ -129,10 +102,10 @@ def _strongest(top: Sequence[TopPicture]) -> list[TopPicture]:
 
 def _embedded_crops(
     tops: Mapping[int, Sequence[TopPicture]], pictures: Callable[[int], Image.Image | None], clip: Embedder
-) -> tuple[dict[tuple[int, int], int], Tensor, npt.NDArray[np.int64]]:
-    """The number of each (latent, picture)'s crop, the crops' embeddings (n, e) in float16, and their pictures (n,)."""
+) -> tuple[dict[tuple[int, int], int], Tensor]:
+    """The number of each (latent, picture)'s crop, and the crops' embeddings (n, e) in float16."""
     places: dict[tuple[int, int], int] = {}
-    pictures_n: list[int] = []
+    n_crops = 0
     embedded: list[Tensor] = []
     waiting: list[Image.Image] = []
     for image_id, picture, wanted in _seen(tops, pictures):
@@ -140,10 +113,10 @@ def _embedded_crops(
         for latent, heatmap in wanted:
             box = crop_box(heatmap, picture.size)
             if box not in numbers:
-                numbers[box] = len(pictures_n)
-                pictures_n.append(image_id)
+                numbers[box] = n_crops + len(numbers)
                 waiting.append(picture.crop(box))
             places[latent, image_id] = numbers[box]
+        n_crops += len(numbers)
         while len(waiting) >= _AT_ONCE:
             embedded.append(clip.embed_images(waiting[:_AT_ONCE]).half())
             del waiting[:_AT_ONCE]
@@ -151,7 +124,7 @@ def _embedded_crops(
         embedded.append(clip.embed_images(waiting).half())
     crops_ne = torch.cat(embedded) if embedded else torch.empty(0, 0)
     assert bool(crops_ne.isfinite().all()), "embeddings must be finite"
-    return places, crops_ne, np.asarray(pictures_n, dtype=np.int64)
+    return places, crops_ne
 
 
 def _seen(
@@ -188,7 +161,7 @@ def _by_number(
     ]
 
 
-def named_words(best: BestWords, words: Sequence[str]) -> Iterator[LatentName]:
+def named_words(best: BestWords, words: EmbeddedWords) -> Iterator[LatentName]:
     """The words by name, latent by latent."""
     for words_b, z_b, p in zip(best.words_lb.tolist(), best.z_lb.tolist(), best.p_l.tolist(), strict=True):
-        yield LatentName(tuple(WordScore(words[w], z) for w, z in zip(words_b, z_b, strict=True)), p)
+        yield LatentName(tuple(WordScore(words.words[w], z) for w, z in zip(words_b, z_b, strict=True)), p)

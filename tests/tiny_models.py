@@ -22,8 +22,10 @@ default_cfgs = {
 default_cfgs = timm.models.generate_default_cfgs({name: cfg.to_dict() for name, cfg in default_cfgs.items()})
 
 _TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+_REAL_TEXT = {**_TEXT, "context_length": 77, "vocab_size": 49408}  # What open_clip's own tokenizer gives.
 _CONFIGS = {
     "tiny-ViT": {"image_size": 32, "layers": 4, "width": 64, "head_width": 16, "patch_size": 8},
+    "tiny-CLIP": {"image_size": 32, "layers": 2, "width": 64, "head_width": 16, "patch_size": 8},
     "tiny-SigLIP": {
         "image_size": 32,
         "timm_model_name": "tiny_siglip",
@@ -37,6 +39,7 @@ _TAGS = {
         "openai": {**_CLIP, "hf_hub": "tiny/openai", "resize_mode": "shortest", "quick_gelu": True},
         "laion": {**_CLIP, "hf_hub": "tiny/laion", "resize_mode": "shortest"},
     },
+    "tiny-CLIP": {"openai": {**_CLIP, "hf_hub": "tiny/clip", "resize_mode": "shortest", "quick_gelu": True}},
     "tiny-SigLIP": {
         "webli": {
             "hf_hub": "tiny/webli",
@@ -59,13 +62,13 @@ def tiny_siglip(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_open_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """open_clip knows tiny-ViT/{openai,laion} and tiny-SigLIP/webli."""
+    """open_clip knows tiny-ViT/{openai,laion}, tiny-SigLIP/webli, and with a text tower that works tiny-CLIP/openai."""
     folder = tmp_path_factory.mktemp("configs")
     for name, vision in _CONFIGS.items():
         config = {
             "embed_dim": 32,
             "vision_cfg": vision,
-            "text_cfg": _TEXT,
+            "text_cfg": _REAL_TEXT if name == "tiny-CLIP" else _TEXT,
             "custom_text": name == "tiny-SigLIP",
         }
         (folder / f"{name}.json").write_text(json.dumps(config), encoding="utf-8")

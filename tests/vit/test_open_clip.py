@@ -12,7 +12,7 @@ from open_clip.constants import INCEPTION_MEAN, OPENAI_DATASET_MEAN
 from safetensors.torch import save_file
 from torch import Tensor
 
-import saev.vit.from_open_clip
+import saev.vit.open_clip_plan
 from saev.errors import InputError
 from saev.vit.load import load_backbone
 
@@ -79,7 +79,7 @@ def test_an_architecture_without_tag_is_refused_with_the_reason(weights: str | N
 def test_the_network_gives_weights_by_tag(clip_file: str, monkeypatch: pytest.MonkeyPatch):
     asked = []
     monkeypatch.setattr(
-        saev.vit.from_open_clip, "download_pretrained", lambda cfg: asked.append(cfg["hf_hub"]) or clip_file
+        saev.vit.open_clip_plan, "download_pretrained", lambda cfg: asked.append(cfg["hf_hub"]) or clip_file
     )
     backbone = load_backbone("clip", "tiny-ViT/openai")
     assert asked == ["tiny/openai"]
@@ -95,7 +95,7 @@ def test_the_hub_states_gelu_and_preprocessing_itself(local, clip_file, tmp_path
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
     files = {"open_clip_config.json": str(tmp_path / "open_clip_config.json")}
     monkeypatch.setattr(
-        saev.vit.from_open_clip,
+        saev.vit.open_clip_plan,
         "download_pretrained_from_hf",
         lambda model, filename=None: files[filename] if filename else clip_file,
     )
@@ -110,7 +110,7 @@ def test_without_a_network_the_refusal_says_what_to_do(monkeypatch: pytest.Monke
     def offline(_config: object) -> str:
         raise OSError("no route\nto host")
 
-    monkeypatch.setattr(saev.vit.from_open_clip, "download_pretrained", offline)
+    monkeypatch.setattr(saev.vit.open_clip_plan, "download_pretrained", offline)
     with pytest.raises(InputError, match=r"cannot get tiny-ViT/openai .*no route to host.*--model.weights FILE"):
         load_backbone("clip", "tiny-ViT/openai")
 

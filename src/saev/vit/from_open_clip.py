@@ -1,20 +1,16 @@
 """Vision towers of open_clip: its own ViT, and timm ViTs (SigLIP, EVA) inside an open_clip model."""
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-import open_clip
 import torch
 
 # Private, but the one way to build the tower without the text tower (which may need the network).
 from open_clip.model import _build_vision_tower
-from open_clip.pretrained import download_pretrained, download_pretrained_from_hf
 from open_clip.timm_model import TimmModel
-from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+from open_clip.transform import merge_preprocess_dict
 from open_clip.transformer import VisionTransformer
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
@@ -23,8 +19,9 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.vit.backbone import Backbone
 from saev.vit.from_timm import check_plain_vit, load_trunk, timm_backbone, without_heads
+from saev.vit.open_clip_plan import Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import HUB, check_image_size, not_a_vit, one_line, unknown
+from saev.vit.refusals import check_image_size, not_a_vit
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 _HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
@@ -70,21 +67,12 @@ class OpenClipBackbone(Backbone):
         return pooled if isinstance(pooled, Tensor) else pooled[0]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How open_clip builds a model and prepares pictures for it; the tag's entry, or None for the hub."""
-
-    model: dict[str, Any]
-    preprocess: dict[str, Any]
-    tag: dict[str, Any] | None
-
-
 def load_open_clip(family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None) -> Backbone:
     """Build the vision tower of an open_clip model; see `saev.vit.backbone.load_backbone`."""
-    plan = _hub_plan(ckpt) if ckpt.startswith(HUB) else _plan(family, ckpt, weights)
+    plan = plan_of(family, ckpt, weights)
     visual = _build(plan, ckpt, size)
     if weights != "random":
-        file = Path(weights) if weights is not None else _download(ckpt, plan)
+        file = Path(weights) if weights is not None else download(ckpt, plan)
         _load(visual, _visual_part(read_weights(file)), file, ckpt)
     config = merge_preprocess_dict(plan.preprocess, {"size": visual.image_size})
     preprocessing = Preprocessing("open_clip", config)
@@ -101,59 +89,7 @@ def load_open_clip(family: str, ckpt: str, weights: str | None, size: tuple[int,
     )
 
 
-def _plan(family: str, ckpt: str, weights: str | None) -> _Plan:
-    arch, _, tag = ckpt.partition("/")
-    names = [name for name in open_clip.list_models() if ("siglip" in name.lower()) == (family == "siglip")]
-    if arch not in names:
-        raise unknown(f"{family} architecture of open_clip", arch, names)
-    tags = open_clip.list_pretrained_tags_by_model(arch)
-    found = open_clip.get_pretrained_cfg(arch, tag)
-    if tag and not found:
-        raise unknown(f"tag of {arch}", tag, tags)
-    if not tag and weights != "random":
-        why = (
-            "a weights file does not say its preprocessing nor its GELU, the tag does"
-            if weights
-            else "the tag says which weights"
-        )
-        raise InputError(f"--model.ckpt {ckpt} needs a tag ({why}): {_some_tags(arch, tags)}")
-    model = open_clip.get_model_config(arch)
-    # OpenAI's weights were trained with QuickGELU; open_clip builds GELU for them and only warns.
-    model["quick_gelu"] = model.get("quick_gelu", False) or found.get("quick_gelu", False)
-    return _Plan(model, merge_preprocess_dict(asdict(PreprocessCfg()), found), found or None)
-
-
-def _some_tags(arch: str, tags: list[str]) -> str:
-    return ", ".join(f"{arch}/{tag}" for tag in tags[:6]) or f"open_clip has none for {arch}, use {HUB}..."
-
-
-def _hub_plan(ckpt: str) -> _Plan:
-    try:
-        path = download_pretrained_from_hf(ckpt.removeprefix(HUB), filename="open_clip_config.json")
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
-        preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))
-        return _Plan(config["model_cfg"], preprocess, None)
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        raise _no_network(ckpt, error) from error
-
-
-def _download(ckpt: str, plan: _Plan) -> Path:
-    try:
-        if plan.tag is None:
-            return Path(download_pretrained_from_hf(ckpt.removeprefix(HUB)))
-        return Path(download_pretrained(plan.tag))
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        raise _no_network(ckpt, error) from error
-
-
-def _no_network(ckpt: str, error: Exception) -> InputError:
-    return InputError(
-        f"cannot get {ckpt} from the network ({one_line(error)}); check the name and the connection, "
-        "or give --model.weights FILE"
-    )
-
-
-def _build(plan: _Plan, ckpt: str, size: tuple[int, int] | None) -> Any:
+def _build(plan: Plan, ckpt: str, size: tuple[int, int] | None) -> Any:
     vision = {**plan.model["vision_cfg"], "timm_model_pretrained": False}
     if isinstance(vision.get("layers"), list | tuple):
         raise not_a_vit(ckpt, "ResNet")

@@ -1,6 +1,7 @@
 """The refusals that both libraries' models share."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from saev.errors import InputError
@@ -8,18 +9,30 @@ from saev.errors import InputError
 HUB = "hf-hub:"
 
 
+@dataclass(frozen=True)
+class Options:
+    """Where the user named a model and its weights."""
+
+    ckpt: str
+    weights: str
+
+
+MODEL = Options("--model.ckpt", "--model.weights")
+NAMER = Options("--visualizer.namer", "--visualizer.namer_weights")
+
+
 def one_line(error: BaseException) -> str:
     """Give an exception's message on one line of at most 160 characters."""
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 
-def unknown(what: str, name: str, known: Collection[str]) -> InputError:
+def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> InputError:
     """Error for a name that is not known, with those that come near it."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=5, cutoff=0.5)]
     shown = near or sorted(known)[:8]
     hint = f"{'did you mean' if near else 'known are'} {', '.join(shown)}" if shown else "none is known"
-    return InputError(f"unknown {what} '{name}' in --model.ckpt; {hint}")
+    return InputError(f"unknown {what} '{name}' in {options.ckpt}; {hint}")
 
 
 def not_a_vit(ckpt: str, kind: str) -> InputError:

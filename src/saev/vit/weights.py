@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from saev.errors import InputError
+from saev.vit.refusals import MODEL, Options
 
 _PICKLED = (".pt", ".pth", ".bin")
 
@@ -60,7 +61,9 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
     }
 
 
-def load_exactly(tower: nn.Module, weights: Mapping[str, Tensor], file: Path, model: str) -> None:
+def load_exactly(
+    tower: nn.Module, weights: Mapping[str, Tensor], file: Path, model: str, options: Options = MODEL
+) -> None:
     """Load weights into a tower of which every key and shape must match.
 
     Raises:
@@ -81,7 +84,7 @@ def load_exactly(tower: nn.Module, weights: Mapping[str, Tensor], file: Path, mo
     if found:
         raise InputError(
             f"weights file '{file}' does not fit {model} ({'; '.join(found)}); "
-            "give the weights of this architecture, or the --model.ckpt that they belong to"
+            f"give the weights of this architecture, or the {options.ckpt} that they belong to"
         )
     tower.load_state_dict(dict(weights))
 

@@ -1,0 +1,94 @@
+"""What open_clip knows of a model before it is built, and where its weights come from."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.pretrained import download_pretrained, download_pretrained_from_hf
+from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+from saev.errors import InputError
+from saev.vit.refusals import HUB, MODEL, Options, one_line, unknown
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How open_clip builds a model and prepares pictures for it; the tag's entry, or None for the hub."""
+
+    model: dict[str, Any]
+    preprocess: dict[str, Any]
+    tag: dict[str, Any] | None
+
+
+def plan_of(family: str, ckpt: str, weights: str | None, options: Options = MODEL) -> Plan:
+    """Find a model in open_clip, or on the hub.
+
+    Args:
+        family: clip or siglip.
+        ckpt: ``ARCH/TAG`` of open_clip, or ``hf-hub:...``.
+        weights: A file, ``random``, or None: the network.
+        options: What the refusals call the model and its weights.
+
+    Raises:
+        InputError: Unknown model or tag, a tag that is missing, or a hub that cannot be reached.
+    """
+    return _hub_plan(ckpt, options) if ckpt.startswith(HUB) else _plan(family, ckpt, weights, options)
+
+
+def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
+    """The file of a model's weights, fetched from the network where it was not fetched before.
+
+    Raises:
+        InputError: It cannot be had.
+    """
+    try:
+        if plan.tag is None:
+            return Path(download_pretrained_from_hf(ckpt.removeprefix(HUB)))
+        return Path(download_pretrained(plan.tag))
+    except Exception as error:  # the network and the hub fail in a hundred ways
+        raise _no_network(ckpt, error, options) from error
+
+
+def _plan(family: str, ckpt: str, weights: str | None, options: Options) -> Plan:
+    arch, _, tag = ckpt.partition("/")
+    names = [name for name in open_clip.list_models() if ("siglip" in name.lower()) == (family == "siglip")]
+    if arch not in names:
+        raise unknown(f"{family} architecture of open_clip", arch, names, options)
+    tags = open_clip.list_pretrained_tags_by_model(arch)
+    found = open_clip.get_pretrained_cfg(arch, tag)
+    if tag and not found:
+        raise unknown(f"tag of {arch}", tag, tags, options)
+    if not tag and weights != "random":
+        why = (
+            "a weights file does not say its preprocessing nor its GELU, the tag does"
+            if weights
+            else "the tag says which weights"
+        )
+        raise InputError(f"{options.ckpt} {ckpt} needs a tag ({why}): {_some_tags(arch, tags)}")
+    model = open_clip.get_model_config(arch)
+    # OpenAI's weights were trained with QuickGELU; open_clip builds GELU for them and only warns.
+    model["quick_gelu"] = model.get("quick_gelu", False) or found.get("quick_gelu", False)
+    return Plan(model, merge_preprocess_dict(asdict(PreprocessCfg()), found), found or None)
+
+
+def _some_tags(arch: str, tags: list[str]) -> str:
+    return ", ".join(f"{arch}/{tag}" for tag in tags[:6]) or f"open_clip has none for {arch}, use {HUB}..."
+
+
+def _hub_plan(ckpt: str, options: Options) -> Plan:
+    try:
+        path = download_pretrained_from_hf(ckpt.removeprefix(HUB), filename="open_clip_config.json")
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))
+        return Plan(config["model_cfg"], preprocess, None)
+    except Exception as error:  # the network and the hub fail in a hundred ways
+        raise _no_network(ckpt, error, options) from error
+
+
+def _no_network(ckpt: str, error: Exception, options: Options) -> InputError:
+    return InputError(
+        f"cannot get {ckpt} from the network ({one_line(error)}); check the name and the connection, "
+        f"or give {options.weights} FILE"
+    )

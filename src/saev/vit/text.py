@@ -1,0 +1,178 @@
+"""A frozen CLIP with both towers: pictures and texts as points of one space.
+
+Shape suffixes: n = pictures or texts, e = width of the common space, d = width of the vision tower.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, final
+
+import open_clip
+import timm
+import torch
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.transform import merge_preprocess_dict
+from open_clip.transformer import VisionTransformer
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.vit.open_clip_plan import Plan, download, plan_of
+from saev.vit.preprocess import Preprocessing
+from saev.vit.refusals import HUB, NAMER, Options, one_line
+from saev.vit.weights import drop_heads, load_exactly, read_weights
+
+PICTURES_AT_ONCE = 64
+TEXTS_AT_ONCE = 256
+_NO_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+_OLD_TEXT_NAMES = ("transformer", "token_embedding", "positional_embedding", "ln_final", "text_projection")
+
+
+@final
+class Clip(nn.Module):
+    """Embeds pictures and texts with unit norm; in evaluation mode for good, its parameters frozen."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any, preprocessing: Preprocessing, ckpt: str) -> None:
+        super().__init__()
+        self.model = model.eval().requires_grad_(False)
+        self.ckpt = ckpt
+        self.preprocessing = preprocessing
+        self._tokenizer = tokenizer
+        self.training = False
+
+    @override
+    def train(self, mode: bool = True) -> "Clip":
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings (n, e) of texts, on the CPU; what exceeds the model's context is cut off."""
+        model: Any = self.model
+        batches = (list(texts[i : i + TEXTS_AT_ONCE]) for i in range(0, len(texts), TEXTS_AT_ONCE))
+        return _joined([model.encode_text(self._tokenizer(batch).to(self._device)) for batch in batches])
+
+    @torch.no_grad()
+    def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """Unit embeddings (n, e) of pictures of any size and mode, on the CPU."""
+        model: Any = self.model
+        batches = (pictures[i : i + PICTURES_AT_ONCE] for i in range(0, len(pictures), PICTURES_AT_ONCE))
+        return _joined([model.encode_image(self._images(batch).to(self._device)) for batch in batches])
+
+    def visual_projection(self) -> tuple[Tensor, Tensor]:
+        """What carries the vision tower's residual stream into the common space: ln_post's weight (d,), proj (d, e).
+
+        Raises:
+            InputError: The tower is none of open_clip's own, or pools by attention.
+        """
+        visual: Any = self.model.visual
+        if not isinstance(visual, VisionTransformer) or visual.proj is None or visual.attn_pool is not None:
+            raise InputError(
+                f"{self.ckpt} has no single projection from its residual stream to the space of the text: "
+                "decoder directions are named only for ViTs of open_clip itself, such as ViT-B-32/openai"
+            )
+        ln_weight: Tensor = visual.ln_post.weight
+        return ln_weight.detach().cpu(), visual.proj.detach().cpu()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _images(self, pictures: Sequence[Image.Image]) -> Tensor:
+        return torch.stack([self.preprocessing.tensor(picture.convert("RGB")) for picture in pictures])
+
+
+def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -> Clip:
+    """Build a CLIP or SigLIP of open_clip with both towers and load its weights.
+
+    Call it before any long work: what is wrong with the model is found here.
+
+    Args:
+        ckpt: ``ARCH/TAG`` of open_clip, or ``hf-hub:...``.
+        weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
+        options: What the refusals call the model and its weights.
+
+    Raises:
+        InputError: Unknown model or tag, a model or a file without text tower, weights that do not fit, or what has to
+            come from the network does not.
+    """
+    _check_has_text(ckpt, options)
+    plan = plan_of("siglip" if "siglip" in ckpt.lower() else "clip", ckpt, weights, options)
+    if "text_cfg" not in plan.model:
+        raise _no_text(f"{options.ckpt} {ckpt} has", options)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        tokenizer, model = _tokenizer(ckpt), _build(plan, ckpt)
+    if weights != "random":
+        file = Path(weights) if weights is not None else download(ckpt, plan, options)
+        load_exactly(model, _fitted(read_weights(file), model, file, options), file, ckpt, options)
+    config = merge_preprocess_dict(plan.preprocess, {"size": model.visual.image_size})
+    return Clip(model, tokenizer, Preprocessing("open_clip", config), ckpt)
+
+
+def _check_has_text(ckpt: str, options: Options) -> None:
+    """A timm model has a vision tower alone; its name would else be called unknown."""
+    name = ckpt.partition("/")[0].partition(".")[0]
+    if not ckpt.startswith(HUB) and name not in open_clip.list_models() and timm.is_model(name):
+        raise _no_text(f"{options.ckpt} {ckpt} is a model of timm and has", options)
+
+
+def _no_text(what: str, options: Options) -> InputError:
+    return InputError(
+        f"{what} no text tower, and without one there are no names: "
+        f"give a CLIP or SigLIP of open_clip, such as {options.ckpt} ViT-B-32/openai"
+    )
+
+
+def _build(plan: Plan, ckpt: str) -> Any:
+    config = deepcopy(plan.model)
+    config["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in config["text_cfg"]:
+        config["text_cfg"]["hf_model_pretrained"] = False
+    custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
+    kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    try:
+        return kind(**config)
+    except Exception as error:  # text towers of Hugging Face come with another package and over the network
+        if "hf_model_name" not in config["text_cfg"]:
+            raise
+        raise _no_part("text tower", ckpt, error) from error
+
+
+def _tokenizer(ckpt: str) -> Any:
+    try:
+        return open_clip.get_tokenizer(ckpt if ckpt.startswith(HUB) else ckpt.partition("/")[0])
+    except Exception as error:  # as above
+        raise _no_part("tokenizer", ckpt, error) from error
+
+
+def _no_part(what: str, ckpt: str, error: Exception) -> InputError:
+    return InputError(
+        f"cannot get the {what} of {ckpt} ({one_line(error)}): it needs the package 'transformers' and, the first "
+        "time, the network; the CLIPs of OpenAI and LAION, such as ViT-B-32/openai, need neither"
+    )
+
+
+def _fitted(weights: dict[str, Tensor], model: Any, file: Path, options: Options) -> dict[str, Tensor]:
+    """Weights under the names of the model, as open_clip's own loading changes them."""
+    weights = convert_state_dict(model, drop_heads(weights, _NO_WEIGHTS))
+    if not any(key.split(".", 1)[0] in ("text", *_OLD_TEXT_NAMES) for key in weights):
+        raise _no_text(f"{options.weights} {file} holds", options)
+    if not isinstance(model, open_clip.CLIP):
+        weights = convert_to_custom_text_state_dict(weights)
+    own = model.state_dict()
+    weights.pop("text.transformer.embeddings.position_ids", None)
+    for key in ("logit_scale", "logit_bias"):  # their shapes vary, and names don't depend on them
+        weights.pop(key, None)
+        if key in own:
+            weights[key] = own[key]
+    return weights
+
+
+def _joined(batches: list[Tensor]) -> Tensor:
+    assert batches, "nothing to embed"
+    return normalize(torch.cat([batch.float().cpu() for batch in batches]), dim=-1)

@@ -53,7 +53,7 @@ def pages_of(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) ->
     chosen = RenderOptions(top_k=TOP, **({"n_latents": -1} | options))
     labels = Labels.of(reader)
     survey = survey_images({"one": sae}, tokens, labels, chosen)["one"]
-    pages = Pages(sae, survey, chosen_latents(survey, chosen), tokens, labels, chosen)
+    pages = Pages(sae, survey, chosen_latents(survey, chosen), tokens, labels, chosen, {})
     return list(pages), codes_of(reader, sae, tokens)
 
 

@@ -47,7 +47,7 @@ def show_latents(
 def _overlays(page: LatentPage, pictures: RecordedPictures) -> list[Image.Image]:
     examples = next(iter(page.top.values()), [])[:N_PICTURES]
     views = ((pictures[example.image_id].view, page.heatmaps[example.image_id]) for example in examples)
-    return [overlay(view, levels, vmax=255) for view, levels in views if view is not None]
+    return [overlay(view, levels.astype(np.float32), vmax=255) for view, levels in views if view is not None]
 
 
 def _show_projector(writer: SummaryWriter, rendered: Rendered, pictures: RecordedPictures, step: int) -> None:

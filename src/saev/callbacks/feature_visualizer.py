@@ -13,6 +13,7 @@ from typing_extensions import override
 from saev.callbacks.feature_board import show_latents
 from saev.nn import SparseAutoencoder
 from saev.rendering import (
+    Namer,
     RecordedPictures,
     Rendered,
     RenderOptions,
@@ -102,6 +103,7 @@ class FeatureVisualizer(lightning.Callback):
             seed=seed,
         )
         self._n_tensorboard = n_tensorboard
+        self._namer: Namer | None = None
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -110,8 +112,7 @@ class FeatureVisualizer(lightning.Callback):
         Raises:
             InputError: If the SAE has no such latents, or the namer cannot be had.
         """
-        for sae in cast(TrainedModel, pl_module).saes.values():
-            self._options.check_latents(sae.d_sae)
+        self._prepare(trainer, cast(TrainedModel, pl_module).saes)
 
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -139,7 +140,7 @@ class FeatureVisualizer(lightning.Callback):
             pictures = RecordedPictures(tokens.reader)
             source = Source(tokens, pictures, labels)
             out = Path(trainer.default_root_dir) / "features"
-            for rendered in render_galleries(ready, surveys, source, self._options, out):
+            for rendered in render_galleries(ready, surveys, source, self._options, out, self._namer):
                 self._to_tensorboard(trainer, rendered, pictures)
             pictures.warn_of_faults()
         trainer.strategy.barrier()
@@ -150,12 +151,16 @@ class FeatureVisualizer(lightning.Callback):
         """Render SAEs by name, without a run of the trainer.
 
         Raises:
-            InputError: If an SAE has no such latents as are asked for.
+            InputError: If an SAE has no such latents as are asked for, or the namer cannot be had.
         """
+        self._prepare(trainer, saes)
+        self.render(trainer, {name: sae.to(trainer.strategy.root_device) for name, sae in saes.items()}, data)
+
+    def _prepare(self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder]) -> None:
         for sae in saes.values():
             self._options.check_latents(sae.d_sae)
-            sae.to(trainer.strategy.root_device)
-        self.render(trainer, saes, data)
+        if trainer.is_global_zero and self._namer is None:
+            self._namer = Namer.load(self._options)
 
     def _surveys(
         self,

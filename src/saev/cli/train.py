@@ -61,8 +61,8 @@ DESCRIPTIONS = {
     "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
     "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images "
     "that were held out) and render its features again.",
-    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: one pass over the images, "
-    "without training or metrics, in one process.",
+    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: without training or "
+    "metrics, in one process.",
 }
 
 

@@ -135,5 +135,5 @@ def _nearest(w_rd: Tensor, w_td: Tensor, *, to_others: bool = False) -> Tensor:
 def _cosines(w_rd: Tensor, w_td: Tensor) -> Iterator[Tensor]:
     """Cosines (c, t) of some rows at a time."""
     unit_rd, unit_td = normalize(w_rd.float(), dim=-1), normalize(w_td.float(), dim=-1)
-    for unit_cd in unit_rd.split(max(1, CHUNK_BYTES // (4 * len(unit_td)))):
+    for unit_cd in torch.split(unit_rd, max(1, CHUNK_BYTES // (4 * len(unit_td)))):
         yield unit_cd @ unit_td.T

@@ -3,7 +3,7 @@
 Shape suffixes: k = images of a latent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,7 +15,7 @@ from saev.rendering.labels import Labels
 from saev.rendering.options import RenderOptions
 from saev.shards.loading.selection import TokenSelection
 from saev.viz import LatentExample, LatentPage, SampleGroup
-from saev.viz.gallery_data import LabelCount
+from saev.viz.gallery_data import LabelCount, ShownName
 from saev.viz.survey import PERCENTILES, LabelCounts, LatentSurvey, Neighbours, nearest_decoders, quantile_groups
 
 N_NEIGHBOURS = 8
@@ -34,6 +34,7 @@ class Pages:
         tokens: The recording, and which of the tokens.
         labels: Labels of the recording.
         options: What comes first.
+        directions: Words to which decoder directions point.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Pages:
         tokens: TokenSelection,
         labels: Labels,
         options: RenderOptions,
+        directions: Mapping[int, ShownName],
     ) -> None:
+        self._directions = directions
         self._sae, self._survey, self._tokens, self._labels = sae, survey, tokens, labels
         self._latents = torch.tensor(latents, dtype=torch.int64)
         orders = sorted(survey.top, key=lambda order: order != options.sort_by)
@@ -93,6 +96,7 @@ class Pages:
             patch_labels=_label_counts(survey.patch_labels, latent, self._labels.patch_names),
             neighbours=_pairs(self._decoders, row),
             coactive=_pairs(self._coactive, row),
+            directions=_words(self._directions.get(latent)),
         )
 
 
@@ -117,6 +121,10 @@ def _label_counts(counts: LabelCounts | None, latent: int, names: Sequence[str])
     found = counts.top(torch.tensor([latent]), N_LABELS)
     rows = zip(*(values[0].tolist() for values in found), strict=True)
     return [LabelCount(names[label], count, purity, lift) for label, count, purity, lift in rows if label >= 0]
+
+
+def _words(name: ShownName | None) -> list[tuple[str, float]]:
+    return [] if name is None else [(name.name, name.score), *name.runners_up]
 
 
 def _pairs(found: Neighbours, row: int) -> list[tuple[int, float]]:

@@ -18,6 +18,7 @@ from saev.metrics import nearest_rows
 from saev.nn import SparseAutoencoder
 from saev.rendering.heatmaps import codes_of_images, patch_codes, patch_positions
 from saev.rendering.labels import Labels
+from saev.rendering.names import Namer
 from saev.rendering.options import Range, RenderOptions
 from saev.rendering.pages import Pages
 from saev.rendering.recorded_pictures import RecordedPictures
@@ -63,6 +64,7 @@ def render_galleries(
     source: Source,
     options: RenderOptions,
     out: Path,
+    namer: Namer | None = None,
 ) -> Iterator[Rendered]:
     """Write `out/<name>/` for one SAE after the other; each may be compared with the others there.
 
@@ -72,32 +74,49 @@ def render_galleries(
         source: What they were looked at on.
         options: What is shown.
         out: Directory of the galleries.
+        namer: Finds names, if there is one.
 
     Raises:
         InputError: If no latent lies within the ranges that are asked for, or a gallery's place is taken.
     """
     for name, sae in saes.items():
-        survey = surveys[name]
-        latents = chosen_latents(survey, options)
-        pages = Pages(sae, survey, latents, source.tokens, source.labels, options)
-        gallery = Gallery(
-            title=name,
-            sae_id=sae_id(sae),
-            facts=_facts(sae, survey, source.tokens),
-            frequency=survey.moments.frequency.numpy(),
-            image_frequency=survey.moments.image_frequency.numpy(),
-            mean_value=survey.moments.mean_value.numpy(),
-            max_value=survey.moments.max_value.numpy(),
-            grid=source.tokens.reader.layout.tokens.grid,
-            bin_edges=EDGES,
-            labels=pages.top_labels(),
-            others=_others(name, sae, saes),
-        )
-        kept: list[LatentPage] = []
-        index = write_gallery(
-            out / name, gallery, _keeping(pages, kept), lambda images: _pictures(images, sae, gallery, source, options)
-        )
-        yield Rendered(name, index, gallery, kept, sae.W_dec.detach().cpu())
+        yield _render(name, sae, surveys[name], source, options, namer, out, _others(name, sae, saes))
+
+
+def _render(
+    name: str,
+    sae: SparseAutoencoder,
+    survey: LatentSurvey,
+    source: Source,
+    options: RenderOptions,
+    namer: Namer | None,
+    out: Path,
+    others: Sequence[OtherSae],
+) -> Rendered:
+    tokens = source.tokens
+    latents = chosen_latents(survey, options)
+    names = namer.by_pictures(sae, survey, latents, tokens, source.pictures, options.seed) if namer else {}
+    directions = namer.by_directions(sae, latents, tokens, options.seed) if namer else {}
+    pages = Pages(sae, survey, latents, tokens, source.labels, options, directions)
+    gallery = Gallery(
+        title=name,
+        sae_id=sae_id(sae),
+        facts=_facts(sae, survey, tokens),
+        frequency=survey.moments.frequency.numpy(),
+        image_frequency=survey.moments.image_frequency.numpy(),
+        mean_value=survey.moments.mean_value.numpy(),
+        max_value=survey.moments.max_value.numpy(),
+        grid=tokens.reader.layout.tokens.grid,
+        bin_edges=EDGES,
+        labels=pages.top_labels(),
+        names=names,
+        others=others,
+    )
+    kept: list[LatentPage] = []
+    index = write_gallery(
+        out / name, gallery, _keeping(pages, kept), lambda images: _pictures(images, sae, gallery, source, options)
+    )
+    return Rendered(name, index, gallery, kept, sae.W_dec.detach().cpu())
 
 
 def chosen_latents(survey: LatentSurvey, options: RenderOptions) -> list[int]:

@@ -78,7 +78,7 @@ class LabelCount:
 
 
 @dataclass(frozen=True)
-class LatentName:
+class ShownName:
     """A name that was found for a latent, with its score and the names that came next."""
 
     name: str
@@ -101,6 +101,7 @@ class LatentPage:
         patch_labels: Labels of patches, the most frequent first.
         neighbours: Latents with the nearest decoder directions, and the cosines.
         coactive: Latents that fire on the same tokens, and the cosines of the indicators.
+        directions: Words to which the decoder direction points, and their scores.
         probes: Results of probing: the task and what was found, as texts.
     """
 
@@ -114,6 +115,7 @@ class LatentPage:
     patch_labels: Sequence[LabelCount] = ()
     neighbours: Sequence[tuple[int, float]] = ()
     coactive: Sequence[tuple[int, float]] = ()
+    directions: Sequence[tuple[str, float]] = ()
     probes: Sequence[tuple[str, str]] = ()
 
     @property
@@ -169,7 +171,7 @@ class Gallery:
     grid: tuple[int, int]
     bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
     labels: Mapping[int, tuple[str, float]] = field(default_factory=dict)
-    names: Mapping[int, LatentName] = field(default_factory=dict)
+    names: Mapping[int, ShownName] = field(default_factory=dict)
     others: Sequence[OtherSae] = ()
 
     def __post_init__(self) -> None:

@@ -90,6 +90,7 @@ def latent_script(page: LatentPage) -> str:
             "patchLabels": _labels(page.patch_labels),
             "neighbours": _pairs(page.neighbours),
             "coactive": _pairs(page.coactive),
+            "directions": [[word, round(score, 2)] for word, score in page.directions],
             "probes": [list(probe) for probe in page.probes],
         }
     )

@@ -63,7 +63,8 @@ class GalleryData {
   /**
    * A promise of a latent's page: {index, top: {patch | img | cls: [{image, value}]}, samples: [{quantiles, examples}],
    * heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
-   * [{label, count, purity, lift}], neighbours and coactive: [{latent, cosine}], probes: [[task, text]]}.
+   * [{label, count, purity, lift}], neighbours and coactive: [{latent, cosine}],
+   * directions: [[word, score]], probes: [[task, text]]}.
    */
   latent(index) {
     return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, latentOf);
@@ -103,6 +104,7 @@ function latentOf(raw) {
     patchLabels: counts(raw.patchLabels),
     neighbours: pairs(raw.neighbours),
     coactive: pairs(raw.coactive),
+    directions: raw.directions,
     probes: raw.probes,
   };
 }

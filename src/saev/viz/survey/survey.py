@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 

@@ -54,7 +54,9 @@ class TokenSample:
         max_entries: Active latents of all these tokens at most.
     """
 
-    def __init__(self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_ENTRIES
+    ) -> None:
         self._d_sae = d_sae
         self._seed = seed
         self._max_tokens = max_tokens

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, final
 
+import numpy as np
+
 from saev.nn import SparseAutoencoder
 from saev.rendering.heatmaps import heatmaps, in_parts
 from saev.rendering.options import RenderOptions

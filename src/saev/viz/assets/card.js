@@ -13,19 +13,25 @@ function latentWords(data, latent) {
   ];
 }
 
+/** The numbers of a latent with two digits: a card is narrow, and its page has more of them. */
+function cardNumbers(data, latent) {
+  const short = (x) => String(Number(x.toPrecision(2)));
+  const texts = data.frequency[latent] === 0 ? ["dead: it never fired"] : [
+    `${short(100 * data.frequency[latent])}\u202f% tokens`, `${short(100 * data.imageFrequency[latent])}\u202f% images`,
+    `mean ${short(data.meanValue[latent])}`, `max ${short(data.maxValue[latent])}`,
+  ];
+  return element("p", { class: "numbers" }, texts.join(" \u00b7 "));
+}
+
 /** The card of a latent as a list item. */
 function latentCard(app, latent) {
   const { data, notes } = app;
-  const numbers = data.frequency[latent] > 0
-    ? [`${showShare(data.frequency[latent])} of tokens`, `${showShare(data.imageFrequency[latent])} of images`,
-      `mean ${showValue(data.meanValue[latent])}`, `max ${showValue(data.maxValue[latent])}`].join(" \u00b7 ")
-    : "dead: it never fired";
   const words = latentWords(data, latent);
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
     element("h3", {}, `Latent ${latent}`),
     element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
       noteElement(notes, latent, "em", { class: "card-note", dir: "auto" })),
-    element("p", { class: "numbers" }, numbers),
+    cardNumbers(data, latent),
     data.hasPage.has(latent)
       ? element("div", { class: "thumbs" }, ...Array.from({ length: nCardPictures }, () => element("div", { class: "picture" })))
       : null);

@@ -18,9 +18,9 @@ class Cards {
     addEventListener("resize", () => this.render());
     new ResizeObserver(() => this.layout()).observe(list);
     list.addEventListener("keydown", (event) => this.step(event));
-    for (const type of ["pointerover", "focusin"]) list.addEventListener(type, (event) => onPoint(latentOf(event.target)));
+    for (const type of ["pointerover", "focusin"]) list.addEventListener(type, (event) => onPoint(cardLatent(event.target)));
     for (const type of ["pointerleave", "focusout"]) list.addEventListener(type, () => onPoint(null));
-    list.addEventListener("focusin", (event) => this.activate(latentOf(event.target)));
+    list.addEventListener("focusin", (event) => this.activate(cardLatent(event.target)));
   }
 
   /** Lists these latents in this order. */
@@ -74,7 +74,7 @@ class Cards {
     const places = [];
     for (let place = first; place < last; place += 1) places.push(place);
     this.chooseActive(first, last, top);
-    const focused = this.places[latentOf(document.activeElement) ?? -1] ?? -1; // a card with the focus stays
+    const focused = this.places[cardLatent(document.activeElement) ?? -1] ?? -1; // a card with the focus stays
     if (focused >= 0 && focused < first) places.unshift(focused);
     if (focused >= last) places.push(focused);
     this.putIn(places);
@@ -144,7 +144,7 @@ class Cards {
   /** Moves the focus among the cards with the arrow keys, Home and End. */
   step(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const place = this.places[latentOf(event.target)];
+    const place = this.places[cardLatent(event.target)];
     const last = this.latents.length - 1;
     const target = {
       ArrowLeft: place - 1, ArrowRight: place + 1, ArrowUp: place - this.columns, ArrowDown: place + this.columns,
@@ -180,7 +180,7 @@ class Cards {
 }
 
 /** The latent of the card in which an element is, or null. */
-function latentOf(target) {
+function cardLatent(target) {
   const card = target?.closest?.("[data-latent]");
   return card ? Number(card.dataset.latent) : null;
 }

@@ -84,7 +84,6 @@ class FrequencyHistogram {
       counts.forEach((count, bin) => { if (count > 0) this.drawBar(context, bin, count); });
     }
     context.font = `12px ${style.fontFamily}`;
-    context.textAlign = "center";
     this.drawDead(context, colour);
     context.strokeStyle = colour("line");
     drawLine(context, 0, this.height - 0.5, this.width, this.height - 0.5);
@@ -109,7 +108,7 @@ class FrequencyHistogram {
       context.clearRect(left, this.height - 0.7 * full + 6, right - left, 3);
     }
     context.fillStyle = colour("soft");
-    context.fillText(`${this.nDead.toLocaleString("en")} dead`, (left + right) / 2 + 2, this.height - height - 5);
+    context.fillText(`${this.nDead.toLocaleString("en")} dead`, left, this.height - height - 5);
   }
 
   /** Says what is at pixel `x`, or for null how to read the plot. */

@@ -95,7 +95,7 @@ function connectPage(data) {
   app.router = new Router(data);
   app.notesMenu = new NotesMenu(app);
   app.keys = new Keys(app, {
-    latent: () => (app.router.name === "overview" ? latentOf(document.activeElement) : app.router.latent),
+    latent: () => (app.router.name === "overview" ? cardLatent(document.activeElement) : app.router.latent),
     isLeafing: () => app.router.name === "latent",
     places: app.router.places,
   });

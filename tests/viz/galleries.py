@@ -37,7 +37,7 @@ def make_gallery(**changes: object) -> Gallery:
     """Frequencies rise with the number of the latent, mean and largest values fall."""
     frequency = np.geomspace(1e-4, 0.2, N_LATENTS)
     frequency[:4] = 0
-    mean = np.linspace(9, 1, N_LATENTS)
+    mean = np.linspace(9, 1, N_LATENTS) * (frequency > 0)
     gallery = Gallery(
         title="A gallery",
         sae_id="sae-a",

@@ -114,9 +114,14 @@ class Cards {
   put(card, place) {
     card.setAttribute("aria-posinset", place + 1);
     card.setAttribute("aria-setsize", this.latents.length);
-    const left = (place % this.columns) * (this.cardWidth + Cards.gap);
-    const top = this.tops[Math.floor(place / this.columns)];
-    Object.assign(card.style, { left: `${left}px`, top: `${top}px`, width: `${this.cardWidth}px` });
+    const row = Math.floor(place / this.columns);
+    const box = {
+      left: (place % this.columns) * (this.cardWidth + Cards.gap),
+      top: this.tops[row],
+      width: this.cardWidth,
+      height: this.tops[row + 1] - this.tops[row] - Cards.gap,
+    };
+    for (const [name, pixels] of Object.entries(box)) card.style[name] = `${pixels}px`;
   }
 
   /** Loads the pictures of the cards that are in the document by now. */

@@ -85,7 +85,7 @@ class GalleryData {
     }
     this.kept.delete(path);
     this.kept.set(path, promise); // a Map keeps the order of insertion: the first one was used longest ago
-    if (this.kept.size > GalleryData.mostKept) this.kept.delete(this.kept.keys().next().value);
+    while (this.kept.size > GalleryData.mostKept) this.kept.delete(this.kept.keys().next().value);
     return promise;
   }
 }

@@ -63,9 +63,10 @@ async function start() {
   const loading = document.getElementById("loading");
   try {
     const data = await GalleryData.open();
+    loading.hidden = true; // before the page scrolls to where it was left
     connectPage(data);
-    loading.remove();
   } catch (error) {
+    loading.hidden = false;
     loading.textContent = `This gallery cannot be shown. ${error.message}`;
     console.error(error);
   }

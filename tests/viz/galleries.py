@@ -58,7 +58,7 @@ def make_page(latent: int) -> LatentPage:
     levels = np.zeros(GRID, dtype=np.uint8)
     levels.flat[latent % 15] = 255
     top = [LatentExample(image, 20.0 - image) for image in range(N_PICTURES)]
-    return LatentPage(latent, {"patch": top}, {image: levels for image in range(N_PICTURES)})
+    return LatentPage(latent, {"patch": top}, dict.fromkeys(range(N_PICTURES), levels))
 
 
 def write(

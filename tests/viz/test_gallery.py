@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.viz.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
 
 from saev.errors import InputError
 from saev.viz.gallery import write_gallery
 from saev.viz.gallery_data import LatentExample, LatentPage, PatchCodes, Picture
 from saev.viz.gallery_scripts import MOST_A_PATCH, PictureEntry, latent_script, overview_script, picture_script
-from tests.viz.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
 
 
 def files_of(folder: Path) -> set[str]:

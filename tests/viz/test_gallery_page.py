@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-
 from tests.viz.galleries import make_gallery, make_pictures, write
 from tests.viz.pages import expect_count, expect_listed, expect_text
 
@@ -159,8 +158,7 @@ def test_everything_that_is_used_has_a_name(index: Path, open_page: Open) -> Non
         !(one.getAttribute("aria-label") ?? one.alt ?? "").trim() && !one.textContent.trim() && !one.labels?.length
     ).map((one) => one.outerHTML)""")
     assert unnamed == []
-    assert page.evaluate("[...document.querySelectorAll('#cards li')].map((c) => c.ariaPosInSet + '/' + c.ariaSetSize)") == [
-        "1/4", "2/4", "3/4", "4/4",
-    ]  # fmt: skip
+    places = "[...document.querySelectorAll('#cards li')].map((card) => `${card.ariaPosInSet}/${card.ariaSetSize}`)"
+    assert page.evaluate(places) == ["1/4", "2/4", "3/4", "4/4"]
     assert page.locator("#list-count[role='status']").count() == 1
     expect_count(page, "canvas[role='img']:not([aria-label])", 0)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from saev.viz.gallery_data import LatentName
 from tests.viz.galleries import HOSTILE, make_gallery, make_pictures, write
 from tests.viz.pages import expect_count, position
+
+from saev.viz.gallery_data import LatentName
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

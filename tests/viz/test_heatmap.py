@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-
 from saev.viz.colormap import inferno
+
 from saev.viz.grid import image_grid
 from saev.viz.heatmap import overlay, overlay_table, quantise
 

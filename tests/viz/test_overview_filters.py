@@ -1,12 +1,12 @@
 """Filters, order and plots of the overview."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-
 from tests.viz.galleries import N_LATENTS, make_gallery
 from tests.viz.pages import drag, expect_count, expect_listed, expect_text, position
 
@@ -196,7 +196,14 @@ def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
 
 
 def test_broken_filters_of_an_older_page_are_forgotten(index: Path, open_page: Open) -> None:
-    for kept in ("nonsense", '{"kind": "constructor"}', '{"search": 3}', "[1]", "null"):
-        page = open_page(index, script=f"sessionStorage.setItem('saev-filters:sae-a', {kept!r})")
-        expect_listed(page, [6, 17, 25, 33])
-        page.close()
+    page = open_page(index)
+    well = page.evaluate("new Filters(app.data, app.notes).initial")
+    broken = ({"kind": "constructor"}, {"search": 3}, {"frequency": [1]}, {"meanValue": ["0", 1]}, {"sort": "x"})
+    for kept in ("nonsense", "[1]", "null", *(json.dumps(well | {"isStarred": True} | part) for part in broken)):
+        page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {json.dumps(kept)})")
+        assert page.evaluate("new Filters(app.data, app.notes).state") == well
+    starred = json.dumps(json.dumps(well | {"isStarred": True}))
+    page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {starred})")
+    page.reload()
+    expect_listed(page, [])
+    assert page.is_checked("#filter-starred")

@@ -74,9 +74,11 @@ class Keys {
     return true;
   }
 
-  /** Back from another view; in the overview it takes the ranges away. */
+  /** Back from another view; in the overview it closes the menu or takes the ranges away. */
   leave() {
-    if (!this.app.overview.container.hidden) this.app.overview.filters.clearRanges();
+    const { menu } = this.app.notesMenu;
+    if (menu.open) menu.open = false;
+    else if (!this.app.overview.container.hidden) this.app.overview.filters.clearRanges();
     else this.places.back();
   }
 }

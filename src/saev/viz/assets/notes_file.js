@@ -64,6 +64,7 @@ class NotesMenu {
       file.value = ""; // the same file can be chosen again
     });
     document.getElementById("notes-import-button").addEventListener("click", () => file.click());
+    document.addEventListener("pointerdown", (event) => { if (!menu.contains(event.target)) menu.open = false; });
     app.notes.addEventListener("change", () => this.count());
     this.count();
   }

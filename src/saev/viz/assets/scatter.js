@@ -32,7 +32,7 @@ class Scatter {
       },
     });
     new ResizeObserver(() => this.layout()).observe(container);
-    addEventListener("themechange", () => this.draw());
+    addEventListener("themechange", () => this.drawGround());
   }
 
   /** Draws the latents with `shown[latent]` = 1 strongly and the others faintly, and a frame around the ranges. */
@@ -57,29 +57,45 @@ class Scatter {
     this.xs = data.frequency.map((share) => this.x.place(share));
     this.ys = data.meanValue.map((value) => this.y.place(value));
     this.index();
-    this.draw();
+    this.drawGround();
   }
 
   /** Sorts the points into cells, so that finding the nearest looks at a few of them only. */
   index() {
     this.cells = new Map();
     for (const latent of this.data.alive) {
-      const key = this.position(latent).map((place) => Math.floor(place / Scatter.cell)).join();
+      const key = Scatter.key(Math.floor(this.xs[latent] / Scatter.cell), Math.floor(this.ys[latent] / Scatter.cell));
       if (!this.cells.has(key)) this.cells.set(key, []);
       this.cells.get(key).push(latent);
     }
   }
 
-  draw() {
-    this.drawing = undefined;
+  static key(column, row) {
+    return 65536 * row + column;
+  }
+
+  /** Draws the axes and all points faintly: what stays while filters change. */
+  drawGround() {
     if (this.x === undefined) return;
     const style = getComputedStyle(this.container);
     this.colour = (name) => style.getPropertyValue(`--${name}`);
-    fitCanvas(this.marks, this.width, this.height);
-    const context = fitCanvas(this.points, this.width, this.height);
+    this.ground = document.createElement("canvas");
+    const context = fitCanvas(this.ground, this.width, this.height);
     context.font = `13px ${style.fontFamily}`;
     this.drawAxes(context);
-    this.drawPoints(context);
+    context.fillStyle = this.colour("faint");
+    context.globalAlpha = Math.max(0.25, Math.min(1, 50 / Math.sqrt(this.data.alive.length))); // many points overlap
+    for (const latent of this.data.alive) context.fillRect(this.xs[latent] - 1.5, this.ys[latent] - 1.5, 3, 3);
+    this.draw();
+  }
+
+  draw() {
+    this.drawing = undefined;
+    if (this.ground === undefined) return;
+    fitCanvas(this.marks, this.width, this.height);
+    const context = fitCanvas(this.points, this.width, this.height);
+    context.drawImage(this.ground, 0, 0, this.width, this.height);
+    this.drawListed(context);
     this.placeBrush();
   }
 
@@ -92,7 +108,8 @@ class Scatter {
     for (const tick of this.x.ticks) {
       const x = Math.round(this.x.place(tick)) + 0.5;
       drawLine(context, x, top, x, yEnd);
-      context.fillText(showShare(tick), x, yEnd + 17);
+      const text = showShare(tick);
+      context.fillText(text, Math.min(x, this.width - context.measureText(text).width / 2 - 2), yEnd + 17);
     }
     context.fillText("Frequency (share of tokens)", (left + xEnd) / 2, this.height - 7);
     context.textAlign = "right";
@@ -109,28 +126,24 @@ class Scatter {
     context.restore();
   }
 
-  drawPoints(context) {
-    const [listed, others] = [[], []];
-    for (const latent of this.data.alive) (this.shown[latent] ? listed : others).push(latent);
-    context.fillStyle = this.colour("faint");
-    context.globalAlpha = Math.max(0.25, Math.min(1, 50 / Math.sqrt(others.length))); // many points overlap
-    for (const latent of others) context.fillRect(this.xs[latent] - 1.5, this.ys[latent] - 1.5, 3, 3);
-    context.globalAlpha = 1;
-    const radius = listed.length > 3000 ? 2.5 : listed.length > 600 ? 3.5 : 5;
-    const dot = this.dot(radius);
+  drawListed(context) {
+    const listed = this.data.alive.filter((latent) => this.shown[latent]);
+    const isCrowded = listed.length > 3000;
+    const dot = this.dot(isCrowded ? 2 : listed.length > 600 ? 3.5 : 5, !isCrowded);
     const side = dot.width / devicePixelRatio;
+    context.globalAlpha = isCrowded ? 0.5 : 1; // shows where there are many
     for (const latent of listed) context.drawImage(dot, this.xs[latent] - side / 2, this.ys[latent] - side / 2, side, side);
   }
 
   /** One point as an image: stamping it is many times faster than drawing thousands of circles. */
-  dot(radius) {
+  dot(radius, hasEdge) {
     const canvas = document.createElement("canvas");
     const context = fitCanvas(canvas, 2 * radius + 2, 2 * radius + 2);
     context.fillStyle = this.colour("accent");
     context.strokeStyle = this.colour("panel");
     drawCircle(context, radius + 1, radius + 1, radius);
     context.fill();
-    context.stroke();
+    if (hasEdge) context.stroke();
     return canvas;
   }
 
@@ -140,7 +153,7 @@ class Scatter {
     let [best, bestDistance] = [null, Infinity];
     for (let r = row - 1; r <= row + 1; r += 1) {
       for (let c = column - 1; c <= column + 1; c += 1) {
-        for (const latent of this.cells?.get(`${c},${r}`) ?? []) {
+        for (const latent of this.cells?.get(Scatter.key(c, r)) ?? []) {
           const away = Math.hypot(this.xs[latent] - x, this.ys[latent] - y);
           const distance = this.shown[latent] ? away : 2 * away;
           if (away <= Scatter.reach && distance < bestDistance) [best, bestDistance] = [latent, distance];

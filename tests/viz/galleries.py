@@ -61,16 +61,23 @@ def make_page(latent: int) -> LatentPage:
     return LatentPage(latent, {"patch": top}, dict.fromkeys(range(N_PICTURES), levels))
 
 
+def make_codes() -> PatchCodes:
+    """Each patch with the latents that fire on it."""
+    latents = [[i for i in range(4, N_LATENTS) if i % 15 == patch] for patch in range(15)]
+    offsets = np.cumsum([0, *map(len, latents)])
+    return PatchCodes(offsets, np.concatenate(latents), np.full(offsets[-1], 255, np.uint8))
+
+
 def write(
     out: Path,
     gallery: Gallery | None = None,
     pages: Iterable[int] = PAGES,
     pictures: Sequence[Picture] | None = None,
 ) -> Path:
-    """Write a gallery without codes of pictures; gives the path of its `index.html`."""
+    """Write a gallery; gives the path of its `index.html`."""
     shown = {picture.image_id: picture for picture in (make_pictures() if pictures is None else pictures)}
 
     def given(ids: Sequence[int]) -> list[tuple[Picture, PatchCodes | None]]:
-        return [(shown[image], None) for image in ids if image in shown]
+        return [(shown[image], make_codes()) for image in ids if image in shown]
 
     return write_gallery(out, gallery or make_gallery(), map(make_page, pages), given)

@@ -102,6 +102,20 @@ def test_back_from_a_latent_finds_the_same_list_and_place(full_index: Path, open
     assert page.evaluate("scrollY") == place
 
 
+def test_back_to_a_view_that_loads_waits_for_it(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    scroll = page.evaluate("""async () => {
+      const { router } = app;
+      router.name = "latent";
+      document.getElementById("latent").hidden = false;
+      const high = Object.assign(document.createElement("div"), { className: "high" });
+      high.style.height = "5000px";
+      await router.arrive(new Promise((done) => setTimeout(() => { document.body.append(high); done(); }, 50)), 3000);
+      return scrollY;
+    }""")
+    assert scroll == 3000
+
+
 def test_keys_leaf_through_in_the_order_of_the_list(index: Path, open_page: Open) -> None:
     page = open_page(index)
     expect_listed(page, [6, 17, 25, 33])

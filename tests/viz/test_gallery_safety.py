@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from tests.viz.galleries import HOSTILE, make_gallery, make_pictures, write
+from tests.viz.galleries import HOSTILE, N_LATENTS, make_gallery, make_pictures, write
 from tests.viz.pages import expect_count, position
 
-from saev.viz.gallery_data import LatentName
+from saev.viz.gallery_data import LatentName, OtherSae
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -25,6 +26,7 @@ def test_user_text_is_shown_and_never_run(tmp_path: Path, open_page: Open) -> No
         facts={HOSTILE[0]: HOSTILE[1]},
         names={i: LatentName(text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
         labels={i: (text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
+        others=[OtherSae(text, text, np.full(N_LATENTS, -1), np.zeros(N_LATENTS)) for text in HOSTILE],
     )
     page = open_page(write(tmp_path / "g", gallery, pages, make_pictures(HOSTILE)))
     assert page.locator("#title").text_content() == HOSTILE[1]
@@ -35,6 +37,7 @@ def test_user_text_is_shown_and_never_run(tmp_path: Path, open_page: Open) -> No
             f"[...document.querySelectorAll('li[data-latent=\"{i}\"] bdi')].map((text) => text.textContent)"
         )
         assert [one.encode("utf-8", "replace") for one in shown] == [text.encode("utf-8", "replace")] * 2
+    expect_count(page, "#comparisons a[href^='#compare=']", len(HOSTILE))
     x, y = position(page, 6)
     page.hover("#scatter", position={"x": x, "y": y})
     assert page.locator(".tooltip bdi").first.text_content() == HOSTILE[0]

@@ -126,7 +126,7 @@ def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None
     assert page.locator(".brush").is_hidden()
     drag(page, "#scatter canvas >> nth=0", (x0 - 3, y0 - 3), (x1 + 3, y1 + 3))
     expect_text(page, "#list-count", "9 of 40 latents")
-    page.click("#scatter", position={"x": 400, "y": 20})  # beside all points
+    page.click("#scatter", position={"x": 300, "y": 20})  # beside all points
     expect_text(page, "#list-count", "40 of 40 latents")
 
 

@@ -28,10 +28,10 @@ class Router {
     document.documentElement.dataset.view = this.name;
     document.title = [...this.titles(), this.data.title].join(" \u00b7 ");
     app.overview.scatter?.mark(null);
-    this.views[this.name].show(this.params);
+    const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows
     if (this.name === "overview") this.arriveInOverview(scroll, last);
     else if (this.name === last.name && this.params[this.name] === last.params[this.name]) return; // another latent in the same view
-    else this.arrive(scroll);
+    else this.arrive(shown, scroll);
   }
 
   /** The latent that the hash names, or null. */
@@ -45,10 +45,13 @@ class Router {
     return this.name === "picture" ? [`Picture ${this.params.picture}`, ...latent] : latent;
   }
 
-  /** Starts a view at its top, or where it was left. */
-  arrive(scroll = 0) {
+  /** Starts a view at its top, or where it was left once what was there then is there again. */
+  async arrive(shown, scroll = 0) {
+    const { current } = this.places;
     this.views[this.name].container.querySelector("h1")?.focus({ preventScroll: true });
-    scrollTo(0, scroll);
+    scrollTo(0, 0);
+    await shown;
+    if (scroll > 0 && this.places.current === current) scrollTo(0, scroll);
   }
 
   /** The overview is always found as it was left, with the latent that was looked at in sight. */

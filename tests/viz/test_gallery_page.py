@@ -1,190 +1,178 @@
-"""The gallery in a real browser, from the file system."""
+"""The gallery in a real browser, from the file system: what it says, its routes and its keys."""
 
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from saev.viz.gallery import Gallery, Picture, write_gallery
+from tests.viz.galleries import make_gallery, make_pictures, write
+from tests.viz.pages import expect_count, expect_listed, expect_text
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
-Make = Callable[[Sequence[int]], Gallery]
-
-
-def expect_count(page: "Page", selector: str, count: int) -> None:
-    from playwright.sync_api import expect  # waits without eval, which the page's policy forbids
-
-    expect(page.locator(selector)).to_have_count(count)
-
-
-def expect_property(locator: "Locator", name: str, value: object) -> None:
-    from playwright.sync_api import expect
-
-    expect(locator).to_have_js_property(name, value)
-
-
-def card_order(page: "Page") -> list[int]:
-    return [int(link.get_attribute("data-latent") or "") for link in page.locator("a.card").all()]
-
 
 def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    assert page.locator("h1").first.inner_text() == "A gallery"
+    assert page.title() == "A gallery"
+    expect_text(page, "#title", "A gallery")
     assert "ViT-B-32/openai" in page.locator("#facts").inner_text()
-    counts = page.locator("#counts").inner_text()
-    assert "40 latents: 36 alive, 4 dead" in counts
-    assert "4 with pictures" in counts
-    expect_count(page, ".card img", 16)
-    for image in page.locator("#cards .card").first.locator("img").all():
-        expect_property(image, "naturalWidth", 100)
+    expect_text(page, "#counts", "40 latents: 36 alive, 4 dead (never fired), 4 with pictures.")
+    assert page.locator("#missing-pictures").is_hidden()
+    expect_count(page, ".card .picture img", 16)
+    card = page.locator("li[data-latent='17']")
+    assert card.locator(".words").inner_text().split() == ["stripes", "fish", "90", "%"]
+    frequency = make_gallery().frequency[17]
+    assert (
+        card.locator(".numbers").inner_text().startswith(f"{100 * frequency:.2g}\u202f% tokens \u00b7 80\u202f% images")
+    )
 
 
-def test_sorting(index: Path, open_page: Open) -> None:
+def test_missing_pictures_are_counted_and_shown_as_tiles(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path / "g", pages=[6], pictures=make_pictures()[2:]))
+    assert "2 of 6 pictures are missing" in page.locator("#missing-pictures").inner_text()
+    expect_count(page, ".card .missing", 2)
+    expect_count(page, ".card img", 2)
+
+
+def test_missing_data_are_told(tmp_path: Path, open_page: Open, complaints: list[str]) -> None:
+    index = write(tmp_path / "g")
+    (tmp_path / "g" / "data" / "latents" / "000017.js").unlink()
     page = open_page(index)
-    assert card_order(page) == [6, 17, 25, 33]  # mean value, highest first
-    for key, descending in (
-        ("index", [33, 25, 17, 6]),
-        ("frequency", [33, 25, 17, 6]),
-        ("maxValue", [6, 17, 25, 33]),
+    expect_text(page, "li[data-latent='17'] .thumbs", "data/latents/000017.js is missing from this gallery's folder.")
+    expect_count(page, ".card .picture img", 12)
+    (tmp_path / "g" / "data" / "overview.js").write_text("saevTake({", encoding="utf-8")
+    page = open_page(index)
+    assert "cannot be shown. data/overview.js" in page.locator("#loading").inner_text()
+    assert page.locator("#overview").is_hidden()
+    assert complaints != []
+    complaints.clear()
+
+
+def test_nothing_to_show_is_said(tmp_path: Path, open_page: Open) -> None:
+    zeros = np.zeros(40)
+    dead = make_gallery(frequency=zeros, image_frequency=zeros, mean_value=zeros, max_value=zeros, labels={}, names={})
+    page = open_page(write(tmp_path / "g", dead, pages=[]))
+    expect_text(page, "#counts", "40 latents: 0 alive, 40 dead (never fired), 0 with pictures.")
+    expect_text(page, "#plots", "No latent fired, so there is nothing to plot.")
+    expect_text(page, "#list-count", "40 of 40 latents")
+    assert page.locator("li[data-latent='0']").inner_text().endswith("dead: it never fired")
+    assert page.locator("#heat-controls").is_hidden()
+
+
+def test_routes_show_their_view_and_nothing_else(index: Path, open_page: Open) -> None:
+    page = open_page(index, "#latent=17")
+    for fragment, view, title in (
+        ("#latent=25", "latent", "Latent 25 \u00b7 A gallery"),
+        ("#picture=3", "picture", "Picture 3 \u00b7 A gallery"),
+        ("#picture=3&latent=17", "picture", "Picture 3 \u00b7 Latent 17 \u00b7 A gallery"),
+        ("#compare=other%20one", "compare", "Comparison with other one \u00b7 A gallery"),
+        ("#", "overview", "A gallery"),
     ):
-        page.select_option("#sort-key", key)
-        assert card_order(page) == descending
-        page.click("#sort-direction")
-        assert card_order(page) == descending[::-1]
-        page.click("#sort-direction")
+        page.evaluate(f"location.hash = '{fragment}'")
+        page.wait_for_selector(f"[data-view='{view}'] #{view}:not([hidden])")
+        expect_count(page, "main:not([hidden])", 1)
+        assert page.title() == title
 
 
-@pytest.mark.parametrize(("latent", "n_pictures"), [(17, 6), (20, 0)])
-def test_pointing_at_a_point_tells_and_clicking_opens(
-    index: Path, open_page: Open, latent: int, n_pictures: int
-) -> None:
-    page = open_page(index)
-    x, y = page.evaluate(f"scatter.position({latent})")
-    page.hover("#scatter", position={"x": x, "y": y})
-    assert page.locator(".tooltip strong").inner_text() == f"Latent {latent}"
-    page.click("#scatter", position={"x": x, "y": y})
+def test_back_from_a_latent_finds_the_same_list_and_place(full_index: Path, open_page: Open) -> None:
+    page = open_page(full_index)
+    page.select_option("#sort-key", "index")
+    page.fill("#value-to", "8")
+    expect_text(page, "#list-count", "35 of 40 latents")
+    page.evaluate("scrollTo(0, 900)")
+    latent = page.evaluate("document.elementFromPoint(700, 500).closest('li').dataset.latent")
+    place = page.evaluate("scrollY")
+    assert place == 900
+    page.mouse.click(700, 500)
     page.wait_for_selector(f"#latent h1:text-is('Latent {latent}')")
-    assert page.url.endswith(f"#latent={latent}")
-    expect_count(page, "#latent figure", n_pictures)
+    assert page.evaluate("[scrollY, document.activeElement.tagName]") == [0, "H1"]
     page.go_back()
     page.wait_for_selector("#overview:not([hidden])")
-    assert page.locator("#latent").is_hidden()
+    assert page.evaluate("[scrollY, document.activeElement.getAttribute('href')]") == [place, f"#latent={latent}"]
+    page.reload()
+    page.wait_for_selector("#overview:not([hidden])")
+    expect_text(page, "#list-count", "35 of 40 latents")
+    assert page.input_value("#value-to") == "8"
+    assert page.input_value("#sort-key") == "index"
+    assert page.evaluate("scrollY") == place
 
 
-def test_tooltip_of_an_outer_point_stays_within_the_plot(index: Path, open_page: Open) -> None:
+def test_back_to_a_view_that_loads_waits_for_it(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    plot = page.locator("#scatter").bounding_box()
-    for latent in (4, 39):  # top left and bottom right
-        x, y = page.evaluate(f"scatter.position({latent})")
-        page.hover("#scatter", position={"x": x, "y": y})
-        box = page.locator(".tooltip").bounding_box()
-        assert plot is not None
-        assert box is not None
-        assert plot["x"] <= box["x"] <= plot["x"] + plot["width"] - box["width"]
-        assert plot["y"] <= box["y"] <= plot["y"] + plot["height"] - box["height"]
+    scroll = page.evaluate("""async () => {
+      const { router } = app;
+      router.name = "latent";
+      document.getElementById("latent").hidden = false;
+      const high = Object.assign(document.createElement("div"), { className: "high" });
+      high.style.height = "5000px";
+      await router.arrive(new Promise((done) => setTimeout(() => { document.body.append(high); done(); }, 50)), 3000);
+      return scrollY;
+    }""")
+    assert scroll == 3000
 
 
-def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
+def test_keys_leaf_through_in_the_order_of_the_list(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    xs, ys = zip(*page.evaluate("Data.alive.map((i) => scatter.position(i))"), strict=True)
-    steps = np.diff(xs)  # frequencies are a geometric sequence, so a log axis spaces them evenly
-    assert np.allclose(steps, steps[0], rtol=1e-3)
-    assert (np.diff(ys) > 0).all()  # mean values fall, and pixels count downwards
-    assert page.evaluate("logTicks(-3.1, 0.2)") == [0.001, 0.01, 0.1, 1]
-    assert page.evaluate("logTicks(-0.1, 1.1)") == [1, 2, 5, 10]
-
-
-def test_arrow_keys_leaf_through_in_the_order_of_the_list(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    page.focus("a.card[data-latent='17']")
+    expect_listed(page, [6, 17, 25, 33])
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#latent h1:text-is('Latent 17')")
-    for key, latent in (("ArrowRight", 25), ("ArrowRight", 33), ("ArrowRight", 33), ("ArrowLeft", 25)):
+    for key, latent in (("End", 17), ("ArrowRight", 25), ("ArrowRight", 33), ("ArrowRight", 33), ("ArrowLeft", 25)):
         page.keyboard.press(key)
         page.wait_for_selector(f"#latent h1:text-is('Latent {latent}')")
-    page.go_back()
+    page.keyboard.press("Escape")  # one step back however many were leafed through
     page.wait_for_selector("#overview:not([hidden])")
-    page.keyboard.press("ArrowRight")
-    assert page.locator("#latent").is_hidden()
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#latent=25"
+    page = open_page(index, "#latent=33")  # a link from elsewhere: back is the overview
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#overview:not([hidden])")
 
 
-def patch_areas(page: "Page", n_rows: int, n_columns: int) -> np.ndarray:
-    """Mean brightness of each patch's inner area in a screenshot of the first picture, (rows, columns)."""
-    shot = Image.open(io.BytesIO(page.locator("#latent .picture").first.screenshot())).convert("L")
-    pixels = np.asarray(shot, dtype=float)
-    rows = np.array_split(np.arange(pixels.shape[0]), n_rows)
-    columns = np.array_split(np.arange(pixels.shape[1]), n_columns)
-    return np.array([[pixels[np.ix_(r[3:-3], c[3:-3])].mean() for c in columns] for r in rows])
+def test_h_switches_heatmaps_and_question_mark_helps(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.keyboard.press("h")
+    assert not page.is_checked("#heat-on")
+    assert page.evaluate("document.documentElement.dataset.heat") == "off"
+    page.fill("#filter-search", "")
+    page.keyboard.type("h?s")  # letters belong to the field that is written in
+    assert page.input_value("#filter-search") == "h?s"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert "star the latent" in page.locator("dialog[open]").inner_text()
+    page.keyboard.press("h")
+    assert not page.is_checked("#heat-on")
+    page.keyboard.press("Escape")
+    expect_count(page, "dialog[open]", 0)
 
 
-@pytest.mark.parametrize(("latent", "row", "column"), [(17, 0, 2), (6, 1, 1), (25, 2, 0)])
-def test_heatmap_lights_exactly_its_patch(index: Path, open_page: Open, latent: int, row: int, column: int) -> None:
-    page = open_page(index, f"#latent={latent}")  # fires on patch latent % 15 of a 3 x 5 grid
-    expect_property(page.locator("#latent img").first, "naturalWidth", 100)
-    levels = page.evaluate(
-        "[...document.querySelector('#latent canvas.heat').getContext('2d').getImageData(0, 0, 5, 3).data]"
-    )
-    alphas = np.array(levels).reshape(3, 5, 4)[..., 3]
-    assert np.argwhere(alphas == 255).tolist() == [[row, column]]
-    page.fill("#heat-opacity", "100")
-    areas = patch_areas(page, 3, 5)
-    dark = np.delete(areas.ravel(), 5 * row + column)
-    assert areas[row, column] > 220
-    assert dark.max() < 60
-    page.uncheck("#heat-on")
-    assert np.allclose(patch_areas(page, 3, 5), 90, atol=3)
+def test_theme_follows_the_system_or_the_user(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    theme = "document.documentElement.dataset.theme"
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(theme) == "dark"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(236, 238, 240)"
+    page.click("#theme")
+    expect_text(page, "#theme", "Theme: light")
+    assert page.evaluate(theme) == "light"
+    page.reload()
+    expect_text(page, "#theme", "Theme: light")
+    assert page.evaluate(theme) == "light"
 
 
-def test_heatmap_edges_are_sharp_unless_smooth(index: Path, open_page: Open) -> None:
-    def n_shades() -> int:
-        shot = page.locator("#latent .picture").nth(1).screenshot()
-        row = np.asarray(Image.open(io.BytesIO(shot)).convert("L"))[20, 8:-8]
-        return len(np.unique(row))
-
-    page = open_page(index, "#latent=17")
-    expect_property(page.locator("#latent img").nth(1), "naturalWidth", 100)
-    assert n_shades() <= 4
-    page.check("#heat-smooth")
-    assert n_shades() > 10
-
-
-def test_missing_pictures_become_grey_tiles(
-    tmp_path: Path, make_gallery: Make, pictures: list[Picture], open_page: Open
-) -> None:
-    page = open_page(write_gallery(tmp_path / "g", make_gallery([6]), pictures[2:]), "#latent=6")
-    expect_count(page, "#latent figure", 6)
-    assert page.locator("#latent .missing").all_inner_texts() == ["picture missing"] * 2
-
-
-def test_nothing_to_show_is_said(tmp_path: Path, make_gallery: Make, open_page: Open) -> None:
-    zeros = np.zeros(40)
-    dead = replace(make_gallery([]), frequency=zeros, mean_value=zeros, max_value=zeros)
-    page = open_page(write_gallery(tmp_path / "g", dead, []))
-    assert "40 latents: 0 alive, 40 dead" in page.locator("#counts").inner_text()
-    assert page.locator(".empty").all_inner_texts() == [
-        "No latent fired, so there is nothing to plot.",
-        "No latent was rendered with pictures.",
-    ]
-    for fragment, text in (("#latent=3", "never fired"), ("#latent=40", "There is no latent 40")):
-        page.evaluate(f"location.hash = '{fragment}'")
-        page.wait_for_selector(f"#latent .empty:has-text('{text}')")
-
-
-def test_cards_load_only_when_they_come_near(
-    tmp_path: Path, make_gallery: Make, pictures: list[Picture], open_page: Open
-) -> None:
-    page = open_page(write_gallery(tmp_path / "g", make_gallery(range(4, 40)), pictures), width=420)
-    page.wait_for_selector(".card img")
-    assert page.locator(".card img").count() < 36 * 4
-    page.locator("a.card").last.scroll_into_view_if_needed()
-    expect_count(page, "li:last-child .card img", 4)
+def test_everything_that_is_used_has_a_name(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    expect_count(page, ".card .picture img", 16)
+    unnamed = page.evaluate("""[...document.querySelectorAll("input, select, button, textarea, a, img")].filter((one) =>
+        !(one.getAttribute("aria-label") ?? one.alt ?? "").trim() && !one.textContent.trim() && !one.labels?.length
+    ).map((one) => one.outerHTML)""")
+    assert unnamed == []
+    places = "[...document.querySelectorAll('#cards li')].map((card) => `${card.ariaPosInSet}/${card.ariaSetSize}`)"
+    assert page.evaluate(places) == ["1/4", "2/4", "3/4", "4/4"]
+    assert page.locator("#list-count[role='status']").count() == 1
+    expect_count(page, "canvas[role='img']:not([aria-label])", 0)

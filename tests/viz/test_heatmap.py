@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from saev.viz.colormap import inferno
 
 from saev.viz.grid import image_grid
-from saev.viz.heatmap import overlay, overlay_table, quantise
+from saev.viz.heatmap import COLOUR_MAPS, overlay, overlay_table, quantise
+
+BRIGHTEST = overlay_table()[255, :3]
 
 
 def lightness(colours: np.ndarray) -> np.ndarray:
@@ -19,16 +20,21 @@ def lightness(colours: np.ndarray) -> np.ndarray:
     return np.where(y > 216 / 24389, 116 * np.cbrt(y) - 16, y * 24389 / 27)
 
 
-def test_colours_grow_lighter_from_black_to_yellow() -> None:
-    light = lightness(inferno())
-    assert inferno().shape == (256, 3)
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_colours_only_grow_lighter(name: str) -> None:
+    light = lightness(overlay_table(name)[:, :3])
     assert (np.diff(light[::8]) > 0.5).all()
-    assert light[0] < 1
-    assert light[-1] > 95
+    assert light[0] < 18
+    assert light[-1] > 90
 
 
-def test_opacity_grows_with_the_level() -> None:
-    alpha = overlay_table()[:, 3].astype(int)
+def test_inferno_goes_from_black_to_yellow() -> None:
+    assert overlay_table("inferno")[[0, 255], :3].tolist() == [[0, 0, 4], [252, 255, 164]]
+
+
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_opacity_grows_with_the_level(name: str) -> None:
+    alpha = overlay_table(name)[:, 3].astype(int)
     assert (np.diff(alpha) >= 0).all()
     assert alpha[0] < 160
     assert alpha[255] == 255
@@ -51,14 +57,14 @@ def test_a_patch_lights_exactly_its_area(
     expected = np.zeros((height, width), dtype=bool)
     top, left = row * patch_size[0], column * patch_size[1]
     expected[top : top + patch_size[0], left : left + patch_size[1]] = True
-    assert np.array_equal((lit == inferno()[255]).all(axis=-1), expected)
+    assert np.array_equal((lit == BRIGHTEST).all(axis=-1), expected)
     assert len(np.unique(lit[~expected], axis=0)) <= 1
 
 
 def test_pictures_that_patches_do_not_divide_are_shared_out_by_pixel_centres() -> None:
     patches = np.array([[0.0, 1.0, 0.0]])
     lit = np.asarray(overlay(Image.new("RGB", (8, 1)), patches, vmax=1.0, opacity=1.0))
-    assert (lit[0] == inferno()[255]).all(axis=-1).tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert (lit[0] == BRIGHTEST).all(axis=-1).tolist() == [False] * 3 + [True] * 2 + [False] * 3
 
 
 def test_opacity_mixes_picture_and_colour() -> None:
@@ -66,7 +72,7 @@ def test_opacity_mixes_picture_and_colour() -> None:
     ones = np.ones((2, 2))
     assert np.array_equal(overlay(picture, ones, 1.0, opacity=0.0), picture)
     mixed = np.asarray(overlay(picture, ones, 1.0, opacity=0.6))
-    assert np.array_equal(mixed[0, 0], np.round(40 + 0.6 * inferno()[255]))
+    assert np.array_equal(mixed[0, 0], np.round(40 + 0.6 * BRIGHTEST))
 
 
 def test_a_latent_that_never_fires_has_no_levels() -> None:

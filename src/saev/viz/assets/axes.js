@@ -1,6 +1,14 @@
 "use strict";
 // Logarithmic axes: a range of values, its ticks, and the place of a value in pixels.
 
+// Left and right of the plots above each other, so that their axes of frequency agree.
+const plotSides = { left: 58, right: 16 };
+
+/** The axis of frequencies of a plot that is `width` pixels wide. */
+function frequencyAxis(data, width) {
+  return logAxis(data.alive.map((latent) => data.frequency[latent]), plotSides.left, width - plotSides.right);
+}
+
 /** An axis over `values` (all above 0) with a margin, from pixel `start` to pixel `stop`. */
 function logAxis(values, start, stop) {
   let [low, high] = [Infinity, -Infinity];
@@ -12,8 +20,11 @@ function logAxis(values, start, stop) {
   const margin = Math.max(0.05 * (high - low), 0.1);
   [low, high] = [low - margin, high + margin];
   return {
+    low,
+    high,
     ticks: logTicks(low, high),
     place: (value) => start + ((Math.log10(value) - low) / (high - low)) * (stop - start),
+    value: (place) => 10 ** (low + ((place - start) / (stop - start)) * (high - low)),
   };
 }
 
@@ -31,4 +42,12 @@ function logTicks(low, high) {
     }
   }
   return ticks;
+}
+
+/** Makes `canvas` as sharp as the screen; gives its context, in CSS pixels. */
+function fitCanvas(canvas, width, height) {
+  [canvas.width, canvas.height] = [width * devicePixelRatio, height * devicePixelRatio];
+  const context = canvas.getContext("2d");
+  context.scale(devicePixelRatio, devicePixelRatio);
+  return context;
 }

@@ -1,82 +1,112 @@
 "use strict";
-// Which view is shown: the URL's hash says it, so that links, reload and the back button work.
+// Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
+// # the overview, #latent=17, #picture=42, #compare=FOLDER; the latter two also with &latent=17.
 
-const overview = document.getElementById("overview");
-const latentMain = document.getElementById("latent");
-const latentView = new LatentView(latentMain);
-let overviewScroll = 0;
+let app;
 
-function describe() {
-  document.getElementById("title").textContent = Data.title;
-  document.getElementById("bar-title").textContent = Data.title;
-  document.getElementById("facts").append(...Data.facts.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-  const dead = Data.nLatents - Data.alive.length;
-  document.getElementById("counts").textContent = `${showCount(Data.nLatents, "latent")}: `
-    + `${Data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (never fired). `
-    + `${Data.pages.length.toLocaleString("en")} with pictures, drawn strongly; click a point to open it.`;
-}
-
-function drawScatter() {
-  const container = document.getElementById("scatter");
-  if (Data.alive.length > 0) return new Scatter(container, (index) => { location.hash = `latent=${index}`; });
-  container.replaceWith(element("p", { class: "empty" }, "No latent fired, so there is nothing to plot."));
-  return null;
-}
-
-function drawCards(scatter) {
-  const list = document.getElementById("cards");
-  const cards = new Cards(list, (index) => scatter?.mark(index));
-  if (Data.pages.length === 0) {
-    list.replaceWith(element("p", { class: "empty" }, "No latent was rendered with pictures."));
-    document.querySelector(".sort").remove();
-    document.getElementById("heat-controls").hidden = true;
+class Router {
+  constructor(data) {
+    this.data = data;
+    this.places = new Places(`saev-places:${data.saeId}`);
+    this.params = {};
+    this.views = {};
+    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, compare: CompareView })) {
+      this.views[name] = new View(document.getElementById(name), app);
+    }
+    app.overview = this.views.overview;
+    addEventListener("hashchange", () => this.route());
   }
-  return cards;
-}
 
-document.getElementById("loading").remove();
-overview.hidden = false;
-describe();
-document.documentElement.style.setProperty("--aspect", `${Data.grid[1]} / ${Data.grid[0]}`);
-connectHeatControls();
-const scatter = drawScatter();
-const cards = drawCards(scatter);
+  route() {
+    const last = { name: this.name, params: this.params, latent: this.latent };
+    this.places.leave();
+    if (last.name === "overview") this.overviewScroll = scrollY;
+    this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    this.name = ["compare", "picture", "latent"].find((name) => this.params[name] !== undefined) ?? "overview";
+    const scroll = this.places.enter();
+    for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
+    document.documentElement.dataset.view = this.name;
+    document.title = [...this.titles(), this.data.title].join(" \u00b7 ");
+    app.overview.scatter?.mark(null);
+    const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows
+    if (this.name === "overview") this.arriveInOverview(scroll, last);
+    else if (this.name === last.name && this.params[this.name] === last.params[this.name]) return; // another latent in the same view
+    else this.arrive(shown, scroll);
+  }
 
-/** The latent before (-1) or after (+1) the shown one in the list's order; undefined at the ends. */
-function neighbour(step) {
-  const place = cards.order.indexOf(latentView.index);
-  return place < 0 ? undefined : cards.order[place + step];
-}
+  /** The latent that the hash names, or null. */
+  get latent() {
+    return /^\d{1,9}$/.test(this.params.latent ?? "") ? Number(this.params.latent) : null;
+  }
 
-function route() {
-  const match = /^#latent=(\d{1,9})$/.exec(location.hash);
-  const wasOverview = !overview.hidden;
-  if (wasOverview) overviewScroll = scrollY;
-  scatter?.mark(null);
-  const last = latentView.index;
-  latentView.index = match ? Number(match[1]) : null;
-  overview.hidden = match !== null;
-  latentMain.hidden = match === null;
-  document.documentElement.dataset.view = match ? "latent" : "overview";
-  document.title = match ? `Latent ${latentView.index} \u00b7 ${Data.title}` : Data.title;
-  if (match) {
-    latentView.show(latentView.index, neighbour(-1), neighbour(1));
+  titles() {
+    if (this.name === "compare") return [`Comparison with ${this.params.compare}`];
+    const latent = this.params.latent === undefined ? [] : [`Latent ${this.params.latent}`];
+    return this.name === "picture" ? [`Picture ${this.params.picture}`, ...latent] : latent;
+  }
+
+  /** Starts a view at its top, or where it was left once what was there then is there again. */
+  async arrive(shown, scroll = 0) {
+    const { current } = this.places;
+    this.views[this.name].container.querySelector("h1")?.focus({ preventScroll: true });
     scrollTo(0, 0);
-  } else if (!wasOverview) {
-    cards.focus(last);
-    scrollTo(0, overviewScroll);
+    await shown;
+    if (scroll > 0 && this.places.current === current) scrollTo(0, scroll);
+  }
+
+  /** The overview is always found as it was left, with the latent that was looked at in sight. */
+  arriveInOverview(scroll, last) {
+    if (last.name === "overview") return;
+    scrollTo(0, scroll ?? this.overviewScroll ?? 0);
+    if (last.latent !== null && last.name !== undefined) app.overview.cards.focus(last.latent);
   }
 }
 
-addEventListener("hashchange", route);
-addEventListener("keydown", (event) => {
-  const isTaken = event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select");
-  if (latentView.index === null || isTaken) return;
-  const index = { ArrowLeft: neighbour(-1), ArrowRight: neighbour(1) }[event.key];
-  // Replaces, so that one step back leaves the latents however many were leafed through.
-  if (index !== undefined) location.replace(`#latent=${index}`);
-  if (event.key === "Escape") location.hash = "";
-});
-history.scrollRestoration = "manual";
-route();
+async function start() {
+  const loading = document.getElementById("loading");
+  try {
+    const data = await GalleryData.open();
+    loading.hidden = true; // before the page scrolls to where it was left
+    connectPage(data);
+  } catch (error) {
+    loading.hidden = false;
+    loading.textContent = `This gallery cannot be shown. ${error.message}`;
+    console.error(error);
+  }
+}
+
+function connectPage(data) {
+  document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
+  document.getElementById("bar-title").textContent = data.title;
+  const notes = new Notes(data.saeId);
+  app = {
+    data,
+    notes,
+    /** The latents with a page in the order of the list. */
+    order: () => app.overview.list.filter((latent) => data.hasPage.has(latent)),
+    /** The latent before (-1) or after (+1) the shown one in that order; undefined at the ends. */
+    neighbour(step) {
+      const order = app.order();
+      const place = order.indexOf(app.router.latent);
+      return place < 0 ? undefined : order[place + step];
+    },
+  };
+  connectHeatControls(data);
+  Theme.connect(document.getElementById("theme"));
+  document.getElementById("heat-controls").hidden = data.pages.length === 0;
+  const trouble = document.getElementById("notes-trouble");
+  notes.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
+  app.router = new Router(data);
+  app.notesMenu = new NotesMenu(app);
+  app.keys = new Keys(app, {
+    latent: () => (app.router.name === "overview" ? cardLatent(document.activeElement) : app.router.latent),
+    isLeafing: () => app.router.name === "latent",
+    places: app.router.places,
+  });
+  const bar = document.getElementById("bar");
+  new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
+  app.router.route();
+  performance.mark("gallery-ready");
+}
+
+start();

@@ -1,0 +1,52 @@
+"use strict";
+// One latent in the list: its number, name, label, numbers, note, star and, once filled, its first pictures.
+
+const nCardPictures = 4;
+
+/** What a latent is called, its name before its label, as children of a line. */
+function latentWords(data, latent) {
+  const name = data.names.get(latent);
+  const label = data.topLabels.get(latent);
+  return [
+    ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
+    ...(label === undefined ? [] : [element("span", { title: "label it fires on most, and its share" }, userText(label.label), ` ${showShare(label.purity)}`)]),
+  ];
+}
+
+/** The numbers of a latent with two digits: a card is narrow, and its page has more of them. */
+function cardNumbers(data, latent) {
+  const short = (x) => String(Number(x.toPrecision(2)));
+  const texts = data.frequency[latent] === 0 ? ["dead: it never fired"] : [
+    `${short(100 * data.frequency[latent])}\u202f% tokens`, `${short(100 * data.imageFrequency[latent])}\u202f% images`,
+    `mean ${short(data.meanValue[latent])}`, `max ${short(data.maxValue[latent])}`,
+  ];
+  return element("p", { class: "numbers" }, texts.join(" \u00b7 "));
+}
+
+/** The card of a latent as a list item. */
+function latentCard(app, latent) {
+  const { data, notes } = app;
+  const words = latentWords(data, latent);
+  const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
+    element("h3", {}, `Latent ${latent}`),
+    element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
+      noteElement(notes, latent, "em", { class: "card-note", dir: "auto" })),
+    cardNumbers(data, latent),
+    data.hasPage.has(latent)
+      ? element("div", { class: "thumbs" }, ...Array.from({ length: nCardPictures }, () => element("div", { class: "picture" })))
+      : null);
+  return element("li", { "data-latent": latent, role: "listitem" }, link, starButton(notes, latent, { tabindex: "-1" }));
+}
+
+/** Loads the first pictures of a latent into its card. */
+async function fillCard(app, card) {
+  const thumbs = card.querySelector(".thumbs");
+  try {
+    const latent = await app.data.latent(Number(card.dataset.latent));
+    const examples = Object.values(latent.top)[0] ?? [];
+    thumbs.replaceChildren(...examples.slice(0, nCardPictures).map(({ image }) =>
+      heatPicture(app.data, app.data.pictures.get(image), latent.heatmap(image))));
+  } catch (error) {
+    thumbs.replaceChildren(element("p", { class: "soft" }, error.message));
+  }
+}

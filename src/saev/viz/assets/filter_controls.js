@@ -1,0 +1,61 @@
+"use strict";
+// The controls of the filters; they show the state and change it.
+
+class FilterControls {
+  // id of the control -> name in the state, and which of its properties holds the value
+  static simple = {
+    "filter-search": ["search", "value"],
+    "filter-kind": ["kind", "value"],
+    "filter-starred": ["isStarred", "checked"],
+    "filter-named": ["isNamed", "checked"],
+    "sort-key": ["sort", "value"],
+  };
+
+  // id of the field -> range in the state, which of its ends, and the state's unit in the field's
+  static ranges = {
+    "frequency-from": ["frequency", 0, 100],
+    "frequency-to": ["frequency", 1, 100],
+    "value-from": ["meanValue", 0, 1],
+    "value-to": ["meanValue", 1, 1],
+  };
+
+  constructor(filters) {
+    this.filters = filters;
+    for (const [id, [name, property]] of Object.entries(FilterControls.simple)) {
+      const control = document.getElementById(id);
+      control.addEventListener("input", () => filters.set({ [name]: control[property] }));
+    }
+    for (const [id, [name, end, unit]] of Object.entries(FilterControls.ranges)) {
+      const field = document.getElementById(id);
+      field.addEventListener("input", () => {
+        const range = [...filters.state[name]];
+        range[end] = field.value === "" ? null : Number(field.value) / unit;
+        filters.set({ [name]: range });
+      });
+    }
+    document.getElementById("sort-direction").addEventListener("click", () => filters.set({ isDescending: !filters.state.isDescending }));
+    document.getElementById("filter-reset").addEventListener("click", () => filters.reset());
+    document.getElementById("clear-ranges").addEventListener("click", () => filters.clearRanges());
+  }
+
+  /** Shows the state; a field in which someone writes is left alone. */
+  show() {
+    const { filters } = this;
+    for (const [id, [name, property]] of Object.entries(FilterControls.simple)) {
+      const control = document.getElementById(id);
+      if (control[property] !== filters.state[name]) control[property] = filters.state[name];
+    }
+    for (const [id, [name, end, unit]] of Object.entries(FilterControls.ranges)) {
+      const field = document.getElementById(id);
+      const bound = filters.state[name][end];
+      if (field !== document.activeElement) field.value = bound === null ? "" : Number((bound * unit).toPrecision(3));
+    }
+    const isDescending = filters.state.isDescending;
+    const direction = document.getElementById("sort-direction");
+    direction.textContent = isDescending ? "\u2193" : "\u2191";
+    direction.setAttribute("aria-label", `Sorted with the ${isDescending ? "highest" : "lowest"} first; turn round`);
+    direction.title = isDescending ? "highest first" : "lowest first";
+    document.getElementById("filter-reset").disabled = !filters.isFiltering;
+    document.getElementById("clear-ranges").hidden = !filters.hasRanges;
+  }
+}

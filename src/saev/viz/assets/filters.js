@@ -1,0 +1,118 @@
+"use strict";
+// Which latents are listed and in which order: all of it in one state, kept for as long as the tab is open.
+
+/** By what latents are sorted; undefined for those that lack it, which come last either way. */
+const sortKeys = {
+  index: (data, latent) => latent,
+  frequency: (data, latent) => data.frequency[latent],
+  imageFrequency: (data, latent) => data.imageFrequency[latent],
+  meanValue: (data, latent) => data.meanValue[latent],
+  maxValue: (data, latent) => data.maxValue[latent],
+  purity: (data, latent) => data.topLabels.get(latent)?.purity,
+  nameScore: (data, latent) => data.names.get(latent)?.score,
+};
+
+const kinds = {
+  pictures: (data, latent) => data.hasPage.has(latent),
+  alive: (data, latent) => data.frequency[latent] > 0,
+  dead: (data, latent) => data.frequency[latent] === 0,
+  all: () => true,
+};
+
+class Filters extends EventTarget {
+  constructor(data, notes) {
+    super();
+    this.data = data;
+    this.notes = notes;
+    this.key = `saev-filters:${data.saeId}`;
+    this.initial = {
+      search: "",
+      kind: data.pages.length > 0 ? "pictures" : "all",
+      isStarred: false,
+      isNamed: false,
+      frequency: [null, null], // from, to; null for no bound
+      meanValue: [null, null],
+      sort: "meanValue",
+      isDescending: true,
+    };
+    this.state = { ...this.initial, ...this.remembered() };
+  }
+
+  /** Changes some of the state; "change" tells. */
+  set(changes) {
+    this.state = { ...this.state, ...changes };
+    keep("sessionStorage", this.key, JSON.stringify(this.state));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Takes all filters away; the order stays. */
+  reset() {
+    const { sort, isDescending } = this.state;
+    this.set({ ...this.initial, sort, isDescending });
+  }
+
+  clearRanges() {
+    this.set({ frequency: [null, null], meanValue: [null, null] });
+  }
+
+  get hasRanges() {
+    return [...this.state.frequency, ...this.state.meanValue].some((bound) => bound !== null);
+  }
+
+  get isFiltering() {
+    const { sort, isDescending, ...rest } = this.initial;
+    return Object.entries(rest).some(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.state[name]));
+  }
+
+  /** The latents that pass all filters, in order. */
+  list() {
+    const { state, data, notes } = this;
+    const isOfKind = kinds[state.kind];
+    const terms = state.search.toLowerCase().split(/\s+/).filter((term) => term !== "");
+    return this.ordered().filter((latent) => isOfKind(data, latent)
+      && isWithin(data.frequency[latent], state.frequency)
+      && isWithin(data.meanValue[latent], state.meanValue)
+      && (!state.isStarred || notes.get(latent).star)
+      && (!state.isNamed || data.names.has(latent))
+      && (terms.length === 0 || this.isFound(latent, terms)));
+  }
+
+  /** Whether each term is in a text of the latent or begins its number. */
+  isFound(latent, terms) {
+    const texts = `${this.texts[latent]}\n${this.notes.get(latent).text.toLowerCase()}`;
+    const number = String(latent);
+    return terms.every((term) => number.startsWith(term) || texts.includes(term));
+  }
+
+  /** Per latent its name and label in small letters. */
+  get texts() {
+    this.madeTexts ??= Array.from({ length: this.data.nLatents }, (_, latent) =>
+      `${this.data.names.get(latent)?.name ?? ""}\n${this.data.topLabels.get(latent)?.label ?? ""}`.toLowerCase());
+    return this.madeTexts;
+  }
+
+  /** All latents in the order asked for; sorted again only when that changes. */
+  ordered() {
+    const { sort, isDescending } = this.state;
+    if (this.sorted?.sort === sort && this.sorted.isDescending === isDescending) return this.sorted.latents;
+    const latents = Array.from({ length: this.data.nLatents }, (_, latent) => latent);
+    const worst = isDescending ? -Infinity : Infinity;
+    const values = Float64Array.from(latents, (latent) => sortKeys[sort](this.data, latent) ?? worst);
+    latents.sort((a, b) => (values[a] === values[b] ? a - b : (values[a] < values[b]) === isDescending ? 1 : -1));
+    this.sorted = { sort, isDescending, latents };
+    return latents;
+  }
+
+  /** What this tab last had; nothing if it is not a state. */
+  remembered() {
+    const kept = recallValue("sessionStorage", this.key) ?? {};
+    const isRange = (range) => Array.isArray(range) && range.length === 2 && range.every((bound) => bound === null || typeof bound === "number");
+    const isState = Object.entries(this.initial).every(([name, value]) =>
+      (Array.isArray(value) ? isRange(kept[name]) : typeof kept[name] === typeof value));
+    return isState && Object.hasOwn(kinds, kept.kind) && Object.hasOwn(sortKeys, kept.sort) ? kept : {};
+  }
+}
+
+function isWithin(value, [low, high]) {
+  return (low === null || value >= low) && (high === null || value <= high);
+}

@@ -1,0 +1,84 @@
+"use strict";
+// Keys that work everywhere; those among the cards are in cards.js. The dialog in index.html lists them.
+
+class Keys {
+  /** `latent()` gives the latent that is looked at, `isLeafing()` whether a latent's page is shown. */
+  constructor(app, { latent, isLeafing, places }) {
+    Object.assign(this, { app, latent, isLeafing, places });
+    this.help = document.getElementById("help");
+    document.getElementById("help-button").addEventListener("click", () => this.help.showModal());
+    for (const dialog of document.querySelectorAll("dialog")) {
+      dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    }
+    addEventListener("keydown", (event) => this.press(event));
+  }
+
+  press(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open]")) return; // Escape closes it by itself
+    const isWriting = event.target.matches("input:not([type=checkbox]), textarea, select");
+    const action = isWriting ? { Escape: () => event.target.blur() }[event.key] : this.actions[event.key];
+    if (action === undefined || action.call(this) === false) return;
+    event.preventDefault();
+  }
+
+  // An action that gives false leaves the key to the browser.
+  actions = {
+    "/": this.search,
+    "?": () => this.help.showModal(),
+    h: this.toggleHeat,
+    s: () => this.onLatent((latent) => this.app.notes.toggleStar(latent)),
+    n: () => this.onLatent((latent) => this.editNote(latent)),
+    ArrowLeft: () => this.leaf(-1),
+    ArrowRight: () => this.leaf(1),
+    Escape: this.leave,
+  };
+
+  search() {
+    const select = () => document.getElementById("filter-search").select();
+    if (!this.app.overview.container.hidden) return select();
+    addEventListener("hashchange", select, { once: true }); // the router, listening since before, has changed the view by then
+    location.hash = "";
+    return true;
+  }
+
+  toggleHeat() {
+    const control = document.getElementById("heat-on");
+    control.checked = !control.checked;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  onLatent(act) {
+    const latent = this.latent();
+    if (latent === null) return false;
+    act(latent);
+    return true;
+  }
+
+  /** Goes to the note's field on the page, or opens one for a card of the list. */
+  editNote(latent) {
+    const shown = document.querySelector(`main:not([hidden]) textarea[data-note="${latent}"]`);
+    if (shown !== null) return shown.focus();
+    const dialog = document.getElementById("note-dialog");
+    dialog.querySelector("h2").textContent = `Latent ${latent}`;
+    const editor = noteEditor(this.app, latent);
+    document.getElementById("note-place").replaceChildren(editor);
+    dialog.showModal();
+    return editor.querySelector("textarea").focus();
+  }
+
+  leaf(step) {
+    if (!this.isLeafing()) return false;
+    const latent = this.app.neighbour(step);
+    if (latent !== undefined) this.places.replace(`#latent=${latent}`);
+    return true;
+  }
+
+  /** Back from another view; in the overview it closes the menu or takes the ranges away. */
+  leave() {
+    const { menu } = this.app.notesMenu;
+    if (menu.open) menu.open = false;
+    else if (!this.app.overview.container.hidden) this.app.overview.filters.clearRanges();
+    else this.places.back();
+  }
+}

@@ -1,0 +1,91 @@
+"use strict";
+// The overview: what the SAE is, the plots of all latents, and the list of those that pass the filters.
+
+class OverviewView {
+  constructor(container, app) {
+    Object.assign(this, { container, app });
+    const { data, notes } = app;
+    this.filters = new Filters(data, notes);
+    this.list = this.filters.list();
+    this.controls = new FilterControls(this.filters);
+    this.describe();
+    this.drawPlots();
+    this.cards = new Cards(document.getElementById("cards"), app, (latent) => this.scatter?.mark(latent));
+    this.filters.addEventListener("change", () => this.update());
+    // Notes may come by the thousand from a file.
+    notes.addEventListener("change", () => { this.updating ??= requestAnimationFrame(() => this.update()); });
+    document.getElementById("filter-search").addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowDown" && event.key !== "Enter") return;
+      event.preventDefault();
+      this.cards.focusFirst();
+    });
+  }
+
+  show() {
+    this.update();
+  }
+
+  describe() {
+    const { data } = this.app;
+    document.getElementById("title").textContent = data.title;
+    document.getElementById("facts").append(...data.facts.map(([name, value]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+    const dead = data.nLatents - data.alive.length;
+    document.getElementById("counts").textContent = `${showCount(data.nLatents, "latent")}: `
+      + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (never fired), `
+      + `${data.pages.length.toLocaleString("en")} with pictures.`;
+    const missing = [...data.pictures.values()].filter((picture) => picture.isMissing).length;
+    const warning = document.getElementById("missing-pictures");
+    warning.hidden = missing === 0;
+    warning.textContent = `${missing.toLocaleString("en")} of ${showCount(data.pictures.size, "picture")} ${missing === 1 ? "is" : "are"} missing: `
+      + "moved, deleted or changed since the activations were recorded. Grey tiles stand in for them.";
+    const compare = document.getElementById("comparisons");
+    compare.hidden = data.others.length === 0;
+    compare.append(...data.others.map(({ folder, title }) =>
+      element("a", { class: "step", href: `#${new URLSearchParams({ compare: folder })}` }, userText(title))));
+  }
+
+  drawPlots() {
+    const { app, filters } = this;
+    if (app.data.alive.length === 0) {
+      document.getElementById("plots").replaceChildren(element("p", { class: "empty" }, "No latent fired, so there is nothing to plot."));
+      return;
+    }
+    this.scatter = new Scatter(document.getElementById("scatter"), app.data, {
+      onPick: (latent) => { location.hash = `latent=${latent}`; },
+      onBrush: (ranges) => filters.set(ranges),
+      onClear: () => filters.clearRanges(),
+    });
+    this.histogram = new FrequencyHistogram(document.getElementById("histogram"), app.data, {
+      onRange: (frequency) => filters.set({ frequency }),
+      onDead: () => filters.set({ kind: "dead", frequency: [null, null], meanValue: [null, null] }),
+    });
+  }
+
+  /** Filters anew and shows the result. While another view is shown the list stays as it was left. */
+  update() {
+    this.updating = undefined;
+    if (this.container.hidden) return;
+    const { data } = this.app;
+    this.list = this.filters.list();
+    const shown = new Uint8Array(data.nLatents);
+    for (const latent of this.list) shown[latent] = 1;
+    this.scatter?.show(shown, this.filters.state);
+    this.histogram?.show(shown);
+    this.controls.show();
+    document.getElementById("list-count").textContent = `${this.list.length.toLocaleString("en")} of ${showCount(data.nLatents, "latent")}`;
+    this.cards.show(this.list);
+    this.sayNothingFound();
+  }
+
+  sayNothingFound() {
+    const nothing = document.getElementById("nothing");
+    nothing.hidden = this.list.length > 0;
+    const { state } = this.filters;
+    if (this.list.length > 0) return;
+    const button = element("button", { type: "button" }, state.kind === "pictures" ? "Look among all latents" : "Reset the filters");
+    button.addEventListener("click", () => (state.kind === "pictures" ? this.filters.set({ kind: "all" }) : this.filters.reset()));
+    nothing.replaceChildren(element("p", {}, state.kind === "pictures"
+      ? "No latent with pictures passes the filters." : "No latent passes the filters."), button);
+  }
+}

@@ -1,0 +1,2 @@
+"use strict";
+// Values of a latent.

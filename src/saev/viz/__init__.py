@@ -1,6 +1,7 @@
 """Rendering of latents: arrays and pictures in, pages and grids out."""
 
-from saev.viz.gallery import Gallery, LatentExample, LatentPage, Picture, write_gallery
+from saev.viz.gallery import write_gallery
+from saev.viz.gallery_data import Gallery, LatentExample, LatentPage, Picture
 from saev.viz.grid import image_grid
 from saev.viz.heatmap import overlay
 from saev.viz.survey import LatentSurvey

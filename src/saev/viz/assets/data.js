@@ -25,6 +25,8 @@ const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCod
 const numbersOf = (base64, Kind) => new Kind(bytesOf(base64).buffer); // little-endian, as all of today's machines
 
 class GalleryData {
+  static mostKept = 300; // latents and pictures that stay in memory; scrolling through thousands must not fill it
+
   /** Opens the gallery in the folder `root`: "" for the page's own, "../NAME/" for another one beside it. */
   static async open(root = "") {
     return new GalleryData(root, await take(`${root}data/overview.js`));
@@ -53,7 +55,7 @@ class GalleryData {
       id, { id, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
     ]));
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
-    this.loading = new Map();
+    this.kept = new Map();
   }
 
   imagePath(id) {
@@ -74,13 +76,17 @@ class GalleryData {
     return this.once(`data/pictures/${String(id).padStart(8, "0")}.js`, codesOf);
   }
 
+  /** The promise of a script's value, the same one as long as it is among those used last. */
   once(path, decode) {
-    if (!this.loading.has(path)) {
-      const promise = take(this.root + path).then(decode);
-      promise.catch(() => this.loading.delete(path));
-      this.loading.set(path, promise);
+    let promise = this.kept.get(path);
+    if (promise === undefined) {
+      promise = take(this.root + path).then(decode);
+      promise.catch(() => this.kept.delete(path));
     }
-    return this.loading.get(path);
+    this.kept.delete(path);
+    this.kept.set(path, promise); // a Map keeps the order of insertion: the first one was used longest ago
+    if (this.kept.size > GalleryData.mostKept) this.kept.delete(this.kept.keys().next().value);
+    return promise;
   }
 }
 

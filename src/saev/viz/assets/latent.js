@@ -1,72 +1,166 @@
 "use strict";
-// One latent: its numbers and its pictures.
+// One latent: its numbers, its pictures, and what it is near to.
+
+const ORDER_NAMES = { patch: "Strongest patch", img: "Sum over patches", cls: "CLS token" };
 
 class LatentView {
-  constructor(container) {
+  static nFirst = 18; // pictures before "show all"
+
+  constructor(container, app) {
     this.container = container;
-    this.index = null;
+    this.app = app;
+    this.order = "patch"; // stays the same from latent to latent
   }
 
-  /** Shows latent `index`; `previous` and `next` are its neighbours in the list's order, or undefined. */
-  show(index, previous, next) {
-    this.index = index;
-    const heading = element("h1", { tabindex: "-1" }, `Latent ${index}`);
-    const pictures = element("div", { class: "examples", role: "list" });
-    this.container.replaceChildren(
-      element("div", { class: "latent-head" }, heading, this.steps(previous, next)),
-      index < Data.nLatents ? this.numbers() : "",
-      pictures,
-    );
-    heading.focus({ preventScroll: true });
-    if (Data.hasPage.has(index)) this.fill(pictures, index, next);
-    else pictures.append(element("p", { class: "empty" }, this.absence()));
+  show(params) {
+    const { data } = this.app;
+    const latent = /^\d{1,9}$/.test(params.latent) ? Number(params.latent) : NaN;
+    this.latent = latent;
+    if (!(latent < data.nLatents)) {
+      this.container.replaceChildren(this.head(`Latent ${params.latent}`, null),
+        element("p", { class: "empty" }, `There is no latent ${params.latent}: this SAE has ${showCount(data.nLatents, "latent")}, counted from 0.`));
+      return;
+    }
+    this.main = element("div", { class: "latent-pictures" });
+    this.side = element("aside", { class: "latent-side", "aria-label": "Numbers" });
+    this.side.append(panel("Note", noteEditor(this.app, latent)));
+    this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
+      element("div", { class: "latent-body" }, this.main, this.side));
+    if (data.hasPage.has(latent)) this.load(latent);
+    else this.say(data.frequency[latent] > 0 ? "No pictures of this latent were rendered into this gallery." : "This latent never fired, so there are no pictures of it.");
   }
 
-  steps(previous, next) {
-    const step = (index, text, name) => (index === undefined
+  say(text) {
+    this.main.append(element("p", { class: "empty" }, text));
+    this.side.append(...this.otherSaes());
+  }
+
+  head(title, name) {
+    return element("div", { class: "latent-head" },
+      element("div", {}, element("h1", { tabindex: "-1" }, title), name),
+      element("nav", { "aria-label": "Latents", class: "steps" },
+        copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"),
+        this.step(-1, "\u2190 Previous", "Previous"), this.step(1, "Next \u2192", "Next")));
+  }
+
+  step(by, text, name) {
+    const latent = this.app.neighbour(by);
+    return latent === undefined
       ? element("span", { class: "step", "aria-disabled": "true" }, text)
-      : element("a", { class: "step", href: `#latent=${index}`, "aria-label": `${name}: latent ${index}` }, text));
-    return element("nav", { "aria-label": "Latents", class: "steps" },
-      element("a", { class: "step", href: "#" }, "All latents"),
-      step(previous, "\u2190 Previous", "Previous"),
-      step(next, "Next \u2192", "Next"));
+      : element("a", { class: "step", href: `#latent=${latent}`, "aria-label": `${name}: latent ${latent}` }, text);
   }
 
-  numbers() {
-    const fact = (name, value, note) => element("div", {},
-      element("dt", {}, name), element("dd", {}, value, note ? element("small", {}, note) : null));
-    const share = Data.frequency[this.index];
-    const every = share > 0 ? ` 1 in ${Math.round(1 / share).toLocaleString("en")} tokens` : " dead: it never fired";
-    return element("dl", { class: "stats" },
-      fact("Frequency", showShare(share), every),
-      fact("Mean value when active", showValue(Data.meanValue[this.index])),
-      fact("Max value", showValue(Data.maxValue[this.index])),
-      element("div", { class: "scale" }, element("dt", {}, "Patch value"), element("dd", {}, heatLegend(Data.maxValue[this.index]))));
+  load(latent) {
+    this.app.data.latent(latent).then((page) => {
+      if (this.latent !== latent) return;
+      this.fill(page);
+      const next = this.app.neighbour(1);
+      if (next !== undefined) this.app.data.latent(next).catch(() => {}); // said when it is opened
+    }, (error) => { if (this.latent === latent) this.say(error.message); });
   }
 
-  absence() {
-    if (this.index >= Data.nLatents) return `There is no latent ${this.index}: this SAE has ${showCount(Data.nLatents, "latent")}, counted from 0.`;
-    return Data.frequency[this.index] > 0
-      ? "No pictures of this latent were rendered into this gallery."
-      : "This latent never fired, so there are no pictures of it.";
+  fill(page) {
+    const { data } = this.app;
+    const has = (list) => list.length > 0;
+    this.main.append(this.topPictures(page), ...(has(page.samples) ? [this.samples(page)] : []));
+    if (page.histogram?.some((count) => count > 0)) {
+      this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
+    }
+    if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels)));
+    if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels)));
+    if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
+    if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
+    if (has(page.probes)) this.side.append(panel("Probes", probeList(page.probes)));
+    this.side.append(...this.otherSaes());
   }
 
-  fill(pictures, index, next) {
-    Data.examples(index).then((examples) => {
-      if (this.index !== index) return;
-      pictures.replaceChildren(...examples.map((example, i) => this.figure(example, i)));
-      if (examples.length === 0) pictures.append(element("p", { class: "empty" }, "This latent has no pictures."));
-      if (next !== undefined) Data.examples(next).catch(() => {}); // said when it is opened
-    }, (error) => {
-      if (this.index === index) pictures.replaceChildren(element("p", { class: "empty" }, error.message));
+  topPictures(page) {
+    const orders = Object.keys(ORDER_NAMES).filter((order) => page.top[order]?.length > 0);
+    const list = element("div", { class: "examples", role: "list" });
+    const more = element("button", { type: "button", class: "more" });
+    const draw = (n) => {
+      const examples = page.top[this.order];
+      list.replaceChildren(...examples.slice(0, n).map((example, i) => exampleFigure(this.app.data, page, example, i + 1)));
+      more.textContent = `Show all ${showCount(examples.length, "picture")}`;
+      more.hidden = examples.length <= n;
+    };
+    const section = element("section", { "aria-label": "Top pictures" },
+      element("div", { class: "section-head" }, element("h2", {}, "Top pictures"), heatLegend(this.app.data, this.app.data.maxValue[page.index])));
+    if (orders.length === 0) {
+      section.append(element("p", { class: "empty" }, "This latent has no pictures."));
+      return section;
+    }
+    if (!orders.includes(this.order)) [this.order] = orders;
+    const pick = (order) => { this.order = order; draw(LatentView.nFirst); };
+    section.append(orders.length > 1 ? orderSwitch(orders, this.order, pick) : "", list, more);
+    more.addEventListener("click", () => {
+      draw(Infinity);
+      list.children[LatentView.nFirst].firstChild.focus({ preventScroll: true });
     });
+    draw(LatentView.nFirst);
+    return section;
   }
 
-  figure(example, i) {
-    return element("figure", { role: "listitem" }, heatPicture(example),
-      element("figcaption", {},
-        element("div", { class: "value" }, element("span", { class: "soft" }, `${i + 1}`), element("strong", {}, showValue(example.value))),
-        element("div", { class: "name", title: example.name }, element("bdi", {}, example.name)),
-        example.label === null ? null : element("div", { class: "label" }, element("bdi", {}, example.label))));
+  samples(page) {
+    const percent = (share) => Number((100 * share).toFixed(1));
+    return element("section", { class: "samples" },
+      element("h2", {}, "Samples from low to high values"),
+      element("p", { class: "note" }, "Drawn at random from each range of values: the tail, too, tells whether a latent is clean."),
+      ...page.samples.map(({ quantiles: [low, high], examples }) => element("div", { class: "sample-row" },
+        element("h3", {}, `${percent(low)} to ${percent(high)}\u202f%`),
+        element("div", { class: "sample-pictures", role: "list" },
+          ...examples.map((example) => exampleFigure(this.app.data, page, example, null))))));
   }
+
+  latentList(pairs) {
+    return element("ul", { class: "latent-list" }, ...pairs.map(({ latent, cosine }) => element("li", {},
+      latentPreview(this.app.data, latent), latentLink(this.app, latent),
+      element("span", { class: "cosine", title: "cosine" }, cosine.toFixed(2)))));
+  }
+
+  otherSaes() {
+    const matches = this.app.data.others.filter(({ matched }) => matched[this.latent] >= 0);
+    if (matches.length === 0) return [];
+    return [panel("In other SAEs", element("ul", { class: "latent-list" }, ...matches.map(({ folder, title, matched, cosine }) =>
+      element("li", {}, element("a", { href: compareHash(folder, this.latent) }, userText(title), ` latent ${matched[this.latent]}`),
+        element("span", { class: "cosine", title: "cosine" }, cosine[this.latent].toFixed(2))))))];
+  }
+}
+
+/** A box with a heading. */
+function panel(title, ...children) {
+  return element("section", { class: "panel" }, element("h2", {}, title), ...children);
+}
+
+function probeList(probes) {
+  return element("dl", { class: "probes" }, ...probes.flatMap(([task, text]) => [
+    element("dt", {}, userText(task)), element("dd", {}, userText(text))]));
+}
+
+/** Radio buttons for the order of the pictures. */
+function orderSwitch(orders, chosen, onPick) {
+  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, "Order of the pictures"),
+    ...orders.map((order) => {
+      const input = element("input", { type: "radio", name: "order", value: order });
+      input.checked = order === chosen;
+      input.addEventListener("input", () => onPick(order));
+      return element("label", {}, input, element("span", {}, ORDER_NAMES[order]));
+    }));
+}
+
+/** Copies the page's address; where the browser forbids that, shows it for copying by hand. */
+function copyLinkButton() {
+  const button = element("button", { type: "button" }, "Copy link");
+  const holder = element("span", { class: "copy-link" }, button);
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Copied";
+    } catch {
+      const field = element("input", { type: "text", readonly: "", "aria-label": "Link to this latent", value: location.href });
+      holder.replaceChildren(field);
+      field.select();
+    }
+  });
+  return holder;
 }

@@ -30,3 +30,15 @@ function showShare(x) {
 function showCount(n, noun) {
   return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 }
+
+/** A text of the user's: its direction of writing stays its own. */
+function userText(text) {
+  return element("bdi", {}, text);
+}
+
+/** A link to a latent with its name, and a star if it has one. */
+function latentLink(app, latent) {
+  const name = app.data.names.get(latent)?.name;
+  return element("a", { class: "latent-link", href: `#latent=${latent}` },
+    `Latent ${latent}`, ...(name === undefined ? [] : [" ", userText(name)]), starMark(app.notes, latent));
+}

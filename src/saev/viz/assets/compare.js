@@ -27,13 +27,13 @@ class CompareView {
     const other = this.app.data.others.find((one) => one.folder === folder);
     this.shown = `${folder} ${latent}`;
     const { shown } = this;
-    if (other === undefined) return this.say("Comparison", `This gallery knows of no other one in a folder ${folder}.`);
-    if (!isSibling(folder)) return this.say(other.title, `${folder} is not the name of a folder beside this gallery, so it is not opened.`);
+    if (other === undefined) return this.say("Comparison", `This gallery knows of no other one in a folder "${folder}".`);
+    if (!isSibling(folder)) return this.say(other.title, `"${folder}" is not the name of a folder beside this gallery, so it is not opened.`);
     this.say(other.title, "Reading the other gallery.");
     return this.open(folder).then((data) => {
       if (this.shown === shown) this.showPairs(other, data, latent);
     }, () => {
-      if (this.shown === shown) this.say(other.title, `The other gallery is not here. For the comparison its folder ${folder} has to lie beside the folder of this gallery, in the same parent folder.`);
+      if (this.shown === shown) this.say(other.title, `The other gallery is not here. For the comparison its folder "${folder}" has to lie beside the folder of this gallery, in the same parent folder.`);
     });
   }
 
@@ -58,7 +58,7 @@ class CompareView {
 
   showPairs(other, data, latent) {
     if (other.matched.some((one) => one >= data.nLatents)) {
-      this.say(other.title, `The gallery in the folder ${other.folder} is of another SAE than the one that was compared: it has ${showCount(data.nLatents, "latent")} only.`);
+      this.say(other.title, `The gallery in the folder "${other.folder}" is of another SAE than the one that was compared: it has ${showCount(data.nLatents, "latent")} only.`);
       return;
     }
     if (latent === undefined) this.showList(other, data);

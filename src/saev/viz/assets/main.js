@@ -18,7 +18,8 @@ GalleryData.open().then((data) => {
     document.getElementById("overview").hidden = shown !== undefined;
     for (const name of Object.keys(views)) document.getElementById(name).hidden = name !== shown;
     views[shown]?.show(params);
-    scrollTo(0, 0);
+    if (params[shown] !== app.params?.[shown]) scrollTo(0, 0);
+    app.params = params;
   };
   addEventListener("hashchange", route);
   route();

@@ -12,21 +12,26 @@ class PictureView {
 
   show(params) {
     const { data } = this.app;
-    this.id = /^\d{1,15}$/.test(params.picture) ? Number(params.picture) : NaN;
-    this.picture = data.pictures.get(this.id);
-    if (this.picture === undefined) {
+    const id = /^\d{1,15}$/.test(params.picture) ? Number(params.picture) : NaN;
+    if (!data.pictures.has(id)) {
+      this.id = null;
       this.container.replaceChildren(element("h1", { tabindex: "-1" }, `Picture ${params.picture}`),
         element("p", { class: "empty" }, `There is no picture ${params.picture} in this gallery.`));
       return;
     }
+    if (id !== this.id) this.open(id);
+    this.showLatent(/^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null);
+  }
+
+  open(id) {
+    this.id = id;
+    this.picture = this.app.data.pictures.get(id);
     this.patches = null;
     this.layout();
-    this.choose(/^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null);
-    const id = this.id;
-    data.picture(id).then(({ patches }) => {
+    this.app.data.picture(id).then(({ patches }) => {
       if (this.id !== id) return;
       this.patches = patches;
-      this.choose(this.latent);
+      this.showLatent(this.latent);
       this.list();
     }, (error) => {
       if (this.id === id) this.fires.replaceChildren(element("p", { class: "empty" }, `Which latents fire on the patches of this picture is not known: ${error.message}`));
@@ -53,18 +58,20 @@ class PictureView {
         element("div", { class: "picture-side" }, stage, this.chosen,
           element("p", { class: "note" }, "Point at a patch, click to stay on it, or move by the arrow keys; Escape goes back to the whole picture.")),
         element("section", { class: "panel" }, this.heading, this.status, this.fires)));
-    this.draw(undefined);
   }
 
   draw(heat) {
     this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat));
   }
 
-  /** Shows where `latent` fires, null for none; the address says it without another step in the history. */
+  /** Takes `latent`, null for none, into the address, which then shows it, without a step in the history. */
   choose(latent) {
+    history.replaceState(history.state, "", `#picture=${this.id}${latent === null ? "" : `&latent=${latent}`}`);
+    dispatchEvent(new Event("hashchange"));
+  }
+
+  showLatent(latent) {
     this.latent = latent;
-    const hash = `#picture=${this.id}${latent === null ? "" : `&latent=${latent}`}`;
-    if (location.hash !== hash) history.replaceState(history.state, "", hash);
     for (const button of this.fires.querySelectorAll("button.fire")) {
       button.setAttribute("aria-pressed", String(button.dataset.latent === String(latent)));
     }
@@ -73,7 +80,7 @@ class PictureView {
       this.chosen.replaceChildren();
       return;
     }
-    const id = this.id;
+    const { id } = this;
     this.heatOf(latent).then((heat) => { if (this.id === id && this.latent === latent) this.drawChosen(heat); });
   }
 

@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """Headless Chromium."""
@@ -43,4 +44,3 @@ def open_page(browser: "Browser") -> Iterator[Callable[..., "Page"]]:
     yield opener
     context.close()
     assert complaints == []
-

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from tests.viz.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
 
 from saev.viz.heatmap import overlay_table
-from tests.viz.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -49,8 +49,10 @@ def blended(level: int, colour_map: str = "inferno", opacity: float = 0.6) -> np
 
 
 def patch_colours(shot: np.ndarray, edge: int = 4) -> np.ndarray:
-    """Colours of the patches (3, 5, 3), which must be the same all over each patch but for `edge` pixels around it
-    (corners are round)."""
+    """Colours of the patches (3, 5, 3), which must be the same all over each patch but for `edge` pixels around it.
+
+    Corners are round.
+    """
     height, width = shot.shape[:2]
     colours = np.zeros((*GRID, 3))
     for r, c in np.ndindex(GRID):
@@ -100,8 +102,10 @@ def test_every_heatmap_is_as_large_as_its_picture(tmp_path: Path, open_page: Ope
     gallery = replace(overview(), others=[other_sae("other")])
     opened = open_page(write(tmp_path / "g", gallery, pages=pages), fragment)
     opened.locator("main:not([hidden]) .heat").nth(8).wait_for()
-    boxes = opened.evaluate("""[...document.querySelectorAll("main:not([hidden]) .picture:has(img):has(.heat)")].map((one) =>
-      ["img", ".heat"].map((part) => { const box = one.querySelector(part).getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; }))""")
+    boxes = opened.locator("main:not([hidden]) .picture:has(img):has(.heat)").evaluate_all("""(all) => {
+      const box = (one) => { const { x, y, width, height } = one.getBoundingClientRect(); return [x, y, width, height]; };
+      return all.map((one) => [box(one.querySelector("img")), box(one.querySelector(".heat"))]);
+    }""")
     assert len(boxes) > 8
     for image, heat in boxes:
         assert heat == pytest.approx(image, abs=0.6)
@@ -172,7 +176,9 @@ def test_the_legend_says_the_latents_own_values(index: Path, open_page: Open) ->
     opened = open_page(index, "#latent=17")
     assert opened.locator("#latent .legend-values").first.inner_text().split() == ["0", "9.00", "18.0"]
     opened.fill("#heat-threshold", "60")
-    colours = opened.evaluate("[...document.querySelector('#latent .scale-bar').getContext('2d').getImageData(0, 0, 256, 1).data]")
+    colours = opened.evaluate(
+        "[...document.querySelector('#latent .scale-bar').getContext('2d').getImageData(0, 0, 256, 1).data]"
+    )
     bar = np.array(colours).reshape(256, 4)
     table = overlay_table()
     assert (bar[:, 3] == 255).all()

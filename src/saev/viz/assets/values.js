@@ -27,7 +27,7 @@ function latentName(data, latent) {
   return element("p", { class: "latent-name" },
     element("strong", {}, userText(found.name)),
     element("span", { class: "soft" }, ` score ${showValue(found.score)}`),
-    others === "" ? null : element("span", { class: "soft runners-up" }, "then ", userText(others)));
+    others === "" ? null : element("span", { class: "soft runners-up" }, " then ", userText(others)));
 }
 
 /** Where a value stands on the axis of the bins, all of the same width: 2.5 is the middle of the third one. */

@@ -255,3 +255,22 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
     opened.locator(".pair-link").click()
     opened.wait_for_selector(".pair-column h2")
     assert opened.locator(".pair-column .note bdi").all_text_contents() == [HOSTILE[4], title]
+
+
+def test_the_list_is_found_as_it_was_left(index: Path, open_page: Open) -> None:
+    opened = open_page(index, hash_of(FOLDER))
+    pairs(opened)
+    opened.fill("#compare-least", "-1")
+    opened.select_option("#compare-which", label="all")
+    opened.click("#compare-direction")
+    opened.evaluate("scrollTo(0, 2000)")
+    link = opened.locator(".pair-link[aria-label^='Latents 16 ']")
+    link.wait_for()
+    scrolled = opened.evaluate("scrollY")
+    link.evaluate("(link) => link.click()")
+    opened.wait_for_selector("#compare .pair-page")
+    assert opened.evaluate("scrollY") == 0
+    opened.go_back()
+    opened.wait_for_selector(".pair-link[aria-label^='Latents 16 ']")
+    assert opened.evaluate("scrollY") == scrolled
+    assert counted(opened) == "36 of 36 pairs"

@@ -103,8 +103,8 @@ def test_every_heatmap_is_as_large_as_its_picture(tmp_path: Path, open_page: Ope
     opened = open_page(write(tmp_path / "g", gallery, pages=pages), fragment)
     opened.locator("main:not([hidden]) .heat").nth(8).wait_for()
     boxes = opened.locator("main:not([hidden]) .picture:has(img):has(.heat)").evaluate_all("""(all) => {
-      const box = (one) => { const { x, y, width, height } = one.getBoundingClientRect(); return [x, y, width, height]; };
-      return all.map((one) => [box(one.querySelector("img")), box(one.querySelector(".heat"))]);
+      const box = ({ x, y, width, height }) => [x, y, width, height];
+      return all.map((one) => ["img", ".heat"].map((part) => box(one.querySelector(part).getBoundingClientRect())));
     }""")
     assert len(boxes) > 8
     for image, heat in boxes:

@@ -9,6 +9,8 @@ from PIL import Image
 from saev.viz.grid import image_grid
 from saev.viz.heatmap import COLOUR_MAPS, overlay, overlay_table, quantise
 
+BRIGHTEST = overlay_table()[255, :3]
+
 
 def lightness(colours: np.ndarray) -> np.ndarray:
     """L* of sRGB colours, (n, 3) uint8 to (n,) in 0..100."""
@@ -48,14 +50,14 @@ def test_a_patch_lights_exactly_its_area(
     expected = np.zeros((height, width), dtype=bool)
     top, left = row * patch_size[0], column * patch_size[1]
     expected[top : top + patch_size[0], left : left + patch_size[1]] = True
-    assert np.array_equal((lit == inferno()[255]).all(axis=-1), expected)
+    assert np.array_equal((lit == BRIGHTEST).all(axis=-1), expected)
     assert len(np.unique(lit[~expected], axis=0)) <= 1
 
 
 def test_pictures_that_patches_do_not_divide_are_shared_out_by_pixel_centres() -> None:
     patches = np.array([[0.0, 1.0, 0.0]])
     lit = np.asarray(overlay(Image.new("RGB", (8, 1)), patches, vmax=1.0, opacity=1.0))
-    assert (lit[0] == inferno()[255]).all(axis=-1).tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    assert (lit[0] == BRIGHTEST).all(axis=-1).tolist() == [False] * 3 + [True] * 2 + [False] * 3
 
 
 def test_opacity_mixes_picture_and_colour() -> None:
@@ -63,7 +65,7 @@ def test_opacity_mixes_picture_and_colour() -> None:
     ones = np.ones((2, 2))
     assert np.array_equal(overlay(picture, ones, 1.0, opacity=0.0), picture)
     mixed = np.asarray(overlay(picture, ones, 1.0, opacity=0.6))
-    assert np.array_equal(mixed[0, 0], np.round(40 + 0.6 * inferno()[255]))
+    assert np.array_equal(mixed[0, 0], np.round(40 + 0.6 * BRIGHTEST))
 
 
 def test_a_latent_that_never_fires_has_no_levels() -> None:

@@ -296,3 +296,14 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
 def texts(found: list[str]) -> list[bytes]:
     """Names that are broken come as a lone surrogate from Python and as U+FFFD from the browser."""
     return [text.encode("utf-8", "replace").replace("\ufffd".encode(), b"?") for text in found]
+
+
+def test_a_page_is_found_as_it_was_left(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    values(opened)
+    opened.locator(".samples a").nth(3).click()
+    opened.wait_for_selector("#picture .fire")
+    before = opened.locator(".samples figure").first.element_handle()
+    opened.go_back()
+    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+    assert opened.locator(".samples figure").first.evaluate("(now, before) => now === before", before)

@@ -23,18 +23,34 @@ class CompareView {
     this.isAscending = false;
   }
 
-  show({ compare: folder, latent }) {
+  /** The promise is kept once the pairs are there, so that the page can be scrolled to where it was left. */
+  async show({ compare: folder, latent }) {
     const other = this.app.data.others.find((one) => one.folder === folder);
-    this.shown = `${folder} ${latent}`;
-    const { shown } = this;
+    const last = this.shown;
+    const shown = { folder, latent };
+    this.shown = shown;
+    if (last?.latent === undefined) this.listScroll = scrollY;
     if (other === undefined) return this.say("Comparison", `This gallery knows of no other one in a folder "${folder}".`);
     if (!isSibling(folder)) return this.say(other.title, `"${folder}" is not the name of a folder beside this gallery, so it is not opened.`);
-    this.say(other.title, "Reading the other gallery.");
+    if (last?.folder !== folder) {
+      this.which = undefined;
+      this.say(other.title, "Reading the other gallery.");
+    }
     return this.open(folder).then((data) => {
-      if (this.shown === shown) this.showPairs(other, data, latent);
+      if (this.shown !== shown) return;
+      this.showPairs(other, data, latent);
+      // From the list to a pair and back the view is the same, so the page stays where it is by itself.
+      if (last?.folder === folder && last.latent !== latent) scrollTo(0, latent === undefined ? this.listScroll : 0);
     }, () => {
       if (this.shown === shown) this.say(other.title, `The other gallery is not here. For the comparison its folder "${folder}" has to lie beside the folder of this gallery, in the same parent folder.`);
     });
+  }
+
+  /** Replaces what is shown; the focus goes on to the new heading. */
+  render(...children) {
+    const hasFocus = this.container.contains(document.activeElement);
+    this.container.replaceChildren(...children);
+    if (hasFocus) this.container.querySelector("h1").focus({ preventScroll: true });
   }
 
   open(folder) {
@@ -53,7 +69,7 @@ class CompareView {
   }
 
   say(title, text) {
-    this.container.replaceChildren(this.head(title), element("p", { class: "empty" }, text));
+    this.render(this.head(title), element("p", { class: "empty" }, text));
   }
 
   showPairs(other, data, latent) {
@@ -75,12 +91,11 @@ class CompareView {
     ];
     const least = element("input", { type: "number", id: "compare-least", min: -1, max: 1, step: 0.05, value: this.least });
     const which = element("select", { id: "compare-which" }, ...choices.map(([name], i) => element("option", { value: i }, name)));
-    const start = choices.findIndex(([, has]) => all.some(has));
-    which.value = String(Math.max(0, start));
+    which.value = this.which ?? String(Math.max(0, choices.findIndex(([, has]) => all.some(has))));
     const turn = element("button", { type: "button", id: "compare-direction" });
     const count = element("p", { class: "note", role: "status" });
     const draw = () => {
-      this.least = Number(least.value);
+      [this.least, this.which] = [Number(least.value), which.value];
       const sign = this.isAscending ? 1 : -1;
       const kept = all.filter((one) => other.cosine[one] >= this.least && choices[which.value][1](one))
         .sort((a, b) => sign * (other.cosine[a] - other.cosine[b]) || a - b);
@@ -90,7 +105,7 @@ class CompareView {
     };
     for (const control of [least, which]) control.addEventListener("input", draw);
     turn.addEventListener("click", () => { this.isAscending = !this.isAscending; draw(); });
-    this.container.replaceChildren(
+    this.render(
       this.head("Two SAEs side by side"),
       element("p", { class: "note" }, "Each latent of this SAE beside the latent of the other one whose decoder direction is nearest."),
       element("div", { class: "compare-controls" }, element("label", {}, "Cosine at least ", least), element("label", {}, "Pairs of which ", which), turn, count),
@@ -123,7 +138,7 @@ class CompareView {
       this.say(other.title, `Latent ${latent} of this SAE has no match in ${other.title}.`);
       return;
     }
-    this.container.replaceChildren(
+    this.render(
       this.head(`Latents ${latent} and ${other.matched[latent]}, cosine ${other.cosine[latent].toFixed(3)}`, element("a", { class: "step", href: compareHash(other.folder) }, "All pairs")),
       element("div", { class: "pair-page" },
         this.column(this.app.data, this.app.data.title, latent), this.column(data, other.title, other.matched[latent])));

@@ -9,13 +9,19 @@ class LatentView {
   constructor(container, app) {
     this.container = container;
     this.app = app;
+    this.filled = null; // the latent whose pictures are there
     this.order = "patch"; // stays the same from latent to latent
   }
 
-  show(params) {
+  /** The promise is kept once the pictures are there, so that the page can be scrolled to where it was left. */
+  async show(params) {
     const { data } = this.app;
     const latent = /^\d{1,9}$/.test(params.latent) ? Number(params.latent) : NaN;
-    this.latent = latent;
+    if (latent === this.filled) {
+      this.steps.replaceWith(this.steps = this.stepLinks()); // the list may have another order by now
+      return;
+    }
+    [this.latent, this.filled] = [latent, null];
     if (!(latent < data.nLatents)) {
       this.container.replaceChildren(this.head(`Latent ${params.latent}`, null),
         element("p", { class: "empty" }, `There is no latent ${params.latent}: this SAE has ${showCount(data.nLatents, "latent")}, counted from 0.`));
@@ -26,7 +32,7 @@ class LatentView {
     this.side.append(panel("Note", noteEditor(this.app, latent)));
     this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       element("div", { class: "latent-body" }, this.main, this.side));
-    if (data.hasPage.has(latent)) this.load(latent);
+    if (data.hasPage.has(latent)) await this.load(latent);
     else this.say(data.frequency[latent] > 0 ? "No pictures of this latent were rendered into this gallery." : "This latent never fired, so there are no pictures of it.");
   }
 
@@ -36,24 +42,26 @@ class LatentView {
   }
 
   head(title, name) {
-    return element("div", { class: "latent-head" },
-      element("div", {}, element("h1", { tabindex: "-1" }, title), name),
-      element("nav", { "aria-label": "Latents", class: "steps" },
-        copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"),
-        this.step(-1, "\u2190 Previous", "Previous"), this.step(1, "Next \u2192", "Next")));
+    this.steps = this.stepLinks();
+    return element("div", { class: "latent-head" }, element("div", {}, element("h1", { tabindex: "-1" }, title), name), this.steps);
   }
 
-  step(by, text, name) {
-    const latent = this.app.neighbour(by);
-    return latent === undefined
-      ? element("span", { class: "step", "aria-disabled": "true" }, text)
-      : element("a", { class: "step", href: `#latent=${latent}`, "aria-label": `${name}: latent ${latent}` }, text);
+  stepLinks() {
+    const step = (by, text, name) => {
+      const latent = this.app.neighbour(by);
+      return latent === undefined
+        ? element("span", { class: "step", "aria-disabled": "true" }, text)
+        : element("a", { class: "step", href: `#latent=${latent}`, "aria-label": `${name}: latent ${latent}` }, text);
+    };
+    return element("nav", { "aria-label": "Latents", class: "steps" }, copyLinkButton(),
+      element("a", { class: "step", href: "#" }, "All latents"), step(-1, "\u2190 Previous", "Previous"), step(1, "Next \u2192", "Next"));
   }
 
   load(latent) {
-    this.app.data.latent(latent).then((page) => {
+    return this.app.data.latent(latent).then((page) => {
       if (this.latent !== latent) return;
       this.fill(page);
+      this.filled = latent;
       const next = this.app.neighbour(1);
       if (next !== undefined) this.app.data.latent(next).catch(() => {}); // said when it is opened
     }, (error) => { if (this.latent === latent) this.say(error.message); });

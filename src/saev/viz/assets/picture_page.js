@@ -10,7 +10,8 @@ class PictureView {
     this.id = null;
   }
 
-  show(params) {
+  /** The promise is kept once the latents are listed, so that the page can be scrolled to where it was left. */
+  async show(params) {
     const { data } = this.app;
     const id = /^\d{1,15}$/.test(params.picture) ? Number(params.picture) : NaN;
     if (!data.pictures.has(id)) {
@@ -19,8 +20,9 @@ class PictureView {
         element("p", { class: "empty" }, `There is no picture ${params.picture} in this gallery.`));
       return;
     }
-    if (id !== this.id) this.open(id);
+    const opening = id === this.id ? null : this.open(id);
     this.showLatent(/^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null);
+    await opening;
   }
 
   open(id) {
@@ -28,7 +30,7 @@ class PictureView {
     this.picture = this.app.data.pictures.get(id);
     this.patches = null;
     this.layout();
-    this.app.data.picture(id).then(({ patches }) => {
+    return this.app.data.picture(id).then(({ patches }) => {
       if (this.id !== id) return;
       this.patches = patches;
       this.showLatent(this.latent);

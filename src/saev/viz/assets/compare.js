@@ -130,7 +130,7 @@ class CompareView {
         element("a", { href: hrefIn(data, `#latent=${latent}`) }, `Latent ${latent}`),
         name === undefined ? null : userText(name),
         element("span", { class: "soft" }, `${showShare(data.frequency[latent])} of tokens, max ${showValue(data.maxValue[latent])}`)),
-      data.hasPage.has(latent) ? latentPreview(data, latent, 5) : element("p", { class: "soft" }, "no pictures"));
+      data.hasPage.has(latent) ? latentPreview(data, latent, 8) : element("p", { class: "soft" }, "no pictures"));
   }
 
   showPair(other, data, latent) {

@@ -73,7 +73,7 @@ function patchText(data, patch) {
 
 /** The colour scale of a latent whose largest value is `max`. */
 function heatLegend(data, max) {
-  return element("div", { class: "legend", role: "img", "aria-label": `Colours from 0 to ${showValue(max)}` },
+  return element("div", { class: "heat-legend", role: "img", "aria-label": `Colours from 0 to ${showValue(max)}` },
     levelCanvas(data, 256, 1, (i) => i, true),
     element("div", { class: "legend-values" }, ...[0, max / 2, max].map((value) => element("span", {}, showValue(value)))));
 }

@@ -1,13 +1,174 @@
 "use strict";
-// One latent.
+// One latent: its numbers, its pictures, and what it is near to.
+
+const ORDER_NAMES = { patch: "Strongest patch", img: "Sum over patches", cls: "CLS token" };
 
 class LatentView {
+  static nFirst = 18; // pictures before "show all"
+
   constructor(container, app) {
-    Object.assign(this, { container, app });
+    this.container = container;
+    this.app = app;
+    this.filled = null; // the latent whose pictures are there
+    this.order = "patch"; // stays the same from latent to latent
   }
 
-  show({ latent }) {
-    this.container.replaceChildren(element("h1", { tabindex: "-1" }, `Latent ${latent}`), noteEditor(this.app, Number(latent)),
-      element("div", { class: "filler" }));
+  /** The promise is kept once the pictures are there, so that the page can be scrolled to where it was left. */
+  async show(params) {
+    const { data } = this.app;
+    const latent = /^\d{1,9}$/.test(params.latent) ? Number(params.latent) : NaN;
+    if (latent === this.filled) {
+      this.steps.replaceWith(this.steps = this.stepLinks()); // the list may have another order by now
+      return;
+    }
+    [this.latent, this.filled] = [latent, null];
+    if (!(latent < data.nLatents)) {
+      this.container.replaceChildren(this.head(`Latent ${params.latent}`, null),
+        element("p", { class: "empty" }, `There is no latent ${params.latent}: this SAE has ${showCount(data.nLatents, "latent")}, counted from 0.`));
+      return;
+    }
+    this.main = element("div", { class: "latent-pictures" });
+    this.side = element("aside", { class: "latent-side", "aria-label": "Numbers" });
+    this.side.append(panel("Note", noteEditor(this.app, latent)));
+    this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
+      element("div", { class: "latent-body" }, this.main, this.side));
+    if (data.hasPage.has(latent)) await this.load(latent);
+    else this.say(data.frequency[latent] > 0 ? "No pictures of this latent were rendered into this gallery." : "This latent never fired, so there are no pictures of it.");
   }
+
+  say(text) {
+    this.main.append(element("p", { class: "empty" }, text));
+    this.side.append(...this.otherSaes());
+  }
+
+  head(title, name) {
+    this.steps = this.stepLinks();
+    return element("div", { class: "latent-head" }, element("div", {}, element("h1", { tabindex: "-1" }, title), name), this.steps);
+  }
+
+  stepLinks() {
+    const step = (by, text, name) => {
+      const latent = this.app.neighbour(by);
+      return latent === undefined
+        ? element("span", { class: "step", "aria-disabled": "true" }, text)
+        : element("a", { class: "step", href: `#latent=${latent}`, "aria-label": `${name}: latent ${latent}` }, text);
+    };
+    return element("nav", { "aria-label": "Latents", class: "steps" }, copyLinkButton(),
+      element("a", { class: "step", href: "#" }, "All latents"), step(-1, "\u2190 Previous", "Previous"), step(1, "Next \u2192", "Next"));
+  }
+
+  load(latent) {
+    return this.app.data.latent(latent).then((page) => {
+      if (this.latent !== latent) return;
+      this.fill(page);
+      this.filled = latent;
+      const next = this.app.neighbour(1);
+      if (next !== undefined) this.app.data.latent(next).catch(() => {}); // said when it is opened
+    }, (error) => { if (this.latent === latent) this.say(error.message); });
+  }
+
+  fill(page) {
+    const { data } = this.app;
+    const has = (list) => list.length > 0;
+    this.main.append(this.topPictures(page), ...(has(page.samples) ? [this.samples(page)] : []));
+    if (page.histogram?.some((count) => count > 0)) {
+      this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
+    }
+    if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels)));
+    if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels)));
+    if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
+    if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
+    if (has(page.probes)) this.side.append(panel("Probes", probeList(page.probes)));
+    this.side.append(...this.otherSaes());
+  }
+
+  topPictures(page) {
+    const orders = Object.keys(ORDER_NAMES).filter((order) => page.top[order]?.length > 0);
+    const list = element("div", { class: "examples", role: "list" });
+    const more = element("button", { type: "button", class: "more" });
+    const draw = (n) => {
+      const examples = page.top[this.order];
+      list.replaceChildren(...examples.slice(0, n).map((example, i) => exampleFigure(this.app.data, page, example, i + 1)));
+      more.textContent = `Show all ${showCount(examples.length, "picture")}`;
+      more.hidden = examples.length <= n;
+    };
+    const section = element("section", { "aria-label": "Top pictures" },
+      element("div", { class: "section-head" }, element("h2", {}, "Top pictures"), heatLegend(this.app.data, this.app.data.maxValue[page.index])));
+    if (orders.length === 0) {
+      section.append(element("p", { class: "empty" }, "This latent has no pictures."));
+      return section;
+    }
+    if (!orders.includes(this.order)) [this.order] = orders;
+    const pick = (order) => { this.order = order; draw(LatentView.nFirst); };
+    section.append(orders.length > 1 ? orderSwitch(orders, this.order, pick) : "", list, more);
+    more.addEventListener("click", () => {
+      draw(Infinity);
+      list.children[LatentView.nFirst].firstChild.focus({ preventScroll: true });
+    });
+    draw(LatentView.nFirst);
+    return section;
+  }
+
+  samples(page) {
+    const percent = (share) => Number((100 * share).toFixed(1));
+    return element("section", { class: "samples" },
+      element("h2", {}, "Samples from low to high values"),
+      element("p", { class: "note" }, "Drawn at random from each range of values: the tail, too, tells whether a latent is clean."),
+      ...page.samples.map(({ quantiles: [low, high], examples }) => element("div", { class: "sample-row" },
+        element("h3", {}, `${percent(low)} to ${percent(high)}\u202f%`),
+        element("div", { class: "sample-pictures", role: "list" },
+          ...examples.map((example) => exampleFigure(this.app.data, page, example, null))))));
+  }
+
+  latentList(pairs) {
+    return element("ul", { class: "latent-list" }, ...pairs.map(({ latent, cosine }) => element("li", {},
+      latentPreview(this.app.data, latent), latentLink(this.app, latent),
+      element("span", { class: "cosine", title: "cosine" }, cosine.toFixed(2)))));
+  }
+
+  otherSaes() {
+    const matches = this.app.data.others.filter(({ matched }) => matched[this.latent] >= 0);
+    if (matches.length === 0) return [];
+    return [panel("In other SAEs", element("ul", { class: "latent-list" }, ...matches.map(({ folder, title, matched, cosine }) =>
+      element("li", {}, element("a", { href: compareHash(folder, this.latent) }, userText(title), ` latent ${matched[this.latent]}`),
+        element("span", { class: "cosine", title: "cosine" }, cosine[this.latent].toFixed(2))))))];
+  }
+}
+
+/** A box with a heading. */
+function panel(title, ...children) {
+  return element("section", { class: "panel" }, element("h2", {}, title), ...children);
+}
+
+function probeList(probes) {
+  return element("dl", { class: "probes" }, ...probes.flatMap(([task, text]) => [
+    element("dt", {}, userText(task)), element("dd", {}, userText(text))]));
+}
+
+/** Radio buttons for the order of the pictures. */
+function orderSwitch(orders, chosen, onPick) {
+  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, "Order of the pictures"),
+    ...orders.map((order) => {
+      const input = element("input", { type: "radio", name: "order", value: order });
+      input.checked = order === chosen;
+      input.addEventListener("input", () => onPick(order));
+      return element("label", {}, input, element("span", {}, ORDER_NAMES[order]));
+    }));
+}
+
+/** Copies the page's address; where the browser forbids that, shows it for copying by hand. */
+function copyLinkButton() {
+  const button = element("button", { type: "button" }, "Copy link");
+  const holder = element("span", { class: "copy-link" }, button);
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      button.textContent = "Copied";
+    } catch {
+      const field = element("input", { type: "text", readonly: "", "aria-label": "Link to this latent", value: location.href });
+      holder.replaceChildren(field);
+      field.select();
+    }
+  });
+  return holder;
 }

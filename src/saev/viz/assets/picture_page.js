@@ -1,12 +1,162 @@
 "use strict";
-// One picture.
+// One picture: which latents fire on its patches, and where one of them fires.
 
 class PictureView {
+  static nRows = 40; // of a list at once
+
   constructor(container, app) {
-    Object.assign(this, { container, app });
+    this.container = container;
+    this.app = app;
+    this.id = null;
   }
 
-  show(params) {
-    this.container.replaceChildren(element("h1", { tabindex: "-1" }, params.picture));
+  /** The promise is kept once the latents are listed, so that the page can be scrolled to where it was left. */
+  async show(params) {
+    const { data } = this.app;
+    const id = /^\d{1,15}$/.test(params.picture) ? Number(params.picture) : NaN;
+    if (!data.pictures.has(id)) {
+      this.id = null;
+      this.container.replaceChildren(element("h1", { tabindex: "-1" }, `Picture ${params.picture}`),
+        element("p", { class: "empty" }, `There is no picture ${params.picture} in this gallery.`));
+      return;
+    }
+    const opening = id === this.id ? null : this.open(id);
+    this.showLatent(/^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null);
+    await opening;
   }
+
+  open(id) {
+    this.id = id;
+    this.picture = this.app.data.pictures.get(id);
+    this.patches = null;
+    this.layout();
+    return this.app.data.picture(id).then(({ patches }) => {
+      if (this.id !== id) return;
+      this.patches = patches;
+      this.showLatent(this.latent);
+      this.list();
+    }, (error) => {
+      if (this.id === id) this.fires.replaceChildren(element("p", { class: "empty" }, `Which latents fire on the patches of this picture is not known: ${error.message}`));
+    });
+  }
+
+  layout() {
+    const { data } = this.app;
+    const { name, label, isMissing, width, height } = this.picture;
+    this.frame = element("div", { class: "frame" });
+    this.grid = new PatchGrid(data, () => this.list());
+    this.chosen = element("div", { class: "chosen" });
+    this.fires = element("div", { class: "fires" }, element("p", { class: "soft" }, "Reading which latents fire here."));
+    this.heading = element("h2", {}, "Latents in the whole picture");
+    this.status = element("p", { class: "hidden", role: "status" }); // for those who do not see what is selected
+    const stage = element("div", { class: "stage" }, this.frame, this.grid.element);
+    stage.style.setProperty("--stage-aspect", isMissing ? data.columns / data.rows : width / height);
+    this.container.replaceChildren(
+      element("div", { class: "latent-head" },
+        element("div", {}, element("h1", { tabindex: "-1", class: "picture-name" }, userText(name)),
+          label === null ? null : element("div", { class: "label" }, userText(label))),
+        element("nav", { class: "steps", "aria-label": "Gallery" }, copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
+      element("div", { class: "picture-body" },
+        element("div", { class: "picture-side" }, stage, this.chosen,
+          element("p", { class: "note" }, "Point at a patch, click to stay on it, or move by the arrow keys; Escape goes back to the whole picture.")),
+        element("section", { class: "panel" }, this.heading, this.status, this.fires)));
+  }
+
+  draw(heat) {
+    this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat));
+  }
+
+  /** Takes `latent`, null for none, into the address, which then shows it, without a step in the history. */
+  choose(latent) {
+    history.replaceState(history.state, "", `#picture=${this.id}${latent === null ? "" : `&latent=${latent}`}`);
+    dispatchEvent(new Event("hashchange"));
+  }
+
+  showLatent(latent) {
+    this.latent = latent;
+    for (const button of this.fires.querySelectorAll("button.fire")) {
+      button.setAttribute("aria-pressed", String(button.dataset.latent === String(latent)));
+    }
+    if (latent === null) {
+      this.draw(undefined);
+      this.chosen.replaceChildren();
+      return;
+    }
+    const { id } = this;
+    this.heatOf(latent).then((heat) => { if (this.id === id && this.latent === latent) this.drawChosen(heat); });
+  }
+
+  /** The heatmap of its page, which is complete; otherwise from the strongest latents of each patch. */
+  async heatOf(latent) {
+    const { data } = this.app;
+    const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
+    const stored = page?.heatmap(this.id);
+    if (stored !== undefined || this.patches === null) return stored;
+    const levels = this.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
+    return { at: (patch) => levels[patch] };
+  }
+
+  drawChosen(heat) {
+    const { data } = this.app;
+    this.draw(heat);
+    const levels = Array.from({ length: data.rows * data.columns }, (_, patch) => heat?.at(patch) ?? 0);
+    const n = levels.filter((level) => level > 0).length;
+    const close = element("button", { type: "button" }, "Hide heatmap");
+    close.addEventListener("click", () => this.choose(null));
+    this.chosen.replaceChildren(
+      element("p", {}, "Showing ", latentLink(this.app, this.latent), n === 0
+        ? ": not among the strongest latents of any patch here"
+        : `: on ${n} of ${levels.length} patches, at most ${showValue((Math.max(...levels) / 255) * data.maxValue[this.latent])}`),
+      heatLegend(data, data.maxValue[this.latent]), close);
+  }
+
+  /** Lists the latents of a patch, or of the whole picture, strongest first. */
+  list() {
+    if (this.patches === null) return;
+    const patch = this.grid.selected;
+    const fires = patch === null ? strongestOf(this.patches) : this.patches[patch].toSorted((a, b) => b.level - a.level);
+    const place = patch === null ? "the whole picture" : patchText(this.app.data, patch);
+    this.heading.textContent = `Latents in ${place}`;
+    this.status.textContent = `${place}: ${showCount(fires.length, "latent")}${fires.length > 0 ? `, strongest ${this.nameOf(fires[0].latent)}` : ""}`;
+    if (fires.length === 0) {
+      this.fires.replaceChildren(element("p", { class: "empty" }, "No latent fires here."));
+      return;
+    }
+    const rows = element("ul", { class: "fire-list" });
+    const more = element("button", { type: "button", class: "more" });
+    const draw = () => {
+      const n = rows.children.length;
+      rows.append(...fires.slice(n, n + PictureView.nRows).map((fire) => this.row(fire)));
+      const left = fires.length - rows.children.length;
+      more.textContent = `Show ${Math.min(left, PictureView.nRows)} more of ${left}`;
+      more.hidden = left === 0;
+    };
+    more.addEventListener("click", draw);
+    draw();
+    this.fires.replaceChildren(rows, more);
+  }
+
+  nameOf(latent) {
+    const name = latentCaption(this.app.data, latent);
+    return name === undefined ? `latent ${latent}` : `latent ${latent}, ${name}`;
+  }
+
+  row({ latent, level }) {
+    const { data } = this.app;
+    const name = latentCaption(data, latent);
+    const button = element("button", { type: "button", class: "fire", "aria-pressed": String(latent === this.latent), title: "Show where it fires" },
+      element("span", { class: "fire-name" }, element("span", { class: "fire-number" }, `${latent} `), name === undefined ? null : userText(name)),
+      shareBar(level / 255, `${Math.round((100 * level) / 255)}\u202f%`),
+      element("span", { class: "fire-value" }, showValue((level / 255) * data.maxValue[latent])));
+    button.dataset.latent = latent;
+    button.addEventListener("click", () => this.choose(latent === this.latent ? null : latent));
+    return element("li", {}, button, element("a", { class: "row-link", href: `#latent=${latent}`, "aria-label": `Page of ${this.nameOf(latent)}` }, "\u2192"));
+  }
+}
+
+/** Every latent of a picture with the strongest of its levels, strongest first. */
+function strongestOf(patches) {
+  const best = new Map();
+  for (const { latent, level } of patches.flat()) best.set(latent, Math.max(level, best.get(latent) ?? 0));
+  return [...best].map(([latent, level]) => ({ latent, level })).sort((a, b) => b.level - a.level || a.latent - b.latent);
 }

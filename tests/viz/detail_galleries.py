@@ -15,12 +15,12 @@ from saev.viz.gallery_data import (
     Gallery,
     LabelCount,
     LatentExample,
-    LatentName,
     LatentPage,
     OtherSae,
     PatchCodes,
     Picture,
     SampleGroup,
+    ShownName,
 )
 
 GRID = (3, 5)
@@ -90,7 +90,7 @@ def page(latent: int, **changes: object) -> LatentPage:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def overview(title: str = "A gallery", names: Mapping[int, LatentName] | None = None) -> Gallery:
+def overview(title: str = "A gallery", names: Mapping[int, ShownName] | None = None) -> Gallery:
     """Forty latents, the first four dead; the largest value of latent i is i + 1."""
     frequency = np.geomspace(1e-4, 0.2, N_LATENTS)
     frequency[:4] = 0
@@ -105,7 +105,7 @@ def overview(title: str = "A gallery", names: Mapping[int, LatentName] | None = 
         max_value=top,
         grid=GRID,
         bin_edges=EDGES,
-        names=names or {17: LatentName("stripes", 4.25, [("zebra", 3.5), ("grid", 2.0)])},
+        names=names or {17: ShownName("stripes", 4.25, [("zebra", 3.5), ("grid", 2.0)])},
     )
 
 

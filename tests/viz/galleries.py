@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from saev.viz.gallery import write_gallery
-from saev.viz.gallery_data import Gallery, LatentExample, LatentName, LatentPage, PatchCodes, Picture
+from saev.viz.gallery_data import Gallery, LatentExample, LatentPage, PatchCodes, Picture, ShownName
 
 GRID = (3, 5)
 N_LATENTS = 40
@@ -48,7 +48,7 @@ def make_gallery(**changes: object) -> Gallery:
         max_value=2 * mean,
         grid=GRID,
         labels={6: ("birds", 0.4), 17: ("fish", 0.9), 25: ("birds", 0.6), 30: ("cars", 0.7)},
-        names={17: LatentName("stripes", 0.8, [("zebra", 0.5)]), 33: LatentName("sky", 0.9)},
+        names={17: ShownName("stripes", 0.8, [("zebra", 0.5)]), 33: ShownName("sky", 0.9)},
     )
     return replace(gallery, **changes)  # type: ignore[arg-type]
 

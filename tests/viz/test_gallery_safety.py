@@ -9,7 +9,7 @@ import pytest
 from tests.viz.galleries import HOSTILE, N_LATENTS, make_gallery, make_pictures, write
 from tests.viz.pages import expect_count, position
 
-from saev.viz.gallery_data import LatentName, OtherSae
+from saev.viz.gallery_data import OtherSae, ShownName
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -24,7 +24,7 @@ def test_user_text_is_shown_and_never_run(tmp_path: Path, open_page: Open) -> No
         title=HOSTILE[1],
         sae_id=HOSTILE[0],
         facts={HOSTILE[0]: HOSTILE[1]},
-        names={i: LatentName(text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
+        names={i: ShownName(text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
         labels={i: (text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
         others=[OtherSae(text, text, np.full(N_LATENTS, -1), np.zeros(N_LATENTS)) for text in HOSTILE],
     )

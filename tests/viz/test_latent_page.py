@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.viz.detail_galleries import EDGES, HOSTILE, N_PICTURES, other_sae, overview, page, pictures, write
 
-from saev.viz.gallery_data import LabelCount, LatentExample, LatentName
+from saev.viz.gallery_data import LabelCount, LatentExample, ShownName
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -281,7 +281,7 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
         patch_labels=[LabelCount(text, 1, 0.5, 1.0) for text in HOSTILE],
         probes=[(text, text) for text in HOSTILE],
     )
-    names = {6: LatentName(HOSTILE[0], 1.0, [(text, 0.5) for text in HOSTILE])}
+    names = {6: ShownName(HOSTILE[0], 1.0, [(text, 0.5) for text in HOSTILE])}
     others = [other_sae(text, title) for text, title in zip(HOSTILE, HOSTILE[::-1], strict=True)]
     gallery = replace(overview(HOSTILE[2], names), others=others)
     opened = open_page(write(tmp_path / "g", gallery, [hostile], pictures(HOSTILE)), "#latent=6")

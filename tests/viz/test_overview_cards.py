@@ -9,7 +9,7 @@ import pytest
 from tests.viz.galleries import write
 from tests.viz.pages import drag, expect_count, expect_text
 
-from saev.viz.gallery_data import Gallery, LatentName
+from saev.viz.gallery_data import Gallery, ShownName
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,7 +55,7 @@ def large_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_value=3 * mean * alive,
         grid=(3, 5),
         labels={int(i): (f"label {i % 50}", 0.5) for i in np.flatnonzero(alive)},
-        names={int(i): LatentName(f"name {i % 700}", 0.5) for i in np.flatnonzero(alive)[::2]},
+        names={int(i): ShownName(f"name {i % 700}", 0.5) for i in np.flatnonzero(alive)[::2]},
     )
     pages = np.flatnonzero(alive)[::76][:400].tolist()
     return write(tmp_path_factory.mktemp("large") / "g", gallery, pages)

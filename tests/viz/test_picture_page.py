@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.viz.detail_galleries import GRID, HOSTILE, N_LATENTS, levels, overview, page, pictures, write
 
-from saev.viz.gallery_data import LatentName
+from saev.viz.gallery_data import ShownName
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -222,7 +222,7 @@ def test_there_is_no_such_picture(index: Path, open_page: Open, picture: str) ->
 
 
 def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
-    names = {i: LatentName(text, 1.0) for i, text in enumerate(HOSTILE[:-1], start=4)}
+    names = {i: ShownName(text, 1.0) for i, text in enumerate(HOSTILE[:-1], start=4)}
     index = write(tmp_path / "g", overview(names=names), [page(6)], pictures(HOSTILE))
     opened = open_page(index, "#picture=0&latent=4")
     shown = opened.locator(".fire-name bdi")

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 from saev.errors import InputError
 from saev.viz.survey import EDGES, LatentSurvey, SparseCodes, Spots, sparse
-from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 
 @given(data=st.data(), seen=seen(), k=st.integers(1, 6))
@@ -63,7 +63,9 @@ def test_processes_find_what_one_finds(data: st.DataObject, seen: Seen, n_proces
     whose = [data.draw(st.integers(0, n_processes - 1)) for _ in batches]
     one = seen.survey([list(range(len(seen.ids)))], top_k=2, n_sample=2)
     several = [
-        seen.survey([batch for batch, owner in zip(batches, whose, strict=True) if owner == process], top_k=2, n_sample=2)
+        seen.survey(
+            [batch for batch, owner in zip(batches, whose, strict=True) if owner == process], top_k=2, n_sample=2
+        )
         for process in range(n_processes)
     ]
     for other in several[1:]:

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 from saev.viz.survey import ImageSample, LatentSurvey, Spots, TokenSample, quantile_groups
 from saev.viz.survey.mixing import latent_keys, mix32, mix64, token_hashes, unmix32
 from saev.viz.survey.sparse import SparseCodes
-from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 
 @given(arrays(np.uint32, 20))
@@ -68,9 +68,7 @@ def test_another_seed_chooses_others() -> None:
     n_groups=st.integers(1, 6),
     n_each=st.integers(1, 5),
 )
-def test_quantile_groups_cut_the_range_of_values(
-    ids: list[int], n_absent: int, n_groups: int, n_each: int
-) -> None:
+def test_quantile_groups_cut_the_range_of_values(ids: list[int], n_absent: int, n_groups: int, n_each: int) -> None:
     values = [1.0 + i // 3 for i in ids]
     padded = torch.tensor(values + [0.0] * n_absent), torch.tensor(ids + [-1] * n_absent, dtype=torch.int64)
     groups = quantile_groups(*padded, n_groups, n_each)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from saev.errors import InputError
 from saev.vit.text import load_clip
-from saev.viz.naming import Embedder, ShownName, TopPicture, WordScore, embed_words
+from saev.viz.naming import Embedder, LatentName, TopPicture, WordScore, embed_words
 from saev.viz.naming import name_latents as name_by_words
 from saev.viz.naming.name_latents import FALSE_NAMES, MOST_CROPS
 
@@ -53,7 +53,7 @@ def name_latents(
     pictures: Callable[[int], Image.Image | None],
     clip: Embedder,
     vocabulary: Sequence[str],
-) -> dict[int, ShownName]:
+) -> dict[int, LatentName]:
     return name_by_words(tops, pictures, clip, embed_words(clip, vocabulary))
 
 
@@ -133,7 +133,7 @@ def test_pictures_that_are_gone_are_left_out() -> None:
     assert sum(names[c].name is not None for c in range(len(COLOURS))) >= 3  # fewer crops, less certain
     gone = name_latents(tops, lambda _: None, Colours(), list(COLOURS))
     assert set(gone) == set(tops)
-    assert set(gone.values()) == {ShownName((), 1.0)}
+    assert set(gone.values()) == {LatentName((), 1.0)}
 
 
 def test_latents_that_never_fire_and_no_latents_at_all() -> None:
@@ -165,9 +165,9 @@ def test_words_are_averages_over_templates() -> None:
 
 def test_a_name_needs_to_exceed_chance() -> None:
     words = (WordScore("red", 9.0), WordScore("blue", 1.0))
-    assert ShownName(words, FALSE_NAMES).name == "red"
-    assert ShownName(words, FALSE_NAMES + 1e-6).name is None
-    assert ShownName(words, 0.001).runners_up == words[1:]
+    assert LatentName(words, FALSE_NAMES).name == "red"
+    assert LatentName(words, FALSE_NAMES + 1e-6).name is None
+    assert LatentName(words, 0.001).runners_up == words[1:]
 
 
 def test_a_real_clip_end_to_end() -> None:

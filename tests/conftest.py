@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ PREPROCESSING: dict[str, object] = {
         "crop_mode": "center",
     },
 }
+# How long an example takes says nothing on a machine that does other things, too.
+hypothesis.settings.register_profile("saev", deadline=None)
+hypothesis.settings.load_profile("saev")
 MakeShards = Callable[..., tuple[Path, Tensor]]
 
 

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity
 
@@ -27,7 +27,6 @@ def brute_force(a: torch.Tensor, e: torch.Tensor) -> float:
     return weighted / total if total else math.nan
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_the_linear_form_is_the_mean_over_all_pairs(sizes: list[int]) -> None:
     a, e = images(sum(sizes))

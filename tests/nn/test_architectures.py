@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.nn.small_saes import D_IN, D_SAE, SMALL, build
 
@@ -190,7 +190,6 @@ def test_the_penalty_is_warmed_up(case: str) -> None:
     assert half.reconstruction == whole.reconstruction
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 10_000))
 def test_keep_top_k_equals_a_sort(k: int, seed: int) -> None:
     h = torch.randn(9, 12, generator=torch.Generator().manual_seed(seed))

@@ -5,7 +5,7 @@ Shape suffixes: b = tokens, n = selected entries, d = width, s = latents, g = gr
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -27,7 +27,6 @@ def doubles(*shape: int, generator: torch.Generator) -> Tensor:
 patterns = given(st.integers(1, 9), st.integers(1, 12), st.sampled_from([0.0, 0.2, 1.0]), st.integers(0, 1000))
 
 
-@settings(deadline=None)
 @patterns
 def test_rows_and_latents(b: int, s: int, share: float, seed: int) -> None:
     pattern, _ = draw(b, s, share, seed)
@@ -41,7 +40,6 @@ def test_rows_and_latents(b: int, s: int, share: float, seed: int) -> None:
         assert torch.equal(pattern.rows_n[entries], dense[:, latent].nonzero().squeeze(1))
 
 
-@settings(deadline=None)
 @patterns
 def test_combine_is_a_product_with_the_dense_codes(b: int, s: int, share: float, seed: int) -> None:
     pattern, generator = draw(b, s, share, seed)
@@ -61,7 +59,6 @@ def test_combine_is_a_product_with_the_dense_codes(b: int, s: int, share: float,
         torch.testing.assert_close(found, wanted)
 
 
-@settings(deadline=None)
 @patterns
 @pytest.mark.parametrize("known", [False, True])
 def test_selected_pre_activations_are_entries_of_a_product(
@@ -90,7 +87,6 @@ def test_a_transposed_matrix_of_weights_gives_the_same() -> None:
     torch.testing.assert_close(encode_selected(x, W_ds.T.contiguous(), torch.zeros(7).double(), pattern), expected)
 
 
-@settings(deadline=None)
 @patterns
 def test_nested_reconstructions_are_those_of_masked_codes(b: int, s: int, share: float, seed: int) -> None:
     pattern, generator = draw(b, s, share, seed)

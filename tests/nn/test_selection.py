@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -42,7 +42,6 @@ def kept_by_sorting(h_bs: Tensor, k: int) -> Tensor:
     return h_bs >= flat[min(k * len(h_bs), len(flat)) - 1]
 
 
-@settings(deadline=None)
 @given(
     b=st.integers(1, 20),
     s=st.sampled_from([1, 3, 8, 33, 64]),
@@ -70,7 +69,6 @@ def test_a_batch_keeps_its_largest_positive_entries(
     assert torch.equal(selection.train().activate(h), h * expected)
 
 
-@settings(deadline=None)
 @given(b=st.integers(1, 20), k=st.integers(1, 33), rows=st.integers(1, 25), seed=st.integers(0, 10_000))
 def test_a_token_keeps_its_k_largest(b: int, k: int, rows: int, seed: int) -> None:
     h = matrix(b, 33, seed)
@@ -85,7 +83,6 @@ def test_a_token_keeps_its_k_largest(b: int, k: int, rows: int, seed: int) -> No
     torch.testing.assert_close(PerToken(k).activate(h), (h * mask).relu())
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(st.floats(2.0**-60, 2.0**60, width=32) | st.sampled_from([0.5, 1.0, 3.0]), min_size=1, max_size=40),
     n=st.integers(1, 45),

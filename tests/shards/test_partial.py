@@ -189,7 +189,7 @@ def test_a_finished_directory_is_read_only_and_never_touched_again(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [directory]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     n_examples=st.integers(1, 30),
     budget=st.integers(7, 60),

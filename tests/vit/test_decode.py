@@ -119,7 +119,7 @@ def test_the_limit_is_inclusive():
         decode(encoded(RGB, "PNG"), "x", 2399)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     where=st.integers(0, 10**6),
     value=st.integers(0, 255),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.viz.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
@@ -91,7 +91,6 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     assert files_of(tmp_path) == {"thesis.txt"}
 
 
-@settings(deadline=None)  # the first one loads the colour maps
 @given(
     name=st.text(st.characters()) | st.sampled_from(HOSTILE),
     label=st.none() | st.sampled_from(["</script>", "<!--", "\u2028", "\udcff"]),

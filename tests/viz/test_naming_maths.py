@@ -174,7 +174,7 @@ def test_crops_that_are_all_alike_name_nothing() -> None:
     assert (found.z_lb == 0).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), factor=st.floats(0.01, 100))
 def test_the_order_of_words_and_the_unit_of_values_do_not_matter(seed: int, factor: float) -> None:
     rng = np.random.default_rng(seed)

@@ -72,13 +72,13 @@ def _write(
     (root / "assets" / "index.html").rename(root / "index.html")
     for folder in ("images", "data", "data/latents", "data/pictures"):
         (root / folder).mkdir()
-    written: list[int] = []
+    written: dict[int, None] = {}  # in their order
     shown: set[int] = set()
     for page in pages:
         assert 0 <= page.index < gallery.d_sae, f"a page of latent {page.index}, which there is not"
         assert page.index not in written, f"latent {page.index} has two pages"
         _put(root / "data" / "latents" / f"{page.index:06d}.js", latent_script(page))
-        written.append(page.index)
+        written[page.index] = None
         shown |= page.shown
     # Those that do not come stay without a size.
     entries = {image: PictureEntry(f"picture {image}", None, None) for image in sorted(shown)}
@@ -87,7 +87,7 @@ def _write(
         entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
         if codes is not None:
             _put(root / "data" / "pictures" / f"{picture.image_id:08d}.js", picture_script(codes))
-    _put(root / "data" / "overview.js", overview_script(gallery, written, entries))
+    _put(root / "data" / "overview.js", overview_script(gallery, list(written), entries))
 
 
 def _put(path: Path, text: str) -> None:

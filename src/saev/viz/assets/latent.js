@@ -78,12 +78,13 @@ class LatentView {
     if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels)));
     if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
     if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
+    if (has(page.directions)) this.side.append(panel("Its decoder direction points to", wordList(page.directions)));
     if (has(page.probes)) this.side.append(panel("Probes", probeList(page.probes)));
     this.side.append(...this.otherSaes());
   }
 
   topPictures(page) {
-    const orders = Object.keys(ORDER_NAMES).filter((order) => page.top[order]?.length > 0);
+    const orders = Object.keys(page.top).filter((order) => order in ORDER_NAMES && page.top[order].length > 0); // the first one was asked for
     const list = element("div", { class: "examples", role: "list" });
     const more = element("button", { type: "button", class: "more" });
     const draw = (n) => {
@@ -138,6 +139,11 @@ class LatentView {
 /** A box with a heading. */
 function panel(title, ...children) {
   return element("section", { class: "panel" }, element("h2", {}, title), ...children);
+}
+
+function wordList(words) {
+  return element("ul", { class: "latent-list" }, ...words.map(([word, score]) => element("li", {},
+    userText(word), element("span", { class: "cosine", title: "score" }, showNumber(score)))));
 }
 
 function probeList(probes) {

@@ -42,7 +42,7 @@ class OverviewView {
     const compare = document.getElementById("comparisons");
     compare.hidden = data.others.length === 0;
     compare.append(...data.others.map(({ folder, title }) =>
-      element("a", { class: "step", href: `#${new URLSearchParams({ compare: folder })}` }, userText(title))));
+      element("a", { class: "step", href: compareHash(folder) }, userText(title))));
   }
 
   drawPlots() {

@@ -11,6 +11,7 @@ from torch import Tensor
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording
+from tests.browsing import browser, complaints, open_page
 from tests.shards.small_recordings import record
 
 PREPROCESSING: dict[str, object] = {
@@ -24,6 +25,8 @@ PREPROCESSING: dict[str, object] = {
         "crop_mode": "center",
     },
 }
+__all__ = ["browser", "complaints", "make_shards", "open_page"]
+
 # How long an example takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile("saev", deadline=None)
 hypothesis.settings.load_profile("saev")

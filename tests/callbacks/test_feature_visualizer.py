@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,26 +116,16 @@ def test_a_run_is_rendered_anew(
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("tokens", ["content", "cls"])
-def test_the_page_opens(recording: tuple[Path, Path], tmp_path: Path, tokens: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
+def test_the_page_opens(
+    recording: tuple[Path, Path], tmp_path: Path, open_page: Callable[..., "Page"], tokens: str
+) -> None:
     argv = fit_options(recording[0], tmp_path / "run", f"--data.tokens={tokens}", "--data.n_tokens=640")
     status, out, err = finish(start(argv))
     assert (status, out) == (0, f"{tmp_path / 'run'}\n"), err
     sae = saev.load(only(tmp_path / "run", "saes/*"))
-    with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page: Page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(only(tmp_path / "run", "features/*/index.html").as_uri())
-        page.wait_for_selector(".card img")
-        assert page.locator("h1").first.inner_text() == sae.name
-        assert "timm test_vit" in page.locator("#facts").inner_text()
-        page.locator("a.card").first.click()
-        page.wait_for_selector("#latent figure img")
-        browser.close()
-    assert complaints == []
+    page = open_page(only(tmp_path / "run", "features/*/index.html"))
+    page.wait_for_selector(".card img")
+    assert page.locator("h1").first.inner_text() == sae.name
+    assert "timm test_vit" in page.locator("#facts").inner_text()
+    page.locator("a.card").first.click()
+    page.wait_for_selector("#latent figure img")

@@ -113,6 +113,23 @@ def test_labels_are_counted(reader: ShardReader, sae: TopK) -> None:
             assert one.lift == pytest.approx(counts[number] / counts.sum() / base[number], rel=1e-5)
 
 
+def test_the_label_that_tells_most_is_not_the_most_frequent_one(make_shards: MakeShards) -> None:
+    patch_labels = torch.zeros(N, 6, dtype=torch.uint8)
+    patch_labels[:, :2] = 1
+    acts = torch.zeros(N, 7, 2)  # CLS first
+    acts[:, 1:, 0] = 1  # latent 0 fires on all patches
+    acts[:, 2:4, 1] = 1  # latent 1 on one of each label, of which label 0 is twice as frequent
+    recording = ShardReader(make_shards(N, d_model=2, acts=acts, labels=patch_labels, images="1" * 64)[0])
+    sae = TopK(2, 2, k=2)
+    with torch.no_grad():
+        sae.W_dec.copy_(torch.eye(2))
+        sae.W_enc.copy_(torch.eye(2))
+    tokens, labels, options = selection(recording, "content"), Labels.of(recording), RenderOptions()
+    survey = survey_images({"one": sae}, tokens, labels, options)["one"]
+    found = Pages(sae, survey, [0, 1], tokens, labels, options, {}).top_labels()
+    assert found[1] == ("label 1", 0.5)
+
+
 def test_cls_tokens_have_no_heatmaps(reader: ShardReader, sae: TopK) -> None:
     pages, f_nts = pages_of(reader, sae, "cls", sort_by="cls")
     assert pages
@@ -192,13 +209,16 @@ def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_pat
     assert sae_id(sae) != sae_id(other)
     assert sae_id(sae) == sae_id(sae)
     saes, tokens = {"a": sae, "b": other}, selection(reader, "content")
-    labels, options = Labels.of(reader), RenderOptions(top_k=TOP)
+    labels, options = Labels.of(reader), RenderOptions(top_k=TOP, n_latents=5)
     surveys = survey_images(saes, tokens, labels, options)
     source = Source(tokens, RecordedPictures(reader), labels)
     first, second = render_galleries(saes, surveys, source, options, tmp_path)
     assert second.gallery.others[0].matched.tolist() == order.tolist()
     assert first.gallery.others[0].matched[order].tolist() == list(range(D_SAE))
     np.testing.assert_allclose(first.gallery.others[0].cosine, 1, atol=1e-5)
+    matched = first.gallery.others[0].matched
+    assert {page.index for page in second.pages} == {int(matched[page.index]) for page in first.pages}
+    assert len(first.pages) == 5
     assert (tmp_path / "a" / "data" / "pictures").is_dir()
     assert second.index == tmp_path / "b" / "index.html"
 

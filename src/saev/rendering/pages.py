@@ -22,6 +22,7 @@ N_NEIGHBOURS = 8
 N_LABELS = 6
 N_GROUPS = 5
 N_OF_GROUP = 6
+LATENTS_AT_ONCE = 1024
 
 
 class Pages:
@@ -72,15 +73,25 @@ class Pages:
                 yield replace(drafts.pop(latent), heatmaps=found.pop(latent))
 
     def top_labels(self) -> dict[int, tuple[str, float]]:
-        """For each latent the label that most of its patches have, or of its images, and the share."""
+        """For each latent the label that tells most about it, of patches where there are such, and its purity.
+
+        That is the one which contributes most to the divergence from the base rates, purity x log(lift): the most
+        frequent one would be the background for nearly all latents.
+        """
         counts, names = self._survey.patch_labels, self._labels.patch_names
         if counts is None:
             counts, names = self._survey.image_labels, self._labels.names
         if counts is None:
             return {}
-        found = counts.top(torch.arange(len(counts.counts)), 1)
-        rows = zip(found.labels[:, 0].tolist(), found.purity[:, 0].tolist(), strict=True)
-        return {latent: (names[label], purity) for latent, (label, purity) in enumerate(rows) if label >= 0}
+        found: dict[int, tuple[str, float]] = {}
+        for latents_a in torch.split(torch.arange(len(counts.counts)), LATENTS_AT_ONCE):
+            purity_al = counts.purity(latents_a)
+            telling_al = purity_al * counts.lift(latents_a).clamp_min(1e-30).log()
+            for latent, label in zip(latents_a.tolist(), telling_al.argmax(1).tolist(), strict=True):
+                purity = float(purity_al[latent - int(latents_a[0]), label])
+                if purity > 0:
+                    found[latent] = (names[label], purity)
+        return found
 
     def _draft(self, row: int) -> LatentPage:
         """A page without its heatmaps."""

@@ -79,14 +79,20 @@ def render_galleries(
     Raises:
         InputError: If no latent lies within the ranges that are asked for, or a gallery's place is taken.
     """
+    first: tuple[SparseAutoencoder, list[int]] | None = None
     for name, sae in saes.items():
-        yield _render(name, sae, surveys[name], source, options, namer, out, _others(name, sae, saes))
+        # What the first SAE shows is shown of the others, too, so that pairs can be compared.
+        preferred = [] if first is None else nearest_rows(first[0].W_dec[first[1]], sae.W_dec)[0].tolist()
+        latents = chosen_latents(surveys[name], options, preferred)
+        first = first or (sae, latents)
+        yield _render(name, sae, surveys[name], latents, source, options, namer, out, _others(name, sae, saes))
 
 
 def _render(
     name: str,
     sae: SparseAutoencoder,
     survey: LatentSurvey,
+    latents: Sequence[int],
     source: Source,
     options: RenderOptions,
     namer: Namer | None,
@@ -94,7 +100,6 @@ def _render(
     others: Sequence[OtherSae],
 ) -> Rendered:
     tokens = source.tokens
-    latents = chosen_latents(survey, options)
     names = namer.by_pictures(sae, survey, latents, tokens, source.pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, tokens, options.seed) if namer else {}
     pages = Pages(sae, survey, latents, tokens, source.labels, options, directions)
@@ -119,8 +124,8 @@ def _render(
     return Rendered(name, index, gallery, kept, sae.W_dec.detach().cpu())
 
 
-def chosen_latents(survey: LatentSurvey, options: RenderOptions) -> list[int]:
-    """The latents that get a page, ascending.
+def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequence[int] = ()) -> list[int]:
+    """The latents that get a page, ascending: the preferred ones among those that may, then a random choice.
 
     Raises:
         InputError: If there is none within the ranges; says how the latents lie.
@@ -137,8 +142,11 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions) -> list[int]:
             f"{log_frequency.max():.2f} and {log_mean.min():.2f} to {log_mean.max():.2f}"
         )
     n = len(found) if options.n_latents < 0 else options.n_latents
-    chosen = found[random_subset(len(found), n, options.seed)]
-    return sorted({*chosen.tolist(), *options.include_latents})
+    may = set(found.tolist())
+    first = [latent for latent in dict.fromkeys(preferred) if latent in may][:n]
+    others = np.setdiff1d(found, first)
+    chosen = others[random_subset(len(others), n - len(first), options.seed)]
+    return sorted({*first, *chosen.tolist(), *options.include_latents})
 
 
 def sae_id(sae: SparseAutoencoder) -> str:

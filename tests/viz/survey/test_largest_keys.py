@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saev.viz.survey import largest_keys
@@ -11,6 +11,7 @@ from saev.viz.survey.largest_keys import NO_KEY, LargestKeys
 OFFERS = st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(NO_KEY + 1, 2**63 - 1)), max_size=40), max_size=5)
 
 
+@settings(deadline=None)
 @given(offers=OFFERS, k=st.integers(1, 5), cells=st.sampled_from([1, 16, 2**18]))
 def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int) -> None:
     table, halves = LargestKeys(7, k), [LargestKeys(7, k), LargestKeys(7, k)]

@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 from saev.errors import InputError
 from saev.viz.survey import EDGES, LatentSurvey, SparseCodes, Spots, sparse
-from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen(), k=st.integers(1, 6))
 def test_top_images_equal_brute_force(data: st.DataObject, seen: Seen, k: int) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=k)
@@ -21,6 +22,7 @@ def test_top_images_equal_brute_force(data: st.DataObject, seen: Seen, k: int) -
             assert list(zip(top.values[latent].tolist(), top.images[latent].tolist(), strict=True)) == best, order
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen())
 def test_moments_and_histogram_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=1)
@@ -40,6 +42,7 @@ def test_moments_and_histogram_equal_brute_force(data: st.DataObject, seen: Seen
         assert survey.histogram.counts[latent].tolist() == np.histogram(values, EDGES.astype(np.float64))[0].tolist()
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen())
 def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=1)
@@ -56,14 +59,16 @@ def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
         assert on_patches.base_counts[label] == (seen.patch_labels == label).sum()
 
 
-@settings(deadline=None)  # The states of the token samples are 18 MB each.
+@settings(deadline=None)
 @given(data=st.data(), seen=seen(), n_processes=st.integers(1, 3))
 def test_processes_find_what_one_finds(data: st.DataObject, seen: Seen, n_processes: int) -> None:
     batches = data.draw(batches_of(len(seen.ids)))
     whose = [data.draw(st.integers(0, n_processes - 1)) for _ in batches]
     one = seen.survey([list(range(len(seen.ids)))], top_k=2, n_sample=2)
     several = [
-        seen.survey([batch for batch, owner in zip(batches, whose, strict=True) if owner == process], top_k=2, n_sample=2)
+        seen.survey(
+            [batch for batch, owner in zip(batches, whose, strict=True) if owner == process], top_k=2, n_sample=2
+        )
         for process in range(n_processes)
     ]
     for other in several[1:]:

@@ -39,10 +39,11 @@ class LargestKeys:
             rows_r, counts_r = latents_p[starts[block]], counts[block]
             first = int(starts[block.start])
             stop = first + int(counts_r.sum())
-            offered_rm = np.full((len(rows_r), int(counts_r.max())), NO_KEY)
+            both = np.empty((len(rows_r), int(counts_r.max()) + self._keys_sk.shape[1]), dtype=np.int64)
+            both[:, : counts_r.max()] = NO_KEY
             places = np.arange(stop - first) - np.repeat(starts[block] - first, counts_r)
-            offered_rm[np.repeat(np.arange(len(rows_r)), counts_r), places] = keys_p[first:stop]
-            self._merge(rows_r, offered_rm)
+            both[np.repeat(np.arange(len(rows_r)), counts_r), places] = keys_p[first:stop]
+            self._keep_largest(rows_r, both)
 
     def merge(self, keys_sk: Keys) -> None:
         """Offer the keys of another such table."""
@@ -50,7 +51,9 @@ class LargestKeys:
         step = max(1, BLOCK_CELLS // (2 * keys_sk.shape[1]))
         for start in range(0, len(keys_sk), step):
             rows_r = np.arange(start, min(start + step, len(keys_sk)))
-            self._merge(rows_r, keys_sk[rows_r])
+            both = np.empty((len(rows_r), 2 * keys_sk.shape[1]), dtype=np.int64)
+            both[:, : keys_sk.shape[1]] = keys_sk[rows_r]
+            self._keep_largest(rows_r, both)
 
     def _blocks(self, counts: NDArray[np.int64]) -> Iterator[slice]:
         """Latents that are looked at together, few enough for `BLOCK_CELLS`."""
@@ -58,10 +61,11 @@ class LargestKeys:
             step = max(1, BLOCK_CELLS // (self._keys_sk.shape[1] + int(counts.max())))
             yield from (slice(start, min(start + step, len(counts))) for start in range(0, len(counts), step))
 
-    def _merge(self, rows_r: NDArray[np.int64], offered_rm: Keys) -> None:
+    def _keep_largest(self, rows_r: NDArray[np.int64], both: Keys) -> None:
+        """Of some latents, what is in the first columns and what they have; the last k columns are free for that."""
         k = self._keys_sk.shape[1]
-        both = np.concatenate([self._keys_sk[rows_r], offered_rm], axis=1)
-        both.partition(offered_rm.shape[1], axis=1)
+        both[:, -k:] = self._keys_sk[rows_r]
+        both.partition(both.shape[1] - k, axis=1)
         self._keys_sk[rows_r] = both[:, -k:]
         self._least_s[rows_r] = both[:, -k]
 

@@ -23,8 +23,8 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 torch.set_num_threads(1)
-sparse = torch.rand(40, {T}, {D_SAE}, generator=torch.Generator().manual_seed(0)) - 0.9
-dense = torch.rand(1, {T}, {D_SAE}) + 1
+sparse = torch.rand(40, {T}, {D_SAE}, generator=torch.Generator().manual_seed(0)).sub_(0.9)
+dense = torch.rand(1, {T}, {D_SAE}).add_(1)
 warm = LatentSurvey(2, Spots({T}, range(1, {T}), cls=0), 2, n_image_labels=2)
 warm.update(sparse[:1, :, :2], torch.arange(1), torch.zeros(1, dtype=torch.int64))
 warm.tokens.nearest(torch.arange(2), 1)

@@ -106,8 +106,8 @@ class Pairs:
         np.not_equal(codes.images_n[1:], codes.images_n[:-1], out=is_first_n[1:])
         is_first_n[1:] |= codes.latents_n[1:] != codes.latents_n[:-1]
         first_p = np.flatnonzero(is_first_n)
-        best_p = np.maximum.reduceat(values_n, first_p)
+        best_p: Floats = np.maximum.reduceat(values_n, first_p)
         # Not add.reduceat: in which order that adds is not promised, and the sum must not depend on the batch.
         sums_p = np.bincount(np.cumsum(is_first_n) - 1, weights=values_n)
-        sums_p = np.minimum(sums_p, np.finfo(np.float32).max).astype(np.float32)
-        return cls(codes.latents_n[first_p], codes.images_n[first_p], best_p, sums_p)
+        bounded_p: Floats = np.minimum(sums_p, np.finfo(np.float32).max).astype(np.float32)
+        return cls(codes.latents_n[first_p], codes.images_n[first_p], best_p, bounded_p)

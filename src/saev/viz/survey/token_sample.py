@@ -18,7 +18,7 @@ from torch import Tensor
 
 from saev.viz.survey.mixing import token_hashes
 from saev.viz.survey.neighbours import Neighbours
-from saev.viz.survey.sparse import SparseCodes
+from saev.viz.survey.sparse import SparseCodes, ranges
 from saev.viz.survey.top_images import LAST_ID, value_bits, values_of_bits
 
 MAX_TOKENS: Final = 2**17
@@ -37,9 +37,7 @@ class _Tokens(NamedTuple):
         """Some of the tokens, in any order."""
         counts = self.counts_c[tokens]
         starts = (self.counts_c.cumsum() - self.counts_c)[tokens]
-        places = np.repeat(starts - (counts.cumsum() - counts), counts)
-        places += np.arange(len(places))
-        return _Tokens(self.hashes_c[tokens], counts, self.latents_e[places])
+        return _Tokens(self.hashes_c[tokens], counts, self.latents_e[ranges(starts, counts)])
 
 
 @final

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saev.viz.survey import EDGES, PERCENTILES, ValueHistogram
@@ -25,6 +25,7 @@ def histogram(values: list[list[float]]) -> ValueHistogram:
 INSIDE = st.floats(float(EDGES[0]), float(np.nextafter(EDGES[-1], 0, dtype=np.float32)), width=32)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(INSIDE, min_size=1, max_size=60), min_size=1, max_size=4))
 def test_percentiles_are_within_the_bound(values: list[list[float]]) -> None:
     found = histogram(values).percentiles()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saev.viz.survey import largest_keys
@@ -11,12 +11,14 @@ from saev.viz.survey.largest_keys import NO_KEY, LargestKeys
 OFFERS = st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(NO_KEY + 1, 2**63 - 1)), max_size=40), max_size=5)
 
 
-@given(offers=OFFERS, k=st.integers(1, 5), cells=st.sampled_from([1, 16, 2**18]))
-def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int) -> None:
+@settings(deadline=None)
+@given(offers=OFFERS, k=st.integers(1, 5), cells=st.sampled_from([1, 16, 2**17]), aside=st.sampled_from([1, 8, 10**6]))
+def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int, aside: int) -> None:
     table, halves = LargestKeys(7, k), [LargestKeys(7, k), LargestKeys(7, k)]
     everything: set[tuple[int, int]] = set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(largest_keys, "BLOCK_CELLS", cells)
+        patch.setattr(largest_keys, "ASIDE", aside)
         for number, offer in enumerate(offers):
             new = sorted(set(offer) - everything)
             everything |= set(new)

@@ -11,6 +11,7 @@ from saev.errors import InputError
 from saev.viz.survey import EDGES, LatentSurvey, SparseCodes, Spots, sparse
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen(), k=st.integers(1, 6))
 def test_top_images_equal_brute_force(data: st.DataObject, seen: Seen, k: int) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=k)
@@ -21,6 +22,7 @@ def test_top_images_equal_brute_force(data: st.DataObject, seen: Seen, k: int) -
             assert list(zip(top.values[latent].tolist(), top.images[latent].tolist(), strict=True)) == best, order
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen())
 def test_moments_and_histogram_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=1)
@@ -40,6 +42,7 @@ def test_moments_and_histogram_equal_brute_force(data: st.DataObject, seen: Seen
         assert survey.histogram.counts[latent].tolist() == np.histogram(values, EDGES.astype(np.float64))[0].tolist()
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen())
 def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     survey = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=1)
@@ -56,7 +59,7 @@ def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
         assert on_patches.base_counts[label] == (seen.patch_labels == label).sum()
 
 
-@settings(deadline=None)  # The states of the token samples are 18 MB each.
+@settings(deadline=None)
 @given(data=st.data(), seen=seen(), n_processes=st.integers(1, 3))
 def test_processes_find_what_one_finds(data: st.DataObject, seen: Seen, n_processes: int) -> None:
     batches = data.draw(batches_of(len(seen.ids)))

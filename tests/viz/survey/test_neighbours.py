@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -12,6 +12,7 @@ from saev.viz.survey.neighbours import nearest_decoders
 from saev.viz.survey.sparse import SparseCodes
 
 
+@settings(deadline=None)
 @given(
     fires=arrays(np.bool_, (12, 6)),
     n=st.integers(1, 8),

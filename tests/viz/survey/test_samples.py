@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
@@ -13,6 +13,7 @@ from saev.viz.survey.mixing import latent_keys, mix32, mix64, token_hashes, unmi
 from saev.viz.survey.sparse import SparseCodes
 
 
+@settings(deadline=None)
 @given(arrays(np.uint32, 20))
 def test_the_hash_of_images_can_be_undone(words: np.ndarray) -> None:
     assert unmix32(mix32(words)).tolist() == words.tolist()
@@ -25,6 +26,7 @@ def test_hashes_are_those_published() -> None:
     assert mix64(golden).tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
+@settings(deadline=None)
 @given(data=st.data(), seen=seen(), k=st.integers(1, 6), seed=st.integers(0, 3))
 def test_images_of_a_latent_are_those_with_the_first_hashes(data: st.DataObject, seen: Seen, k: int, seed: int) -> None:
     sample = seen.survey(data.draw(batches_of(len(seen.ids))), top_k=1, n_sample=k, seed=seed).sample
@@ -62,6 +64,7 @@ def test_another_seed_chooses_others() -> None:
     assert len({frozenset(row) for row in chosen}) == 6
 
 
+@settings(deadline=None)
 @given(
     ids=st.lists(st.integers(0, 99), max_size=30, unique=True),
     n_absent=st.integers(0, 4),
@@ -85,6 +88,7 @@ def test_quantile_groups_cut_the_range_of_values(ids: list[int], n_absent: int, 
         start += size
 
 
+@settings(deadline=None)
 @given(
     data=st.data(),
     f=arrays(np.float32, (8, 3, 5), elements=st.sampled_from([0.0, 0.0, 1.0])),

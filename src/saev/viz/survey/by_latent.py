@@ -4,7 +4,7 @@ Shape suffixes: s = d_sae, n = active codes, p = pairs of a latent and an image 
 """
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,15 +48,15 @@ class LatentCodes:
     Args:
         starts_s: int32 (s + 1,), where the entries of each latent begin, and the end.
         latents_n: int64, the latent of each entry.
-        images_n: int32, the row of its image in the batch.
-        positions_n: int32.
+        tokens_n: int32, its token: the row of the image in the batch times n_positions, plus the position.
+        images_n: int32, the row of its image.
         values_n: float32.
     """
 
     starts_s: NDArray[np.int32]
     latents_n: NDArray[np.int64]
+    tokens_n: NDArray[np.int32]
     images_n: NDArray[np.int32]
-    positions_n: NDArray[np.int32]
     values_n: Floats
 
     @classmethod
@@ -66,8 +66,15 @@ class LatentCodes:
         columns = csr_array((codes.values_n, codes.latents_n, codes.starts_r), shape=shape).tocsc()
         latents_n = np.repeat(np.arange(codes.d_sae), np.diff(columns.indptr))
         images_n = columns.indices // np.int32(codes.n_positions)
-        positions_n = columns.indices - images_n * np.int32(codes.n_positions)
-        return cls(columns.indptr, latents_n, images_n, positions_n, columns.data)
+        return cls(columns.indptr, latents_n, columns.indices, images_n, columns.data)
+
+    def within(self, spots: range, n_images: int, n_positions: int) -> NDArray[np.bool_]:
+        """(n,) whether the position of each entry is in a range."""
+        inside_t = np.zeros(n_positions, dtype=np.bool_)
+        inside_t[spots.start : spots.stop] = True
+        # A look into a small table is cheaper than the remainder.
+        inside_n: NDArray[np.bool_] = np.tile(inside_t, n_images)[self.tokens_n]
+        return inside_n
 
 
 @final
@@ -88,25 +95,19 @@ class Pairs:
     sums_p: Floats
 
     @classmethod
-    def of(cls, codes: LatentCodes, spots: Spots) -> "Pairs":
+    def of(cls, codes: LatentCodes, spots: Spots, n_images: int) -> "Pairs":
         """Of all entries, whatever their position."""
         if not len(codes.values_n):
             return cls(codes.latents_n, codes.images_n, codes.values_n, codes.values_n)
         values_n, ranked = codes.values_n, spots.ranked
         if len(ranked) < spots.n_positions:
-            values_n = np.where(within(codes.positions_n, ranked), values_n, np.float32(0))
+            values_n = np.where(codes.within(ranked, n_images, spots.n_positions), values_n, np.float32(0))
         is_first_n = np.ones(len(values_n), dtype=np.bool_)
         np.not_equal(codes.images_n[1:], codes.images_n[:-1], out=is_first_n[1:])
         is_first_n[1:] |= codes.latents_n[1:] != codes.latents_n[:-1]
         first_p = np.flatnonzero(is_first_n)
-        best_p = np.maximum.reduceat(values_n, first_p)
+        best_p: Floats = np.maximum.reduceat(values_n, first_p)
         # Not add.reduceat: in which order that adds is not promised, and the sum must not depend on the batch.
         sums_p = np.bincount(np.cumsum(is_first_n) - 1, weights=values_n)
-        sums_p = np.minimum(sums_p, np.finfo(np.float32).max).astype(np.float32)
-        return cls(codes.latents_n[first_p], codes.images_n[first_p], best_p, sums_p)
-
-
-def within(positions_n: NDArray[np.int32], spots: range) -> NDArray[np.bool_]:
-    """Which positions are in a range."""
-    inside: NDArray[Any] = (positions_n >= spots.start) & (positions_n < spots.stop)
-    return inside
+        bounded_p: Floats = np.minimum(sums_p, np.finfo(np.float32).max).astype(np.float32)
+        return cls(codes.latents_n[first_p], codes.images_n[first_p], best_p, bounded_p)

@@ -34,8 +34,8 @@ def _bin_of_bits() -> NDArray[np.int16]:
 
 
 EDGES: Final[NDArray[np.float32]] = (_edge_bits() << 16).astype(np.int32).view(np.float32)
-"""(h + 1,) edges of the bins: eighths of an octave from 2^-14 to 2^14, rounded to 8 significant bits. A value on an edge
-counts in the bin above; what lies outside counts in the first or last bin."""
+"""(h + 1,) edges of the bins: eighths of an octave from 2^-14 to 2^14, rounded to 8 significant bits. A value on an
+edge counts in the bin above; what lies outside counts in the first or last bin."""
 
 ERROR: Final = float(np.sqrt(EDGES[1:].astype(np.float64) / EDGES[:-1]).max() - 1)
 """Largest relative error of a percentile between the first and the last edge: 0.046."""

@@ -8,6 +8,7 @@ Shape suffixes: s = latents, k = images chosen, p = pairs of a latent and an ima
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -67,7 +68,9 @@ class ImageSample:
         self._largest.merge(state["keys"].numpy())
 
 
-def quantile_groups(values: Tensor, images: Tensor, n_groups: int = 5, n_each: int = 4) -> list[list[tuple[int, float]]]:
+def quantile_groups(
+    values: Tensor, images: Tensor, n_groups: int = 5, n_each: int = 4
+) -> list[list[tuple[int, float]]]:
     """Images from the whole range of values of a latent, the strongest group first.
 
     The chosen images are sorted by value (ties by the lower id) and cut into groups of equal size, as far as that is
@@ -88,5 +91,7 @@ def quantile_groups(values: Tensor, images: Tensor, n_groups: int = 5, n_each: i
     found = [(int(i), float(v)) for i, v in zip(images.tolist(), values.tolist(), strict=True) if i >= 0]
     found.sort(key=lambda image: (-image[1], image[0]))
     bounds = [len(found) * group // n_groups for group in range(n_groups + 1)]
-    groups = [found[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
-    return [[group[i * len(group) // n_each] for i in range(n_each)] if len(group) > n_each else group for group in groups]
+    groups = [found[start:stop] for start, stop in pairwise(bounds)]
+    return [
+        [group[i * len(group) // n_each] for i in range(n_each)] if len(group) > n_each else group for group in groups
+    ]

@@ -75,8 +75,7 @@ class LabelCounts:
         self._base_l += np.bincount(known_i, minlength=n_labels)
         if self._base_l.sum() >= 2**31:
             raise InputError(f"more than {2**31 - 1:,} labels cannot be counted: look at fewer images")
-        known_p = labels_p >= 0
-        places = latents_p[known_p] * n_labels + labels_p[known_p].astype(np.int64)
+        places = (latents_p * n_labels + labels_p)[labels_p >= 0]
         np.add.at(self._counts_sl.reshape(-1), places, np.int32(1))
 
     @property

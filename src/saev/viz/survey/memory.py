@@ -32,7 +32,8 @@ def memory_bytes(
         n_positions: Positions of an image.
         most_active: Latents that can be active on a token; by default all.
     """
-    keys = sum(8 * (k + 1) for k in [top_k] * n_orders + [n_sample])
+    # Of each table of keys a quarter waits, and takes as much again when it is entered.
+    keys = sum(8 * (k + 1) + 2 * 16 * k // largest_keys.ASIDE for k in [top_k] * n_orders + [n_sample])
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)

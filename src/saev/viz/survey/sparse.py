@@ -16,7 +16,8 @@ from saev.errors import InputError
 
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
-SLICE_CELLS: Final = 2**20  # Dense codes looked at in one go, so that their mask stays in the cache.
+SLICE_CELLS: Final = 2**21  # Dense codes that a part grows by, or one image.
+STRETCH_CELLS: Final = 2**18  # Dense codes looked at in one go: they stay in the cache until their values are read.
 MAX_ENTRIES: Final = 2**20  # Of one part, but for what its last slice has too many.
 
 
@@ -49,7 +50,7 @@ class SparseCodes:
             InputError: If a code is not finite.
         """
         b, t, d_sae = f_bts.shape
-        found = [_entries(part) for part in f_bts.split(max(1, SLICE_CELLS // max(1, t * d_sae)))]
+        found = [_entries(part) for part in torch.split(f_bts, max(1, SLICE_CELLS // max(1, t * d_sae)))]
         return _joined(found, b, t, d_sae)
 
     @classmethod
@@ -113,11 +114,34 @@ def _entries(f_bts: Tensor) -> tuple[NDArray[np.int64], Floats, int]:
         found = (flat <= 0).logical_not_().nonzero().squeeze(-1)
         places, values = found.cpu().numpy(), flat[found].cpu().numpy()
     else:
-        # One thread of numpy is faster here than several of torch, whose nonzero takes ten times as long.
-        dense = flat.numpy()
-        places = np.flatnonzero(~(dense <= 0))  # What is not a number counts as present, and is found below.
-        values = dense[places]
+        places, values = _present(flat.numpy())
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(f"the codes must be finite: latent {places[bad] % f_bts.shape[-1]} has {values[bad]}")
     return places, values, len(f_bts)
+
+
+def _present(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Where codes are above zero or no numbers, ascending, and their values.
+
+    One thread of numpy is faster here than several of torch, whose nonzero takes ten times as long.
+    """
+    places, values = [], []
+    for start in range(0, len(flat), STRETCH_CELLS):
+        stretch = flat[start : start + STRETCH_CELLS]
+        found = np.flatnonzero(~(stretch <= 0))
+        values.append(stretch[found])
+        found += start
+        places.append(found)
+    return np.concatenate([np.empty(0, np.int64), *places]), np.concatenate([np.empty(0, np.float32), *values])
+
+
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The integers of one range after the other.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    places: NDArray[np.int64] = np.repeat(starts - (counts.cumsum() - counts), counts)
+    places += np.arange(len(places))
+    return places

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.viz.survey.by_latent import LatentCodes, Pairs, Spots, within
+from saev.viz.survey.by_latent import LatentCodes, Pairs, Spots
 from saev.viz.survey.histogram import ValueHistogram
 from saev.viz.survey.image_sample import ImageSample
 from saev.viz.survey.labels import LabelCounts
@@ -100,12 +99,11 @@ class LatentSurvey:
             assert part.n_positions == self.spots.n_positions, f"{part.n_positions} for {self.spots}"
             self.tokens.update(part, ids[images])
             by_latent = LatentCodes.of(part)
-            pairs = Pairs.of(by_latent, self.spots)
+            pairs = Pairs.of(by_latent, self.spots, part.n_images)
             self._add(by_latent, pairs, ids[images])
             if self.patch_labels is not None and patch_labels is not None:
-                labels_bc = patch_labels[images].cpu().numpy()
-                assert labels_bc.shape == (len(ids[images]), len(self.spots.patches)), labels_bc.shape
-                _count_patch_labels(self.patch_labels, by_latent, labels_bc, self.spots.patches)
+                labels_bt = _at_all_positions(patch_labels[images].cpu().numpy(), self.spots).reshape(-1)
+                self.patch_labels.update(labels_bt, by_latent.latents_n, labels_bt[by_latent.tokens_n])
             if self.image_labels is not None and image_labels is not None:
                 labels_b = image_labels[images].cpu().numpy()
                 self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
@@ -119,7 +117,8 @@ class LatentSurvey:
         self.top["img"].update(pairs.latents_p, pairs.sums_p, ids_p)
         self.sample.update(pairs.latents_p, pairs.best_p, ids_p)
         if self.spots.cls is not None:
-            at_cls_n = codes.positions_n == self.spots.cls
+            cls = range(self.spots.cls, self.spots.cls + 1)
+            at_cls_n = codes.within(cls, len(ids_b), self.spots.n_positions)
             ids_n = ids_b[codes.images_n[at_cls_n]]
             self.top["cls"].update(codes.latents_n[at_cls_n], codes.values_n[at_cls_n], ids_n)
 
@@ -150,7 +149,9 @@ def _label_counts(d_sae: int, n_labels: int) -> LabelCounts | None:
     return LabelCounts(d_sae, n_labels) if n_labels and LabelCounts.fits(d_sae, n_labels) else None
 
 
-def _count_patch_labels(counts: LabelCounts, codes: LatentCodes, labels_bc: NDArray[Any], patches: range) -> None:
-    inside_n = within(codes.positions_n, patches)
-    places = codes.positions_n[inside_n] - patches.start
-    counts.update(labels_bc, codes.latents_n[inside_n], labels_bc[codes.images_n[inside_n], places])
+def _at_all_positions(labels_bc: NDArray[Any], spots: Spots) -> NDArray[np.int32]:
+    """Labels (b, t) of labels (b, c) of the patches: -1 elsewhere."""
+    assert labels_bc.shape[1] == len(spots.patches), f"{labels_bc.shape} for {spots}"
+    labels_bt = np.full((len(labels_bc), spots.n_positions), -1, dtype=np.int32)
+    labels_bt[:, spots.patches.start : spots.patches.stop] = labels_bc
+    return labels_bt

@@ -1,14 +1,14 @@
 """A random choice of tokens with their active latents, and which latents fire together there.
 
-Tokens are chosen by a hash of the image's id, the position and a seed. Of the tokens in the order of their hashes, those
-are kept that come before the first one that would exceed a bound. Whatever is dropped on the way would be dropped in
-the end, so that the choice depends neither on the order of images nor on who saw them.
+Tokens are chosen by a hash of the image's id, the position and a seed. Of the tokens in the order of their hashes,
+those are kept that come before the first one that would exceed a bound. Whatever is dropped on the way would be dropped
+in the end, so that the choice depends neither on the order of images nor on who saw them.
 
 Shape suffixes: s = d_sae, c = chosen tokens, e = entries, a = some latents, n = neighbours, r = latents of a block.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from saev.viz.survey.mixing import token_hashes
 from saev.viz.survey.neighbours import Neighbours
-from saev.viz.survey.sparse import SparseCodes
+from saev.viz.survey.sparse import SparseCodes, ranges
 from saev.viz.survey.top_images import LAST_ID, value_bits, values_of_bits
 
 MAX_TOKENS: Final = 2**17
 MAX_ENTRIES: Final = 2**22
-BLOCK_CELLS: Final = 2**22  # Co-occurrences in memory at once.
+BLOCK_CELLS: Final = 2**20  # Co-occurrences in memory at once.
 
 
 class _Tokens(NamedTuple):
@@ -34,11 +34,10 @@ class _Tokens(NamedTuple):
     latents_e: NDArray[np.int32]
 
     def take(self, tokens: NDArray[np.int64]) -> "_Tokens":
+        """Some of the tokens, in any order."""
         counts = self.counts_c[tokens]
         starts = (self.counts_c.cumsum() - self.counts_c)[tokens]
-        places = np.repeat(starts - (counts.cumsum() - counts), counts)
-        places += np.arange(len(places))
-        return _Tokens(self.hashes_c[tokens], counts, self.latents_e[places])
+        return _Tokens(self.hashes_c[tokens], counts, self.latents_e[ranges(starts, counts)])
 
 
 @final
@@ -54,9 +53,7 @@ class TokenSample:
         max_entries: Active latents of all these tokens at most.
     """
 
-    def __init__(
-        self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_ENTRIES
-    ) -> None:
+    def __init__(self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_ENTRIES) -> None:
         self._d_sae = d_sae
         self._seed = seed
         self._max_tokens = max_tokens
@@ -69,8 +66,9 @@ class TokenSample:
         """Offer the tokens of images."""
         hashes = token_hashes(image_ids, codes.n_positions, self._seed).reshape(-1)
         tokens = np.flatnonzero((codes.counts_r > 0) & (hashes < self._stop))
+        everything = _Tokens(hashes, codes.counts_r, codes.latents_n)
         if len(tokens):
-            self._add(_Tokens(hashes, codes.counts_r, codes.latents_n).take(tokens))
+            self._add(everything if len(tokens) == len(hashes) else everything.take(tokens))
 
     def _add(self, tokens: _Tokens) -> None:
         self._parts.append(tokens)
@@ -105,7 +103,8 @@ class TokenSample:
     def nearest(self, latents_a: Tensor, n: int, at_least: int = 3) -> Neighbours:
         r"""The latents that fire most on the same tokens, by the cosine :math:`n_{ij} / \sqrt{n_i n_j}`.
 
-        `n_i` are the tokens on which latent i fires, `n_ij` those on which both do. Ties go to the lower latent.
+        `n_i` are the tokens on which latent i fires, `n_ij` those on which both do. Ties go to the lower latent. Beside
+        two copies of the sample it takes 64 MiB, and the time grows with the entries times the active latents a token.
 
         Args:
             latents_a: Latents.
@@ -118,22 +117,23 @@ class TokenSample:
         columns = tokens.tocsc()
         step = max(1, BLOCK_CELLS // self._d_sae)
         found = [
-            _nearest(tokens, columns, fires_s, rows.numpy(), n, at_least) for rows in latents_a.split(step) if len(rows)
+            _nearest(tokens, columns, fires_s, rows.numpy(), n, at_least)
+            for rows in torch.split(latents_a, step)
+            if len(rows)
         ]
         keys_an = np.concatenate([np.empty((0, n), dtype=np.int64), *found])
         latents = np.where(keys_an == 0, -1, LAST_ID - (keys_an & LAST_ID))
         return Neighbours(torch.from_numpy(latents), torch.from_numpy(values_of_bits(keys_an >> 32)))
 
     def state(self) -> dict[str, Tensor]:
-        """The sample, of the same shape whatever was seen: numbers of tokens and entries, and what is filled up by 0."""
+        """The sample, filled up with 0 to the same shape whatever was seen, and its numbers of tokens and entries."""
         found = self._settle()
-        hashes, counts = (np.zeros(self._max_tokens, dtype=np.int64) for _ in range(2))
-        latents = np.zeros(self._max_entries, dtype=np.int32)
-        for padded, array in zip((hashes, counts, latents), found, strict=True):
-            padded[: len(array)] = array
-        sizes = torch.tensor([len(found.counts_c), len(found.latents_e), self._stop])
-        padded_arrays = (torch.from_numpy(array) for array in (hashes, counts, latents))
-        return {"sizes": sizes, **dict(zip(("hashes", "counts", "latents"), padded_arrays, strict=True))}
+        return {
+            "sizes": torch.tensor([len(found.counts_c), len(found.latents_e), self._stop]),
+            "hashes": _filled_up(found.hashes_c, self._max_tokens),
+            "counts": _filled_up(found.counts_c, self._max_tokens),
+            "latents": _filled_up(found.latents_e, self._max_entries),
+        }
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the state of a process that saw other images."""
@@ -145,6 +145,12 @@ class TokenSample:
         everything = self._settle()
         kept = np.flatnonzero(everything.hashes_c < self._stop)
         self._parts = [everything.take(kept)]
+
+
+def _filled_up(array: NDArray[np.integer[Any]], size: int) -> Tensor:
+    filled = np.zeros(size, dtype=array.dtype)
+    filled[: len(array)] = array
+    return torch.from_numpy(filled)
 
 
 def _nearest(

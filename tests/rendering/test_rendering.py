@@ -9,7 +9,7 @@ import torch
 from tests.conftest import MakeShards
 
 from saev.errors import InputError
-from saev.nn import TopK
+from saev.nn import ARCHITECTURES, TopK
 from saev.rendering import RecordedPictures, RenderOptions, Source, survey_images
 from saev.rendering.heatmaps import heatmaps, in_parts, patch_codes
 from saev.rendering.labels import Labels
@@ -208,6 +208,7 @@ def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_pat
             theirs[:] = mine[order]
     assert sae_id(sae) != sae_id(other)
     assert sae_id(sae) == sae_id(sae)
+    assert len(sae_id(ARCHITECTURES["BatchTopK"](8, d_sae=4, k=2))) == 16  # its state has a number besides
     saes, tokens = {"a": sae, "b": other}, selection(reader, "content")
     labels, options = Labels.of(reader), RenderOptions(top_k=TOP, n_latents=5)
     surveys = survey_images(saes, tokens, labels, options)

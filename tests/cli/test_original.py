@@ -108,13 +108,11 @@ def test_the_gallery_has_grey_tiles_and_says_why(three: Path, tmp_path: Path, ca
     (warning,) = (record.getMessage() for record in caplog.records if "grey tiles" in record.getMessage())
     assert f"{three}: the original saev names its pictures in a pickle, which is not opened" in warning
     gallery = only(tmp_path / "run", "features/*")
-    assert "example 1" in "".join(path.read_text() for path in gallery.glob("data/latents/*.js"))
-    assert '["layer","3"]' in (gallery / "data" / "overview.js").read_text()
-    pictures = sorted(gallery.glob("images/*.jpg"))
-    assert pictures
-    for path in pictures:
-        with Image.open(path) as picture:
-            assert (np.asarray(picture) == 128).all()
+    overview = (gallery / "data" / "overview.js").read_text()
+    assert '"example 1"' in overview
+    assert '["layer","3"]' in overview
+    assert list(gallery.glob("data/latents/*.js"))
+    assert not list(gallery.glob("images/*.jpg"))
 
 
 @pytest.mark.parametrize(

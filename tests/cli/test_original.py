@@ -109,7 +109,7 @@ def test_the_gallery_has_grey_tiles_and_says_why(three: Path, tmp_path: Path, ca
     assert f"{three}: the original saev names its pictures in a pickle, which is not opened" in warning
     gallery = only(tmp_path / "run", "features/*")
     overview = (gallery / "data" / "overview.js").read_text()
-    assert '"example 1"' in overview
+    assert '"example ' in overview
     assert '["layer","3"]' in overview
     assert list(gallery.glob("data/latents/*.js"))
     assert not list(gallery.glob("images/*.jpg"))

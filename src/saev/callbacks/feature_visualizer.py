@@ -112,7 +112,8 @@ class FeatureVisualizer(lightning.Callback):
         Raises:
             InputError: If the SAE has no such latents, or the namer cannot be had.
         """
-        self._prepare(trainer, cast(TrainedModel, pl_module).saes)
+        if stage in ("fit", "test"):
+            self._prepare(trainer, cast(TrainedModel, pl_module).saes)
 
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -139,6 +140,8 @@ class FeatureVisualizer(lightning.Callback):
         if trainer.is_global_zero:
             pictures = RecordedPictures(tokens.reader)
             source = Source(tokens, pictures, labels)
+            if self._namer is not None:
+                self._namer.clip.to(trainer.strategy.root_device)
             out = Path(trainer.default_root_dir) / "features"
             for rendered in render_galleries(ready, surveys, source, self._options, out, self._namer):
                 self._to_tensorboard(trainer, rendered, pictures)

@@ -1,7 +1,7 @@
 """Names for the latents that get a page, found by a CLIP."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self, final
 
 import numpy as np
@@ -28,12 +28,17 @@ from saev.viz.survey import LatentSurvey
 
 
 @final
-@dataclass(frozen=True)
 class Namer:
-    """A CLIP and the words that may become names."""
+    """A CLIP and the words that may become names, embedded when they are first needed."""
 
-    clip: Clip
-    words: EmbeddedWords
+    def __init__(self, clip: Clip, vocabulary: Sequence[str]) -> None:
+        self.clip = clip
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def words(self) -> EmbeddedWords:
+        """The words as points of the CLIP's space."""
+        return embed_words(self.clip, self._vocabulary)
 
     @classmethod
     def load(cls, options: RenderOptions) -> Self | None:
@@ -44,9 +49,7 @@ class Namer:
         """
         if options.namer is None:
             return None
-        vocabulary = read_vocabulary(options.vocabulary)
-        clip = load_clip(options.namer, options.namer_weights)
-        return cls(clip, embed_words(clip, vocabulary))
+        return cls(load_clip(options.namer, options.namer_weights), read_vocabulary(options.vocabulary))
 
     def by_pictures(
         self,

@@ -139,7 +139,7 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
         raise InputError(
             f"none of {len(alive)} latents that fire has a log10 frequency within {options.log_freq_range} and a log10 "
             f"mean value within {options.log_value_range}: theirs are {log_frequency.min():.2f} to "
-            f"{log_frequency.max():.2f} and {log_mean.min():.2f} to {log_mean.max():.2f}"
+            f"{log_frequency.max():.2f} and {log_mean.min():.2f} to {log_mean.max():.2f} (saev render tries again)"
         )
     n = len(found) if options.n_latents < 0 else options.n_latents
     may = set(found.tolist())

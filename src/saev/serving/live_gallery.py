@@ -71,12 +71,12 @@ class LiveGallery:
     """
 
     def __init__(
-        self, sae: LiveSae, max_value_s: NDArray[np.float32], recorded: Recorded | str, lock: Lock | None = None
+        self, sae: LiveSae, max_value_s: NDArray[np.float32], recorded: Recorded | str, lock: Lock
     ) -> None:
         assert max_value_s.shape == (sae.d_sae,), f"{max_value_s.shape} values of {sae.d_sae} latents"
         self._sae, self._max_value_s, self._recorded = sae, max_value_s, recorded
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._kept_lock, self._lock = Lock(), lock or Lock()
+        self._kept_lock, self._lock = Lock(), lock
 
     def state(self) -> dict[str, Any]:
         """What the page can ask for: {"reason": null, "neighbours": why there are none or null, "nRecorded", ...}."""

@@ -55,6 +55,8 @@ def file_of(features: Path, parts: list[str]) -> Path | None:
     Symbolic links count as what they point to: one that leads out of the directory names nothing.
     """
     root = features.resolve()
+    if "" in parts:
+        return None
     try:
         path = root.joinpath(*parts).resolve(strict=True)
         is_own = path.is_relative_to(root) and path.is_file()

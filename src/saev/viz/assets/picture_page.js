@@ -66,9 +66,14 @@ class PictureView {
     this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat));
   }
 
+  /** The hash of this picture. */
+  get address() {
+    return `#picture=${this.id}`;
+  }
+
   /** Takes `latent`, null for none, into the address, which then shows it, without a step in the history. */
   choose(latent) {
-    history.replaceState(history.state, "", `#picture=${this.id}${latent === null ? "" : `&latent=${latent}`}`);
+    history.replaceState(history.state, "", `${this.address}${latent === null ? "" : `&latent=${latent}`}`);
     dispatchEvent(new Event("hashchange"));
   }
 
@@ -91,7 +96,11 @@ class PictureView {
     const { data } = this.app;
     const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
     const stored = page?.heatmap(this.id);
-    if (stored !== undefined || this.patches === null) return stored;
+    return stored !== undefined || this.patches === null ? stored : this.heatInPatches(latent);
+  }
+
+  /** The heatmap from the lists of the patches. */
+  heatInPatches(latent) {
     const levels = this.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
     return { at: (patch) => levels[patch] };
   }
@@ -115,7 +124,10 @@ class PictureView {
     if (this.patches === null) return;
     const patch = this.grid.selected;
     const fires = patch === null ? strongestOf(this.patches) : this.patches[patch].toSorted((a, b) => b.level - a.level);
-    const place = patch === null ? "the whole picture" : patchText(this.app.data, patch);
+    this.listFires(fires, patch === null ? "the whole picture" : patchText(this.app.data, patch));
+  }
+
+  listFires(fires, place) {
     this.heading.textContent = `Latents in ${place}`;
     this.status.textContent = `${place}: ${showCount(fires.length, "latent")}${fires.length > 0 ? `, strongest ${this.nameOf(fires[0].latent)}` : ""}`;
     if (fires.length === 0) {

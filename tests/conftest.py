@@ -1,7 +1,9 @@
 """Fixtures for the tests of several packages."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording
 from tests.shards.small_recordings import record
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PREPROCESSING: dict[str, object] = {
     "library": "timm",
@@ -65,3 +70,16 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         return record(tmp_path_factory.mktemp("shards"), recording, acts, labels=labels, examples=examples), acts
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as runner:
+        opened = runner.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()

@@ -101,7 +101,11 @@ def test_nothing_else_is_found(features: Path, path: str) -> None:
     assert found(features, path) is None
 
 
-@given(st.lists(st.sampled_from(["..", ".", "c", "away", "out.js", "secret.js", "%2e%2e", "%2f", "", "data", "\\"]), max_size=7))
+@given(
+    st.lists(
+        st.sampled_from(["..", ".", "c", "away", "out.js", "secret.js", "%2e%2e", "%2f", "", "data", "\\"]), max_size=7
+    )
+)
 def test_no_path_leads_out(features: Path, parts: list[str]) -> None:
     path = found(features, "/" + "/".join(parts))
     assert path is None or path.is_relative_to(features.resolve())

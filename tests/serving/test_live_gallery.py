@@ -67,7 +67,9 @@ def test_codes_are_those_of_the_recorded_layer(live: LiveGallery, opened: Opened
     whole = expected.max(0)
     assert {latent for latent, _ in found["strongest"]} == set(np.flatnonzero(codes.numpy().max(0)))
     assert all(abs(level - whole[latent]) <= 1 for latent, level in found["strongest"])
-    assert [level for _, level in found["strongest"]] == sorted((level for _, level in found["strongest"]), reverse=True)
+    assert [level for _, level in found["strongest"]] == sorted(
+        (level for _, level in found["strongest"]), reverse=True
+    )
 
 
 def test_the_view_is_what_the_vit_saw(live: LiveGallery, backbone: Backbone) -> None:

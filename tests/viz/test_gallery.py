@@ -17,9 +17,16 @@ from PIL import Image
 from tests.viz.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
 
 from saev.errors import InputError
-from saev.viz.gallery import write_gallery
+from saev.viz.gallery import LIVE_SCRIPTS, write_gallery
 from saev.viz.gallery_data import LatentExample, LatentPage, PatchCodes, Picture
-from saev.viz.gallery_scripts import MOST_A_PATCH, PictureEntry, latent_script, overview_script, picture_script
+from saev.viz.gallery_scripts import (
+    MOST_A_PATCH,
+    PictureEntry,
+    latent_script,
+    overview_script,
+    picture_script,
+    read_overview,
+)
 
 
 def files_of(folder: Path) -> set[str]:
@@ -163,4 +170,6 @@ def test_scripts_share_one_scope_without_naming_anything_twice() -> None:
     names = Counter(name for script in scripts for name in declaration.findall(script))
     assert [name for name, count in names.items() if count > 1] == []
     listed = re.findall(r'src="assets/(\w+\.js)"', (assets / "index.html").read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(path.name for path in assets.iterdir() if path.name.endswith(".js"))
+    assert sorted([*listed, *LIVE_SCRIPTS]) == sorted(
+        path.name for path in assets.iterdir() if path.name.endswith(".js")
+    )

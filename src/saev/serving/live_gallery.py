@@ -70,9 +70,7 @@ class LiveGallery:
         lock: Held while something is computed; galleries of one process share it.
     """
 
-    def __init__(
-        self, sae: LiveSae, max_value_s: NDArray[np.float32], recorded: Recorded | str, lock: Lock
-    ) -> None:
+    def __init__(self, sae: LiveSae, max_value_s: NDArray[np.float32], recorded: Recorded | str, lock: Lock) -> None:
         assert max_value_s.shape == (sae.d_sae,), f"{max_value_s.shape} values of {sae.d_sae} latents"
         self._sae, self._max_value_s, self._recorded = sae, max_value_s, recorded
         self._kept: OrderedDict[str, _Kept] = OrderedDict()

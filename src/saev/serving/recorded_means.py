@@ -84,7 +84,7 @@ def chosen_images(n_images: int, most: int, preferred: Sequence[int], seed: int 
     """At most so many of n images, ascending: those preferred first, then a random choice of the others.
 
     >>> chosen_images(10, 4, [7, 2]).tolist()
-    [2, 3, 7, 8]
+    [2, 5, 7, 9]
     """
     first = np.unique(np.asarray([image for image in preferred if image < n_images], dtype=np.int64))
     first = first[random_subset(len(first), most, seed)]

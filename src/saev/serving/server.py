@@ -7,7 +7,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -112,7 +112,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
             reason = refusal(self.command, self.headers)  # type: ignore[arg-type] # maps names to values
             if reason is not None:
                 raise _Refused(HTTPStatus.FORBIDDEN, reason)
-            parts = parts_of(urlsplit(self.path).path)
+            parts = parts_of(self.path.partition("?")[0])
             if parts is None:
                 raise _Refused(HTTPStatus.NOT_FOUND, "nothing is there")
             act(parts)

@@ -16,9 +16,12 @@ async function askServer(path, options = {}) {
 }
 
 class LiveView extends PictureView {
+  static nRows = 10; // so that the changes below the list stay in sight
+
   constructor(container, app) {
     super(container, app);
     this.state = askServer("live/state").catch((error) => ({ reason: error.message }));
+    this.order = "patch"; // stays the same from picture to picture
     this.message = element("p", { class: "warning", role: "alert" });
     this.file = element("input", { type: "file", accept: "image/*", hidden: "", "aria-label": "Picture to look at" });
     this.file.addEventListener("change", () => { this.take(this.file.files); this.file.value = ""; });
@@ -66,7 +69,7 @@ class LiveView extends PictureView {
       reason === null
         ? element("div", { class: "empty drop-here" },
           element("p", {}, "Drop a picture anywhere on this page, paste one, or choose a file."), this.chooser("Choose a picture"),
-          element("p", { class: "note" }, "It goes to this machine's `saev view` alone and stays in its memory."))
+          element("p", { class: "note" }, "It goes to ", element("code", {}, "saev view"), " on this machine alone and stays in its memory."))
         : element("p", { class: "empty" }, `New pictures cannot be looked at here: ${reason}`),
       this.message);
   }
@@ -115,15 +118,29 @@ class LiveView extends PictureView {
 
   layout() {
     super.layout();
+    this.container.querySelector(".copy-link").remove(); // nobody else has this picture
     this.container.querySelector(".steps").prepend(this.chooser("Another picture"));
-    if (this.patches !== null) return;
+    if (this.patches !== null) {
+      this.heading.after(orderSwitch(["patch", "img"], this.order, (order) => { this.order = order; this.list(); }, "live-order", "Order of the latents"));
+      return;
+    }
     this.grid.element.remove(); // the SAE takes no patches: there is nothing to point at
     this.container.querySelector(".picture-side > .note").remove();
   }
 
   list() {
     if (this.patches === null) this.listFires(this.strongest, "the whole picture");
+    else if (this.order === "img" && this.grid.selected === null) this.listFires(this.sums(), "the whole picture");
     else super.list();
+  }
+
+  /** Every latent with the strongest of its levels, by the sum of its values over the patches. */
+  sums() {
+    const sums = new Map();
+    for (const { latent, level } of this.patches.flat()) {
+      sums.set(latent, (sums.get(latent) ?? 0) + (level / 255) * this.app.data.maxValue[latent]);
+    }
+    return strongestOf(this.patches).map((fire) => ({ ...fire, value: sums.get(fire.latent) })).sort((a, b) => b.value - a.value);
   }
 
   showLatent(latent) {

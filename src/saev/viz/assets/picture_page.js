@@ -138,9 +138,9 @@ class PictureView {
     const more = element("button", { type: "button", class: "more" });
     const draw = () => {
       const n = rows.children.length;
-      rows.append(...fires.slice(n, n + PictureView.nRows).map((fire) => this.row(fire)));
+      rows.append(...fires.slice(n, n + this.constructor.nRows).map((fire) => this.row(fire)));
       const left = fires.length - rows.children.length;
-      more.textContent = `Show ${Math.min(left, PictureView.nRows)} more of ${left}`;
+      more.textContent = `Show ${Math.min(left, this.constructor.nRows)} more of ${left}`;
       more.hidden = left === 0;
     };
     more.addEventListener("click", draw);
@@ -153,13 +153,14 @@ class PictureView {
     return name === undefined ? `latent ${latent}` : `latent ${latent}, ${name}`;
   }
 
-  row({ latent, level }) {
+  /** A latent with its level in the place that is shown; `value` if that is something else than the level stands for. */
+  row({ latent, level, value = (level / 255) * this.app.data.maxValue[latent] }) {
     const { data } = this.app;
     const name = latentCaption(data, latent);
     const button = element("button", { type: "button", class: "fire", "aria-pressed": String(latent === this.latent), title: "Show where it fires" },
       element("span", { class: "fire-name" }, element("span", { class: "fire-number" }, `${latent} `), name === undefined ? null : userText(name)),
       shareBar(level / 255, `${Math.round((100 * level) / 255)}\u202f%`),
-      element("span", { class: "fire-value" }, showValue((level / 255) * data.maxValue[latent])));
+      element("span", { class: "fire-value" }, showValue(value)));
     button.dataset.latent = latent;
     button.addEventListener("click", () => this.choose(latent === this.latent ? null : latent));
     return element("li", {}, button, element("a", { class: "row-link", href: `#latent=${latent}`, "aria-label": `Page of ${this.nameOf(latent)}` }, "\u2192"));

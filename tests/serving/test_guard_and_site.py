@@ -22,8 +22,8 @@ def test_own_names_are_answered(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", "evil.example", "evil.example:8010", "127.0.0.1.evil.example", "localhost.evil.example:80", "127.0.0.1:80@evil",
-     "127.0.0.1:8010\n", "127.0.0.2", "localhost:", "xlocalhost"],
+    ["", "evil.example", "evil.example:8010", "127.0.0.1.evil.example", "localhost.evil.example:80",
+     "127.0.0.1:80@evil", "127.0.0.1:8010\n", "127.0.0.2", "localhost:", "xlocalhost"],
 )  # fmt: skip
 def test_names_that_others_can_have_are_refused(host: str) -> None:
     assert refusal("GET", {"Host": host}) is not None

@@ -31,7 +31,7 @@ D_SAE = 48
 
 @pytest.fixture(scope="module")
 def codes(opened: OpenedSae, backbone: Backbone) -> Tensor:
-    """Codes (patches, 48) of the own picture, by hand: the second-last of 6 blocks, one CLS token before the patches."""
+    """Codes (patches, 48) of the own picture, by hand: the second-last of 6 blocks, one CLS token first."""
     image = backbone.preprocessing.tensor(own_picture())[None]
     outputs: list[Tensor] = []
     hook = backbone.block(4).register_forward_hook(lambda _m, _i, out: outputs.append(out))
@@ -67,9 +67,8 @@ def test_codes_are_those_of_the_recorded_layer(live: LiveGallery, opened: Opened
     whole = expected.max(0)
     assert {latent for latent, _ in found["strongest"]} == set(np.flatnonzero(codes.numpy().max(0)))
     assert all(abs(level - whole[latent]) <= 1 for latent, level in found["strongest"])
-    assert [level for _, level in found["strongest"]] == sorted(
-        (level for _, level in found["strongest"]), reverse=True
-    )
+    told = [level for _, level in found["strongest"]]
+    assert told == sorted(told, reverse=True)
 
 
 def test_the_view_is_what_the_vit_saw(live: LiveGallery, backbone: Backbone) -> None:
@@ -191,7 +190,7 @@ def test_no_recorded_images_are_said(opened: OpenedSae, backbone: Backbone) -> N
 def test_shards_of_another_layer_are_refused(opened: OpenedSae, shards: Path) -> None:
     trained_on = {**opened.about.trained_on, "layer": 2}
     other = replace(opened, about=replace(opened.about, trained_on=trained_on))
-    with pytest.raises(InputError, match="layer 2, .* has 4"):
+    with pytest.raises(InputError, match=r"layer 2, .* has 4"):
         recorded_images({"one": other}, lambda: ShardReader(shards), 100, CPU)
 
 

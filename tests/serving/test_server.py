@@ -104,7 +104,8 @@ def test_every_answer_has_the_security_headers(server: GalleryServer, name: str,
 @pytest.mark.parametrize(
     "path",
     ["/../config.yaml", "/{name}/../../config.yaml", "/{name}/..%2f..%2fconfig.yaml", "/{name}/images/", "/{name}/data",
-     "/{name}/nothing.js", "/nothing/", "/nothing/live/state", "http://[x/", "/{name}%2f", "/{name}/live/", "/{name}/live/x",
+     "/{name}/nothing.js", "/nothing/", "/nothing/live/state", "http://[x/", "/{name}%2f",
+     "/{name}/live/", "/{name}/live/x",
      "/{name}/assets/index.html"],
 )  # fmt: skip
 def test_nothing_else_is_there(server: GalleryServer, name: str, path: str) -> None:

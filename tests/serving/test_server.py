@@ -186,6 +186,17 @@ def test_bytes_that_were_not_read_are_no_request(server: GalleryServer, name: st
     assert received.startswith(b"HTTP/1.1 403")
 
 
+def test_closing_waits_for_what_is_computed(run_dir: Path, name: str, live: LiveGallery) -> None:
+    server = GalleryServer(0, run_dir / "features", {name: live})
+    with live._lock:
+        closing = threading.Thread(target=server.server_close)
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+    closing.join(5)
+    assert not closing.is_alive()
+
+
 def test_only_this_machine_is_listened_to(server: GalleryServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
 

@@ -139,6 +139,11 @@ class LiveGallery:
             "cosine": means.cosine(before_d, after_d),
         }
 
+    def finish(self, timeout: float = 10) -> None:
+        """Wait for what is being computed, for so many seconds at most."""
+        if self._lock.acquire(timeout=timeout):
+            self._lock.release()
+
     def _keep(self, picture: _Kept) -> str:
         key = secrets.token_hex(8)
         with self._kept_lock:

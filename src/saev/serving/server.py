@@ -70,6 +70,14 @@ class GalleryServer(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/"
 
     @override
+    def server_close(self) -> None:
+        """Also wait for what is being computed: torch must not be torn down under it."""
+        super().server_close()
+        for live in self.live.values():
+            if isinstance(live, LiveGallery):
+                live.finish()
+
+    @override
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that went away."""
         log.debug("a connection broke", exc_info=True)
@@ -121,7 +129,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
         except (BadRequest, InputError) as error:
             is_gone = isinstance(error, Forgotten)
             self._refuse(HTTPStatus.GONE if is_gone else HTTPStatus.BAD_REQUEST, str(error))
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             raise
         except Exception as error:
             log.exception("a request failed")

@@ -14,7 +14,7 @@ LEVELS = (
     ("nn", "shards", "vit", "metrics", "viz"),
     ("objectives", "probing", "interop"),
     ("rendering",),
-    ("modules", "datamodules", "callbacks"),
+    ("modules", "datamodules", "callbacks", "serving"),
     ("demo", "cli"),
 )
 FREE = ("", "errors")
@@ -52,7 +52,9 @@ def test_imports_point_downwards(path: Path) -> None:
     assert packages <= allowed(package(path)), f"{path} imports {packages - allowed(package(path))}"
 
 
-@pytest.mark.parametrize("name", ["nn", "shards", "metrics", "viz", "vit", "objectives", "interop", "rendering"])
+@pytest.mark.parametrize(
+    "name", ["nn", "shards", "metrics", "viz", "vit", "objectives", "interop", "rendering", "serving"]
+)
 def test_only_the_glue_knows_lightning(name: str) -> None:
     for path in (ROOT / name).rglob("*.py"):
         assert not [module for module in imported(path) if module.split(".")[0] == "lightning"], path

@@ -17,9 +17,16 @@ from PIL import Image
 from tests.viz.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
 
 from saev.errors import InputError
-from saev.viz.gallery import write_gallery
+from saev.viz.gallery import LIVE_SCRIPTS, write_gallery
 from saev.viz.gallery_data import LatentExample, LatentPage, PatchCodes, Picture
-from saev.viz.gallery_scripts import MOST_A_PATCH, PictureEntry, latent_script, overview_script, picture_script
+from saev.viz.gallery_scripts import (
+    MOST_A_PATCH,
+    PictureEntry,
+    latent_script,
+    overview_script,
+    picture_script,
+    read_overview,
+)
 
 
 def files_of(folder: Path) -> set[str]:
@@ -105,6 +112,9 @@ def test_any_text_survives_as_plain_ascii_without_tags(name: str, label: str | N
     assert (value["title"], value["facts"], value["topLabels"]) == (name, [[name, name]], [[5, name, 0.5]])
     assert value["pictures"] == [[3, name, -1 if label is None else 0, 4, 2]]
     assert value["labels"] == ([] if label is None else [label])
+    read = read_overview(script)
+    assert (read.sae_id, read.thumbnails) == (gallery.sae_id, {3: name})
+    assert np.array_equal(read.max_value, gallery.max_value.astype(np.float32))
 
 
 @given(
@@ -144,6 +154,19 @@ def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
     assert read["levels"].tolist() == [255 - i for i in expected]
 
 
+def test_only_pictures_with_thumbnails_are_read_back() -> None:
+    pictures = {3: PictureEntry("a", None, (4, 2)), 4: PictureEntry("gone", None, None)}
+    assert read_overview(overview_script(make_gallery(), [], pictures)).thumbnails == {3: "a"}
+
+
+@pytest.mark.parametrize(
+    "script", ["", "saevTake({});", "saevTake({});\n", "saevTake([]);\n", "saevTake({);\n", "alert(1);\n"]
+)
+def test_what_is_no_overview_is_refused(script: str) -> None:
+    with pytest.raises(ValueError):
+        read_overview(script)
+
+
 def test_inconsistent_arrays_are_refused(tmp_path: Path) -> None:
     gallery = make_gallery()
     with pytest.raises(AssertionError, match="two pages"):
@@ -163,4 +186,5 @@ def test_scripts_share_one_scope_without_naming_anything_twice() -> None:
     names = Counter(name for script in scripts for name in declaration.findall(script))
     assert [name for name, count in names.items() if count > 1] == []
     listed = re.findall(r'src="assets/(\w+\.js)"', (assets / "index.html").read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(path.name for path in assets.iterdir() if path.name.endswith(".js"))
+    written = [path.name for path in assets.iterdir() if path.name.endswith(".js")]
+    assert sorted([*listed, *LIVE_SCRIPTS]) == sorted(written)

@@ -2,15 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from saev.cli.parse_errors import readable
 from saev.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 MOST_IMAGES_FOR_MEAN = 256
 
@@ -86,6 +83,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     Raises:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
     """
+    from saev.cli.device import chosen_device
     from saev.cli.downstream_pass import Pictures, SplicedPass
     from saev.cli.downstream_report import figures
     from saev.interop import load_sae, read_about
@@ -98,7 +96,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     chosen = random_subset(len(source), options.n_images, options.seed)
     if len(chosen) <= options.k:
         raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")
-    device = _device(options.device)
+    device = chosen_device(options.device)
     backbone = load_recorded_backbone(about, options.weights)
     spliced = SplicedPass(sae, about, backbone, device)
     pictures = Pictures(source, backbone, options.batch_size, options.num_workers)
@@ -115,12 +113,3 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     }
     labels = [source.record(index).label for index in chosen.tolist()]
     return facts | figures(found, labels, sae.W_dec, options.k, options.seed)
-
-
-def _device(name: str | None) -> "torch.device":
-    import torch
-
-    try:
-        return torch.zeros((), device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name} cannot be used: {' '.join(str(error).split())[:160]}") from error

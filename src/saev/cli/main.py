@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": ("saev.cli.train:validate", "evaluate a trained SAE on the held-out images of its run"),
     "test": ("saev.cli.train:test", "evaluate a trained SAE on other shards and render its features again"),
     "render": ("saev.cli.train:render", "make the galleries of a run anew"),
+    "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),
     "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, repair, unfinished"),
     "demo": ("saev.cli.demo:main", "run all steps on generated pictures"),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from saev.nn import SparseAutoencoder
 from saev.rendering.encoded import encoded
+from saev.shards.format.layout import TokenLayout
 from saev.shards.loading.selection import TokenSelection
 from saev.viz import PatchCodes, quantise
 from saev.viz.gallery_data import Levels
@@ -24,9 +25,14 @@ HEATMAP_BYTES = 2**30
 
 def patch_positions(tokens: TokenSelection) -> slice:
     """Where the patches stand among the selected positions; empty where none are selected."""
-    content = tokens.reader.layout.tokens.positions("content")
-    start = max(content.start, tokens.positions.start) - tokens.positions.start
-    return slice(start, len(tokens.positions) if tokens.positions.stop >= content.stop else start)
+    return patches_among(tokens.positions, tokens.reader.layout.tokens)
+
+
+def patches_among(positions: range, layout: TokenLayout) -> slice:
+    """Where the patches stand among some positions of an image; empty where these are none."""
+    content = layout.positions("content")
+    start = max(content.start, positions.start) - positions.start
+    return slice(start, len(positions) if positions.stop >= content.stop else start)
 
 
 def in_parts(shown: Mapping[int, Sequence[int]], grid: tuple[int, int]) -> Iterator[dict[int, Sequence[int]]]:

@@ -98,19 +98,48 @@ def latent_script(page: LatentPage) -> str:
 
 def picture_script(codes: PatchCodes) -> str:
     """Which latents fire where in one picture, at most `MOST_A_PATCH` of them on a patch."""
+    return _script(picture_value(codes, MOST_A_PATCH))
+
+
+def picture_value(codes: PatchCodes, most: int) -> dict[str, str]:
+    """Which latents fire where in one picture, at most so many of them on a patch, as `assets/data.js` reads it."""
     counts = np.diff(codes.offsets)
     place_n = np.arange(len(codes.latents)) - np.repeat(codes.offsets[:-1], counts)
-    kept = place_n < MOST_A_PATCH
+    kept = place_n < most
     distinct, number_n = np.unique(codes.latents[kept], return_inverse=True)
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, MOST_A_PATCH))])
-    return _script(
-        {
-            "latents": _bytes(distinct.astype("<u4")),
-            "offsets": _bytes(offsets.astype("<u4")),
-            "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
-            "levels": _bytes(codes.levels[kept]),
-        }
-    )
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
+    return {
+        "latents": _bytes(distinct.astype("<u4")),
+        "offsets": _bytes(offsets.astype("<u4")),
+        "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
+        "levels": _bytes(codes.levels[kept]),
+    }
+
+
+class Overview(NamedTuple):
+    """What is read back of the overview of a gallery: the SAE, its largest values (s,), the names of its thumbnails."""
+
+    sae_id: str
+    max_value: npt.NDArray[np.float32]
+    thumbnails: Mapping[int, str]
+
+
+def read_overview(script: str) -> Overview:
+    """Part of what `overview_script` was given.
+
+    Raises:
+        ValueError: If another program, or another version of this one, wrote it.
+    """
+    start, end = "saevTake(", ");\n"
+    if not (script.startswith(start) and script.endswith(end)):
+        raise ValueError("it is no data script")
+    try:
+        raw = json.loads(script[len(start) : -len(end)])
+        max_value = np.frombuffer(base64.b64decode(raw["maxValue"], validate=True), dtype="<f4")
+        thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width}
+        return Overview(str(raw["saeId"]), max_value, thumbnails)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"it was written by another version: {error!r}") from error
 
 
 def _script(value: object) -> str:

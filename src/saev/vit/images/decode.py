@@ -10,7 +10,7 @@ from saev.errors import InputError
 
 # Where Pillow, too, refuses to go on: twice its warning at 89 megapixels.
 MAX_PIXELS = 178_956_970
-_SMALLER = "at most {} are decoded: make it smaller, or leave it out with --data.on_bad_image skip"
+_LEAVE_OUT = ", or leave it out with --data.on_bad_image skip"
 
 
 class BadImage(InputError):  # noqa: N818 - what is bad is the input
@@ -24,23 +24,27 @@ class BadImage(InputError):  # noqa: N818 - what is bad is the input
         super().__init__(" ".join(message.rpartition("BadImage: ")[2].split()))
 
 
-def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str = _LEAVE_OUT) -> Image.Image:
     """Decode a picture to RGB, turned upright by its EXIF orientation.
 
     Transparent pictures are laid over white, 16-bit grey is scaled to 8 bits, an animation gives its
     first frame.
 
+    Args:
+        data: The file.
+        name: What messages call it.
+        max_pixels: Upper bound of its pixels.
+        otherwise: Ends messages: what can be done beside replacing the picture.
+
     Raises:
         BadImage: Empty, no picture, truncated, corrupt, or more than `max_pixels` pixels; names the picture.
     """
     if not data:
-        raise BadImage(
-            f"picture '{name}' is empty (0 bytes); replace it, or leave it out with --data.on_bad_image skip"
-        )
+        raise BadImage(f"picture '{name}' is empty (0 bytes); replace it{otherwise}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of sizes that are checked here
         try:
-            return _decoded(data, name, max_pixels)
+            return _decoded(data, name, max_pixels, otherwise)
         except InputError:
             raise
         except Exception as error:  # a decoder fed with broken bytes may raise anything
@@ -48,20 +52,18 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
             unknown = isinstance(error, UnidentifiedImageError)
             reason = "no known picture format" if unknown else f"{type(error).__name__}: {error}"
             raise BadImage(
-                f"picture '{name}' cannot be decoded ({reason}; {len(data)} bytes); replace it, "
-                "or leave it out with --data.on_bad_image skip"
+                f"picture '{name}' cannot be decoded ({reason}; {len(data)} bytes); replace it{otherwise}"
             ) from error
 
 
-def _decoded(data: bytes, name: str, max_pixels: int) -> Image.Image:
+def _decoded(data: bytes, name: str, max_pixels: int, otherwise: str) -> Image.Image:
+    smaller = f"at most {max_pixels} are decoded: make it smaller{otherwise}"
     try:
         picture: Image.Image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise BadImage(f"picture '{name}' is enormous ({error}); {_SMALLER.format(max_pixels)}") from error
+        raise BadImage(f"picture '{name}' is enormous ({error}); {smaller}") from error
     if picture.width * picture.height > max_pixels:
-        raise BadImage(
-            f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels; {_SMALLER.format(max_pixels)}"
-        )
+        raise BadImage(f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels; {smaller}")
     picture.load()
     return _rgb(ImageOps.exif_transpose(picture))
 

@@ -48,7 +48,7 @@ function heatPicture(data, picture, heat) {
     toTile();
   } else {
     const image = element("img", {
-      src: data.imagePath(picture.id), alt: pictureText(data, picture, heat),
+      src: picture.path ?? data.imagePath(picture.id), alt: pictureText(data, picture, heat),
       width: picture.width, height: picture.height, loading: "lazy", decoding: "async",
     });
     image.addEventListener("error", toTile);

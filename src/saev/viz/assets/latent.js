@@ -151,11 +151,11 @@ function probeList(probes) {
     element("dt", {}, userText(task)), element("dd", {}, userText(text))]));
 }
 
-/** Radio buttons for the order of the pictures. */
-function orderSwitch(orders, chosen, onPick) {
-  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, "Order of the pictures"),
+/** Radio buttons for an order of what is listed; `name` tells those of one page from those of another. */
+function orderSwitch(orders, chosen, onPick, name = "order", legend = "Order of the pictures") {
+  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, legend),
     ...orders.map((order) => {
-      const input = element("input", { type: "radio", name: "order", value: order });
+      const input = element("input", { type: "radio", name, value: order });
       input.checked = order === chosen;
       input.addEventListener("input", () => onPick(order));
       return element("label", {}, input, element("span", {}, ORDER_NAMES[order]));

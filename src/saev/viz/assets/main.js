@@ -1,6 +1,7 @@
 "use strict";
 // Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
-// # the overview, #latent=17, #picture=42, #compare=FOLDER; the latter two also with &latent=17.
+// # the overview, #latent=17, #picture=42, #compare=FOLDER; the latter two also with &latent=17. Where `saev view` serves
+// the page, #live is the user's own picture.
 
 let app;
 
@@ -10,7 +11,8 @@ class Router {
     this.places = new Places(`saev-places:${data.saeId}`);
     this.params = {};
     this.views = {};
-    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, compare: CompareView })) {
+    const live = typeof LiveView === "undefined" ? {} : { live: LiveView };
+    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, compare: CompareView, ...live })) {
       this.views[name] = new View(document.getElementById(name), app);
     }
     app.overview = this.views.overview;
@@ -22,7 +24,7 @@ class Router {
     this.places.leave();
     if (last.name === "overview") this.overviewScroll = scrollY;
     this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    this.name = ["compare", "picture", "latent"].find((name) => this.params[name] !== undefined) ?? "overview";
+    this.name = ["live", "compare", "picture", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
     const scroll = this.places.enter();
     for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
     document.documentElement.dataset.view = this.name;
@@ -42,7 +44,8 @@ class Router {
   titles() {
     if (this.name === "compare") return [`Comparison with ${this.params.compare}`];
     const latent = this.params.latent === undefined ? [] : [`Latent ${this.params.latent}`];
-    return this.name === "picture" ? [`Picture ${this.params.picture}`, ...latent] : latent;
+    const picture = { picture: [`Picture ${this.params.picture}`], live: ["Your picture"] }[this.name] ?? [];
+    return [...picture, ...latent];
   }
 
   /** Starts a view at its top, or where it was left once what was there then is there again. */

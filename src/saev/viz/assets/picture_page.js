@@ -66,9 +66,14 @@ class PictureView {
     this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat));
   }
 
+  /** The hash of this picture. */
+  get address() {
+    return `#picture=${this.id}`;
+  }
+
   /** Takes `latent`, null for none, into the address, which then shows it, without a step in the history. */
   choose(latent) {
-    history.replaceState(history.state, "", `#picture=${this.id}${latent === null ? "" : `&latent=${latent}`}`);
+    history.replaceState(history.state, "", `${this.address}${latent === null ? "" : `&latent=${latent}`}`);
     dispatchEvent(new Event("hashchange"));
   }
 
@@ -91,7 +96,11 @@ class PictureView {
     const { data } = this.app;
     const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
     const stored = page?.heatmap(this.id);
-    if (stored !== undefined || this.patches === null) return stored;
+    return stored !== undefined || this.patches === null ? stored : this.heatInPatches(latent);
+  }
+
+  /** The heatmap from the lists of the patches. */
+  heatInPatches(latent) {
     const levels = this.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
     return { at: (patch) => levels[patch] };
   }
@@ -115,7 +124,10 @@ class PictureView {
     if (this.patches === null) return;
     const patch = this.grid.selected;
     const fires = patch === null ? strongestOf(this.patches) : this.patches[patch].toSorted((a, b) => b.level - a.level);
-    const place = patch === null ? "the whole picture" : patchText(this.app.data, patch);
+    this.listFires(fires, patch === null ? "the whole picture" : patchText(this.app.data, patch));
+  }
+
+  listFires(fires, place) {
     this.heading.textContent = `Latents in ${place}`;
     this.status.textContent = `${place}: ${showCount(fires.length, "latent")}${fires.length > 0 ? `, strongest ${this.nameOf(fires[0].latent)}` : ""}`;
     if (fires.length === 0) {
@@ -126,9 +138,9 @@ class PictureView {
     const more = element("button", { type: "button", class: "more" });
     const draw = () => {
       const n = rows.children.length;
-      rows.append(...fires.slice(n, n + PictureView.nRows).map((fire) => this.row(fire)));
+      rows.append(...fires.slice(n, n + this.constructor.nRows).map((fire) => this.row(fire)));
       const left = fires.length - rows.children.length;
-      more.textContent = `Show ${Math.min(left, PictureView.nRows)} more of ${left}`;
+      more.textContent = `Show ${Math.min(left, this.constructor.nRows)} more of ${left}`;
       more.hidden = left === 0;
     };
     more.addEventListener("click", draw);
@@ -141,13 +153,14 @@ class PictureView {
     return name === undefined ? `latent ${latent}` : `latent ${latent}, ${name}`;
   }
 
-  row({ latent, level }) {
+  /** A latent with its level in the place that is shown; `value` if that is something else than the level stands for. */
+  row({ latent, level, value = (level / 255) * this.app.data.maxValue[latent] }) {
     const { data } = this.app;
     const name = latentCaption(data, latent);
     const button = element("button", { type: "button", class: "fire", "aria-pressed": String(latent === this.latent), title: "Show where it fires" },
       element("span", { class: "fire-name" }, element("span", { class: "fire-number" }, `${latent} `), name === undefined ? null : userText(name)),
       shareBar(level / 255, `${Math.round((100 * level) / 255)}\u202f%`),
-      element("span", { class: "fire-value" }, showValue((level / 255) * data.maxValue[latent])));
+      element("span", { class: "fire-value" }, showValue(value)));
     button.dataset.latent = latent;
     button.addEventListener("click", () => this.choose(latent === this.latent ? null : latent));
     return element("li", {}, button, element("a", { class: "row-link", href: `#latent=${latent}`, "aria-label": `Page of ${this.nameOf(latent)}` }, "\u2192"));

@@ -1,0 +1,142 @@
+"""`saev view`: a run's galleries in the browser, with an SAE behind them that takes new pictures."""
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
+
+from saev.cli.parse_errors import readable
+from saev.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from saev.serving.live_gallery import Recorded
+    from saev.serving.open_run import OpenedSae
+    from saev.serving.server import GalleryServer
+    from saev.shards.reading.reader import ShardReader
+
+DEFAULT_PORT = 8010
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="saev view",
+        description="Serve the galleries of a run on 127.0.0.1, for this machine alone, until Ctrl-C. The pages then "
+        "take your own pictures: what fires where in them, and which recorded images are near when latents are "
+        "switched off or up. Pictures stay in memory. The last line of standard output is the address.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--run_dir", type=Path, required=True, help="directory of a run that has galleries")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help="port of 127.0.0.1; 0 takes a free one. Stars and notes in the browser belong to the port",
+    )
+    parser.add_argument(
+        "--weights",
+        type=str | None,
+        default=None,
+        help="the ViT's weights as `saev predict` took them: a .safetensors or .pt file, or random; by default they "
+        "come from the network, and without them the galleries are served all the same",
+    )
+    parser.add_argument(
+        "--device", type=str | None, default=None, help="cpu, cuda, ...; by default a GPU if there is one"
+    )
+    parser.add_argument(
+        "--shards",
+        type=Path | None,
+        default=None,
+        help="recorded images that your pictures are compared with; by default those that trained the SAEs",
+    )
+    parser.add_argument(
+        "--n_images",
+        type=int,
+        default=10_000,
+        help="upper bound of the recorded images, those with thumbnails first, then a random choice; 0 compares "
+        "with none",
+    )
+    parser.add_argument("--open", action=ActionYesNo, default=False, help="open the address in the browser")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev view ARGV`, which ends by a signal.
+
+    Raises:
+        InputError: If there is no gallery, the port is taken, or what an option names cannot be had.
+        SystemExit: For `--help` (0).
+    """
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except ArgumentError as error:
+        raise InputError(readable(error, parser)) from error
+    if not 0 <= options.port < 2**16 or options.n_images < 0:
+        raise InputError("--port must be 0 to 65535, --n_images 0 or more")
+    with _server(options) as server:
+        print(server.url, flush=True)
+        if options.open:
+            webbrowser.open(server.url)
+        server.serve_forever()
+    return 0
+
+
+def _server(options: Namespace) -> "GalleryServer":
+    # Here and not above: the help answers without torch.
+    from saev.cli.device import chosen_device
+    from saev.serving.open_run import open_galleries, open_saes
+    from saev.serving.server import GalleryServer
+
+    device = chosen_device(options.device)
+    saes = open_saes(options.run_dir)
+    server = GalleryServer(options.port, options.run_dir / "features", {})  # a taken port is said before the long part
+    try:
+        recorded = _recorded(saes, options, device)
+        server.live = open_galleries(saes, options.weights, device, recorded)
+    except BaseException:
+        server.server_close()
+        raise
+    for name, live in server.live.items():
+        if isinstance(live, str):
+            print(printable(f"{name}: no live inference: {live}"), file=sys.stderr)
+    return server
+
+
+def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: Any) -> "dict[str, Recorded | str]":
+    """The images to compare with. Shards that are named must be there, those of the run's config.yaml may be gone."""
+    from saev.serving.open_run import recorded_images
+
+    def open_reader() -> "ShardReader":
+        from saev.shards.reading.reader import ShardReader
+
+        shards, layer = run_shards(options.run_dir)
+        return ShardReader(options.shards or shards, None if options.shards else layer)
+
+    try:
+        return recorded_images(saes, open_reader, options.n_images, device)
+    except InputError as error:
+        if options.shards:
+            raise
+        reason = " ".join(str(error).split())
+        print(printable(f"no neighbours: {reason}"), file=sys.stderr)
+        return dict.fromkeys(saes, f"{reason}; --shards names others")
+
+
+def run_shards(run_dir: Path) -> tuple[Path, int | None]:
+    """The shard directory of a run's config.yaml, the first of several, and the layer if it says one.
+
+    Raises:
+        InputError: If config.yaml is missing or names none.
+    """
+    path = run_dir / "config.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+        shards, layer = data["shards"], data.get("layer")
+        first = shards[0] if isinstance(shards, list) else shards
+        return Path(first), None if layer is None else int(layer)
+    except (yaml.YAMLError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not the configuration of a run: {error}") from error

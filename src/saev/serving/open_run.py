@@ -1,0 +1,154 @@
+"""The SAEs of a run with all that answers for them, or the reasons why something cannot be had."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar, final
+
+import numpy as np
+import torch
+
+from saev.errors import InputError
+from saev.interop import About, check_same_activations, load_sae, read_about
+from saev.interop.native import CONFIG_FILE
+from saev.interop.recorded_backbone import load_recorded_backbone
+from saev.nn import SparseAutoencoder
+from saev.rendering.render import sae_id
+from saev.serving.live_gallery import LiveGallery, Recorded
+from saev.serving.live_sae import LiveSae
+from saev.serving.recorded_means import chosen_images, recorded_means
+from saev.serving.site import gallery_names
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.reading.reader import ShardReader
+from saev.vit.backbone import Backbone
+from saev.viz.gallery_scripts import Overview, read_overview
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class OpenedSae:
+    """The SAE of a gallery, and what the gallery says."""
+
+    sae: SparseAutoencoder
+    about: About
+    overview: Overview
+
+
+def open_saes(run_dir: Path) -> dict[str, OpenedSae | str]:
+    """The SAEs of a run's galleries by name; where one cannot be had, why not.
+
+    Raises:
+        InputError: If the run has no galleries.
+    """
+    features = run_dir / "features"
+    names = gallery_names(features)
+    if not names:
+        raise InputError(f"{features} holds no gallery: `saev render --run_dir {run_dir}` makes them")
+    return {name: _or_reason(lambda name=name: _opened(run_dir, name)) for name in names}  # type: ignore[misc]
+
+
+def open_galleries(
+    saes: Mapping[str, OpenedSae | str],
+    weights: str | None,
+    device: torch.device,
+    recorded: Mapping[str, Recorded | str],
+) -> dict[str, LiveGallery | str]:
+    """What answers for each gallery, or why nothing does.
+
+    Args:
+        saes: From `open_saes`.
+        weights: The ViT's weights, as for `load_recorded_backbone`.
+        device: Where to compute.
+        recorded: From `recorded_images`.
+
+    Raises:
+        InputError: If weights are given and the ViT cannot be had with them.
+    """
+    lock = Lock()
+    backbones: dict[str, Backbone] = {}
+
+    def opened(name: str, one: OpenedSae) -> LiveGallery:
+        model = json.dumps([one.about.trained_on["model"], one.about.trained_on["preprocessing"]])
+        if model not in backbones:
+            backbones[model] = load_recorded_backbone(one.about, weights)
+        live = LiveSae(one.sae, one.about, backbones[model], device)
+        return LiveGallery(live, one.overview.max_value, recorded[name], lock)
+
+    found: dict[str, LiveGallery | str] = {}
+    for name, one in saes.items():
+        if isinstance(one, str):
+            found[name] = one
+        elif weights is not None:
+            found[name] = opened(name, one)
+        else:
+            found[name] = _or_reason(lambda name=name, one=one: opened(name, one))  # type: ignore[misc]
+    return found
+
+
+def recorded_images(
+    saes: Mapping[str, OpenedSae | str], open_reader: Callable[[], ShardReader], n_images: int, device: torch.device
+) -> dict[str, Recorded | str]:
+    """The images that live pictures are compared with, by gallery, or why there are none.
+
+    Those with thumbnails come first, since they can be shown, and then a random choice of the others.
+
+    Args:
+        saes: From `open_saes`.
+        open_reader: Opens the shards.
+        n_images: Upper bound of the images.
+        device: Where to compute.
+
+    Raises:
+        InputError: If the shards are missing, damaged, or of another ViT or layer.
+    """
+    found: dict[str, Recorded | str] = {name: one for name, one in saes.items() if isinstance(one, str)}
+    ready = {name: one for name, one in saes.items() if not isinstance(one, str)}
+    if not n_images:
+        return found | dict.fromkeys(ready, "neighbours are switched off: --n_images 0")
+    if not ready:
+        return found
+    reader = open_reader()
+    names = [record.path for record in reader.examples()]
+    for one in ready.values():
+        check_same_activations(one.about.trained_on, reader.manifest.config, str(reader.path))
+    # An SAE of several layers has no live inference either.
+    single = {name: one for name, one in ready.items() if not one.about.paired_with}
+    found |= dict.fromkeys(ready.keys() - single.keys(), "the SAE takes several layers at once")
+    if not single:
+        return found
+    shown = {
+        image
+        for one in single.values()
+        for image, name in one.overview.thumbnails.items()
+        if image < len(names) and names[image] == name
+    }
+    tokens = TokenSelection.of([reader], np.arange(reader.n_examples), next(iter(single.values())).about.tokens)  # type: ignore[arg-type] # checked there
+    tokens = replace(tokens, examples=chosen_images(reader.n_examples, n_images, sorted(shown)))
+    means = recorded_means({name: one.sae.to(device) for name, one in single.items()}, tokens)
+    return found | {name: Recorded(one, names) for name, one in means.items()}
+
+
+def _opened(run_dir: Path, name: str) -> OpenedSae:
+    directory, script = run_dir / "saes" / name, run_dir / "features" / name / "data" / "overview.js"
+    if not (directory / CONFIG_FILE).is_file():
+        raise InputError(f"there is no SAE {directory}")
+    again = f"`saev render --run_dir {run_dir}` makes the gallery anew"
+    try:
+        overview = read_overview(script.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{script} cannot be read ({error}): {again}") from error
+    sae = load_sae(directory)
+    if sae_id(sae) != overview.sae_id or len(overview.max_value) != sae.d_sae:
+        raise InputError(f"the gallery is of another SAE than {directory}: {again}")
+    return OpenedSae(sae, read_about(directory), overview)
+
+
+def _or_reason(get: Callable[[], T]) -> T | str:
+    try:
+        return get()
+    except InputError as error:
+        return " ".join(str(error).split())

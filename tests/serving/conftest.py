@@ -1,0 +1,80 @@
+"""A real run on a real recording of a tiny ViT, and its SAE behind that ViT."""
+
+import io
+import json
+from pathlib import Path
+from threading import Lock
+
+import pytest
+import torch
+from PIL import Image
+from tests.cli.fitting import fit_options, only
+
+from saev.cli.main import main
+from saev.demo.scenes import write_scenes
+from saev.interop.recorded_backbone import load_recorded_backbone
+from saev.serving.live_gallery import LiveGallery
+from saev.serving.live_sae import LiveSae
+from saev.serving.open_run import OpenedSae, open_saes, recorded_images
+from saev.shards.reading.reader import ShardReader
+from saev.vit.backbone import Backbone
+
+N_IMAGES = 12
+CPU = torch.device("cpu")
+
+
+def record(root: Path) -> Path:
+    """Shards of generated pictures, the second-last layer of timm's test model with random weights."""
+    write_scenes(root / "pictures", N_IMAGES)
+    options = ["--model.family=timm", "--model.ckpt=test_vit", "--model.weights=random", "--model.layers=[-2]"]
+    data = ["--data.images=ImageFolder", f"--data.images.root={root / 'pictures'}", "--data.num_workers=0"]
+    assert main(["predict", *options, *data, f"--writer.dump_to={root / 'shards'}"]) == 0
+    return only(root, "shards/*")
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
+def run_dir(shards: Path) -> Path:
+    """A run with one SAE, all of whose latents have pages."""
+    run = shards.parent.parent / "run"
+    assert main(fit_options(shards, run, "--visualizer.n_latents=-1")) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def opened(run_dir: Path) -> OpenedSae:
+    (found,) = open_saes(run_dir).values()
+    assert not isinstance(found, str), found
+    return found
+
+
+@pytest.fixture(scope="session")
+def backbone(opened: OpenedSae) -> Backbone:
+    return load_recorded_backbone(opened.about, "random")
+
+
+@pytest.fixture(scope="session")
+def live(opened: OpenedSae, backbone: Backbone, shards: Path) -> LiveGallery:
+    (recorded,) = recorded_images({"one": opened}, lambda: ShardReader(shards), 100, CPU).values()
+    sae = LiveSae(opened.sae, opened.about, backbone, CPU)
+    return LiveGallery(sae, opened.overview.max_value, recorded, Lock())
+
+
+def own_picture(width: int = 90, height: int = 70) -> Image.Image:
+    """A picture that was not recorded, of another shape than the ViT's input."""
+    gradient = Image.linear_gradient("L").resize((width, height))
+    return Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.FLIP_LEFT_RIGHT), gradient.rotate(180)))
+
+
+def file_of(picture: Image.Image, kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind)
+    return out.getvalue()
+
+
+def edit_of(picture: object, factors: list[object], k: object = 5) -> bytes:
+    return json.dumps({"picture": picture, "factors": factors, "k": k}).encode()

@@ -1,0 +1,225 @@
+"""The HTTP server, asked over real connections."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+from tests.serving.conftest import edit_of, file_of, own_picture
+
+from saev.errors import InputError
+from saev.serving import server as server_module
+from saev.serving.live_gallery import LiveGalleries, LiveGallery
+from saev.serving.server import GalleryServer
+
+
+@pytest.fixture(scope="module")
+def name(run_dir: Path) -> str:
+    (gallery,) = (run_dir / "features").iterdir()
+    return gallery.name
+
+
+def serve(features: Path, live: LiveGalleries) -> Iterator[GalleryServer]:
+    with GalleryServer(0, features, live) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(run_dir: Path, name: str, live: LiveGallery) -> Iterator[GalleryServer]:
+    yield from serve(run_dir / "features", {name: live})
+
+
+def ask(
+    server: GalleryServer, method: str, path: str, body: bytes | None = None, **headers: str | None
+) -> tuple[HTTPResponse, bytes]:
+    """Header names are given with underscores; None leaves one out."""
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    host = f"127.0.0.1:{server.server_port}"
+    own: dict[str, str | None] = {"Host": host}
+    if method == "POST":
+        own |= {"Origin": f"http://{host}", "Content-Length": str(len(body or b""))}
+    own |= {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for header, value in own.items():
+        if value is not None:
+            connection.putheader(header, value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response, content
+
+
+def error(content: bytes) -> str:
+    text = json.loads(content)["error"]
+    assert isinstance(text, str)
+    return text
+
+
+def test_the_page_and_its_files(server: GalleryServer, name: str, run_dir: Path) -> None:
+    response, _ = ask(server, "GET", "/")
+    assert (response.status, response.headers["Location"]) == (302, f"/{name}/")
+    response, _ = ask(server, "GET", f"/{name}")
+    assert (response.status, response.headers["Location"]) == (302, f"/{name}/")
+    response, page = ask(server, "GET", f"/{name}/")
+    assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert b"assets/live.js" in page
+    assert b"http-equiv" not in page
+    folder = run_dir / "features" / name
+    image = next((folder / "images").iterdir()).name
+    kinds = {
+        "assets/live.js": "text/javascript; charset=utf-8",
+        "assets/live.css": "text/css; charset=utf-8",
+        "assets/icon.svg": "image/svg+xml",
+        "data/overview.js": "text/javascript; charset=utf-8",
+        f"images/{image}": "image/jpeg",
+    }
+    for path, kind in kinds.items():
+        response, content = ask(server, "GET", f"/{name}/{path}?x=1")
+        assert (response.status, response.headers["Content-Type"]) == (200, kind)
+        assert content == (folder / path).read_bytes()
+        head, nothing = ask(server, "HEAD", f"/{name}/{path}")
+        assert (head.status, head.headers["Content-Length"], nothing) == (200, str(len(content)), b"")
+
+
+@pytest.mark.parametrize("path", ["", "{name}/", "{name}/nothing.js", "{name}/live/state", "../x", "{name}/images/"])
+def test_every_answer_has_the_security_headers(server: GalleryServer, name: str, path: str) -> None:
+    response, _ = ask(server, "GET", "/" + path.format(name=name))
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Python" not in response.headers["Server"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../config.yaml", "/{name}/../../config.yaml", "/{name}/..%2f..%2fconfig.yaml", "/{name}/images/", "/{name}/data",
+     "/{name}/nothing.js", "/nothing/", "/nothing/live/state", "http://[x/", "/{name}%2f",
+     "/{name}/live/", "/{name}/live/x",
+     "/{name}/assets/index.html"],
+)  # fmt: skip
+def test_nothing_else_is_there(server: GalleryServer, name: str, path: str) -> None:
+    response, content = ask(server, "GET", path.format(name=name))
+    assert response.status == 404
+    assert "nothing is there" in error(content)
+
+
+def test_foreign_names_and_pages_are_refused(server: GalleryServer, name: str) -> None:
+    assert ask(server, "GET", f"/{name}/", Host="evil.example")[0].status == 403
+    script = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}
+    assert ask(server, "GET", f"/{name}/data/overview.js", **script)[0].status == 403
+    picture, path = file_of(own_picture()), f"/{name}/live/pictures"
+    assert ask(server, "POST", path, picture, Origin="http://evil.example")[0].status == 403
+    assert ask(server, "POST", path, picture, Origin=None)[0].status == 403
+    assert ask(server, "POST", path, picture, Sec_Fetch_Site="same-site")[0].status == 403
+    assert ask(server, "POST", path, picture)[0].status == 200
+
+
+def test_a_picture_and_an_edit(server: GalleryServer, name: str) -> None:
+    response, content = ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture(), "JPEG"))
+    assert (response.status, response.headers["Content-Type"]) == (200, "application/json")
+    found = json.loads(content)
+    response, png = ask(server, "GET", f"/{name}/live/pictures/{found['id']}.png")
+    assert (response.status, response.headers["Content-Type"], png[:4]) == (200, "image/png", b"\x89PNG")
+    response, content = ask(server, "POST", f"/{name}/live/edits", edit_of(found["id"], [[3, 0]], 4))
+    assert response.status == 200
+    assert len(json.loads(content)["after"]) == 4
+    assert json.loads(ask(server, "GET", f"/{name}/live/state")[1])["reason"] is None
+
+
+def test_what_cannot_be_is_said_in_words(server: GalleryServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    response, content = ask(server, "POST", f"/{name}/live/pictures", b"no picture")
+    assert response.status == 400
+    assert "no known picture format" in error(content)
+    response, content = ask(server, "POST", f"/{name}/live/edits", edit_of("0" * 16, []))
+    assert response.status == 410
+    assert "open this one again" in error(content)
+    assert ask(server, "GET", f"/{name}/live/pictures/x.png")[0].status == 410
+    assert ask(server, "POST", f"/{name}/live/edits", b"{")[0].status == 400
+    assert ask(server, "POST", f"/{name}/live/edits", b" " * 70_000)[0].status == 413
+    assert ask(server, "POST", f"/{name}/live/pictures", Content_Length=str(32 * 2**20 + 1))[0].status == 413
+    assert ask(server, "POST", f"/{name}/live/pictures", Content_Length="9" * 30)[0].status == 413
+    for length in (None, "-1", "x", "+1", "\u00b2"):
+        assert ask(server, "POST", f"/{name}/live/pictures", Content_Length=length)[0].status == 411
+    chunked = ask(server, "POST", f"/{name}/live/pictures", b"", Transfer_Encoding="chunked")
+    assert chunked[0].status == 411
+    for path in (f"/{name}/", f"/{name}/live/state", "/", f"/{name}/data/overview.js"):
+        assert ask(server, "POST", path, b"x")[0].status == 405
+    response, content = ask(server, "DELETE", f"/{name}/")
+    assert response.status == 501
+    assert "DELETE" in error(content)
+    monkeypatch.setattr(server_module, "MAX_BYTES", 10)
+    response, content = ask(server, "POST", f"/{name}/live/pictures", b"x" * 11)
+    assert response.status == 413
+    assert "MiB" in error(content)
+
+
+def test_a_bug_is_told_and_the_server_goes_on(
+    server: GalleryServer, name: str, live: LiveGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_sae", None)
+    response, content = ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture()))
+    assert response.status == 500
+    assert "AttributeError" in error(content)
+    monkeypatch.undo()
+    assert ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture()))[0].status == 200
+
+
+def test_bytes_that_were_not_read_are_no_request(server: GalleryServer, name: str) -> None:
+    smuggled = f"GET /{name}/live/state HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n" + smuggled)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert received.startswith(b"HTTP/1.1 403")
+
+
+def test_closing_waits_for_what_is_computed(run_dir: Path, name: str, live: LiveGallery) -> None:
+    server = GalleryServer(0, run_dir / "features", {name: live})
+    with live._lock:
+        closing = threading.Thread(target=server.server_close)
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+    closing.join(5)
+    assert not closing.is_alive()
+
+
+def test_only_this_machine_is_listened_to(server: GalleryServer) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_a_taken_port_is_said(server: GalleryServer, run_dir: Path) -> None:
+    with pytest.raises(InputError, match=rf"--port {server.server_port} .*in use.*give another one"):
+        GalleryServer(server.server_port, run_dir, {})
+
+
+def test_without_a_vit_the_gallery_is_served(run_dir: Path, name: str) -> None:
+    for server in serve(run_dir / "features", {name: "no ViT"}):
+        assert json.loads(ask(server, "GET", f"/{name}/live/state")[1]) == {"reason": "no ViT"}
+        response, content = ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture()))
+        assert (response.status, error(content)) == (503, "no ViT")
+        assert ask(server, "GET", f"/{name}/")[0].status == 200
+
+
+def test_several_galleries_are_listed(run_dir: Path, name: str, tmp_path: Path) -> None:
+    for other in ("one", "two"):
+        (tmp_path / other).symlink_to(run_dir / "features" / name)
+    for server in serve(tmp_path, {}):
+        response, page = ask(server, "GET", "/")
+        assert response.status == 200
+        assert b'href="one/"' in page
+        # Links that lead out of RUN/features name nothing.
+        assert ask(server, "GET", "/one/")[0].status == 404

@@ -155,7 +155,7 @@ def test_theme_follows_the_system_or_the_user(index: Path, open_page: Open) -> N
     page = open_page(index)
     theme = "document.documentElement.dataset.theme"
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(theme) == "dark"
+    page.wait_for_selector("html[data-theme='dark']")  # the page is told in its own time
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(236, 238, 240)"
     page.click("#theme")
     expect_text(page, "#theme", "Theme: light")

@@ -109,6 +109,9 @@ def test_a_run_is_rendered_anew(
         assert (gallery / "index.html").is_file()
         assert len(list((gallery / "data" / "latents").iterdir())) == 5
     assert weights == {path: path.read_bytes() for path in run.glob("saes/*/*")}
+    assert main(["render", f"--run_dir={run}", "--data.share=0.5", "--trainer.accelerator=cpu"]) == 0
+    for gallery in run.glob("features/*"):
+        assert '["images","6"]' in (gallery / "data" / "overview.js").read_text()
     assert main(["render", f"--run_dir={run}", "--visualizer.include_latents=[48]"]) == 1
     assert "the SAE has latents 0 to 47" in capsys.readouterr().err
 

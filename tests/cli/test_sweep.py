@@ -107,6 +107,19 @@ def test_a_part_that_diverges_does_not_sink_those_after_it(
     assert "at_once=2: the run was started with another number" in capsys.readouterr().err
 
 
+def test_galleries_that_cannot_be_made_lose_nothing(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*MORE, "--model.sweep={sae.k: [2, 4]}", "--model.at_once=1", "--visualizer.log_freq_range=[3, 4]"]
+    assert main(fit_options(shards, tmp_path / "run", *options)) == 1
+    err = capsys.readouterr().err
+    assert "the SAEs are trained and saved, but the galleries could not be made (saev render tries again)" in err
+    assert "log10 frequency within (3.0, 4.0)" in err
+    assert sorted(path.name for path in tmp_path.glob("run/saes/*")) == ["topk-d_sae48-k2", "topk-d_sae48-k4"]
+    assert main(["render", f"--run_dir={tmp_path / 'run'}", "--visualizer.log_freq_range=[-9, 0]"]) == 0
+    assert len(list(html_files(tmp_path / "run"))) == 2
+
+
 @pytest.mark.slow
 def test_parts_give_the_same_and_go_on_after_a_kill(shards: Path, run: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "parts"

@@ -189,6 +189,7 @@ def test_patch_codes_are_sorted_by_their_share_of_the_largest_value() -> None:
 
 def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saev.rendering.heatmaps.HEATMAP_BYTES", 12)
+    monkeypatch.setattr("saev.rendering.heatmaps.BYTES_BESIDE", 0)
     shown = {0: [1, 2], 3: [1], 4: [1, 2, 3], 5: []}
     assert list(in_parts(shown, (2, 2))) == [{0: [1, 2], 3: [1]}, {4: [1, 2, 3], 5: []}]
     assert list(in_parts({}, (2, 2))) == []

@@ -1,6 +1,7 @@
 """Renders the latents of trained SAEs."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -11,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from saev.callbacks.feature_board import show_latents
+from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 from saev.rendering import (
     Namer,
@@ -24,6 +26,8 @@ from saev.rendering import (
 from saev.rendering.labels import Labels
 from saev.shards.loading.selection import TokenSelection
 from saev.viz.survey import LatentSurvey
+
+PATIENCE = timedelta(days=2)  # A process that waits for the galleries would give up after half an hour.
 
 
 class TrainedModel(Protocol):
@@ -45,7 +49,7 @@ class TokenData(Protocol):
 
 
 class FeatureVisualizer(lightning.Callback):
-    """Makes ``features/<name>/index.html`` at the end of `saev fit` and `saev test`, and pictures in TensorBoard.
+    """Makes ``features/<name>/index.html`` at the end of `saev fit` and `saev test`, after `fit` in TensorBoard, too.
 
     One pass over the images, divided among the processes, gathers statistics, top images, samples, labels and
     neighbours of all latents of all SAEs; a second one over the images that are shown gathers their heatmaps. After
@@ -102,8 +106,11 @@ class FeatureVisualizer(lightning.Callback):
             vocabulary=vocabulary,
             seed=seed,
         )
+        if n_tensorboard < 0:
+            raise InputError(f"n_tensorboard={n_tensorboard} must be 0 or more")
         self._n_tensorboard = n_tensorboard
         self._namer: Namer | None = None
+        self.fault: str | None = None  # Why galleries of the last training could not be made.
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -117,9 +124,15 @@ class FeatureVisualizer(lightning.Callback):
 
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Render on the training images."""
+        """Render on the training images.
+
+        What goes wrong is only noted in `fault`: the SAEs are saved, and those of later parts of a sweep must follow.
+        """
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self.render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
+        try:
+            self.render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
+        except InputError as error:
+            self.fault = str(error)
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -130,23 +143,40 @@ class FeatureVisualizer(lightning.Callback):
     def render(
         self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
     ) -> None:
-        """Render SAEs by name; all processes call it, those whose processes divide the latents without any."""
+        """Render SAEs by name; all processes call it, those whose processes divide the latents without any.
+
+        Raises:
+            InputError: In all processes, if the galleries could not be made.
+        """
         tokens = data[0]
         if len(data) > 1 and trainer.is_global_zero:
             print(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}", file=sys.stderr)
         ready = {name: sae.eval() for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
         surveys = self._surveys(trainer, ready, tokens, labels)
+        fault: str | None = None
         if trainer.is_global_zero:
-            pictures = RecordedPictures(tokens.reader)
-            source = Source(tokens, pictures, labels)
-            if self._namer is not None:
-                self._namer.clip.to(trainer.strategy.root_device)
-            out = Path(trainer.default_root_dir) / "features"
-            for rendered in render_galleries(ready, surveys, source, self._options, out, self._namer):
-                self._to_tensorboard(trainer, rendered, pictures)
-            pictures.warn_of_faults()
-        trainer.strategy.barrier()
+            try:
+                self._draw(trainer, ready, surveys, Source(tokens, RecordedPictures(tokens.reader), labels))
+            except (InputError, OSError) as error:
+                fault = str(error)
+        fault = _told_by_first(fault)
+        if fault is not None:
+            raise InputError(f"the galleries could not be made (saev render tries again): {fault}")
+
+    def _draw(
+        self,
+        trainer: lightning.Trainer,
+        saes: dict[str, SparseAutoencoder],
+        surveys: dict[str, LatentSurvey],
+        source: Source,
+    ) -> None:
+        if self._namer is not None:
+            self._namer.clip.to(trainer.strategy.root_device)
+        out = Path(trainer.default_root_dir) / "features"
+        for rendered in render_galleries(saes, surveys, source, self._options, out, self._namer):
+            self._to_tensorboard(trainer, rendered, source.pictures)
+        source.pictures.warn_of_faults()
 
     def render_alone(
         self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
@@ -187,6 +217,17 @@ class FeatureVisualizer(lightning.Callback):
         logger = next((logger for logger in loggers if logger.version == rendered.name), next(iter(loggers), None))
         if logger is not None:
             show_latents(logger.experiment, rendered, pictures, self._n_tensorboard, trainer.global_step)
+
+
+def _told_by_first(text: str | None) -> str | None:
+    """What process 0 says, once it has something to say, which may take hours."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return text
+    told = [text]
+    meeting = dist.new_group(backend="gloo", timeout=PATIENCE)
+    assert isinstance(meeting, dist.ProcessGroup)
+    dist.broadcast_object_list(told, src=0, group=meeting)
+    return told[0]
 
 
 def _merge_into_first(survey: LatentSurvey) -> None:

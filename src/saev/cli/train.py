@@ -44,6 +44,7 @@ NOT_TAKEN_OVER = {
     "test": ("weights", "share", "examples"),
     "render": ("weights", "share", "examples"),
 }
+PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir")
 FIXED = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,
@@ -86,13 +87,16 @@ class TrainCLI(CommandCLI):
     @override
     def before_instantiate_classes(self) -> None:
         """Make the paths absolute, because config.yaml is read from elsewhere later."""
-        for key in ("data.shards", "data.paired", "data.val_shards", "data.examples", "run_dir"):
+        for key in PATHS:
             value = self.config.get(key)
             if isinstance(value, list):
                 # Text: within lists config.yaml would show what Python calls a path.
                 self.config[key] = [str(Path(path).absolute()) for path in value]
             elif value is not None:
                 self.config[key] = Path(value).absolute()
+        weights = self.config.get("visualizer.namer_weights")
+        if weights not in (None, "random"):
+            self.config["visualizer.namer_weights"] = str(Path(weights).absolute())
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
@@ -260,6 +264,8 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
                 mark_done(own, cli.model)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
+    if cli.config_init.visualizer.fault is not None:
+        raise InputError(f"{run_dir}: the SAEs are trained and saved, but {cli.config_init.visualizer.fault}")
 
 
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
@@ -347,7 +353,7 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
             )
         check_comparable(read_about(run_dir / "saes" / name), data, command)
     if command == "render":
-        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.all_tokens)
+        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
         return
     cli.model.adopt(saes)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)

@@ -17,10 +17,13 @@ from saev.shards.loading.selection import TokenSelection
 from saev.viz import PatchCodes, quantise
 from saev.viz.gallery_data import Levels
 
+Images = Sequence[int] | NDArray[np.int64]
 Heatmaps = dict[int, dict[int, Levels]]
 """By latent and image the levels (h, w)."""
 HEATMAP_BYTES = 2**30
 """Bound of the heatmaps that are held at once."""
+BYTES_BESIDE = 220
+"""What a heatmap takes besides its levels, as an array in a dictionary."""
 
 
 def patch_positions(tokens: TokenSelection) -> slice:
@@ -35,12 +38,12 @@ def patches_among(positions: range, layout: TokenLayout) -> slice:
     return slice(start, len(positions) if positions.stop >= content.stop else start)
 
 
-def in_parts(shown: Mapping[int, Sequence[int]], grid: tuple[int, int]) -> Iterator[dict[int, Sequence[int]]]:
+def in_parts(shown: Mapping[int, Images], grid: tuple[int, int]) -> Iterator[dict[int, Images]]:
     """The latents and the images that each shows, in parts whose heatmaps stay within `HEATMAP_BYTES`."""
-    part: dict[int, Sequence[int]] = {}
+    part: dict[int, Images] = {}
     n_bytes = 0
     for latent, images in shown.items():
-        own = len(images) * grid[0] * grid[1]
+        own = len(images) * (grid[0] * grid[1] + BYTES_BESIDE)
         if part and n_bytes + own > HEATMAP_BYTES:
             yield part
             part, n_bytes = {}, 0
@@ -51,7 +54,7 @@ def in_parts(shown: Mapping[int, Sequence[int]], grid: tuple[int, int]) -> Itera
 
 
 def heatmaps(
-    sae: SparseAutoencoder, tokens: TokenSelection, shown: Mapping[int, Sequence[int]], max_value_s: NDArray[np.float32]
+    sae: SparseAutoencoder, tokens: TokenSelection, shown: Mapping[int, Images], max_value_s: NDArray[np.float32]
 ) -> Heatmaps:
     """The levels of latents in the patches of the images that they show, zeros where no patches are selected.
 
@@ -65,7 +68,7 @@ def heatmaps(
     latents_of: dict[int, list[int]] = {}
     for latent, images in shown.items():
         for image in images:
-            latents_of.setdefault(image, []).append(latent)
+            latents_of.setdefault(int(image), []).append(latent)
     grid = tokens.reader.layout.tokens.grid
     patches = patch_positions(tokens)
     for image, f_ts in codes_of_images(sae, tokens, sorted(latents_of), "heatmaps"):

@@ -44,8 +44,8 @@ class Labels:
         patch_numbers = reader.patch_labels()
         if patch_numbers is None:
             return cls(names, numbers, [], None)
-        known = patch_numbers[patch_numbers != NO_LABEL]
-        n = int(known.astype(np.int64).max(initial=-1)) + 1
+        # Not all at once: a mask and a copy would take as much again each.
+        n = max((number + 1 for number in range(NO_LABEL) if (patch_numbers == number).any()), default=0)
         recorded = [] if reader.is_original else _find(reader.manifest.config.get("image_set"), "patch_class_names")
         patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
         return cls(names, numbers, patch_names, patch_numbers)

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self, final
 
-import numpy as np
-
 from saev.nn import SparseAutoencoder
-from saev.rendering.heatmaps import heatmaps, in_parts
+from saev.rendering.heatmaps import Images, heatmaps, in_parts
 from saev.rendering.options import RenderOptions
 from saev.rendering.recorded_pictures import RecordedPictures
 from saev.shards.loading.selection import TokenSelection
 from saev.vit.text import Clip, load_clip
+from saev.vit.weights import weights_digest
 from saev.viz.gallery_data import ShownName
 from saev.viz.naming import (
     EmbeddedWords,
@@ -67,12 +66,12 @@ class Namer:
             latent: [(i, v) for i, v in zip(*row, strict=True) if i >= 0]
             for latent, *row in zip(latents, images, values, strict=True)
         }
-        shown = {latent: [image for image, _ in examples] for latent, examples in found.items()}
+        shown: dict[int, Images] = {latent: [image for image, _ in examples] for latent, examples in found.items()}
         tops: dict[int, list[TopPicture]] = {}
         for part in in_parts(shown, tokens.reader.layout.tokens.grid):
             maps = heatmaps(sae, tokens, part, survey.moments.max_value.numpy())
             for latent in part:
-                tops[latent] = [TopPicture(i, value, maps[latent][i].astype(np.float32)) for i, value in found[latent]]
+                tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
         return _shown(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
 
     def by_directions(
@@ -89,8 +88,9 @@ class Namer:
         metadata, recorded = tokens.reader.metadata, tokens.reader.manifest.recording
         visual: Any = self.clip.model.visual
         blocks = getattr(getattr(visual, "transformer", None), "resblocks", ())
-        is_same = (metadata.family, metadata.ckpt) == ("clip", self.clip.ckpt)
-        return is_same and len(tokens.readers) == 1 and len(blocks) > 0 and recorded.layer == len(blocks) - 1
+        is_same = (metadata.family, metadata.ckpt) == ("clip", self.clip.ckpt) and self.clip.has_projection
+        is_last = len(tokens.readers) == 1 and len(blocks) > 0 and recorded.layer == len(blocks) - 1
+        return is_same and is_last and recorded.model["weights_digest"] == weights_digest(visual)
 
 
 def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:

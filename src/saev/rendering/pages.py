@@ -6,7 +6,9 @@ Shape suffixes: k = images of a latent.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.nn import SparseAutoencoder
@@ -56,21 +58,36 @@ class Pages:
             order: (survey.top[order].images[self._latents], survey.top[order].values[self._latents])
             for order in orders
         }
-        values, images = survey.sample.values[self._latents], survey.sample.images[self._latents]
-        self._samples = [_groups(*row) for row in zip(values, images, strict=True)]
+        self._sampled = survey.sample.images[self._latents], survey.sample.values[self._latents]
         self._decoders = nearest_decoders(sae.W_dec, self._latents, N_NEIGHBOURS)
         self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
         self._percentiles = survey.histogram.percentiles()[self._latents]
 
     def __iter__(self) -> Iterator[LatentPage]:
         """The pages in the order of the latents."""
-        drafts = {latent: self._draft(row) for row, latent in enumerate(self._latents.tolist())}
+        rows = {latent: row for row, latent in enumerate(self._latents.tolist())}
         max_value_s = self._survey.moments.max_value.numpy()
-        shown = {latent: sorted(page.shown) for latent, page in drafts.items()}
+        shown = {latent: self._shown(row) for latent, row in rows.items()}
         for part in in_parts(shown, self._tokens.reader.layout.tokens.grid):
             found = heatmaps(self._sae, self._tokens, part, max_value_s)
             for latent in part:
-                yield replace(drafts.pop(latent), heatmaps=found.pop(latent))
+                yield replace(self._draft(rows[latent]), heatmaps=found.pop(latent))
+
+    def _shown(self, row: int) -> NDArray[np.int64]:
+        """Ids of all pictures of a latent, ascending."""
+        sampled = [example.image_id for group in self._samples(row) for example in group.examples]
+        top = [images[row].numpy() for images, _ in self._top.values()]
+        ids = np.unique(np.concatenate([*top, np.array(sampled, dtype=np.int64)]))
+        return ids[ids >= 0]
+
+    def _samples(self, row: int) -> list[SampleGroup]:
+        """Random images, in groups from the lowest values to the highest."""
+        groups = quantile_groups(self._sampled[1][row], self._sampled[0][row], N_GROUPS, N_OF_GROUP)
+        return [
+            SampleGroup((number / N_GROUPS, (number + 1) / N_GROUPS), [LatentExample(*example) for example in group])
+            for number, group in enumerate(reversed(groups))
+            if group
+        ]
 
     def top_labels(self) -> dict[int, tuple[str, float]]:
         """For each latent the label that tells most about it, of patches where there are such, and its purity.
@@ -87,6 +104,7 @@ class Pages:
         for latents_a in torch.split(torch.arange(len(counts.counts)), LATENTS_AT_ONCE):
             purity_al = counts.purity(latents_a)
             telling_al = purity_al * counts.lift(latents_a).clamp_min(1e-30).log()
+            telling_al[purity_al == 0] = -torch.inf
             for latent, label in zip(latents_a.tolist(), telling_al.argmax(1).tolist(), strict=True):
                 purity = float(purity_al[latent - int(latents_a[0]), label])
                 if purity > 0:
@@ -100,7 +118,7 @@ class Pages:
         return LatentPage(
             index=latent,
             top={order: _examples(images[row], values[row]) for order, (images, values) in self._top.items()},
-            samples=self._samples[row],
+            samples=self._samples(row),
             histogram=survey.histogram.counts[latent].numpy(),
             percentiles=dict(zip(PERCENTILES, self._percentiles[row].tolist(), strict=True)),
             labels=_label_counts(survey.image_labels, latent, self._labels.names),
@@ -109,16 +127,6 @@ class Pages:
             coactive=_pairs(self._coactive, row),
             directions=_words(self._directions.get(latent)),
         )
-
-
-def _groups(values_k: Tensor, images_k: Tensor) -> list[SampleGroup]:
-    """Random images, in groups from the lowest values to the highest."""
-    groups = quantile_groups(values_k, images_k, N_GROUPS, N_OF_GROUP)
-    return [
-        SampleGroup((number / N_GROUPS, (number + 1) / N_GROUPS), [LatentExample(*example) for example in group])
-        for number, group in enumerate(reversed(groups))
-        if group
-    ]
 
 
 def _examples(images_k: Tensor, values_k: Tensor) -> list[LatentExample]:

@@ -34,7 +34,9 @@ class RecordedPictures:
     def __init__(self, reader: ShardReader) -> None:
         self._records = reader.examples()
         self._view = _original_views(reader) if reader.is_original else _views(reader)
-        self._faults: dict[int, Exception] = {}
+        # Not the errors themselves: these hold what was read.
+        self._faulty: set[int] = set()
+        self._first_fault = ""
 
     def __getitem__(self, image_id: int) -> Picture:
         """The picture as the ViT saw it."""
@@ -43,14 +45,14 @@ class RecordedPictures:
         try:
             view = self._view(record)
         except (InputError, OSError) as error:
-            self._faults[image_id] = error
+            self._first_fault = self._first_fault or str(error)
+            self._faulty.add(image_id)
         return Picture(image_id, record.path, record.label, view)
 
     def warn_of_faults(self) -> None:
         """Log how many pictures are shown as grey tiles, and why the first of them is."""
-        if self._faults:
-            first = next(iter(self._faults.values()))
-            log.warning("%d pictures are shown as grey tiles; the first: %s", len(self._faults), first)
+        if self._faulty:
+            log.warning("%d pictures are shown as grey tiles; the first: %s", len(self._faulty), self._first_fault)
 
 
 def _views(reader: ShardReader) -> View:
@@ -64,12 +66,12 @@ def _views(reader: ShardReader) -> View:
 
 
 def _original_views(reader: ShardReader) -> View:
-    return _fails(InputError(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened"))
+    return _fails(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened")
 
 
-def _fails(fault: Exception) -> Callable[[ExampleRecord], Never]:
+def _fails(why: str) -> Callable[[ExampleRecord], Never]:
     def fail(record: ExampleRecord) -> Never:  # noqa: ARG001 - for whoever reads a record
-        raise fault
+        raise InputError(why)
 
     return fail
 
@@ -87,7 +89,7 @@ def _reader_by_name(reader: ShardReader) -> ReadBytes:
         source = from_description(reader.manifest.source)
     except (InputError, OSError) as error:
         # A run of hours does not end here for want of pictures.
-        return _fails(error)
+        return _fails(str(error))
     places = {source.record(index).path: index for index in range(len(source))}
 
     def read(record: ExampleRecord) -> bytes:

@@ -5,7 +5,7 @@ Shape suffixes: s = d_sae, l = latents that get a page.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ from saev.shards.loading.selection import TokenSelection, random_subset
 from saev.viz import Gallery, LatentPage, OtherSae, PatchCodes, Picture, write_gallery
 from saev.viz.survey import EDGES, LatentSurvey
 
-N_KEPT = 512
-"""Pages that are kept besides being written."""
+N_KEPT, N_HEATMAPS_KEPT = 512, 16
+"""Pages that are kept besides being written, and how many heatmaps of each."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Rendered:
         name: The SAE's.
         index: Path of its `index.html`.
         gallery: What it says.
-        pages: The first of its pages, `N_KEPT` at most.
+        pages: The first of its pages, `N_KEPT` at most, with the heatmaps of their first `N_HEATMAPS_KEPT` pictures.
         decoder_sd: Rows that the latents decode to, on the CPU.
     """
 
@@ -77,15 +77,23 @@ def render_galleries(
         namer: Finds names, if there is one.
 
     Raises:
-        InputError: If no latent lies within the ranges that are asked for, or a gallery's place is taken.
+        InputError: If a gallery's place is taken; after all others were written, if no latent of an SAE lies within
+            the ranges that are asked for.
     """
     first: tuple[SparseAutoencoder, list[int]] | None = None
+    without: list[str] = []
     for name, sae in saes.items():
         # What the first SAE shows is shown of the others, too, so that pairs can be compared.
         preferred = [] if first is None else nearest_rows(first[0].W_dec[first[1]], sae.W_dec)[0].tolist()
-        latents = chosen_latents(surveys[name], options, preferred)
+        try:
+            latents = chosen_latents(surveys[name], options, preferred)
+        except InputError as error:
+            without.append(f"{name}: {error}")
+            continue
         first = first or (sae, latents)
         yield _render(name, sae, surveys[name], latents, source, options, namer, out, _others(name, sae, saes))
+    if without:
+        raise InputError("; ".join(without))
 
 
 def _render(
@@ -139,7 +147,7 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
         raise InputError(
             f"none of {len(alive)} latents that fire has a log10 frequency within {options.log_freq_range} and a log10 "
             f"mean value within {options.log_value_range}: theirs are {log_frequency.min():.2f} to "
-            f"{log_frequency.max():.2f} and {log_mean.min():.2f} to {log_mean.max():.2f} (saev render tries again)"
+            f"{log_frequency.max():.2f} and {log_mean.min():.2f} to {log_mean.max():.2f}"
         )
     n = len(found) if options.n_latents < 0 else options.n_latents
     may = set(found.tolist())
@@ -165,7 +173,8 @@ def _within(values: np.ndarray, own: Range | None) -> np.ndarray:
 def _keeping(pages: Pages, kept: list[LatentPage]) -> Iterator[LatentPage]:
     for page in pages:
         if len(kept) < N_KEPT:
-            kept.append(page)
+            first = next(iter(page.top.values()), [])[:N_HEATMAPS_KEPT]
+            kept.append(replace(page, heatmaps={one.image_id: page.heatmaps[one.image_id] for one in first}))
         yield page
 
 

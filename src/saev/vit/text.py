@@ -70,13 +70,19 @@ class Clip(nn.Module):
             InputError: The tower is none of open_clip's own, or pools by attention.
         """
         visual: Any = self.model.visual
-        if not isinstance(visual, VisionTransformer) or visual.proj is None or visual.attn_pool is not None:
+        if not self.has_projection:
             raise InputError(
                 f"{self.ckpt} has no single projection from its residual stream to the space of the text: "
                 "decoder directions are named only for ViTs of open_clip itself, such as ViT-B-32/openai"
             )
         ln_weight: Tensor = visual.ln_post.weight
         return ln_weight.detach().cpu(), visual.proj.detach().cpu()
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether one projection carries the vision tower's residual stream into the common space."""
+        visual: Any = self.model.visual
+        return isinstance(visual, VisionTransformer) and visual.proj is not None and visual.attn_pool is None
 
     @property
     def _device(self) -> torch.device:

@@ -36,7 +36,7 @@ def write_gallery(
     pages: Iterable[LatentPage],
     pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
 ) -> Path:
-    """Write a gallery into the directory `out`, replacing an older gallery there in one step.
+    """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
 
     Pages are taken one at a time, then pictures, so that any number of them fits in memory.
 
@@ -53,6 +53,9 @@ def write_gallery(
     Raises:
         InputError: `out` is there already and is not a gallery.
     """
+    old = out.parent / f".{out.name}.old"
+    if old.exists() and not out.exists():
+        old.rename(out)  # the run was killed between two renames
     _check_replaceable(out)
     partial = out.parent / f".{out.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed

@@ -67,7 +67,7 @@ class LabelCount:
     Args:
         label: The user's.
         count: Images or patches with this label on which it fires.
-        purity: Their share of all images or patches on which it fires.
+        purity: Their share of all images or patches with a label on which it fires.
         lift: That share over the label's share of all images or patches.
     """
 
@@ -156,7 +156,7 @@ class Gallery:
         max_value: (s,) largest value; the top of each latent's colour scale.
         grid: (h, w) patches of a picture.
         bin_edges: (bins + 1,) of the histograms of values.
-        labels: Per latent the image label that it fires on most, or the patch label, and its purity.
+        labels: Per latent the label that tells most about it, and its purity.
         names: Names that were found for latents.
         others: SAEs to compare with.
     """

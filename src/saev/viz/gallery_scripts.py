@@ -16,7 +16,7 @@ import numpy.typing as npt
 from saev.viz.gallery_data import Gallery, LabelCount, LatentExample, LatentPage, Levels, PatchCodes
 from saev.viz.heatmap import COLOUR_MAPS, overlay_table
 
-MOST_A_PATCH = 32
+MOST_A_PATCH = 64
 """Latents listed for a patch of a picture, the strongest ones."""
 
 

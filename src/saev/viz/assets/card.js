@@ -9,7 +9,7 @@ function latentWords(data, latent) {
   const label = data.topLabels.get(latent);
   return [
     ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
-    ...(label === undefined ? [] : [element("span", { title: "label it fires on most, and its share" }, userText(label.label), ` ${showShare(label.purity)}`)]),
+    ...(label === undefined ? [] : [element("span", { title: "label that tells most about it, and the share of what it fires on" }, userText(label.label), ` ${showShare(label.purity)}`)]),
   ];
 }
 

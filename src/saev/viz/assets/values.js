@@ -93,7 +93,7 @@ function percentileTable(percentiles) {
 /** Labels on which a latent fires, with bars of their purity. */
 function labelTable(counts) {
   const head = [["", "Label"], ["Count", "Images or patches with this label on which the latent fires"],
-    ["Purity", "Their share of all on which it fires"], ["Lift", "That share over the share of this label everywhere"]];
+    ["Purity", "Their share of all labelled ones on which it fires"], ["Lift", "That share over the share of this label everywhere"]];
   return element("table", { class: "labels" },
     element("thead", {}, element("tr", {}, ...head.map(([name, note], i) =>
       (i === 0 ? element("th", { scope: "col" }, note) : element("th", { scope: "col", title: note }, name))))),

@@ -15,7 +15,7 @@ LEAST = 0.4  # Share of the picture's shorter side that a crop has at least.
 _TOUCHING = np.ones((3, 3), dtype=np.int64)  # Patches that touch at a corner hang together.
 
 
-def crop_box(heatmap: npt.NDArray[np.floating], size: tuple[int, int]) -> Box:
+def crop_box(heatmap: npt.NDArray[np.floating] | npt.NDArray[np.uint8], size: tuple[int, int]) -> Box:
     """A square around the strongest patch and the patches that hang together with it and are half as strong.
 
     The square has `CONTEXT` around them, at least `LEAST` of the picture's shorter side, and lies within the picture;
@@ -45,7 +45,7 @@ def crop_box(heatmap: npt.NDArray[np.floating], size: tuple[int, int]) -> Box:
     return left, top, right, bottom
 
 
-def _strongest_region(heatmap: npt.NDArray[np.floating]) -> tuple[int, int, int, int]:
+def _strongest_region(heatmap: npt.NDArray[np.floating] | npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
     """First and one past the last row, and column, of the region around the strongest patch; the first of equals."""
     peak = np.unravel_index(np.argmax(heatmap), heatmap.shape)
     regions, _ = ndimage.label(heatmap >= STRONG * heatmap[peak], structure=_TOUCHING)

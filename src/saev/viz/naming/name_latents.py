@@ -16,6 +16,7 @@ from saev.viz.naming.crops import Box, crop_box
 from saev.viz.naming.evidence import TopCrops, odds
 from saev.viz.naming.words import EmbeddedWords, Embedder
 
+Heatmap = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 FALSE_NAMES = 0.01  # Share of meaningless latents that get a name all the same.
 MOST_CROPS = 16
 _AT_ONCE = 64  # Crops that wait as pictures for being embedded.
@@ -24,11 +25,11 @@ _AT_ONCE = 64  # Crops that wait as pictures for being embedded.
 @final
 @dataclass(frozen=True)
 class TopPicture:
-    """A picture on which a latent is strong: its number, the latent's value, its patch values (h, w)."""
+    """A picture on which a latent is strong: its number, the latent's value, its patch values (h, w) or levels."""
 
     image_id: int
     value: float
-    heatmap: npt.NDArray[np.floating]
+    heatmap: Heatmap
 
 
 @final
@@ -129,9 +130,9 @@ def _embedded_crops(
 
 def _seen(
     tops: Mapping[int, Sequence[TopPicture]], pictures: Callable[[int], Image.Image | None]
-) -> Iterator[tuple[int, Image.Image, list[tuple[int, npt.NDArray[np.floating]]]]]:
+) -> Iterator[tuple[int, Image.Image, list[tuple[int, Heatmap]]]]:
     """Each picture that can be seen, with the latents that are strong on it and their heatmaps."""
-    wanted: dict[int, list[tuple[int, npt.NDArray[np.floating]]]] = {}
+    wanted: dict[int, list[tuple[int, Heatmap]]] = {}
     for latent, top in tops.items():
         for one in top:
             wanted.setdefault(one.image_id, []).append((latent, one.heatmap))

@@ -72,9 +72,7 @@ class LabelCounts:
         n_labels = len(self._base_l)
         known_i = labels_i[labels_i >= 0].astype(np.int64)
         assert not len(known_i) or known_i.max() < n_labels, f"label {known_i.max()} of {n_labels}"
-        self._base_l += np.bincount(known_i, minlength=n_labels)
-        if self._base_l.sum() >= 2**31:
-            raise InputError(f"more than {2**31 - 1:,} labels cannot be counted: look at fewer images")
+        self._count(np.bincount(known_i, minlength=n_labels))
         places = (latents_p * n_labels + labels_p)[labels_p >= 0]
         np.add.at(self._counts_sl.reshape(-1), places, np.int32(1))
 
@@ -121,8 +119,14 @@ class LabelCounts:
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the state of a process that saw other images."""
+        self._count(state["base"].numpy())
         self._counts_sl += state["counts"].numpy()
-        self._base_l += state["base"].numpy()
+
+    def _count(self, base_l: NDArray[np.int64]) -> None:
+        """Add to the base counts, which bound the others."""
+        self._base_l += base_l
+        if self._base_l.sum() >= 2**31:
+            raise InputError(f"more than {2**31 - 1:,} labels cannot be counted: look at fewer images")
 
 
 def label_bytes(d_sae: int, n_labels: int) -> int:

@@ -78,7 +78,7 @@ class SAELightningModule(lightning.LightningModule):
         self,
         sae: Callable[[int], SparseAutoencoder] = lambda d_in: TopK(d_in),
         d_in: int = 768,
-        lr: float = 5e-3,
+        lr: float = 4e-3,
         warmup: float = 0.1,
         decay: float = 0.2,
         schedule: Literal["linear", "cosine"] = "linear",

@@ -28,7 +28,8 @@ def recipe(options: Options, seed: int) -> TrainingOptions:
     """The defaults of `saev fit`."""
     own = inspect.signature(SAELightningModule.__init__).parameters
     made: dict[str, Any] = {name: own[name].default for name in TrainingOptions.names()}
-    made |= {"seed": seed, "lr": made["lr"] * options.lr_factor}
+    lr = ARCHITECTURES[CLASSES[options.architecture]].peak_lr
+    made |= {"seed": seed, "lr": lr * options.lr_factor}
     return TrainingOptions(**made | ({"dead_after": options.dead_after} if options.dead_after else {}))
 
 

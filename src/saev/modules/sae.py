@@ -46,7 +46,7 @@ class SAELightningModule(lightning.LightningModule):
     Args:
         sae: Architecture and its options; d_in comes from the activations.
         d_in: Width of the activations.
-        lr: Peak learning rate of Adam.
+        lr: Peak learning rate of Adam; by default 4e-3, for Matryoshka 2.5e-3.
         warmup: Share of the steps over which the learning rate rises.
         decay: Share of the steps at the end over which it falls to 0.
         schedule: How it falls.
@@ -78,7 +78,7 @@ class SAELightningModule(lightning.LightningModule):
         self,
         sae: Callable[[int], SparseAutoencoder] = lambda d_in: TopK(d_in),
         d_in: int = 768,
-        lr: float = 4e-3,
+        lr: float | None = None,
         warmup: float = 0.1,
         decay: float = 0.2,
         schedule: Literal["linear", "cosine"] = "linear",
@@ -98,7 +98,7 @@ class SAELightningModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         options = TrainingOptions(
-            lr=lr,
+            lr=SparseAutoencoder.peak_lr if lr is None else lr,
             warmup=warmup,
             decay=decay,
             schedule=schedule,
@@ -113,7 +113,7 @@ class SAELightningModule(lightning.LightningModule):
             restarts=restarts,
             seed=seed,
         )
-        self.recipes = recipes(sae, d_in, options, sweep or {})
+        self.recipes = recipes(sae, d_in, options, sweep or {}, own_lr=lr is None)
         self.at_once = number_at_once(at_once, self.recipes)
         self.shard_latents = shard_latents
         if shard_latents and len(self.recipes) > 1:

@@ -49,9 +49,21 @@ class Recipe:
 
 
 def recipes(
-    architecture: Callable[..., SparseAutoencoder], d_in: int, options: TrainingOptions, sweep: Mapping[str, Any]
+    architecture: Callable[..., SparseAutoencoder],
+    d_in: int,
+    options: TrainingOptions,
+    sweep: Mapping[str, Any],
+    *,
+    own_lr: bool = False,
 ) -> list[Recipe]:
     """All SAEs of a run: one, or one for each combination of a sweep.
+
+    Args:
+        architecture: Builds an SAE, given d_in.
+        d_in: Width of the activations.
+        options: How they are trained.
+        sweep: Options and lists of values.
+        own_lr: Take the learning rate that suits the architecture, unless the sweep says another.
 
     Raises:
         InputError: If an option is unknown or a value makes no sense.
@@ -67,6 +79,8 @@ def recipes(
             if not combination:
                 raise
             raise InputError(f"sweep: {combination} makes no SAE: {error}") from error
+        if own_lr and "lr" not in changes:
+            own = own.replaced({"lr": sae.peak_lr})
         if own.k_start != 1 and "k" not in sae.options():
             raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")
         name = "-".join([sae.name, *(f"{key}{value}" for key, value in changes.items())])

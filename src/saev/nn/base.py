@@ -84,6 +84,8 @@ class SparseAutoencoder(nn.Module, ABC):
     mean_d: Tensor
     scale_d: Tensor
     has_unit_rows = True
+    peak_lr = 4e-3
+    """The learning rate of Adam that suits it."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()

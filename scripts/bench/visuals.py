@@ -6,7 +6,7 @@ made up, in memory, as those of a ViT-B/16: CLS and 49 or 196 patches.
 
     python scripts/bench/visuals.py
     python scripts/bench/visuals.py --active 400 --architecture BatchTopK --patches 196
-    python scripts/bench/visuals.py --shards SHARDS --sae RUN/sae
+    python scripts/bench/visuals.py --shards SHARDS/NAME --sae RUN/saes/NAME
 
 TopK chooses the latents of each token, which takes as long as the product with the encoder. BatchTopK, at evaluation,
 only compares with a threshold, set here such that as many latents are active on average: the harder comparison.
@@ -32,11 +32,11 @@ from torch import Tensor
 
 from saev.interop.native import load_sae
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
+from saev.rendering.encoded import images_at_once
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 from saev.viz.survey import LatentSurvey, Spots, memory_bytes
 
-CODES_BYTES = 2**28  # Of the dense codes of a batch.
 N_IMAGE_LABELS, N_PATCH_LABELS = 1000, 151
 
 
@@ -96,7 +96,7 @@ class Pass:
     sae: SparseAutoencoder
 
     def codes(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        step = max(1, CODES_BYTES // (4 * self.sae.d_sae * self.source.spots.n_positions))
+        step = images_at_once(self.sae.d_sae, self.source.spots.n_positions)
         for first in range(start, stop, step):
             last = min(first + step, stop)
             yield torch.arange(first, last), self.sae.encode(self.source.read(first, last))

@@ -13,17 +13,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from saev.errors import InputError
 from saev.interop import About
+from saev.interop.recorded_backbone import RecordedTokens
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality
 from saev.nn import SparseAutoencoder
-from saev.shards.format.layout import TokenLayout
+from saev.rendering.encoded import images_at_once
 from saev.vit.backbone import Backbone
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageSource
 from saev.vit.splice import ORIGINAL, spliced_embeddings, standard_variants
-
-CODES_BYTES = 2**28  # Bound of the dense codes that are held at once.
 
 
 @final
@@ -84,13 +82,10 @@ class SplicedPass:
     """
 
     def __init__(self, sae: SparseAutoencoder, about: About, backbone: Backbone, device: torch.device) -> None:
-        if sae.d_in != backbone.d_model:
-            raise InputError(f"the SAE takes activations of width {sae.d_in}, {backbone.ckpt} has {backbone.d_model}")
-        tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
-        (self.layer,) = backbone.resolve_layers([about.trained_on["layer"]])
-        self._positions = tokens.positions(about.tokens)  # type: ignore[arg-type] # checked there
+        self._tokens = RecordedTokens.of(sae, about, backbone)
+        self.layer = self._tokens.layer
         # What stands for a whole image at this layer: the CLS token, or the mean patch.
-        self._whole = range(1) if backbone.cls else tokens.positions("content")
+        self._whole = range(1) if backbone.cls else self._tokens.layout.positions("content")
         self._sae, self._backbone, self._device = sae.to(device), backbone.to(device), device
         self._dtype = next(backbone.parameters()).dtype
 
@@ -100,7 +95,7 @@ class SplicedPass:
         total_d, n = torch.zeros(self._backbone.d_model, dtype=torch.float64, device=self._device), 0
         for images in batches:
             x_btd = self._backbone(self._input(images), [self.layer])[self.layer]
-            x_bpd = self._selected(x_btd)
+            x_bpd = self._tokens.among(x_btd)
             total_d += x_bpd.double().sum((0, 1))
             n += x_bpd.shape[0] * x_bpd.shape[1]
         return (total_d / n).float()
@@ -116,9 +111,9 @@ class SplicedPass:
         def variants(x_btd: Tensor) -> dict[str, Tensor]:
             x_hat_bpd, f_bs = self._reconstruct(x_btd, codes)
             largest.append(f_bs)
-            quality.update(self._selected(x_btd).flatten(0, 1), x_hat_bpd.flatten(0, 1))
+            quality.update(self._tokens.among(x_btd).flatten(0, 1), x_hat_bpd.flatten(0, 1))
             mono.update(f_bs, x_btd[:, self._whole.start : self._whole.stop].float().mean(1))
-            return standard_variants(x_btd, self._positions, x_hat_bpd, mean_d)
+            return standard_variants(x_btd, self._tokens.positions, x_hat_bpd, mean_d)
 
         found: dict[str, list[Tensor]] = {}
         for images in batches:
@@ -133,22 +128,15 @@ class SplicedPass:
         embeddings = {name: torch.cat(parts) for name, parts in found.items()}
         return Measured(embeddings, {name: value.item() for name, value in values.items()}, codes.histogram())
 
-    @property
-    def _chunk(self) -> int:
-        return max(1, CODES_BYTES // (4 * self._sae.d_sae * len(self._positions)))
-
     def _reconstruct(self, x_btd: Tensor, codes: CodeStatistics) -> tuple[Tensor, Tensor]:
         """Reconstructions (b, p, d), and for each image the largest code of each latent (b, s)."""
         x_hat, largest = [], []
-        for x_ctd in torch.split(x_btd, self._chunk):
-            f_cps = self._sae.encode(self._selected(x_ctd))
+        for x_ctd in torch.split(x_btd, images_at_once(self._sae.d_sae, len(self._tokens.positions))):
+            f_cps = self._sae.encode(self._tokens.among(x_ctd))
             codes.update(f_cps.flatten(0, 1))
             x_hat.append(self._sae.decode(f_cps))
             largest.append(f_cps.amax(1))
         return torch.cat(x_hat), torch.cat(largest)
-
-    def _selected(self, x_btd: Tensor) -> Tensor:
-        return x_btd[:, self._positions.start : self._positions.stop].float()
 
     def _input(self, images: Tensor) -> Tensor:
         return images.to(self._device, self._dtype)

@@ -11,12 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from saev.errors import InputError
 from saev.interop import About
+from saev.interop.recorded_backbone import RecordedTokens
 from saev.nn import SparseAutoencoder
 from saev.rendering.heatmaps import patches_among
 from saev.serving.recorded_means import averaged
-from saev.shards.format.layout import TokenLayout
 from saev.vit.backbone import Backbone
 
 
@@ -56,12 +55,8 @@ class LiveSae:
     """
 
     def __init__(self, sae: SparseAutoencoder, about: About, backbone: Backbone, device: torch.device) -> None:
-        if sae.d_in != backbone.d_model:
-            raise InputError(f"the SAE takes activations of width {sae.d_in}, {backbone.ckpt} has {backbone.d_model}")
-        tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
-        (self._layer,) = backbone.resolve_layers([about.trained_on["layer"]])
-        self._positions = tokens.positions(about.tokens)  # type: ignore[arg-type] # checked there
-        self.patches = patches_among(self._positions, tokens)
+        self._tokens = RecordedTokens.of(sae, about, backbone)
+        self.patches = patches_among(self._tokens.positions, self._tokens.layout)
         self._sae, self._backbone, self._device = sae.to(device), backbone.to(device), device
         self.d_sae = sae.d_sae
 
@@ -70,8 +65,8 @@ class LiveSae:
         """The codes of an RGB picture, prepared and encoded as the recorded ones were."""
         preprocessing = self._backbone.preprocessing
         image = preprocessing.tensor(picture)[None].to(self._device, next(self._backbone.parameters()).dtype)
-        x_td = self._backbone(image, [self._layer])[self._layer][0]
-        f_qs = self._sae.encode(x_td[self._positions.start : self._positions.stop].float())
+        layer = self._tokens.layer
+        (f_qs,) = self._sae.encode(self._tokens.among(self._backbone(image, [layer])[layer]))
         return Seen(preprocessing.view(picture), f_qs.cpu(), self.patches)
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from saev.viz.survey import LatentSurvey, Spots
+from saev.viz.survey import LatentSurvey, SparseCodes, Spots
 
 # Few values, so that ties are the rule; the least and the largest floats, because keys are made of bits.
 VALUES = st.sampled_from([0.0, 0.0, -0.0, -2.0, 1e-45, 0.5, 1.0, 1.0000001, 3.0, 3.4028235e38])
@@ -85,3 +85,9 @@ def ranked(seen: Seen, order: str) -> Iterator[list[tuple[float, int]]]:
             worth = at.max(1) if order == "patch" else np.array([in_order(row) for row in at])
         found = [(float(value), int(i)) for value, i in zip(worth, seen.ids, strict=True) if value > 0]
         yield sorted(found, key=lambda image: (-image[0], image[1]))
+
+
+def sparse_codes(f: torch.Tensor) -> SparseCodes:
+    """Few codes (b, t, s), which come in one part."""
+    ((_, codes),) = SparseCodes.parts(f)
+    return codes

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.viz.survey.brute_force import sparse_codes
 
 from saev.viz.survey import EDGES, PERCENTILES, ValueHistogram
 from saev.viz.survey.by_latent import LatentCodes
 from saev.viz.survey.histogram import ERROR, N_BINS
-from saev.viz.survey.sparse import SparseCodes
 
 
 def histogram(values: list[list[float]]) -> ValueHistogram:
@@ -18,7 +18,7 @@ def histogram(values: list[list[float]]) -> ValueHistogram:
     for latent, row in enumerate(values):
         f[: len(row), 0, latent] = torch.tensor(row)
     found = ValueHistogram(len(values))
-    found.update(LatentCodes.of(SparseCodes.of(f)))
+    found.update(LatentCodes.of(sparse_codes(f)))
     return found
 
 

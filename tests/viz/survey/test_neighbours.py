@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.viz.survey.brute_force import sparse_codes
 
 from saev.viz.survey import TokenSample, neighbours, token_sample
 from saev.viz.survey.neighbours import nearest_decoders
-from saev.viz.survey.sparse import SparseCodes
 
 
 @settings(deadline=None)
@@ -24,7 +24,7 @@ def test_coactive_latents_equal_brute_force(
     fires: np.ndarray, n: int, at_least: int, latents: list[int], cells: int
 ) -> None:
     sample = TokenSample(6, seed=0)
-    sample.update(SparseCodes.of(torch.from_numpy(fires).float().view(4, 3, 6)), np.arange(4))
+    sample.update(sparse_codes(torch.from_numpy(fires).float().view(4, 3, 6)), np.arange(4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(token_sample, "BLOCK_CELLS", cells)
         found = sample.nearest(torch.tensor(latents, dtype=torch.int64), n, at_least)

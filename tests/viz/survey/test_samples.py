@@ -6,11 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen
+from tests.viz.survey.brute_force import Seen, batches_of, ranked, seen, sparse_codes
 
 from saev.viz.survey import ImageSample, LatentSurvey, Spots, TokenSample, quantile_groups
 from saev.viz.survey.mixing import latent_keys, mix32, mix64, token_hashes, unmix32
-from saev.viz.survey.sparse import SparseCodes
 
 
 @settings(deadline=None)
@@ -112,7 +111,7 @@ def test_tokens_are_those_before_the_bound(
     batches, owners = data.draw(batches_of(8)), st.integers(0, 1)
     samples = [TokenSample(5, seed, max_tokens, max_entries) for _ in range(2)]
     for batch in batches:
-        samples[data.draw(owners)].update(SparseCodes.of(torch.from_numpy(f[batch])), ids[batch])
+        samples[data.draw(owners)].update(sparse_codes(torch.from_numpy(f[batch])), ids[batch])
     samples[0].merge(samples[1].state())
     assert samples[0].n_tokens == len(expected)
     assert samples[0].tokens().toarray().tolist() == expected

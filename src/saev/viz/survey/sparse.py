@@ -43,19 +43,10 @@ class SparseCodes:
     values_n: Floats
 
     @classmethod
-    def of(cls, f_bts: Tensor) -> "SparseCodes":
-        """The entries of dense codes (b, t, s) on any device; they are compared as float32.
-
-        Raises:
-            InputError: If a code is not finite.
-        """
-        b, t, d_sae = f_bts.shape
-        found = [_entries(part) for part in torch.split(f_bts, max(1, SLICE_CELLS // max(1, t * d_sae)))]
-        return _joined(found, b, t, d_sae)
-
-    @classmethod
     def parts(cls, f_bts: Tensor) -> Iterator[tuple[slice, "SparseCodes"]]:
-        """The same in parts of so many images that each has about `MAX_ENTRIES` entries at most, or one image.
+        """The entries of dense codes (b, t, s) on any device, compared as float32.
+
+        They come in parts of so many images that each has about `MAX_ENTRIES` entries at most, or one image.
 
         Raises:
             InputError: If a code is not finite.
@@ -74,21 +65,6 @@ class SparseCodes:
     def counts_r(self) -> NDArray[np.int64]:
         """(b t,) entries of each token."""
         return np.diff(self.starts_r)
-
-    @property
-    def tokens_n(self) -> NDArray[np.int32]:
-        """The token of each entry: image times n_positions plus position."""
-        return np.repeat(np.arange(self.n_images * self.n_positions, dtype=np.int32), self.counts_r)
-
-    @property
-    def images_n(self) -> NDArray[np.int32]:
-        """The row of each entry's image in the batch."""
-        return self.tokens_n // np.int32(self.n_positions)
-
-    @property
-    def positions_n(self) -> NDArray[np.int32]:
-        """The position of each entry."""
-        return self.tokens_n % np.int32(self.n_positions)
 
 
 def _joined(found: list[tuple[NDArray[np.int64], Floats, int]], b: int, t: int, d_sae: int) -> SparseCodes:

@@ -75,7 +75,7 @@ class LatentSurvey:
 
     def update(
         self,
-        codes: Tensor | SparseCodes,
+        codes: Tensor,
         image_ids: Tensor,
         image_labels: Tensor | None = None,
         patch_labels: Tensor | None = None,
@@ -83,7 +83,7 @@ class LatentSurvey:
         """Add images that were not seen before.
 
         Args:
-            codes: Dense codes (b, t, s) on any device, or sparse ones.
+            codes: (b, t, s), on any device.
             image_ids: (b,) integers from 0 to 2^32 - 1.
             image_labels: (b,) integers, -1 for none.
             patch_labels: (b, c) integers, -1 for none.
@@ -93,9 +93,7 @@ class LatentSurvey:
         """
         ids = image_ids.cpu().numpy().astype(np.int64)
         assert not len(ids) or (ids.min() >= 0 and ids.max() <= LAST_ID), "image ids must fit 32 bits"
-        whole = slice(0, len(ids))
-        parts = [(whole, codes)] if isinstance(codes, SparseCodes) else SparseCodes.parts(codes)
-        for images, part in parts:
+        for images, part in SparseCodes.parts(codes):
             assert part.n_positions == self.spots.n_positions, f"{part.n_positions} for {self.spots}"
             self.tokens.update(part, ids[images])
             by_latent = LatentCodes.of(part)

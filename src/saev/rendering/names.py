@@ -10,7 +10,6 @@ from saev.rendering.options import RenderOptions
 from saev.rendering.recorded_pictures import RecordedPictures
 from saev.shards.loading.selection import TokenSelection
 from saev.vit.text import Clip, load_clip
-from saev.vit.weights import weights_digest
 from saev.viz.gallery_data import ShownName
 from saev.viz.naming import (
     EmbeddedWords,
@@ -90,7 +89,7 @@ class Namer:
         blocks = getattr(getattr(visual, "transformer", None), "resblocks", ())
         is_same = (metadata.family, metadata.ckpt) == ("clip", self.clip.ckpt) and self.clip.has_projection
         is_last = len(tokens.readers) == 1 and len(blocks) > 0 and recorded.layer == len(blocks) - 1
-        return is_same and is_last and recorded.model["weights_digest"] == weights_digest(visual)
+        return is_same and is_last and recorded.model["weights_digest"] == self.clip.tower_digest
 
 
 def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:

@@ -3,13 +3,11 @@
 Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,6 +21,7 @@ from saev.rendering.options import Range, RenderOptions
 from saev.rendering.pages import Pages
 from saev.rendering.recorded_pictures import RecordedPictures
 from saev.shards.loading.selection import TokenSelection, random_subset
+from saev.vit.weights import weights_digest
 from saev.viz import Gallery, LatentPage, OtherSae, PatchCodes, Picture, write_gallery
 from saev.viz.survey import EDGES, LatentSurvey
 
@@ -159,11 +158,7 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
 
 def sae_id(sae: SparseAutoencoder) -> str:
     """A digest of the weights: tells SAEs apart, whatever they are called and wherever they lie."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(sae.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+    return weights_digest(sae)[:16]
 
 
 def _within(values: np.ndarray, own: Range | None) -> np.ndarray:

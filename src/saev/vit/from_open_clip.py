@@ -19,12 +19,11 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.vit.backbone import Backbone
 from saev.vit.from_timm import check_plain_vit, load_trunk, timm_backbone, without_heads
-from saev.vit.open_clip_plan import Plan, download, plan_of
+from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import check_image_size, not_a_vit
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
-_HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
 _NOT_VISUAL = (
     *("text", "text_decoder", "transformer", "token_embedding", "positional_embedding", "ln_final"),
     *("text_projection", "logit_scale", "logit_bias", "attn_mask"),
@@ -125,7 +124,7 @@ def _load(visual: Any, weights: dict[str, Tensor], file: Path, ckpt: str) -> Non
         trunk = {key.removeprefix("trunk."): value for key, value in weights.items()}
         load_trunk(visual.trunk, trunk, file, ckpt)
         return
-    weights = drop_heads(weights, _HEADS)
+    weights = drop_heads(weights, HEADS)
     if "positional_embedding" in weights:
         weights["positional_embedding"] = _resampled(weights["positional_embedding"], visual.grid_size)
     load_exactly(visual, weights, file, ckpt)

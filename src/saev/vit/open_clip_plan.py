@@ -12,6 +12,9 @@ from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from saev.errors import InputError
 from saev.vit.refusals import HUB, MODEL, Options, one_line, unknown
 
+HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
+"""What is no part of a vision tower that is recorded."""
+
 
 @dataclass(frozen=True)
 class Plan:

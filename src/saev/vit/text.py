@@ -21,10 +21,10 @@ from torch.nn.functional import normalize
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.open_clip_plan import Plan, download, plan_of
+from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import HUB, NAMER, Options, one_line
-from saev.vit.weights import drop_heads, load_exactly, read_weights
+from saev.vit.weights import drop_heads, load_exactly, read_weights, weights_digest
 
 PICTURES_AT_ONCE = 64
 TEXTS_AT_ONCE = 256
@@ -77,6 +77,12 @@ class Clip(nn.Module):
             )
         ln_weight: Tensor = visual.ln_post.weight
         return ln_weight.detach().cpu(), visual.proj.detach().cpu()
+
+    @property
+    def tower_digest(self) -> str:
+        """What a recording by the vision tower has as its weights digest."""
+        visual: Any = self.model.visual
+        return weights_digest(visual, without=HEADS)
 
     @property
     def has_projection(self) -> bool:

@@ -94,10 +94,10 @@ def drop_heads(weights: Mapping[str, Tensor], heads: Collection[str]) -> dict[st
     return {key: value for key, value in weights.items() if key.split(".", 1)[0] not in heads}
 
 
-def weights_digest(tower: nn.Module) -> str:
-    """SHA-256 in hex over name, dtype, shape and bytes of a tower's tensors, sorted by name."""
+def weights_digest(module: nn.Module, without: Collection[str] = ()) -> str:
+    """SHA-256 in hex over name, dtype, shape and bytes of a module's tensors, sorted by name, without some heads."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(tower.state_dict().items()):
+    for name, tensor in sorted(drop_heads(module.state_dict(), without).items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

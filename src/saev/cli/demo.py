@@ -41,7 +41,7 @@ def run(out: Path, n_images: int, n_tokens: int) -> Path:
         raise InputError(f"{out} is not empty: give another --out")
     write_scenes(out / "pictures", n_images)
     shards = record.record(_shown("predict", _predict_options(out)))[0]
-    run_dir = train.train("fit", _shown("fit", _fit_options(out, shards, n_tokens)))
+    run_dir = train.train(_shown("fit", _fit_options(out, shards, n_tokens)))
     return next(run_dir.glob("features/*/index.html"))
 
 

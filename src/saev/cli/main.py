@@ -14,9 +14,9 @@ from saev.errors import InputError, printable
 COMMANDS = {
     "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
     "fit": ("saev.cli.train:fit", "train an SAE on shards and render its features (also: train)"),
-    "validate": ("saev.cli.train:validate", "evaluate a trained SAE on the held-out images of its run"),
-    "test": ("saev.cli.train:test", "evaluate a trained SAE on other shards and render its features again"),
-    "render": ("saev.cli.train:render", "make the galleries of a run anew"),
+    "validate": ("saev.cli.evaluate:validate", "evaluate a trained SAE on the held-out images of its run"),
+    "test": ("saev.cli.evaluate:test", "evaluate a trained SAE on other shards and render its features again"),
+    "render": ("saev.cli.evaluate:render", "make the galleries of a run anew"),
     "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),
     "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, repair, unfinished"),

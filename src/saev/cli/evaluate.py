@@ -1,0 +1,118 @@
+"""`saev validate`, `saev test` and `saev render`: evaluate the SAEs of a run, and look at them."""
+
+import argparse
+import contextlib
+import sys
+from argparse import SUPPRESS
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typing_extensions import override
+
+from saev.callbacks.run_config import CONFIG
+from saev.cli.comparable import check_comparable
+from saev.cli.lightning_cli import interruptible, wants_help
+from saev.cli.train_cli import TrainCLI, announce, build
+from saev.errors import InputError
+from saev.interop import load_run, read_about
+
+# What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
+NOT_TAKEN_OVER = {
+    "validate": ("weights",),
+    "test": ("weights", "share", "examples"),
+    "render": ("weights", "share", "examples"),
+}
+DESCRIPTIONS = {
+    "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
+    "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images "
+    "that were held out) and render its features again.",
+    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: without training or "
+    "metrics, in one process.",
+}
+
+
+class EvaluateCLI(TrainCLI):
+    """A TrainCLI whose help leaves out what only training uses."""
+
+    @override
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Hide the options of the model and of checkpoints."""
+        super().setup_parser(*args, **kwargs)
+        for action in self.parser._actions:
+            if action.dest.split(".")[0] in ("model", "ckpt_path", "checkpoint"):
+                action.help = SUPPRESS
+
+
+def validate(argv: list[str]) -> int:
+    """Run `saev validate ARGV` and return the exit status."""
+    return _main("validate", argv)
+
+
+def test(argv: list[str]) -> int:
+    """Run `saev test ARGV` and return the exit status."""
+    return _main("test", argv)
+
+
+def render(argv: list[str]) -> int:
+    """Run `saev render ARGV` and return the exit status."""
+    return _main("render", argv)
+
+
+def _main(command: str, argv: list[str]) -> int:
+    if wants_help(argv):
+        build(EvaluateCLI, command, DESCRIPTIONS[command], argv)
+    with contextlib.redirect_stdout(sys.stderr), interruptible():
+        _refuse_model_options(command, argv)
+        # What fit was told of the data is the default of what comes later.
+        from_run = ["--config", _run_config(_run_dir(argv), command), *argv]
+        cli = build(EvaluateCLI, command, DESCRIPTIONS[command], from_run)
+        _evaluate(cli, cli.config_init.run_dir, command)
+    announce(cli.config_init.run_dir)
+    return 0
+
+
+def _run_dir(argv: list[str]) -> Path:
+    """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--run_dir", type=Path)
+    run_dir: Path | None = parser.parse_known_args(argv)[0].run_dir
+    if run_dir is None:
+        raise InputError("give the directory of a finished run: --run_dir RUN")
+    if not (run_dir / CONFIG).is_file():
+        raise InputError(f"{run_dir} is not the directory of a run: it holds no {CONFIG}")
+    return run_dir
+
+
+def _refuse_model_options(command: str, argv: list[str]) -> None:
+    wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path", "--checkpoint"))]
+    if wrong:
+        raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
+
+
+def _run_config(run_dir: Path, command: str) -> str:
+    """What test and validate take from a run's config.yaml: nothing that could name code to import."""
+    path = run_dir / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
+        return str(yaml.safe_dump({"data": data, "visualizer": config["visualizer"]}))
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not the configuration of a run: {error}") from error
+
+
+def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
+    data = cli.datamodule
+    saes = load_run(run_dir)
+    for name, sae in saes.items():
+        if sae.d_in != data.d_model:
+            raise InputError(
+                f"the SAE {name} takes activations of width {sae.d_in}, "
+                f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
+            )
+        check_comparable(read_about(run_dir / "saes" / name), data, command)
+    if command == "render":
+        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
+        return
+    cli.model.adopt(saes)
+    getattr(cli.trainer, command)(cli.model, data, weights_only=True)

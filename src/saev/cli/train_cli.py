@@ -1,0 +1,174 @@
+"""The LightningCLI that `saev fit`, `validate`, `test` and `render` have in common."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from saev.callbacks import (
+    DurableCheckpointIO,
+    FeatureVisualizer,
+    Hyperparameters,
+    RunCheckpoint,
+    RunConfig,
+    SAEExporter,
+    SweepReport,
+)
+from saev.cli.lightning_cli import CommandCLI
+from saev.cli.sweep_parts import checkpoint_of, settle_parts
+from saev.datamodules import ShardDataModule
+from saev.errors import InputError
+from saev.modules import LatentShards, SAELightningModule
+
+MOST_STEPS_BETWEEN_LOGS = 50
+PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed")
+PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir")
+FIXED = {
+    "accumulate_grad_batches": 1,
+    "default_root_dir": None,
+    "max_epochs": 1,
+    "max_steps": -1,
+    "max_time": None,
+    "fast_dev_run": False,
+    "limit_train_batches": None,
+    "limit_val_batches": None,
+    "limit_test_batches": None,
+    "overfit_batches": 0.0,
+}
+
+
+class TrainCLI(CommandCLI):
+    """An SAELightningModule and a ShardDataModule, with everything written to one run directory."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run directory and the callbacks; the width of the SAE comes from the shards."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="Directory that holds all results of a run.")
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help='Checkpoint to go on from: "last" for the last one of the run directory, or a file.',
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(FeatureVisualizer, "visualizer")
+        parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        """Make the paths absolute, because config.yaml is read from elsewhere later."""
+        for key in PATHS:
+            value = self.config.get(key)
+            if isinstance(value, list):
+                # Text: within lists config.yaml would show what Python calls a path.
+                self.config[key] = [str(Path(path).absolute()) for path in value]
+            elif value is not None:
+                self.config[key] = Path(value).absolute()
+        weights = self.config.get("visualizer.namer_weights")
+        if weights not in (None, "random"):
+            self.config["visualizer.namer_weights"] = str(Path(weights).absolute())
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """A trainer that keeps its files in the run directory."""
+        settings = self.config_init.trainer
+        _check_trainer(settings)
+        run_dir = self.config_init.run_dir
+        if settings.logger in (None, True):
+            kwargs["logger"] = self._loggers(run_dir)
+        if settings.log_every_n_steps is None:
+            # Short runs get a curve too.
+            n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
+            kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
+        if not self.datamodule.val_tokens:
+            kwargs["limit_val_batches"] = 0
+        own = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), Hyperparameters()]
+        callbacks = [*own, *(settings.callbacks or [])]
+        plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
+        if self.model.shard_latents:
+            kwargs["strategy"] = _latent_shards(settings)
+        trainer = super().instantiate_trainer(
+            default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
+        )
+        if self.model.shard_latents:
+            self.model.check_divisible(trainer.num_nodes * trainer.num_devices)
+        return trainer
+
+    def settle_parts(self, earlier: int | None) -> None:
+        """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
+        chosen, n = self.config.model.at_once, len(self.model.recipes)
+        if earlier is not None and chosen is not None and min(chosen, n) != min(earlier, n):
+            raise InputError(f"at_once={chosen}: the run was started with another number, leave it out")
+        settle_parts(self.model, self.trainer, chosen if earlier is None else earlier)
+        if self.model.n_parts > 1:
+            self.config.model.at_once = self.model.at_once
+
+    def begin(self, part: int) -> None:
+        """Get ready for the next SAEs of a sweep, with a trainer of their own."""
+        if part:
+            self.config_init.checkpoint = RunCheckpoint(self.config.checkpoint.every_n_steps)
+            self.model.begin(part)
+            self.trainer = self.instantiate_trainer()
+        self.config_init.checkpoint.keep_in(checkpoint_of(part, self.model.n_parts))
+
+    def _loggers(self, run_dir: Path) -> list[TensorBoardLogger]:
+        """One in the run directory; where there are several SAEs, one for each of them in ``logs/<name>``."""
+        names = list(self.model.saes)
+        if len(self.model.recipes) == 1:
+            return [TensorBoardLogger(run_dir, name="", version="")]
+        return [TensorBoardLogger(run_dir, name="logs", version=name) for name in names]
+
+    def _reusable_config(self) -> str:
+        """The configuration for `saev validate` and `saev test`."""
+        config = self.config.clone()
+        config.ckpt_path = None
+        text: str = self.parser.dump(config, skip_unset=False)
+        return text
+
+
+def build(kind: type[TrainCLI], command: str, description: str, argv: list[str]) -> TrainCLI:
+    """Parse a command line and build what it asks for."""
+    return kind(
+        SAELightningModule,
+        ShardDataModule,
+        prog=f"saev {command}",
+        description=description,
+        argv=argv,
+        trainer_defaults={
+            "logger": command == "fit",
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            "enable_model_summary": False,
+            "use_distributed_sampler": False,
+        },
+    )
+
+
+@rank_zero_only
+def announce(run_dir: Path) -> None:
+    """Print the directory of a run, once for all processes."""
+    print(run_dir)
+
+
+def _check_trainer(settings: Namespace) -> None:
+    """Raise InputError for trainer options that contradict our own or the precision of the weights."""
+    for name, value in FIXED.items():
+        if settings[name] != value:
+            raise InputError(
+                f"--trainer.{name} {settings[name]} contradicts saev's own options: leave it out, "
+                "and use --data.n_tokens, --data.n_val_tokens and --run_dir"
+            )
+    if str(settings.precision) not in PRECISIONS:
+        raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
+
+
+def _latent_shards(settings: Namespace) -> LatentShards:
+    """The strategy of processes that divide the latents."""
+    if settings.strategy not in ("auto", "ddp"):
+        raise InputError(f"--trainer.strategy {settings.strategy}: with --model.shard_latents true, give ddp")
+    return LatentShards()

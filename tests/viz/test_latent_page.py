@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from tests.viz.detail_galleries import EDGES, HOSTILE, N_PICTURES, other_sae, overview, page, pictures, write
+from tests.viz.latent_page import panel, values
 
 from saev.viz.gallery_data import LabelCount, LatentExample, ShownName
 
@@ -21,18 +22,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     return write(tmp_path / "a gallery #1")
-
-
-def values(opened: "Page", within: str = ".examples") -> list[float]:
-    opened.locator(f"#latent {within} figure").first.wait_for()
-    return [float(text) for text in opened.locator(f"#latent {within} .value strong").all_inner_texts()]
-
-
-def panel(opened: "Page", title: str) -> str:
-    """The selector of a box by its heading."""
-    selector = f"#latent .panel:has(h2:text-is('{title}'))"
-    opened.locator(selector).wait_for()
-    return selector
 
 
 def test_head_and_numbers(index: Path, open_page: Open) -> None:
@@ -69,6 +58,13 @@ def test_orders_of_the_pictures(index: Path, open_page: Open) -> None:
     opened.evaluate("location.hash = '#latent=25'")  # the order stays
     opened.wait_for_selector("h1:text-is('Latent 25')")
     assert values(opened)[0] == 107
+
+
+def test_the_order_that_was_asked_for_comes_first(tmp_path: Path, open_page: Open) -> None:
+    sums_first = page(6, top={"img": [LatentExample(3, 9.5)], "patch": [LatentExample(0, 2.5)]})
+    opened = open_page(write(tmp_path / "g", pages=[sums_first]), "#latent=6")
+    assert opened.locator(".switch span").all_inner_texts() == ["Sum over patches", "Strongest patch"]
+    assert values(opened) == [9.5]
 
 
 def test_one_order_needs_no_switch_and_is_used(tmp_path: Path, open_page: Open) -> None:
@@ -149,59 +145,6 @@ def test_labels_of_percentiles_never_touch(index: Path, open_page: Open) -> None
         "percentileMarks([[1, 10], [50, 12], [90, 14], [99, 60], [99.9, 61]], (x) => x).map(({ row }) => row)"
     )
     assert rows == [0, 1, 2, 0, 1]
-
-
-def test_labels_with_counts_purity_and_lift(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
-    rows = opened.locator(f"{panel(opened, 'Labels of its images')} tbody tr").all_inner_texts()
-    assert [row.split() for row in rows] == [["birds", "40", "80", "%", "×4"], ["fish", "10", "20", "%", "×0.5"]]
-    bar = opened.locator(f"{panel(opened, 'Labels of its images')} .share-bar").first
-    assert bar.evaluate("(bar) => bar.style.getPropertyValue('--share')") == "0.8"
-    patches = opened.locator(f"{panel(opened, 'Labels of its patches')} tbody tr").all_inner_texts()
-    assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5"]]
-
-
-def test_neighbours_are_links_with_previews(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
-    near = opened.locator(f"{panel(opened, 'Nearest decoder directions')} li")
-    assert [text.split() for text in near.all_inner_texts()] == [["Latent", "6", "0.83"], ["Latent", "20", "0.50"]]
-    near.first.locator(".heat").wait_for()
-    assert near.nth(1).locator(".picture").count() == 0  # latent 20 has no page
-    together = opened.locator(f"{panel(opened, 'Fires together with')} li")
-    assert together.count() == 1
-    together.first.scroll_into_view_if_needed()
-    together.first.locator(".preview").click(force=True)  # the link covers the row
-    opened.wait_for_selector("#latent h1:text-is('Latent 25')")
-
-
-def test_probes_and_other_saes(tmp_path: Path, open_page: Open) -> None:
-    gallery = replace(overview(), others=[other_sae("b & c")])
-    opened = open_page(write(tmp_path / "g", gallery), "#latent=17")
-    probes = opened.locator(panel(opened, "Probes"))
-    assert probes.locator("dt").inner_text() == "stripes"
-    assert probes.locator("dd").inner_text().startswith("confirmed: AUROC 0.91")
-    link = opened.locator(f"{panel(opened, 'In other SAEs')} a")
-    assert link.inner_text() == "The other one latent 22"
-    assert link.get_attribute("href") == "#compare=b+%26+c&latent=17"
-
-
-def test_what_is_not_known_gets_no_box(tmp_path: Path, open_page: Open) -> None:
-    bare = page(
-        6,
-        top={"patch": [LatentExample(0, 1.0)]},
-        samples=(),
-        histogram=np.zeros(12, dtype=int),
-        percentiles={},
-        labels=(),
-        patch_labels=(),
-        neighbours=(),
-        coactive=(),
-        probes=(),
-    )
-    opened = open_page(write(tmp_path / "g", pages=[bare]), "#latent=6")
-    assert values(opened) == [1.0]
-    assert opened.locator("#latent .panel h2").all_inner_texts() == ["Note"]
-    assert opened.locator(".samples").count() == 0
 
 
 def test_previous_and_next_go_through_the_list(index: Path, open_page: Open) -> None:

@@ -10,7 +10,7 @@ class LatentView {
     this.container = container;
     this.app = app;
     this.filled = null; // the latent whose pictures are there
-    this.order = "patch"; // stays the same from latent to latent
+    this.order = null; // stays the same from latent to latent
   }
 
   /** The promise is kept once the pictures are there, so that the page can be scrolled to where it was left. */

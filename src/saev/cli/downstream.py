@@ -17,8 +17,8 @@ def _parser() -> ArgumentParser:
         prog="saev downstream",
         description="Put an SAE's reconstructions in place of the activations inside the running ViT, and measure what "
         "becomes of its final embedding: cosine to the original, agreement of nearest neighbours, accuracy of a linear "
-        "probe; beside it, what the mean in their place costs. docs/metrics.md defines the figures. Take images that "
-        "the SAE was not trained on.",
+        "probe and, with a CLIP, of zero-shot classification; beside it, what the mean in their place costs. "
+        "docs/metrics.md defines the figures. Take images that the SAE was not trained on.",
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -36,6 +36,13 @@ def _parser() -> ArgumentParser:
         "come from the network",
     )
     parser.add_argument("--k", type=int, default=10, help="nearest neighbours that are compared")
+    parser.add_argument(
+        "--zero_shot",
+        type=str | None,
+        default=None,
+        help="also measure the accuracy of zero-shot classification, for a CLIP of open_clip: the sentence for a "
+        "class, with {} for the folder's name, such as 'a photo of a {}.'",
+    )
     parser.add_argument("--num_workers", type=int, default=2, help="processes that decode; 0 decodes in the main one")
     parser.add_argument(
         "--device", type=str | None, default=None, help="cpu, cuda, ...; by default a GPU if there is one"
@@ -88,6 +95,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.cli.downstream_report import figures
     from saev.interop import load_sae, read_about
     from saev.interop.recorded_backbone import load_recorded_backbone
+    from saev.interop.zero_shot import zero_shot_rows
     from saev.shards.loading.selection import random_subset
     from saev.vit.images import ImageFolder
 
@@ -98,6 +106,13 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")
     device = chosen_device(options.device)
     backbone = load_recorded_backbone(about, options.weights)
+    labels = [source.record(index).label for index in chosen.tolist()]
+    zero_shot = None
+    if options.zero_shot is not None:
+        classes = sorted({label for label in labels if label is not None})
+        if not classes:
+            raise InputError(f"--zero_shot needs classes, and {options.images} has no folders")
+        zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
     spliced = SplicedPass(sae, about, backbone, device)
     pictures = Pictures(source, backbone, options.batch_size, options.num_workers)
     few = chosen[random_subset(len(chosen), MOST_IMAGES_FOR_MEAN, options.seed)]
@@ -111,5 +126,4 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         "images": str(options.images),
         "n_images": len(chosen),
     }
-    labels = [source.record(index).label for index in chosen.tolist()]
-    return facts | figures(found, labels, sae.W_dec, options.k, options.seed)
+    return facts | figures(found, labels, sae.W_dec, options.k, options.seed, zero_shot)

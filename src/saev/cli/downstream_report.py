@@ -8,7 +8,15 @@ from torch import Tensor
 
 from saev.cli.downstream_pass import Measured
 from saev.errors import printable
-from saev.metrics import decoder_coherence, embedding_cosine, knn_agreement, probe_accuracies, probe_halves, recovered
+from saev.metrics import (
+    decoder_coherence,
+    embedding_cosine,
+    knn_agreement,
+    probe_accuracies,
+    probe_halves,
+    recovered,
+    zero_shot_accuracy,
+)
 from saev.vit.splice import ABLATED, ORIGINAL, SPLICED, WITH_ERROR
 
 COLUMNS = (ORIGINAL, WITH_ERROR, SPLICED, ABLATED, "recovered")
@@ -17,7 +25,12 @@ Row = dict[str, float | None]
 
 
 def figures(
-    found: Measured, labels: Sequence[str | None], decoder_sd: Tensor, n_neighbours: int, seed: int
+    found: Measured,
+    labels: Sequence[str | None],
+    decoder_sd: Tensor,
+    n_neighbours: int,
+    seed: int,
+    zero_shot: tuple[Sequence[str], Tensor] | None = None,
 ) -> dict[str, Any]:
     """All figures as plain JSON.
 
@@ -27,6 +40,7 @@ def figures(
         decoder_sd: The SAE's directions.
         n_neighbours: Nearest neighbours that are compared.
         seed: Fixes the halves of the probe.
+        zero_shot: Names of classes, and the direction of each, where zero-shot accuracy is asked for.
     """
     original = found.embeddings[ORIGINAL]
     rounding = (found.embeddings[WITH_ERROR] - original).norm(dim=-1) / original.norm(dim=-1)
@@ -38,6 +52,11 @@ def figures(
         ),
         "probe_accuracy": probe,
     }
+    if zero_shot is not None:
+        classes, rows_ce = zero_shot
+        rows["zero_shot_accuracy"] = _row(
+            {name: zero_shot_accuracy(after, rows_ce, classes, labels) for name, after in found.embeddings.items()}
+        )
     coherence = {f"decoder_coherence_{name}": v for name, v in decoder_coherence(decoder_sd)._asdict().items()}
     return {
         "n_neighbours": n_neighbours,

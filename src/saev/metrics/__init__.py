@@ -10,7 +10,14 @@ from saev.metrics.dictionary import (
     nearest_stability,
     stability,
 )
-from saev.metrics.embeddings import embedding_cosine, knn_agreement, probe_accuracies, probe_halves, recovered
+from saev.metrics.embeddings import (
+    embedding_cosine,
+    knn_agreement,
+    probe_accuracies,
+    probe_halves,
+    recovered,
+    zero_shot_accuracy,
+)
 from saev.metrics.functional import fraction_of_variance_unexplained
 from saev.metrics.monosemanticity import Monosemanticity
 from saev.metrics.reconstruction import ReconstructionQuality
@@ -32,4 +39,5 @@ __all__ = [
     "probe_halves",
     "recovered",
     "stability",
+    "zero_shot_accuracy",
 ]

@@ -94,6 +94,22 @@ def probe_accuracies(
     return [float(probe.score(embeddings_ne.double().cpu().numpy(), list(test_labels))) for embeddings_ne in tested]
 
 
+def zero_shot_accuracy(
+    embeddings_ne: Tensor, rows_ce: Tensor, classes: Sequence[str], labels: Sequence[str | None]
+) -> float:
+    """Share of the images with a label whose largest product is with the direction of their class.
+
+    Args:
+        embeddings_ne: Final embeddings.
+        rows_ce: A direction (e,) for each class.
+        classes: Their names.
+        labels: Class of each image, or None.
+    """
+    best: list[int] = (embeddings_ne.float() @ rows_ce.float().T).argmax(-1).tolist()
+    right = [classes[number] == label for number, label in zip(best, labels, strict=True) if label is not None]
+    return sum(right) / len(right)
+
+
 def recovered(original: float, changed: float, ablated: float) -> float | None:
     """Share of what the ablation loses that is kept: 1 is the original, 0 the ablation; None where it loses nothing.
 

@@ -73,7 +73,7 @@ class Clip(nn.Module):
         if not self.has_projection:
             raise InputError(
                 f"{self.ckpt} has no single projection from its residual stream to the space of the text: "
-                "decoder directions are named only for ViTs of open_clip itself, such as ViT-B-32/openai"
+                "only ViTs of open_clip itself have, such as ViT-B-32/openai"
             )
         ln_weight: Tensor = visual.ln_post.weight
         return ln_weight.detach().cpu(), visual.proj.detach().cpu()
@@ -115,7 +115,7 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
     _check_has_text(ckpt, options)
     plan = plan_of("siglip" if "siglip" in ckpt.lower() else "clip", ckpt, weights, options)
     if "text_cfg" not in plan.model:
-        raise _no_text(f"{options.ckpt} {ckpt} has", options)
+        raise _no_text(f"{options.ckpt} {ckpt} has")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         tokenizer, model = _tokenizer(ckpt), _build(plan, ckpt)
@@ -130,13 +130,12 @@ def _check_has_text(ckpt: str, options: Options) -> None:
     """A timm model has a vision tower alone; its name would else be called unknown."""
     name = ckpt.partition("/")[0].partition(".")[0]
     if not ckpt.startswith(HUB) and name not in open_clip.list_models() and timm.is_model(name):
-        raise _no_text(f"{options.ckpt} {ckpt} is a model of timm and has", options)
+        raise _no_text(f"{options.ckpt} {ckpt} is a model of timm and has")
 
 
-def _no_text(what: str, options: Options) -> InputError:
+def _no_text(what: str) -> InputError:
     return InputError(
-        f"{what} no text tower, and without one there are no names: "
-        f"give a CLIP or SigLIP of open_clip, such as {options.ckpt} ViT-B-32/openai"
+        f"{what} no text tower: both towers are needed, of a CLIP or SigLIP of open_clip such as ViT-B-32/openai"
     )
 
 
@@ -173,7 +172,7 @@ def _fitted(weights: dict[str, Tensor], model: Any, file: Path, options: Options
     """Weights under the names of the model, as open_clip's own loading changes them."""
     weights = convert_state_dict(model, drop_heads(weights, _NO_WEIGHTS))
     if not any(key.split(".", 1)[0] in ("text", *_OLD_TEXT_NAMES) for key in weights):
-        raise _no_text(f"{options.weights} {file} holds", options)
+        raise _no_text(f"{options.weights} {file} holds")
     if not isinstance(model, open_clip.CLIP):
         weights = convert_to_custom_text_state_dict(weights)
     own = model.state_dict()

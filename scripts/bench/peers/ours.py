@@ -13,6 +13,7 @@ from torch import Tensor
 
 from peers.trainer import DENSE, Options, Trainer
 from saev.modules import SAELightningModule
+from saev.modules.heap import keep_freed_memory
 from saev.modules.member import Course, Member, adam
 from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES, SparseAutoencoder
@@ -48,6 +49,7 @@ class Ours(Trainer):
     def __init__(self, options: Options, x_nd: Tensor) -> None:
         n = N_SWEPT if options.architecture == "sweep" else 1
         self.options, self.done = options, 0
+        keep_freed_memory()
         self.members = [member(options, options.seed + i) for i in range(n)]
         for one in self.members:
             one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.modules.evaluation import Evaluation
+from saev.modules.heap import keep_freed_memory
 from saev.modules.member import Course, Member, adam
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import number_at_once, recipes
@@ -215,6 +216,8 @@ class SAELightningModule(lightning.LightningModule):
     @override
     def on_fit_start(self) -> None:
         """Set the normalisation and the first weights from data, unless a checkpoint brings them."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.trainer.ckpt_path is not None:
             return
         source = cast(TokenSource, self.trainer.datamodule)  # type: ignore[attr-defined]

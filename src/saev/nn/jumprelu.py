@@ -12,7 +12,7 @@ from saev.nn.base import Step, TrainingPass
 from saev.nn.dense_pass import dense_pass
 from saev.nn.one_layer import OneLayerAutoencoder
 
-# Anthropic's, for activations of the same mean squared norm as here.
+# For activations of the same mean squared norm as here; the values that SAELens gives as Anthropic's, too.
 TANH_STEEPNESS = 4.0
 SILENCE_COEFF = 3e-6
 
@@ -41,8 +41,8 @@ class JumpReLU(OneLayerAutoencoder):
         \frac{\partial f}{\partial \theta} := -\frac{\theta}{\epsilon} K\Big(\frac{h - \theta}{\epsilon}\Big).
 
     Rajamanoharan et al. 2024, "Jumping Ahead", https://arxiv.org/abs/2407.14435. The penalty "tanh" follows
-    Anthropic's update of January 2025, https://transformer-circuits.pub/2025/january-update, not checked against its
-    code; its gradient also makes small codes smaller, and its second term brings back latents that never fire:
+    Anthropic's update of January 2025, https://transformer-circuits.pub/2025/january-update; its gradient also makes
+    small codes smaller, and its second term brings back latents that never fire:
 
     .. math::
         \lambda \cdot mean_b \sum_s \tanh(4 f_{bs} \|W_{dec,s}\|) / d_{in} +

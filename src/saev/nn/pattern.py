@@ -7,6 +7,7 @@ https://arxiv.org/abs/2406.04093).
 Shape suffixes: b = tokens (rows), n = selected entries of all tokens, d = d_in, s = d_sae.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, final
@@ -129,6 +130,14 @@ class _Encode(torch.autograd.Function):
         return to_z, to_weights, to_biases, None, None
 
 
+def _sparse(pattern: Pattern, values_n: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return torch.sparse_csr_tensor(
+            pattern.offsets, pattern.latents_n, values_n, (pattern.n_rows, pattern.d_sae), check_invariants=False
+        )
+
+
 def _offsets(sorted_n: Tensor, n_rows: int) -> Tensor:
     counts = torch.bincount(sorted_n, minlength=n_rows)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
@@ -146,6 +155,10 @@ def _sum_latents(weights_n: Tensor, x_bd: Tensor, pattern: Pattern) -> Tensor:
 
 
 def _products(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
+    if x_bd.device.type == "cpu":
+        matrix = _sparse(pattern, x_bd.new_zeros(len(pattern.latents_n)))
+        found: Tensor = torch.sparse.sampled_addmm(matrix, x_bd.contiguous(), W_sd.T, beta=0).values()
+        return found
     # The gradient of the weights of embedding_bag is what is wanted here: one dot product an entry, nothing gathered.
     products: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
         x_bd.contiguous(), W_sd, pattern.latents_n, pattern.offsets[:-1], pattern.rows_n, 0

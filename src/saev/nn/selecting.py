@@ -1,9 +1,11 @@
 """Architectures whose codes are selected by their size."""
 
+import math
 from abc import ABC
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -84,13 +86,30 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         return (z_hat_bd - z_bd).square().mean(), z_hat_bd
 
     def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
-        for z_rd in torch.split(z_bd, rows_of_a_block(z_bd, len(self.b_enc))):
-            yield self.pre_activations(z_rd)
+        """Pre-activations (r, s) of some tokens after the other, in the same memory; of low precision under autocast.
+
+        Autocast would convert the weights for each block again.
+        """
+        device = z_bd.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else z_bd.dtype
+        z_bd, W_ds, b_s = (tensor.to(dtype) for tensor in (z_bd, self.W_enc, self.b_enc))
+        n_rows = rows_of_a_block(z_bd, len(b_s))
+        memory_rs = scratch((min(n_rows, len(z_bd)), len(b_s)), dtype, z_bd.device)
+        for z_rd in torch.split(z_bd, n_rows):
+            yield torch.addmm(b_s, z_rd, W_ds, out=memory_rs[: len(z_rd)])
 
 
 def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
     """How many tokens may have their pre-activations in memory at once."""
     return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * d_sae))
+
+
+def scratch(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory to be overwritten; on the CPU numpy's, which is of huge pages: to touch small ones takes long."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.empty(n_bytes, dtype=np.uint8)).view(dtype).view(shape)
 
 
 def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:

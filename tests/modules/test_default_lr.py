@@ -1,4 +1,4 @@
-"""The learning rate that an architecture has of its own."""
+"""The learning rates that an architecture has of its own."""
 
 from functools import partial
 from typing import Any
@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from saev.modules import SAELightningModule
-from saev.nn import Matryoshka, TopK
+from saev.modules.member import Member, adam, scheduled
+from saev.modules.training_options import TrainingOptions
+from saev.nn import Gated, Matryoshka, TopK
+
+OPTIONS: TrainingOptions = SAELightningModule(d_in=8).recipes[0].options
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,23 @@ def test_the_architecture_has_its_own_unless_another_is_given(
     module = SAELightningModule(partial(architecture, d_sae=16, k=2), 8, given, sweep=sweep)
     rates = [recipe.options.lr for recipe in module.recipes]
     assert rates == expected
+
+
+def test_biases_of_penalised_saes_learn_at_a_pace_of_their_own() -> None:
+    members = [
+        Member("plain", TopK(64, 16, k=2), OPTIONS),
+        Member("fast", Gated(64, 16), OPTIONS.replaced({"lr": 1e-3})),
+    ]
+    optimizer = adam(members)
+    schedule = scheduled(optimizer, members, 100)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == sum(len(one.trained) for one in members)
+    names = {parameter: f"{one.name}.{name}" for one in members for name, parameter in one.sae.named_parameters()}
+    for step in range(100):
+        rates = {names[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        for one, pace in zip(members, (1, 4), strict=True):
+            lr = one.options.lr * one.options.lr_factor(step, 100)
+            for name, _ in one.sae.named_parameters():
+                own = pace if name in ("b_enc", "b_mag") else 1
+                assert rates[f"{one.name}.{name}"] == pytest.approx(own * lr)
+        optimizer.step()
+        schedule.step()

@@ -14,7 +14,7 @@ from torch import Tensor
 from peers.trainer import DENSE, Options, Trainer
 from saev.modules import SAELightningModule
 from saev.modules.heap import keep_freed_memory
-from saev.modules.member import Course, Member, adam
+from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 
@@ -54,11 +54,12 @@ class Ours(Trainer):
         for one in self.members:
             one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))
         self.optimizer = adam(self.members)
+        self.scheduler = scheduled(self.optimizer, self.members, options.n_steps)
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.encoder == "bfloat16")
 
     def step(self, x_bd: Tensor) -> None:
         course = Course(self.done, self.options.n_steps, len(x_bd))
-        for one, group in zip(self.members, self.optimizer.param_groups, strict=True):
+        for one in self.members:
             one.restart(x_bd, course, self.optimizer)
             with self.autocast:
                 gradients = one.gradients(x_bd, course)[1]
@@ -67,8 +68,8 @@ class Ours(Trainer):
             one.sae.project_gradients()
             if self.options.clip:
                 torch.nn.utils.clip_grad_norm_(one.trained, self.options.clip)
-            group["lr"] = one.options.lr * one.options.lr_factor(self.done, self.options.n_steps)
         self.optimizer.step()
+        self.scheduler.step()
         self.optimizer.zero_grad()
         for one in self.members:
             one.sae.constrain()

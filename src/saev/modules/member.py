@@ -4,11 +4,13 @@ Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from functools import partial
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.lr_scheduler import LambdaLR
 
 from saev.metrics import fraction_of_variance_unexplained
 from saev.modules.training_options import TrainingOptions
@@ -64,6 +66,14 @@ class Member(nn.Module):
     def trained(self) -> list[nn.Parameter]:
         """The parameters that the optimizer changes."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The same in groups of one learning rate."""
+        lr, pace = self.options.lr, self.sae.bias_pace
+        names = [name for name in self.sae.latent_dims() if name.startswith("b_") and pace != 1]
+        biases = [self.sae.get_parameter(name) for name in names]
+        others = [parameter for parameter in self.trained if all(parameter is not bias for bias in biases)]
+        return [{"params": others, "lr": lr}, *([{"params": biases, "lr": lr * pace}] if biases else [])]
 
     def settings(self) -> dict[str, object]:
         """All that must not change when a run goes on."""
@@ -147,6 +157,12 @@ class Member(nn.Module):
 
 
 def adam(members: Sequence[Member]) -> torch.optim.Adam:
-    """Adam, with a group of parameters and a learning rate of its own for each SAE."""
-    groups = [{"params": member.trained, "lr": member.options.lr} for member in members]
-    return torch.optim.Adam(groups, betas=BETAS, fused=True)
+    """Adam, with groups of parameters and learning rates of its own for each SAE."""
+    return torch.optim.Adam([group for member in members for group in member.groups()], betas=BETAS, fused=True)
+
+
+def scheduled(optimizer: torch.optim.Adam, members: Sequence[Member], n_steps: int) -> LambdaLR:
+    """The course of the learning rates of all groups in so many steps."""
+    by_parameter = {parameter: member for member in members for parameter in member.trained}
+    owners = [by_parameter[group["params"][0]] for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [partial(owner.options.lr_factor, n_steps=n_steps) for owner in owners])

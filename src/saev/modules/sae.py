@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal, Protocol, cast
 
 import lightning
@@ -14,7 +13,7 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.modules.evaluation import Evaluation
 from saev.modules.heap import keep_freed_memory
-from saev.modules.member import Course, Member, adam
+from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
@@ -233,13 +232,9 @@ class SAELightningModule(lightning.LightningModule):
 
     @override
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, with a group of parameters and a learning rate of its own for each SAE."""
-        n_steps = int(self.trainer.estimated_stepping_batches)
-        factors: list[Callable[[int], float]] = [
-            partial(member.options.lr_factor, n_steps=n_steps) for member in self._members
-        ]
+        """Adam, each SAE with the course of its own learning rate."""
         optimizer = adam(self._members)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        scheduler = scheduled(optimizer, self._members, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @override

@@ -142,6 +142,11 @@ class SparseAutoencoder(nn.Module, ABC):
         return "-".join([type(self).__name__.lower(), *options])
 
     @property
+    def bias_pace(self) -> float:
+        """How many times as fast as the weights the biases of latents learn."""
+        return 1.0
+
+    @property
     def own_latents(self) -> slice:
         """Which of the d_sae latents this process has: all, unless the processes divide them."""
         return self.processes.latents.part(self.d_sae)

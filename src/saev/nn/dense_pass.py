@@ -1,8 +1,21 @@
 """The training pass of architectures whose codes are a dense matrix."""
 
+import math
+
 from torch import Tensor
 
 from saev.nn.base import SparseAutoencoder, TrainingPass
+
+PENALISED_PACE = 0.5
+
+
+def penalised_pace(d_in: int) -> float:
+    r"""How many times as fast as the weights the biases should learn where they decide what stays silent.
+
+    Codes are of the size of :math:`\sqrt{d_{in}}`, and a step of Adam moves every parameter by the learning rate: in a
+    short run the biases would not come to where the penalty wants them, and many small codes stay active.
+    """
+    return PENALISED_PACE * math.sqrt(d_in)
 
 
 def dense_pass(

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.nn.base import Step, TrainingPass
-from saev.nn.dense_pass import dense_pass
+from saev.nn.dense_pass import dense_pass, penalised_pace
 from saev.nn.one_layer import OneLayerAutoencoder
 
 
@@ -52,6 +52,12 @@ class Gated(OneLayerAutoencoder):
     def options(self) -> dict[str, Any]:
         """All arguments."""
         return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff}
+
+    @property
+    @override
+    def bias_pace(self) -> float:
+        """As the penalty needs it."""
+        return penalised_pace(self.d_in)
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:

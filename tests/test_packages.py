@@ -9,7 +9,8 @@ import pytest
 import saev
 
 ROOT = Path(saev.__file__).parent
-# Each package may import those of the rows above, and itself; everything may import saev (the version) and saev.errors.
+# Each package may import those of the rows above, and itself; everything may import saev (the version) and the
+# modules in FREE.
 LEVELS = (
     ("nn", "shards", "vit", "metrics", "viz"),
     ("objectives", "probing", "interop"),
@@ -17,7 +18,7 @@ LEVELS = (
     ("modules", "datamodules", "callbacks", "serving"),
     ("demo", "cli"),
 )
-FREE = ("", "errors")
+FREE = ("", "errors", "memory")
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 
 

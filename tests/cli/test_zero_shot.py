@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from tests.cli.fitting import fit_options, one_line, only
-from tests.cli.recording import folder, noise
+from tests.cli.recording import folder
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
+from torch import Tensor
 
 from saev.cli.main import main
+from saev.interop import read_about
+from saev.interop.zero_shot import zero_shot_rows
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageFolder
 from saev.vit.load import load_backbone
@@ -38,7 +43,8 @@ def root(model: open_clip.CLIP, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for number in range(15):
         path = root / "pictures" / CLASSES[number % 3] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        noise(number).save(path)
+        colour = tuple(np.random.default_rng(number).integers(0, 256, 3).tolist())
+        Image.new("RGB", (40, 32), colour).save(path)
     save_file(model.state_dict(), root / "clip.safetensors")
     named = ["--model.family=clip", f"--model.ckpt={CKPT}", f"--model.weights={root / 'clip.safetensors'}"]
     data = [*folder(root / "pictures"), "--data.num_workers=0", "--trainer.accelerator=cpu"]
@@ -54,25 +60,30 @@ def argv(root: Path, out: Path, template: str = TEMPLATE, pictures: str = "pictu
     return ["downstream", sae, f"--images={root / pictures}", *options, f"--out={out}", "--zero_shot", template]
 
 
-def by_hand(model: open_clip.CLIP, root: Path) -> float:
-    """Accuracy as open_clip's own two towers give it."""
+def by_hand(model: open_clip.CLIP, root: Path) -> tuple[Tensor, Tensor, list[str | None]]:
+    """Embeddings before the projection, products of both towers of open_clip, and labels."""
     source, backbone = ImageFolder(root / "pictures"), load_backbone("clip", CKPT, str(root / "clip.safetensors"))
     data = ImageDataset(source, backbone.preprocessing, backbone.grid)
     images = torch.stack([torch.as_tensor(data[i]["image"]) for i in range(len(data))])
     texts = ["a photo of a a dog.", "a photo of a cat.", "a photo of a white bear."]
     with torch.no_grad():
-        images_ne = model.eval().encode_image(images, normalize=True)
+        images_ne = model.eval().encode_image(images)
         texts_ce = model.encode_text(open_clip.get_tokenizer("tiny-CLIP")(texts), normalize=True)
-    found = (images_ne @ texts_ce.T).argmax(-1).tolist()
-    right = [CLASSES[c] == source.record(i).label for i, c in enumerate(found)]
-    return sum(right) / len(right)
+        return backbone.embed(images), images_ne @ texts_ce.T, [source.record(i).label for i in range(len(data))]
 
 
 def test_accuracy_is_that_of_both_towers(model: open_clip.CLIP, root: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(argv(root, tmp_path / "o.json")) == 0
-    row: dict[str, Any] = json.loads((tmp_path / "o.json").read_text())["downstream"]["zero_shot_accuracy"]
-    assert row["original"] == row["with_error"] == by_hand(model, root)
-    assert 0 < row["original"] < 1
+    report: dict[str, Any] = json.loads((tmp_path / "o.json").read_text())
+    embedded_nd, products_nc, labels = by_hand(model, root)
+    rows_cd = zero_shot_rows(read_about(only(root, "run/saes/*")), str(root / "clip.safetensors"), CLASSES, TEMPLATE)
+    torch.testing.assert_close(embedded_nd @ rows_cd.T, products_nc)
+    found = products_nc.argmax(-1).tolist()
+    assert len(set(found)) > 1
+    right = sum(CLASSES[c] == label for c, label in zip(found, labels, strict=True))
+    row = report["downstream"]["zero_shot_accuracy"]
+    assert row["original"] == row["with_error"] == right / len(labels)
+    assert report["zero_shot"] == {"template": TEMPLATE, "n_classes": 3}
     assert "zero_shot_accuracy" in capsys.readouterr().out
 
 
@@ -81,7 +92,7 @@ def test_accuracy_is_that_of_both_towers(model: open_clip.CLIP, root: Path, tmp_
     [
         ("a photo", "pictures", "one {} in the place of the class"),
         ("{} and {}", "pictures", "one {} in the place of the class"),
-        (TEMPLATE, "pictures/cat", "needs classes"),
+        (TEMPLATE, "pictures/cat", "needs two folders (classes) or more"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

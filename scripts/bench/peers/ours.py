@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from peers.trainer import DENSE, Options, Trainer
+from saev.memory import keep_freed_memory
 from saev.modules import SAELightningModule
-from saev.modules.heap import keep_freed_memory
 from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES, SparseAutoencoder

@@ -41,7 +41,7 @@ def _parser() -> ArgumentParser:
         type=str | None,
         default=None,
         help="also measure the accuracy of zero-shot classification, for a CLIP of open_clip: the sentence for a "
-        "class, with {} for the folder's name, such as 'a photo of a {}.'",
+        "class, with {} for the name of its folder, such as 'a photo of a {}.'",
     )
     parser.add_argument("--num_workers", type=int, default=2, help="processes that decode; 0 decodes in the main one")
     parser.add_argument(
@@ -109,9 +109,9 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     labels = [source.record(index).label for index in chosen.tolist()]
     zero_shot = None
     if options.zero_shot is not None:
-        classes = sorted({label for label in labels if label is not None})
-        if not classes:
-            raise InputError(f"--zero_shot needs classes, and {options.images} has no folders")
+        classes = source.class_names
+        if len(classes) < 2:
+            raise InputError(f"--zero_shot needs two folders (classes) or more, {options.images} has {len(classes)}")
         zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
     spliced = SplicedPass(sae, about, backbone, device)
     pictures = Pictures(source, backbone, options.batch_size, options.num_workers)
@@ -126,4 +126,6 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         "images": str(options.images),
         "n_images": len(chosen),
     }
+    if zero_shot is not None:
+        facts["zero_shot"] = {"template": options.zero_shot, "n_classes": len(zero_shot[0])}
     return facts | figures(found, labels, sae.W_dec, options.k, options.seed, zero_shot)

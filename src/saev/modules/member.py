@@ -69,16 +69,16 @@ class Member(nn.Module):
 
     def groups(self) -> list[dict[str, Any]]:
         """The same in groups of one learning rate."""
-        lr, pace = self.options.lr, self.sae.bias_pace
-        names = [name for name in self.sae.latent_dims() if name.startswith("b_") and pace != 1]
-        biases = [self.sae.get_parameter(name) for name in names]
-        others = [parameter for parameter in self.trained if all(parameter is not bias for bias in biases)]
-        return [{"params": others, "lr": lr}, *([{"params": biases, "lr": lr * pace}] if biases else [])]
+        paces = self.sae.paces()
+        by_pace: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.sae.named_parameters():
+            by_pace.setdefault(paces.get(name, 1.0), []).append(parameter)
+        return [{"params": found, "lr": self.options.lr * pace} for pace, found in by_pace.items()]
 
     def settings(self) -> dict[str, object]:
         """All that must not change when a run goes on."""
         sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
-        return {**sae, **self.options.to_dict()}
+        return {**sae, **self.options.to_dict(), "paces": self.sae.paces()}
 
     def start(self, x_nd: Tensor) -> None:
         """Set the normalisation and the first weights from raw sampled activations."""

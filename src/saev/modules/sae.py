@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.memory import keep_freed_memory
 from saev.modules.evaluation import Evaluation
-from saev.modules.heap import keep_freed_memory
 from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.precomputed import with_gradients
 from saev.modules.sweep import number_at_once, recipes

@@ -141,10 +141,9 @@ class SparseAutoencoder(nn.Module, ABC):
         options = [f"{key}{_in_name(value)}" for key, value in self.options().items()]
         return "-".join([type(self).__name__.lower(), *options])
 
-    @property
-    def bias_pace(self) -> float:
-        """How many times as fast as the weights the biases of latents learn."""
-        return 1.0
+    def paces(self) -> dict[str, float]:
+        """Parameters whose learning rate is so many times that of the others, by name."""
+        return {}
 
     @property
     def own_latents(self) -> slice:

@@ -6,16 +6,17 @@ from torch import Tensor
 
 from saev.nn.base import SparseAutoencoder, TrainingPass
 
-PENALISED_PACE = 0.5
+BIAS_PACE = 0.5
 
 
-def penalised_pace(d_in: int) -> float:
+def bias_pace(d_in: int) -> float:
     r"""How many times as fast as the weights the biases should learn where they decide what stays silent.
 
-    Codes are of the size of :math:`\sqrt{d_{in}}`, and a step of Adam moves every parameter by the learning rate: in a
-    short run the biases would not come to where the penalty wants them, and many small codes stay active.
+    For normalised activations codes are of the size of :math:`\sqrt{d_{in}}`, and a step of Adam moves every parameter
+    by about the learning rate: in a short run the biases would not come to where the penalty wants them, and many
+    small codes stay active.
     """
-    return PENALISED_PACE * math.sqrt(d_in)
+    return BIAS_PACE * math.sqrt(d_in)
 
 
 def dense_pass(

@@ -9,7 +9,7 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.nn.base import SparseAutoencoder, Step, TrainingPass
 from saev.nn.pursuit import pursue, residual
-from saev.nn.selecting import rows_of_a_block
+from saev.nn.selecting import check_k, rows_of_a_block
 
 
 @final
@@ -39,8 +39,7 @@ class MatchingPursuit(SparseAutoencoder):
 
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:
         super().__init__(d_in, d_sae)
-        if not 1 <= k <= d_sae:
-            raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
+        check_k(k, d_sae)
         self.k = k
 
     @override

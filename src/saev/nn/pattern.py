@@ -9,7 +9,7 @@ Shape suffixes: b = tokens (rows), n = selected entries of all tokens, d = d_in,
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Self, final
 
 import torch
@@ -131,11 +131,16 @@ class _Encode(torch.autograd.Function):
 
 
 def _sparse(pattern: Pattern, values_n: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(
-            pattern.offsets, pattern.latents_n, values_n, (pattern.n_rows, pattern.d_sae), check_invariants=False
-        )
+    _accept_beta()
+    shape = (pattern.n_rows, pattern.d_sae)
+    return torch.sparse_csr_tensor(pattern.offsets, pattern.latents_n, values_n, shape, check_invariants=False)
+
+
+@cache
+def _accept_beta() -> None:
+    """Have torch give its only warning that such matrices are in beta where nobody sees it."""
+    with warnings.catch_warnings(action="ignore"):
+        torch.zeros(1, 1).to_sparse_csr()
 
 
 def _offsets(sorted_n: Tensor, n_rows: int) -> Tensor:

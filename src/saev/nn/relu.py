@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.nn.base import Step, TrainingPass
-from saev.nn.dense_pass import dense_pass, penalised_pace
+from saev.nn.dense_pass import bias_pace, dense_pass
 from saev.nn.one_layer import OneLayerAutoencoder
 
 
@@ -44,11 +44,10 @@ class ReLU(OneLayerAutoencoder):
         self.l1 = l1
         self.has_unit_rows = l1 == "plain"
 
-    @property
     @override
-    def bias_pace(self) -> float:
-        """As the penalty needs it."""
-        return penalised_pace(self.d_in)
+    def paces(self) -> dict[str, float]:
+        """Biases are fast."""
+        return {"b_enc": bias_pace(self.d_in)}
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:

@@ -1,22 +1,23 @@
 """Architectures whose codes are selected by their size."""
 
-import math
 from abc import ABC
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.memory import empty_bytes
 from saev.nn.base import Step, TrainingPass
 from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.pattern import Pattern, combine, encode_selected
 from saev.nn.selection import PerBatch, PerToken, Selection
 
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
+# With a faster encoder more latents lose their tokens to others and die.
+ENCODER_PACE = 0.4
 
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 
@@ -40,8 +41,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
 
     def __init__(self, d_in: int, d_sae: int, k: int, per: str) -> None:
         super().__init__(d_in, d_sae)
-        if not 1 <= k <= d_sae:
-            raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
+        check_k(k, d_sae)
         if per not in SELECTIONS:
             raise InputError(f"per={per!r} must be {' or '.join(SELECTIONS)}")
         self.selection = SELECTIONS[per](k)
@@ -50,6 +50,11 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     def k(self) -> int:
         """Active latents a token."""
         return self.selection.k
+
+    @override
+    def paces(self) -> dict[str, float]:
+        """The encoder is slow."""
+        return {"W_enc": ENCODER_PACE}
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
@@ -93,23 +98,29 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         device = z_bd.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else z_bd.dtype
         z_bd, W_ds, b_s = (tensor.to(dtype) for tensor in (z_bd, self.W_enc, self.b_enc))
-        n_rows = rows_of_a_block(z_bd, len(b_s))
-        memory_rs = scratch((min(n_rows, len(z_bd)), len(b_s)), dtype, z_bd.device)
-        for z_rd in torch.split(z_bd, n_rows):
+        rows = torch.split(z_bd, rows_of_a_block(z_bd, len(b_s)))
+        shape = len(rows[0]), len(b_s)
+        if device == "cpu":
+            memory_rs = empty_bytes((shape[0], shape[1] * dtype.itemsize)).view(dtype)
+        else:
+            memory_rs = torch.empty(shape, dtype=dtype, device=device)
+        for z_rd in rows:
             yield torch.addmm(b_s, z_rd, W_ds, out=memory_rs[: len(z_rd)])
+
+
+def check_k(k: int, d_sae: int) -> None:
+    """See whether so many latents can be active.
+
+    Raises:
+        InputError: If not.
+    """
+    if not 1 <= k <= d_sae:
+        raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
 
 
 def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
     """How many tokens may have their pre-activations in memory at once."""
     return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * d_sae))
-
-
-def scratch(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory to be overwritten; on the CPU numpy's, which is of huge pages: to touch small ones takes long."""
-    if device.type != "cpu":
-        return torch.empty(shape, dtype=dtype, device=device)
-    n_bytes = math.prod(shape) * dtype.itemsize
-    return torch.from_numpy(np.empty(n_bytes, dtype=np.uint8)).view(dtype).view(shape)
 
 
 def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:

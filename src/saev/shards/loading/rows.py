@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.shards.format.dtypes import TORCH_DTYPES, empty_bytes
+from saev.memory import empty_bytes
+from saev.shards.format.dtypes import TORCH_DTYPES
 from saev.shards.format.quantization import decode
 from saev.shards.loading.selection import TokenSelection
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
+from saev.memory import empty_bytes
 from saev.shards.format.blocks import block_span
-from saev.shards.format.dtypes import empty_bytes, tensor_bytes
+from saev.shards.format.dtypes import tensor_bytes
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout
 from saev.shards.format.manifest import Manifest

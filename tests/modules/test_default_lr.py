@@ -16,11 +16,11 @@ OPTIONS: TrainingOptions = SAELightningModule(d_in=8).recipes[0].options
 @pytest.mark.parametrize(
     ("architecture", "given", "sweep", "expected"),
     [
-        (TopK, None, {}, [4e-3]),
-        (Matryoshka, None, {}, [2.5e-3]),
-        (Matryoshka, 1e-3, {}, [1e-3]),
-        (Matryoshka, None, {"sae.k": [2, 4]}, [2.5e-3, 2.5e-3]),
-        (Matryoshka, None, {"lr": [1e-3, 2e-3]}, [1e-3, 2e-3]),
+        (Matryoshka, None, {}, [4e-3]),
+        (TopK, None, {}, [8e-3]),
+        (TopK, 1e-3, {}, [1e-3]),
+        (TopK, None, {"sae.k": [2, 4]}, [8e-3, 8e-3]),
+        (TopK, None, {"lr": [1e-3, 2e-3]}, [1e-3, 2e-3]),
     ],
 )
 def test_the_architecture_has_its_own_unless_another_is_given(

@@ -38,8 +38,6 @@ class Matryoshka(SelectingAutoencoder):
         InputError: If k or a prefix is out of range, or both kinds of prefixes are given.
     """
 
-    peak_lr = 2.5e-3  # With 4e-3 latents die in the middle of a run.
-
     def __init__(
         self,
         d_in: int,

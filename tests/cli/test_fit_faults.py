@@ -170,7 +170,7 @@ def test_a_damaged_checkpoint(
         ("--data.val_share=0.5", "images was 38 ("),
         ("--model.sae.d_sae=64", "d_sae was 48 and is 64"),
         ("--model.sae.k=3", "k was 4 and is 3"),
-        ("--model.lr=0.1", "lr was 0.004 and is 0.1"),
+        ("--model.lr=0.1", "lr was 0.008 and is 0.1"),
     ],
 )
 def test_a_run_does_not_go_on_as_another_one(

@@ -25,12 +25,11 @@ COEFF = {"relu": "l1_coeff", "jumprelu": "l0_coeff", "gated": "l1_coeff"}
 N_SWEPT = 4
 
 
-def recipe(options: Options, seed: int) -> TrainingOptions:
+def recipe(options: Options, seed: int, peak_lr: float) -> TrainingOptions:
     """The defaults of `saev fit`."""
     own = inspect.signature(SAELightningModule.__init__).parameters
     made: dict[str, Any] = {name: own[name].default for name in TrainingOptions.names()}
-    lr = ARCHITECTURES[CLASSES[options.architecture]].peak_lr
-    made |= {"seed": seed, "lr": lr * options.lr_factor}
+    made |= {"seed": seed, "lr": peak_lr * options.lr_factor}
     return TrainingOptions(**made | ({"dead_after": options.dead_after} if options.dead_after else {}))
 
 
@@ -40,7 +39,7 @@ def member(options: Options, seed: int) -> Member:
     name = options.architecture
     special = {COEFF[name]: options.coeff} if name in DENSE else {"k": options.k}
     sae: SparseAutoencoder = ARCHITECTURES[CLASSES[name]](options.d_in, d_sae=options.d_sae, **special)
-    return Member(str(seed), sae, recipe(options, seed))
+    return Member(str(seed), sae, recipe(options, seed, sae.peak_lr))
 
 
 class Ours(Trainer):

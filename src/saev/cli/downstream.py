@@ -110,7 +110,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     zero_shot = None
     if options.zero_shot is not None:
         classes = source.class_names
-        if len(classes) < 2:
+        if len(classes) < 2 or not any(labels):
             raise InputError(f"--zero_shot needs two folders (classes) or more, {options.images} has {len(classes)}")
         zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
     spliced = SplicedPass(sae, about, backbone, device)

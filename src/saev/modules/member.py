@@ -72,7 +72,8 @@ class Member(nn.Module):
         paces = self.sae.paces()
         by_pace: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.sae.named_parameters():
-            by_pace.setdefault(paces.get(name, 1.0), []).append(parameter)
+            if parameter.requires_grad:
+                by_pace.setdefault(paces.get(name, 1.0), []).append(parameter)
         return [{"params": found, "lr": self.options.lr * pace} for pace, found in by_pace.items()]
 
     def settings(self) -> dict[str, object]:

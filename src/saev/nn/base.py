@@ -85,7 +85,7 @@ class SparseAutoencoder(nn.Module, ABC):
     scale_d: Tensor
     has_unit_rows = True
     peak_lr = 4e-3
-    """The learning rate of Adam that suits it."""
+    """The learning rate of Adam that suits it, unless the instance has one of its own."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()

@@ -22,8 +22,6 @@ class TopK(SelectingAutoencoder):
         InputError: If k is not between 1 and d_sae.
     """
 
-    peak_lr = 8e-3
-
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:
         super().__init__(d_in, d_sae, k, per="token")
 

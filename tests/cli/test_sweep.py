@@ -86,7 +86,7 @@ def test_one_that_diverges_does_not_sink_the_others(
     assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.004"]
     assert "topk-d_sae48-k4-lr1e+30 is given up, the loss is " in capsys.readouterr().err
     alone = tmp_path / "alone"
-    assert main(fit_options(shards, alone, *MORE)) == 0
+    assert main(fit_options(shards, alone, *MORE, "--model.lr=4e-3")) == 0
     assert weights_of(run_dir, "topk-d_sae48-k4-lr0.004") == weights_of(alone, "topk-d_sae48-k4")
 
 

@@ -16,7 +16,7 @@ OPTIONS: TrainingOptions = SAELightningModule(d_in=8).recipes[0].options
 @pytest.mark.parametrize(
     ("architecture", "given", "sweep", "expected"),
     [
-        (Matryoshka, None, {}, [5e-3]),
+        (Matryoshka, None, {}, [4e-3]),
         (TopK, None, {}, [8e-3]),
         (TopK, 1e-3, {}, [1e-3]),
         (TopK, None, {"sae.k": [2, 4]}, [8e-3, 8e-3]),

@@ -46,9 +46,8 @@ class SAELightningModule(lightning.LightningModule):
     Args:
         sae: Architecture and its options; d_in comes from the activations.
         d_in: Width of the activations.
-        lr: Peak learning rate of Adam; by default 8e-3 where each token keeps k latents (TopK), 5e-3 where a batch
-            does (BatchTopK, Matryoshka), 4e-3 for others. Some parameters learn at a multiple of it, see
-            docs/training.md.
+        lr: Peak learning rate of Adam; by default 8e-3 where each token keeps k latents (TopK), 4e-3 for others. Some
+            parameters learn at a multiple of it, see docs/training.md.
         warmup: Share of the steps over which the learning rate rises.
         decay: Share of the steps at the end over which it falls to 0.
         schedule: How it falls.

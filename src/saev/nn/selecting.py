@@ -18,7 +18,7 @@ from saev.nn.selection import PerBatch, PerToken, Selection
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
 # With a faster encoder more latents lose their tokens to others and die.
 ENCODER_PACE = 0.4
-PEAK_LR = {"token": 8e-3, "batch": 5e-3}  # With 8e-3 new starts of dead latents upset the others of a batch.
+PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # With more new starts of dead latents upset the others of a batch.
 
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 

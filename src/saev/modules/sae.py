@@ -80,7 +80,7 @@ class SAELightningModule(lightning.LightningModule):
         sae: Callable[[int], SparseAutoencoder] = lambda d_in: TopK(d_in),
         d_in: int = 768,
         lr: float | None = None,
-        warmup: float = 0.1,
+        warmup: float = 0.2,
         decay: float = 0.2,
         schedule: Literal["linear", "cosine"] = "linear",
         normalize: Literal["scalar", "dimension", "none"] = "scalar",

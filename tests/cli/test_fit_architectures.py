@@ -18,7 +18,7 @@ OPTIONS = {
     "HierarchicalTopK": (["k=4"], 0.15),
     "JumpReLU": (["l0_coeff=0.3", "threshold=1.0"], 0.15),
     "MatchingPursuit": (["k=4"], 0.1),
-    "Matryoshka": (["k=4"], 0.2),
+    "Matryoshka": (["k=4"], 0.15),
     "ReLU": (["l1_coeff=1.0"], 0.15),
     "TopK": (["k=4"], 0.15),
 }

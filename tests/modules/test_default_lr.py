@@ -8,7 +8,7 @@ import pytest
 from saev.modules import SAELightningModule
 from saev.modules.member import Member, adam, scheduled
 from saev.modules.training_options import TrainingOptions
-from saev.nn import Gated, Matryoshka, TopK
+from saev.nn import BatchTopK, Gated, Matryoshka, TopK
 
 OPTIONS: TrainingOptions = SAELightningModule(d_in=8).recipes[0].options
 
@@ -34,6 +34,7 @@ def test_the_architecture_has_its_own_unless_another_is_given(
 def test_parameters_learn_at_their_own_paces() -> None:
     members = [
         Member("topk", TopK(64, 16, k=2), OPTIONS),
+        Member("batch", BatchTopK(64, 16, k=2), OPTIONS),
         Member("gated", Gated(64, 16), OPTIONS.replaced({"lr": 1e-3})),
     ]
     optimizer = adam(members)
@@ -42,7 +43,7 @@ def test_parameters_learn_at_their_own_paces() -> None:
     names = {parameter: f"{one.name}.{name}" for one in members for name, parameter in one.sae.named_parameters()}
     for step in range(100):
         rates = {names[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        for one, paces in zip(members, ({"W_enc": 0.4}, {"b_enc": 4, "b_mag": 4}), strict=True):
+        for one, paces in zip(members, ({"W_enc": 0.4}, {"W_enc": 0.6}, {"b_enc": 4, "b_mag": 4}), strict=True):
             lr = one.options.lr * one.options.lr_factor(step, 100)
             for name, _ in one.sae.named_parameters():
                 assert rates[f"{one.name}.{name}"] == pytest.approx(paces.get(name, 1) * lr)

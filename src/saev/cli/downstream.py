@@ -110,8 +110,10 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     zero_shot = None
     if options.zero_shot is not None:
         classes = source.class_names
-        if len(classes) < 2 or not any(labels):
+        if len(classes) < 2:
             raise InputError(f"--zero_shot needs two folders (classes) or more, {options.images} has {len(classes)}")
+        if not any(labels):
+            raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
         zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
     spliced = SplicedPass(sae, about, backbone, device)
     pictures = Pictures(source, backbone, options.batch_size, options.num_workers)

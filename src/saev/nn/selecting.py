@@ -16,9 +16,9 @@ from saev.nn.pattern import Pattern, combine, encode_selected
 from saev.nn.selection import PerBatch, PerToken, Selection
 
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
-# With a faster encoder more latents lose their tokens to others and die.
-ENCODER_PACE = 0.4
 PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # With more new starts of dead latents upset the others of a batch.
+# With a faster encoder more latents lose their tokens to others and die.
+ENCODER_PACE = {"token": 0.4, "batch": 0.6}
 
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 
@@ -47,6 +47,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
             raise InputError(f"per={per!r} must be {' or '.join(SELECTIONS)}")
         self.selection = SELECTIONS[per](k)
         self.peak_lr = PEAK_LR[per]
+        self._encoder_pace = ENCODER_PACE[per]
 
     @property
     def k(self) -> int:
@@ -56,7 +57,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     @override
     def paces(self) -> dict[str, float]:
         """The encoder is slow."""
-        return {"W_enc": ENCODER_PACE}
+        return {"W_enc": self._encoder_pace}
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:

@@ -41,7 +41,17 @@ def drag(page: "Page", selector: str, start: tuple[float, float], stop: tuple[fl
     page.mouse.up()
 
 
+def wait_until_drawn(page: "Page") -> None:
+    """Wait for the plots: they draw a frame after the list has changed."""
+    for _ in range(500):
+        if page.evaluate("[app.overview.scatter, app.overview.histogram].every((plot) => plot.x && !plot.drawing)"):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("the plots were not drawn within 10 s")
+
+
 def position(page: "Page", latent: int) -> tuple[float, float]:
     """Where the scatter plot shows a latent, in pixels of the plot."""
+    wait_until_drawn(page)
     x, y = page.evaluate(f"app.overview.scatter.position({latent})")
     return x, y

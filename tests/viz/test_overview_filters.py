@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from tests.viz.galleries import N_LATENTS, make_gallery
-from tests.viz.pages import drag, expect_count, expect_listed, expect_text, position
+from tests.viz.pages import drag, expect_count, expect_listed, expect_text, position, wait_until_drawn
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -116,6 +116,7 @@ def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None
     (x0, y0), (x1, y1) = position(page, 12), position(page, 20)
     drag(page, "#scatter canvas >> nth=0", (x1 + 3, y1 + 3), (x0 - 3, y0 - 3))  # from either corner
     expect_listed(page, range(12, 21))
+    wait_until_drawn(page)
     box, plot = page.locator(".brush").bounding_box(), page.locator("#scatter canvas").first.bounding_box()
     assert box is not None
     assert plot is not None
@@ -123,6 +124,7 @@ def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None
     assert abs(box["height"] - (y1 - y0 + 6)) < 1.5
     page.keyboard.press("Escape")
     expect_text(page, "#list-count", "40 of 40 latents")
+    wait_until_drawn(page)
     assert page.locator(".brush").is_hidden()
     drag(page, "#scatter canvas >> nth=0", (x0 - 3, y0 - 3), (x1 + 3, y1 + 3))
     expect_text(page, "#list-count", "9 of 40 latents")
@@ -133,12 +135,14 @@ def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None
 def test_brushing_bars_of_the_histogram_filters(index: Path, open_page: Open) -> None:
     page = open_page(index)
     page.select_option("#filter-kind", "all")
+    wait_until_drawn(page)
     counts = page.evaluate("app.overview.histogram.counts")
     assert sum(counts) == 36
     first, last = 6, 9
     places = [page.evaluate(f"app.overview.histogram.centre({i})") for i in (first, last)]
     drag(page, "#histogram canvas", (places[1], 60), (places[0], 20))
     expect_text(page, "#list-count", f"{sum(counts[first : last + 1])} of 40 latents")
+    wait_until_drawn(page)
     assert page.evaluate("app.overview.histogram.listed.filter((n) => n > 0).length") <= 4
     page.click("#histogram canvas", position={"x": places[0], "y": 80})
     expect_text(page, "#list-count", f"{counts[first]} of 40 latents")
@@ -163,6 +167,7 @@ def test_pointing_at_a_point_tells_and_clicking_opens(index: Path, open_page: Op
 
 def test_pointing_at_a_card_rings_its_point(index: Path, open_page: Open) -> None:
     page = open_page(index)
+    wait_until_drawn(page)
     page.hover("li[data-latent='25']")
     assert page.locator(".tooltip strong").inner_text() == "Latent 25"
     page.hover("#title")

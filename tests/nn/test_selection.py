@@ -3,15 +3,18 @@
 Shape suffixes: b = tokens of a batch, s = latents.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import final
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from typing_extensions import override
 
+from saev.nn.pre_activations import PreActivations
 from saev.nn.selection import PerBatch, PerToken, nth_largest
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float64)
@@ -22,16 +25,20 @@ def matrix(b: int, s: int, seed: int, kind: str = "normal") -> Tensor:
     return {"normal": h, "ties": (2 * h).round(), "few": h - 2, "negative": -h.abs() - 0.1}[kind]
 
 
-def blocks(h_bs: Tensor, rows: int) -> Callable[[], Iterator[Tensor]]:
-    """Blocks that take the memory of the one before."""
+@final
+class Blocks(PreActivations):
+    """Blocks of a matrix that take the memory of the one before."""
 
-    def give() -> Iterator[Tensor]:
-        memory = torch.empty(rows, h_bs.shape[1])
-        for block in torch.split(h_bs, rows):
+    def __init__(self, h_bs: Tensor, rows: int) -> None:
+        super().__init__((h_bs.shape[0], h_bs.shape[1]))
+        self.h_bs, self.rows = h_bs, rows
+
+    @override
+    def blocks(self) -> Iterator[Tensor]:
+        memory = torch.empty(self.rows, self.h_bs.shape[1])
+        for block in torch.split(self.h_bs, self.rows):
             memory.fill_(torch.nan)
             yield memory[: len(block)].copy_(block)
-
-    return give
 
 
 def kept_by_sorting(h_bs: Tensor, k: int) -> Tensor:
@@ -58,7 +65,7 @@ def test_a_batch_keeps_its_largest_positive_entries(
     h, k = matrix(b, s, seed, kind), min(k, s)
     selection = PerBatch(k)
     selection._last = last
-    pattern, values = selection.select(blocks(h, rows), k)
+    pattern, values = selection.select(Blocks(h, rows), k)
     assert torch.equal(values, h[pattern.rows_n, pattern.latents_n])
     expected = kept_by_sorting(h, k)
     assert torch.equal(pattern.dense(torch.ones(len(pattern.latents_n))).bool(), expected)
@@ -72,7 +79,7 @@ def test_a_batch_keeps_its_largest_positive_entries(
 @given(b=st.integers(1, 20), k=st.integers(1, 33), rows=st.integers(1, 25), seed=st.integers(0, 10_000))
 def test_a_token_keeps_its_k_largest(b: int, k: int, rows: int, seed: int) -> None:
     h = matrix(b, 33, seed)
-    pattern, values = PerToken(k).select(blocks(h, rows), k)
+    pattern, values = PerToken(k).select(Blocks(h, rows), k)
     assert torch.equal(values, h[pattern.rows_n, pattern.latents_n])
     mask = pattern.dense(torch.ones(len(pattern.latents_n))).bool()
     assert (mask.sum(1) == k).all()
@@ -104,7 +111,7 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_kept_values() -> None
     smallest = []
     for seed in range(300):
         h = matrix(16, 32, seed) + seed / 100
-        selection.select(blocks(h, 5), 2)
+        selection.select(Blocks(h, 5), 2)
         smallest.append(h[kept_by_sorting(h, 2)].min())
     # The first ten count alike, later ones enter by a tenth each.
     expected = torch.stack(smallest[:10]).mean()
@@ -148,7 +155,7 @@ def _in_process(rank: int, path: str) -> None:
         h[:12] *= factor
         if seed == 4:
             h[12:] = -1
-        pattern, _ = selection.select(blocks(h[mine], 7), 3)
+        pattern, _ = selection.select(Blocks(h[mine], 7), 3)
         expected = kept_by_sorting(h, 3)
         assert torch.equal(pattern.dense(torch.ones(len(pattern.latents_n))).bool(), expected[mine])
         assert torch.equal(selection.activate(h[mine]), (h * expected)[mine])

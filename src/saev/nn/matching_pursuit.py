@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.pre_activations import rows_of_a_block
 from saev.nn.pursuit import pursue, residual
-from saev.nn.selecting import check_k, rows_of_a_block
+from saev.nn.selecting import check_k
 
 
 @final

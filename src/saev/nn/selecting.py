@@ -1,21 +1,19 @@
 """Architectures whose codes are selected by their size."""
 
 from abc import ABC
-from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.memory import empty_bytes
 from saev.nn.base import Step, TrainingPass
 from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.pattern import Pattern, combine, encode_selected
+from saev.nn.pre_activations import PreActivations, Product
+from saev.nn.screening import ScreenedProduct, screening_pays
 from saev.nn.selection import PerBatch, PerToken, Selection
 
-BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations: those of a batch are never all in memory.
 PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # With more new starts of dead latents upset the others of a batch.
 # With a faster encoder more latents lose their tokens to others and die.
 ENCODER_PACE = {"token": 0.4, "batch": 0.6}
@@ -72,7 +70,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
     def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
         k = min(round(self.k * step.k), self.d_sae)
         with torch.no_grad():
-            pattern, known_n = self.selection.select(partial(self._blocks, z_bd), k, self.processes)
+            pattern, known_n = self.selection.select(self._pre_activations(z_bd, k), k, self.processes)
         with torch.autocast(z_bd.device.type, enabled=False):
             exact_n = known_n if known_n.dtype == self.W_enc.dtype else None
             values_n = encode_selected(z_bd, self.W_enc.T, self.b_enc, pattern, exact_n).relu()
@@ -93,22 +91,13 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         z_hat_bd = self.processes.latents.sum_on_graph(own_bd) + self.b_dec
         return (z_hat_bd - z_bd).square().mean(), z_hat_bd
 
-    def _blocks(self, z_bd: Tensor) -> Iterator[Tensor]:
-        """Pre-activations (r, s) of some tokens after the other, in the same memory; of low precision under autocast.
-
-        Autocast would convert the weights for each block again.
-        """
+    def _pre_activations(self, z_bd: Tensor, k: int) -> PreActivations:
+        """Of low precision under autocast."""
         device = z_bd.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else z_bd.dtype
-        z_bd, W_ds, b_s = (tensor.to(dtype) for tensor in (z_bd, self.W_enc, self.b_enc))
-        rows = torch.split(z_bd, rows_of_a_block(z_bd, len(b_s)))
-        shape = len(rows[0]), len(b_s)
-        if device == "cpu":
-            memory_rs = empty_bytes((shape[0], shape[1] * dtype.itemsize)).view(dtype)
-        else:
-            memory_rs = torch.empty(shape, dtype=dtype, device=device)
-        for z_rd in rows:
-            yield torch.addmm(b_s, z_rd, W_ds, out=memory_rs[: len(z_rd)])
+        if device == "cpu" and dtype == torch.float32 and screening_pays(k, self.W_enc):
+            return ScreenedProduct(z_bd, self.W_enc, self.b_enc)
+        return Product(z_bd, self.W_enc, self.b_enc, dtype)
 
 
 def check_k(k: int, d_sae: int) -> None:
@@ -119,11 +108,6 @@ def check_k(k: int, d_sae: int) -> None:
     """
     if not 1 <= k <= d_sae:
         raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
-
-
-def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
-    """How many tokens may have their pre-activations in memory at once."""
-    return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**30) // (4 * d_sae))
 
 
 def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:

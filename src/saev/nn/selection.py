@@ -1,12 +1,11 @@
 """Which latents may be active: the k largest of each token, or the k * b largest of a batch.
 
-Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries, m = groups of g latents,
-p = some of these groups. Where processes divide the latents, s are those of this process.
+Shape suffixes: b = tokens of a batch, r = tokens of a block, s = d_sae, n = entries. Where processes divide
+the latents, s are those of this process.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,12 @@ from typing_extensions import override
 
 from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.pattern import Pattern
+from saev.nn.pre_activations import Entries, PreActivations, groups
 from saev.nn.processes import DIVIDED_TOKENS, EVERYONE, Group, Processes
 
 MEMORY = 0.9  # Share of the running threshold that stays at each step.
 BITS = {torch.bfloat16: (torch.int16, 16), torch.float32: (torch.int32, 32), torch.float64: (torch.int64, 64)}
-GROUPS = (32, 16, 8, 4, 2, 1)
 CAUTION = 0.9  # What lies below this share of the last threshold is not looked at, unless too little is above.
-
-# The pre-activations (r, s) of one block of tokens after the other; a block may take the memory of the one before.
-Blocks = Callable[[], Iterator[Tensor]]
 
 
 class Selection(nn.Module, ABC):
@@ -37,7 +33,7 @@ class Selection(nn.Module, ABC):
         self.k = k
 
     @abstractmethod
-    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
+    def select(self, h: PreActivations, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
         """The entries that a training batch keeps, for this k, and their values (n,); some need not be positive."""
 
     @abstractmethod
@@ -50,16 +46,12 @@ class PerToken(Selection):
     """The k largest pre-activations of each token."""
 
     @override
-    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
-        largest, d_sae = [], 0
-        for h_rs in blocks():
-            d_sae = h_rs.shape[1]
-            largest.append(h_rs.topk(min(k, d_sae), sorted=False))
-        values_bc, latents_bc = (torch.cat(parts) for parts in zip(*largest, strict=True))
+    def select(self, h: PreActivations, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
+        values_bc, latents_bc = h.largest(min(k, h.shape[1]))
         if processes.latents.size == 1:
-            return Pattern.of_rows(latents_bc, d_sae), values_bc.flatten()
+            return Pattern.of_rows(latents_bc, h.shape[1]), values_bc.flatten()
         kept_bc = among_largest(values_bc, k, processes.latents)
-        pattern = Pattern.of_sorted(kept_bc.nonzero()[:, 0], latents_bc[kept_bc], len(latents_bc), d_sae)
+        pattern = Pattern.of_sorted(kept_bc.nonzero()[:, 0], latents_bc[kept_bc], *h.shape)
         return pattern, values_bc[kept_bc]
 
     @override
@@ -88,13 +80,14 @@ class PerBatch(Selection):
         self._last = 0.0
 
     @override
-    def select(self, blocks: Blocks, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
-        entries = self._candidates(blocks, k, processes)
-        smallest = nth_largest(entries.values_n, entries.most(k, processes), processes.all)
+    def select(self, h: PreActivations, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
+        most = processes.tokens.sum(torch.tensor(k * h.shape[0], device=self.threshold.device))
+        entries = self._candidates(h, k, most, processes)
+        smallest = nth_largest(entries.values_n, most, processes.all)
         self._last = smallest.item()
         self._remember(smallest)
         kept_n = entries.values_n >= smallest
-        pattern = Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], entries.n_rows, entries.d_sae)
+        pattern = Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], *h.shape)
         return pattern, entries.values_n[kept_n]
 
     @override
@@ -112,65 +105,22 @@ class PerBatch(Selection):
         weight = (1 / self.n_steps).clamp_min(1 - MEMORY).to(self.threshold)
         self.threshold.lerp_(smallest.to(self.threshold), weight)
 
-    def _candidates(self, blocks: Blocks, k: int, processes: Processes) -> "Entries":
-        """All entries that can be among the kept ones: what was kept last tells where they begin."""
+    def _candidates(self, h: PreActivations, k: int, most: Tensor, processes: Processes) -> Entries:
+        """All entries that can be among the `most` largest: what was kept last tells where they begin."""
         if self._last > 0:
-            found = entries_from(blocks, CAUTION * self._last)
-            n_found = torch.tensor(len(found.values_n), device=found.values_n.device)
-            if processes.all.sum(n_found) >= found.most(k, processes):
+            found = h.above(CAUTION * self._last)
+            if processes.all.sum(torch.tensor(len(found.values_n), device=most.device)) >= most:
                 return found
         # Each block holds its share of k * r entries not below its bound; with the smallest of all bounds there are
         # enough.
         share = -(-k // processes.latents.size)
-        bounds = torch.stack([_bound(h_rs, share) for h_rs in blocks()])
-        return entries_from(blocks, max(processes.all.min(bounds.min()).item(), 0.0))
-
-
-class Entries(NamedTuple):
-    """Positive entries of a matrix (n_rows, d_sae), sorted by row."""
-
-    values_n: Tensor
-    rows_n: Tensor
-    latents_n: Tensor
-    n_rows: int
-    d_sae: int
-
-    def most(self, k: int, processes: Processes) -> Tensor:
-        """How many entries all processes together may keep."""
-        return processes.tokens.sum(torch.tensor(k * self.n_rows, device=self.values_n.device))
-
-
-def entries_from(blocks: Blocks, bound: float) -> Entries:
-    """All positive entries of at least `bound`.
-
-    Most groups of latents hold none: a pass for their maxima, and then a look into the few others.
-    """
-    values, rows, latents, n_rows, d_sae = [], [], [], 0, 0
-    for h_rs in blocks():
-        d_sae = h_rs.shape[1]
-        bound = max(bound, torch.finfo(h_rs.dtype).tiny)
-        groups_mg = _groups(h_rs, 1)
-        picked_p = (groups_mg.amax(1) >= bound).nonzero().squeeze(1)
-        picked_pg = groups_mg[picked_p]
-        p, g = (picked_pg >= bound).nonzero(as_tuple=True)
-        place_n = picked_p[p] * groups_mg.shape[1] + g
-        values.append(picked_pg[p, g])
-        rows.append(place_n // d_sae + n_rows)
-        latents.append(place_n % d_sae)
-        n_rows += len(h_rs)
-    return Entries(torch.cat(values), torch.cat(rows), torch.cat(latents), n_rows, d_sae)
-
-
-def _groups(h_rs: Tensor, n_groups: int) -> Tensor:
-    """The same as (m, g): groups of g neighbouring latents, at least n_groups of them in each row."""
-    s = h_rs.shape[1]
-    g = next(g for g in GROUPS if s % g == 0 and s // g >= n_groups)
-    return h_rs.reshape(-1, g)
+        bounds = torch.stack([_bound(h_rs, share) for h_rs in h.blocks()])
+        return h.above(max(processes.all.min(bounds.min()).item(), 0.0))
 
 
 def _bound(h_rs: Tensor, k: int) -> Tensor:
     """A number that at least k * r of the entries reach, close to the largest one of which this is true."""
-    return _groups(h_rs, k).amax(1).topk(k * len(h_rs)).values[-1]
+    return groups(h_rs, k).amax(2).flatten().topk(k * len(h_rs)).values[-1]
 
 
 def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:

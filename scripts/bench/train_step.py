@@ -107,7 +107,7 @@ def main() -> None:
     add_common(parser)
     parser.add_argument("--only", type=names, default=ARCHITECTURES, help="architectures")
     parser.add_argument("--libraries", type=names, default=list(LIBRARIES))
-    parser.add_argument("--encoders", type=names, default=list(MODES), help="float32, bfloat16 or both")
+    parser.add_argument("--encoders", type=names, default=list(MODES), help="float32, bfloat16 or float32,bfloat16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2, help="steps of a turn")
     parser.add_argument("--warmup", type=int, default=6, help="steps before the first round")

@@ -46,7 +46,7 @@ class PreActivations(ABC):
         return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
 
     def above(self, bound: float) -> Entries:
-        """All positive entries of at least `bound`."""
+        """All positive entries of at least `bound`, and maybe some that are smaller."""
         return entries_above((h_rs, bound) for h_rs in self.blocks())
 
 
@@ -85,9 +85,9 @@ def entries_above(blocks: Iterable[tuple[Tensor, float | Tensor]]) -> Entries:
     values, rows, latents, n_rows = [], [], [], 0
     for h_rs, bound in blocks:
         groups_rmg = groups(h_rs, 1)
-        bound_r1 = (
-            torch.as_tensor(bound, device=h_rs.device).clamp_min(torch.finfo(h_rs.dtype).tiny).expand(len(h_rs), 1)
-        )
+        dtype = torch.promote_types(h_rs.dtype, torch.float32)  # in which the bound stays what it is
+        bound_r1 = torch.as_tensor(bound, dtype=dtype, device=h_rs.device).expand(len(h_rs), 1)
+        bound_r1 = bound_r1.clamp_min(torch.finfo(h_rs.dtype).tiny)
         row_p, group_p = (groups_rmg.amax(2) >= bound_r1).nonzero(as_tuple=True)
         picked_pg = groups_rmg[row_p, group_p]
         p, place = (picked_pg >= bound_r1[row_p]).nonzero(as_tuple=True)

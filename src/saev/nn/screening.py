@@ -51,8 +51,8 @@ class ScreenedProduct(PreActivations):
         z_b1, W, b = norm(z_bd, 1), norm(W_ds, 0).max(), b_s.abs().max()
         dz_b1, dW = norm(self.rough.z_bd - z_bd, 1), norm(self.rough.W_ds - W_ds, 0).max()
         db = (self.rough.b_s - b_s).abs().max()
-        sums_b1 = 2.0**-23 * (z_bd.shape[1] + 1) * (z_b1 * W + b)
-        self.error_b1 = dz_b1 * W + (z_b1 + dz_b1) * dW + db + sums_b1
+        self.sums_b1 = 2.0**-23 * (z_bd.shape[1] + 1) * (z_b1 * W + b)
+        self.error_b1 = dz_b1 * W + (z_b1 + dz_b1) * dW + db + self.sums_b1
 
     @override
     def blocks(self) -> Iterator[Tensor]:
@@ -61,22 +61,19 @@ class ScreenedProduct(PreActivations):
     @override
     def largest(self, k: int) -> tuple[Tensor, Tensor]:
         latents_bc, kept_bc = self._candidates(k)
-        values_bc = torch.full(kept_bc.shape, -torch.inf, device=kept_bc.device)
+        values_bc = torch.full(kept_bc.shape, -torch.inf, dtype=torch.float32, device=kept_bc.device)
         values_bc[kept_bc] = self._values(kept_bc.nonzero()[:, 0], latents_bc[kept_bc])
         values_bk, places_bk = values_bc.topk(k, sorted=False)
         return values_bk, latents_bc.gather(1, places_bk)
 
     @override
     def above(self, bound: float) -> Entries:
-        error_b1 = self.error_b1 + ROUNDOFF * bound
-        is_loose_b1 = ~(error_b1 <= bound / 4)  # not a number is, too
-        if is_loose_b1.float().mean() > MOST_LOOSE:
-            found, least = self.exact.above(bound), 0.0  # their rounding must not take any away
-        else:
-            bounds = torch.split(bound - error_b1, self.rough.rows)
-            found, least = entries_above(zip(self.rough.blocks(), bounds, strict=True)), bound
+        product, error_b1 = self.rough, self.error_b1 + ROUNDOFF * bound
+        if not error_b1.isfinite().all() or (error_b1 > bound / 4).float().mean() > MOST_LOOSE:
+            product, error_b1 = self.exact, self.sums_b1
+        found = entries_above(zip(product.blocks(), torch.split(bound - error_b1, product.rows), strict=True))
         values_n = self._values(found.rows_n, found.latents_n)
-        kept_n = values_n >= least if least else values_n > 0
+        kept_n = values_n > 0
         return Entries(values_n[kept_n], found.rows_n[kept_n], found.latents_n[kept_n])
 
     def _candidates(self, k: int) -> tuple[Tensor, Tensor]:
@@ -105,9 +102,9 @@ class ScreenedProduct(PreActivations):
 
 
 def norm(x: Tensor, dim: int) -> Tensor:
-    """Euclidean, the other dimension stays."""
+    """At least the Euclidean norm, whose squares may be too small for float32; the other dimension stays."""
     found: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return found
+    return found + x.shape[dim] ** 0.5 * 2.0**-62
 
 
 def screen(h_rs: Tensor, k: int, error_r1: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -108,14 +108,15 @@ class PerBatch(Selection):
     def _candidates(self, h: PreActivations, k: int, most: Tensor, processes: Processes) -> Entries:
         """All entries that can be among the `most` largest: what was kept last tells where they begin."""
         if self._last > 0:
-            found = h.above(CAUTION * self._last)
-            if processes.all.sum(torch.tensor(len(found.values_n), device=most.device)) >= most:
+            bound = CAUTION * self._last
+            found = h.above(bound)
+            if processes.all.sum((found.values_n >= bound).sum()) >= most:
                 return found
         # Each block holds its share of k * r entries not below its bound; with the smallest of all bounds there are
-        # enough.
+        # enough, which may be a little lower when they are computed again.
         share = -(-k // processes.latents.size)
         bounds = torch.stack([_bound(h_rs, share) for h_rs in h.blocks()])
-        return h.above(max(processes.all.min(bounds.min()).item(), 0.0))
+        return h.above(CAUTION * max(processes.all.min(bounds.min()).item(), 0.0))
 
 
 def _bound(h_rs: Tensor, k: int) -> Tensor:

@@ -4,6 +4,7 @@ Shape suffixes: b = tokens of a batch, r = tokens of a block, u = unsure ones am
 c = candidates, k = active latents of a token, n = entries.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import final
@@ -15,10 +16,11 @@ from typing_extensions import override
 from saev.nn.pattern import Pattern, encode_selected
 from saev.nn.pre_activations import Entries, PreActivations, Product, entries_above
 
-ROUNDOFF = 2.0**-8  # What a float32 differs from its nearest bfloat16, at most, relative to this.
-MOST_UNSURE = 0.25  # Share of a block's tokens; with more the exact product is quicker.
+ROUNDOFF = 2.0**-8  # What a float32 differs from its nearest bfloat16, at most, relative to either.
 # With fewer latents for each one that is looked for, or fewer weights, the candidates take longer than the product.
-LEAST_LATENTS, LEAST_WEIGHTS = 64, 2**19
+LEAST_LATENTS, LEAST_WEIGHTS = 128, 2**19
+CANDIDATES = 2  # Times k.
+MOST_UNSURE = 0.25  # Share of a block's tokens; with more the exact product is quicker.
 MOST_LOOSE = 0.01  # Share of a batch's tokens with an error near the bound.
 
 
@@ -26,17 +28,18 @@ MOST_LOOSE = 0.01  # Share of a batch's tokens with an error near the bound.
 class ScreenedProduct(PreActivations):
     r"""What a product in float32 finds, at the speed of one in bfloat16.
 
-    The product of factors rounded to bfloat16, :math:`\tilde z = z + \delta z`, is summed in float32 and rounded. By
-    the inequality of Cauchy and Schwarz a rough pre-activation :math:`\hat h` is off by at most
-    :math:`E + 2^{-8} |\hat h|`, where
+    The product of factors rounded to bfloat16, :math:`\tilde z = z + \delta z`, is summed in float32. By the inequality
+    of Cauchy and Schwarz it is off by at most :math:`e_b n_s + g_s` with
 
     .. math::
-        E = \|\delta z\| \max_s \|W_s\| + \|\tilde z\| \max_s \|\delta W_s\| + \max_s |\delta b_s|
-        + 2^{-23} (d + 1) (\|z\| \max_s \|W_s\| + \max_s |b_s|)
+        n_s = \|W_s\|, \quad
+        e_b = \|\delta z_b\| + \|\tilde z_b\| \max_s \|\delta W_s\| / \|W_s\| + 2^{-23} (d + 2) \|z_b\|,
 
-    and the last term is for the sums (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1). All
-    that this may lift among the largest are candidates, whose values are computed again in float32 and decide. A token
-    with too many candidates has its whole product in float32.
+    where the last term is for the sums (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1) and
+    :math:`g` for the biases. With :math:`e` as another column of the tokens, :math:`n` as another row of the weights,
+    and :math:`g` added to the biases the product gives upper bounds. A latent whose upper bound is below the lower
+    bounds of k others is not among the k largest; the values of all others are computed again in float32 and decide. A
+    token with too many of them has its whole product in float32.
 
     Args:
         z_bd: Tokens, float32.
@@ -46,13 +49,19 @@ class ScreenedProduct(PreActivations):
 
     def __init__(self, z_bd: Tensor, W_ds: Tensor, b_s: Tensor) -> None:
         super().__init__((len(z_bd), len(b_s)))
-        self.rough = Product(z_bd, W_ds, b_s, torch.bfloat16)
         self.exact = Product(z_bd, W_ds, b_s, torch.float32)
-        z_b1, W, b = norm(z_bd, 1), norm(W_ds, 0).max(), b_s.abs().max()
-        dz_b1, dW = norm(self.rough.z_bd - z_bd, 1), norm(self.rough.W_ds - W_ds, 0).max()
-        db = (self.rough.b_s - b_s).abs().max()
-        self.sums_b1 = 2.0**-23 * (z_bd.shape[1] + 1) * (z_b1 * W + b)
-        self.error_b1 = dz_b1 * W + (z_b1 + dz_b1) * dW + db + self.sums_b1
+        z_low_bd, W_low_sd = z_bd.bfloat16(), W_ds.T.bfloat16()
+        z_b1, dz_b1 = norm(z_bd), norm(z_low_bd - z_bd)
+        n_s1, dn_s1 = norm(W_ds.T), norm(W_low_sd - W_ds.T)
+        share = (dn_s1 / n_s1).max().clamp_max(ROUNDOFF)
+        self.sums_b1 = 2.0**-23 * (z_bd.shape[1] + 2) * z_b1
+        e_b1 = dz_b1 + (z_b1 + dz_b1) * share + self.sums_b1
+        self.e_b1, self.n_s1 = rounded_up(e_b1), rounded_up(n_s1)
+        upper_s = rounded_up(b_s)
+        self.rough = Product(
+            torch.cat([z_low_bd, self.e_b1], 1), torch.cat([W_low_sd, self.n_s1], 1).T, upper_s, torch.bfloat16
+        )
+        self.g_s = upper_s - b_s
 
     @override
     def blocks(self) -> Iterator[Tensor]:
@@ -68,10 +77,12 @@ class ScreenedProduct(PreActivations):
 
     @override
     def above(self, bound: float) -> Entries:
-        product, error_b1 = self.rough, self.error_b1 + ROUNDOFF * bound
+        error_b1 = self.e_b1.float() * self.n_s1.float().mean()
         if not error_b1.isfinite().all() or (error_b1 > bound / 4).float().mean() > MOST_LOOSE:
-            product, error_b1 = self.exact, self.sums_b1
-        found = entries_above(zip(product.blocks(), torch.split(bound - error_b1, product.rows), strict=True))
+            bounds = torch.split(bound - self.sums_b1 * self.n_s1.float().max(), self.exact.rows)
+            found = entries_above(zip(self.exact.blocks(), bounds, strict=True))
+        else:
+            found = self.rough.above((1 - ROUNDOFF) * bound)
         values_n = self._values(found.rows_n, found.latents_n)
         kept_n = values_n > 0
         return Entries(values_n[kept_n], found.rows_n[kept_n], found.latents_n[kept_n])
@@ -79,10 +90,9 @@ class ScreenedProduct(PreActivations):
     def _candidates(self, k: int) -> tuple[Tensor, Tensor]:
         """Latents (b, c) and which of them (b, c) may be among the k largest; at least k of a token."""
         parts = []
-        errors = torch.split(self.error_b1, self.rough.rows)
-        tokens = torch.split(self.exact.z_bd, self.rough.rows)
-        for h_rs, error_r1, z_rd in zip(self.rough.blocks(), errors, tokens, strict=True):
-            latents_rc, kept_rc, sure_r = screen(h_rs, k, error_r1)
+        errors, tokens = (torch.split(x, self.rough.rows) for x in (self.e_b1, self.exact.z_bd))
+        for h_rs, e_r1, z_rd in zip(self.rough.blocks(), errors, tokens, strict=True):
+            latents_rc, kept_rc, sure_r = screen(h_rs, k, e_r1, self.n_s1, self.g_s)
             unsure_u = (~sure_r).nonzero().squeeze(1)
             if len(unsure_u) > MOST_UNSURE * len(sure_r):
                 _, latents_bk = self.exact.largest(k)
@@ -101,34 +111,41 @@ class ScreenedProduct(PreActivations):
         return encode_selected(self.exact.z_bd, self.exact.W_ds.T, self.exact.b_s, pattern)
 
 
-def norm(x: Tensor, dim: int) -> Tensor:
-    """At least the Euclidean norm, whose squares may be too small for float32; the other dimension stays."""
-    found: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return found + x.shape[dim] ** 0.5 * 2.0**-62
+def norm(x_nd: Tensor) -> Tensor:
+    """At least the Euclidean norms (n, 1) of rows, whose squares may be too small for float32."""
+    norms_n1: Tensor = torch.linalg.vector_norm(x_nd, dim=1, keepdim=True)
+    return norms_n1 + math.sqrt(x_nd.shape[1]) * 2.0**-62
 
 
-def screen(h_rs: Tensor, k: int, error_r1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Candidates for the k largest of each row of rough values.
+def rounded_up(x: Tensor) -> Tensor:
+    """Not below x, also times another one; bfloat16."""
+    return (x + 2 * ROUNDOFF * x.abs()).bfloat16()
+
+
+def screen(upper_rs: Tensor, k: int, e_r1: Tensor, n_s1: Tensor, g_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Candidates for the k largest of each row.
 
     Args:
-        h_rs: Rough values, bfloat16, off by at most the error and `ROUNDOFF` of themselves.
+        upper_rs: Upper bounds, rounded to bfloat16.
         k: How many of a row.
-        error_r1: Of each row.
+        e_r1: Values are at most ``2 * (e * n + g)`` below their upper bounds.
+        n_s1: See e_r1.
+        g_s: See e_r1.
 
     Returns:
-        Latents (r, c), the largest rough values first; which of them (r, c) may be among the k largest; and in
-        which rows (r,) no other latent may be.
+        Latents (r, c); which of them (r, c) may be among the k largest; and in which rows (r,) no other latent may be.
     """
-    c = min(2 * k, h_rs.shape[1])
-    rough = h_rs.topk(c)
-    if c == h_rs.shape[1]:
-        everything = torch.ones_like(rough.indices, dtype=torch.bool)
-        return rough.indices, everything, everything[:, 0]
-    values_rc = rough.values.float()
-    kth_r1, last_r1 = values_rc[:, k - 1 : k], values_rc[:, -1:]
-    # From the k-th on exact values reach at least the first half of this lower, and none below all of it reaches that.
-    bound_r1 = kth_r1 - 2 * (error_r1 + ROUNDOFF * torch.maximum(kth_r1.abs(), last_r1.abs()))
-    return rough.indices, values_rc >= bound_r1, (last_r1 < bound_r1).squeeze(1)
+    c = min(CANDIDATES * k, upper_rs.shape[1])
+    top = upper_rs.topk(c)
+    if c == upper_rs.shape[1]:
+        everything = torch.ones_like(top.indices, dtype=torch.bool)
+        return top.indices, everything, everything[:, 0]
+    upper_rc = top.values.float()
+    rounding_rc = ROUNDOFF * upper_rc.abs()
+    width_rc = 2 * (e_r1.float() * n_s1.float().squeeze(1)[top.indices] + g_s[top.indices])
+    least_r1 = (upper_rc - rounding_rc - width_rc).topk(k).values[:, -1:]  # which k values reach
+    most_rc = upper_rc + rounding_rc
+    return top.indices, most_rc >= least_r1, (most_rc[:, -1:] < least_r1).squeeze(1)
 
 
 def screening_pays(k: int, W_ds: Tensor) -> bool:

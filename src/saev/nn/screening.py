@@ -18,7 +18,7 @@ from saev.nn.pre_activations import Entries, PreActivations, Product, entries_ab
 
 ROUNDOFF = 2.0**-8  # What a float32 differs from its nearest bfloat16, at most, relative to either.
 # With fewer latents for each one that is looked for, or fewer weights, the candidates take longer than the product.
-LEAST_LATENTS, LEAST_WEIGHTS = 128, 2**19
+LEAST_LATENTS, LEAST_WEIGHTS = 128, 2**22
 CANDIDATES = 2  # Times k.
 MOST_UNSURE = 0.25  # Share of a block's tokens; with more the exact product is quicker.
 MOST_LOOSE = 0.01  # Share of a batch's tokens with an error near the bound.

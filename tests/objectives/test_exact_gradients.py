@@ -82,6 +82,21 @@ def test_exact(case: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> 
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-10, atol=1e-14, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_screening_changes_no_more_than_rounding(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sae = build(case, torch.float32).train()
+    assert isinstance(sae, SelectingAutoencoder)
+    x = 2 * torch.randn(50, D_IN)
+    results = []
+    for pays in (False, True):
+        monkeypatch.setattr("saev.nn.selecting.screening_pays", lambda *a, pays=pays: pays)
+        loss = step_losses(sae, x, DEAD, AUX, STEP).total
+        results.append(({"loss": loss}, gradients(sae, loss)))
+    for exact, screened in zip(*results, strict=True):
+        for name in exact:
+            torch.testing.assert_close(screened[name], exact[name], rtol=1e-4, atol=1e-6)
+
+
 def _in_process(rank: int, path: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)

@@ -14,6 +14,8 @@ from peers.trainer import Options
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 LIBRARIES = ("sparsify", "sae_lens", "dictionary_learning", "overcomplete", "original_saev")
+HERE_TOO = ("ours", "product")
+"""Run by the interpreter of the benchmark."""
 MODES = {"float32": "", "bfloat16": " (bf16)"}
 
 
@@ -40,17 +42,24 @@ class Worker:
 
     def __init__(self, library: str, peers: Path | None, job: Job, log: Path) -> None:
         self.options, self.is_ours, self._log = job.options, library == "ours", log
+        is_here = library in HERE_TOO
         self.name = f"{library} {job.options.architecture}{MODES[job.options.encoder]}"
         lacking = job.options.lacking(library)
         if lacking:
             raise LookupError(lacking)
         # No other path: it would lead one library's interpreter to packages of another.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        if self.is_ours:
-            environment["PYTHONPATH"] = str(SOURCE)
+        if is_here:
+            environment["PYTHONPATH"] = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
         with log.open("a") as errors:
             self._process = subprocess.Popen(
-                [self._interpreter(library, peers), "-m", "peers.worker", library, json.dumps(asdict(job))],
+                [
+                    sys.executable if is_here else interpreter(library, peers),
+                    "-m",
+                    "peers.worker",
+                    library,
+                    json.dumps(asdict(job)),
+                ],
                 cwd=HERE,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -62,14 +71,6 @@ class Worker:
         assert self._process.stdout is not None
         self._questions, self._answers = self._process.stdin, self._process.stdout
         self.first = self._answer()
-
-    def _interpreter(self, library: str, peers: Path | None) -> str:
-        if self.is_ours:
-            return sys.executable
-        found = (peers or Path()) / library / "bin" / "python"
-        if peers is None or not found.exists():
-            raise LookupError("not installed" if peers else "no --peers")
-        return str(found)
 
     def ask(self, n_steps: int) -> dict[str, float]:
         """Run some steps."""
@@ -89,6 +90,18 @@ class Worker:
             raise RuntimeError(f"ended with status {self._process.wait()}, see {self._log}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def interpreter(library: str, peers: Path | None) -> str:
+    """That of a library's virtual environment.
+
+    Raises:
+        LookupError: If there is none.
+    """
+    found = (peers or Path()) / library / "bin" / "python"
+    if peers is None or not found.exists():
+        raise LookupError("not installed" if peers else "no --peers")
+    return str(found)
 
 
 def names(text: str) -> list[str]:

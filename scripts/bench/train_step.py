@@ -1,12 +1,15 @@
-"""Tokens per second of a complete training step, beside other SAE libraries, on the CPU.
+"""Tokens per second of a complete training step, beside other SAE libraries.
 
     python scripts/bench/train_step.py --peers DIR
     python scripts/bench/train_step.py --peers DIR --only topk,batchtopk --rounds 9
+    python scripts/bench/train_step.py --peers DIR --device cuda --libraries sparsify,product --only topk,batchtopk \
+        --encoders bfloat16 --d_in 1024 --d_sae 32768 --batch_size 16384 --steps 20
 
 DIR has a virtual environment for each library, see `peers/__init__.py`; what each library's step includes is said in
 its file there. All processes stay alive and take turns, so that one computes at a time: in each round we run beside
 each library, in alternating order. A ratio is the median over rounds of their seconds over ours. `sweep` is four TopK
-SAEs in one step: its ratio is that of its seconds to those of one TopK SAE.
+SAEs in one step: its ratio is that of its seconds to those of one TopK SAE. `product` is the encoder's matrix product
+alone, in the dtype of the encoder: its ratio is the share of its limit that a step reaches.
 
 Tokens are sparse sums of known directions, so that latents fire as on real activations. AuxK begins where the library
 says; for all of them that is later than these few steps, so that it costs nothing but the look for dead latents. With
@@ -47,6 +50,7 @@ def competitors(architecture: str, options: argparse.Namespace) -> list[tuple[st
                 encoder=encoder,
                 coeff=L1_COEFF.get(name, 1.0),
                 clip=1.0,
+                device=options.device,
                 dead_after=options.dead_after if name == "ours" else options.peers_dead_after,
             ),
         )
@@ -112,6 +116,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps of a turn")
     parser.add_argument("--warmup", type=int, default=6, help="steps before the first round")
     parser.add_argument("--n_steps", type=int, default=10_000, help="length of the run that schedules are made for")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--d_in", type=int, default=768)
     parser.add_argument("--d_sae", type=int, default=12_288)
     parser.add_argument("--batch_size", type=int, default=4096)

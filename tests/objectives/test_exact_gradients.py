@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.nn.small_saes import D_IN, D_SAE, build
+from tests.nn.triton_device import DEVICE
 from torch import Tensor
 
 from saev.nn import Archetypal, HierarchicalTopK, Matryoshka, Step
@@ -95,6 +96,22 @@ def test_screening_changes_no_more_than_rounding(case: str, monkeypatch: pytest.
     for exact, screened in zip(*results, strict=True):
         for name in exact:
             torch.testing.assert_close(screened[name], exact[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_exact_with_kernels(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    sae = build(case, torch.float64).train()
+    assert isinstance(sae, SelectingAutoencoder)
+    x = 2 * torch.randn(50, D_IN, dtype=torch.float64)
+    expected = dense_loss(sae, x)
+    wanted = gradients(sae, expected)
+    monkeypatch.setattr("saev.nn.kernels.available_for", lambda tensor: True)
+    sae.to(DEVICE)
+    loss = step_losses(sae, x.to(DEVICE), DEAD.to(DEVICE), AUX, STEP).total
+    torch.testing.assert_close(loss.cpu(), expected, rtol=1e-12, atol=0)
+    for name, gradient in gradients(sae, loss).items():
+        torch.testing.assert_close(gradient.cpu(), wanted[name], rtol=1e-10, atol=1e-14)
 
 
 def _in_process(rank: int, path: str) -> None:

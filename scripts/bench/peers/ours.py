@@ -39,7 +39,7 @@ def member(options: Options, seed: int) -> Member:
     name = options.architecture
     special = {COEFF[name]: options.coeff} if name in DENSE else {"k": options.k}
     sae: SparseAutoencoder = ARCHITECTURES[CLASSES[name]](options.d_in, d_sae=options.d_sae, **special)
-    return Member(str(seed), sae, recipe(options, seed, sae.peak_lr))
+    return Member(str(seed), sae, recipe(options, seed, sae.peak_lr)).to(options.device)
 
 
 class Ours(Trainer):
@@ -54,7 +54,7 @@ class Ours(Trainer):
             one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))
         self.optimizer = adam(self.members)
         self.scheduler = scheduled(self.optimizer, self.members, options.n_steps)
-        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.encoder == "bfloat16")
+        self.autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.encoder == "bfloat16")
 
     def step(self, x_bd: Tensor) -> None:
         course = Course(self.done, self.options.n_steps, len(x_bd))

@@ -2,7 +2,7 @@
 
 Included: b_dec at the mean of the first batch, unit-norm decoder, FVU loss, parallel-gradient removal, schedule-free
 Signum (or Adam on request), dead tracking. Left out by its defaults: AuxK (`auxk_alpha` 0, switched on by
-`dead_after`), clipping, any normalisation of the input.
+`dead_after`), clipping, any normalisation of the input. On CUDA with its Triton kernels and under bfloat16 autocast.
 """
 
 import os
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from peers.trainer import Options, Trainer
 
-os.environ["SPARSIFY_DISABLE_TRITON"] = "1"  # Its kernels need CUDA.
+if not torch.cuda.is_available():
+    os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
 from schedulefree import ScheduleFreeWrapper
 from sparsify import SparseCoder, SparseCoderConfig
 from sparsify.sign_sgd import SignSGD
@@ -25,7 +26,7 @@ class Sparsify(Trainer):
 
     def __init__(self, options: Options) -> None:
         torch.set_float32_matmul_precision("high")  # as its trainer does
-        self.sae = SparseCoder(options.d_in, SparseCoderConfig(num_latents=options.d_sae, k=options.k))
+        self.sae = SparseCoder(options.d_in, SparseCoderConfig(num_latents=options.d_sae, k=options.k), options.device)
         self.is_adam = options.optimizer == "adam"
         lr = options.lr_factor * (2e-4 if self.is_adam else 5e-3) / (options.d_sae / 2**14) ** 0.5
         self.optimizer: Any
@@ -36,7 +37,7 @@ class Sparsify(Trainer):
         else:
             self.optimizer = ScheduleFreeWrapper(SignSGD(self.sae.parameters(), lr=lr), momentum=0.95)
             self.optimizer.train()
-        self.silent_s = torch.zeros(options.d_sae, dtype=torch.long)
+        self.silent_s = torch.zeros(options.d_sae, dtype=torch.long, device=options.device)
         self.dead_after = options.dead_after
         self.started = False
 

@@ -11,6 +11,7 @@ from torch import Tensor
 DENSE = {"relu", "jumprelu", "gated"}
 GROUPED = {"batchtopk", "matryoshka"}
 OFFERS = {
+    "product": {"topk", *GROUPED},
     "ours": {"topk", *GROUPED, *DENSE, "sweep"},
     "sparsify": {"topk"},
     "sae_lens": {"topk", *GROUPED, *DENSE},
@@ -18,7 +19,8 @@ OFFERS = {
     "overcomplete": {"topk", "batchtopk", "relu", "jumprelu"},
     "original_saev": {"relu"},
 }
-BFLOAT16 = {"ours", "sae_lens", "dictionary_learning"}  # on the CPU
+BFLOAT16 = {"product", "ours", "sae_lens", "dictionary_learning", "sparsify"}
+CUDA = {"product", "ours", "sparsify"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Options:
         lr_factor: Multiplies the library's learning rate.
         optimizer: One of those that the library offers instead of its default.
         clip: Norm that our gradients are clipped to, 0 for none; libraries have theirs.
+        device: cpu or cuda.
     """
 
     architecture: str
@@ -54,11 +57,16 @@ class Options:
     lr_factor: float = 1.0
     optimizer: str = ""
     clip: float = 0.0
+    device: str = "cpu"
 
     def lacking(self, library: str) -> str | None:
         """What the library does not have of what is asked for."""
         if self.architecture not in OFFERS[library]:
             return f"no {self.architecture}"
+        if self.device == "cuda" and library not in CUDA:
+            return "only tried on the CPU"
+        if library == "sparsify" and (self.device == "cuda") != (self.encoder == "bfloat16"):
+            return "bfloat16 on CUDA, and only there"
         return "no bfloat16 on the CPU" if self.encoder == "bfloat16" and library not in BFLOAT16 else None
 
     @property

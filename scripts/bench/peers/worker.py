@@ -52,13 +52,16 @@ def take_turns(trainer: Trainer, x_nd: Tensor, options: Options, warmup: int, sa
         for _ in range(n_steps):
             trainer.step(parts[done % len(parts)])
             done += 1
+        if x_nd.is_cuda:
+            torch.cuda.synchronize()
         return time.perf_counter() - start
 
     run(warmup)
     say(ready=True)
     for line in sys.stdin:
         seconds = run(int(line))
-        say(seconds=seconds, peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        peak = torch.cuda.max_memory_allocated() if x_nd.is_cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        say(seconds=seconds, peak_mb=peak / (2**20 if x_nd.is_cuda else 2**10))
 
 
 @torch.no_grad()
@@ -114,7 +117,7 @@ def main() -> None:
 
     options = Options(**job["options"])
     torch.set_num_threads(job["threads"])
-    x_nd = load(job["train"])
+    x_nd = load(job["train"]).to(options.device)
     torch.manual_seed(options.seed)
     trainer: Trainer = importlib.import_module(f"peers.{name}").make(options, x_nd)
     if job["mode"] == "time":

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from saev.nn import kernels
 from saev.nn.processes import ALONE, Group
 
 
@@ -37,6 +38,17 @@ def remove_parallel_(grad_sd: Tensor, w_sd: Tensor) -> None:
     grad_sd.addcmul_(parallel_s11[:, 0], w_sd, value=-1)
 
 
+def top_k(h_bs: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Values and indices of the k largest entries of every row, in no order; gradients flow to the values."""
+    if not kernels.available_for(h_bs):
+        top = h_bs.topk(k, dim=-1, sorted=False)
+        return top.values, top.indices
+    from saev.nn.kernels.largest import largest
+
+    indices_bk = largest(h_bs.detach().reshape(-1, h_bs.shape[-1]), k)[1].view(*h_bs.shape[:-1], k)
+    return h_bs.gather(-1, indices_bk), indices_bk
+
+
 def keep_top_k(h_bs: Tensor, k: int, latents: Group = ALONE) -> Tensor:
     """Keep the k largest entries of every row where they are positive; everything else becomes 0.
 
@@ -45,7 +57,7 @@ def keep_top_k(h_bs: Tensor, k: int, latents: Group = ALONE) -> Tensor:
         k: How many of a row.
         latents: The processes that share the latents of a row.
     """
-    values_bk, indices_bk = h_bs.topk(min(k, h_bs.shape[-1]), dim=-1, sorted=False)
+    values_bk, indices_bk = top_k(h_bs, min(k, h_bs.shape[-1]))
     kept_bk = values_bk.relu()
     if latents.size > 1:
         kept_bk = kept_bk.where(among_largest(values_bk, k, latents), 0)

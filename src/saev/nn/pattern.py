@@ -10,12 +10,17 @@ Shape suffixes: b = tokens (rows), n = selected entries of all tokens, d = d_in,
 import warnings
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
+
+from saev.nn import kernels
+
+if TYPE_CHECKING:
+    from saev.nn.kernels.row_sums import Pieces
 
 
 @final
@@ -58,8 +63,15 @@ class Pattern:
     @cached_property
     def by_latent(self) -> tuple[Tensor, Tensor]:
         """The transposed pattern: the order (n,) that sorts the entries by latent, and its offsets (s + 1,)."""
-        latents_n, order_n = self.latents_n.sort(stable=True)
+        latents_n, order_n = self.latents_n.int().sort(stable=True)
         return order_n, _offsets(latents_n, self.d_sae)
+
+    @cached_property
+    def pieces(self) -> "Pieces":
+        """The transposed pattern, divided for CUDA kernels."""
+        from saev.nn.kernels.row_sums import Pieces
+
+        return Pieces.of(self.by_latent[1], len(self.latents_n))
 
     def dense(self, values_n: Tensor) -> Tensor:
         """The matrix (b, s) with these entries."""
@@ -126,7 +138,7 @@ class _Encode(torch.autograd.Function):
         pattern: Pattern = ctx.pattern
         to_z = _sum_rows(grad_n, W_sd, pattern.latents_n, pattern.offsets) if ctx.needs_input_grad[0] else None
         to_weights = _sum_latents(grad_n, z_bd, pattern) if ctx.needs_input_grad[1] else None
-        to_biases = grad_n.new_zeros(pattern.d_sae).index_add_(0, pattern.latents_n, grad_n)
+        to_biases = _sum_latents(grad_n, z_bd.new_ones(pattern.n_rows, 1), pattern)[:, 0]
         return to_z, to_weights, to_biases, None, None
 
 
@@ -144,19 +156,28 @@ def _accept_beta() -> None:
 
 
 def _offsets(sorted_n: Tensor, n_rows: int) -> Tensor:
-    counts = torch.bincount(sorted_n, minlength=n_rows)
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    # Not torch.bincount, which waits for the device.
+    return torch.searchsorted(sorted_n, torch.arange(n_rows + 1, dtype=sorted_n.dtype, device=sorted_n.device))
 
 
 def _sum_rows(weights_n: Tensor, table: Tensor, picked_n: Tensor, offsets: Tensor) -> Tensor:
     """Weighted sums of picked rows of a table, one for each pair of neighbouring offsets."""
+    if kernels.available_for(table):
+        from saev.nn.kernels.row_sums import row_sums
+
+        return row_sums(weights_n, table.contiguous(), picked_n, offsets)
     return F.embedding_bag(picked_n, table, offsets, mode="sum", per_sample_weights=weights_n, include_last_offset=True)
 
 
 def _sum_latents(weights_n: Tensor, x_bd: Tensor, pattern: Pattern) -> Tensor:
     """Weighted sums (s, d) of the rows of x, one for each latent."""
     order_n, offsets = pattern.by_latent
-    return _sum_rows(weights_n[order_n], x_bd.contiguous(), pattern.rows_n[order_n], offsets)
+    weights_n, rows_n, x_bd = weights_n[order_n], pattern.rows_n[order_n], x_bd.contiguous()
+    if kernels.available_for(x_bd):
+        from saev.nn.kernels.row_sums import divided_row_sums
+
+        return divided_row_sums(weights_n, x_bd, rows_n, pattern.pieces)
+    return _sum_rows(weights_n, x_bd, rows_n, offsets)
 
 
 def _products(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
@@ -164,6 +185,10 @@ def _products(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
         matrix = _sparse(pattern, x_bd.new_zeros(len(pattern.latents_n)))
         found: Tensor = torch.sparse.sampled_addmm(matrix, x_bd.contiguous(), W_sd.T, beta=0).values()
         return found
+    if kernels.available_for(x_bd):
+        from saev.nn.kernels.row_sums import row_products
+
+        return row_products(x_bd.contiguous(), W_sd.contiguous(), pattern.latents_n, pattern.offsets)
     # The gradient of the weights of embedding_bag is what is wanted here: one dot product an entry, nothing gathered.
     products: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
         x_bd.contiguous(), W_sd, pattern.latents_n, pattern.offsets[:-1], pattern.rows_n, 0

@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.memory import empty_bytes
+from saev.nn.functional import top_k
 
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations.
 GROUPS = (32, 16, 8, 4, 2, 1)
@@ -42,8 +43,8 @@ class PreActivations(ABC):
 
     def largest(self, k: int) -> tuple[Tensor, Tensor]:
         """Values and latents, both (b, k), of the k largest of each token, at most d_sae."""
-        found = [h_rs.topk(k, sorted=False) for h_rs in self.blocks()]
-        return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
+        values, latents = zip(*(top_k(h_rs, k) for h_rs in self.blocks()), strict=True)
+        return torch.cat(values), torch.cat(latents)
 
     def above(self, bound: float) -> Entries:
         """All positive entries of at least `bound`, and maybe some that are smaller."""

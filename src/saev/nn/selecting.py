@@ -112,15 +112,15 @@ def check_k(k: int, d_sae: int) -> None:
 
 def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:
     active_n = values_n > 0
-    fired_s = torch.zeros(pattern.d_sae, dtype=torch.bool, device=values_n.device)
-    fired_s[pattern.latents_n[active_n]] = True
+    fired_s = torch.zeros(pattern.d_sae + 1, dtype=torch.bool, device=values_n.device)
+    fired_s[pattern.latents_n.where(active_n, pattern.d_sae)] = True  # a mask as index would wait for the device
     n_tokens = len(z_hat_bd)
     return TrainingPass(
         reconstruction=loss,
         sparsity=loss.new_zeros(()),
         decoder_sd=decoder_sd,
         z_hat_bd=z_hat_bd,
-        fired_s=fired_s,
+        fired_s=fired_s[:-1],
         l0=active_n.sum() / n_tokens,
         l1=values_n.sum() / n_tokens,
     )

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -86,7 +87,7 @@ class PerBatch(Selection):
         smallest = nth_largest(entries.values_n, most, processes.all)
         self._last = smallest.item()
         self._remember(smallest)
-        kept_n = entries.values_n >= smallest
+        kept_n = (entries.values_n >= smallest).nonzero().squeeze(-1)
         pattern = Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], *h.shape)
         return pattern, entries.values_n[kept_n]
 
@@ -127,7 +128,8 @@ def _bound(h_rs: Tensor, k: int) -> Tensor:
 def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
     """The n-th largest of positive values that some processes have together; 0 where there are fewer.
 
-    Found digit by digit: positive floating-point numbers are ordered as their bits are. Each process only counts.
+    Several processes find it digit by digit: positive floating-point numbers are ordered as their bits are, and each
+    process only counts.
 
     Args:
         values_n: Those of this process, float32, float64 or bfloat16.
@@ -137,8 +139,12 @@ def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
     >>> nth_largest(torch.tensor([0.5, 3.0, 2.0]), torch.tensor(2))
     tensor(2.)
     """
+    values_n = values_n.sort().values
+    if group.size == 1:
+        found: Tensor = F.pad(values_n, (1, 0))[(len(values_n) - n + 1).clamp_min(0)]
+        return found
     integer, n_bits = BITS[values_n.dtype]
-    bits_n = values_n.view(integer).sort().values
+    bits_n = values_n.view(integer)
     found = bits_n.new_zeros(())
     for bit in range(n_bits - 2, -1, -1):
         tried = found | (1 << bit)

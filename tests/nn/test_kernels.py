@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.nn.triton_device import DEVICE, GPU
@@ -15,7 +16,7 @@ from torch import Tensor
 pytest.importorskip("triton")
 
 from saev.nn import kernels
-from saev.nn.kernels.largest import WIDEST, largest
+from saev.nn.kernels.largest import GROUP, MOST, group_maxima, largest
 from saev.nn.kernels.row_sums import LONGEST, Pieces, divided_row_sums, row_products, row_sums
 
 lengths = st.lists(st.sampled_from([0, 1, 2, 8, 9, LONGEST, LONGEST + 1, 3 * LONGEST + 5]), min_size=1, max_size=6)
@@ -83,9 +84,9 @@ def test_largest(shape: tuple[int, int], share: float, dtype: torch.dtype, digit
 
 def check_largest(h_bs: Tensor, k: int) -> None:
     values_bk, columns_bk = (found.cpu() for found in largest(h_bs.to(DEVICE), k))
-    order_bs = h_bs.sort(dim=1, descending=True, stable=True).indices[:, :k]  # of equal ones the first
-    assert torch.equal(columns_bk.sort(1).values, order_bs.sort(1).values)
-    torch.testing.assert_close(values_bk, h_bs.gather(1, columns_bk), rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(values_bk, h_bs.gather(1, columns_bk))
+    assert torch.equal(values_bk.sort(1, descending=True).values, h_bs.topk(k).values)
+    assert columns_bk.sort(1).values.diff(dim=1).gt(0).all()  # each once
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -99,12 +100,25 @@ def test_what_is_not_a_number_and_what_is_infinite_is_found(dtype: torch.dtype) 
     assert sorted(largest(lowest, 3)[1].flatten().tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("s", [WIDEST, WIDEST + 5, 2 * WIDEST + 100])
-@pytest.mark.parametrize("k", [4, 40])
-def test_largest_of_wide_rows(s: int, k: int) -> None:
-    h_bs = random(s, 3, s).float()  # with k 40 the last part of one of them is too small
+@pytest.mark.parametrize("s", [MOST, MOST + 5, 3 * MOST + 100])
+@pytest.mark.parametrize("k", [1, 40, MOST // GROUP + 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_largest_of_wide_rows(s: int, k: int, dtype: torch.dtype) -> None:
+    h_bs = random(s, 4, s).to(dtype)
     h_bs[1, -3:] = 10.0
+    h_bs[2] = h_bs[2].round()  # many equal maxima
+    h_bs[3, 100 : 100 + 2 * GROUP] += 10.0  # all in a few groups
     check_largest(h_bs, k)
+
+
+@examples
+@given(b=st.integers(1, 3), s=st.integers(1, 40 * GROUP), seed=st.integers(0, 99))
+def test_group_maxima(b: int, s: int, seed: int) -> None:
+    h_bs = random(seed, b, s).float()
+    h_bs[0, s // 2] = float("nan")
+    groups = F.pad(h_bs, (0, -s % GROUP), value=-float("inf")).view(b, -1, GROUP)
+    found = group_maxima(h_bs.to(DEVICE)).cpu()
+    torch.testing.assert_close(found, groups.amax(2), rtol=0, atol=0, equal_nan=True)
 
 
 def test_double_precision_is_found_by_torch() -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
+from typing_extensions import override
 
 from saev.metrics import fraction_of_variance_unexplained
 from saev.modules.training_options import TrainingOptions
@@ -42,7 +43,6 @@ class Member(nn.Module):
     """
 
     silent_tokens_s: Tensor
-    failed: Tensor
 
     def __init__(self, name: str, sae: SparseAutoencoder, options: TrainingOptions) -> None:
         super().__init__()
@@ -51,7 +51,17 @@ class Member(nn.Module):
         self.options = options
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
-        self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
+        self.failed = False  # no tensor, which would have to be waited for in each step
+
+    @override
+    def get_extra_state(self) -> dict[str, bool]:
+        """What checkpoints keep besides tensors."""
+        return {"failed": self.failed}
+
+    @override
+    def set_extra_state(self, state: dict[str, bool]) -> None:
+        """Take it from a checkpoint."""
+        self.failed = state["failed"]
 
     def divide(self) -> None:
         """Keep the latents of this process alone."""
@@ -121,9 +131,9 @@ class Member(nn.Module):
         tokens = self.sae.processes.tokens
         seen = tokens.sum(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
         self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
-        self.failed.copy_(seen[-1] > 0)
         with torch.autocast(x_bd.device.type, enabled=False):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
+        self.failed = bool(seen[-1] > 0)  # when the device has all it needs for this step: this waits for it
         return losses, [torch.zeros_like(grad) if self.failed else grad for grad in grads]
 
     def clip(self, most: float) -> None:

@@ -13,10 +13,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.memory import empty_bytes
+from saev.nn import kernels
 from saev.nn.functional import top_k
 
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**30}  # Of pre-activations.
-GROUPS = (32, 16, 8, 4, 2, 1)
+GROUPS = (kernels.GROUP, 16, 8, 4, 2, 1)
 
 
 class Entries(NamedTuple):
@@ -89,7 +90,7 @@ def entries_above(blocks: Iterable[tuple[Tensor, float | Tensor]]) -> Entries:
         dtype = torch.promote_types(h_rs.dtype, torch.float32)  # in which the bound stays what it is
         bound_r1 = torch.as_tensor(bound, dtype=dtype, device=h_rs.device).expand(len(h_rs), 1)
         bound_r1 = bound_r1.clamp_min(torch.finfo(h_rs.dtype).tiny)
-        row_p, group_p = (groups_rmg.amax(2) >= bound_r1).nonzero(as_tuple=True)
+        row_p, group_p = (maxima(groups_rmg) >= bound_r1).nonzero(as_tuple=True)
         picked_pg = groups_rmg[row_p, group_p]
         p, place = (picked_pg >= bound_r1[row_p]).nonzero(as_tuple=True)
         values.append(picked_pg[p, place])
@@ -97,6 +98,15 @@ def entries_above(blocks: Iterable[tuple[Tensor, float | Tensor]]) -> Entries:
         latents.append(group_p[p] * groups_rmg.shape[2] + place)
         n_rows += len(h_rs)
     return Entries(torch.cat(values), torch.cat(rows), torch.cat(latents))
+
+
+def maxima(h_rmg: Tensor) -> Tensor:
+    """The largest entry (r, m) of each group."""
+    if h_rmg.shape[2] != kernels.GROUP or h_rmg.dtype == torch.float64 or not kernels.available_for(h_rmg):
+        return h_rmg.amax(2)
+    from saev.nn.kernels.largest import group_maxima
+
+    return group_maxima(h_rmg.flatten(1))
 
 
 def groups(h_rs: Tensor, n_groups: int) -> Tensor:

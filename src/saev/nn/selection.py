@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.pattern import Pattern
-from saev.nn.pre_activations import Entries, PreActivations, groups
+from saev.nn.pre_activations import Entries, PreActivations, groups, maxima
 from saev.nn.processes import DIVIDED_TOKENS, EVERYONE, Group, Processes
 
 MEMORY = 0.9  # Share of the running threshold that stays at each step.
@@ -122,7 +122,7 @@ class PerBatch(Selection):
 
 def _bound(h_rs: Tensor, k: int) -> Tensor:
     """A number that at least k * r of the entries reach, close to the largest one of which this is true."""
-    return groups(h_rs, k).amax(2).flatten().topk(k * len(h_rs)).values[-1]
+    return maxima(groups(h_rs, k)).flatten().topk(k * len(h_rs)).values[-1]
 
 
 def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
@@ -141,8 +141,8 @@ def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
     """
     values_n = values_n.sort().values
     if group.size == 1:
-        found: Tensor = F.pad(values_n, (1, 0))[(len(values_n) - n + 1).clamp_min(0)]
-        return found
+        place = (len(values_n) - n + 1).clamp_min(0)
+        return F.pad(values_n, (1, 0)).gather(0, place.view(1)).squeeze(0)
     integer, n_bits = BITS[values_n.dtype]
     bits_n = values_n.view(integer)
     found = bits_n.new_zeros(())

@@ -9,6 +9,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+GROUP = 32
+"""Neighbours whose maximum is found first, where the largest entries of a wide row are looked for."""
+
 
 def available_for(x: Tensor) -> bool:
     """Whether the kernels can work on this tensor: on a CUDA device that Triton compiles for, with Triton installed."""

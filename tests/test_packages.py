@@ -18,7 +18,7 @@ LEVELS = (
     ("modules", "datamodules", "callbacks", "serving"),
     ("demo", "cli"),
 )
-FREE = ("", "errors", "memory")
+FREE = ("", "errors", "host_copy", "memory")
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 
 

@@ -151,7 +151,7 @@ def feeding(options: argparse.Namespace) -> dict[str, float]:
     batches = iter(loader(options, options.n_bytes // 8))
     sae = TopK(768, d_sae=4096, k=32)
     optimizer = torch.optim.Adam(sae.parameters())
-    nothing_dead = torch.zeros(sae.d_sae, dtype=torch.bool)
+    nothing_dead = torch.arange(0)
 
     def step(next_batch: Callable[[], torch.Tensor]) -> float:
         start = time.perf_counter()

@@ -91,13 +91,13 @@ class TestEveryArchitecture:
 
     def test_all_that_is_trained_gets_a_gradient(self, sae: SparseAutoencoder) -> None:
         x = 3 * torch.randn(64, D_IN)
-        step_losses(sae.train(), x, torch.arange(D_SAE) < 10, AuxK(1 / 32, 4)).total.backward()
+        step_losses(sae.train(), x, torch.arange(10), AuxK(1 / 32, 4)).total.backward()
         for name, parameter in sae.named_parameters():
             if parameter.requires_grad:
                 assert parameter.grad is not None and parameter.grad.any() and parameter.grad.isfinite().all(), name
 
     def test_low_precision_products_leave_losses_and_gradients_close(self, sae: SparseAutoencoder) -> None:
-        x, dead, aux = torch.randn(256, D_IN), torch.arange(D_SAE) < 10, AuxK(1 / 32, 4)
+        x, dead, aux = torch.randn(256, D_IN), torch.arange(10), AuxK(1 / 32, 4)
         trained = [parameter for parameter in sae.parameters() if parameter.requires_grad]
         exact = step_losses(sae.train(), x, dead, aux).total
         with torch.autocast("cpu", torch.bfloat16):
@@ -162,7 +162,7 @@ class TestEveryArchitecture:
         losses = []
         for number in range(200):
             optimizer.zero_grad()
-            found = step_losses(sae, x, torch.zeros(D_SAE, dtype=torch.bool), AuxK(0.0, 1), Step(number)).architecture
+            found = step_losses(sae, x, torch.arange(0), AuxK(0.0, 1), Step(number)).architecture
             (found.reconstruction + 0.03 * found.sparsity).backward()
             sae.project_gradients()
             optimizer.step()

@@ -49,7 +49,7 @@ def test_restarted_latents_fire_along_their_direction_and_the_others_stay() -> N
 def test_moments_of_restarted_latents_are_zero(case: str) -> None:
     sae = build(case).train()
     optimizer = torch.optim.Adam(sae.parameters())
-    step_losses(sae, 3 * torch.randn(64, D_IN), torch.arange(D_SAE) < 10, AuxK(1 / 32, 4)).total.backward()
+    step_losses(sae, 3 * torch.randn(64, D_IN), torch.arange(10), AuxK(1 / 32, 4)).total.backward()
     optimizer.step()
     before = {
         weight: {name: moment.clone() for name, moment in state.items()} for weight, state in optimizer.state.items()

@@ -84,8 +84,8 @@ def check_step(case: str) -> None:
     alone(whole)
     x, dead_s = tokens(), torch.arange(D_SAE) % 3 == 0
     dead_s[D_SAE // 2 :] &= case == "TopK"  # otherwise only one process has dead ones
-    expected = step_losses(whole, x, dead_s, AUX, STEP)
-    found = step_losses(own, x, dead_s[own.own_latents], AUX, STEP)
+    expected = step_losses(whole, x, dead_s.nonzero().squeeze(-1), AUX, STEP)
+    found = step_losses(own, x, dead_s[own.own_latents].nonzero().squeeze(-1), AUX, STEP)
     torch.testing.assert_close(found.total, expected.total, rtol=1e-12, atol=0)
     assert found.auxk > 0
     torch.testing.assert_close(found.architecture.z_hat_bd, expected.architecture.z_hat_bd, rtol=1e-12, atol=1e-12)

@@ -29,6 +29,7 @@ CASES = (
 STEP = Step(number=7, k=1.5)
 AUX = AuxK(0.5, 3)
 DEAD = torch.arange(D_SAE) % 3 == 0
+DEAD_A = DEAD.nonzero().squeeze(-1)
 
 
 def kept(sae: SelectingAutoencoder, h_bs: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ def test_exact(case: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> 
     sae = build(case, torch.float64).train()
     assert isinstance(sae, SelectingAutoencoder)
     x = 2 * torch.randn(50, D_IN, dtype=torch.float64)
-    loss, expected = step_losses(sae, x, DEAD, AUX, STEP).total, dense_loss(sae, x)
+    loss, expected = step_losses(sae, x, DEAD_A, AUX, STEP).total, dense_loss(sae, x)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
     found, wanted = gradients(sae, loss), gradients(sae, expected)
     for name in wanted:
@@ -91,7 +92,7 @@ def test_screening_changes_no_more_than_rounding(case: str, monkeypatch: pytest.
     results = []
     for pays in (False, True):
         monkeypatch.setattr("saev.nn.selecting.screening_pays", lambda *a, pays=pays: pays)
-        loss = step_losses(sae, x, DEAD, AUX, STEP).total
+        loss = step_losses(sae, x, DEAD_A, AUX, STEP).total
         results.append(({"loss": loss}, gradients(sae, loss)))
     for exact, screened in zip(*results, strict=True):
         for name in exact:
@@ -108,7 +109,7 @@ def test_exact_with_kernels(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = gradients(sae, expected)
     monkeypatch.setattr("saev.nn.kernels.available_for", lambda tensor: True)
     sae.to(DEVICE)
-    loss = step_losses(sae, x.to(DEVICE), DEAD.to(DEVICE), AUX, STEP).total
+    loss = step_losses(sae, x.to(DEVICE), DEAD_A.to(DEVICE), AUX, STEP).total
     torch.testing.assert_close(loss.cpu(), expected, rtol=1e-12, atol=0)
     for name, gradient in gradients(sae, loss).items():
         torch.testing.assert_close(gradient.cpu(), wanted[name], rtol=1e-10, atol=1e-14)
@@ -123,7 +124,7 @@ def _in_process(rank: int, path: str) -> None:
         x = 2 * torch.randn(50, D_IN, dtype=torch.float64)
         x[:25] *= 0.5
         mine = x[:25] if rank == 0 else x[25:]
-        found = gradients(sae, step_losses(sae, mine, DEAD, AUX, STEP).total)
+        found = gradients(sae, step_losses(sae, mine, DEAD_A, AUX, STEP).total)
         wanted = gradients(sae, dense_loss(sae, x))
         for name, gradient in found.items():
             torch.distributed.all_reduce(gradient)

@@ -30,7 +30,7 @@ def test_auxk_trains_dead_latents_only() -> None:
     sae = TopK(4, d_sae=16, k=2)
     dead = torch.arange(16) < 6
     x = torch.randn(20, 4)
-    step_losses(sae, x, dead, AuxK(1.0, 4)).auxk.backward()
+    step_losses(sae, x, dead.nonzero().squeeze(-1), AuxK(1.0, 4)).auxk.backward()
     for grad_sd in (sae.W_dec.grad, sae.W_enc.grad.T if sae.W_enc.grad is not None else None):
         assert grad_sd is not None
         assert grad_sd[6:].abs().max() == 0
@@ -41,8 +41,8 @@ def test_auxk_trains_dead_latents_only() -> None:
 @pytest.mark.parametrize("aux", [AuxK(0.0, 4), AuxK(1.0, 4)])
 def test_without_dead_latents_or_without_a_coefficient_there_is_no_auxk(aux: AuxK) -> None:
     sae = TopK(4, d_sae=16, k=2)
-    dead = torch.full((16,), aux.coeff == 0)
-    losses = step_losses(sae, torch.randn(20, 4), dead, aux)
+    dead_a = torch.arange(16 if aux.coeff == 0 else 0)
+    losses = step_losses(sae, torch.randn(20, 4), dead_a, aux)
     assert losses.auxk == 0 and not losses.auxk.requires_grad
     assert losses.total == losses.architecture.reconstruction
 
@@ -52,12 +52,12 @@ def test_without_dead_latents_or_without_a_coefficient_there_is_no_auxk(aux: Aux
 )
 def test_the_total_is_the_sum_of_the_parts(sae: ReLU | JumpReLU) -> None:
     x = torch.randn(30, 8)
-    losses = step_losses(sae, x, torch.arange(32) < 9, AuxK(0.25, 4), Step(sparsity=0.5))
+    losses = step_losses(sae, x, torch.arange(9), AuxK(0.25, 4), Step(sparsity=0.5))
     assert losses.architecture.sparsity > 0 and losses.auxk > 0
     torch.testing.assert_close(
         losses.total, losses.architecture.reconstruction + losses.architecture.sparsity + losses.auxk
     )
-    doubled = step_losses(sae, x, torch.arange(32) < 9, AuxK(0.5, 4), Step(sparsity=1.0))
+    doubled = step_losses(sae, x, torch.arange(9), AuxK(0.5, 4), Step(sparsity=1.0))
     torch.testing.assert_close(doubled.auxk, 2 * losses.auxk)
     torch.testing.assert_close(doubled.architecture.sparsity, 2 * losses.architecture.sparsity)
 
@@ -67,7 +67,7 @@ def test_the_mse_is_close_to_the_fraction_of_variance_unexplained() -> None:
     sae = TopK(8, d_sae=64, k=3)
     set_normalization(sae, x)
     initialize_from_data(sae, x, torch.Generator().manual_seed(0))
-    losses = step_losses(sae, x, torch.zeros(64, dtype=torch.bool), AuxK(1 / 32, 4))
+    losses = step_losses(sae, x, torch.arange(0), AuxK(1 / 32, 4))
     fvu = (x - sae(x)).square().sum() / (x - x.mean(0)).square().sum()
     torch.testing.assert_close(losses.architecture.reconstruction, fvu, rtol=1e-3, atol=0)
     assert losses.architecture.sparsity == 0 and losses.auxk == 0
@@ -85,8 +85,8 @@ def test_auxk_revives_dead_latents() -> None:
         optimizer = torch.optim.Adam(sae.parameters(), lr=0.01)
         for _ in range(300):
             optimizer.zero_grad()
-            dead = (sae.encode(x) > 0).sum(0) == 0
-            step_losses(sae, x, dead, AuxK(coeff, 16)).total.backward()
+            dead_a = (sae.encode(x) > 0).sum(0).eq(0).nonzero().squeeze(-1)
+            step_losses(sae, x, dead_a, AuxK(coeff, 16)).total.backward()
             optimizer.step()
             sae.constrain()
         dead_at_end.append(((sae.encode(x) > 0).sum(0) == 0).sum().item())

@@ -10,6 +10,7 @@ from saev.callbacks.run_checkpoint import RunCheckpoint
 from saev.callbacks.run_config import RunConfig
 from saev.callbacks.sae_exporter import SAEExporter
 from saev.callbacks.sweep_report import SweepReport
+from saev.callbacks.training_progress import TrainingProgress
 
 __all__ = [
     "DurableCheckpointIO",
@@ -21,5 +22,6 @@ __all__ = [
     "RunConfig",
     "SAEExporter",
     "SweepReport",
+    "TrainingProgress",
     "VitActivationWriter",
 ]

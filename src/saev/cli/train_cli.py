@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning
 from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,6 +19,7 @@ from saev.callbacks import (
     RunConfig,
     SAEExporter,
     SweepReport,
+    TrainingProgress,
 )
 from saev.cli.lightning_cli import CommandCLI
 from saev.cli.sweep_parts import checkpoint_of, settle_parts
@@ -87,8 +89,11 @@ class TrainCLI(CommandCLI):
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
+        given = settings.callbacks or []
         own = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), Hyperparameters()]
-        callbacks = [*own, *(settings.callbacks or [])]
+        if settings.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
+            own.append(TrainingProgress())
+        callbacks = [*own, *given]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         if self.model.shard_latents:
             kwargs["strategy"] = _latent_shards(settings)

@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
+from saev.host_copy import HostCopies
 from saev.metrics import fraction_of_variance_unexplained
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
@@ -51,7 +52,11 @@ class Member(nn.Module):
         self.options = options
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
-        self.failed = False  # no tensor, which would have to be waited for in each step
+        self.failed = False
+        self.loss = 0.0
+        """Of the last step."""
+        self._n_dead: int | None = None
+        self._copies = HostCopies()
 
     @override
     def get_extra_state(self) -> dict[str, bool]:
@@ -114,6 +119,7 @@ class Member(nn.Module):
         restart_latents(self.sae, latents_a, directions_ad[own_a])
         forget_moments(optimizer, self.sae, latents_a)
         self.silent_tokens_s[latents_a] = 0
+        self._n_dead = None
 
     def gradients(self, x_bd: Tensor, course: Course) -> tuple[StepLosses | None, list[Tensor]]:
         """The losses of raw activations and the gradients of the parameters, zeros once training has failed.
@@ -125,15 +131,19 @@ class Member(nn.Module):
             return None, [torch.zeros_like(parameter) for parameter in parameters]
         aux = AuxK(self.options.auxk_coeff, self.options.k_aux)
         step = self.options.step(course.step, course.n_steps)
-        losses = step_losses(self.sae, x_bd, self._dead(course), aux, step)
+        losses = step_losses(self.sae, x_bd, self._dead_latents(course), aux, step)
         fired_s = losses.architecture.fired_s
         # One exchange for both: a latent that fires in one process only is alive in all.
         tokens = self.sae.processes.tokens
         seen = tokens.sum(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
         self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
+        told = torch.stack([losses.total.detach().double(), seen[-1].double(), self._dead(course).sum().double()])
+        told_later = self._copies.start(told)
         with torch.autocast(x_bd.device.type, enabled=False):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
-        self.failed = bool(seen[-1] > 0)  # when the device has all it needs for this step: this waits for it
+        # Asked for before and read only now: a GPU that is waited for earlier has nothing to do meanwhile.
+        self.loss, n_failed, n_dead = told_later().tolist()
+        self.failed, self._n_dead = n_failed > 0, int(n_dead)
         return losses, [torch.zeros_like(grad) if self.failed else grad for grad in grads]
 
     def clip(self, most: float) -> None:
@@ -162,6 +172,12 @@ class Member(nn.Module):
             "dead": dead,
         }
         return {name: value.item() for name, value in values.items()}
+
+    def _dead_latents(self, course: Course) -> Tensor:
+        """Their indices. To look for them waits for the device, so that this is left out where there are none."""
+        if self._n_dead == 0:
+            return self.silent_tokens_s.new_zeros(0)
+        return self._dead(course).nonzero().squeeze(-1)
 
     def _dead(self, course: Course) -> Tensor:
         return self.silent_tokens_s >= self.options.dead_window(course.n_steps, course.tokens_per_step)

@@ -253,14 +253,19 @@ class SAELightningModule(lightning.LightningModule):
             parameters += member.trained
             gradients += found
             if losses is not None:
-                self._check(member, losses.total)
+                self._check(member)
                 total = total + losses.total.detach()
                 if logs:
                     self._log(member, {f"train/{k}": v for k, v in member.describe(x_bd, losses, course).items()})
-        self.log("loss", total, prog_bar=True, logger=False)
+        self.log("loss", total, logger=False)
         return with_gradients(total, parameters, gradients)
 
-    def _check(self, member: Member, loss: Tensor) -> None:
+    @property
+    def loss(self) -> float:
+        """The sum of the losses of the last step."""
+        return sum(member.loss for member in self._members if not member.failed)
+
+    def _check(self, member: Member) -> None:
         """Say which SAE diverges.
 
         Raises:
@@ -268,7 +273,7 @@ class SAELightningModule(lightning.LightningModule):
         """
         if not member.failed:
             return
-        what = f"the loss is {loss.item()} at step {self.trainer.global_step}"
+        what = f"the loss is {member.loss} at step {self.trainer.global_step}"
         advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
         if not self.saes:
             raise DivergenceError(f"{what}: the run diverges, {advice}")

@@ -83,8 +83,7 @@ class PerBatch(Selection):
     @override
     def select(self, h: PreActivations, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
         most = processes.tokens.sum(torch.tensor(k * h.shape[0], device=self.threshold.device))
-        entries = self._candidates(h, k, most, processes)
-        smallest = nth_largest(entries.values_n, most, processes.all)
+        entries, smallest = self._largest(h, k, most, processes)
         self._last = smallest.item()
         self._remember(smallest)
         kept_n = (entries.values_n >= smallest).nonzero().squeeze(-1)
@@ -106,18 +105,22 @@ class PerBatch(Selection):
         weight = (1 / self.n_steps).clamp_min(1 - MEMORY).to(self.threshold)
         self.threshold.lerp_(smallest.to(self.threshold), weight)
 
-    def _candidates(self, h: PreActivations, k: int, most: Tensor, processes: Processes) -> Entries:
-        """All entries that can be among the `most` largest: what was kept last tells where they begin."""
+    def _largest(self, h: PreActivations, k: int, most: Tensor, processes: Processes) -> tuple[Entries, Tensor]:
+        """All entries that can be among the `most` largest, and the smallest of these.
+
+        What was kept last tells where they may begin; if enough of them are there, they do.
+        """
         if self._last > 0:
-            bound = CAUTION * self._last
-            found = h.above(bound)
-            if processes.all.sum((found.values_n >= bound).sum()) >= most:
-                return found
+            found = h.above(CAUTION * self._last)
+            smallest = nth_largest(found.values_n, most, processes.all)
+            if smallest.item() >= CAUTION * self._last:
+                return found, smallest
         # Each block holds its share of k * r entries not below its bound; with the smallest of all bounds there are
         # enough, which may be a little lower when they are computed again.
         share = -(-k // processes.latents.size)
         bounds = torch.stack([_bound(h_rs, share) for h_rs in h.blocks()])
-        return h.above(CAUTION * max(processes.all.min(bounds.min()).item(), 0.0))
+        found = h.above(CAUTION * max(processes.all.min(bounds.min()).item(), 0.0))
+        return found, nth_largest(found.values_n, most, processes.all)
 
 
 def _bound(h_rs: Tensor, k: int) -> Tensor:

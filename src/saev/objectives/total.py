@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from saev.nn import SparseAutoencoder, Step, TrainingPass
@@ -31,22 +30,21 @@ class StepLosses:
 
 
 def step_losses(
-    sae: SparseAutoencoder, x_bd: Tensor, dead_s: Tensor, aux: AuxK, step: Step | None = None
+    sae: SparseAutoencoder, x_bd: Tensor, dead_a: Tensor, aux: AuxK, step: Step | None = None
 ) -> StepLosses:
     """Losses of raw activations (b, d), in the normalised space.
 
     Args:
         sae: The SAE in training.
         x_bd: Raw activations.
-        dead_s: (s,) bool, the latents that the auxiliary loss may use.
+        dead_a: The latents that the auxiliary loss may use.
         aux: Settings of the auxiliary loss; with a coefficient of 0 it is not computed.
         step: Where the run stands; by default past all warming up.
     """
     z_bd = sae.normalize(x_bd)
     found = sae.training_pass(z_bd, step or Step())
     auxk = found.reconstruction.new_zeros(())
-    dead_a = dead_s.nonzero().squeeze(-1) if aux.coeff > 0 else dead_s.new_zeros(0, dtype=torch.int64)
-    if sae.processes.latents.total(len(dead_a), x_bd.device):
+    if aux.coeff > 0 and sae.processes.latents.total(len(dead_a), x_bd.device):
         h_ba, decoder_ad = sae.pre_activations(z_bd, dead_a), found.decoder_sd[dead_a]
         auxk = aux.coeff * auxk_loss(z_bd - found.z_hat_bd, h_ba, decoder_ad, aux.k, sae.processes)
     return StepLosses(found, auxk)

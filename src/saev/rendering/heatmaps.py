@@ -16,6 +16,7 @@ from saev.shards.format.layout import TokenLayout
 from saev.shards.loading.selection import TokenSelection
 from saev.viz import PatchCodes, quantise
 from saev.viz.gallery_data import Levels
+from saev.viz.survey import present
 
 Images = Sequence[int] | NDArray[np.int64]
 Heatmaps = dict[int, dict[int, Levels]]
@@ -86,11 +87,8 @@ def patch_codes(f_ps: Tensor, max_value_s: NDArray[np.float32]) -> PatchCodes:
 
     Strong is what is near the largest value of the latent, as in a heatmap: values of latents do not compare.
     """
-    dense = f_ps.detach().cpu().float().numpy()
-    # numpy's search is ten times as fast as that of torch on a CPU.
-    place_n = np.flatnonzero(dense > 0)
-    patch_n, latent_n = np.divmod(place_n, dense.shape[1])
-    value_n = dense.ravel()[place_n]
+    place_n, value_n = present(f_ps)
+    patch_n, latent_n = np.divmod(place_n, f_ps.shape[1])
     level_n = quantise(value_n / np.maximum(max_value_s[latent_n], np.finfo(np.float32).tiny), 1.0)
     order = np.lexsort((latent_n, -level_n.astype(np.int16), patch_n))
     offsets = np.searchsorted(patch_n, np.arange(len(f_ps) + 1))

@@ -12,11 +12,11 @@ from typing import final
 import torch
 from torch import Tensor
 
+from saev.host_copy import HostCopies
 from saev.shards.format.dtypes import TORCH_DTYPES, tensor_bytes
 from saev.shards.format.examples import ExampleRecord, dump_examples
 from saev.shards.format.quantization import decode, encode
 from saev.shards.writing.finite import check_finite
-from saev.shards.writing.host_copy import HostCopies
 from saev.shards.writing.job_thread import JobThread
 from saev.shards.writing.open_shard import Batch, OpenShard
 from saev.shards.writing.partial import PartialRecording

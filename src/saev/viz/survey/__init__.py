@@ -7,7 +7,7 @@ from saev.viz.survey.labels import LabelCounts, TopLabels
 from saev.viz.survey.memory import memory_bytes
 from saev.viz.survey.moments import Moments
 from saev.viz.survey.neighbours import Neighbours, nearest_decoders
-from saev.viz.survey.sparse import SparseCodes
+from saev.viz.survey.sparse import SparseCodes, present
 from saev.viz.survey.survey import LatentSurvey, Order
 from saev.viz.survey.token_sample import TokenSample
 from saev.viz.survey.top_images import TopImages
@@ -31,5 +31,6 @@ __all__ = [
     "ValueHistogram",
     "memory_bytes",
     "nearest_decoders",
+    "present",
     "quantile_groups",
 ]

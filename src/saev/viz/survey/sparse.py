@@ -85,23 +85,24 @@ def _joined(found: list[tuple[NDArray[np.int64], Floats, int]], b: int, t: int, 
 
 def _entries(f_bts: Tensor) -> tuple[NDArray[np.int64], Floats, int]:
     """Places in the flattened codes of some images, ascending, their values, and the number of images."""
-    flat = f_bts.detach().to(torch.float32).reshape(-1)
-    if flat.device.type != "cpu":
-        found = (flat <= 0).logical_not_().nonzero().squeeze(-1)
-        places, values = found.cpu().numpy(), flat[found].cpu().numpy()
-    else:
-        places, values = _present(flat.numpy())
+    places, values = present(f_bts)
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(f"the codes must be finite: latent {places[bad] % f_bts.shape[-1]} has {values[bad]}")
     return places, values, len(f_bts)
 
 
-def _present(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Where codes are above zero or no numbers, ascending, and their values.
+def present(codes: Tensor) -> tuple[NDArray[np.int64], Floats]:
+    """Where codes of any shape, flattened, are above zero or no numbers, ascending, and their values as float32."""
+    flat = codes.detach().to(torch.float32).reshape(-1)
+    if flat.device.type == "cpu":
+        return _present(flat.numpy())
+    found = (flat <= 0).logical_not_().nonzero().squeeze(-1)
+    return found.cpu().numpy(), flat[found].cpu().numpy()
 
-    One thread of numpy is faster here than several of torch, whose nonzero takes ten times as long.
-    """
+
+def _present(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
+    # One thread of numpy is faster here than several of torch, whose nonzero takes ten times as long.
     places, values = [], []
     for start in range(0, len(flat), STRETCH_CELLS):
         stretch = flat[start : start + STRETCH_CELLS]

@@ -1,4 +1,4 @@
-"""Brings activations from the device to the host while the device goes on computing."""
+"""Brings tensors from the device to the host while the device goes on computing."""
 
 from collections.abc import Callable
 from typing import final

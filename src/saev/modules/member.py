@@ -59,14 +59,14 @@ class Member(nn.Module):
         self._copies = HostCopies()
 
     @override
-    def get_extra_state(self) -> dict[str, bool]:
-        """What checkpoints keep besides tensors."""
-        return {"failed": self.failed}
+    def get_extra_state(self) -> Tensor:
+        """Whether training has failed, for checkpoints."""
+        return torch.tensor(self.failed)
 
     @override
-    def set_extra_state(self, state: dict[str, bool]) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Take it from a checkpoint."""
-        self.failed = state["failed"]
+        self.failed = bool(state)
 
     def divide(self) -> None:
         """Keep the latents of this process alone."""

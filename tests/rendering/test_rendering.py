@@ -187,6 +187,12 @@ def test_patch_codes_are_sorted_by_their_share_of_the_largest_value() -> None:
     assert codes.levels.tolist() == [255, 64, 255, 128, 128]
 
 
+def test_a_latent_that_was_silent_before_is_as_strong_as_can_be() -> None:
+    codes = patch_codes(torch.tensor([[9.0, 1.0]]), np.array([0.0, 4.0], dtype=np.float32))
+    assert codes.latents.tolist() == [0, 1]
+    assert codes.levels.tolist() == [255, 64]
+
+
 def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saev.rendering.heatmaps.HEATMAP_BYTES", 12)
     monkeypatch.setattr("saev.rendering.heatmaps.BYTES_BESIDE", 0)

@@ -85,11 +85,13 @@ def heatmaps(
 def patch_codes(f_ps: Tensor, max_value_s: NDArray[np.float32]) -> PatchCodes:
     """Which latents fire on the patches of one picture, whose codes are (p, s), the strongest first.
 
-    Strong is what is near the largest value of the latent, as in a heatmap: values of latents do not compare.
+    Strong is what is near the largest value of the latent, as in a heatmap: values of latents do not compare. Those of
+    a latent that was silent until now, on other pictures, are as strong as can be.
     """
     place_n, value_n = present(f_ps)
     patch_n, latent_n = np.divmod(place_n, f_ps.shape[1])
-    level_n = quantise(value_n / np.maximum(max_value_s[latent_n], np.finfo(np.float32).tiny), 1.0)
+    max_n = max_value_s[latent_n]
+    level_n = quantise(value_n / np.where(max_n > 0, max_n, value_n), 1.0)
     order = np.lexsort((latent_n, -level_n.astype(np.int16), patch_n))
     offsets = np.searchsorted(patch_n, np.arange(len(f_ps) + 1))
     return PatchCodes(offsets, latent_n[order], level_n[order])

@@ -1,5 +1,7 @@
 """Fixtures for the tests of several packages."""
 
+import tests.triton_device  # noqa: F401, I001 - before anything imports Triton
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nn.triton_device import DEVICE, GPU
+from tests.triton_device import DEVICE, GPU
 from torch import Tensor
 
 pytest.importorskip("triton")
@@ -130,3 +130,22 @@ def test_they_are_for_gpus() -> None:
     assert not kernels.available_for(torch.zeros(3))
     if GPU:
         assert kernels.available_for(torch.zeros(3, device="cuda"))
+
+
+@pytest.mark.parametrize("fault", [None, RuntimeError("Failed to find C compiler.\nSet CC")])
+def test_where_triton_cannot_compile_torch_does_the_work(
+    fault: Exception | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def compiled(h_bs: Tensor) -> Tensor:
+        if fault is not None:
+            raise fault
+        return group_maxima(h_bs)
+
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("saev.nn.kernels.largest.group_maxima", compiled)
+    kernels._compiles_for.cache_clear()
+    try:
+        assert kernels._compiles_for(torch.device(DEVICE)) == (fault is None)
+        assert ("Triton cannot compile here (Failed to find C compiler. Set CC)" in caplog.text) == (fault is not None)
+    finally:
+        kernels._compiles_for.cache_clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.nn.small_saes import D_IN, D_SAE, build
-from tests.nn.triton_device import DEVICE
+from tests.triton_device import DEVICE
 from torch import Tensor
 
 from saev.nn import Archetypal, HierarchicalTopK, Matryoshka, Step

@@ -193,6 +193,11 @@ def test_a_latent_that_was_silent_before_is_as_strong_as_can_be() -> None:
     assert codes.levels.tolist() == [255, 64]
 
 
+def test_patch_codes_that_are_not_finite_are_told() -> None:
+    with pytest.raises(InputError, match="the codes must be finite: latent 1 has nan"):
+        patch_codes(torch.tensor([[1.0, float("nan")]]), np.ones(2, dtype=np.float32))
+
+
 def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saev.rendering.heatmaps.HEATMAP_BYTES", 12)
     monkeypatch.setattr("saev.rendering.heatmaps.BYTES_BESIDE", 0)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
-from typing_extensions import override
 
 from saev.host_copy import HostCopies
 from saev.metrics import fraction_of_variance_unexplained
@@ -44,6 +43,7 @@ class Member(nn.Module):
     """
 
     silent_tokens_s: Tensor
+    failed: Tensor
 
     def __init__(self, name: str, sae: SparseAutoencoder, options: TrainingOptions) -> None:
         super().__init__()
@@ -52,21 +52,25 @@ class Member(nn.Module):
         self.options = options
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
-        self.failed = False
+        self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
         self.loss = 0.0
-        """Of the last step."""
-        self._n_dead: int | None = None
+        """Of the last step, on the tokens of this process."""
         self._copies = HostCopies()
+        # What the host knows of the two buffers; to look into these would wait for the device.
+        self._has_failed: bool | None = None
+        self._n_dead: int | None = None
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
-    @override
-    def get_extra_state(self) -> Tensor:
-        """Whether training has failed, for checkpoints."""
-        return torch.tensor(self.failed)
+    @property
+    def has_failed(self) -> bool:
+        """Whether training was given up."""
+        if self._has_failed is None:
+            self._has_failed = bool(self.failed)
+        return self._has_failed
 
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take it from a checkpoint."""
-        self.failed = bool(state)
+    def forget(self) -> None:
+        """Look into the buffers again: they were loaded."""
+        self._has_failed = self._n_dead = None
 
     def divide(self) -> None:
         """Keep the latents of this process alone."""
@@ -104,7 +108,7 @@ class Member(nn.Module):
 
     def restart(self, x_bd: Tensor, course: Course, optimizer: torch.optim.Optimizer) -> None:
         """Give dead latents a new start, where one is due."""
-        if self.failed or not self.options.restarts_at(course.step, course.n_steps):
+        if self.has_failed or not self.options.restarts_at(course.step, course.n_steps):
             return
         dead_s = self.sae.processes.latents.rows(self._dead(course))
         latents_a = dead_s.nonzero().squeeze(-1)[: course.tokens_per_step]
@@ -127,7 +131,7 @@ class Member(nn.Module):
         Whether it fails now, because the loss is not finite in some process, is the same in all of them.
         """
         parameters = self.trained
-        if self.failed:
+        if self.has_failed:
             return None, [torch.zeros_like(parameter) for parameter in parameters]
         aux = AuxK(self.options.auxk_coeff, self.options.k_aux)
         step = self.options.step(course.step, course.n_steps)
@@ -143,8 +147,9 @@ class Member(nn.Module):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
         # Asked for before and read only now: a GPU that is waited for earlier has nothing to do meanwhile.
         self.loss, n_failed, n_dead = told_later().tolist()
-        self.failed, self._n_dead = n_failed > 0, int(n_dead)
-        return losses, [torch.zeros_like(grad) if self.failed else grad for grad in grads]
+        self._has_failed, self._n_dead = n_failed > 0, int(n_dead)
+        self.failed.fill_(self._has_failed)
+        return losses, [torch.zeros_like(grad) if self._has_failed else grad for grad in grads]
 
     def clip(self, most: float) -> None:
         """Shorten the gradient to this norm, where it is longer."""
@@ -181,6 +186,11 @@ class Member(nn.Module):
 
     def _dead(self, course: Course) -> Tensor:
         return self.silent_tokens_s >= self.options.dead_window(course.n_steps, course.tokens_per_step)
+
+
+def _forget(member: nn.Module, _keys: object) -> None:
+    assert isinstance(member, Member)
+    member.forget()
 
 
 def adam(members: Sequence[Member]) -> torch.optim.Adam:

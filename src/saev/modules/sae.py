@@ -167,7 +167,7 @@ class SAELightningModule(lightning.LightningModule):
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name, without those whose training failed."""
-        return {member.name: member.sae for member in self._members if not member.failed}
+        return {member.name: member.sae for member in self._members if not member.has_failed}
 
     def whole_saes(self) -> dict[str, SparseAutoencoder]:
         """The same with all latents, for process 0, put together there by all processes."""
@@ -263,7 +263,7 @@ class SAELightningModule(lightning.LightningModule):
     @property
     def loss(self) -> float:
         """The sum of the losses of the last step."""
-        return sum(member.loss for member in self._members if not member.failed)
+        return sum(member.loss for member in self._members if not member.has_failed)
 
     def _check(self, member: Member) -> None:
         """Say which SAE diverges.
@@ -271,7 +271,7 @@ class SAELightningModule(lightning.LightningModule):
         Raises:
             InputError: If none is left.
         """
-        if not member.failed:
+        if not member.has_failed:
             return
         what = f"the loss is {member.loss} at step {self.trainer.global_step}"
         advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
@@ -329,7 +329,7 @@ class SAELightningModule(lightning.LightningModule):
 
     def _reset_metrics(self) -> None:
         self._metrics = {
-            member.name: Evaluation(member.sae, self.device) for member in self._members if not member.failed
+            member.name: Evaluation(member.sae, self.device) for member in self._members if not member.has_failed
         }
 
     @override

@@ -165,19 +165,19 @@ def _sum_rows(weights_n: Tensor, table: Tensor, picked_n: Tensor, offsets: Tenso
     if kernels.available_for(table):
         from saev.nn.kernels.row_sums import row_sums
 
-        return row_sums(weights_n, table.contiguous(), picked_n, offsets)
+        return row_sums(weights_n, table, picked_n, offsets)
     return F.embedding_bag(picked_n, table, offsets, mode="sum", per_sample_weights=weights_n, include_last_offset=True)
 
 
 def _sum_latents(weights_n: Tensor, x_bd: Tensor, pattern: Pattern) -> Tensor:
     """Weighted sums (s, d) of the rows of x, one for each latent."""
     order_n, offsets = pattern.by_latent
-    weights_n, rows_n, x_bd = weights_n[order_n], pattern.rows_n[order_n], x_bd.contiguous()
+    weights_n, rows_n = weights_n[order_n], pattern.rows_n[order_n]
     if kernels.available_for(x_bd):
         from saev.nn.kernels.row_sums import divided_row_sums
 
         return divided_row_sums(weights_n, x_bd, rows_n, pattern.pieces)
-    return _sum_rows(weights_n, x_bd, rows_n, offsets)
+    return _sum_rows(weights_n, x_bd.contiguous(), rows_n, offsets)
 
 
 def _products(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
@@ -188,7 +188,7 @@ def _products(x_bd: Tensor, W_sd: Tensor, pattern: Pattern) -> Tensor:
     if kernels.available_for(x_bd):
         from saev.nn.kernels.row_sums import row_products
 
-        return row_products(x_bd.contiguous(), W_sd.contiguous(), pattern.latents_n, pattern.offsets)
+        return row_products(x_bd, W_sd, pattern.latents_n, pattern.offsets)
     # The gradient of the weights of embedding_bag is what is wanted here: one dot product an entry, nothing gathered.
     products: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
         x_bd.contiguous(), W_sd, pattern.latents_n, pattern.offsets[:-1], pattern.rows_n, 0

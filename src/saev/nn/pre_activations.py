@@ -88,8 +88,9 @@ def entries_above(blocks: Iterable[tuple[Tensor, float | Tensor]]) -> Entries:
     for h_rs, bound in blocks:
         groups_rmg = groups(h_rs, 1)
         dtype = torch.promote_types(h_rs.dtype, torch.float32)  # in which the bound stays what it is
-        bound_r1 = torch.as_tensor(bound, dtype=dtype, device=h_rs.device).expand(len(h_rs), 1)
-        bound_r1 = bound_r1.clamp_min(torch.finfo(h_rs.dtype).tiny)
+        if not isinstance(bound, Tensor):
+            bound = torch.full((1, 1), bound, dtype=dtype, device=h_rs.device)
+        bound_r1 = bound.to(dtype).expand(len(h_rs), 1).clamp_min(torch.finfo(h_rs.dtype).tiny)
         row_p, group_p = (maxima(groups_rmg) >= bound_r1).nonzero(as_tuple=True)
         picked_pg = groups_rmg[row_p, group_p]
         p, place = (picked_pg >= bound_r1[row_p]).nonzero(as_tuple=True)

@@ -82,9 +82,8 @@ class PerBatch(Selection):
 
     @override
     def select(self, h: PreActivations, k: int, processes: Processes = DIVIDED_TOKENS) -> tuple[Pattern, Tensor]:
-        most = processes.tokens.sum(torch.tensor(k * h.shape[0], device=self.threshold.device))
+        most = processes.tokens.sum(torch.full((), k * h.shape[0], device=self.threshold.device))
         entries, smallest = self._largest(h, k, most, processes)
-        self._last = smallest.item()
         self._remember(smallest)
         kept_n = (entries.values_n >= smallest).nonzero().squeeze(-1)
         pattern = Pattern.of_sorted(entries.rows_n[kept_n], entries.latents_n[kept_n], *h.shape)
@@ -113,14 +112,17 @@ class PerBatch(Selection):
         if self._last > 0:
             found = h.above(CAUTION * self._last)
             smallest = nth_largest(found.values_n, most, processes.all)
-            if smallest.item() >= CAUTION * self._last:
+            bound, self._last = CAUTION * self._last, smallest.item()
+            if self._last >= bound:
                 return found, smallest
         # Each block holds its share of k * r entries not below its bound; with the smallest of all bounds there are
         # enough, which may be a little lower when they are computed again.
         share = -(-k // processes.latents.size)
         bounds = torch.stack([_bound(h_rs, share) for h_rs in h.blocks()])
         found = h.above(CAUTION * max(processes.all.min(bounds.min()).item(), 0.0))
-        return found, nth_largest(found.values_n, most, processes.all)
+        smallest = nth_largest(found.values_n, most, processes.all)
+        self._last = smallest.item()
+        return found, smallest
 
 
 def _bound(h_rs: Tensor, k: int) -> Tensor:
@@ -144,7 +146,7 @@ def nth_largest(values_n: Tensor, n: Tensor, group: Group = EVERYONE) -> Tensor:
     """
     values_n = values_n.sort().values
     if group.size == 1:
-        place = (len(values_n) - n + 1).clamp_min(0)
+        place = (len(values_n) - n + 1).clamp_min(0)  # the zero in front, where there are fewer than n
         return F.pad(values_n, (1, 0)).gather(0, place.view(1)).squeeze(0)
     integer, n_bits = BITS[values_n.dtype]
     bits_n = values_n.view(integer)

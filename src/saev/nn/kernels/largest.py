@@ -17,7 +17,7 @@ INTEGERS = {torch.bfloat16: tl.int16, torch.float16: tl.int16, torch.float32: tl
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _keys(h, INTEGER: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Integers in the order of the numbers; NaN is the largest, so that it stays visible."""
+    """Integers in the order of the numbers; NaN is the largest, so that it stays visible, and -0 is below 0."""
     bits = h.to(INTEGER, bitcast=True).to(tl.int32)
     last: tl.constexpr = (1 << (INTEGER.primitive_bitwidth - 1)) - 1
     key = tl.where(bits < 0, bits ^ last, bits)
@@ -70,8 +70,11 @@ def group_maxima(h_bs: Tensor) -> Tensor:
     b, s = h_bs.shape
     m = triton.cdiv(s, GROUP)
     maxima_bm = h_bs.new_empty(b, m)
-    grid = (b, triton.cdiv(m, GROUPS_AT_ONCE))
-    _maxima_kernel[grid](h_bs, maxima_bm, s, m, INTEGER=INTEGERS[h_bs.dtype], G=GROUP, M=GROUPS_AT_ONCE, num_warps=4)
+    grid, integer = (b, triton.cdiv(m, GROUPS_AT_ONCE)), INTEGERS[h_bs.dtype]
+    with torch.cuda.device_of(h_bs):  # type: ignore[no-untyped-call]
+        _maxima_kernel[grid](
+            h_bs.contiguous(), maxima_bm, s, m, INTEGER=integer, G=GROUP, M=GROUPS_AT_ONCE, num_warps=4
+        )
     return maxima_bm
 
 
@@ -96,16 +99,17 @@ def _largest(h_bs: Tensor, k: int, groups_bk: Tensor | None) -> tuple[Tensor, Te
     values_bk = h_bs.new_empty(b, k)
     columns_bk = torch.empty(b, k, dtype=torch.int64, device=h_bs.device)
     candidates = triton.next_power_of_2(s if groups_bk is None else k * GROUP)
-    _largest_kernel[(b,)](
-        h_bs,
-        columns_bk if groups_bk is None else groups_bk,
-        values_bk,
-        columns_bk,
-        s,
-        k,
-        INTEGER=INTEGERS[h_bs.dtype],
-        G=1 if groups_bk is None else GROUP,
-        C=candidates,
-        num_warps=max(1, min(8, candidates // 512)),
-    )
+    with torch.cuda.device_of(h_bs):  # type: ignore[no-untyped-call]
+        _largest_kernel[(b,)](
+            h_bs,
+            columns_bk if groups_bk is None else groups_bk,
+            values_bk,
+            columns_bk,
+            s,
+            k,
+            INTEGER=INTEGERS[h_bs.dtype],
+            G=1 if groups_bk is None else GROUP,
+            C=candidates,
+            num_warps=max(1, min(8, candidates // 512)),
+        )
     return values_bk, columns_bk

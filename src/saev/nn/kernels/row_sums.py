@@ -113,7 +113,7 @@ class Pieces:
             joined_s=torch.where(is_long_s, torch.arange(n_sums, device=device), -1),
             first_s=first_s,
             last_s=last_s,
-            n_rows=n_sums + 2 * (n_picks // LONGEST),
+            n_rows=n_sums + 2 * (n_picks // LONGEST),  # ceil(l / LONGEST) <= 2 floor(l / LONGEST) of a long one
         )
 
 
@@ -132,7 +132,9 @@ def row_products(x_bd: Tensor, table_td: Tensor, picked_n: Tensor, offsets: Tens
     out_n = x_bd.new_empty(len(picked_n))
     d = x_bd.shape[1]
     columns = min(2 * WIDTH, triton.next_power_of_2(d))
-    _product_kernel[(len(x_bd),)](out_n, x_bd, table_td, offsets, picked_n, d, E=AT_ONCE, D=columns, num_warps=4)
+    given = (x_bd.contiguous(), table_td.contiguous(), offsets.contiguous(), picked_n.contiguous())
+    with torch.cuda.device_of(x_bd):  # type: ignore[no-untyped-call]
+        _product_kernel[(len(x_bd),)](out_n, *given, d, E=AT_ONCE, D=columns, num_warps=4)
     return out_n
 
 
@@ -142,6 +144,6 @@ def _launch(
     d = table.shape[1]
     columns = min(WIDTH, triton.next_power_of_2(d))
     grid = (len(target_p), triton.cdiv(d, columns))
-    _sum_kernel[grid](
-        out_pd, target_p, start_p, end_p, weights_n, picked_n, table, d, E=AT_ONCE, D=columns, num_warps=4
-    )
+    given = (target_p, start_p, end_p, weights_n.contiguous(), picked_n.contiguous(), table.contiguous())
+    with torch.cuda.device_of(out_pd):  # type: ignore[no-untyped-call]
+        _sum_kernel[grid](out_pd, *given, d, E=AT_ONCE, D=columns, num_warps=4)

@@ -86,22 +86,28 @@ def _joined(found: list[tuple[NDArray[np.int64], Floats, int]], b: int, t: int, 
 def _entries(f_bts: Tensor) -> tuple[NDArray[np.int64], Floats, int]:
     """Places in the flattened codes of some images, ascending, their values, and the number of images."""
     places, values = present(f_bts)
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InputError(f"the codes must be finite: latent {places[bad] % f_bts.shape[-1]} has {values[bad]}")
     return places, values, len(f_bts)
 
 
 def present(codes: Tensor) -> tuple[NDArray[np.int64], Floats]:
-    """Where codes of any shape, flattened, are above zero or no numbers, ascending, and their values as float32."""
+    """Where codes (..., s), flattened, are above zero, ascending, and their values as float32.
+
+    Raises:
+        InputError: If a code is not finite.
+    """
     flat = codes.detach().to(torch.float32).reshape(-1)
     if flat.device.type == "cpu":
-        return _present(flat.numpy())
-    found = (flat <= 0).logical_not_().nonzero().squeeze(-1)
-    return found.cpu().numpy(), flat[found].cpu().numpy()
+        places, values = _above_zero(flat.numpy())
+    else:
+        found = (flat <= 0).logical_not_().nonzero().squeeze(-1)
+        places, values = found.cpu().numpy(), flat[found].cpu().numpy()
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise InputError(f"the codes must be finite: latent {places[bad] % codes.shape[-1]} has {values[bad]}")
+    return places, values
 
 
-def _present(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _above_zero(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
     # One thread of numpy is faster here than several of torch, whose nonzero takes ten times as long.
     places, values = [], []
     for start in range(0, len(flat), STRETCH_CELLS):

@@ -7,4 +7,4 @@ import torch
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported

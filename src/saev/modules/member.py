@@ -141,15 +141,17 @@ class Member(nn.Module):
         tokens = self.sae.processes.tokens
         seen = tokens.sum(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
         self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
-        told = torch.stack([losses.total.detach().double(), seen[-1].double(), self._dead(course).sum().double()])
+        told = torch.stack([losses.total.detach().float(), seen[-1].float(), self._dead(course).sum().float()])
         told_later = self._copies.start(told)
         with torch.autocast(x_bd.device.type, enabled=False):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
         # Asked for before and read only now: a GPU that is waited for earlier has nothing to do meanwhile.
         self.loss, n_failed, n_dead = told_later().tolist()
         self._has_failed, self._n_dead = n_failed > 0, int(n_dead)
-        self.failed.fill_(self._has_failed)
-        return losses, [torch.zeros_like(grad) if self._has_failed else grad for grad in grads]
+        if self._has_failed:
+            self.failed.fill_(True)
+            grads = tuple(torch.zeros_like(grad) for grad in grads)
+        return losses, list(grads)
 
     def clip(self, most: float) -> None:
         """Shorten the gradient to this norm, where it is longer."""

@@ -1,8 +1,10 @@
 """A thread for jobs ends whatever happens to the one who hands them over."""
 
 import dis
+import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -54,6 +56,31 @@ def test_it_ends_when_a_signal_broke_into_put_at_any_instruction() -> None:
             sys.settrace(before)
         assert ends(jobs), f"instruction {n}"
     assert n_instructions / 2 < n_broken < 4 * n_instructions
+
+
+def test_it_is_waited_for_again_when_a_signal_broke_into_finish() -> None:
+    go_on, done = threading.Event(), []
+
+    def work() -> None:
+        go_on.wait()
+        time.sleep(0.2)
+        done.append(1)
+
+    def strike(signum: int, frame: FrameType | None) -> None:
+        raise Signal
+
+    jobs = JobThread("some jobs")
+    jobs.put(work)
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Signal):
+            jobs.finish()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    go_on.set()
+    jobs.finish()
+    assert done == [1]
 
 
 def test_at_most_so_many_jobs_wait_and_they_are_done_in_order() -> None:

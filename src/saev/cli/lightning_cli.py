@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning
+import torch.distributed as dist
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -90,9 +91,14 @@ class CommandCLI(LightningCLI):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing."""
+    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing.
+
+    Processes that have done all there is to do part: torch's threads that outlive the interpreter may abort it.
+    """
     try:
         yield
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise end.__context__ from None

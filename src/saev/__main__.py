@@ -1,8 +1,6 @@
 """`python -m saev`."""
 
-import sys
-
-from saev.cli.main import main
+from saev.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

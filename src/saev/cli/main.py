@@ -4,10 +4,13 @@ torch and Lightning take seconds to import, so that this module stays free of th
 imported when it is asked for.
 """
 
+import atexit
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 from saev.errors import InputError, printable
 
@@ -34,6 +37,22 @@ def usage() -> str:
         f"commands:\n{rows}\n\n"
         "`saev COMMAND --help` lists the options of a command; README.md has examples."
     )
+
+
+def run() -> NoReturn:
+    """Run the command line of this process, and exit.
+
+    A process that still belongs to a group here has failed in the middle of something with others. torch's threads
+    then wait for those, and may abort an interpreter that shuts down under them.
+    """
+    status = main()
+    distributed = sys.modules.get("torch.distributed")
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 class _Terminated(SystemExit):

@@ -146,14 +146,6 @@ class RecordingStrategy(DDPStrategy):
             dist.destroy_process_group()
 
     @override
-    def on_exception(self, exception: BaseException) -> None:
-        """Part, without waiting for those who may never come."""
-        super().on_exception(exception)
-        parting = threading.Thread(target=self.part, daemon=True)
-        parting.start()
-        parting.join(1)
-
-    @override
     def predict_step(self, *args: Any, **kwargs: Any) -> Any:
         """A batch, while the others are at work."""
         self.check()

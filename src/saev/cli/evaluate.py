@@ -30,6 +30,13 @@ DESCRIPTIONS = {
     "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: without training or "
     "metrics, in one process.",
 }
+# What of the trainer's options shapes training alone.
+TRAINERS = (
+    *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "overfit_batches"),
+    *("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps"),
+    *("enable_checkpointing", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
+    *("detect_anomaly", "sync_batchnorm", "reload_dataloaders_every_n_epochs", "model_registry"),
+)
 
 
 class EvaluateCLI(TrainCLI):
@@ -37,10 +44,11 @@ class EvaluateCLI(TrainCLI):
 
     @override
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        """Hide the options of the model and of checkpoints."""
+        """Hide the options of the model, of checkpoints, and of the trainer while it trains."""
         super().setup_parser(*args, **kwargs)
         for action in self.parser._actions:
-            if action.dest.split(".")[0] in ("model", "ckpt_path", "checkpoint"):
+            group, _, name = action.dest.partition(".")
+            if group in ("model", "ckpt_path", "checkpoint") or (group == "trainer" and name in TRAINERS):
                 action.help = SUPPRESS
 
 

@@ -28,7 +28,7 @@ def test_demo_ends_with_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_demo_refuses(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "mine").write_text("x")
     for options, said in (
-        (["--out", str(tmp_path)], "is not empty: give another --out"),
+        (["--out", str(tmp_path)], "is not empty: give another directory, or remove it"),
         (["--out", str(tmp_path / "new"), "--n_images", "9"], "at least 10 pictures"),
     ):
         assert main(["demo", *options]) == 1

@@ -44,12 +44,29 @@ def test_other_shards_by_relative_paths(
     monkeypatch.chdir(run.parent)
     capsys.readouterr()
     assert main(["test", "--run_dir", "run", "--data.shards", "S"]) == 0
-    assert capsys.readouterr().out == f"{run}\n"
+    printed = capsys.readouterr()
+    assert printed.out == f"{run}\n"
     expected = numpy_fvu(saev.load(only(run, "saes/*")), acts[:, 1:].flatten(0, 1), k=4)
     assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
+    assert_told(printed.err, metrics(run)["test"])
     assert metrics(run)["val"] == val
     assert page.is_file()
     assert '"9"' in (page.parent / "data" / "overview.js").read_text()
+
+
+def assert_told(err: str, values: dict[str, float]) -> None:
+    """A table of one SAE, and where there is more."""
+    head, row, more = err.splitlines()[-3:]
+    assert head.split() == ["L0", "FVU", "dead"]
+    assert row.split()[1:] == [f"{values['l0']:.2f}", f"{values['fvu']:.4f}", f"{values['dead']:.1%}"]
+    assert more.startswith("all figures: ") and more.endswith("/run/saes/*/metrics.json")
+
+
+def test_validate_tells_its_figures(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.chdir(run.parent)
+    capsys.readouterr()
+    assert main(["validate", "--run_dir", "run"]) == 0
+    assert_told(capsys.readouterr().err, metrics(run)["val"])
 
 
 def test_on_the_shards_of_the_run_the_held_out_images_are_tested(run: Path) -> None:

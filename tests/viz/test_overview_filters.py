@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.viz.galleries import N_LATENTS, make_gallery
+from tests.viz.galleries import N_LATENTS, make_gallery, write
 from tests.viz.pages import drag, expect_count, expect_listed, expect_text, position, wait_until_drawn
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ def test_every_order_either_way(index: Path, open_page: Open) -> None:
     expect_listed(page, [33, 17, 6, 25])
     page.click("#sort-direction")
     expect_listed(page, [17, 33, 6, 25])
+
+
+def test_rare_latents_come_last_where_few_pictures_say_little(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, make_gallery(rare_below=0.1)))  # latent 6 fires on .06 of the pictures
+    expect_listed(page, [17, 25, 33, 6])
+    page.click("#sort-direction")
+    expect_listed(page, [33, 25, 17, 6])
+    page.select_option("#sort-key", "frequency")
+    expect_listed(page, [6, 17, 25, 33])
 
 
 def test_kinds_and_reset(index: Path, open_page: Open) -> None:

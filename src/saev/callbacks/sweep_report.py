@@ -1,4 +1,4 @@
-"""Compares the SAEs of a sweep."""
+"""Tells how good the SAEs of a run are, and compares those of a sweep."""
 
 import csv
 import json
@@ -17,18 +17,25 @@ from saev.interop import load_sae
 from saev.metrics import nearest_stability, stability
 from saev.viz.pareto import pareto_front, pareto_plot, pixels
 
-STAGE = "val"
 SEED = re.compile(r"-seed\d+")
 MOST_MATCHED = 4096  # Latents; matching more takes long for each pair.
 
 
 class SweepReport(lightning.Callback):
-    """Writes ``sweep.csv`` and ``sweep.png`` into the run directory, prints the table, and shows it in TensorBoard.
+    """Prints a table of the SAEs; several are compared in ``sweep.csv``, ``sweep.png`` and TensorBoard, too.
 
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
     those of the others. It comes after the SAEs and their metrics were written, of which it takes those on held-out
-    tokens; where nothing was held out or there is one SAE, there is nothing to compare.
+    tokens, after `saev test` those of the test; where there are none, there is nothing to tell.
     """
+
+    _told = ""
+
+    @override
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Print, after the progress bars."""
+        print(self._told, end="", file=sys.stderr)
+        self._told = ""
 
     @override
     @rank_zero_only
@@ -43,10 +50,18 @@ class SweepReport(lightning.Callback):
         """Compare all SAEs that the run directory holds by now."""
         self._compare(trainer)
 
+    @override
+    @rank_zero_only
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Tell the figures of `saev test`."""
+        run_dir = Path(trainer.default_root_dir)
+        self._tell(run_dir, _metrics(run_dir, "test"), [])
+
     def _compare(self, trainer: lightning.Trainer) -> None:
         run_dir = Path(trainer.default_root_dir)
-        metrics = _metrics(run_dir)
+        metrics = _metrics(run_dir, "val")
         if len(metrics) < 2:
+            self._tell(run_dir, metrics, [])
             return
         for name, value in _stability(run_dir, list(metrics)).items():
             metrics[name]["stability"] = value
@@ -54,29 +69,38 @@ class SweepReport(lightning.Callback):
         _write_csv(run_dir / "sweep.csv", metrics, front)
         png = pareto_plot(metrics)
         (run_dir / "sweep.png").write_bytes(png)
-        print(table(metrics, front), file=sys.stderr)
+        self._tell(run_dir, metrics, front)
         for logger in trainer.loggers[:1]:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("sweep", pixels(png), trainer.global_step, dataformats="HWC")
 
+    def _tell(self, run_dir: Path, metrics: dict[str, dict[str, float]], front: list[str]) -> None:
+        if metrics:
+            self._told = f"{table(metrics, front)}\nall figures: {run_dir / 'saes'}/*/{METRICS_FILE}\n"
+
 
 def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
-    """The SAEs by L0; those on the front are marked."""
+    """The SAEs by L0; those on the front, if there is one, are marked."""
     width = max(len(name) for name in metrics)
-    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}  {'stability':>9}"]
+    has_stability = any("stability" in one for one in metrics.values())
+    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}" + f"  {'stability':>9}" * has_stability]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
-        stable = f"{one['stability']:9.3f}" if "stability" in one else f"{'-':>9}"
-        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {one['fvu']:8.4f}  {one['dead']:6.1%}  {stable}")
-    return "\n".join([*lines, "* no other one is better in both L0 and FVU"])
+        stable = f"  {one['stability']:9.3f}" if "stability" in one else f"  {'-':>9}" * has_stability
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {_figure(one['fvu'])}  {one['dead']:6.1%}{stable}")
+    return "\n".join([*lines, *["* Pareto-optimal: no other one is better in both L0 and FVU"][: len(front)]])
 
 
-def _metrics(run_dir: Path) -> dict[str, dict[str, float]]:
+def _figure(value: float | None) -> str:
+    return f"{'-':>8}" if value is None else f"{value:8.4f}"
+
+
+def _metrics(run_dir: Path, stage: str) -> dict[str, dict[str, float]]:
     found = {}
     for path in sorted(run_dir.glob(f"saes/*/{METRICS_FILE}")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        if STAGE in metrics:
-            found[path.parent.name] = metrics[STAGE]
+        if stage in metrics:
+            found[path.parent.name] = metrics[stage]
     return found
 
 

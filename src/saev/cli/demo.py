@@ -38,7 +38,7 @@ def run(out: Path, n_images: int, n_tokens: int) -> Path:
         InputError: If the directory is not empty.
     """
     if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty: give another --out")
+        raise InputError(f"{out} is not empty: give another directory, or remove it (chmod -R u+w, then rm -r)")
     write_scenes(out / "pictures", n_images)
     shards = record.record(_shown("predict", _predict_options(out)))[0]
     run_dir = train.train(_shown("fit", _fit_options(out, shards, n_tokens)))

@@ -91,7 +91,11 @@ def table(report: dict[str, Any]) -> str:
     for name, row in report["downstream"].items():
         if row is not None:
             lines.append(_line(name, [_number(row[column]) for column in COLUMNS]))
-    if report["downstream"]["probe_accuracy"] is None:
+    if report["downstream"]["probe_accuracy"] is not None:
+        lines.append(
+            f"the probe learned from {report['n_probe_train']} images and is tested on {report['n_probe_test']}"
+        )
+    else:
         lines.append("no probe_accuracy: it needs two folders (classes) of two images or more")
     lines += ["", "tokens and images"]
     return "\n".join([*lines, *(_line(name, [_number(value)]) for name, value in report["sae_values"].items())])

@@ -24,11 +24,13 @@ NOT_TAKEN_OVER = {
     "render": ("weights", "share", "examples"),
 }
 DESCRIPTIONS = {
-    "validate": "Evaluate the SAE of a run on the images that were held out of its training.",
-    "test": "Evaluate the SAE of a run on all images of --data.shards (on the shards that trained it: on the images "
-    "that were held out) and render its features again.",
-    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards: without training or "
-    "metrics, in one process.",
+    "validate": "Evaluate the SAEs of a run on the images that were held out of its training. Standard error gets the "
+    "main figures, RUN/saes/NAME/metrics.json all of them.",
+    "test": "Evaluate the SAEs of a run on all images of --data.shards (on the shards that trained them: on the images "
+    "that were held out) and render their features again, on all images of the shards, in place of the galleries that "
+    "are there. Standard error gets the main figures, RUN/saes/NAME/metrics.json all of them.",
+    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that "
+    "are there: without training or metrics, in one process.",
 }
 # What of the trainer's options shapes training alone.
 TRAINERS = (

@@ -22,7 +22,7 @@ COMMANDS = {
     "render": ("saev.cli.evaluate:render", "make the galleries of a run anew"),
     "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),
-    "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, repair, unfinished"),
+    "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, repair, unfinished, bench"),
     "demo": ("saev.cli.demo:main", "run all steps on generated pictures"),
 }
 ALIASES = {"activations": "predict", "train": "fit"}

@@ -1,5 +1,6 @@
 """`saev shards bench`: what training batches from a directory reach on this machine."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 if TYPE_CHECKING:
     from saev.shards.loading.shuffled import ShuffledTokens
     from saev.shards.loading.trial import Trial
+
+SECONDS_TO_TRUST = 1.0
 
 
 def parser() -> ArgumentParser:
@@ -75,6 +78,8 @@ def run(options: Namespace) -> int:
         found = try_batches(tokens, batches, options.seconds, bar.update)
     for name, value in _lines(found, batches, buffer).items():
         print(f"{name + ':':<22} {value}")
+    if found.seconds < SECONDS_TO_TRUST:
+        print("the speed is of too short a time: give a smaller --batch_size, or a larger directory", file=sys.stderr)
     return 0
 
 

@@ -25,6 +25,7 @@ N_LABELS = 6
 N_GROUPS = 5
 N_OF_GROUP = 6
 LATENTS_AT_ONCE = 1024
+MIN_LIFT = 1.25  # A label below this says less about a latent than about the pictures.
 
 
 class Pages:
@@ -93,7 +94,8 @@ class Pages:
         """For each latent the label that tells most about it, of patches where there are such, and its purity.
 
         That is the one which contributes most to the divergence from the base rates, purity x log(lift): the most
-        frequent one would be the background for nearly all latents.
+        frequent one would be the background for nearly all latents. A latent whose label is hardly more frequent than
+        among all has none.
         """
         counts, names = self._survey.patch_labels, self._labels.patch_names
         if counts is None:
@@ -103,12 +105,13 @@ class Pages:
         found: dict[int, tuple[str, float]] = {}
         for latents_a in torch.split(torch.arange(len(counts.counts)), LATENTS_AT_ONCE):
             purity_al = counts.purity(latents_a)
-            telling_al = purity_al * counts.lift(latents_a).clamp_min(1e-30).log()
+            lift_al = counts.lift(latents_a)
+            telling_al = purity_al * lift_al.clamp_min(1e-30).log()
             telling_al[purity_al == 0] = -torch.inf
             for latent, label in zip(latents_a.tolist(), telling_al.argmax(1).tolist(), strict=True):
-                purity = float(purity_al[latent - int(latents_a[0]), label])
-                if purity > 0:
-                    found[latent] = (names[label], purity)
+                row = latent - int(latents_a[0])
+                if lift_al[row, label] >= MIN_LIFT:
+                    found[latent] = (names[label], float(purity_al[row, label]))
         return found
 
     def _draft(self, row: int) -> LatentPage:

@@ -25,6 +25,7 @@ from saev.vit.weights import weights_digest
 from saev.viz import Gallery, LatentPage, OtherSae, PatchCodes, Picture, write_gallery
 from saev.viz.survey import EDGES, LatentSurvey
 
+COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.
 N_KEPT, N_HEATMAPS_KEPT = 512, 16
 """Pages that are kept besides being written, and how many heatmaps of each."""
 
@@ -120,6 +121,7 @@ def _render(
         max_value=survey.moments.max_value.numpy(),
         grid=tokens.reader.layout.tokens.grid,
         bin_edges=EDGES,
+        rare_below=(COMMON_IMAGES - 0.5) / max(1, survey.moments.n_images),
         labels=pages.top_labels(),
         names=names,
         others=others,

@@ -156,6 +156,7 @@ class Gallery:
         max_value: (s,) largest value; the top of each latent's colour scale.
         grid: (h, w) patches of a picture.
         bin_edges: (bins + 1,) of the histograms of values.
+        rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
         labels: Per latent the label that tells most about it, and its purity.
         names: Names that were found for latents.
         others: SAEs to compare with.
@@ -170,6 +171,7 @@ class Gallery:
     max_value: Floats
     grid: tuple[int, int]
     bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
+    rare_below: float = 0.0
     labels: Mapping[int, tuple[str, float]] = field(default_factory=dict)
     names: Mapping[int, ShownName] = field(default_factory=dict)
     others: Sequence[OtherSae] = ()

@@ -50,6 +50,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             "meanValue": _floats(gallery.mean_value),
             "maxValue": _floats(gallery.max_value),
             "binEdges": _floats(gallery.bin_edges),
+            "rareBelow": gallery.rare_below,
             "topLabels": [[latent, label, round(purity, 4)] for latent, (label, purity) in gallery.labels.items()],
             "names": [
                 [latent, one.name, one.score, list(map(list, one.runners_up))] for latent, one in gallery.names.items()

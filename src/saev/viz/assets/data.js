@@ -44,6 +44,7 @@ class GalleryData {
       this[name] = numbersOf(raw[name], Float32Array);
     }
     this.nLatents = this.frequency.length;
+    this.rareBelow = raw.rareBelow;
     this.alive = [];
     this.frequency.forEach((share, latent) => { if (share > 0) this.alive.push(latent); });
     this.topLabels = new Map(raw.topLabels.map(([latent, label, purity]) => [latent, { label, purity }]));

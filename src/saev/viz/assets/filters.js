@@ -1,14 +1,17 @@
 "use strict";
 // Which latents are listed and in which order: all of it in one state, kept for as long as the tab is open.
 
+/** What the few pictures of a rare latent say is chance: undefined for those. */
+const unlessRare = (value) => (data, latent) => (data.imageFrequency[latent] < data.rareBelow ? undefined : value(data, latent));
+
 /** By what latents are sorted; undefined for those that lack it, which come last either way. */
 const sortKeys = {
   index: (data, latent) => latent,
   frequency: (data, latent) => data.frequency[latent],
   imageFrequency: (data, latent) => data.imageFrequency[latent],
-  meanValue: (data, latent) => data.meanValue[latent],
-  maxValue: (data, latent) => data.maxValue[latent],
-  purity: (data, latent) => data.topLabels.get(latent)?.purity,
+  meanValue: unlessRare((data, latent) => data.meanValue[latent]),
+  maxValue: unlessRare((data, latent) => data.maxValue[latent]),
+  purity: unlessRare((data, latent) => data.topLabels.get(latent)?.purity),
   nameScore: (data, latent) => data.names.get(latent)?.score,
 };
 

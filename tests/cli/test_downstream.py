@@ -122,6 +122,7 @@ def test_the_figures_are_those_of_a_pass_by_hand(sae_dir: Path, pictures: Path, 
         kept = (row["spliced"] - row["ablated"]) / lost if lost > 1e-6 else None
         assert row["recovered"] == pytest.approx(kept)
     assert found["downstream"]["probe_accuracy"]["original"] == 1
+    assert f"learned from {found['n_probe_train']} images and is tested on {found['n_probe_test']}\n" in out
     assert found["sae_values"]["l0"] <= 4
     assert sum(found["frequency_histogram"]) == 48
     assert "timm test_vit, layer 4, content tokens, 12 images" in out

@@ -83,16 +83,15 @@ def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
     """The SAEs by L0; those on the front, if there is one, are marked."""
     width = max(len(name) for name in metrics)
     has_stability = any("stability" in one for one in metrics.values())
-    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}" + f"  {'stability':>9}" * has_stability]
+    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}"]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
-        stable = f"  {one['stability']:9.3f}" if "stability" in one else f"  {'-':>9}" * has_stability
-        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {_figure(one['fvu'])}  {one['dead']:6.1%}{stable}")
-    return "\n".join([*lines, *["* Pareto-optimal: no other one is better in both L0 and FVU"][: len(front)]])
-
-
-def _figure(value: float | None) -> str:
-    return f"{'-':>8}" if value is None else f"{value:8.4f}"
+        fvu = "-" if one["fvu"] is None else f"{one['fvu']:.4f}"  # undefined where all tokens are the same
+        stable = f"{one['stability']:11.3f}" if "stability" in one else f"{'-':>11}" if has_stability else ""
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {fvu:>8}  {one['dead']:6.1%}{stable}")
+    if front:
+        lines.append("* Pareto-optimal: no other one is better in both L0 and FVU")
+    return "\n".join(lines)
 
 
 def _metrics(run_dir: Path, stage: str) -> dict[str, dict[str, float]]:

@@ -32,8 +32,7 @@ DESCRIPTIONS = {
     "render": "Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that "
     "are there: without training or metrics, in one process.",
 }
-# What of the trainer's options shapes training alone.
-TRAINERS = (
+TRAINING_ONLY = (  # of the trainer's options
     *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "overfit_batches"),
     *("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps"),
     *("enable_checkpointing", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
@@ -50,7 +49,7 @@ class EvaluateCLI(TrainCLI):
         super().setup_parser(*args, **kwargs)
         for action in self.parser._actions:
             group, _, name = action.dest.partition(".")
-            if group in ("model", "ckpt_path", "checkpoint") or (group == "trainer" and name in TRAINERS):
+            if group in ("model", "ckpt_path", "checkpoint") or (group == "trainer" and name in TRAINING_ONLY):
                 action.help = SUPPRESS
 
 

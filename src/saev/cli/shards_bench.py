@@ -79,7 +79,8 @@ def run(options: Namespace) -> int:
     for name, value in _lines(found, batches, buffer).items():
         print(f"{name + ':':<22} {value}")
     if found.seconds < SECONDS_TO_TRUST:
-        print("the speed is of too short a time: give a smaller --batch_size, or a larger directory", file=sys.stderr)
+        advice = "give more --seconds, a smaller --batch_size or a larger directory"
+        print(f"this was too short for a speed to trust: {advice}", file=sys.stderr)
     return 0
 
 

@@ -18,7 +18,7 @@ LEVELS = (
     ("modules", "datamodules", "callbacks", "serving"),
     ("demo", "cli"),
 )
-FREE = ("", "errors", "host_copy", "memory")
+FREE = ("", "byte_text", "errors", "files", "host_copy", "memory")
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 
 

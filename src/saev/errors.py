@@ -1,4 +1,4 @@
-"""The one error that users see as a single line, and text that is safe to show."""
+"""The one error that users see as a single line, and texts that are safe to show."""
 
 
 class InputError(ValueError):
@@ -16,3 +16,9 @@ def printable(text: str) -> str:
     'a\\x1b[2Jb\\n\\u202ec'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line of at most 160 characters; the name of its class where it has none."""
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 160 else f"{text[:159]}…") or type(error).__name__

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tests.shards.small_recordings import make_acts, make_recording, record
 
+from saev.byte_text import byte_text
 from saev.cli.main import main as saev_main
 from saev.cli.shards import main
 from saev.errors import InputError
-from saev.shards.format.byte_text import byte_text
 
 
 @pytest.fixture

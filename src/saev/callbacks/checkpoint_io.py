@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -54,7 +54,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
         try:
             checkpoint: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only)
         except Exception as error:  # a reader fed with broken bytes may raise anything
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             raise InputError(f"the checkpoint {path} is damaged ({reason}): start a new run") from error
         if not isinstance(checkpoint, dict) or "loops" not in checkpoint:
             raise InputError(f"{path} is no checkpoint of a run: give RUN/checkpoints/last.ckpt")

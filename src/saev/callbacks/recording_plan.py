@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.format.byte_text import byte_text
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.metadata import Metadata
 from saev.shards.format.recording import Recording

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.byte_text import byte_text
 from saev.callbacks import RecordingPlan, VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.cli.recording_estimate import images_per_second
@@ -17,7 +18,6 @@ from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
 from saev.errors import InputError
 from saev.modules import VitLightningModule
-from saev.shards.format.byte_text import byte_text
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
 The last lines of standard output are the finished directories. After an interruption the same command goes on from

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
@@ -214,7 +214,7 @@ def _or_ended(meet: Callable[[], T]) -> T:
     try:
         return meet()
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"another process of this recording has ended early, or cannot be reached ({reason}): what it said, if "
             "anything, stands above"

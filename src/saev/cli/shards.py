@@ -7,10 +7,10 @@ from pathlib import Path
 from jsonargparse import ArgumentError, ArgumentParser
 from tqdm import tqdm
 
+from saev.byte_text import byte_text
 from saev.cli import shards_bench
 from saev.cli.parse_errors import readable
 from saev.errors import InputError, printable
-from saev.shards.format.byte_text import byte_text
 from saev.shards.reading.describe import original_summary, summary
 from saev.shards.reading.directory import ShardDirectory, check_is_finished
 from saev.shards.reading.original import OriginalShards, is_original

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from tqdm import tqdm
 
+from saev.byte_text import byte_text
 from saev.errors import InputError, printable
-from saev.shards.format.byte_text import byte_text
 from saev.shards.format.layout import TokenKind
 from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 
 from saev.cli.parse_errors import readable
-from saev.errors import InputError, printable
+from saev.errors import InputError, one_line, printable
 
 if TYPE_CHECKING:
     from saev.serving.live_gallery import Recorded
@@ -121,7 +121,7 @@ def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: An
     except InputError as error:
         if options.shards:
             raise
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         print(printable(f"no neighbours: {reason}"), file=sys.stderr)
         return dict.fromkeys(saes, f"{reason}; --shards names others")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.format.byte_text import byte_text
 from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 
 

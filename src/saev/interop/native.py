@@ -7,7 +7,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 
@@ -51,7 +51,7 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
         sae = architecture(**config)
         sae.load_state_dict(load_file(directory / WEIGHTS_FILE))
     except (OSError, SafetensorError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{directory}: {WEIGHTS_FILE} and {CONFIG_FILE} give no SAE: {reason}") from error
     return sae.eval().requires_grad_(False)
 

@@ -10,7 +10,7 @@ from typing import TypeVar, final
 import numpy as np
 import torch
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.interop import About, check_same_activations, load_sae, read_about
 from saev.interop.native import CONFIG_FILE
 from saev.interop.recorded_backbone import load_recorded_backbone
@@ -151,4 +151,4 @@ def _or_reason(get: Callable[[], T]) -> T | str:
     try:
         return get()
     except InputError as error:
-        return " ".join(str(error).split())
+        return one_line(error)

@@ -15,10 +15,10 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.vit.backbone import Backbone
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import HUB, check_image_size, not_a_vit, one_line, unknown
+from saev.vit.refusals import HUB, check_image_size, not_a_vit, unknown
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 # What timm runs in forward_head, after the last block.

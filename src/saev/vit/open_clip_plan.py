@@ -9,8 +9,8 @@ import open_clip
 from open_clip.pretrained import download_pretrained, download_pretrained_from_hf
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-from saev.errors import InputError
-from saev.vit.refusals import HUB, MODEL, Options, one_line, unknown
+from saev.errors import InputError, one_line
+from saev.vit.refusals import HUB, MODEL, Options, unknown
 
 HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
 """What is no part of a vision tower that is recorded."""

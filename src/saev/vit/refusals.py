@@ -21,11 +21,6 @@ MODEL = Options("--model.ckpt", "--model.weights")
 NAMER = Options("--visualizer.namer", "--visualizer.namer_weights")
 
 
-def one_line(error: BaseException) -> str:
-    """Give an exception's message on one line of at most 160 characters."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
-
-
 def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> InputError:
     """Error for a name that is not known, with those that come near it."""
     by_lower = {candidate.lower(): candidate for candidate in known}

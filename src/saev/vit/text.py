@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import HUB, NAMER, Options, one_line
+from saev.vit.refusals import HUB, NAMER, Options
 from saev.vit.weights import drop_heads, load_exactly, read_weights, weights_digest
 
 PICTURES_AT_ONCE = 64

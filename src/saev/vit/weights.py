@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.vit.refusals import MODEL, Options
 
 _PICKLED = (".pt", ".pth", ".bin")
@@ -28,7 +28,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         content = _load(path)
     except Exception as error:  # a reader fed with broken bytes may raise anything
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise InputError(
             f"weights file '{path}' cannot be read ({reason}); is it whole, and does it hold only tensors?"
         ) from error

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from saev.errors import one_line
+
 log = logging.getLogger(__name__)
 GROUP = 32
 """Neighbours whose maximum is found first, where the largest entries of a wide row are looked for."""
@@ -29,7 +31,7 @@ def _compiles_for(device: torch.device) -> bool:
     try:
         group_maxima(torch.zeros(1, GROUP, device=device))
     except Exception as error:  # no C compiler, no headers of Python, a cache that cannot be written
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         log.warning("Triton cannot compile here (%s): steps take longer without its kernels", reason)
         return False
     return True

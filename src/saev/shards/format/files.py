@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from saev.errors import InputError
+from saev.files import READ_FLAGS
 
-# A FIFO or a device must not make us wait; for `read` on regular files O_NONBLOCK changes nothing.
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_FLAGS: Final = READ_FLAGS | os.O_NOFOLLOW
 _LINK: Final = "is a link: nothing outside the directory is read: put the file itself there"
 _OTHER: Final = "is no regular file: copy it again or record it again"
 _FAULTS: Final = {

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.format.byte_text import byte_text
 from saev.shards.format.runs import Ints
 from saev.shards.loading.lanes import ORDER_VERSION, LaneSizes
 from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer

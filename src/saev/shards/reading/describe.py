@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from saev.byte_text import byte_text
 from saev.errors import printable
-from saev.shards.format.byte_text import byte_text
 from saev.shards.format.layout import DTYPES, ShardLayout, TokenLayout
 from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE
 from saev.shards.format.strict_json import canonical_json

@@ -40,18 +40,6 @@ def _allocate(fd: int, n_bytes: int) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory survive a loss of power."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that have no such thing
-            raise
-    finally:
-        os.close(fd)
-
-
 @final
 class HashedFile:
     """Writes a file from its beginning to its end; reserved or new.

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from saev.files import bring_to_disk
 from saev.shards.format.hashing import unit_hashes
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
 from saev.shards.format.units import unit_bounds
-from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
+from saev.shards.writing.hashed_file import HashedFile, write_file
 
 
 @final
@@ -72,9 +73,9 @@ class OpenShard:
         try:
             self._acts.pad(self._n_bytes)
             record = ShardRecord(self._content_id, {name: file.finish() for name, file in self._files.items()})
-            fsync_directory(self._directory)  # the record must not survive a loss of power without its files
+            bring_to_disk(self._directory)  # the record must not survive a loss of power without its files
             write_file(self._directory / self._names.record, record.dump())
-            fsync_directory(self._directory)
+            bring_to_disk(self._directory)
         finally:
             self.close()
 

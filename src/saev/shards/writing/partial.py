@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, final
 
+from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.format.byte_text import byte_text
+from saev.files import bring_to_disk
 from saev.shards.format.files import allocated_bytes
 from saev.shards.format.manifest import MANIFEST_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE
@@ -21,7 +22,7 @@ from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord, count_shards
 from saev.shards.format.units import unit_hash_bytes
 from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_fault
-from saev.shards.writing.hashed_file import fsync_directory, reserve
+from saev.shards.writing.hashed_file import reserve
 from saev.shards.writing.lock import LOCK_SUFFIX, RecordingLock, is_locked
 from saev.shards.writing.publish import join_and_describe, make_read_only
 
@@ -148,7 +149,7 @@ class PartialRecording:
         for files in self._all_files():
             if files.acts not in keep:
                 reserve(self.path / files.acts, self.layout.bytes_per_shard)
-        fsync_directory(self.path)
+        bring_to_disk(self.path)
 
     def _all_files(self) -> Iterator[ShardFiles]:
         return (ShardFiles(shard) for shard in range(self.layout.n_shards))
@@ -199,9 +200,9 @@ class PartialRecording:
                 for name in files.temporary:
                     (self.path / name).unlink(missing_ok=True)
             make_read_only(self.path)
-            fsync_directory(self.path)
+            bring_to_disk(self.path)
             self.path.rename(self.final)
-            fsync_directory(self.root)
+            bring_to_disk(self.root)
         self.leave()
         return self.final
 
@@ -225,9 +226,9 @@ class PartialRecording:
                 write_records()
                 # Without it, whatever happens from here on, it is not taken for whole.
                 (self.final / METADATA_FILE).unlink(missing_ok=True)
-                fsync_directory(self.final)
+                bring_to_disk(self.final)
                 self.final.rename(self.path)
-                fsync_directory(self.root)
+                bring_to_disk(self.root)
         finally:
             self._lock.release()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import saev
 from saev.errors import InputError
+from saev.files import bring_to_disk
 from saev.shards.format.blocks import BLOCK_BYTES
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.hashing import FileHasher, FileRecord, hash_bytes
@@ -13,7 +14,7 @@ from saev.shards.format.metadata import METADATA_FILE, Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
 from saev.shards.format.units import UNITS_FILE
-from saev.shards.writing.hashed_file import HashedFile, fsync_directory, write_file
+from saev.shards.writing.hashed_file import HashedFile, write_file
 
 
 def join_and_describe(
@@ -38,9 +39,9 @@ def join_and_describe(
     files[METADATA_FILE] = hash_bytes(metadata)
     manifest = Manifest(recording, saev.__version__, dict(sorted(files.items())))
     write_file(directory / MANIFEST_FILE, manifest.dump())
-    fsync_directory(directory)
+    bring_to_disk(directory)
     write_file(directory / METADATA_FILE, metadata)  # a directory without it is not whole
-    fsync_directory(directory)
+    bring_to_disk(directory)
 
 
 def _join(directory: Path, name: str, parts: Iterable[tuple[str, FileRecord]]) -> FileRecord:

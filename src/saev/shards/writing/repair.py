@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 from saev.errors import InputError
+from saev.files import bring_to_disk
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.files import read_whole
 from saev.shards.format.manifest import LABELS_FILE, Manifest
@@ -12,7 +13,7 @@ from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.progress import Progress
 from saev.shards.reading.verify import file_faults
-from saev.shards.writing.hashed_file import fsync_directory, write_file
+from saev.shards.writing.hashed_file import write_file
 from saev.shards.writing.partial import PartialRecording
 
 
@@ -69,7 +70,7 @@ def _write_records(directory: Path, manifest: Manifest, whole: list[ShardFiles])
         small = {name: write_file(directory / name, data) for name, data in parts[files.shard].items()}
         record = ShardRecord(manifest.content_id, {files.acts: manifest.files[files.acts], **small})
         write_file(directory / files.record, record.dump())
-    fsync_directory(directory)
+    bring_to_disk(directory)
 
 
 def _parts(directory: Path, manifest: Manifest) -> list[dict[str, bytes]]:

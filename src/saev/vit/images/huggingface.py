@@ -5,7 +5,7 @@ from typing import Any, final
 
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.vit.images.base import ImageEntry, ImageSource, read_file
 from saev.vit.images.decode import BadImage
 
@@ -79,7 +79,7 @@ def _load(name: str, split: str, config: str | None) -> Any:
     try:
         loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)
     except Exception as error:  # the network and the hub fail in a hundred ways
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(f"data set '{name}', split '{split}', cannot be loaded: {reason}") from error
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded

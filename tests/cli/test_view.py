@@ -1,6 +1,7 @@
 """`saev view` as a process, on a real run."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -131,9 +132,15 @@ def test_pictures_are_looked_at_where_the_shards_are_gone(run_dir: Path, tmp_pat
     ("more", "said"),
     [
         (["--run_dir=/nowhere"], "/nowhere/features holds no gallery: `saev render --run_dir /nowhere`"),
-        (["--port=70000"], "--port must be 0 to 65535"),
-        (["--n_images=-1"], "--n_images 0 or more"),
-        (["--device=abacus"], "--device abacus cannot be used"),
+        (["--port=-1"], "--port -1 must be from 0 to 65535"),
+        (["--port=99999"], "--port 99999 must be from 0 to 65535"),
+        (["--n_images=-1"], "--n_images -1 must be 0 or more"),
+        (["--device=abacus"], "--device abacus cannot be used here, cpu"),
+        (["--device=meta"], "--device meta cannot be used here"),
+        (["--device=hpu"], "--device hpu cannot be used here"),
+        (["--device=mkldnn"], "--device mkldnn cannot be used here"),
+        (["--device=cuda:99"], "--device cuda:99 cannot be used here"),
+        (["--device="], "--device cannot be used here"),
         (["--shards=/nowhere"], "/nowhere"),
         (["--weights=/nowhere.pt"], "/nowhere.pt"),
         (["--ports=3"], "did you mean --port"),
@@ -145,6 +152,17 @@ def test_wrong_options_are_one_line(run_dir: Path, more: list[str], said: str, c
     out, err = capsys.readouterr()
     assert out == ""
     assert said in one_line(err)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    for file in (tmp_path / "run" / "config.yaml", only(tmp_path / "run", "features/*/data/overview.js")):
+        file.unlink()
+        os.mkfifo(file)
+    with pytest.raises(InputError, match=r"config.yaml: is no regular file"):
+        run_shards(tmp_path / "run")
+    (reason,) = open_saes(tmp_path / "run").values()
+    assert re.search("overview.js: is no regular file: `saev render --run_dir .*` makes the gallery anew", str(reason))
 
 
 def test_a_taken_port_is_said_at_once(run_dir: Path, capsys: Capture) -> None:
@@ -164,6 +182,9 @@ def test_an_sae_that_was_trained_anew_has_no_live_gallery(run_dir: Path, tmp_pat
     only(tmp_path / "run", "features/*/data/overview.js").write_text('saevTake({"saeId":"x"});\n')
     (reason,) = open_saes(tmp_path / "run").values()
     assert "written by another version" in str(reason)
+    only(tmp_path / "run", "features/*/index.html").write_text("<body>old</body>")
+    (reason,) = open_saes(tmp_path / "run").values()
+    assert "page is of another version of saev: `saev render" in str(reason)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import io
 import json
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 
 import pytest
 import torch
@@ -13,9 +15,10 @@ from tests.cli.fitting import fit_options, only
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.interop.recorded_backbone import load_recorded_backbone
-from saev.serving.live_gallery import LiveGallery
+from saev.serving.live_gallery import LiveGalleries, LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, open_saes, recorded_images
+from saev.serving.server import GalleryServer
 from saev.shards.reading.reader import ShardReader
 from saev.vit.backbone import Backbone
 
@@ -78,3 +81,50 @@ def file_of(picture: Image.Image, kind: str = "PNG") -> bytes:
 
 def edit_of(picture: object, factors: list[object], k: object = 5) -> bytes:
     return json.dumps({"picture": picture, "factors": factors, "k": k}).encode()
+
+
+@pytest.fixture(scope="module")
+def name(run_dir: Path) -> str:
+    (gallery,) = (run_dir / "features").iterdir()
+    return gallery.name
+
+
+def serve(features: Path, live: LiveGalleries) -> Iterator[GalleryServer]:
+    with GalleryServer(0, features, live) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(run_dir: Path, name: str, live: LiveGallery) -> Iterator[GalleryServer]:
+    yield from serve(run_dir / "features", {name: live})
+
+
+def ask(
+    server: GalleryServer, method: str, path: str, body: bytes | None = None, **headers: str | None
+) -> tuple[HTTPResponse, bytes]:
+    """Header names are given with underscores; None leaves one out."""
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    host = f"127.0.0.1:{server.server_port}"
+    own: dict[str, str | None] = {"Host": host}
+    if method == "POST":
+        own |= {"Origin": f"http://{host}", "Content-Length": str(len(body or b""))}
+    own |= {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for header, value in own.items():
+        if value is not None:
+            connection.putheader(header, value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response, content
+
+
+def error(content: bytes) -> str:
+    text = json.loads(content)["error"]
+    assert isinstance(text, str)
+    return text

@@ -202,8 +202,9 @@ def test_a_file_is_chosen_and_errors_are_said(served: Served) -> None:
 
 def test_why_there_is_no_live_inference_is_said(served: Served) -> None:
     served.server.live = {served.name: "no <b>ViT</b>"}
-    served.page.goto(f"{served.server.url}{served.name}/#live")
     served.page.reload()
+    served.says("#overview #live-reason", "New pictures cannot be looked at here: no <b>ViT</b>")
+    served.page.goto(f"{served.server.url}{served.name}/#live")
     served.says("#live .empty", "New pictures cannot be looked at here: no <b>ViT</b>")
     served.count("#live button", 0)
 

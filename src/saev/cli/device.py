@@ -1,17 +1,25 @@
 """The device that an option names."""
 
+import warnings
+
 import torch
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 
 
 def chosen_device(name: str | None) -> torch.device:
     """The device of `--device`; by default a GPU if there is one.
 
     Raises:
-        InputError: If there is no such device.
+        InputError: If there is no such device, or it cannot compute.
     """
+    wanted = name if name is not None else "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.zeros((), device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name} cannot be used: {' '.join(str(error).split())[:160]}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a kind of device is no longer one is said below
+            zero = torch.zeros((), device=wanted)
+        zero.cpu()  # the device "meta" makes tensors that hold nothing
+    except Exception as error:  # each kind of device fails in its own way
+        known = "cpu or cuda" if torch.cuda.is_available() else "cpu"
+        raise InputError(f"--device {wanted} cannot be used here, {known} can ({one_line(error)})") from error
+    return zero.device

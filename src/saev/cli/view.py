@@ -10,6 +10,7 @@ from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
 
 from saev.cli.parse_errors import readable
 from saev.errors import InputError, one_line, printable
+from saev.files import read_regular
 
 if TYPE_CHECKING:
     from saev.serving.live_gallery import Recorded
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from saev.shards.reading.reader import ShardReader
 
 DEFAULT_PORT = 8010
+_MAX_CONFIG_BYTES = 2**24
 
 
 def _parser() -> ArgumentParser:
@@ -75,8 +77,10 @@ def main(argv: list[str]) -> int:
         options = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(readable(error, parser)) from error
-    if not 0 <= options.port < 2**16 or options.n_images < 0:
-        raise InputError("--port must be 0 to 65535, --n_images 0 or more")
+    if not 0 <= options.port < 2**16:
+        raise InputError(f"--port {options.port} must be from 0 to 65535; 0 takes a free one")
+    if options.n_images < 0:
+        raise InputError(f"--n_images {options.n_images} must be 0 or more; 0 compares with none")
     with _server(options) as server:
         print(server.url, flush=True)
         if options.open:
@@ -130,13 +134,14 @@ def run_shards(run_dir: Path) -> tuple[Path, int | None]:
     """The shard directory of a run's config.yaml, the first of several, and the layer if it says one.
 
     Raises:
-        InputError: If config.yaml is missing or names none.
+        InputError: If config.yaml is missing, no regular file, or names none.
     """
     path = run_dir / "config.yaml"
+    text = read_regular(path, _MAX_CONFIG_BYTES)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+        data = yaml.safe_load(text.decode("utf-8"))["data"]
         shards, layer = data["shards"], data.get("layer")
         first = shards[0] if isinstance(shards, list) else shards
         return Path(first), None if layer is None else int(layer)
-    except (yaml.YAMLError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not the configuration of a run: {error}") from error
+    except (yaml.YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is not the configuration of a run: {one_line(error)}") from error

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from saev.errors import InputError, one_line
+from saev.files import UnreadableFile, read_regular
 from saev.interop import About, check_same_activations, load_sae, read_about
 from saev.interop.native import CONFIG_FILE
 from saev.interop.recorded_backbone import load_recorded_backbone
@@ -19,13 +20,14 @@ from saev.rendering.render import sae_id
 from saev.serving.live_gallery import LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.recorded_means import chosen_images, recorded_means
-from saev.serving.site import gallery_names
+from saev.serving.site import gallery_names, takes_live_part
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 from saev.vit.backbone import Backbone
 from saev.viz.gallery_scripts import Overview, read_overview
 
 T = TypeVar("T")
+_MAX_FILE_BYTES = 2**31
 
 
 @final
@@ -137,10 +139,14 @@ def _opened(run_dir: Path, name: str) -> OpenedSae:
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(f"there is no SAE {directory}")
     again = f"`saev render --run_dir {run_dir}` makes the gallery anew"
+    if not takes_live_part(read_regular(run_dir / "features" / name / "index.html", _MAX_FILE_BYTES)):
+        raise InputError(f"the gallery's page is of another version of saev: {again}")
     try:
-        overview = read_overview(script.read_text(encoding="ascii"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{script} cannot be read ({error}): {again}") from error
+        overview = read_overview(read_regular(script, _MAX_FILE_BYTES).decode("ascii"))
+    except UnreadableFile as error:
+        raise InputError(f"{error}: {again}") from error
+    except ValueError as error:
+        raise InputError(f"{script} cannot be read ({one_line(error)}): {again}") from error
     sae = load_sae(directory)
     if sae_id(sae) != overview.sae_id or len(overview.max_value) != sae.d_sae:
         raise InputError(f"the gallery is of another SAE than {directory}: {again}")
@@ -151,4 +157,4 @@ def _or_reason(get: Callable[[], T]) -> T | str:
     try:
         return get()
     except InputError as error:
-        return one_line(error)
+        return " ".join(str(error).split())

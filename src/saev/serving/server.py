@@ -1,11 +1,13 @@
 """The HTTP server of a run's galleries, for this machine alone."""
 
+import io
 import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, Final, final
 from urllib.parse import quote
 
@@ -13,6 +15,17 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.serving.guard import refusal
+from saev.serving.incoming import (
+    BODY_SECONDS,
+    REQUEST_SECONDS,
+    Refused,
+    TimedStream,
+    check_said_once,
+    content_length,
+    drop_rest,
+    has_body,
+    read_body,
+)
 from saev.serving.live_gallery import MAX_BYTES, BadRequest, Forgotten, LiveGalleries, LiveGallery
 from saev.serving.site import MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
 
@@ -21,7 +34,12 @@ log = logging.getLogger(__name__)
 ADDRESS: Final = "127.0.0.1"
 LIVE: Final = "live"
 """The folder of each gallery that is no folder: what the SAE answers."""
+MOST_CONNECTIONS: Final = 64
+"""At once; a browser keeps six."""
+MOST_BODIES: Final = 4
+"""Pictures and edits that are taken at once; others wait."""
 _MAX_EDIT_BYTES: Final = 2**16
+_FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _HTML, _JSON, _PNG = MIME_TYPES[".html"], "application/json", MIME_TYPES[".png"]
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
@@ -31,14 +49,6 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",  # galleries are rendered anew
 }
-
-
-class _Refused(Exception):  # noqa: N818 - not all of these are errors
-    """The request ends with this status and text."""
-
-    def __init__(self, status: HTTPStatus, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 @final
@@ -54,10 +64,13 @@ class GalleryServer(ThreadingHTTPServer):
         InputError: If the port is taken or may not be used.
     """
 
+    request_queue_size = MOST_CONNECTIONS  # that come at the same moment
     daemon_threads = True  # a browser that keeps its connection open must not keep the process alive
 
     def __init__(self, port: int, features: Path, live: LiveGalleries) -> None:
         self.features, self.live = features, live
+        self.bodies = BoundedSemaphore(MOST_BODIES)
+        self._connections = BoundedSemaphore(MOST_CONNECTIONS)
         try:
             super().__init__((ADDRESS, port), GalleryHandler)
         except (OSError, OverflowError) as error:
@@ -68,6 +81,22 @@ class GalleryServer(ThreadingHTTPServer):
     def url(self) -> str:
         """The address to open."""
         return f"http://{ADDRESS}:{self.server_port}/"
+
+    @override
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more connection; it gets a thread, and gives its place back at its end."""
+        if self._connections.acquire(blocking=False):
+            return True
+        request.sendall(_FULL)
+        return False
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     @override
     def server_close(self) -> None:
@@ -90,7 +119,21 @@ class GalleryHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: GalleryServer
     server_version, sys_version = "saev", ""
-    timeout = 60  # seconds of silence after which a connection is closed
+    timeout = REQUEST_SECONDS  # for an answer to be taken; what comes in has limits of its own
+
+    @override
+    def setup(self) -> None:
+        """Read through a stream that ends in time."""
+        super().setup()
+        self.rfile.close()
+        self._timed = TimedStream(self.connection)
+        self.rfile = self._stream = io.BufferedReader(self._timed)
+
+    @override
+    def handle_one_request(self) -> None:
+        """One request of the connection, which must have come in time."""
+        self._timed.allow(REQUEST_SECONDS)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         """A file, a page, or what the SAE says."""
@@ -111,20 +154,22 @@ class GalleryHandler(BaseHTTPRequestHandler):
     @override
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server itself refuses, such as an unknown method, gets the same headers as everything else."""
+        self.close_connection = True  # what follows the headers is no request
         self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
 
     def _answer(self, act: Callable[[list[str]], None]) -> None:
+        # What of a body is not read must not count as a request.
+        self.close_connection |= self.command == "POST" or has_body(self.headers)
         try:
-            if self.command == "POST":
-                self.close_connection = True  # whatever of the body is not read must not count as a request
+            check_said_once(self.headers)
             reason = refusal(self.command, self.headers)  # type: ignore[arg-type] # maps names to values
             if reason is not None:
-                raise _Refused(HTTPStatus.FORBIDDEN, reason)
+                raise Refused(HTTPStatus.FORBIDDEN, reason)
             parts = parts_of(self.path.partition("?")[0])
             if parts is None:
-                raise _Refused(HTTPStatus.NOT_FOUND, "nothing is there")
+                raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
             act(parts)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.status, str(refused))
         except (BadRequest, InputError) as error:
             is_gone = isinstance(error, Forgotten)
@@ -154,56 +199,56 @@ class GalleryHandler(BaseHTTPRequestHandler):
             case [name, _, *_] if name in names:
                 self._send(self._read(parts), MIME_TYPES[Path(parts[-1]).suffix])
             case _:
-                raise _Refused(HTTPStatus.NOT_FOUND, "nothing is there")
+                raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
 
     def _post(self, parts: list[str]) -> None:
         match parts:
             case [name, folder, "pictures"] if folder == LIVE:
-                live = self._live(name)
-                self._send_json(live.look(self._body(MAX_BYTES)))
+                self._send_json(self._sent(self._live(name).look, MAX_BYTES))
             case [name, folder, "edits"] if folder == LIVE:
-                live = self._live(name)
-                self._send_json(live.edit(self._body(_MAX_EDIT_BYTES)))
+                self._send_json(self._sent(self._live(name).edit, _MAX_EDIT_BYTES))
             case _:
-                raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be sent there")
+                raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be sent there")
 
     def _read(self, parts: list[str]) -> bytes:
         path = file_of(self.server.features, parts)
         if path is None or path.suffix != Path(parts[-1]).suffix:
-            raise _Refused(HTTPStatus.NOT_FOUND, "nothing is there")
+            raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
         try:
             return path.read_bytes()
         except OSError as error:
-            raise _Refused(HTTPStatus.NOT_FOUND, "nothing is there any more") from error
+            raise Refused(HTTPStatus.NOT_FOUND, "nothing is there any more") from error
 
     def _live(self, name: str) -> LiveGallery:
         found = self.server.live.get(name, "this gallery was not there when the server was started")
         if isinstance(found, str):
-            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, found)
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, found)
         return found
 
     def _state(self, name: str) -> dict[str, Any]:
         try:
             return self._live(name).state()
-        except _Refused as off:
+        except Refused as off:
             return {"reason": str(off)}
 
-    def _body(self, most: int) -> bytes:
-        length = self.headers.get("Content-Length", "")
-        if self.headers.get("Transfer-Encoding") is not None or not (length.isascii() and length.isdigit()):
-            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "the length of what is sent must be said first")
-        if int(length[:20]) > most:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {most / 2**20:g} MiB are taken")
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            raise ConnectionAbortedError("the browser went away")
-        return body
+    def _sent(self, use: Callable[[bytes], dict[str, Any]], most: int) -> dict[str, Any]:
+        """What is made of the body; few are taken at once, for they are kept in memory."""
+        n_bytes = content_length(self.headers, most)
+        if not self.server.bodies.acquire(timeout=BODY_SECONDS):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "other pictures are still coming: send this one again")
+        try:
+            self._timed.allow(BODY_SECONDS)
+            return use(read_body(self._stream, n_bytes))
+        finally:
+            self.server.bodies.release()
 
     def _send_json(self, value: object) -> None:
         self._send(json.dumps(value, allow_nan=False).encode("ascii"), _JSON)
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         self._send(json.dumps({"error": text}).encode("ascii"), _JSON, status)
+        if self.command == "POST":
+            drop_rest(self.connection, self._timed, self._stream)
 
     def _redirect(self, path: str) -> None:
         self._send(b"", _HTML, HTTPStatus.FOUND, {"Location": path})
@@ -211,6 +256,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
     def _send(
         self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, more: dict[str, str] | None = None
     ) -> None:
+        self.connection.settimeout(self.timeout)
         self.send_response(status)
         own = {"Content-Type": kind, "Content-Length": str(len(content)), **(more or {})}
         for header, value in {**_HEADERS, **own}.items():

@@ -23,6 +23,11 @@ POLICY: Final = (
 )
 """As strict as the page's own policy, but for requests to the server that it came from."""
 _OWN_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n?')
+_BODY = re.compile(r"<body[^>]*>|\Z")
+_OTHER_VERSION = (
+    '\n<p role="status">Your own pictures cannot be looked at here: this page is of another version of saev. '
+    "<code>saev render --run_dir RUN</code> makes it anew.</p>\n"
+)
 _LAST_SCRIPT = '<script src="assets/main.js" defer></script>'
 _LAST_STYLE = '<link rel="stylesheet" href="assets/detail.css">'
 
@@ -65,13 +70,18 @@ def file_of(features: Path, parts: list[str]) -> Path | None:
     return path if is_own and path.suffix in MIME_TYPES else None
 
 
+def takes_live_part(index: bytes) -> bool:
+    """Whether a gallery's page is of this version of saev, so that `live_page` can add to it."""
+    return _LAST_SCRIPT.encode() in index and _LAST_STYLE.encode() in index
+
+
 def live_page(index: str) -> str:
     """The page of a gallery with the scripts that talk to the server; its policy comes in a header instead.
 
-    A page of another version of saev stays as it is, without those scripts.
+    A page of another version of saev gets no such scripts, and a line that says so.
     """
-    if _LAST_SCRIPT not in index or _LAST_STYLE not in index:
-        return index
+    if not takes_live_part(index.encode("utf-8")):
+        return _BODY.sub(lambda found: found[0] + _OTHER_VERSION, index, count=1)
     scripts = "".join(f'<script src="assets/{name}" defer></script>\n' for name in LIVE_SCRIPTS)
     styles = "".join(f'\n<link rel="stylesheet" href="assets/{name}">' for name in LIVE_STYLES)
     page = index.replace(_LAST_SCRIPT, scripts + _LAST_SCRIPT).replace(_LAST_STYLE, _LAST_STYLE + styles)

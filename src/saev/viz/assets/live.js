@@ -28,6 +28,17 @@ class LiveView extends PictureView {
     document.getElementById("heat-controls").before(element("a", { class: "step live-link", href: "#live" }, "Your picture"));
     document.body.append(this.file, element("div", { class: "drop-veil", "aria-hidden": "true" }, element("p", {}, "Drop the picture to see its latents")));
     this.listen();
+    this.sayReason();
+  }
+
+  /** Where nothing answers, the first view says so; nobody would look for a part that is not there. */
+  async sayReason() {
+    const { reason } = await this.state;
+    if (reason !== null) document.getElementById("counts").after(element("p", { class: "warning", role: "status", id: "live-reason" }, LiveView.cannot(reason)));
+  }
+
+  static cannot(reason) {
+    return `New pictures cannot be looked at here: ${reason}`;
   }
 
   /** Pictures may be dropped and pasted wherever the page is. */
@@ -70,7 +81,7 @@ class LiveView extends PictureView {
         ? element("div", { class: "empty drop-here" },
           element("p", {}, "Drop a picture anywhere on this page, paste one, or choose a file."), this.chooser("Choose a picture"),
           element("p", { class: "note" }, "It goes to ", element("code", {}, "saev view"), " on this machine alone and stays in its memory."))
-        : element("p", { class: "empty" }, `New pictures cannot be looked at here: ${reason}`),
+        : element("p", { class: "empty" }, LiveView.cannot(reason)),
       this.message);
   }
 
@@ -89,7 +100,7 @@ class LiveView extends PictureView {
     this.container.setAttribute("aria-busy", "true");
     try {
       const { reason, maxBytes, neighbours } = await this.state;
-      if (reason !== null) throw new Error(`New pictures cannot be looked at here: ${reason}`);
+      if (reason !== null) throw new Error(LiveView.cannot(reason));
       if (file.size > maxBytes) throw new Error(`${file.name} has ${showNumber(file.size / 2 ** 20)} MiB; at most ${maxBytes / 2 ** 20} are taken.`);
       const found = await askServer("live/pictures", { method: "POST", body: file });
       if (number === this.taken) this.open(found, file.name, neighbours);

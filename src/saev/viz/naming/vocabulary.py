@@ -5,8 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from saev.errors import InputError, printable
+from saev.files import UnreadableFile, read_regular
 
 LONGEST_WORD = 100
+_MAX_BYTES = 2**26
 MOST_WORDS = 100_000
 FEWEST_WORDS = 2
 
@@ -28,11 +30,11 @@ def read_vocabulary(path: Path | None = None) -> list[str]:
         return _words((files("saev.viz") / "vocabulary.txt").read_text(encoding="utf-8"), "the default vocabulary")
     where = f"vocabulary '{printable(str(path))}'"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, _MAX_BYTES).decode("utf-8-sig")
+    except UnreadableFile as error:
+        raise InputError(f"vocabulary {printable(str(error))}: give a file of one word or phrase a line") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{where} is no text in UTF-8: give a file of one word or phrase a line") from error
-    except OSError as error:
-        raise InputError(f"{where} cannot be read ({error.strerror}): give a file of one word a line") from error
     return _words(text, where)
 
 

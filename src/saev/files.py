@@ -15,7 +15,7 @@ from saev.errors import InputError
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 # A FIFO or a device must not make us wait; for `read` on regular files O_NONBLOCK changes nothing.
 READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_CHUNK: Final = 2**24
+_CHUNK: Final = 2**16
 
 
 class UnreadableFile(InputError):  # noqa: N818 - what cannot be read is the input
@@ -34,35 +34,75 @@ def read_regular(path: str | Path, max_bytes: int) -> bytes:
     """
     try:
         fd = os.open(path, READ_FLAGS)
-    except OSError as error:
-        other = error.errno == errno.ENXIO  # a socket
-        raise UnreadableFile(f"{path}: {'is no regular file' if other else _unreadable(error)}") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(f"{path}: {unreadable(error)}") from error
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise UnreadableFile(f"{path}: is {kind}")
-        if status.st_size > max_bytes:
-            raise _too_large(path, status.st_size, max_bytes)
-        # One byte more than fstat says: a file of /proc has size 0 and more bytes than anybody wants.
-        data = bytearray()
-        while part := os.read(fd, min(_CHUNK, max_bytes + 1 - len(data))):
-            data += part
-            if len(data) > max_bytes:
-                raise _too_large(path, len(data), max_bytes)
-        return bytes(data)
+        if fault := irregular(status, max_bytes):
+            raise UnreadableFile(f"{path}: {fault}")
+        return _read(fd, path, status.st_size, max_bytes)
     except OSError as error:
-        raise UnreadableFile(f"{path}: {_unreadable(error)}") from error
+        raise UnreadableFile(f"{path}: {unreadable(error)}") from error
     finally:
         os.close(fd)
 
 
-def _unreadable(error: OSError) -> str:
+def read_regular_text(path: str | Path, max_bytes: int) -> str:
+    """Read a text file as `read_regular` does; a byte order mark is passed over.
+
+    Raises:
+        UnreadableFile: Also if it is not UTF-8.
+    """
+    try:
+        return read_regular(path, max_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"{path}: is no text in UTF-8 (byte {error.start})") from error
+
+
+def check_regular(path: str | Path, max_bytes: int) -> None:
+    """Raise what `read_regular` would, for a file that another library reads; it is not opened.
+
+    Raises:
+        UnreadableFile: If the file is missing, larger, or no regular file.
+    """
+    try:
+        fault = irregular(os.stat(path), max_bytes)  # noqa: PTH116 - as `os.open` above
+    except (OSError, ValueError) as error:
+        fault = unreadable(error)
+    if fault:
+        raise UnreadableFile(f"{path}: {fault}")
+
+
+def irregular(status: os.stat_result, max_bytes: int) -> str | None:
+    """Why a file of this kind and size is not read, to stand behind its path; None if it is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "is a directory" if stat.S_ISDIR(status.st_mode) else "is no regular file"
+    return None if status.st_size <= max_bytes else _too_large(status.st_size, max_bytes)
+
+
+def unreadable(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, to stand behind its path: what the system said, or a name that cannot be one."""
+    if not isinstance(error, OSError):
+        return "is no name of a file"
+    if error.errno == errno.ENXIO:  # a socket
+        return "is no regular file"
     return "is missing" if error.errno == errno.ENOENT else f"cannot be read ({error.strerror})"
 
 
-def _too_large(path: str | Path, n_bytes: int, max_bytes: int) -> UnreadableFile:
-    return UnreadableFile(f"{path}: has {n_bytes} bytes or more, at most {max_bytes} are read")
+def _read(fd: int, path: str | Path, n_bytes: int, max_bytes: int) -> bytes:
+    """All of a file, also where it is longer than was said: a file of /proc has size 0 and more bytes than that."""
+    parts, n = [], 0
+    # One byte more than is expected, so that most files take one read and an empty one.
+    while part := os.read(fd, n_bytes - n + 1 if n <= n_bytes else _CHUNK):
+        parts.append(part)
+        n += len(part)
+        if n > max_bytes:
+            raise UnreadableFile(f"{path}: {_too_large(n, max_bytes)}")
+    return b"".join(parts)
+
+
+def _too_large(n_bytes: int, max_bytes: int) -> str:
+    return f"has {n_bytes} bytes or more, at most {max_bytes} are read"
 
 
 @contextmanager

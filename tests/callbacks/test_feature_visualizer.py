@@ -1,6 +1,7 @@
 """The galleries that `FeatureVisualizer` makes of a real recording, its pictures, and TensorBoard."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,17 +53,20 @@ def test_pictures_are_found_by_name_and_known_by_content(
     pictures.warn_of_faults()
     assert not caplog.records
     assert all(picture.view is not None for picture in before)
-    (moved / names[0]).unlink()
+    for name in (names[0], names[7], names[9]):
+        (moved / name).unlink()
+    os.mkfifo(moved / names[7])
+    (moved / names[9]).symlink_to("/dev/zero")
     shutil.copy(moved / names[5], moved / names[3])
     shutil.copy(moved / names[5], moved / "aaa.jpg")
     with caplog.at_level(logging.WARNING):
         pictures = RecordedPictures(reader)
         after = [pictures[i] for i in range(12)]
         pictures.warn_of_faults()
-    assert [after[i].view is None for i in range(12)] == [i in (0, 3) for i in range(12)]
-    for i in {*range(12)} - {0, 3}:
+    assert [after[i].view is None for i in range(12)] == [i in (0, 3, 7, 9) for i in range(12)]
+    for i in {*range(12)} - {0, 3, 7, 9}:
         assert np.array_equal(np.asarray(after[i].view), np.asarray(before[i].view))
-    assert "2 pictures are shown as grey tiles" in caplog.text
+    assert "4 pictures are shown as grey tiles" in caplog.text
 
 
 def test_a_run_ends_well_without_its_pictures(

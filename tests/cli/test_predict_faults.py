@@ -132,18 +132,10 @@ def test_a_folder_that_cannot_be_listed(unprivileged: None, tmp_path: Path, caps
         root.chmod(0o755)
 
 
-def test_a_link_to_nowhere(tmp_path: Path, capsys: Capture):
-    root = write_pictures(tmp_path / "pictures")
-    (root / "dog/9.png").symlink_to(tmp_path / "gone.png")
-    refused(
-        options(tmp_path / "out", folder(root)), capsys, r"dog/9.png' cannot be read \(No such file", tmp_path / "out"
-    )
-
-
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--data.images=ImageList", "--data.images.file=none.txt"], "list of pictures 'none.txt' cannot be read"),
+        (["--data.images=ImageList", "--data.images.file=none.txt"], "list of pictures none.txt: is missing"),
         (["--data.images=SegmentationFolder", "--data.images.root=none"], "'none/images' does not exist"),
         (["--data.images=HuggingFaceImages", "--data.images.name=./none"], "data set './none', split 'train'"),
     ],
@@ -181,7 +173,9 @@ def test_a_picture_that_vanishes_or_cannot_be_read(tmp_path: Path, capsys: Captu
     root = write_pictures(tmp_path / "pictures")
     (root / "dog/3.png").unlink()
     (root / "dog/3.png").symlink_to("/proc/self/mem")  # even root gets an input/output error
-    refused(options(tmp_path / "out", folder(root)), capsys, r"'dog/3.png' cannot be read \(Input", tmp_path / "out")
+    refused(
+        options(tmp_path / "out", folder(root)), capsys, r"'dog/3.png' cannot be used: .*read \(Input", tmp_path / "out"
+    )
 
 
 def test_nothing_but_bad_pictures_to_skip(tmp_path: Path, capsys: Capture):

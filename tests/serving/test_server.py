@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.fake_ghostscript import eps, put_first_in_path
 from tests.serving.conftest import ask, edit_of, error, file_of, own_picture, serve
 
 from saev.errors import InputError
@@ -74,6 +75,17 @@ def test_foreign_names_and_pages_are_refused(server: GalleryServer, name: str) -
     assert ask(server, "POST", path, picture, Origin=None)[0].status == 403
     assert ask(server, "POST", path, picture, Sec_Fetch_Site="same-site")[0].status == 403
     assert ask(server, "POST", path, picture)[0].status == 200
+
+
+def test_a_picture_starts_no_program(
+    server: GalleryServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = put_first_in_path(tmp_path, monkeypatch)
+    response, content = ask(server, "POST", f"/{name}/live/pictures", eps())
+    assert response.status == 400
+    assert "no known picture format" in error(content)
+    assert "taken are JPEG, PNG, GIF," in error(content)
+    assert not mark.exists()
 
 
 def test_a_picture_and_an_edit(server: GalleryServer, name: str) -> None:

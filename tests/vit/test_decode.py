@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from saev.vit.images.decode import BadImage, decode
+from saev.vit.images.decode import FORMATS, BadImage, decode
 
 GRADIENT = np.tile(np.linspace(0, 255, 60, dtype=np.uint8), (40, 1))
 RGB = Image.fromarray(np.stack((GRADIENT, GRADIENT[::-1], 255 - GRADIENT), axis=-1))
@@ -24,6 +24,22 @@ def pixels(data: bytes) -> np.ndarray:
     picture = decode(data, "x")
     assert picture.mode == "RGB"
     return np.asarray(picture).astype(int)
+
+
+def test_each_format_that_is_named_can_be_opened():
+    Image.init()
+    assert set(FORMATS) <= set(Image.OPEN)
+    two = encoded(RGB, "MPO", save_all=True, append_images=[RGB])  # what some cameras write
+    assert Image.open(io.BytesIO(two)).format == "MPO"
+    assert pixels(two).shape == pixels(encoded(RGB, "JPEG")).shape
+    for kind in ("JPEG2000", "AVIF"):
+        assert np.abs(pixels(encoded(RGB, kind)) - np.asarray(RGB)).mean() < 12
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICNS", "TGA", "PDF", "PCX"])
+def test_others_are_refused(kind: str):
+    with pytest.raises(BadImage, match=r"no known picture format; .*: taken are JPEG, PNG, .*AVIF; replace it"):
+        decode(encoded(RGB, kind), "x.jpg")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])

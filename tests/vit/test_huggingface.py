@@ -1,15 +1,19 @@
 import io
+import os
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.fake_ghostscript import eps
 
 from saev.errors import InputError
 from saev.vit.images import BadImage, HuggingFaceImages, ImageFolder, from_description
 
 datasets = pytest.importorskip("datasets")
+pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
 
 
 def png(value: int) -> bytes:
@@ -97,8 +101,35 @@ def test_a_picture_that_vanished_is_a_bad_image(folder: Path):
     source = HuggingFaceImages(str(folder))
     for path in filter(Path.is_file, folder.rglob("*")):
         path.unlink()
-    with pytest.raises(BadImage, match=r"'train/00000002' cannot be read .*No such file"):
+    with pytest.raises(BadImage, match=r"'train/00000002' cannot be used: .*: is missing"):
         source.read(2)
+
+
+def test_pictures_that_the_data_set_names_are_regular_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "fifo")
+    paths = [str(tmp_path / "fifo"), "/dev/zero", "/none.png", "a\0b.png"]
+    rows = [*({"bytes": None, "path": path} for path in paths), None]
+    schema = datasets.Features(image=datasets.Image()).arrow_schema
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"image": rows}, schema=schema), tmp_path / "data" / "train.parquet")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    source = HuggingFaceImages(str(tmp_path / "data"))
+    said = ["is no regular file", "is no regular file", "is missing", "is no name of a file", "holds nothing"]
+    for index, text in enumerate(said):
+        assert re.search(text, source.record(index).fault or "")
+        with pytest.raises(BadImage, match=text):
+            source.read_bytes(index)
+
+
+def test_a_column_of_pictures_is_no_label(tmp_path: Path):
+    features = datasets.Features(image=datasets.Image(), other=datasets.Image())
+    columns = {"image": [{"bytes": png(1), "path": None}], "other": [{"bytes": eps(), "path": None}]}
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    datasets.DatasetDict({"train": rows}).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(InputError, match=r"column 'other' holds Image.*, not classes, texts or numbers"):
+        HuggingFaceImages(str(tmp_path / "saved"), label_column="other")
+    with pytest.raises(BadImage, match=r"'train/00000000' cannot be decoded .no known picture format"):
+        HuggingFaceImages(str(tmp_path / "saved"), image_column="other").read(0)
 
 
 def test_without_the_extra_the_refusal_says_what_to_install(saved: str, monkeypatch: pytest.MonkeyPatch):

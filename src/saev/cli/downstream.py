@@ -101,6 +101,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
 
     sae, about = load_sae(options.sae), read_about(options.sae)
     source = ImageFolder(options.images)
+    source.check_known()
     chosen = random_subset(len(source), options.n_images, options.seed)
     if len(chosen) <= options.k:
         raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")

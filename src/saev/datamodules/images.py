@@ -36,8 +36,9 @@ class ImageDataModule(lightning.LightningDataModule):
         grid: Rows and columns of patches; known from the model.
         batch_size: Pictures of a forward pass.
         num_workers: Processes that decode; 0 decodes in the main process.
-        on_bad_image: fail stops at a picture that cannot be decoded. skip decodes all pictures once before the
-            start and leaves the bad ones out of the set, so that indices do not change on the way.
+        on_bad_image: fail stops at a picture that cannot be read or decoded, or whose mask cannot. skip decodes all
+            pictures once before the start and leaves the bad ones out of the set, so that indices do not change on the
+            way.
 
     Raises:
         InputError: If there is no usable picture.
@@ -55,6 +56,8 @@ class ImageDataModule(lightning.LightningDataModule):
         super().__init__()
         if batch_size < 1 or num_workers < 0:
             raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
+        if on_bad_image == "fail":
+            images.check_known()  # Before anything is computed.
         self.images = without_bad(images, max(1, num_workers)) if on_bad_image == "skip" else images
         self._preprocessing = preprocessing
         self._grid = grid
@@ -123,7 +126,7 @@ def without_bad(images: ImageSource, n_threads: int) -> ImageSource:
 
     def fault(index: int) -> BadImage | None:
         try:
-            images.read(index)
+            images.check(index)
         except BadImage as error:
             return error
         return None

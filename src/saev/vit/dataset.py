@@ -12,7 +12,6 @@ from torch.utils.data import Dataset, default_collate
 from typing_extensions import override
 
 from saev.vit.images.base import ImageSource
-from saev.vit.images.decode import BadImage, decode
 from saev.vit.patch_labels import patch_labels
 from saev.vit.preprocess import Preprocessing
 
@@ -41,7 +40,7 @@ class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
             BadImage: The picture or its mask cannot be used.
         """
         data = self.source.read_bytes(index)
-        picture = decode(data, self.source.record(index).path)
+        picture, mask = self.source.read_with_mask(index, data)
         item: dict[str, int | str | Tensor] = {
             "index": index,
             "image": self.preprocessing.tensor(picture),
@@ -50,18 +49,11 @@ class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
             "n_bytes": len(data),
             "digest": hashlib.sha256(data).hexdigest(),
         }
-        if self.source.has_masks:
-            item["patch_labels"] = self._patch_labels(index, picture)
+        if mask is not None:
+            item["patch_labels"] = self._patch_labels(mask)
         return item
 
-    def _patch_labels(self, index: int, picture: Image.Image) -> Tensor:
-        mask = self.source.patch_mask(index)
-        assert mask is not None
-        if mask.size != picture.size:
-            raise BadImage(
-                f"the mask of picture '{self.source.record(index).path}' is {mask.width} x {mask.height} "
-                f"pixels, the picture {picture.width} x {picture.height}; they must be the same"
-            )
+    def _patch_labels(self, mask: Image.Image) -> Tensor:
         seen = np.asarray(self.preprocessing.nearest(mask))
         return torch.from_numpy(patch_labels(seen, self.grid, self.source.pixel_agg, self.source.threshold))
 

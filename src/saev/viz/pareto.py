@@ -61,4 +61,4 @@ def pareto_plot(metrics: Mapping[str, Metrics]) -> bytes:
 
 def pixels(png: bytes) -> npt.NDArray[np.uint8]:
     """A PNG file as RGB (h, w, 3)."""
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB"))

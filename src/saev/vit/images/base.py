@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 from PIL import Image
 from typing_extensions import override
 
-from saev.vit.images.decode import BadImage, decode
+from saev.files import UnreadableFile, irregular, read_regular, unreadable
+from saev.vit.images.decode import LEAVE_OUT, BadImage, decode
 
 PixelAgg = Literal["majority", "prefer-fg"]
 NO_LABEL = 255  # In masks and patch labels.
+MAX_FILE_BYTES: Final = 2**30
+"""Upper bound of a picture's file: more than `decode.MAX_PIXELS` take uncompressed, with four bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class ImageEntry:
     path: str
     label: str | None
     n_bytes: int
+    fault: str | None = None
+    """Why it cannot be used, where that shows without reading it."""
 
 
 class ImageSource(ABC):
@@ -67,6 +73,26 @@ class ImageSource(ABC):
         """
         return decode(self.read_bytes(index), self.record(index).path)
 
+    def check(self, index: int) -> None:
+        """Read and decode all of a picture: its name, its file, and its mask if there are masks.
+
+        Raises:
+            BadImage: It cannot be used.
+        """
+        if fault := self.record(index).fault:
+            raise BadImage(f"{fault}; replace it{LEAVE_OUT}")
+        self.read_with_mask(index, self.read_bytes(index))
+
+    def check_known(self) -> None:
+        """Look for faults that show without reading a picture.
+
+        Raises:
+            BadImage: One cannot be used; the first of them.
+        """
+        for index, entry in enumerate(self.entries):
+            if entry.fault:
+                self.check(index)
+
     @property
     def has_masks(self) -> bool:
         """Whether every picture has a mask of its patches' classes."""
@@ -79,6 +105,21 @@ class ImageSource(ABC):
             BadImage: The mask cannot be read, or holds an unknown class.
         """
         return None
+
+    def read_with_mask(self, index: int, data: bytes) -> tuple[Image.Image, Image.Image | None]:
+        """Decode a picture whose file was read, and read its mask where there is one.
+
+        Raises:
+            BadImage: One of them cannot be used, or the mask has another size.
+        """
+        name = self.record(index).path
+        picture, mask = decode(data, name), self.patch_mask(index)
+        if mask is not None and mask.size != picture.size:
+            raise BadImage(
+                f"the mask of picture '{name}' is {mask.width} x {mask.height} pixels, the picture "
+                f"{picture.width} x {picture.height}; they must be the same"
+            )
+        return picture, mask
 
     @property
     def class_names(self) -> list[str]:
@@ -148,13 +189,26 @@ class _Without(ImageSource):
 
 
 def read_file(path: str, name: str) -> bytes:
-    """Read the file of one picture or mask.
+    """Read the file of one picture or mask: a regular one of at most `MAX_FILE_BYTES`.
 
     Raises:
         BadImage: It cannot be read; says why.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a Path for each of a million pictures costs more than the read
-            return file.read()
-    except OSError as error:
-        raise BadImage(f"'{name}' cannot be read ({error.strerror}): {path}") from error
+        return read_regular(path, MAX_FILE_BYTES)
+    except UnreadableFile as error:
+        raise BadImage(f"'{name}' cannot be used: {error}; replace it{LEAVE_OUT}") from error
+
+
+def look_at_file(path: str, name: str) -> tuple[int, str | None]:
+    """The bytes of a picture's file, and why it cannot be used where that shows without opening it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return 0, f"file name {name!r} is not UTF-8: {path!r}"
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path for each of a million pictures costs more
+    except (OSError, ValueError) as error:
+        return 0, f"'{name}' cannot be used: {path}: {unreadable(error)}"
+    fault = irregular(status, MAX_FILE_BYTES)
+    return (0, f"'{name}' cannot be used: {path}: {fault}") if fault else (status.st_size, None)

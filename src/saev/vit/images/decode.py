@@ -1,16 +1,24 @@
-"""Bytes of any common picture to proper RGB, or one readable error."""
+"""Bytes of any common picture to proper RGB, and of a mask to its classes, or one readable error."""
 
 import io
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 
 # Where Pillow, too, refuses to go on: twice its warning at 89 megapixels.
 MAX_PIXELS = 178_956_970
-_LEAVE_OUT = ", or leave it out with --data.on_bad_image skip"
+FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+"""What sets of pictures hold. Pillow knows many more; among them are some for which it starts programs, such as
+Ghostscript for EPS. JPEG includes the pictures of several frames that cameras write (MPO)."""
+_MASK_FORMATS: Final = ("PNG",)
+LEAVE_OUT = ", or leave it out with --data.on_bad_image skip"
 
 
 class BadImage(InputError):  # noqa: N818 - what is bad is the input
@@ -24,7 +32,7 @@ class BadImage(InputError):  # noqa: N818 - what is bad is the input
         super().__init__(" ".join(message.rpartition("BadImage: ")[2].split()))
 
 
-def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str = _LEAVE_OUT) -> Image.Image:
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str = LEAVE_OUT) -> Image.Image:
     """Decode a picture to RGB, turned upright by its EXIF orientation.
 
     Transparent pictures are laid over white, 16-bit grey is scaled to 8 bits, an animation gives its
@@ -37,35 +45,68 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str 
         otherwise: Ends messages: what can be done beside replacing the picture.
 
     Raises:
-        BadImage: Empty, no picture, truncated, corrupt, or more than `max_pixels` pixels; names the picture.
+        BadImage: Empty, of none of `FORMATS`, truncated, corrupt, or more than `max_pixels` pixels; names the picture.
     """
+    with _told(data, f"picture '{name}'", FORMATS, otherwise):
+        return _rgb(ImageOps.exif_transpose(_loaded(data, FORMATS, max_pixels)))
+
+
+def decode_mask(data: bytes, name: str, otherwise: str = LEAVE_OUT) -> NDArray[np.uint8]:
+    """Decode a mask (height, width): an 8-bit PNG, grey or palette, whose values are classes.
+
+    Args:
+        data: The file.
+        name: What messages call it.
+        otherwise: Ends messages: what can be done beside replacing the mask.
+
+    Raises:
+        BadImage: As `decode`, and for colours.
+    """
+    with _told(data, f"mask '{name}'", _MASK_FORMATS, otherwise):
+        mask = _loaded(data, _MASK_FORMATS, MAX_PIXELS)
+    if mask.mode not in ("L", "P", "1"):
+        raise BadImage(f"mask '{name}' has mode {mask.mode}; masks are grey or palette PNGs of 8 bits (L, P)")
+    return np.asarray(mask).astype(np.uint8)
+
+
+class _EnormousError(Exception):
+    """Too many pixels; the message says how many there are and how many may be."""
+
+
+def _loaded(data: bytes, formats: Sequence[str], max_pixels: int) -> Image.Image:
+    try:
+        picture: Image.Image = Image.open(io.BytesIO(data), formats=list(formats))
+    except Image.DecompressionBombError as error:
+        raise _EnormousError(f"{error}; at most {max_pixels} are decoded") from error
+    if picture.width * picture.height > max_pixels:
+        raise _EnormousError(f"{picture.width} x {picture.height} pixels; at most {max_pixels} are decoded")
+    picture.load()
+    return picture
+
+
+@contextmanager
+def _told(data: bytes, what: str, formats: Sequence[str], otherwise: str) -> Iterator[None]:
+    """Tells in one line of `BadImage` whatever goes wrong while a file is decoded."""
     if not data:
-        raise BadImage(f"picture '{name}' is empty (0 bytes); replace it{otherwise}")
+        raise BadImage(f"{what} is empty (0 bytes); replace it{otherwise}")
+    size = f"{len(data)} bytes"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of sizes that are checked here
         try:
-            return _decoded(data, name, max_pixels, otherwise)
-        except InputError:
-            raise
-        except Exception as error:  # a decoder fed with broken bytes may raise anything
+            yield
+        except _EnormousError as error:
+            raise BadImage(f"{what} is enormous: {error}: make it smaller{otherwise}") from error
+        except UnidentifiedImageError as error:
             # Pillow's own text names only the address of a buffer in memory.
-            unknown = isinstance(error, UnidentifiedImageError)
-            reason = "no known picture format" if unknown else f"{type(error).__name__}: {error}"
+            known = ", ".join(formats)
             raise BadImage(
-                f"picture '{name}' cannot be decoded ({reason}; {len(data)} bytes); replace it{otherwise}"
+                f"{what} cannot be decoded (no known picture format; {size}): taken are {known}; replace it{otherwise}"
             ) from error
-
-
-def _decoded(data: bytes, name: str, max_pixels: int, otherwise: str) -> Image.Image:
-    smaller = f"at most {max_pixels} are decoded: make it smaller{otherwise}"
-    try:
-        picture: Image.Image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise BadImage(f"picture '{name}' is enormous ({error}); {smaller}") from error
-    if picture.width * picture.height > max_pixels:
-        raise BadImage(f"picture '{name}' is enormous: {picture.width} x {picture.height} pixels; {smaller}")
-    picture.load()
-    return _rgb(ImageOps.exif_transpose(picture))
+        except Exception as error:  # a decoder fed with broken bytes may raise anything
+            reason = one_line(error)
+            raise BadImage(
+                f"{what} cannot be decoded ({type(error).__name__}: {reason}; {size}); replace it{otherwise}"
+            ) from error
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import Any, final
 from typing_extensions import override
 
 from saev.errors import InputError, one_line
-from saev.vit.images.base import ImageEntry, ImageSource, read_file
+from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
 from saev.vit.images.decode import BadImage
 
 
@@ -40,10 +40,10 @@ class HuggingFaceImages(ImageSource):
         self.config = config
         self._rows = _encoded(_load(name, split, config), image_column, label_column)
         labels = _labels(self._rows, label_column)
-        sizes = _sizes(self._rows, image_column)
+        files = _files(self._rows, image_column)
         self.entries = [
-            ImageEntry(f"{split}/{index:08d}", label, n_bytes)
-            for index, (label, n_bytes) in enumerate(zip(labels, sizes, strict=True))
+            _entry(f"{split}/{index:08d}", label, *file)
+            for index, (label, file) in enumerate(zip(labels, files, strict=True))
         ]
 
     @property
@@ -59,6 +59,8 @@ class HuggingFaceImages(ImageSource):
         if picture is None:
             raise BadImage(f"picture '{name}' of {self.name} is missing: its column holds nothing")
         data: bytes | None = picture["bytes"]
+        if data is None and picture["path"] is None:
+            raise BadImage(f"picture '{name}' of {self.name} is missing: it has neither bytes nor a path")
         return data if data is not None else read_file(picture["path"], name)
 
     @override
@@ -109,6 +111,9 @@ def _labels(rows: Any, label_column: str | None) -> list[str | None]:
     import datasets
 
     feature = rows.features[label_column]
+    # Columns of pictures, sounds and films are decoded when they are read.
+    if not isinstance(feature, datasets.ClassLabel | datasets.Value):
+        raise InputError(f"column '{label_column}' holds {feature}, not classes, texts or numbers: give another one")
     values = rows[label_column]
     if isinstance(feature, datasets.ClassLabel):
         # -1 stands for a label that is kept secret, as in many test splits.
@@ -116,18 +121,20 @@ def _labels(rows: Any, label_column: str | None) -> list[str | None]:
     return [None if value is None else str(value) for value in values]
 
 
-def _sizes(rows: Any, image_column: str) -> list[int]:
-    """Return the bytes of each picture's file; Arrow's offsets tell them without reading the pictures."""
+def _entry(name: str, label: str | None, n_bytes: int | None, path: str | None) -> ImageEntry:
+    """A picture inside the data set, one beside it, or none at all."""
+    if n_bytes is not None:
+        return ImageEntry(name, label, n_bytes)
+    if path is None:
+        return ImageEntry(name, label, 0, f"'{name}' is missing: its column holds nothing")
+    return ImageEntry(name, label, *look_at_file(path, name))
+
+
+def _files(rows: Any, image_column: str) -> list[tuple[int | None, str | None]]:
+    """The bytes of each picture in the data set, or its path; Arrow's offsets tell bytes without reading them."""
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     column = rows.with_format("arrow")[:][image_column]
     lengths = pc.binary_length(pc.struct_field(column, "bytes")).to_pylist()
     paths = pc.struct_field(column, "path").to_pylist()
-    return [_file_size(path) if n is None else n for n, path in zip(lengths, paths, strict=True)]
-
-
-def _file_size(path: str | None) -> int:
-    try:
-        return Path(path).stat().st_size if path else 0
-    except OSError as error:
-        raise InputError(f"picture '{path}' of the data set cannot be found ({error.strerror})") from error
+    return list(zip(lengths, paths, strict=True))

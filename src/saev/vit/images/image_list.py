@@ -1,12 +1,16 @@
 """A text file that lists pictures."""
 
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.images.base import ImageEntry, ImageSource, read_file
+from saev.files import UnreadableFile, read_regular_text
+from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
+
+MAX_LIST_BYTES: Final = 2**30
+"""Upper bound of the list: some ten million lines."""
 
 
 @final
@@ -17,7 +21,7 @@ class ImageList(ImageSource):
         file: The text file. Empty lines are skipped.
 
     Raises:
-        InputError: The file is missing or empty, or a line names no file, an absolute path, or one twice.
+        InputError: The file is missing, too large or empty, or a line has an absolute path, or one twice.
     """
 
     def __init__(self, file: str | Path) -> None:
@@ -41,9 +45,9 @@ class ImageList(ImageSource):
 
 def _entries(file: Path) -> list[ImageEntry]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"list of pictures '{file}' cannot be read: {error}") from error
+        text = read_regular_text(file, MAX_LIST_BYTES)
+    except UnreadableFile as error:
+        raise InputError(f"list of pictures {error}: give a text file of one path a line") from error
     lines = {n: line for n, line in enumerate(text.split("\n"), start=1) if line.strip()}
     if not lines:
         raise InputError(f"list of pictures '{file}' is empty; write one path a line")
@@ -61,8 +65,7 @@ def _entry(line: str, file: Path, where: str) -> ImageEntry:
     if len(labels) > 1 or Path(name).is_absolute():
         raise InputError(f"{where}: '{line}' must be a path relative to the file, then at most one tab and a label")
     path = Path(name).as_posix()
-    try:
-        status = (file.parent / path).stat()
-    except OSError as error:
-        raise InputError(f"{where}: '{file.parent / path}' cannot be found ({error.strerror})") from error
-    return ImageEntry(path, labels[0] if labels and labels[0] else None, status.st_size)
+    n_bytes, fault = look_at_file(f"{file.parent}/{path}", path)
+    return ImageEntry(
+        path, labels[0] if labels and labels[0] else None, n_bytes, f"{where}: {fault}" if fault else None
+    )

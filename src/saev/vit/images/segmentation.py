@@ -1,19 +1,21 @@
 """A folder of pictures with a folder of masks beside it."""
 
 import hashlib
-import io
+import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, final, get_args
+from typing import Any, Final, final, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.files import read_regular_text
 from saev.vit.images.base import NO_LABEL, ImageSource, PixelAgg, read_file
-from saev.vit.images.decode import BadImage
+from saev.vit.images.decode import BadImage, decode_mask
 from saev.vit.images.scan import PICTURES, scan
+
+_MAX_CLASSES_BYTES: Final = 2**20
 
 
 @final
@@ -53,14 +55,19 @@ class SegmentationFolder(ImageSource):
         self.pixel_agg = pixel_agg
         self.threshold = threshold
         self.entries = scan(self.root / images, PICTURES)
-        self._mask_sizes = {entry.path: entry.n_bytes for entry in scan(self.root / masks, (".png",))}
+        found = {entry.path: entry for entry in scan(self.root / masks, (".png",))}
         self._class_names = _read_class_names(self.root / "classes.txt")
-        lone = [entry.path for entry in self.entries if _mask_name(entry.path) not in self._mask_sizes]
+        lone = [entry.path for entry in self.entries if _mask_name(entry.path) not in found]
         if lone:
             raise InputError(
                 f"{len(lone)} of {len(self)} pictures in '{self.root / images}' have no mask, the first is "
                 f"'{lone[0]}': '{self.root / masks / _mask_name(lone[0])}' does not exist"
             )
+        self._mask_sizes = {path: entry.n_bytes for path, entry in found.items()}
+        faults = {path: f"mask {entry.fault}" for path, entry in found.items() if entry.fault}
+        self.entries = [
+            replace(entry, fault=entry.fault or faults.get(_mask_name(entry.path))) for entry in self.entries
+        ]
 
     @property
     @override
@@ -85,7 +92,7 @@ class SegmentationFolder(ImageSource):
     @override
     def patch_mask(self, index: int) -> Image.Image:
         name = f"{self.masks}/{_mask_name(self.record(index).path)}"
-        values = _mask_values(read_file(f"{self.root}/{name}", name), name)
+        values = decode_mask(read_file(f"{self.root}/{name}", name), name)
         labelled = values[values != NO_LABEL]
         if self._class_names and labelled.size and labelled.max() >= len(self._class_names):
             raise BadImage(
@@ -117,22 +124,8 @@ def _mask_name(picture: str) -> str:
     return PurePosixPath(picture).with_suffix(".png").as_posix()
 
 
-def _mask_values(data: bytes, name: str) -> NDArray[np.uint8]:
-    try:
-        mask = Image.open(io.BytesIO(data))
-        mask.load()
-    except Exception as error:  # a decoder fed with broken bytes may raise anything
-        raise BadImage(f"mask '{name}' cannot be decoded ({len(data)} bytes); replace it") from error
-    if mask.mode not in ("L", "P", "1"):
-        raise BadImage(f"mask '{name}' has mode {mask.mode}; masks are grey or palette PNGs of 8 bits (L, P)")
-    return np.asarray(mask).astype(np.uint8)
-
-
 def _read_class_names(file: Path) -> list[str]:
-    if not file.exists():
+    if not os.path.lexists(file):
         return []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"'{file}' cannot be read: {error}") from error
+    lines = read_regular_text(file, _MAX_CLASSES_BYTES).splitlines()
     return ["background", *(line.strip() for line in lines if line.strip())]

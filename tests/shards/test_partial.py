@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import begin, contents, make_acts, make_labels, make_recording, record, write
 
 from saev.errors import InputError
+from saev.lock import is_locked
 from saev.shards.reading.reader import ShardReader
-from saev.shards.writing.lock import is_locked
 from saev.shards.writing.partial import PartialRecording
 from saev.shards.writing.writer import ShardWriter
 

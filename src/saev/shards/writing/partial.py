@@ -15,6 +15,7 @@ from typing import Final, final
 from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.files import bring_to_disk
+from saev.lock import LOCK_SUFFIX, FileLock, is_locked
 from saev.shards.format.files import allocated_bytes
 from saev.shards.format.manifest import MANIFEST_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE
@@ -23,7 +24,6 @@ from saev.shards.format.shard_record import ShardFiles, ShardRecord, count_shard
 from saev.shards.format.units import unit_hash_bytes
 from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_fault
 from saev.shards.writing.hashed_file import reserve
-from saev.shards.writing.lock import LOCK_SUFFIX, RecordingLock, is_locked
 from saev.shards.writing.publish import join_and_describe, make_read_only
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -53,8 +53,9 @@ class PartialRecording:
         return self.path.with_suffix(LOCK_SUFFIX)
 
     @cached_property
-    def _lock(self) -> RecordingLock:
-        return RecordingLock(self._lock_path)
+    def _lock(self) -> FileLock:
+        path = self._lock_path
+        return FileLock(path, f"{path}: another run is recording the same thing: wait for it or stop it")
 
     @property
     def n_bytes(self) -> int:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final, final
 
 from saev.errors import InputError
+from saev.lock import LOCK_SUFFIX, is_locked
 from saev.shards.format.files import allocated_bytes
 from saev.shards.format.shard_record import count_shards
 from saev.shards.reading.directory import PARTIAL_SUFFIX
-from saev.shards.writing.lock import LOCK_SUFFIX, is_locked
 
 _NAME: Final = re.compile(rf"\.[A-Za-z0-9._-]+-[0-9a-f]{{12}}{re.escape(PARTIAL_SUFFIX)}")
 _FILE: Final = re.compile(

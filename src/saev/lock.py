@@ -1,4 +1,4 @@
-"""Keeps two runs from recording the same thing into the same place."""
+"""Keeps two runs from writing to the same place at the same time."""
 
 import fcntl
 import os
@@ -11,15 +11,20 @@ LOCK_SUFFIX: Final = ".lock"
 
 
 @final
-class RecordingLock:
+class FileLock:
     """A lock on a file that exists while it is held; a killed process gives it up by itself.
 
     One process takes the lock alone, prepares the place and shares it with the other processes of its run; a
     second run gets it only when all of them have ended.
+
+    Args:
+        path: The file.
+        refusal: What is said where another run holds the lock.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, refusal: str) -> None:
         self._path = path
+        self._refusal = refusal
         self._fd: int | None = None
         # A data worker that outlives a killed run for a moment must not keep the next run out.
         os.register_at_fork(after_in_child=self._forget)
@@ -50,7 +55,7 @@ class RecordingLock:
         """Let others join."""
         assert self._fd is not None
         if not self._lock(self._fd, fcntl.LOCK_SH):
-            raise self._refusal()
+            raise InputError(self._refusal)
 
     def _take(self, kind: int) -> None:
         assert self._fd is None, "it is held already"
@@ -58,14 +63,11 @@ class RecordingLock:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             if not self._lock(fd, kind):
                 os.close(fd)
-                raise self._refusal()
+                raise InputError(self._refusal)
             if self._is_current(fd):
                 self._fd = fd
                 return
             os.close(fd)  # the holder before us removed the file that we had opened
-
-    def _refusal(self) -> InputError:
-        return InputError(f"{self._path}: another run is recording the same thing: wait for it or stop it")
 
     def _lock(self, fd: int, kind: int) -> bool:
         try:
@@ -96,7 +98,7 @@ class RecordingLock:
 
 def is_locked(path: Path) -> bool:
     """Whether a run holds the lock of a file, or may hold it; removes a file that a killed run left."""
-    lock = RecordingLock(path)
+    lock = FileLock(path, f"{path}: is locked")
     if not path.exists():
         return False
     try:

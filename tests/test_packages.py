@@ -18,7 +18,7 @@ LEVELS = (
     ("modules", "datamodules", "callbacks", "serving"),
     ("demo", "cli"),
 )
-FREE = ("", "byte_text", "errors", "files", "host_copy", "memory")
+FREE = ("", "byte_text", "errors", "files", "host_copy", "lock", "memory", "stopping")
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 
 

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, finish, fit_options, one_line, start
-from tests.cli.waiting import wait_for
+from tests.cli.fitting import fit_options, one_line
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -185,31 +183,6 @@ def test_a_run_does_not_go_on_as_another_one(
 def test_a_run_does_not_go_on_with_other_shards(finished: Path, make_shards: MakeShards, capsys: Capture) -> None:
     for other, said in ((make_shards(39)[0], "shards was"), (make_shards(40, d_model=4)[0], "d_in was 8 and is 4")):
         assert said in refuse(fit_options(other, finished, "--ckpt_path=last"), capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_a_checkpoint_to_go_on_from(shards: Path, tmp_path: Path, number: int, status: int) -> None:
-    run_dir = tmp_path / "run"
-    process = start(fit_options(shards, run_dir, "--data.n_tokens=640000000", SAVE_OFTEN))
-    wait_for(run_dir / "checkpoints" / "last.ckpt")
-    process.send_signal(number)
-    found, out, err = finish(process, timeout=30)
-    assert (found, out) == (status, ""), err
-    assert "Traceback" not in err
-    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["global_step"] > 0
-    assert not list(run_dir.glob("saes/*"))
-
-
-@pytest.mark.slow
-def test_an_early_signal_leaves_no_directory(shards: Path, tmp_path: Path) -> None:
-    run_dir = tmp_path / "run"
-    process = start(fit_options(shards, run_dir, "--data.n_tokens=640000000", "--checkpoint.every_n_steps=1000000"))
-    wait_for(run_dir / "config.yaml")
-    process.send_signal(signal.SIGINT)
-    assert finish(process, timeout=30)[0] == 130
-    assert not run_dir.exists()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ class Hyperparameters(lightning.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add a row for each SAE that has metrics."""
+        self._add_rows(trainer, pl_module)
+
+    @override
+    @rank_zero_only
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add the rows of a run that went on after its last step, and was validated after `on_fit_end`."""
+        if trainer.state.fn == "validate":
+            self._add_rows(trainer, pl_module)
+
+    def _add_rows(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         model = cast(TrainedModel, pl_module)
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, settings in zip(model.names, model.settings(), strict=True):

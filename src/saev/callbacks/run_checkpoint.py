@@ -1,14 +1,18 @@
-"""Checkpoints that a killed run goes on from."""
+"""Checkpoints that a run goes on from after a kill or a signal."""
 
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
+from saev.callbacks.step_signals import StepSignals
 from saev.errors import InputError
+from saev.stopping import SIGNALS, companions, handle
 
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -16,11 +20,15 @@ LAST = Path("checkpoints") / "last.ckpt"
 class RunCheckpoint(ModelCheckpoint):
     """Keeps ``checkpoints/last.ckpt`` of the run directory up to date.
 
+    SIGINT and SIGTERM wait for the end of a training step, after which all processes write a checkpoint and stop.
+
     Args:
-        every_n_steps: Training steps between two checkpoints. One more is written at the end.
+        every_n_steps: Training steps between two checkpoints. One more is written after the last step, and one when a
+            signal stops the run.
     """
 
     _path = LAST
+    _signals: StepSignals | None = None
 
     def __init__(self, every_n_steps: int = 1000) -> None:
         if every_n_steps < 1:
@@ -52,6 +60,60 @@ class RunCheckpoint(ModelCheckpoint):
         """Take nothing over."""
 
     @override
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Remember what signals do: Lightning installs a handler that waits for all processes."""
+        self._handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
+        if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
+            companions[:] = launcher.procs
+
+    @override
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Hold signals back."""
+        super().on_train_start(trainer, pl_module)
+        handle(self._handlers)
+        self._signals = StepSignals(trainer)
+
+    @override
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any) -> None:
+        """Write a checkpoint where one is due, where this was the last step, and where a signal stops the run."""
+        super().on_train_batch_end(trainer, pl_module, *args)
+        if self._signals is None:
+            return
+        is_last = trainer.is_last_batch
+        signum = self._signals.agreed(is_last=is_last)
+        if signum or is_last:
+            self._save_step(trainer)
+            self._release()
+        if signum:
+            signal.raise_signal(signum)
+
+    @override
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the last step too."""
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / self._path, weights_only=False)
+        """Write the last step of a run that another callback stopped."""
+        self._save_step(trainer)
+        self._release()
+
+    @override
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Hold signals back no more."""
+        self._release()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this run came to its first step."""
+        return self._signals is not None
+
+    @property
+    def saved_step(self) -> int:
+        """The last step that this run has written a checkpoint of, or 0."""
+        return self._last_global_step_saved
+
+    def _save_step(self, trainer: lightning.Trainer) -> None:
+        if self._last_global_step_saved != trainer.global_step:
+            self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / self._path))
+
+    def _release(self) -> None:
+        if self._signals is not None:
+            self._signals.release()

@@ -4,6 +4,7 @@ from typing import Protocol, cast, final
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, convert_inf
 from typing_extensions import override
 
 
@@ -18,6 +19,23 @@ class TrainedModel(Protocol):
 @final
 class TrainingProgress(TQDMProgressBar):
     """Shows the loss, too, which is on the host already: to fetch what is logged, each step would wait for the GPU."""
+
+    @override
+    def init_train_tqdm(self) -> Tqdm:
+        """A bar that knows its end and begins where the run goes on: Lightning's does when an epoch begins."""
+        bar = super().init_train_tqdm()
+        bar.total = convert_inf(self.total_train_batches)
+        bar.initial = bar.n = bar.last_print_n = self.trainer.global_step
+        bar.set_description(f"Epoch {self.trainer.current_epoch}")
+        return bar
+
+    @override
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the bar, so that the error has a line of its own."""
+        if trainer.training and self._train_progress_bar is not None:
+            self._train_progress_bar.close()
 
     @override
     def get_metrics(

@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
-from saev.cli.lightning_cli import interruptible, wants_help
+from saev.cli.lightning_cli import stoppable, wants_help
+from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError
 from saev.interop import load_run, read_about
@@ -71,12 +72,13 @@ def render(argv: list[str]) -> int:
 def _main(command: str, argv: list[str]) -> int:
     if wants_help(argv):
         build(EvaluateCLI, command, DESCRIPTIONS[command], argv)
-    with contextlib.redirect_stdout(sys.stderr), interruptible():
+    with contextlib.redirect_stdout(sys.stderr), stoppable():
         _refuse_model_options(command, argv)
         # What fit was told of the data is the default of what comes later.
         from_run = ["--config", _run_config(_run_dir(argv), command), *argv]
         cli = build(EvaluateCLI, command, DESCRIPTIONS[command], from_run)
-        _evaluate(cli, cli.config_init.run_dir, command)
+        with alone_in(cli.config_init.run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
+            _evaluate(cli, cli.config_init.run_dir, command)
     announce(cli.config_init.run_dir)
     return 0
 

@@ -11,11 +11,13 @@ import lightning
 import torch.distributed as dist
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from saev.cli.parse_errors import readable
 from saev.errors import InputError
+from saev.stopping import Stopped, end_companions, stopping_on_signals
 
 # Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
 _NOISE = ("Tip:", "Detected KeyboardInterrupt", "distributed_backend=", "TPU available", "Seed set to")
@@ -91,18 +93,33 @@ class CommandCLI(LightningCLI):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing.
-
-    Processes that have done all there is to do part: torch's threads that outlive the interpreter may abort it.
-    """
+    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing."""
     try:
         yield
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
+        _part()
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise end.__context__ from None
         raise
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Obey signals while a trainer works: a second one at once. Processes that this one started end with it."""
+    with stopping_on_signals():
+        try:
+            yield
+            _part()
+        except Stopped as stopped:
+            stopped.is_silent = bool(_get_rank())  # the first process says it
+            end_companions()
+            raise
+
+
+def _part() -> None:
+    """Leave the other processes when all is done: torch's threads that outlive the interpreter may abort it."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def wants_help(argv: list[str]) -> bool:

@@ -9,10 +9,10 @@ import importlib
 import os
 import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 from saev.errors import InputError, printable
+from saev.stopping import Stopped, unwind
 
 COMMANDS = {
     "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
@@ -55,10 +55,6 @@ def run() -> NoReturn:
     sys.exit(status)
 
 
-class _Terminated(SystemExit):
-    """SIGTERM has come."""
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -69,15 +65,16 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, unwind)
     try:
         return _run(command, argv[1:])
     except InputError as error:
         print(f"saev {command}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
-    except _Terminated:
-        print(f"saev {command}: terminated", file=sys.stderr)
-        return 128 + signal.SIGTERM
+    except Stopped as stopped:
+        if not stopped.is_silent:
+            print(f"saev {command}: {stopped}", file=sys.stderr)
+        return int(stopped.code or 0)
     except KeyboardInterrupt:
         print(f"saev {command}: interrupted", file=sys.stderr)
         return 130
@@ -87,10 +84,3 @@ def _run(command: str, argv: list[str]) -> int:
     module, function = COMMANDS[command][0].split(":")
     status: int = getattr(importlib.import_module(module), function)(argv)
     return status
-
-
-def _terminate(signum: int, _frame: FrameType | None) -> None:
-    # Unwinds the stack as Ctrl-C does, so that half-written results are removed. Data workers that the same
-    # signal ended must not break into that: torch raises an error from SIGCHLD's handler.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    raise _Terminated(128 + signum)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from saev.callbacks.run_checkpoint import LAST
-from saev.cli.lightning_cli import interruptible, wants_help
+from saev.cli.lightning_cli import stoppable, wants_help
+from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError
 from saev.interop import load_run
 from saev.modules import DivergenceError
+from saev.stopping import Stopped
 
 DESCRIPTION = "Train an SAE on shards. The last line of standard output is the run directory."
 
@@ -29,9 +31,14 @@ def fit(argv: list[str]) -> int:
 
 def train(argv: list[str]) -> Path:
     """Do what the command line says; its run directory."""
-    with interruptible():
-        cli = build(TrainCLI, "fit", DESCRIPTION, argv)
-        _fit(cli, cli.config_init.run_dir)
+    with stoppable():
+        try:
+            cli = build(TrainCLI, "fit", DESCRIPTION, argv)
+        except Stopped as stopped:
+            stopped.advice = "training had not begun"
+            raise
+        with _told_how_to_go_on(cli):
+            _fit(cli, cli.config_init.run_dir)
     return Path(cli.config_init.run_dir)
 
 
@@ -42,31 +49,63 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
         raise InputError(f"there is no checkpoint {run_dir / LAST}: leave --ckpt_path out to start anew")
     if given is not None and not goes_on and not Path(given).is_file():
         raise InputError(f"there is no checkpoint {given}: leave --ckpt_path out to start anew")
+    with contextlib.ExitStack() as stack:
+        if cli.trainer.is_global_zero:
+            stack.enter_context(alone_in(run_dir))
+            stack.enter_context(_resumable_or_absent(run_dir))
+        _fit_parts(cli, run_dir, given)
+
+
+def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
+    goes_on = given == "last"
     is_own = given is not None and Path(given).resolve() == (run_dir / LAST).resolve()
     if cli.trainer.is_global_zero and not goes_on and not is_own:
         _check_unused(run_dir)
     cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
     if cli.model.n_parts > 1 and given is not None and not goes_on:
         raise InputError(f"--ckpt_path {given}: a sweep in parts goes on with --ckpt_path last")
-    with _resumable_or_absent(run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
-        for part in range(cli.model.n_parts):
-            own = run_dir / checkpoint_of(part, cli.model.n_parts)
-            cli.begin(part)
-            if goes_on and is_done(own, cli.model):
-                continue
-            try:
-                _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
-            except DivergenceError as error:
-                if cli.model.n_parts == 1:
-                    raise
-                print(f"{', '.join(cli.model.names)} given up: {error}", file=sys.stderr)
-                own.parent.mkdir(parents=True, exist_ok=True)
-            if cli.trainer.is_global_zero:
-                mark_done(own, cli.model)
+    for part in range(cli.model.n_parts):
+        own = run_dir / checkpoint_of(part, cli.model.n_parts)
+        cli.begin(part)
+        if goes_on and is_done(own, cli.model):
+            continue
+        try:
+            _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
+        except DivergenceError as error:
+            if cli.model.n_parts == 1:
+                raise
+            print(f"{', '.join(cli.model.names)} given up: {error}", file=sys.stderr)
+            own.parent.mkdir(parents=True, exist_ok=True)
+        if cli.trainer.is_global_zero:
+            mark_done(own, cli.model)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
     if cli.config_init.visualizer.fault is not None:
         raise InputError(f"{run_dir}: the SAEs are trained and saved, but {cli.config_init.visualizer.fault}")
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on(cli: TrainCLI) -> Iterator[None]:
+    """Add to what ends a run before its time what is kept of it."""
+    try:
+        yield
+    except Stopped as stopped:
+        stopped.advice = _what_is_kept(cli)
+        raise
+    except DivergenceError:
+        raise  # It would diverge again.
+    except InputError as error:
+        if not cli.config_init.checkpoint.has_begun:
+            raise
+        raise InputError(f"{error}; {_what_is_kept(cli)}") from error
+
+
+def _what_is_kept(cli: TrainCLI) -> str:
+    if not has_checkpoint(cli.config_init.run_dir):
+        return "nothing was kept"
+    step = cli.config_init.checkpoint.saved_step
+    saved = f"step {step:,} is saved: " if step else ""
+    return f"{saved}the same command with --ckpt_path last goes on"
 
 
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
@@ -78,18 +117,22 @@ def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
 
 def _check_unused(run_dir: Path) -> None:
     """Raise InputError where a new run would mix with something else."""
-    if run_dir.exists() and any(run_dir.iterdir()):
+    if contents(run_dir):
         go_on = "go on with --ckpt_path last" if has_checkpoint(run_dir) else "remove it"
         raise InputError(f"{run_dir} is not empty: {go_on}, or give another --run_dir")
 
 
 @contextlib.contextmanager
 def _resumable_or_absent(run_dir: Path) -> Iterator[None]:
-    """Remove a new run directory when the run fails before there is a checkpoint to go on from."""
-    is_new = not run_dir.exists() or not any(run_dir.iterdir())
+    """Empty a new run directory when the run fails before there is a checkpoint to go on from."""
+    is_new = not contents(run_dir)
     try:
         yield
     except BaseException:
         if is_new and not has_checkpoint(run_dir):
-            shutil.rmtree(run_dir, ignore_errors=True)
+            for path in contents(run_dir):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
         raise

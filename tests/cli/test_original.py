@@ -106,13 +106,50 @@ def test_the_gallery_has_grey_tiles_and_says_why(three: Path, tmp_path: Path, ca
     with caplog.at_level(logging.WARNING):
         assert main(fit_options(three, tmp_path / "run", "--data.layer=3")) == 0
     (warning,) = (record.getMessage() for record in caplog.records if "grey tiles" in record.getMessage())
-    assert f"{three}: the original saev names its pictures in a pickle, which is not opened" in warning
+    assert (
+        f"{three}: the original saev names its pictures in a pickle or in Python code, which is not opened" in warning
+    )
     gallery = only(tmp_path / "run", "features/*")
     overview = (gallery / "data" / "overview.js").read_text()
     assert '"example ' in overview
     assert '["layer","3"]' in overview
     assert list(gallery.glob("data/latents/*.js"))
     assert not list(gallery.glob("images/*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def oldest(acts: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers as version 0.1.0 writes them: counted from the end, in three files, the last of them half full."""
+    directory = tmp_path_factory.mktemp("oldest") / "ac89246f"
+    return write_original(directory, acts[:, :2].numpy(), layers=[-2, -1], per_shard=16, oldest=True)
+
+
+def test_the_oldest_is_trained_and_tested_on(oldest: Path, acts: Tensor, tmp_path: Path, capsys: Capture) -> None:
+    run_dir = tmp_path / "run"
+    assert main([*fit_options(oldest, run_dir), "--data.layer", "-2", "--data.val_share=0.2"]) == 0
+    fvu = numpy_fvu(saev.load(only(run_dir, "saes/*")), held_out(acts[:, 0]), k=4)
+    assert metrics(run_dir)["val"]["fvu"] == pytest.approx(fvu, rel=1e-4)
+    assert json.loads((only(run_dir, "saes/*") / "config.json").read_text())["about"]["trained_on"]["layer"] == -2
+    assert main(["test", f"--run_dir={run_dir}"]) == 0
+    assert metrics(run_dir)["test"] == metrics(run_dir)["val"]
+    assert main(["render", f"--run_dir={run_dir}", "--visualizer.n_latents=2"]) == 0
+    assert '["layer","-2"]' in (only(run_dir, "features/*") / "data" / "overview.js").read_text()
+    capsys.readouterr()
+    argv = fit_options(oldest, tmp_path / "other")
+    for more, said in ([], "holds the layers -2, -1: choose one with"), (["--data.layer=1"], "has no layer 1: choose"):
+        assert main([*argv, *more]) == 1
+        assert said in one_line(capsys.readouterr().err)
+
+
+def test_the_oldest_is_looked_at(oldest: Path, capsys: Capture) -> None:
+    for command, said in {
+        "info": "(outputs of these blocks, counted from the end, -1 the last)",
+        "verify": "the original saev stores no checksums",
+        "bench --layer -1 --batch_size=32 --seconds=0.1": "tokens/s",
+    }.items():
+        name, *more = command.split()
+        assert main(["shards", name, str(oldest), *more]) == 0
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Directories of the original saev, written and read by the description of its protocol 2.1, with numpy alone."""
+"""Directories of the original saev, by the descriptions of protocol 2.1 and of version 0.1.0, with numpy alone."""
 
 import base64
 import json
@@ -49,6 +49,7 @@ def write_original(
     empty_shard: bool = False,
     labels: NDArray[np.uint8] | None = None,
     without: tuple[str, ...] = (),
+    oldest: bool = False,
     **changes: object,
 ) -> Path:
     """A directory as the original saev writes it, with a bomb for a pickle.
@@ -63,6 +64,7 @@ def write_original(
         empty_shard: List a file without examples at the end.
         labels: (examples, content tokens), if any.
         without: Keys left out of the metadata.
+        oldest: As version 0.1.0 writes it: other keys, a text for a pickle, and no list of shards.
         changes: Other values in the metadata.
     """
     n, n_layers, n_tokens, d_model = acts_nltd.shape
@@ -83,6 +85,8 @@ def write_original(
         "protocol": "2.1",
         **changes,
     }
+    if oldest:
+        metadata = as_the_oldest(metadata) | changes
     metadata = {key: value for key, value in metadata.items() if key not in without}
     (directory / "metadata.json").write_text(json.dumps(metadata, indent=4))
     rows = []
@@ -92,10 +96,27 @@ def write_original(
         whole[: len(part)] = part
         rows.append({"name": f"acts{shard:06d}.bin", "n_examples": len(part)})
         whole.tofile(directory / f"acts{shard:06d}.bin")
-    (directory / "shards.json").write_text(json.dumps(rows))
+    if not oldest:
+        (directory / "shards.json").write_text(json.dumps(rows))
     if labels is not None:
         labels.tofile(directory / "labels.bin")
     return directory
+
+
+def as_the_oldest(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The keys of version 0.1.0, which its reader takes and no others."""
+    return {
+        "vit_family": metadata["family"],
+        "vit_ckpt": metadata["ckpt"],
+        "layers": metadata["layers"],
+        "n_patches_per_img": metadata["content_tokens_per_example"],
+        "cls_token": metadata["cls_token"],
+        "d_vit": metadata["d_model"],
+        "seed": 42,
+        "n_imgs": metadata["n_examples"],
+        "n_patches_per_shard": metadata["max_tokens_per_shard"],
+        "data": "ImageFolderDataset(root='/their/pictures')",
+    }
 
 
 def read_like_the_original(directory: Path) -> tuple[dict[str, Any], Floats]:

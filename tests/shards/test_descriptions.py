@@ -173,7 +173,6 @@ def test_the_content_id_covers_the_configuration_and_no_machine() -> None:
     ("changes", "message"),
     [
         ({"name": "../evil"}, "name '../evil' must be letters"),
-        ({"layer": -1}, "layer -1 must not be negative"),
         ({"pixel_agg": "mean"}, "'mean' must be one of majority, prefer-fg"),
         ({"model": {"family": "clip"}}, "model: 'ckpt' must be a string, found None"),
         ({"preprocessing": {"mean": float("nan")}}, "not storable as JSON"),
@@ -183,6 +182,11 @@ def test_the_content_id_covers_the_configuration_and_no_machine() -> None:
 def test_recordings_that_cannot_be_stored_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         vary(**changes)
+
+
+def test_a_layer_that_counts_from_the_end_is_not_written() -> None:
+    with pytest.raises(InputError, match="layer -1 must not be negative"):
+        Metadata.of(vary(layer=-1))
 
 
 def test_source_with_number_keys_can_be_read_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,12 +62,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "another dtype": (edit(dtype="bfloat16"), "dtype 'bfloat16' cannot be read, of the original saev only 'float32'"),
     "another protocol": (edit(protocol="2.2"), "protocol '2.2' cannot be read, of the original saev only 1.0.0, 1.1"),
     "a protocol that is no text": (edit(protocol=[2]), r"protocol \[2\] cannot be read"),
-    "the older layout": (edit(vit_family="clip"), "has 'vit_family', so it is of an older layout of the original"),
+    "keys of two versions": (edit(vit_family="clip"), r"missing keys \['d_vit', .*unknown keys \['ckpt'"),
     "no layers": (edit(layers=[]), r"layers \[\] must be one or more numbers, each once"),
     "a layer twice": (edit(layers=[2, 5, 5]), r"layers \[2, 5, 5\] must be one or more numbers, each once"),
     "layers that are no numbers": (edit(layers=[2, True, "5"]), "'layers' must be a list of 3 integers"),
-    "layers from the end": (edit(layers=[-2]), r"layers \[-2\] count from the end of a model of unknown depth"),
-    "no room for an example": (edit(max_tokens_per_shard=14), "max_tokens_per_shard 14 is less than one example of 3"),
+    "layers from both ends": (edit(layers=[2, 5, -2]), r"layers \[2, 5, -2\] count from both ends of a model"),
+    "layers in disorder": (edit(layers=[5, 2, 11]), r"layers \[5, 2, 11\] do not ascend, but .*: sort them there"),
+    "no room for an example": (edit(max_tokens_per_shard=14), "14 tokens a shard are less than one example of 3 x 5"),
     "more shards than names": (edit(n_examples=2**52), "shards are more than 1000000"),
     "more examples": (edit(n_examples=10), "shards.json: lists 3 shards, the 10 examples of metadata.json take 4"),
     "one example more": (edit(n_examples=8), "'acts000002.bin' with 1 examples where metadata.json says .* with 2"),
@@ -99,6 +101,69 @@ def test_what_is_odd_is_refused_in_one_line(name: str, original: Path) -> None:
     assert re.search(said, found[0])
     assert all("acts" in fault for fault in found[1:])
     assert not exploded(original).exists()
+
+
+DAMAGE_OF_THE_OLDEST: dict[str, tuple[Callable[[Path], object], str]] = {
+    "an extra key": (edit(extra=1), r"missing keys \[\], unknown keys \['extra'\]"),
+    "a missing key": (edit(d_vit=None), r"missing keys \['d_vit'\]"),
+    "a text for a number": (edit(n_imgs="7"), "'n_imgs' must be an integer of at least 1, found '7'"),
+    "a key of today": (edit(n_imgs=None, n_examples=7), r"missing keys \['n_imgs'\], unknown keys \['n_examples'\]"),
+    "another dtype": (edit(dtype="float16"), "dtype 'float16' cannot be read"),
+    "layers in disorder": (edit(layers=[-1, -2, -3]), r"layers \[-1, -2, -3\] do not ascend"),
+    "no room for an image": (edit(n_patches_per_shard=14), "14 tokens a shard are less than one example of 3 x 5"),
+    "more images": (edit(n_imgs=10), "acts000003.bin: is missing"),
+    "fewer images": (edit(n_imgs=3), "acts000002.bin: a stray file .*the 3 examples of metadata.json take 1 of 3"),
+    "wider": (edit(d_vit=5), "acts000000.bin: truncated: 720 bytes instead of 900"),
+    "narrower": (edit(d_vit=3), "acts000000.bin: too long: 720 bytes instead of 540"),
+    "no CLS token": (edit(cls_token=False), "acts000000.bin: too long: 720 bytes instead of 576"),
+    "a truncated file": (lambda d: os.truncate(d / "acts000002.bin", 719), "truncated: 719 bytes instead of 720"),
+    "a missing file": (lambda d: (d / "acts000001.bin").unlink(), "acts000001.bin: is missing"),
+    "a file too many": (lambda d: (d / "acts000003.bin").write_bytes(b""), "acts000003.bin: a stray file"),
+    "a wrong list": (lambda d: (d / "shards.json").write_text("[]"), "shards.json: lists 0 shards, the 7 examples"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE_OF_THE_OLDEST)
+def test_what_is_odd_in_the_oldest_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    damage, said = DAMAGE_OF_THE_OLDEST[name]
+    original = write_original(tmp_path / "abcdef01", make_acts(), layers=[-3, -2, -1], oldest=True)
+    damage(original)
+    with pytest.raises(InputError, match=said) as error:
+        ShardReader(original, -2)
+    assert "\n" not in str(error.value)
+    assert re.search(said, "\n".join(faults(original)))
+
+
+@pytest.mark.parametrize("spelling", ["vit", "model"])
+@pytest.mark.parametrize("spare", [False, True])
+def test_the_oldest_has_a_spare_file_or_not(spelling: str, spare: bool, tmp_path: Path) -> None:
+    acts = make_acts(6)
+    changes: dict[str, object] = {"model_family": "clip", "model_ckpt": "x"} if spelling == "model" else {}
+    original = write_original(
+        tmp_path / "x", acts, layers=[-3, -2, -1], oldest=True, empty_shard=spare,
+        without=("vit_family", "vit_ckpt") if changes else (), **changes,
+    )  # fmt: skip
+    assert len(list(original.glob("acts*"))) == 2 + spare
+    assert faults(original) == []
+    reader = ShardReader(original, -2)
+    assert np.array_equal(reader.read(0, 6).numpy(), acts[:, 1])
+    assert reader.metadata.ckpt == changes.get("model_ckpt", "ViT-B-32/openai")
+    if spare:
+        os.truncate(original / "acts000002.bin", 10)
+        assert "truncated: 10 bytes instead of 720" in faults(original)[0]
+
+
+def test_what_came_between_has_the_keys_of_the_oldest_and_a_list(tmp_path: Path) -> None:
+    acts = make_acts()
+    original = write_original(
+        tmp_path / "x", acts, oldest=True, without=("seed", "n_patches_per_shard"), max_patches_per_shard=45,
+        dtype="float32", protocol="1.0.0",
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"shards\.json: is missing"):
+        ShardReader(original, 1)
+    rows = [{"name": f"acts{shard:06d}.bin", "n_imgs": n} for shard, n in enumerate((3, 3, 1))]
+    (original / "shards.json").write_text(json.dumps(rows))
+    assert np.array_equal(ShardReader(original, 1).read(0, 7).numpy(), acts[:, 1])
 
 
 def test_an_unlisted_file_is_a_fault(original: Path) -> None:

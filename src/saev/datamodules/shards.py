@@ -58,8 +58,8 @@ class ShardDataModule(lightning.LightningDataModule):
         threads: Threads of each process that read.
         timeout: Seconds without anything read after which a disk is taken for stuck and training ends.
         d_model: The width that the activations are expected to have; only checked.
-        layer: The layer, counted from 0; needed where a directory of the original saev holds several layers,
-            otherwise only checked.
+        layer: The layer, counted from 0, or from the end (-2) where a directory of the original saev does so; needed
+            where such a directory holds several layers, otherwise only checked.
 
     Raises:
         InputError: If a directory is missing, damaged, of another width or layer, or does not fit the others, or a

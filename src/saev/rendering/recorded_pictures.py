@@ -25,7 +25,7 @@ class RecordedPictures:
     """Gives the pictures of a recording one at a time, by image id.
 
     A picture that is gone or is another one by now has no view, and so has each of the original saev's: only a pickle
-    names them, which is not opened.
+    or Python code names them, which is not opened.
 
     Args:
         reader: The recording.
@@ -66,7 +66,9 @@ def _views(reader: ShardReader) -> View:
 
 
 def _original_views(reader: ShardReader) -> View:
-    return _fails(f"{reader.path}: the original saev names its pictures in a pickle, which is not opened")
+    return _fails(
+        f"{reader.path}: the original saev names its pictures in a pickle or in Python code, which is not opened"
+    )
 
 
 def _fails(why: str) -> Callable[[ExampleRecord], Never]:

@@ -53,8 +53,10 @@ class Metadata:
         """The metadata of a recording.
 
         Raises:
-            InputError: if they don't fit into the size that readers allow.
+            InputError: if they don't fit into the size that readers allow, or the layer counts from the end.
         """
+        if recording.layer < 0:
+            raise InputError(f"recording {recording.name}: layer {recording.layer} must not be negative")
         layout = recording.layout
         metadata = cls(
             family=str(recording.model["family"]),

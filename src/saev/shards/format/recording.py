@@ -11,6 +11,8 @@ from saev.shards.format.layout import ShardLayout
 from saev.shards.format.strict_json import JsonObject, canonical_digest, canonical_json, located
 
 PIXEL_AGGREGATIONS: Final = ("majority", "prefer-fg")
+UNKNOWN: Final = "unknown"
+"""Stands for what the original saev did not write down."""
 _MODEL_KEYS: Final = ("family", "ckpt", "weights_digest", "precision")
 _CONFIG_KEYS: Final = ("model", "layer", "preprocessing", "image_set", "pixel_agg", "layout")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
@@ -32,7 +34,7 @@ class Recording:
     model: dict[str, object]
     """At least family, ckpt, weights_digest and precision."""
     layer: int
-    """Zero-based index of the block, never negative."""
+    """Index of the block, counted from 0; from the end (-1) only in what the original saev recorded."""
     preprocessing: dict[str, object]
     image_set: dict[str, object]
     """The identity of the pictures: names, sizes, labels."""
@@ -47,11 +49,8 @@ class Recording:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise InputError(f"name {self.name!r} must be letters, digits, '.', '_' or '-' (at most 151)")
-        if self.layer < 0 or self.pixel_agg not in PIXEL_AGGREGATIONS:
-            raise InputError(
-                f"layer {self.layer} must not be negative, and pixel_agg {self.pixel_agg!r} must be one of "
-                f"{', '.join(PIXEL_AGGREGATIONS)}"
-            )
+        if self.pixel_agg not in PIXEL_AGGREGATIONS:
+            raise InputError(f"pixel_agg {self.pixel_agg!r} must be one of {', '.join(PIXEL_AGGREGATIONS)}")
         for key in _MODEL_KEYS:
             if not isinstance(self.model.get(key), str):
                 raise InputError(f"model: {key!r} must be a string, found {self.model.get(key)!r}")

@@ -9,6 +9,7 @@ from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE
 from saev.shards.format.strict_json import canonical_json
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.original import OriginalShards
+from saev.shards.reading.original_metadata import OLDEST
 
 
 def _tokens(tokens: TokenLayout) -> str:
@@ -76,22 +77,24 @@ def original_summary(shards: OriginalShards) -> str:
     """What the original saev recorded, in lines of `name: value`."""
     layout, metadata = shards.layout, shards.metadata
     n_tokens = layout.n_examples * layout.tokens.n_tokens
+    protocol = "none, as in version 0.1.0" if metadata.protocol == OLDEST else metadata.protocol
+    counted = "counted from the end, -1 the last" if metadata.layers[0] < 0 else "counted from 0"
     n_acts = sum(name != LABELS_FILE for name in shards.files)
     n_bytes = n_acts * layout.bytes_per_shard * len(metadata.layers)
     return _lines(
         {
             "directory": str(shards.path),
             "model": f"{metadata.family} {metadata.ckpt}",
-            "layers": f"{', '.join(map(str, metadata.layers))} (outputs of these blocks, counted from 0)",
+            "layers": f"{', '.join(map(str, metadata.layers))} (outputs of these blocks, {counted})",
             "width": str(layout.d_model),
             "tokens an example": _tokens(layout.tokens),
             "dtype": layout.dtype,
             "examples": f"{layout.n_examples:,} ({n_tokens:,} tokens a layer)",
             "patch labels": f"yes, by {metadata.pixel_agg}" if LABELS_FILE in shards.files else "none",
             "size": f"{byte_text(n_bytes)} in {n_acts} files",
-            "pictures": "not known: they are named by a pickle, which is not opened",
+            "pictures": "not known: they are named in a pickle or in Python code, which is not opened",
             "dataset": metadata.dataset,
-            "protocol": f"{metadata.protocol}, written by the original saev, without checksums",
+            "protocol": f"{protocol}, written by the original saev, without checksums",
         }
     )
 

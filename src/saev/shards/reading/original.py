@@ -1,4 +1,4 @@
-"""Directories of the original saev, read in place: protocols 1.0.0, 1.1 and 2.1."""
+"""Directories of the original saev, read in place: version 0.1.0 and protocols 1.0.0, 1.1 and 2.1."""
 
 import math
 import os
@@ -12,13 +12,12 @@ from saev.shards.format.hashing import FileRecord
 from saev.shards.format.layout import ACTS_FILE, ShardLayout, TokenLayout
 from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE, Metadata
-from saev.shards.format.recording import Recording
+from saev.shards.format.recording import UNKNOWN, Recording
 from saev.shards.format.strict_json import JsonObject, located, parse_json, read_bytes
 from saev.shards.reading.directory import ShardDirectory, check_is_finished, size_fault
 from saev.shards.reading.original_layer import OriginalLayer
-from saev.shards.reading.original_metadata import read_original_metadata
+from saev.shards.reading.original_metadata import OLDEST, read_original_metadata
 
-UNKNOWN: Final = "unknown"
 _ROW_BYTES: Final = 256  # more than a row of shards.json takes, however it is indented
 
 
@@ -32,7 +31,8 @@ def open_shards(path: Path, layer: int | None = None) -> ShardDirectory:
 
     Args:
         path: The directory.
-        layer: Which of its layers, counted from 0; needed where there are several, otherwise only checked.
+        layer: Which of its layers, as its description counts them; needed where there are several, otherwise only
+            checked.
 
     Raises:
         InputError: if it is missing, unfinished, of another version, contradictory or truncated, or has no such layer.
@@ -70,7 +70,8 @@ class OriginalShards:
         """
         metadata, digest = read_original_metadata(path)
         layout = _layout(metadata, str(path / METADATA_FILE))
-        files = dict.fromkeys(_listed_names(path, layout), layout.bytes_per_shard * len(metadata.layers))
+        names = _listed_names(path, layout) if has_list(path, metadata) else _usual_names(path, layout)
+        files = dict.fromkeys(names, layout.bytes_per_shard * len(metadata.layers))
         if (path / LABELS_FILE).exists():
             files[LABELS_FILE] = layout.n_examples * layout.tokens.n_content
         return cls(path, metadata, digest, layout, files)
@@ -85,6 +86,9 @@ class OriginalShards:
         shards = cls.describe(path)
         for fault in shards.size_faults():
             raise InputError(f"{fault}: copy it again or record it again")
+        if not has_list(path, shards.metadata):
+            for stray in shards.stray_files():
+                raise InputError(f"{stray}: {shards.stray_text()}")
         return shards
 
     def size_faults(self) -> list[str]:
@@ -95,6 +99,16 @@ class OriginalShards:
         """Files of activations that are not listed."""
         found = sorted(path for path in self.path.iterdir() if ACTS_FILE.fullmatch(path.name))
         return [path for path in found if path.name not in self.files]
+
+    def stray_text(self) -> str:
+        """What is wrong with one of these, to stand behind its path."""
+        if has_list(self.path, self.metadata):
+            return f"a stray file of activations that {SHARDS_FILE} does not list: move it away"
+        layout = self.layout
+        return (
+            f"a stray file of activations, the {layout.n_examples} examples of {METADATA_FILE} take "
+            f"{layout.n_shards} of {layout.examples_per_shard}: move it away, or correct {METADATA_FILE}"
+        )
 
     def choose(self, layer: int | None) -> ShardDirectory:
         """One layer, as if it was a directory of its own.
@@ -134,6 +148,11 @@ class OriginalShards:
         )
 
 
+def has_list(directory: Path, metadata: Metadata) -> bool:
+    """Whether `shards.json` must be there: version 0.1.0 wrote none."""
+    return metadata.protocol != OLDEST or os.path.lexists(directory / SHARDS_FILE)
+
+
 def _layout(metadata: Metadata, where: str) -> ShardLayout:
     """Where each token of one layer would lie if the others were not there."""
     n_content, n_layers = metadata.content_tokens_per_example, len(metadata.layers)
@@ -143,11 +162,24 @@ def _layout(metadata: Metadata, where: str) -> ShardLayout:
     per_shard = metadata.max_tokens_per_shard // (tokens.n_tokens * n_layers)
     if not per_shard:
         raise InputError(
-            f"{where}: max_tokens_per_shard {metadata.max_tokens_per_shard} is less than one example of "
-            f"{n_layers} x {tokens.n_tokens} tokens: damaged, copy it again"
+            f"{where}: {metadata.max_tokens_per_shard} tokens a shard are less than one example of {n_layers} x "
+            f"{tokens.n_tokens} tokens: damaged, copy it again"
         )
     with located(where):
         return ShardLayout(metadata.n_examples, tokens, metadata.d_model, metadata.dtype, per_shard)
+
+
+def _usual_names(directory: Path, layout: ShardLayout) -> list[str]:
+    """The names that follow from the layout, and the one that is begun when the last is full, where it is there."""
+    names = [layout.file_name(shard) for shard in range(layout.n_shards)]
+    spare = _spare_name(layout)
+    return [*names, spare] if spare is not None and os.path.lexists(directory / spare) else names
+
+
+def _spare_name(layout: ShardLayout) -> str | None:
+    """The original starts a new shard when one is full, also where no example follows."""
+    is_full = layout.n_examples % layout.examples_per_shard == 0
+    return f"acts{layout.n_shards:06d}.bin" if is_full else None
 
 
 def _listed_names(directory: Path, layout: ShardLayout) -> list[str]:
@@ -157,19 +189,20 @@ def _listed_names(directory: Path, layout: ShardLayout) -> list[str]:
     if not isinstance(value, list):
         raise InputError(f"{path}: expected a list, found {reprlib.repr(value)}")
     expected = [(layout.file_name(shard), layout.n_examples_in(shard)) for shard in range(layout.n_shards)]
-    # The original starts a new shard when one is full, also where no example follows.
-    if len(value) == layout.n_shards + 1 and layout.n_examples % layout.examples_per_shard == 0:
-        expected.append((f"acts{layout.n_shards:06d}.bin", 0))
+    spare = _spare_name(layout)
+    if len(value) == layout.n_shards + 1 and spare is not None:
+        expected.append((spare, 0))
     if len(value) != len(expected):
         raise InputError(
             f"{path}: lists {len(value)} shards, the {layout.n_examples} examples of {METADATA_FILE} take "
             f"{len(expected)}: copy it again"
         )
     for row, (name, n_examples) in zip(value, expected, strict=True):
-        found = JsonObject(row, str(path), ("name", "n_examples"))
-        if (found.text("name"), found.integer("n_examples")) != (name, n_examples):
+        count = "n_imgs" if isinstance(row, dict) and "n_imgs" in row else "n_examples"
+        found = JsonObject(row, str(path), ("name", count))
+        if (found.text("name"), found.integer(count)) != (name, n_examples):
             raise InputError(
-                f"{path}: lists {reprlib.repr(found.text('name'))} with {found.integer('n_examples')} examples "
+                f"{path}: lists {reprlib.repr(found.text('name'))} with {found.integer(count)} examples "
                 f"where {METADATA_FILE} says {name} with {n_examples}: copy it again"
             )
     return [name for name, _ in expected]

@@ -34,7 +34,7 @@ class ShardReader:
 
     Args:
         directory: Of ours or of the original saev.
-        layer: Which layer, counted from 0; needed where a directory of the original saev holds several.
+        layer: Which layer, counted as the directory does; needed where one of the original saev holds several.
 
     Raises:
         InputError: if the directory is missing, unfinished, of another version or truncated, or has no such layer.

@@ -55,11 +55,7 @@ def faults(directory: Path, progress: Progress = _silent, threads: int = 1) -> l
 
 
 def _original_faults(shards: OriginalShards) -> list[str]:
-    return [*(_stray(path, SHARDS_FILE) for path in shards.stray_files()), *shards.size_faults()]
-
-
-def _stray(path: Path, description: str) -> str:
-    return f"{path}: a stray file of activations that {description} does not list: move it away"
+    return [*(f"{path}: {shards.stray_text()}" for path in shards.stray_files()), *shards.size_faults()]
 
 
 def _name_faults(directory: Path, manifest: Manifest) -> Iterator[str]:
@@ -70,7 +66,7 @@ def _name_faults(directory: Path, manifest: Manifest) -> Iterator[str]:
         yield f"{directory}: the directory is named {found}, its content is {expected}: give it that name again"
     for path in sorted(directory.iterdir()):
         if path.name.startswith("acts") and path.name not in manifest.files:
-            yield _stray(path, MANIFEST_FILE)
+            yield f"{path}: a stray file of activations that {MANIFEST_FILE} does not list: move it away"
 
 
 def _contradictions(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -143,7 +143,7 @@ def test_random_weights_are_the_same_each_time_and_leave_the_callers_random_numb
         ),
         ("clip", "tiny-ViT/openai", (4, 32), r"\(4, 32\) is not a multiple .*\(8, 32\) would be"),
         ("siglip", "tiny-SigLIP/webli", 30, r"\(30, 30\) is not a multiple"),
-        ("timm", "test_vit", 0, "--model.image_size 0 must be a positive number"),
+        ("timm", "test_vit", 0, "--model.image_size 0 must be a number, or height and width, of 1 to 16384"),
     ],
 )
 def test_wrong_names_and_sizes_are_refused_in_one_line(family, ckpt, size, message):

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from saev.cli import record, train
+from saev.cli.parse_errors import parsed
 from saev.demo.scenes import write_scenes
 from saev.errors import InputError
 
@@ -18,11 +19,13 @@ def main(argv: list[str]) -> int:
         prog="saev demo",
         description="Draw pictures, record a small ViT with random weights on them, train an SAE, render its "
         "features. The last line of standard output is the page to open.",
+        exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--out", type=Path, default=Path("saev-demo"), help="Directory for the results.")
     parser.add_argument("--n_images", type=int, default=400, help="Number of pictures to draw.")
     parser.add_argument("--n_tokens", type=int, default=600_000, help="Tokens to train the SAE on.")
-    options = parser.parse_args(argv)
+    options = parsed(parser, argv)
     if options.n_images < 10:
         raise InputError(f"n_images={options.n_images}: a demonstration needs at least 10 pictures")
     with contextlib.redirect_stdout(sys.stderr):

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
-from saev.cli.parse_errors import readable
+from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 
 MOST_IMAGES_FOR_MEAN = 256
@@ -59,11 +59,7 @@ def main(argv: list[str]) -> int:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
         SystemExit: For `--help` (0).
     """
-    parser = _parser()
-    try:
-        options = parser.parse_args(argv)
-    except ArgumentError as error:
-        raise InputError(readable(error, parser)) from error
+    options = parsed(_parser(), argv)
     _check(options)
     # Here and not above, as in the functions below: the help answers without torch.
     from saev.cli.downstream_report import table

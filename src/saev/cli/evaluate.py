@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
+from saev.cli.earlier_config import read_config, usable
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
@@ -104,12 +105,10 @@ def _refuse_model_options(command: str, argv: list[str]) -> None:
 def _run_config(run_dir: Path, command: str) -> str:
     """What test and validate take from a run's config.yaml: nothing that could name code to import."""
     path = run_dir / CONFIG
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = read_config(path)
+    with usable(path):
         data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
         return str(yaml.safe_dump({"data": data, "visualizer": config["visualizer"]}))
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not the configuration of a run: {error}") from error
 
 
 def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:

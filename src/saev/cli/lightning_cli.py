@@ -9,13 +9,12 @@ from typing import Any
 
 import lightning
 import torch.distributed as dist
-from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
-from saev.cli.parse_errors import readable
+from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 from saev.stopping import Stopped, end_companions, stopping_on_signals
 
@@ -65,11 +64,8 @@ class CommandCLI(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, with errors as `InputError`."""
-        try:
-            assert isinstance(args, list)
-            self.config = parser.parse_args(args)
-        except ArgumentError as error:
-            raise InputError(readable(error, parser)) from error
+        assert isinstance(args, list)
+        self.config = parsed(parser, args)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:

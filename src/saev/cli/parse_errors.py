@@ -4,8 +4,12 @@ import re
 from argparse import Action
 from difflib import get_close_matches
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from saev.cli.numbers import check_numbers
+from saev.errors import InputError
+
+MOST_SAID = 500
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
 _REWRITES = [
@@ -25,10 +29,28 @@ _UNKNOWN_OPTION = (r"unrecognized arguments: (--?[\w.+-]+)", r"Group '(\w+)' doe
 _UNKNOWN_CLASS = r"Parser key \"([\w.]+)\":.*(?:dot import path string: (\S+)|Import path (\S+) does not correspond)"
 
 
+def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
+    """The options of a command line.
+
+    Raises:
+        InputError: If it is wrong.
+        SystemExit: For `--help` (0).
+    """
+    try:
+        options = parser.parse_args(argv)
+        check_numbers(options)
+    except ArgumentError as error:
+        raise InputError(readable(error, parser)) from error
+    except RecursionError as error:
+        raise InputError("a value, or a file of --config, is nested too deeply") from error
+    return options
+
+
 def readable(error: Exception, parser: ArgumentParser) -> str:
     """The message of a parser's error, with what to do about it."""
     text = " ".join(str(error).split())
     said = _unknown_class(text, parser) or _unknown_option(text, parser) or _rewritten(text)
+    said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}…"  # it holds the value that was given
     return f"{said} (see {parser.prog} --help)"
 
 

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 from tqdm import tqdm
 
 from saev.byte_text import byte_text
 from saev.cli import shards_bench
-from saev.cli.parse_errors import readable
+from saev.cli.parse_errors import parsed
 from saev.errors import InputError, printable
 from saev.shards.reading.describe import original_summary, summary
 from saev.shards.reading.directory import ShardDirectory, check_is_finished
@@ -141,11 +141,7 @@ def main(argv: list[str]) -> int:
         InputError: if the directory is not one of shards, or the arguments make no sense.
         SystemExit: for `--help` (0).
     """
-    parser = _parser()
-    try:
-        options = parser.parse_args(argv)
-    except ArgumentError as error:
-        raise InputError(readable(error, parser)) from error
+    options = parsed(_parser(), argv)
     chosen = options[options.command]
     if options.command == "unfinished":
         return _unfinished(chosen.root, chosen.print0)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import lightning
 import torch
-import yaml
 
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
+from saev.cli.earlier_config import read_config, usable
 from saev.errors import InputError
 from saev.modules import SAELightningModule
 from saev.modules.sweep import fitting
@@ -51,10 +51,9 @@ def earlier_choice(run_dir: Path) -> int:
     """
     if (run_dir / LAST).is_file():
         return sys.maxsize
-    try:
-        found = yaml.safe_load((run_dir / CONFIG).read_text(encoding="utf-8"))["model"]["at_once"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{run_dir / CONFIG} is not the configuration of a run: {error}") from error
+    config = read_config(run_dir / CONFIG)
+    with usable(run_dir / CONFIG):
+        found = config["model"]["at_once"]
     if type(found) is not int or found < 1:
         raise InputError(f"{run_dir / CONFIG}: at_once is {found!r}, not a number of SAEs")
     return found
@@ -81,7 +80,7 @@ def is_done(checkpoint: Path, model: SAELightningModule) -> bool:
         return False
     try:
         model.check_settings(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} does not tell how a part of the sweep was trained: {error}") from error
     return True
 

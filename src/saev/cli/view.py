@@ -5,12 +5,11 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
-from saev.cli.parse_errors import readable
+from saev.cli.earlier_config import read_config, usable
+from saev.cli.parse_errors import parsed
 from saev.errors import InputError, one_line, printable
-from saev.files import read_regular
 
 if TYPE_CHECKING:
     from saev.serving.live_gallery import Recorded
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from saev.shards.reading.reader import ShardReader
 
 DEFAULT_PORT = 8010
-_MAX_CONFIG_BYTES = 2**24
 
 
 def _parser() -> ArgumentParser:
@@ -72,11 +70,7 @@ def main(argv: list[str]) -> int:
         InputError: If there is no gallery, the port is taken, or what an option names cannot be had.
         SystemExit: For `--help` (0).
     """
-    parser = _parser()
-    try:
-        options = parser.parse_args(argv)
-    except ArgumentError as error:
-        raise InputError(readable(error, parser)) from error
+    options = parsed(_parser(), argv)
     if not 0 <= options.port < 2**16:
         raise InputError(f"--port {options.port} must be from 0 to 65535; 0 takes a free one")
     if options.n_images < 0:
@@ -137,11 +131,9 @@ def run_shards(run_dir: Path) -> tuple[Path, int | None]:
         InputError: If config.yaml is missing, no regular file, or names none.
     """
     path = run_dir / "config.yaml"
-    text = read_regular(path, _MAX_CONFIG_BYTES)
-    try:
-        data = yaml.safe_load(text.decode("utf-8"))["data"]
+    config = read_config(path)
+    with usable(path):
+        data = config["data"]
         shards, layer = data["shards"], data.get("layer")
         first = shards[0] if isinstance(shards, list) else shards
         return Path(first), None if layer is None else int(layer)
-    except (yaml.YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is not the configuration of a run: {one_line(error)}") from error

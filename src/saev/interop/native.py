@@ -8,12 +8,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from saev.errors import InputError, one_line
+from saev.files import read_regular
 from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.shards.format.strict_json import parse_json
 
 SCHEMA = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "sae.safetensors"
+MAX_CONFIG_BYTES = 2**28  # It may list millions of images that were held out.
 
 
 def save_sae(sae: SparseAutoencoder, directory: Path, about: dict[str, Any]) -> None:
@@ -46,9 +49,10 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     """
     directory = Path(directory)
     config = _read_config(directory / CONFIG_FILE)
-    architecture = ARCHITECTURES[config.pop("architecture")]
+    architecture = ARCHITECTURES[config["architecture"]]
+    options = {key: value for key, value in config.items() if key not in ("schema", "architecture", "about")}
     try:
-        sae = architecture(**config)
+        sae = architecture(**options)
         sae.load_state_dict(load_file(directory / WEIGHTS_FILE))
     except (OSError, SafetensorError, TypeError, RuntimeError) as error:
         reason = one_line(error)
@@ -57,11 +61,11 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """The arguments in config.json, and "architecture", checked."""
+    """What stands in config.json, checked as far as every architecture has it."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): give the directory of an SAE, RUN/saes/NAME") from error
+        config = parse_json(read_regular(path, MAX_CONFIG_BYTES), str(path))
+    except InputError as error:
+        raise InputError(f"{error}: give the directory of an SAE, RUN/saes/NAME") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
     sizes = {key: config[key] for key in ("d_in", "d_sae", "k") if key in config}
@@ -70,7 +74,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     if str(config.get("architecture")) not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
-    return {key: value for key, value in config.items() if key not in ("schema", "about")}
+    return config
 
 
 def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
@@ -92,8 +96,7 @@ def read_about(directory: Path) -> About:
         InputError: If config.json cannot be read, or does not tell it as this version of saev does.
     """
     path = directory / CONFIG_FILE
-    _read_config(path)
-    about = json.loads(path.read_text(encoding="utf-8")).get("about")
+    about = _read_config(path).get("about")
     try:
         return About.from_json(about, f"{path}: about")
     except InputError as error:

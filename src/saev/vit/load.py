@@ -6,6 +6,7 @@ from saev.errors import InputError
 from saev.vit.backbone import Backbone
 from saev.vit.from_open_clip import load_open_clip
 from saev.vit.from_timm import load_timm
+from saev.vit.preprocess import MAX_SIDE
 
 FAMILIES = ("clip", "siglip", "dinov2", "dinov3", "timm")
 
@@ -27,8 +28,8 @@ def load_backbone(
     if family not in FAMILIES:
         raise InputError(f"unknown --model.family '{family}'; it is one of {', '.join(FAMILIES)}")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise InputError(f"--model.image_size {image_size} must be a positive number or (height, width)")
+    if size is not None and (len(size) != 2 or not 1 <= min(size) <= max(size) <= MAX_SIDE):
+        raise InputError(f"--model.image_size {image_size} must be a number, or height and width, of 1 to {MAX_SIDE}")
     # All towers draw their first weights from one seed, and the caller's random numbers stay what they were.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)

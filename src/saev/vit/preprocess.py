@@ -19,6 +19,8 @@ from saev.errors import InputError
 from saev.vit.images.base import NO_LABEL
 
 Library = Literal["open_clip", "timm"]
+MAX_SIDE = 2**14
+"""Of a model's input, in pixels: about that of the largest pictures that are decoded."""
 
 _KEYS: dict[str, frozenset[str]] = {
     "open_clip": frozenset(PreprocessCfg.__dataclass_fields__),
@@ -40,7 +42,7 @@ class Preprocessing:
         """Rebuild what `to_dict` gave.
 
         Raises:
-            InputError: Another library, or other keys than that library's.
+            InputError: Another library, other keys than that library's, or pictures that nobody has memory for.
         """
         if not isinstance(content, Mapping) or set(content) != {"library", "config"}:
             raise InputError(f"preprocessing must have the keys library and config, not {content!r}")
@@ -49,6 +51,7 @@ class Preprocessing:
             raise InputError(f"preprocessing library must be one of {get_args(Library)}, not {library!r}")
         if not isinstance(config, Mapping) or set(config) != _KEYS[library]:
             raise InputError(f"preprocessing of {library} must have the keys {sorted(_KEYS[library])}, not {config!r}")
+        _check_sizes(library, config)
         return cls(library, dict(config))
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,6 +103,21 @@ class Preprocessing:
     def _mask_steps(self) -> list[Callable[[Any], Any]]:
         geometry = (*_RESIZE, CenterCrop, *_PAD)
         return [_for_masks(step) for step in self._picture_steps if isinstance(step, geometry)]
+
+
+def _check_sizes(library: Library, config: Mapping[str, Any]) -> None:
+    """Refuse pictures of impossible size: pictures are resized to it before anybody sees how much memory it takes."""
+    size = config["size"] if library == "open_clip" else config["input_size"]
+    n_channels = int(library == "timm")
+    sides = [size, size] if isinstance(size, int) else size[n_channels:] if isinstance(size, list | tuple) else []
+    kept = config["crop_pct"] if library == "timm" else 1.0  # share of the resized side that is not cropped
+    if type(kept) not in (int, float) or len(sides) != 2 or not all(type(side) is int for side in sides):
+        raise InputError(f"preprocessing of {library}: {size!r} and crop_pct {kept!r} are no size of a picture")
+    if not kept > 0 or min(sides) < 1 or not max(sides) / kept <= MAX_SIDE:
+        raise InputError(
+            f"preprocessing of {library}: pictures of {size!r} pixels and crop_pct {kept} are impossible: a side "
+            f"has 1 to {MAX_SIDE} pixels"
+        )
 
 
 def _for_masks(step: Any) -> Any:

@@ -139,7 +139,7 @@ def read_overview(script: str) -> Overview:
         max_value = np.frombuffer(base64.b64decode(raw["maxValue"], validate=True), dtype="<f4")
         thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width}
         return Overview(str(raw["saeId"]), max_value, thumbnails)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"it was written by another version: {error!r}") from error
 
 

@@ -135,6 +135,11 @@ def test_a_heatmap_and_the_latents_of_a_patch(served: Served, opened: OpenedSae,
     nothing = min(alpha)
     assert [a > nothing for a in alpha] == (f_ps[:, latent] > opened.overview.max_value[latent] / 500).tolist()
     assert page.url.endswith(f"#live&latent={latent}")
+    silent = int((f_ps.amax(0) == 0).nonzero()[0])
+    page.evaluate(f"() => {{ location.hash = '#live&latent={silent}'; }}")
+    served.says("#live .chosen", ": does not fire here")
+    page.evaluate(f"() => {{ location.hash = '#live&latent={latent}'; }}")
+    served.says("#live .chosen", ": on ")
     box = page.locator("#live .patch-grid").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 1.5 * box["width"] / columns, box["y"] + 0.5 * box["height"] / rows)

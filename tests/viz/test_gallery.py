@@ -152,6 +152,9 @@ def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
     expected = [*range(3), *range(MOST_A_PATCH)]
     assert (read["latents"][read["entries"]] - 70_000).tolist() == expected
     assert read["levels"].tolist() == [255 - i for i in expected]
+    assert (value["most"], value["nCut"]) == (MOST_A_PATCH, 1)
+    whole = PatchCodes(np.array([0, MOST_A_PATCH]), latents[:MOST_A_PATCH], levels[:MOST_A_PATCH])
+    assert value_of(picture_script(whole))["nCut"] == 0
 
 
 def test_only_pictures_with_thumbnails_are_read_back() -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.viz import detail_galleries
 from tests.viz.detail_galleries import GRID, HOSTILE, N_LATENTS, levels, overview, page, pictures, write
 
+from saev.viz import gallery_scripts
 from saev.viz.gallery_data import ShownName
 
 if TYPE_CHECKING:
@@ -184,10 +186,48 @@ def test_long_lists_come_in_parts(tmp_path: Path, open_page: Open) -> None:
     assert opened.locator("#picture .more").is_hidden()
 
 
-def test_a_latent_that_is_not_among_the_strongest_is_told(index: Path, open_page: Open) -> None:
+def says(opened: "Page", latent: int, text: str, picture: int = 0) -> None:
+    """What the page says of a latent in a picture."""
+    opened.evaluate(f"() => {{ location.hash = '#picture={picture}&latent={latent}'; }}")
+    opened.wait_for_selector(f".chosen:has-text('Latent {latent}'):has-text('{text}')")
+
+
+def test_where_all_is_listed_a_latent_is_said_not_to_fire(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=0&latent=2")
-    opened.wait_for_selector(".chosen:has-text('not among the strongest')")
+    opened.wait_for_selector(".chosen:has-text('Latent 2'):has-text(': does not fire here')")
     assert (shown_levels(opened) == 0).all()
+    says(opened, 34, "on 2 of 15 patches, at most 35.0")
+
+
+def test_without_lists_nothing_is_said_of_a_latent_without_page(index: Path, browser: "Browser") -> None:
+    opened = browser.new_page()
+    opened.goto(index.as_uri() + "#picture=5")
+    opened.wait_for_selector("#picture .fires .empty")
+    says(opened, 34, "where it fires in this picture is not known", picture=5)
+    opened.close()
+
+
+def test_lists_that_were_cut_leave_open_what_they_do_not_hold(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery_scripts, "MOST_A_PATCH", 2)
+    opened = open_page(write(tmp_path / "g"), "#picture=0")
+    fires(opened)
+    cut = "15 patches list their 2 strongest latents alone"
+    says(opened, 34, f"not listed on any patch; {cut}")
+    says(opened, 4, f"listed on 1 of 15 patches, there at most 5.00; {cut}")
+    says(opened, 6, "on 2 of 15 patches, at most 7.00")  # its own page has all of it
+
+
+def test_a_latent_that_hardly_fires_is_not_called_silent(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detail_galleries.codes(range(4, N_LATENTS))
+    monkeypatch.setattr(detail_galleries, "codes", lambda _: replace(made, levels=np.zeros_like(made.levels)))
+    opened = open_page(write(tmp_path / "g"), "#picture=0")
+    fires(opened)
+    says(opened, 34, "on no patch above 0.196")
+    says(opened, 2, "does not fire here")
 
 
 def test_without_codes_a_latents_own_heatmap_is_shown(index: Path, browser: "Browser") -> None:

@@ -102,7 +102,7 @@ def picture_script(codes: PatchCodes) -> str:
     return _script(picture_value(codes, MOST_A_PATCH))
 
 
-def picture_value(codes: PatchCodes, most: int) -> dict[str, str]:
+def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
     """Which latents fire where in one picture, at most so many of them on a patch, as `assets/data.js` reads it."""
     counts = np.diff(codes.offsets)
     place_n = np.arange(len(codes.latents)) - np.repeat(codes.offsets[:-1], counts)
@@ -114,6 +114,8 @@ def picture_value(codes: PatchCodes, most: int) -> dict[str, str]:
         "offsets": _bytes(offsets.astype("<u4")),
         "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
         "levels": _bytes(codes.levels[kept]),
+        "most": most,
+        "nCut": int((counts > most).sum()),  # patches on which more latents fire; all others are listed whole
     }
 
 

@@ -73,7 +73,8 @@ class GalleryData {
     return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, latentOf);
   }
 
-  /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first}. */
+  /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first, `most` at most, which cuts
+   * the lists of `nCut` patches}. */
   picture(id) {
     return this.once(`data/pictures/${String(id).padStart(8, "0")}.js`, codesOf);
   }
@@ -138,5 +139,5 @@ function codesOf(raw) {
     for (let i = offsets[patch]; i < offsets[patch + 1]; i += 1) list.push({ latent: latents[entries[i]], level: levels[i] });
     patches.push(list);
   }
-  return { patches };
+  return { patches, most: raw.most, nCut: raw.nCut };
 }

@@ -115,7 +115,7 @@ class LiveView extends PictureView {
     this.id = id;
     this.latent = null;
     this.picture = { id, name, label: null, width, height, isMissing: false, path: `live/pictures/${id}.png` };
-    this.patches = codes === null ? null : codesOf(codes).patches;
+    this.codes = codes === null ? null : codesOf(codes);
     this.strongest = strongest.map(([latent, level]) => ({ latent, level }));
     const ask = (edit) => askServer("live/edits", { method: "POST", body: JSON.stringify(edit) });
     this.edits = new LiveEdits(this.app, id, ask, reason);
@@ -131,7 +131,7 @@ class LiveView extends PictureView {
     super.layout();
     this.container.querySelector(".copy-link").remove(); // nobody else has this picture
     this.container.querySelector(".steps").prepend(this.chooser("Another picture"));
-    if (this.patches !== null) {
+    if (this.codes !== null) {
       this.heading.after(orderSwitch(["patch", "img"], this.order, (order) => { this.order = order; this.list(); }, "live-order", "Order of the latents"));
       return;
     }
@@ -140,7 +140,7 @@ class LiveView extends PictureView {
   }
 
   list() {
-    if (this.patches === null) this.listFires(this.strongest, "the whole picture");
+    if (this.codes === null) this.listFires(this.strongest, "the whole picture");
     else if (this.order === "img" && this.grid.selected === null) this.listFires(this.sums(), "the whole picture");
     else super.list();
   }
@@ -148,10 +148,10 @@ class LiveView extends PictureView {
   /** Every latent with the strongest of its levels, by the sum of its values over the patches. */
   sums() {
     const sums = new Map();
-    for (const { latent, level } of this.patches.flat()) {
+    for (const { latent, level } of this.codes.patches.flat()) {
       sums.set(latent, (sums.get(latent) ?? 0) + (level / 255) * this.app.data.maxValue[latent]);
     }
-    return strongestOf(this.patches).map((fire) => ({ ...fire, value: sums.get(fire.latent) })).sort((a, b) => b.value - a.value);
+    return strongestOf(this.codes.patches).map((fire) => ({ ...fire, value: sums.get(fire.latent) })).sort((a, b) => b.value - a.value);
   }
 
   showLatent(latent) {
@@ -161,14 +161,14 @@ class LiveView extends PictureView {
 
   drawChosen(heat) {
     super.drawChosen(heat);
-    if (this.patches === null) {
+    if (this.codes === null) {
       this.chosen.replaceChildren(element("p", {}, latentLink(this.app, this.latent), ": this SAE takes no patches, so that there is no heatmap."));
     }
   }
 
   /** All that fires is known of this picture. */
   async heatOf(latent) {
-    return this.patches === null ? undefined : this.heatInPatches(latent);
+    return this.codes === null ? undefined : this.heatInPatches(latent);
   }
 }
 

@@ -3,7 +3,7 @@
 
 const largestNotesFile = 20_000_000; // bytes
 
-/** The value of a file of notes; `saev probe` reads it too. */
+/** The value of a file of notes. */
 function notesFile(data, notes) {
   return { format: "saev-notes", version: 1, sae: data.saeId, title: data.title, notes: notes.list };
 }

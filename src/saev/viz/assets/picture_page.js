@@ -28,11 +28,11 @@ class PictureView {
   open(id) {
     this.id = id;
     this.picture = this.app.data.pictures.get(id);
-    this.patches = null;
+    this.codes = null;
     this.layout();
-    return this.app.data.picture(id).then(({ patches }) => {
+    return this.app.data.picture(id).then((codes) => {
       if (this.id !== id) return;
-      this.patches = patches;
+      this.codes = codes;
       this.showLatent(this.latent);
       this.list();
     }, (error) => {
@@ -96,34 +96,56 @@ class PictureView {
     const { data } = this.app;
     const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
     const stored = page?.heatmap(this.id);
-    return stored !== undefined || this.patches === null ? stored : this.heatInPatches(latent);
+    return stored !== undefined || this.codes === null ? stored : this.heatInPatches(latent);
   }
 
-  /** The heatmap from the lists of the patches. */
+  /** The heatmap from the lists of the patches; `isCut` says that there may be more. */
   heatInPatches(latent) {
-    const levels = this.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
-    return { at: (patch) => levels[patch] };
+    const levels = this.codes.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
+    return { at: (patch) => levels[patch], isCut: this.codes.nCut > 0 };
+  }
+
+  /** What the levels of the chosen latent say in words; only lists that were cut leave something open. */
+  wordsOf(heat) {
+    const { rows, columns, maxValue } = this.app.data;
+    if (heat === undefined) return "where it fires in this picture is not known";
+    const levels = Array.from({ length: rows * columns }, (_, patch) => heat.at(patch));
+    const n = levels.filter((level) => level > 0).length;
+    if (n === 0) return this.silence(heat);
+    const most = showValue((Math.max(...levels) / 255) * maxValue[this.latent]);
+    if (!heat.isCut) return `on ${n} of ${levels.length} patches, at most ${most}`;
+    return `listed on ${n} of ${levels.length} patches, there at most ${most}; ${this.cutText()}`;
+  }
+
+  /** Why no level of the chosen latent is above 0. */
+  silence(heat) {
+    const isListed = this.codes?.patches.some((list) => list.some(({ latent }) => latent === this.latent));
+    if (this.codes?.nCut === 0 && !isListed) return "does not fire here";
+    if (heat.isCut && !isListed) return `not listed on any patch; ${this.cutText()}`;
+    return `on no patch above ${showShare(0.5 / 255)} of its largest value${heat.isCut ? `; ${this.cutText()}` : ""}`;
+  }
+
+  cutText() {
+    const { most, nCut } = this.codes;
+    return `${showCount(nCut, "patch", "patches")} ${nCut === 1 ? "lists its" : "list their"} ${most} strongest latents alone`;
   }
 
   drawChosen(heat) {
     const { data } = this.app;
     this.draw(heat);
-    const levels = Array.from({ length: data.rows * data.columns }, (_, patch) => heat?.at(patch) ?? 0);
-    const n = levels.filter((level) => level > 0).length;
     const close = element("button", { type: "button" }, "Hide heatmap");
     close.addEventListener("click", () => this.choose(null));
     this.chosen.replaceChildren(
-      element("p", {}, "Showing ", latentLink(this.app, this.latent), n === 0
-        ? ": not among the strongest latents of any patch here"
-        : `: on ${n} of ${levels.length} patches, at most ${showValue((Math.max(...levels) / 255) * data.maxValue[this.latent])}`),
+      element("p", {}, "Showing ", latentLink(this.app, this.latent), `: ${this.wordsOf(heat)}`),
       heatLegend(data, data.maxValue[this.latent]), close);
   }
 
   /** Lists the latents of a patch, or of the whole picture, strongest first. */
   list() {
-    if (this.patches === null) return;
+    if (this.codes === null) return;
+    const { patches } = this.codes;
     const patch = this.grid.selected;
-    const fires = patch === null ? strongestOf(this.patches) : this.patches[patch].toSorted((a, b) => b.level - a.level);
+    const fires = patch === null ? strongestOf(patches) : patches[patch].toSorted((a, b) => b.level - a.level);
     this.listFires(fires, patch === null ? "the whole picture" : patchText(this.app.data, patch));
   }
 

@@ -27,8 +27,8 @@ function showShare(x) {
 }
 
 /** A count with separators of thousands and its noun: "1 latent", "32,768 latents". */
-function showCount(n, noun) {
-  return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+function showCount(n, noun, nouns = `${noun}s`) {
+  return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
 }
 
 /** A text of the user's: its direction of writing stays its own. */

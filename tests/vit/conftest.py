@@ -6,7 +6,15 @@ import pytest
 from PIL import Image
 from tests.tiny_models import hooked, tiny_open_clip
 
+from saev.vit import network
+
 __all__ = ["hooked", "pictures", "tiny_open_clip"]
+
+
+@pytest.fixture(autouse=True)
+def hub_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads are replaced in these tests; whether the hub can be reached must not be asked of the real network."""
+    monkeypatch.setattr(network, "_no_way", lambda *_: None)
 
 
 @pytest.fixture

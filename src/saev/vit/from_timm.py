@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -17,8 +18,9 @@ from typing_extensions import override
 
 from saev.errors import InputError, one_line
 from saev.vit.backbone import Backbone
+from saev.vit.network import hub
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import HUB, check_image_size, not_a_vit, unknown
+from saev.vit.refusals import HUB, check_image_size, not_a_vit, not_had, unknown
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 # What timm runs in forward_head, after the last block.
@@ -153,14 +155,13 @@ def _check_tag(ckpt: str) -> None:
 
 def _create(ckpt: str, pretrained: bool, size: tuple[int, int] | None) -> Any:
     options = {} if size is None else {"img_size": size}
-    try:
-        return timm.create_model(ckpt, pretrained=pretrained, num_classes=0, **options)
-    except TypeError as error:
-        raise not_a_vit(ckpt, "model without an image size") from error
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        if not (pretrained or ckpt.startswith(HUB)):
-            raise
-        raise InputError(
-            f"cannot get {ckpt} from the network ({one_line(error)}); check the name and the connection, "
-            "or give --model.weights FILE"
-        ) from error
+    asks_hub = pretrained or ckpt.startswith(HUB)
+    with hub() if asks_hub else nullcontext() as no_network:
+        try:
+            return timm.create_model(ckpt, pretrained=pretrained, num_classes=0, **options)
+        except TypeError as error:
+            raise not_a_vit(ckpt, "model without an image size") from error
+        except Exception as error:  # the network and the hub fail in a hundred ways
+            if not asks_hub:
+                raise
+            raise not_had(ckpt, error, no_network) from error

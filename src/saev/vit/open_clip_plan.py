@@ -10,7 +10,8 @@ from open_clip.pretrained import download_pretrained, download_pretrained_from_h
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
 from saev.errors import InputError, one_line
-from saev.vit.refusals import HUB, MODEL, Options, unknown
+from saev.vit.network import hub
+from saev.vit.refusals import HUB, MODEL, Options, not_had, unknown
 
 HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
 """What is no part of a vision tower that is recorded."""
@@ -46,12 +47,13 @@ def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
     Raises:
         InputError: It cannot be had.
     """
-    try:
-        if plan.tag is None:
-            return Path(download_pretrained_from_hf(ckpt.removeprefix(HUB)))
-        return Path(download_pretrained(plan.tag))
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        raise _no_network(ckpt, error, options) from error
+    with hub() as no_network:
+        try:
+            if plan.tag is None:
+                return Path(download_pretrained_from_hf(ckpt.removeprefix(HUB)))
+            return Path(download_pretrained(plan.tag))
+        except Exception as error:  # the network and the hub fail in a hundred ways
+            raise not_had(ckpt, error, no_network, options) from error
 
 
 def _plan(family: str, ckpt: str, weights: str | None, options: Options) -> Plan:
@@ -81,17 +83,14 @@ def _some_tags(arch: str, tags: list[str]) -> str:
 
 
 def _hub_plan(ckpt: str, options: Options) -> Plan:
+    with hub() as no_network:
+        try:
+            path = download_pretrained_from_hf(ckpt.removeprefix(HUB), filename="open_clip_config.json")
+        except Exception as error:  # the network and the hub fail in a hundred ways
+            raise not_had(ckpt, error, no_network, options) from error
     try:
-        path = download_pretrained_from_hf(ckpt.removeprefix(HUB), filename="open_clip_config.json")
         config = json.loads(Path(path).read_text(encoding="utf-8"))
         preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))
         return Plan(config["model_cfg"], preprocess, None)
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        raise _no_network(ckpt, error, options) from error
-
-
-def _no_network(ckpt: str, error: Exception, options: Options) -> InputError:
-    return InputError(
-        f"cannot get {ckpt} from the network ({one_line(error)}); check the name and the connection, "
-        f"or give {options.weights} FILE"
-    )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{options.ckpt} {ckpt} is no model of open_clip: {path}: {one_line(error)}") from error

@@ -4,7 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from saev.errors import InputError
+from huggingface_hub import constants
+
+from saev.errors import InputError, one_line
 
 HUB = "hf-hub:"
 
@@ -28,6 +30,26 @@ def unknown(what: str, name: str, known: Collection[str], options: Options = MOD
     shown = near or sorted(known)[:8]
     hint = f"{'did you mean' if near else 'known are'} {', '.join(shown)}" if shown else "none is known"
     return InputError(f"unknown {what} '{name}' in {options.ckpt}; {hint}")
+
+
+def not_had(ckpt: str, error: Exception, no_network: str | None, options: Options = MODEL) -> InputError:
+    """Error for a model that the hub does not give.
+
+    Args:
+        ckpt: Its name.
+        error: What the hub's client said.
+        no_network: Why there is no network, None where there is one; see `saev.vit.network.hub`.
+        options: Where the user named it.
+    """
+    if no_network is not None:
+        return InputError(
+            f"cannot get {ckpt}: {no_network}, and the hub's cache {constants.HF_HUB_CACHE} does not hold it; check "
+            f"the connection, or give {options.weights} FILE"
+        )
+    return InputError(
+        f"cannot get {ckpt} from the network ({one_line(error)}); check the name and the connection, "
+        f"or give {options.weights} FILE"
+    )
 
 
 def not_a_vit(ckpt: str, kind: str) -> InputError:

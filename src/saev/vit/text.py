@@ -4,6 +4,7 @@ Shape suffixes: n = pictures or texts, e = width of the common space, d = width 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +22,7 @@ from torch.nn.functional import normalize
 from typing_extensions import override
 
 from saev.errors import InputError, one_line
+from saev.vit.network import hub
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import HUB, NAMER, Options
@@ -116,11 +118,12 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
     plan = plan_of("siglip" if "siglip" in ckpt.lower() else "clip", ckpt, weights, options)
     if "text_cfg" not in plan.model:
         raise _no_text(f"{options.ckpt} {ckpt} has")
+    tokenizer = _tokenizer(ckpt)
+    file = None if weights == "random" else Path(weights) if weights is not None else download(ckpt, plan, options)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        tokenizer, model = _tokenizer(ckpt), _build(plan, ckpt)
-    if weights != "random":
-        file = Path(weights) if weights is not None else download(ckpt, plan, options)
+        model = _build(plan, ckpt)
+    if file is not None:
         load_exactly(model, _fitted(read_weights(file), model, file, options), file, ckpt, options)
     config = merge_preprocess_dict(plan.preprocess, {"size": model.visual.image_size})
     return Clip(model, tokenizer, Preprocessing("open_clip", config), ckpt)
@@ -146,25 +149,30 @@ def _build(plan: Plan, ckpt: str) -> Any:
         config["text_cfg"]["hf_model_pretrained"] = False
     custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else open_clip.CLIP
-    try:
-        return kind(**config)
-    except Exception as error:  # text towers of Hugging Face come with another package and over the network
-        if "hf_model_name" not in config["text_cfg"]:
-            raise
-        raise _no_part("text tower", ckpt, error) from error
+    is_foreign = "hf_model_name" in config["text_cfg"]
+    with hub() if is_foreign else nullcontext() as no_network:
+        try:
+            return kind(**config)
+        except Exception as error:  # text towers of Hugging Face come with another package and over the network
+            if not is_foreign:
+                raise
+            raise _no_part("text tower", ckpt, error, no_network) from error
 
 
 def _tokenizer(ckpt: str) -> Any:
-    try:
-        return open_clip.get_tokenizer(ckpt if ckpt.startswith(HUB) else ckpt.partition("/")[0])
-    except Exception as error:  # as above
-        raise _no_part("tokenizer", ckpt, error) from error
+    name = ckpt if ckpt.startswith(HUB) else ckpt.partition("/")[0]
+    text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
+    with hub() if name.startswith(HUB) or "hf_tokenizer_name" in text else nullcontext() as no_network:
+        try:
+            return open_clip.get_tokenizer(name)
+        except Exception as error:  # as above
+            raise _no_part("tokenizer", ckpt, error, no_network) from error
 
 
-def _no_part(what: str, ckpt: str, error: Exception) -> InputError:
+def _no_part(what: str, ckpt: str, error: Exception, no_network: str | None) -> InputError:
     return InputError(
-        f"cannot get the {what} of {ckpt} ({one_line(error)}): it needs the package 'transformers' and, the first "
-        "time, the network; the CLIPs of OpenAI and LAION, such as ViT-B-32/openai, need neither"
+        f"cannot get the {what} of {ckpt} ({no_network or one_line(error)}): it needs the package 'transformers' and, "
+        "the first time, the network; the CLIPs of OpenAI and LAION, such as ViT-B-32/openai, need neither"
     )
 
 

@@ -1,5 +1,7 @@
 """The one error that users see as a single line, and texts that are safe to show."""
 
+import sys
+
 
 class InputError(ValueError):
     """What the user gave cannot be used.
@@ -16,6 +18,11 @@ def printable(text: str) -> str:
     'a\\x1b[2Jb\\n\\u202ec'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def tell(text: str) -> None:
+    """Print a line for the user to standard error, escaped as `printable` does."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def one_line(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """Renders the latents of trained SAEs."""
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -12,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from saev.callbacks.feature_board import show_latents
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.nn import SparseAutoencoder
 from saev.rendering import (
     Namer,
@@ -150,7 +149,7 @@ class FeatureVisualizer(lightning.Callback):
         """
         tokens = data[0]
         if len(data) > 1 and trainer.is_global_zero:
-            print(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}", file=sys.stderr)
+            tell(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}")
         ready = {name: sae.eval() for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
         surveys = self._surveys(trainer, ready, tokens, labels)

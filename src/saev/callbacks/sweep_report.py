@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks.sae_exporter import METRICS_FILE
+from saev.errors import tell
 from saev.interop import load_sae
 from saev.metrics import nearest_stability, stability
 from saev.viz.pareto import pareto_front, pareto_plot, pixels
@@ -34,7 +34,8 @@ class SweepReport(lightning.Callback):
     @override
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Print, after the progress bars."""
-        print(self._told, end="", file=sys.stderr)
+        for line in self._told.splitlines():
+            tell(line)
         self._told = ""
 
     @override

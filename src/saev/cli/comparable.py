@@ -1,11 +1,9 @@
 """Whether the numbers of an SAE on some shards mean anything."""
 
-import sys
-
 import numpy as np
 
 from saev.datamodules import ShardDataModule
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.interop import About, check_same_activations
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection
@@ -35,7 +33,7 @@ def check_comparable(about: About, data: ShardDataModule, command: str) -> None:
         if not len(held_out):
             raise InputError(f"{tokens.reader.path} trained the SAE and no images were held out: give other shards")
         if command == "test":
-            print(f"{tokens.reader.path} trained the SAE: testing on the images that were held out", file=sys.stderr)
+            tell(f"{tokens.reader.path} trained the SAE: testing on the images that were held out")
             data.test_only(number, held_out)
         elif not np.isin(tokens.examples, held_out).all():
             raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from saev.cli import record, train
 from saev.cli.parse_errors import parsed
 from saev.demo.scenes import write_scenes
-from saev.errors import InputError
+from saev.errors import InputError, tell
 
 
 def main(argv: list[str]) -> int:
@@ -74,5 +74,6 @@ def _fit_options(out: Path, shards: str, n_tokens: int) -> list[str]:
 
 
 def _shown(command: str, options: list[str]) -> list[str]:
-    print(f"\n$ saev {command} {shlex.join(options)}", file=sys.stderr)
+    tell("")
+    tell(f"$ saev {command} {shlex.join(options)}")
     return options

@@ -11,7 +11,8 @@ import signal
 import sys
 from typing import NoReturn
 
-from saev.errors import InputError, printable
+from saev.cli.terminal import escape_log, escape_warnings
+from saev.errors import InputError, tell
 from saev.stopping import Stopped, unwind
 
 COMMANDS = {
@@ -45,6 +46,7 @@ def run() -> NoReturn:
     A process that still belongs to a group here has failed in the middle of something with others. torch's threads
     then wait for those, and may abort an interpreter that shuts down under them.
     """
+    escape_warnings()
     status = main()
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
@@ -66,14 +68,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, unwind)
+    escape_log()
     try:
         return _run(command, argv[1:])
     except InputError as error:
-        print(f"saev {command}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        tell(f"saev {command}: error: {' '.join(str(error).split())}")
         return 1
     except Stopped as stopped:
         if not stopped.is_silent:
-            print(f"saev {command}: {stopped}", file=sys.stderr)
+            tell(f"saev {command}: {stopped}")
         return int(stopped.code or 0)
     except KeyboardInterrupt:
         print(f"saev {command}: interrupted", file=sys.stderr)

@@ -16,7 +16,7 @@ from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
-from saev.errors import InputError
+from saev.errors import InputError, printable, tell
 from saev.modules import VitLightningModule
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
@@ -67,11 +67,11 @@ def record(argv: list[str]) -> list[str]:
     writer: VitActivationWriter = cli.config_init.writer
     plan = writer.plan(cli.model, cli.datamodule)
     if writer.dry_run:
-        return _plan_lines(cli, plan) if cli.trainer.is_global_zero else []
+        return [printable(line) for line in _plan_lines(cli, plan)] if cli.trainer.is_global_zero else []
     if cli.trainer.is_global_zero:
         plan.check_space()
         for line in _announcement(cli, plan):
-            print(line)
+            tell(line)
     if plan.pending:
         cli.model.layers = sorted(plan.pending)
         with _worker_faults():

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
-from saev.errors import InputError, one_line
+from saev.errors import InputError, one_line, tell
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
@@ -191,7 +190,7 @@ class RecordingStrategy(DDPStrategy):
             try:
                 self.check()
             except InputError as error:
-                print(f"saev predict: error: {error}", file=sys.stderr, flush=True)
+                tell(f"saev predict: error: {error}")
                 assert self._launcher is not None
                 self._launcher.kill(signal.SIGKILL)
                 os._exit(1)

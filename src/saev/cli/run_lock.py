@@ -2,12 +2,11 @@
 
 import contextlib
 import errno
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import unwritable
 from saev.lock import FileLock
 
@@ -32,7 +31,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise InputError(unwritable(run_dir, error)) from error
-        print(f"{run_dir} cannot be locked: let no other saev command write to it meanwhile", file=sys.stderr)
+        tell(f"{run_dir} cannot be locked: let no other saev command write to it meanwhile")
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, build
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.interop import load_run
 from saev.modules import DivergenceError
 from saev.stopping import Stopped
@@ -74,7 +74,7 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
         except DivergenceError as error:
             if cli.model.n_parts == 1:
                 raise
-            print(f"{', '.join(cli.model.names)} given up: {error}", file=sys.stderr)
+            tell(f"{', '.join(cli.model.names)} given up: {error}")
             own.parent.mkdir(parents=True, exist_ok=True)
         if cli.trainer.is_global_zero:
             mark_done(own, cli.model)

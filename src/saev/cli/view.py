@@ -1,6 +1,5 @@
 """`saev view`: a run's galleries in the browser, with an SAE behind them that takes new pictures."""
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from saev.cli.earlier_config import read_config, usable
 from saev.cli.parse_errors import parsed
-from saev.errors import InputError, one_line, printable
+from saev.errors import InputError, one_line, tell
 
 if TYPE_CHECKING:
     from saev.serving.live_gallery import Recorded
@@ -100,7 +99,7 @@ def _server(options: Namespace) -> "GalleryServer":
         raise
     for name, live in server.live.items():
         if isinstance(live, str):
-            print(printable(f"{name}: no live inference: {live}"), file=sys.stderr)
+            tell(f"{name}: no live inference: {live}")
     return server
 
 
@@ -120,7 +119,7 @@ def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: An
         if options.shards:
             raise
         reason = one_line(error)
-        print(printable(f"no neighbours: {reason}"), file=sys.stderr)
+        tell(f"no neighbours: {reason}")
         return dict.fromkeys(saes, f"{reason}; --shards names others")
 
 

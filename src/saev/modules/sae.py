@@ -1,6 +1,5 @@
 """Training and evaluation of SAEs."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
@@ -10,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.memory import keep_freed_memory
 from saev.modules.evaluation import Evaluation
 from saev.modules.member import Course, Member, adam, scheduled
@@ -277,7 +276,7 @@ class SAELightningModule(lightning.LightningModule):
         advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
         if not self.saes:
             raise DivergenceError(f"{what}: the run diverges, {advice}")
-        print(f"{member.name} is given up, {what}: {advice}", file=sys.stderr)
+        tell(f"{member.name} is given up, {what}: {advice}")
 
     def _log(self, member: Member, values: dict[str, float]) -> None:
         # Not self.log: for so many keys it would cost more than it is worth, even when it throws the values away.

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
+from saev.errors import printable
+
 Metrics = Mapping[str, float]
 
 
@@ -46,7 +48,9 @@ def pareto_plot(metrics: Mapping[str, Metrics]) -> bytes:
         axes.plot(*line, color="0.6", linewidth=1, zorder=1, label="not beaten in both")
         points = axes.scatter(l0, fvu, c=dead, cmap="viridis", vmin=0, zorder=2)
         for number, name in enumerate(names):
-            axes.annotate(name, (l0[number], fvu[number]), xytext=(4, 4), textcoords="offset points", fontsize=6)
+            place = (l0[number], fvu[number])
+            label = axes.annotate(printable(name), place, xytext=(4, 4), textcoords="offset points", fontsize=6)
+            label.set_parse_math(False)
         axes.set(xlabel="L0: active latents a token", ylabel="FVU: variance unexplained")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(ScalarFormatter())

@@ -2,7 +2,7 @@
 
 import tests.triton_device  # noqa: F401, I001 - before anything imports Triton
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from saev.rendering import kept_words
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording
@@ -33,6 +34,15 @@ __all__ = ["browser", "complaints", "make_shards", "open_page"]
 hypothesis.settings.register_profile("saev", deadline=None)
 hypothesis.settings.load_profile("saev")
 MakeShards = Callable[..., tuple[Path, Tensor]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def words_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Embedded words that tests make are kept in a directory of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = tmp_path_factory.mktemp("words")
+        patch.setattr(kept_words, "cache_directory", lambda: directory)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import Any, Self, final
 
 from saev.nn import SparseAutoencoder
 from saev.rendering.heatmaps import Images, heatmaps, in_parts
+from saev.rendering.kept_words import kept_words
 from saev.rendering.options import RenderOptions
 from saev.rendering.recorded_pictures import RecordedPictures
 from saev.shards.loading.selection import TokenSelection
@@ -16,7 +17,6 @@ from saev.viz.naming import (
     LatentName,
     TopPicture,
     direction_words,
-    embed_words,
     name_latents,
     named_words,
     read_vocabulary,
@@ -27,7 +27,7 @@ from saev.viz.survey import LatentSurvey
 
 @final
 class Namer:
-    """A CLIP and the words that may become names, embedded when they are first needed."""
+    """A CLIP and the words that may become names, embedded when they are first needed, or taken from the cache."""
 
     def __init__(self, clip: Clip, vocabulary: Sequence[str]) -> None:
         self.clip = clip
@@ -36,7 +36,7 @@ class Namer:
     @cached_property
     def words(self) -> EmbeddedWords:
         """The words as points of the CLIP's space."""
-        return embed_words(self.clip, self._vocabulary)
+        return kept_words(self.clip, self._vocabulary)
 
     @classmethod
     def load(cls, options: RenderOptions) -> Self | None:

@@ -3,6 +3,7 @@
 Shape suffixes: n = pictures or texts, e = width of the common space, d = width of the vision tower.
 """
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import deepcopy
@@ -22,6 +23,7 @@ from torch.nn.functional import normalize
 from typing_extensions import override
 
 from saev.errors import InputError, one_line
+from saev.vit.causal_text import encode_text
 from saev.vit.network import hub
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
@@ -54,9 +56,17 @@ class Clip(nn.Module):
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings (n, e) of texts, on the CPU; what exceeds the model's context is cut off."""
-        model: Any = self.model
         batches = (list(texts[i : i + TEXTS_AT_ONCE]) for i in range(0, len(texts), TEXTS_AT_ONCE))
-        return _joined([model.encode_text(self._tokenizer(batch).to(self._device)) for batch in batches])
+        return _joined([encode_text(self.model, self._tokenizer(batch).to(self._device)) for batch in batches])
+
+    def texts_digest(self, texts: Sequence[str]) -> str:
+        """SHA-256 in hex over what the embeddings of these texts come from: the model's tensors, and the tokens."""
+        digest = hashlib.sha256(f"{self.ckpt}\n{weights_digest(self.model, without=('visual',))}\n".encode())
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            tokens_nt = self._tokenizer(list(texts[start : start + TEXTS_AT_ONCE]))
+            digest.update(f"{list(tokens_nt.shape)}\n".encode())
+            digest.update(tokens_nt.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def embed_images(self, pictures: Sequence[Image.Image]) -> Tensor:

@@ -41,7 +41,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--model.d_vit=768", "--model.d_vit 768 was stated, but test_vit has 64"),
         ("--model.n_patches_per_img=49", "--model.n_patches_per_img 49 was stated, but test_vit has 100"),
         ("--model.image_size=150", r"--model.image_size \(150, 150\) is not a multiple of the patch size"),
-        ("--model.weights=/none/w.pt", "weights file '/none/w.pt' does not exist"),
+        ("--model.weights=/none/w.pt", "weights file /none/w.pt: is missing"),
         ("--data.batch_size=0", "batch_size=0 must be 1 or more"),
         ("--data.num_workers=-1", "num_workers=-1 0 or more"),
         ("--writer.n_patches_per_shard=10", "a budget of 10 tokens a shard does not hold the 101 tokens"),

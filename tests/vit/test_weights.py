@@ -43,7 +43,7 @@ def test_halved_weights_are_read_as_float32(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("w.pt", lambda f: None, "does not exist"),
+        ("w.pt", lambda f: None, "w.pt: is missing"),
         ("w.safetensors", lambda f: f.write_bytes(b"\xff" * 40), "cannot be read"),
         ("w.pt", lambda f: f.write_bytes(b""), "cannot be read"),
         ("w.pt", lambda f: f.write_bytes(pickle.dumps(print, protocol=2)), "cannot be read"),

@@ -1,6 +1,5 @@
 """TensorBoard's table of hyperparameters."""
 
-import json
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -9,7 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.sae_exporter import METRICS_FILE, sae_directory
+from saev.callbacks.sae_exporter import METRICS_FILE, read_metrics, sae_directory
 
 
 class TrainedModel(Protocol):
@@ -56,9 +55,7 @@ class Hyperparameters(lightning.Callback):
 
 
 def _held_out(path: Path) -> dict[str, float]:
-    if not path.is_file():
-        return {}
-    metrics = json.loads(path.read_text(encoding="utf-8")).get("val", {})
+    metrics = read_metrics(path).get("val", {})
     return {key: value for key, value in metrics.items() if isinstance(value, float | int)}
 
 

@@ -2,17 +2,22 @@
 
 import json
 import math
+import os
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.errors import InputError
+from saev.files import read_regular
 from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
+from saev.shards.format.strict_json import parse_json
 
 METRICS_FILE = "metrics.json"
+_MAX_METRICS_BYTES = 2**24
 
 
 class TrainedModel(Protocol):
@@ -71,11 +76,25 @@ def sae_directory(trainer: lightning.Trainer, name: str) -> Path:
     return Path(trainer.default_root_dir) / "saes" / name
 
 
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What was measured of an SAE, by the name of the pass: train, val, test; nothing where there is no file.
+
+    Raises:
+        InputError: If the file is no such file.
+    """
+    if not os.path.lexists(path):
+        return {}
+    metrics = parse_json(read_regular(path, _MAX_METRICS_BYTES), str(path))
+    if not isinstance(metrics, dict) or not all(isinstance(values, dict) for values in metrics.values()):
+        raise InputError(f"{path}: holds no metrics: move it away")
+    return metrics
+
+
 def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
     """Add what was measured now to what was before."""
     for name in model.saes:
         path = sae_directory(trainer, name) / METRICS_FILE
-        metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        metrics = read_metrics(path)
         metrics |= {stage: _finite(values) for stage, values in model.results.get(name, {}).items()}
         path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 

@@ -1,7 +1,6 @@
 """Tells how good the SAEs of a run are, and compares those of a sweep."""
 
 import csv
-import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.sae_exporter import METRICS_FILE
+from saev.callbacks.sae_exporter import METRICS_FILE, read_metrics
 from saev.errors import tell
 from saev.interop import load_sae
 from saev.metrics import nearest_stability, stability
@@ -98,7 +97,7 @@ def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
 def _metrics(run_dir: Path, stage: str) -> dict[str, dict[str, float]]:
     found = {}
     for path in sorted(run_dir.glob(f"saes/*/{METRICS_FILE}")):
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = read_metrics(path)
         if stage in metrics:
             found[path.parent.name] = metrics[stage]
     return found

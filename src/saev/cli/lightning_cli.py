@@ -14,6 +14,7 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
+from saev.cli.given_files import check_given_files
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 from saev.stopping import Stopped, end_companions, stopping_on_signals
@@ -65,6 +66,7 @@ class CommandCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, with errors as `InputError`."""
         assert isinstance(args, list)
+        check_given_files(args)
         self.config = parsed(parser, args)
 
     @override

@@ -11,10 +11,12 @@ from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.earlier_config import read_config, usable
 from saev.errors import InputError
+from saev.files import read_regular
 from saev.modules import SAELightningModule
 from saev.modules.sweep import fitting
 
 PART, DONE = "part", "done"
+_MAX_DONE_BYTES = 2**24
 
 
 def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: int | None) -> None:
@@ -79,7 +81,7 @@ def is_done(checkpoint: Path, model: SAELightningModule) -> bool:
     if not path.exists():
         return False
     try:
-        model.check_settings(json.loads(path.read_text(encoding="utf-8")))
+        model.check_settings(json.loads(read_regular(path, _MAX_DONE_BYTES)))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} does not tell how a part of the sweep was trained: {error}") from error
     return True

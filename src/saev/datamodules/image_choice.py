@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import Final, Self, final
 
 import numpy as np
 
 from saev.errors import InputError
+from saev.files import UnreadableFile, read_regular
 from saev.interop import HeldOut
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import random_subset
 from saev.shards.reading.reader import ShardReader
+
+MAX_LIST_BYTES: Final = 2**30
+"""Upper bound of a list of images: some ten million lines."""
 
 
 @final
@@ -74,9 +78,9 @@ def listed_images(path: Path, reader: ShardReader) -> Ints:
         InputError: If the file cannot be read, names an image that is not there or one twice, or none at all.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): give a text file of images") from error
+        text = read_regular(path, MAX_LIST_BYTES).decode("utf-8", "surrogateescape")
+    except UnreadableFile as error:
+        raise InputError(f"{error}: give a text file of images") from error
     # Not splitlines(): a file name may hold what it takes for the end of a line.
     lines = {line: name.removesuffix("\r") for line, name in enumerate(text.split("\n"), 1) if name.strip()}
     find = _by_name(reader) if any(not name.strip().isdecimal() for name in lines.values()) else {}

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from saev.errors import InputError, one_line
-from saev.files import read_regular
+from saev.files import UnreadableFile, check_regular, read_regular
 from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.shards.format.strict_json import parse_json
@@ -16,6 +16,7 @@ from saev.shards.format.strict_json import parse_json
 SCHEMA = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "sae.safetensors"
+MAX_WEIGHTS_BYTES = 2**40
 MAX_CONFIG_BYTES = 2**28  # It may list millions of images that were held out.
 
 
@@ -52,9 +53,10 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     architecture = ARCHITECTURES[config["architecture"]]
     options = {key: value for key, value in config.items() if key not in ("schema", "architecture", "about")}
     try:
+        check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
         sae = architecture(**options)
         sae.load_state_dict(load_file(directory / WEIGHTS_FILE))
-    except (OSError, SafetensorError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, TypeError, RuntimeError, UnreadableFile) as error:
         reason = one_line(error)
         raise InputError(f"{directory}: {WEIGHTS_FILE} and {CONFIG_FILE} give no SAE: {reason}") from error
     return sae.eval().requires_grad_(False)

@@ -20,14 +20,13 @@ from saev.rendering.render import sae_id
 from saev.serving.live_gallery import LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.recorded_means import chosen_images, recorded_means
-from saev.serving.site import gallery_names, takes_live_part
+from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 from saev.vit.backbone import Backbone
 from saev.viz.gallery_scripts import Overview, read_overview
 
 T = TypeVar("T")
-_MAX_FILE_BYTES = 2**31
 
 
 @final
@@ -139,10 +138,10 @@ def _opened(run_dir: Path, name: str) -> OpenedSae:
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(f"there is no SAE {directory}")
     again = f"`saev render --run_dir {run_dir}` makes the gallery anew"
-    if not takes_live_part(read_regular(run_dir / "features" / name / "index.html", _MAX_FILE_BYTES)):
+    if not takes_live_part(read_regular(run_dir / "features" / name / "index.html", MAX_FILE_BYTES)):
         raise InputError(f"the gallery's page is of another version of saev: {again}")
     try:
-        overview = read_overview(read_regular(script, _MAX_FILE_BYTES).decode("ascii"))
+        overview = read_overview(read_regular(script, MAX_FILE_BYTES).decode("ascii"))
     except UnreadableFile as error:
         raise InputError(f"{error}: {again}") from error
     except ValueError as error:

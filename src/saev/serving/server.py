@@ -14,6 +14,7 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.files import UnreadableFile, read_regular
 from saev.serving.guard import refusal
 from saev.serving.incoming import (
     BODY_SECONDS,
@@ -27,7 +28,7 @@ from saev.serving.incoming import (
     read_body,
 )
 from saev.serving.live_gallery import MAX_BYTES, BadRequest, Forgotten, LiveGalleries, LiveGallery
-from saev.serving.site import MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
+from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +216,8 @@ class GalleryHandler(BaseHTTPRequestHandler):
         if path is None or path.suffix != Path(parts[-1]).suffix:
             raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
         try:
-            return path.read_bytes()
-        except OSError as error:
+            return read_regular(path, MAX_FILE_BYTES)
+        except UnreadableFile as error:
             raise Refused(HTTPStatus.NOT_FOUND, "nothing is there any more") from error
 
     def _live(self, name: str) -> LiveGallery:

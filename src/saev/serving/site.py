@@ -8,6 +8,8 @@ from urllib.parse import quote, unquote
 
 from saev.viz.gallery import LIVE_SCRIPTS, LIVE_STYLES
 
+MAX_FILE_BYTES: Final = 2**31
+"""Upper bound of a file of a gallery."""
 MIME_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

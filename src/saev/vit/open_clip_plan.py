@@ -10,9 +10,11 @@ from open_clip.pretrained import download_pretrained, download_pretrained_from_h
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
 from saev.errors import InputError, one_line
+from saev.files import read_regular
 from saev.vit.network import hub
 from saev.vit.refusals import HUB, MODEL, Options, not_had, unknown
 
+_MAX_CONFIG_BYTES = 2**24
 HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
 """What is no part of a vision tower that is recorded."""
 
@@ -89,7 +91,7 @@ def _hub_plan(ckpt: str, options: Options) -> Plan:
         except Exception as error:  # the network and the hub fail in a hundred ways
             raise not_had(ckpt, error, no_network, options) from error
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path, _MAX_CONFIG_BYTES))
         preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))
         return Plan(config["model_cfg"], preprocess, None)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

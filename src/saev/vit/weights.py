@@ -3,14 +3,18 @@
 import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from saev.errors import InputError, one_line
+from saev.files import UnreadableFile, check_regular
 from saev.vit.refusals import MODEL, Options
 
+MAX_WEIGHTS_BYTES: Final = 2**40
+"""Upper bound of a file of weights."""
 _PICKLED = (".pt", ".pth", ".bin")
 
 
@@ -23,8 +27,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: The file is missing, damaged, of another kind, or holds no tensors.
     """
-    if not path.is_file():
-        raise InputError(f"weights file '{path}' does not exist; give a .safetensors or .pt file")
+    try:
+        check_regular(path, MAX_WEIGHTS_BYTES)
+    except UnreadableFile as error:
+        raise InputError(f"weights file {error}; give a .safetensors or .pt file") from error
     try:
         content = _load(path)
     except Exception as error:  # a reader fed with broken bytes may raise anything

@@ -1,0 +1,41 @@
+"""Files of options on a command line, looked at before a parser opens whatever exists under a value's name."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from saev.cli.earlier_config import MAX_CONFIG_BYTES
+from saev.errors import InputError
+from saev.files import irregular
+
+
+def check_given_files(argv: Sequence[str]) -> None:
+    """Refuse FIFOs, devices and sockets as values, and files of options that are too large.
+
+    The parser takes a file in place of every group of options, not only behind ``--config``.
+
+    Raises:
+        InputError: For the first one; names the option and the file.
+    """
+    for option, value in _given(argv):
+        try:
+            status = os.stat(value)  # noqa: PTH116 - most values are no paths, and some no names of files
+        except (OSError, ValueError):
+            continue
+        if os.path.isdir(value):  # noqa: PTH112
+            continue
+        # What has a dot is mostly no group but a file of data, of weights or of pictures, which has its own bound.
+        fault = irregular(status, status.st_size if "." in option else MAX_CONFIG_BYTES)
+        if fault:
+            raise InputError(f"{option} {value}: {fault}".lstrip())
+
+
+def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options and what stands behind them."""
+    for before, this in pairwise(["", *argv]):
+        if this.startswith("-"):
+            option, is_joined, value = this.partition("=")
+            if is_joined:
+                yield option, value
+        else:
+            yield before.partition("=")[0], this

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from saev.cli.given_paths import EMPTY  # which lets jsonargparse refuse empty paths
 from saev.cli.numbers import check_numbers
 from saev.errors import InputError
 
@@ -13,6 +14,7 @@ MOST_SAID = 500
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
 _REWRITES = [
+    (rf"(Parser key \"[\w.]+\":).*({EMPTY}).*", r"\1 \2"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
     (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] Errors: .* Given value: ",

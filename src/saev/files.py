@@ -1,9 +1,11 @@
 """Small files, read and written with care: nothing but regular files of bounded size is read, no half one is left."""
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,28 +119,29 @@ def replacing(path: Path, n_bytes: int | None = None) -> Iterator[Path]:
         n_bytes: Its size, where it is known before, for the message.
 
     Raises:
-        InputError: If the disk does not take it, with the path, and where space is short the bytes needed and free.
+        InputError: If the disk does not take it, with the path, and where space is short the bytes needed and free; or
+            if a directory, a device or the like is in its place.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is there already and no regular file: name another one")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         bring_to_disk(partial)
         partial.replace(path)
         bring_to_disk(path.parent)
     except OSError as error:
+        _remove(partial)  # before what is free is told
         raise InputError(unwritable(path, error, n_bytes)) from error
     finally:
-        # Without raising: the fault that led here matters more.
-        if os.path.lexists(partial):
-            _remove(partial)
+        _remove(partial)
 
 
 def _remove(path: Path) -> None:
-    try:
+    # Without raising: the fault that led here matters more.
+    with contextlib.suppress(OSError):
         path.unlink()
-    except OSError:
-        return
 
 
 def bring_to_disk(path: Path) -> None:
@@ -167,6 +170,25 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
 
 
+def check_writable(directory: Path) -> None:
+    """See whether files can be made in a directory, or the directory itself, before anything long begins.
+
+    Nothing is left behind.
+
+    Raises:
+        InputError: If not, with what the system says.
+    """
+    place = directory
+    try:
+        if directory.exists() and not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "a file is there")
+        place = _existing(directory)
+        with tempfile.TemporaryFile(dir=place):
+            return
+    except OSError as error:
+        raise InputError(unwritable(directory, error)) from error
+
+
 def unwritable(path: Path, error: OSError, n_bytes: int | None = None) -> str:
     """One line for a file that the disk does not take, with what can be done about it.
 
@@ -180,7 +202,7 @@ def unwritable(path: Path, error: OSError, n_bytes: int | None = None) -> str:
         return f"{said}: raise the limit on file sizes (ulimit -f)"
     if error.errno not in NO_SPACE:
         return f"{said}: check the disk and its permissions"
-    need = "" if n_bytes is None else f"{byte_text(n_bytes)} ({n_bytes} bytes) are needed, "
+    need = "" if n_bytes is None else f"{byte_text(n_bytes)} ({n_bytes} bytes) or more are needed, "
     free = free_bytes(path.parent)
     if error.errno == errno.EDQUOT:
         advice = "raise the quota"

@@ -1,17 +1,16 @@
 """A disk that is full before the start, at the reservation or on the way: one line, no signal, and nothing is lost."""
 
 import re
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.disks import PAGE, Disk, disk
 from tests.cli.fitting import environment, finish, start
 from tests.cli.recording import contents_of, folder, options, write_pictures
 
-PAGE = resource.getpagesize()
+__all__ = ["disk"]
 N_PICTURES = 5
 PAGES_A_SHARD = -(-101 * 64 * 4 // PAGE)  # one picture of timm's test model in float32
 
@@ -19,28 +18,6 @@ PAGES_A_SHARD = -(-101 * 64 * 4 // PAGE)  # one picture of timm's test model in 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("pictures"), N_PICTURES)
-
-
-Disk = Callable[[int], Path]
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A file system of its own in memory, and a function that sets the number of its pages."""
-    root = tmp_path / "disk"
-    root.mkdir()
-
-    def resize(n_pages: int, remount: str = "remount,") -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", f"{remount}size={n_pages * PAGE}", "tmpfs", str(root)]
-        subprocess.run(command, check=True, capture_output=True)
-        return root
-
-    try:
-        resize(1, remount="")
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no file system can be mounted here: {error}")
-    yield resize
-    subprocess.run(["umount", str(root)], check=True)
 
 
 def command(out: Path, pictures: Path) -> list[str]:

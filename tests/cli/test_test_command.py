@@ -177,6 +177,22 @@ def test_training_shards_of_a_run_with_val_shards_are_refused(
     assert main([*fit_options(data[0], tmp_path / "run"), f"--data.val_shards={other}"]) == 0
     assert "no images were held out" in refuse(["test", f"--run_dir={tmp_path / 'run'}"], capsys)
     assert main(["validate", f"--run_dir={tmp_path / 'run'}"]) == 0
+    for command in ("test", "render"):  # on what the run was validated with
+        assert main([command, f"--run_dir={tmp_path / 'run'}", f"--data.shards={other}"]) == 0
+    assert metrics(tmp_path / "run")["test"] == metrics(tmp_path / "run")["val"]
+
+
+def test_what_trained_the_saes_of_a_sweep_is_said_once(
+    data: tuple[Path, Tensor], tmp_path: Path, capsys: Capture
+) -> None:
+    run = tmp_path / "run"
+    assert main(fit_options(data[0], run, "--model.sweep={sae.k: [2, 3, 4]}", "--visualizer.n_latents=0")) == 0
+    capsys.readouterr()
+    assert main(["test", f"--run_dir={run}"]) == 0
+    assert capsys.readouterr().err.count("testing on the images that were held out") == 1
+    for path in run.glob("saes/*/metrics.json"):
+        found = json.loads(path.read_text())
+        assert found["test"] == found["val"]
 
 
 def test_another_kind_of_tokens_is_refused(run: Path, capsys: Capture) -> None:

@@ -1,15 +1,16 @@
 """How checkpoint files get to the disk and back."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError, one_line
+from saev.files import replacing
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -26,18 +27,14 @@ class DurableCheckpointIO(TorchCheckpointIO):
         Raises:
             InputError: If the disk does not take it.
         """
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+        with replacing(Path(path), tensor_bytes(checkpoint)) as partial, partial.open("wb") as file:
+            try:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(f"the checkpoint {path} cannot be written: {error.strerror}") from error
+            except RuntimeError as error:
+                # After a write that failed torch still ends its archive, and says only that this is impossible.
+                if fault := _fault_of_disk(error):
+                    raise fault from error
+                raise
 
     @override
     def load_checkpoint(
@@ -59,3 +56,19 @@ class DurableCheckpointIO(TorchCheckpointIO):
         if not isinstance(checkpoint, dict) or "loops" not in checkpoint:
             raise InputError(f"{path} is no checkpoint of a run: give RUN/checkpoints/last.ckpt")
         return checkpoint
+
+
+def tensor_bytes(value: object) -> int:
+    """Bytes of the tensors in dictionaries, lists and tuples: nearly all that a checkpoint takes."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(tensor_bytes, value.values()))
+    return sum(map(tensor_bytes, value)) if isinstance(value, list | tuple) else 0
+
+
+def _fault_of_disk(error: BaseException | None) -> OSError | None:
+    """The OSError in whose handling another error was raised."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from saev.callbacks.feature_board import show_latents
+from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
 from saev.nn import SparseAutoencoder
 from saev.rendering import (
@@ -214,7 +215,10 @@ class FeatureVisualizer(lightning.Callback):
     def _to_tensorboard(self, trainer: lightning.Trainer, rendered: Rendered, pictures: RecordedPictures) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         logger = next((logger for logger in loggers if logger.version == rendered.name), next(iter(loggers), None))
-        if logger is not None:
+        if logger is None:
+            return
+        tolerance = logger.tolerance if isinstance(logger, RunLogger) else Tolerance()
+        with tolerance.tolerating(Path(logger.log_dir)):  # the projector's files
             show_latents(logger.experiment, rendered, pictures, self._n_tensorboard, trainer.global_step)
 
 

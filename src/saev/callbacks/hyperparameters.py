@@ -8,7 +8,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.sae_exporter import METRICS_FILE, read_metrics, sae_directory
+from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
+from saev.callbacks.sae_exporter import sae_directory
 
 
 class TrainedModel(Protocol):

@@ -7,6 +7,8 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.files import write_whole
+
 CONFIG = "config.yaml"
 
 
@@ -26,5 +28,4 @@ class RunConfig(lightning.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the file."""
-        Path(trainer.default_root_dir).mkdir(parents=True, exist_ok=True)
-        (Path(trainer.default_root_dir) / CONFIG).write_text(self._text(), encoding="utf-8")
+        write_whole(Path(trainer.default_root_dir) / CONFIG, self._text().encode())

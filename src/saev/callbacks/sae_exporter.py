@@ -1,23 +1,15 @@
 """Exports the trained SAE and its metrics."""
 
-import json
-import math
-import os
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.errors import InputError
-from saev.files import read_regular
+from saev.callbacks.metrics_file import METRICS_FILE, add_metrics
 from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
-from saev.shards.format.strict_json import parse_json
-
-METRICS_FILE = "metrics.json"
-_MAX_METRICS_BYTES = 2**24
 
 
 class TrainedModel(Protocol):
@@ -76,31 +68,7 @@ def sae_directory(trainer: lightning.Trainer, name: str) -> Path:
     return Path(trainer.default_root_dir) / "saes" / name
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
-    """What was measured of an SAE, by the name of the pass: train, val, test; nothing where there is no file.
-
-    Raises:
-        InputError: If the file is no such file.
-    """
-    if not os.path.lexists(path):
-        return {}
-    metrics = parse_json(read_regular(path, _MAX_METRICS_BYTES), str(path))
-    if not isinstance(metrics, dict) or not all(isinstance(values, dict) for values in metrics.values()):
-        raise InputError(f"{path}: holds no metrics: move it away")
-    return metrics
-
-
 def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
     """Add what was measured now to what was before."""
     for name in model.saes:
-        path = sae_directory(trainer, name) / METRICS_FILE
-        metrics = read_metrics(path)
-        metrics |= {stage: _finite(values) for stage, values in model.results.get(name, {}).items()}
-        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-
-
-def _finite(values: dict[str, float | list[int]]) -> dict[str, float | list[int] | None]:
-    """As JSON knows numbers: what is infinite or undefined is null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }
+        add_metrics(sae_directory(trainer, name) / METRICS_FILE, model.results.get(name, {}))

@@ -1,23 +1,35 @@
 """Tells how good the SAEs of a run are, and compares those of a sweep."""
 
 import csv
+import io
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol, cast
 
 import lightning
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.sae_exporter import METRICS_FILE, read_metrics
+from saev.callbacks.metrics_file import METRICS_FILE, Figures, finite, read_metrics
 from saev.errors import tell
+from saev.files import write_whole
 from saev.interop import load_sae
+from saev.interop.native import CONFIG_FILE
 from saev.metrics import nearest_stability, stability
 from saev.viz.pareto import pareto_front, pareto_plot, pixels
 
 SEED = re.compile(r"-seed\d+")
+AllFigures = dict[str, Figures]
+"""By the name of the SAE."""
 MOST_MATCHED = 4096  # Latents; matching more takes long for each pair.
+
+
+class EvaluatedModel(Protocol):
+    """The part of the LightningModule that is told of."""
+
+    results: dict[str, AllFigures]
 
 
 class SweepReport(lightning.Callback):
@@ -26,13 +38,42 @@ class SweepReport(lightning.Callback):
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
     those of the others. It comes after the SAEs and their metrics were written, of which it takes those on held-out
     tokens, after `saev test` those of the test; where there are none, there is nothing to tell.
+
+    Args:
+        saes: Where the SAEs lie.
+        write: Write files, too.
     """
 
-    _told = ""
+    def __init__(self, saes: Path, *, write: bool = True) -> None:
+        self._saes = saes
+        self._write = write
+        self._told = ""
 
     @override
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Print, after the progress bars."""
+        self._print()
+
+    @override
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Print what an evaluation found before its results could not be written."""
+        is_test = trainer.state.fn == "test"
+        found = _measured(pl_module, "test" if is_test else "val") if is_test or trainer.state.fn == "validate" else {}
+        if found and not self._told and trainer.is_global_zero:
+            self._told = f"{table(found, [])}\n"
+        self._print()
+
+    def _figures(self, out: Path, model: lightning.LightningModule, stage: str) -> AllFigures:
+        """What metrics.json says of all SAEs, also of those that another part of a sweep trained."""
+        if not self._write:
+            return _measured(model, stage)
+        names = [path.parent.name for path in sorted(self._saes.glob(f"*/{CONFIG_FILE}"))]
+        found = {name: read_metrics(out / "saes" / name / METRICS_FILE) for name in names}
+        return {name: stages[stage] for name, stages in found.items() if stage in stages}
+
+    def _print(self) -> None:
         for line in self._told.splitlines():
             tell(line)
         self._told = ""
@@ -42,44 +83,49 @@ class SweepReport(lightning.Callback):
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare after `saev validate`, and where a run went on after its last step."""
         if trainer.state.fn == "validate":
-            self._compare(trainer)
+            self._compare(trainer, pl_module)
 
     @override
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare all SAEs that the run directory holds by now."""
-        self._compare(trainer)
+        self._compare(trainer, pl_module)
 
     @override
     @rank_zero_only
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tell the figures of `saev test`."""
-        run_dir = Path(trainer.default_root_dir)
-        self._tell(run_dir, _metrics(run_dir, "test"), [])
+        out = Path(trainer.default_root_dir)
+        self._tell(out, self._figures(out, pl_module, "test"), [])
 
-    def _compare(self, trainer: lightning.Trainer) -> None:
-        run_dir = Path(trainer.default_root_dir)
-        metrics = _metrics(run_dir, "val")
-        if len(metrics) < 2:
-            self._tell(run_dir, metrics, [])
+    def _compare(self, trainer: lightning.Trainer, model: lightning.LightningModule) -> None:
+        out = Path(trainer.default_root_dir)
+        figures = self._figures(out, model, "val")
+        if len(figures) < 2:
+            self._tell(out, figures, [])
             return
-        for name, value in _stability(run_dir, list(metrics)).items():
-            metrics[name]["stability"] = value
-        front = pareto_front(metrics)
-        _write_csv(run_dir / "sweep.csv", metrics, front)
-        png = pareto_plot(metrics)
-        (run_dir / "sweep.png").write_bytes(png)
-        self._tell(run_dir, metrics, front)
+        for name, value in _stability(self._saes, list(figures)).items():
+            figures[name]["stability"] = value
+        front = pareto_front(figures)
+        self._tell(out, figures, front)
+        if self._write:
+            self._write_files(out, trainer, figures, front)
+
+    def _write_files(self, out: Path, trainer: lightning.Trainer, figures: AllFigures, front: list[str]) -> None:
+        png = pareto_plot(figures)
+        write_whole(out / "sweep.csv", _csv(figures, front).encode())
+        write_whole(out / "sweep.png", png)
         for logger in trainer.loggers[:1]:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("sweep", pixels(png), trainer.global_step, dataformats="HWC")
 
-    def _tell(self, run_dir: Path, metrics: dict[str, dict[str, float]], front: list[str]) -> None:
-        if metrics:
-            self._told = f"{table(metrics, front)}\nall figures: {run_dir / 'saes'}/*/{METRICS_FILE}\n"
+    def _tell(self, out: Path, figures: AllFigures, front: list[str]) -> None:
+        where = f"all figures: {out / 'saes'}/*/{METRICS_FILE}\n" if self._write else ""
+        if figures:
+            self._told = f"{table(figures, front)}\n{where}"
 
 
-def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
+def table(metrics: AllFigures, front: list[str]) -> str:
     """The SAEs by L0; those on the front, if there is one, are marked."""
     width = max(len(name) for name in metrics)
     has_stability = any("stability" in one for one in metrics.values())
@@ -94,21 +140,17 @@ def table(metrics: dict[str, dict[str, float]], front: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _metrics(run_dir: Path, stage: str) -> dict[str, dict[str, float]]:
-    found = {}
-    for path in sorted(run_dir.glob(f"saes/*/{METRICS_FILE}")):
-        metrics = read_metrics(path)
-        if stage in metrics:
-            found[path.parent.name] = metrics[stage]
-    return found
+def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:
+    results = cast(EvaluatedModel, model).results
+    return {name: finite(stages[stage]) for name, stages in results.items() if stage in stages}
 
 
-def _stability(run_dir: Path, names: list[str]) -> dict[str, float]:
+def _stability(saes: Path, names: list[str]) -> dict[str, float]:
     """For each SAE the mean agreement with those that differ in their seed alone; nothing where there are none."""
     found: dict[str, list[float]] = {}
     for one, other in combinations(names, 2):
         if SEED.sub("", one) == SEED.sub("", other):
-            w_rd, w_td = (load_sae(run_dir / "saes" / name).W_dec for name in (one, other))
+            w_rd, w_td = (load_sae(saes / name).W_dec for name in (one, other))
             is_large = max(len(w_rd), len(w_td)) > MOST_MATCHED
             value = nearest_stability(w_rd, w_td) if is_large else stability(w_rd, w_td).matched
             for name in (one, other):
@@ -116,17 +158,18 @@ def _stability(run_dir: Path, names: list[str]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _sorted(metrics: dict[str, dict[str, float]]) -> list[str]:
+def _sorted(metrics: AllFigures) -> list[str]:
     return sorted(metrics, key=lambda name: (metrics[name]["l0"], metrics[name]["fvu"]))
 
 
-def _write_csv(path: Path, metrics: dict[str, dict[str, float]], front: list[str]) -> None:
+def _csv(metrics: AllFigures, front: list[str]) -> str:
     keys = list(dict.fromkeys(key for one in metrics.values() for key, value in one.items() if _is_number(value)))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *keys, "on_front"])
-        for name in _sorted(metrics):
-            writer.writerow([name, *(metrics[name].get(key) for key in keys), int(name in front)])
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["name", *keys, "on_front"])
+    for name in _sorted(metrics):
+        writer.writerow([name, *(metrics[name].get(key) for key in keys), int(name in front)])
+    return file.getvalue()
 
 
 def _is_number(value: object) -> bool:

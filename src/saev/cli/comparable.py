@@ -1,5 +1,8 @@
 """Whether the numbers of an SAE on some shards mean anything."""
 
+from collections.abc import Sequence
+from functools import reduce
+
 import numpy as np
 
 from saev.datamodules import ShardDataModule
@@ -9,25 +12,27 @@ from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection
 
 
-def check_comparable(about: About, data: ShardDataModule, command: str) -> None:
-    """Compare what an SAE was trained on with what it is to be evaluated on, and leave out what trained it.
+def check_comparable(abouts: Sequence[About], data: ShardDataModule, command: str) -> None:
+    """Compare what SAEs were trained on with what they are to be evaluated on, and leave out what trained them.
 
     Args:
-        about: What the SAE was trained on.
-        data: The shards; where they trained the SAE, the images that were held out are tested alone.
-        command: "test", "validate" or "render", which shows what trained the SAE, too.
+        abouts: What each SAE was trained on.
+        data: The shards; where they trained an SAE, the images that were held out are tested alone.
+        command: "test", "validate" or "render", which shows what trained the SAEs, too.
 
     Raises:
-        InputError: Where numbers would mean nothing: other activations, or images that trained the SAE.
+        InputError: Where numbers would mean nothing: other activations, or images that trained an SAE.
     """
-    if data.token_kind != about.tokens:
-        raise InputError(f"the SAE was trained on {about.tokens} tokens, --data.tokens is {data.token_kind}")
+    for about in abouts:
+        if data.token_kind != about.tokens:
+            raise InputError(f"the SAE was trained on {about.tokens} tokens, --data.tokens is {data.token_kind}")
     selections = data.val_tokens if command == "validate" else data.test_tokens
     if not selections:
         raise InputError("no images were held out of training: give --data.val_shards")
-    for number, tokens in enumerate(selections):
-        _check_layers(about, tokens)
-        held_out = None if command == "render" else _held_out(about, tokens)
+    for number, tokens in enumerate(list(selections)):
+        for about in abouts:
+            _check_layers(about, tokens)
+        held_out = None if command == "render" else _held_out_of_all(abouts, tokens)
         if held_out is None:
             continue
         if not len(held_out):
@@ -49,6 +54,12 @@ def _check_layers(about: About, tokens: TokenSelection) -> None:
         )
     for trained, reader in zip(about.layers, tokens.readers, strict=True):
         check_same_activations(trained, reader.manifest.config, str(reader.path))
+
+
+def _held_out_of_all(abouts: Sequence[About], tokens: TokenSelection) -> Ints | None:
+    """The images that were held out for all SAEs that the directory trained; None if it trained none."""
+    found = [images for about in abouts if (images := _held_out(about, tokens)) is not None]
+    return reduce(np.intersect1d, found) if found else None
 
 
 def _held_out(about: About, tokens: TokenSelection) -> Ints | None:

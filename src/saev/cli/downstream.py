@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError
+from saev.files import check_writable, write_whole
 
 MOST_IMAGES_FOR_MEAN = 256
 
@@ -65,19 +66,19 @@ def main(argv: list[str]) -> int:
     from saev.cli.downstream_report import table
 
     report = evaluate(options)
-    try:
-        options.out.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--out {options.out} cannot be written: {error}") from error
     print(table(report))
+    write_whole(options.out, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     return 0
 
 
 def _check(options: Namespace) -> None:
     if min(options.n_images, options.batch_size, options.k) < 1 or options.num_workers < 0:
         raise InputError("--n_images, --batch_size and --k must be 1 or more, --num_workers 0 or more")
+    check_writable(options.out.absolute().parent)
     if not options.out.absolute().parent.is_dir():
         raise InputError(f"--out {options.out}: there is no directory {options.out.absolute().parent}")
+    if options.out.exists() and not options.out.is_file():
+        raise InputError(f"--out {options.out} is no regular file: name another one")
 
 
 def evaluate(options: Namespace) -> dict[str, Any]:

@@ -7,23 +7,27 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import Any
 
+import lightning
 import yaml
+from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
+from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import read_config, usable
 from saev.cli.lightning_cli import stoppable, wants_help
+from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError
 from saev.interop import load_run, read_about
 
-# What chooses the images of training says nothing about other shards; evaluation has no batches to mix.
+# What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
 NOT_TAKEN_OVER = {
     "validate": ("weights",),
-    "test": ("weights", "share", "examples"),
-    "render": ("weights", "share", "examples"),
+    "test": ("weights", "share", "examples", "val_shards"),
+    "render": ("weights", "share", "examples", "val_shards"),
 }
 DESCRIPTIONS = {
     "validate": "Evaluate the SAEs of a run on the images that were held out of its training. Standard error gets the "
@@ -43,7 +47,47 @@ TRAINING_ONLY = (  # of the trainer's options
 
 
 class EvaluateCLI(TrainCLI):
-    """A TrainCLI whose help leaves out what only training uses."""
+    """A TrainCLI whose help leaves out what only training uses, and whose results may go elsewhere, or nowhere."""
+
+    fault: str | None = None
+    """Why the run directory cannot be written, if it cannot: what is found is then only told."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where results go."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--out",
+            type=Path | None,
+            default=None,
+            help="Directory for metrics and galleries, in place of the run directory, which is then only read.",
+        )
+
+    @override
+    def out(self) -> Path:
+        """The directory that everything is written to."""
+        return Path(self.config_init.out or self.config_init.run_dir)
+
+    @override
+    def callbacks(self) -> list[lightning.Callback]:
+        """Those that the user cannot choose."""
+        saes = self.config_init.run_dir / "saes"
+        try:
+            check_places(self.out(), "features", *sorted(self.out().glob("saes/*")))
+        except InputError as error:
+            if self.config_init.out is not None:
+                raise
+            self.fault = str(error)
+            return [SweepReport(saes, write=False)]
+        return [SAEExporter(), SweepReport(saes)]
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """A trainer that renders only where there is a place for it."""
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.fault:
+            trainer.callbacks.remove(self.config_init.visualizer)  # type: ignore[attr-defined]
+        return trainer
 
     @override
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
@@ -78,22 +122,30 @@ def _main(command: str, argv: list[str]) -> int:
         # What fit was told of the data is the default of what comes later.
         from_run = ["--config", _run_config(_run_dir(argv), command), *argv]
         cli = build(EvaluateCLI, command, DESCRIPTIONS[command], from_run)
-        with alone_in(cli.config_init.run_dir) if cli.trainer.is_global_zero else contextlib.nullcontext():
+        writes = cli.fault is None and cli.trainer.is_global_zero
+        with alone_in(cli.out()) if writes else contextlib.nullcontext():
             _evaluate(cli, cli.config_init.run_dir, command)
-    announce(cli.config_init.run_dir)
-    return 0
+    if cli.fault is None:
+        announce(cli.out())
+    elif cli.trainer.is_global_zero:
+        raise InputError(f"{cli.fault}; nothing was written, --out DIR takes metrics and galleries")
+    return 0 if cli.fault is None else 1
 
 
 def _run_dir(argv: list[str]) -> Path:
     """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--run_dir", type=Path)
-    run_dir: Path | None = parser.parse_known_args(argv)[0].run_dir
-    if run_dir is None:
+    parser.add_argument("--run_dir")
+    given: str | None = parser.parse_known_args(argv)[0].run_dir
+    if not given:
         raise InputError("give the directory of a finished run: --run_dir RUN")
-    if not (run_dir / CONFIG).is_file():
-        raise InputError(f"{run_dir} is not the directory of a run: it holds no {CONFIG}")
-    return run_dir
+    run_dir = Path(given)
+    try:
+        if (run_dir / CONFIG).is_file():
+            return run_dir
+    except OSError as error:
+        raise InputError(f"{run_dir} cannot be read ({error.strerror})") from error
+    raise InputError(f"{run_dir} is not the directory of a run: it holds no {CONFIG}")
 
 
 def _refuse_model_options(command: str, argv: list[str]) -> None:
@@ -111,7 +163,7 @@ def _run_config(run_dir: Path, command: str) -> str:
         return str(yaml.safe_dump({"data": data, "visualizer": config["visualizer"]}))
 
 
-def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
+def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
     data = cli.datamodule
     saes = load_run(run_dir)
     for name, sae in saes.items():
@@ -120,8 +172,10 @@ def _evaluate(cli: TrainCLI, run_dir: Path, command: str) -> None:
                 f"the SAE {name} takes activations of width {sae.d_in}, "
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
-        check_comparable(read_about(run_dir / "saes" / name), data, command)
+    check_comparable([read_about(run_dir / "saes" / name) for name in saes], data, command)
     if command == "render":
+        if cli.fault:
+            raise InputError(f"{cli.fault}, or give another directory with --out DIR")
         cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
         return
     cli.model.adopt(saes)

@@ -11,7 +11,7 @@ from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.earlier_config import read_config, usable
 from saev.errors import InputError
-from saev.files import read_regular
+from saev.files import read_regular, write_whole
 from saev.modules import SAELightningModule
 from saev.modules.sweep import fitting
 
@@ -90,7 +90,4 @@ def is_done(checkpoint: Path, model: SAELightningModule) -> bool:
 def mark_done(checkpoint: Path, model: SAELightningModule) -> None:
     """Note that a part of several was trained to its end, and with which settings."""
     if checkpoint.parent.name != LAST.parent.name:
-        path = checkpoint.with_name(DONE)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(model.settings(), indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(checkpoint.with_name(DONE), (json.dumps(model.settings(), indent=1) + "\n").encode())

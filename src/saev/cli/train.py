@@ -8,6 +8,7 @@ from pathlib import Path
 
 from saev.callbacks.run_checkpoint import LAST
 from saev.cli.lightning_cli import stoppable, wants_help
+from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, build
@@ -43,6 +44,8 @@ def train(argv: list[str]) -> Path:
 
 
 def _fit(cli: TrainCLI, run_dir: Path) -> None:
+    if cli.trainer.is_global_zero:
+        check_places_of_fit(run_dir)
     given = cli.config_init.ckpt_path
     goes_on = given == "last"
     if goes_on and not has_checkpoint(run_dir):
@@ -64,6 +67,8 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
     cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
     if cli.model.n_parts > 1 and given is not None and not goes_on:
         raise InputError(f"--ckpt_path {given}: a sweep in parts goes on with --ckpt_path last")
+    if cli.trainer.is_global_zero:
+        check_space(run_dir, cli.model)
     for part in range(cli.model.n_parts):
         own = run_dir / checkpoint_of(part, cli.model.n_parts)
         cli.begin(part)

@@ -1,13 +1,12 @@
 """The LightningCLI that `saev fit`, `validate`, `test` and `render` have in common."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
@@ -21,6 +20,7 @@ from saev.callbacks import (
     SweepReport,
     TrainingProgress,
 )
+from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.lightning_cli import CommandCLI
 from saev.cli.sweep_parts import checkpoint_of, settle_parts
 from saev.datamodules import ShardDataModule
@@ -29,7 +29,7 @@ from saev.modules import LatentShards, SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
 PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed")
-PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir")
+PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir", "out")
 FIXED = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,
@@ -42,6 +42,9 @@ FIXED = {
     "limit_test_batches": None,
     "overfit_batches": 0.0,
 }
+
+
+T = TypeVar("T", bound="TrainCLI")
 
 
 class TrainCLI(CommandCLI):
@@ -80,9 +83,9 @@ class TrainCLI(CommandCLI):
         """A trainer that keeps its files in the run directory."""
         settings = self.config_init.trainer
         _check_trainer(settings)
-        run_dir = self.config_init.run_dir
+        out = self.out()
         if settings.logger in (None, True):
-            kwargs["logger"] = self._loggers(run_dir)
+            kwargs["logger"] = self._loggers(out)
         if settings.log_every_n_steps is None:
             # Short runs get a curve too.
             n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
@@ -90,19 +93,26 @@ class TrainCLI(CommandCLI):
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
         given = settings.callbacks or []
-        own = [RunConfig(self._reusable_config), SAEExporter(), SweepReport(), Hyperparameters()]
+        own = self.callbacks()
         if settings.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             own.append(TrainingProgress())
         callbacks = [*own, *given]
         plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
         if self.model.shard_latents:
             kwargs["strategy"] = _latent_shards(settings)
-        trainer = super().instantiate_trainer(
-            default_root_dir=str(run_dir), callbacks=callbacks, plugins=plugins, **kwargs
-        )
+        trainer = super().instantiate_trainer(default_root_dir=str(out), callbacks=callbacks, plugins=plugins, **kwargs)
         if self.model.shard_latents:
             self.model.check_divisible(trainer.num_nodes * trainer.num_devices)
         return trainer
+
+    def out(self) -> Path:
+        """The directory that everything is written to."""
+        return Path(self.config_init.run_dir)
+
+    def callbacks(self) -> list[lightning.Callback]:
+        """Those that the user cannot choose."""
+        report = SweepReport(self.config_init.run_dir / "saes")
+        return [RunConfig(self._reusable_config), SAEExporter(), report, Hyperparameters()]
 
     def settle_parts(self, earlier: int | None) -> None:
         """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
@@ -121,12 +131,13 @@ class TrainCLI(CommandCLI):
             self.trainer = self.instantiate_trainer()
         self.config_init.checkpoint.keep_in(checkpoint_of(part, self.model.n_parts))
 
-    def _loggers(self, run_dir: Path) -> list[TensorBoardLogger]:
+    def _loggers(self, run_dir: Path) -> list[RunLogger]:
         """One in the run directory; where there are several SAEs, one for each of them in ``logs/<name>``."""
         names = list(self.model.saes)
         if len(self.model.recipes) == 1:
-            return [TensorBoardLogger(run_dir, name="", version="")]
-        return [TensorBoardLogger(run_dir, name="logs", version=name) for name in names]
+            return [RunLogger(run_dir, "", "", Tolerance())]
+        tolerance = Tolerance()
+        return [RunLogger(run_dir, "logs", name, tolerance) for name in names]
 
     def _reusable_config(self) -> str:
         """The configuration for `saev validate` and `saev test`."""
@@ -136,7 +147,7 @@ class TrainCLI(CommandCLI):
         return text
 
 
-def build(kind: type[TrainCLI], command: str, description: str, argv: list[str]) -> TrainCLI:
+def build(kind: type[T], command: str, description: str, argv: list[str]) -> T:
     """Parse a command line and build what it asks for."""
     return kind(
         SAELightningModule,

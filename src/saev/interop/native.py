@@ -1,14 +1,17 @@
 """Our own SAE directory: config.json and sae.safetensors."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from saev.errors import InputError, one_line
-from saev.files import UnreadableFile, check_regular, read_regular
+from saev.files import UnreadableFile, check_regular, read_regular, replacing, write_whole
 from saev.interop.about import About
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.shards.format.strict_json import parse_json
@@ -27,13 +30,28 @@ def save_sae(sae: SparseAutoencoder, directory: Path, about: dict[str, Any]) -> 
         sae: The SAE, with its normalisation.
         directory: Where ``config.json`` and ``sae.safetensors`` go.
         about: JSON-able facts for readers of config.json, such as which activations it was trained on.
+
+    Raises:
+        InputError: If the disk does not take them; files that were there before stay.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
-    save_file(tensors, directory / WEIGHTS_FILE)
+    _write_weights(directory / WEIGHTS_FILE, tensors)
     config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options()}
     text = json.dumps({**config, "about": about}, indent=2, ensure_ascii=False)
-    (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(directory / CONFIG_FILE, f"{text}\n".encode())
+
+
+def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+    with replacing(path, sum(tensor.nbytes for tensor in tensors.values())) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode  # safetensors' own file could be read by its owner alone
+        try:
+            save_file(tensors, partial)
+        except SafetensorError as error:
+            # It tells the system's number in its text only.
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
+        partial.chmod(mode)
 
 
 def load_sae(directory: str | Path) -> SparseAutoencoder:

@@ -10,14 +10,16 @@
 A page from the file system may not fetch files, so data come as small classic scripts. See `gallery_scripts`.
 """
 
+import io
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
 from saev.errors import InputError
+from saev.files import bring_to_disk, unwritable
 from saev.viz.gallery_data import Gallery, LatentPage, PatchCodes, Picture
 from saev.viz.gallery_scripts import PictureEntry, latent_script, overview_script, picture_script
 
@@ -51,18 +53,24 @@ def write_gallery(
         The path of `index.html`.
 
     Raises:
-        InputError: `out` is there already and is not a gallery.
+        InputError: `out` is there already and is not a gallery, or the disk does not take it: an older one stays.
     """
     old = out.parent / f".{out.name}.old"
-    if old.exists() and not out.exists():
-        old.rename(out)  # the run was killed between two renames
-    _check_replaceable(out)
     partial = out.parent / f".{out.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir(parents=True)
     try:
+        if old.exists() and not out.exists():
+            old.rename(out)  # the run was killed between two renames
+        _check_replaceable(out)
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
         _write(partial, gallery, pages, pictures)
-        _swap(partial, out)
+        for path in (partial, *partial.rglob("*")):
+            bring_to_disk(path)
+        _swap(partial, out, old)
+    except OSError as error:  # what is read, and cannot be, is an InputError
+        n_bytes = 512 * sum(path.stat().st_blocks for path in partial.rglob("*"))
+        shutil.rmtree(partial, ignore_errors=True)  # before what is free is told
+        raise InputError(unwritable(out, error, n_bytes)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out / "index.html"
@@ -74,11 +82,11 @@ def _write(
     pages: Iterable[LatentPage],
     pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
 ) -> None:
-    with as_file(files("saev.viz") / "assets") as assets:
-        shutil.copytree(assets, root / "assets")
-    (root / "assets" / "index.html").rename(root / "index.html")
-    for folder in ("images", "data", "data/latents", "data/pictures"):
+    for folder in ("assets", "images", "data", "data/latents", "data/pictures"):
         (root / folder).mkdir()
+    for asset in (files("saev.viz") / "assets").iterdir():
+        place = root if asset.name == "index.html" else root / "assets"
+        (place / asset.name).write_bytes(asset.read_bytes())
     written: dict[int, None] = {}  # in their order
     shown: set[int] = set()
     for page in pages:
@@ -104,7 +112,9 @@ def _put(path: Path, text: str) -> None:
 def _save(view: Image.Image, path: Path) -> tuple[int, int]:
     picture = view.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    picture.save(path, quality=_JPEG_QUALITY, optimize=True)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    path.write_bytes(file.getbuffer())  # Pillow does not tell why a file cannot be written
     return picture.size
 
 
@@ -114,12 +124,10 @@ def _check_replaceable(out: Path) -> None:
         raise InputError(f"{out} is there already and is not a gallery: move it away or name another directory")
 
 
-def _swap(partial: Path, out: Path) -> None:
-    if not out.exists():
-        partial.rename(out)
-        return
-    old = out.parent / f".{out.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    out.rename(old)
+def _swap(partial: Path, out: Path, old: Path) -> None:
+    if out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
     partial.rename(out)
-    shutil.rmtree(old)
+    bring_to_disk(out.parent)
+    shutil.rmtree(old, ignore_errors=True)

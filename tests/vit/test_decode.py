@@ -1,6 +1,8 @@
 import io
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import saev
 from saev.vit.images.decode import FORMATS, BadImage, decode
 
 GRADIENT = np.tile(np.linspace(0, 255, 60, dtype=np.uint8), (40, 1))
@@ -34,6 +37,13 @@ def test_each_format_that_is_named_can_be_opened():
     assert pixels(two).shape == pixels(encoded(RGB, "JPEG")).shape
     for kind in ("JPEG2000", "AVIF"):
         assert np.abs(pixels(encoded(RGB, kind)) - np.asarray(RGB)).mean() < 12
+
+
+def test_nothing_opens_pictures_without_a_list_of_formats():
+    source = Path(saev.__file__).parent
+    calls = [call for file in source.rglob("*.py") for call in re.findall(r"Image\.open\([^\n]*", file.read_text())]
+    assert len(calls) > 1
+    assert all("formats=" in call for call in calls)
 
 
 @pytest.mark.parametrize("kind", ["EPS", "ICNS", "TGA", "PDF", "PCX"])

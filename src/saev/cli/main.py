@@ -11,7 +11,6 @@ import signal
 import sys
 from typing import NoReturn
 
-from saev.cli.terminal import escape_log, escape_warnings
 from saev.errors import InputError, tell
 from saev.stopping import Stopped, unwind
 
@@ -46,7 +45,6 @@ def run() -> NoReturn:
     A process that still belongs to a group here has failed in the middle of something with others. torch's threads
     then wait for those, and may abort an interpreter that shuts down under them.
     """
-    escape_warnings()
     status = main()
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
@@ -59,6 +57,7 @@ def run() -> NoReturn:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
+    is_own_process = argv is None
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
@@ -68,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, unwind)
-    escape_log()
+    _escape(is_own_process)
     try:
         return _run(command, argv[1:])
     except InputError as error:
@@ -81,6 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"saev {command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _escape(is_own_process: bool) -> None:
+    # Here and not above: the help answers without logging, too.
+    from saev.cli.terminal import escape_log, escape_warnings
+
+    escape_log()
+    if is_own_process:  # Who calls `main` from Python may have an own idea of where warnings go.
+        escape_warnings()
 
 
 def _run(command: str, argv: list[str]) -> int:

@@ -138,10 +138,11 @@ def finished(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (b"", "is damaged"),
         (b"no checkpoint", "is damaged"),
+        (b"text", "is damaged: its digest is"),
         (None, "is damaged"),
         ({"a": 1}, "is no checkpoint of a run"),
     ],
-    ids=["empty", "text", "truncated", "foreign"],
+    ids=["empty", "text", "digest", "truncated", "foreign"],
 )
 def test_a_damaged_checkpoint(
     shards: Path, finished: Path, tmp_path: Path, content: bytes | dict[str, int] | None, said: str, capsys: Capture
@@ -149,6 +150,8 @@ def test_a_damaged_checkpoint(
     run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
     last = run_dir / "checkpoints" / "last.ckpt"
     config = (run_dir / "config.yaml").read_bytes()
+    if content != b"text":
+        last.with_name("last.ckpt.xxh3").unlink()
     if isinstance(content, dict):
         torch.save(content, last)
     else:
@@ -169,6 +172,8 @@ def test_a_damaged_checkpoint(
         ("--model.sae.d_sae=64", "d_sae was 48 and is 64"),
         ("--model.sae.k=3", "k was 4 and is 3"),
         ("--model.lr=0.1", "lr was 0.008 and is 0.1"),
+        ("--trainer.precision=bf16-mixed", "precision was 32-true and is bf16-mixed"),
+        ("--trainer.gradient_clip_val=1", "gradient_clip_val was None and is 1"),
     ],
 )
 def test_a_run_does_not_go_on_as_another_one(
@@ -178,6 +183,12 @@ def test_a_run_does_not_go_on_as_another_one(
     config = (run_dir / "config.yaml").read_bytes()
     assert said in refuse(fit_options(shards, run_dir, "--ckpt_path=last", option), capsys)
     assert (run_dir / "config.yaml").read_bytes() == config
+
+
+def test_options_that_change_no_weight_may_change(shards: Path, finished: Path, tmp_path: Path) -> None:
+    run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
+    more = ["--trainer.log_every_n_steps=1", "--trainer.gradient_clip_val=0", "--data.threads=1"]
+    assert main(fit_options(shards, run_dir, "--ckpt_path=last", *more)) == 0
 
 
 def test_a_run_does_not_go_on_with_other_shards(finished: Path, make_shards: MakeShards, capsys: Capture) -> None:

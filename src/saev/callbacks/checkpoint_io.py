@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 from typing_extensions import override
 
+from saev.callbacks.checkpoint_digest import HashedWriting, announce, check, settle
 from saev.errors import InputError, one_line
 from saev.files import replacing
 
@@ -22,19 +23,24 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside the file, wait for the disk, rename.
+        """Write beside the file, wait for the disk, rename; a digest lies in a file of its own.
 
         Raises:
             InputError: If the disk does not take it.
         """
-        with replacing(Path(path), tensor_bytes(checkpoint)) as partial, partial.open("wb") as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as error:
-                # After a write that failed torch still ends its archive, and says only that this is impossible.
-                if fault := _fault_of_disk(error):
-                    raise fault from error
-                raise
+        path = Path(path)
+        with replacing(path, tensor_bytes(checkpoint)) as partial:
+            with partial.open("wb") as file:
+                hashed = HashedWriting(file)
+                try:
+                    torch.save(checkpoint, cast(IO[bytes], hashed))
+                except RuntimeError as error:
+                    # After a write that failed torch still ends its archive, and says only that this is impossible.
+                    if fault := _fault_of_disk(error):
+                        raise fault from error
+                    raise
+            announce(path, hashed.digest)
+        settle(path, hashed.digest)
 
     @override
     def load_checkpoint(
@@ -46,10 +52,15 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            InputError: If it is damaged or no checkpoint of a run.
+            InputError: If it is damaged or no checkpoint of a run, or lacks what a run needs to go on.
         """
+        path = Path(path)
         try:
-            checkpoint: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only)
+            with path.open("rb") as file:
+                check(path, file)
+                checkpoint = torch.load(file, map_location, weights_only=True)
+        except InputError:
+            raise
         except Exception as error:  # a reader fed with broken bytes may raise anything
             reason = one_line(error)
             raise InputError(f"the checkpoint {path} is damaged ({reason}): start a new run") from error

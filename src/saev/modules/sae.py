@@ -14,6 +14,7 @@ from saev.memory import keep_freed_memory
 from saev.modules.evaluation import Evaluation
 from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.precomputed import with_gradients
+from saev.modules.resuming import check_contents, check_keys, trainer_settings
 from saev.modules.sweep import number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
@@ -191,12 +192,34 @@ class SAELightningModule(lightning.LightningModule):
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of a run with other settings, part of which it would silently bring back.
+        """Refuse a damaged checkpoint, and that of a run with other settings, part of which it would silently bring
+        back.
 
         Raises:
-            InputError: Naming the differences.
+            InputError: Naming what is missing, or the differences.
         """
-        self.check_settings(checkpoint.get(SETTINGS_KEY, []))
+        check_keys(checkpoint, {SETTINGS_KEY: list, "state_dict": dict})
+        self.check_settings(checkpoint[SETTINGS_KEY])
+        if self._trainer is not None and self.trainer.state.fn == "fit":
+            self._check_resumable(checkpoint)
+
+    def _check_resumable(self, checkpoint: dict[str, Any]) -> None:
+        kinds: dict[str, type] = {"optimizer_states": list, "lr_schedulers": list, "loops": dict}
+        if (data := self.trainer.datamodule) is not None:  # type: ignore[attr-defined]
+            kinds[type(data).__qualname__] = dict
+        check_keys(checkpoint, kinds)
+        names = {parameter: name for name, parameter in self.named_parameters()}
+        trained = [names[weight] for member in self._members for group in member.groups() for weight in group["params"]]
+        check_contents(checkpoint, self._whole_shapes(), trained, self.trainer.fit_loop.state_dict())
+
+    def _whole_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the tensors with all latents, as a checkpoint has them."""
+        divided = self.latent_dims()
+        n = self._members[0].sae.processes.latents.size
+        return {
+            name: tuple(size * n if dim == divided.get(name) else size for dim, size in enumerate(tensor.shape))
+            for name, tensor in self.state_dict().items()
+        }
 
     def check_settings(self, earlier: list[dict[str, object]]) -> None:
         """Compare with the settings that SAEs were trained with before.
@@ -206,11 +229,12 @@ class SAELightningModule(lightning.LightningModule):
         """
         changed = _differences(earlier, self.settings())
         if changed:
-            raise InputError(f"the run cannot go on with another SAE or optimizer: {'; '.join(changed)}")
+            raise InputError(f"the run cannot go on with another SAE or training: {'; '.join(changed)}")
 
     def settings(self) -> list[dict[str, object]]:
         """For each SAE in training all that must not change when the run goes on."""
-        return [member.settings() for member in self._members]
+        of_trainer = {} if self._trainer is None else trainer_settings(self.trainer)
+        return [member.settings() | of_trainer for member in self._members]
 
     @override
     def on_fit_start(self) -> None:

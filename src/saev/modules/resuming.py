@@ -1,0 +1,84 @@
+"""What a checkpoint must hold, so that a run goes on as if nothing had happened."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import lightning
+from torch import Tensor
+
+from saev.errors import InputError
+
+Shape = tuple[int, ...]
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+
+
+def trainer_settings(trainer: lightning.Trainer) -> dict[str, object]:
+    """The trainer's options that shape the weights.
+
+    Others may change when a run goes on: devices and processes give the same up to rounding, and how often something is
+    logged, shown or validated does not change a weight.
+    """
+    clips = trainer.gradient_clip_val or None
+    algorithm = trainer.gradient_clip_algorithm
+    return {
+        "precision": str(trainer.precision),
+        "gradient_clip_val": clips,
+        "gradient_clip_algorithm": None if clips is None else "norm" if algorithm is None else str(algorithm.value),
+    }
+
+
+def check_keys(checkpoint: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """See whether all parts are there.
+
+    Args:
+        checkpoint: What was read.
+        kinds: The parts by name, and what each of them is.
+
+    Raises:
+        InputError: If one is missing; names all that are.
+    """
+    _refuse([name for name, kind in kinds.items() if not isinstance(checkpoint.get(name), kind)])
+
+
+def check_contents(
+    checkpoint: Mapping[str, Any], tensors: Mapping[str, Shape], trained: Sequence[str], loops: Iterable[str]
+) -> None:
+    """See whether the parts of a checkpoint hold all that they should.
+
+    Args:
+        checkpoint: What was read, with all parts.
+        tensors: Shapes of the module's tensors by name.
+        trained: Names of those that the one optimizer changes, in its order.
+        loops: Names of what the loop of training keeps.
+
+    Raises:
+        InputError: If something is missing or has another shape; names what.
+    """
+    state, optimizers = checkpoint["state_dict"], checkpoint["optimizer_states"]
+    faults = list(_other_shapes("state_dict", state, tensors))
+    for part in ("optimizer_states", "lr_schedulers"):
+        if len(checkpoint[part]) != 1 or not isinstance(checkpoint[part][0], dict):
+            faults.append(f"the one entry of {part} (it has {len(checkpoint[part])})")
+    if not faults:
+        moments = optimizers[0].get("state", {})
+        for number, name in enumerate(trained):
+            shapes = dict.fromkeys(_MOMENTS, tensors[name])
+            faults += _other_shapes(f"optimizer_states for {name}", moments.get(number, {}), shapes)
+    kept = checkpoint["loops"].get("fit_loop", {})
+    faults += [f"loops: {name}" for name in loops if name not in kept]
+    _refuse(faults)
+
+
+def _other_shapes(where: str, found: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Iterable[str]:
+    for name, shape in shapes.items():
+        tensor = found.get(name)
+        if not isinstance(tensor, Tensor):
+            yield f"{where}: {name}"
+        elif tensor.shape != shape:
+            yield f"{where}: {name} of shape {shape} (it has {tuple(tensor.shape)})"
+
+
+def _refuse(lacking: Sequence[str]) -> None:
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise InputError(f"the checkpoint lacks {', '.join(lacking[:3])}{more}: it is damaged, start a new run")

@@ -68,6 +68,15 @@ def test_predict_says_at_once_that_there_is_no_network(
     assert "check the connection, or give --model.weights FILE" in said
 
 
+def test_a_data_set_of_the_hub_says_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("datasets", reason="datasets is not installed")
+    model = ["--model.family=timm", "--model.ckpt=test_vit", "--model.weights=random", "--model.layers=[-2]"]
+    pictures = ["--data.images=HuggingFaceImages", "--data.images.name=nobody/nothing"]
+    assert main(["predict", *model, *pictures, f"--writer.dump_to={tmp_path / 'out'}"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "'nobody/nothing', split 'train', cannot be loaded: 127.0.0.1 cannot be reached (Connection refused)" in said
+
+
 def test_the_other_commands_say_so_too(
     tmp_path: Path, run_dir: Path, shards: Path, opened: OpenedSae, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Data sets of the Hugging Face library `datasets`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -8,6 +9,7 @@ from typing_extensions import override
 from saev.errors import InputError, one_line
 from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
 from saev.vit.images.decode import BadImage
+from saev.vit.network import hub
 
 
 @final
@@ -78,11 +80,14 @@ def _load(name: str, split: str, config: str | None) -> Any:
     except ImportError as error:
         raise InputError("HuggingFaceImages needs the package datasets: pip install 'saev[huggingface]'") from error
     saved = any((Path(name) / file).is_file() for file in ("state.json", "dataset_dict.json"))
-    try:
-        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)
-    except Exception as error:  # the network and the hub fail in a hundred ways
-        reason = one_line(error)
-        raise InputError(f"data set '{name}', split '{split}', cannot be loaded: {reason}") from error
+    with nullcontext() if Path(name).exists() else hub() as no_network:
+        try:
+            loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)
+        except Exception as error:  # the network and the hub fail in a hundred ways
+            reason = one_line(error)
+            if no_network is not None:
+                reason = f"{no_network}, and neither a folder nor the cache of datasets gives it ({reason})"
+            raise InputError(f"data set '{name}', split '{split}', cannot be loaded: {reason}") from error
     if not isinstance(loaded, datasets.DatasetDict):
         return loaded
     if split not in loaded:

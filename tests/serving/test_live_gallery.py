@@ -41,9 +41,9 @@ def codes(opened: OpenedSae, backbone: Backbone) -> Tensor:
         return opened.sae.encode(outputs[0][0, 1:])
 
 
-def unpacked(value: dict[str, str], n_patches: int) -> np.ndarray:
+def unpacked(value: dict[str, str | int], n_patches: int) -> np.ndarray:
     """Levels (patches, 48) of what the page gets."""
-    raw = {name: base64.b64decode(text) for name, text in value.items()}
+    raw = {name: base64.b64decode(str(value[name])) for name in ("latents", "offsets", "entries", "levels")}
     latents, offsets = (np.frombuffer(raw[name], "<u4") for name in ("latents", "offsets"))
     entries = latents[np.frombuffer(raw["entries"], "<u2")]
     levels = np.zeros((n_patches, D_SAE), dtype=np.uint8)

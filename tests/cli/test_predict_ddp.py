@@ -60,22 +60,27 @@ def test_any_number_of_processes_records_the_same(
 def test_processes_without_any_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = write_pictures(tmp_path / "one picture", 1)
     one, three = tmp_path / "one", tmp_path / "three"
-    process = start(command(three, pictures, "--trainer.devices=3"))
     recorded(command(one, pictures), capsys)
-    status, printed, err = finish(process)
-    assert status == 0, err
+    done = torchrun(command(three, pictures, "--trainer.devices=3"), 3)
     assert tree(three) == tree(one)
-    printed_once(three, printed)
-    assert "Warning" not in err
+    printed_once(three, done.stdout)
+    assert "Warning" not in done.stderr
 
 
 def test_torchrun(pictures: Path, alone: Tree, tmp_path: Path) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}"]
-    argv = [*launcher, "-m", "saev", *command(tmp_path, pictures, TWO)]
-    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = torchrun(command(tmp_path, pictures, TWO), 2)
     assert tree(tmp_path) == alone
     printed_once(tmp_path, done.stdout)
+
+
+def torchrun(argv: list[str], n: int) -> "subprocess.CompletedProcess[str]":
+    """Start n processes of a command that must succeed."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={n}", f"--master_port={free_port()}"]
+    done = subprocess.run(
+        [*launcher, "-m", "saev", *argv], env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def free_port() -> int:

@@ -18,6 +18,7 @@ from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import read_config, usable
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places
+from saev.cli.meeting import bounded_meeting
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError
@@ -179,4 +180,5 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
         cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
         return
     cli.model.adopt(saes)
-    getattr(cli.trainer, command)(cli.model, data, weights_only=True)
+    with bounded_meeting(command, cli.trainer):
+        getattr(cli.trainer, command)(cli.model, data, weights_only=True)

@@ -5,7 +5,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
+import lightning
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
@@ -13,6 +15,7 @@ from typing_extensions import override
 from saev.byte_text import byte_text
 from saev.callbacks import RecordingPlan, VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.process_count import granted
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
@@ -33,6 +36,15 @@ class RecordCLI(CommandCLI):
         parser.add_lightning_class_args(VitActivationWriter, "writer")
         parser.link_arguments("model.preprocessing", "data.preprocessing", apply_on="instantiate")
         parser.link_arguments("model.grid", "data.grid", apply_on="instantiate")
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """A trainer of no more processes than there are shards to record."""
+        self.plan: RecordingPlan = self.config_init.writer.plan(self.model, self.datamodule)
+        settings = self.config_init.trainer
+        n_missing = len(self.plan.missing())
+        self.granted = granted(settings.accelerator, settings.devices, settings.num_nodes, n_missing)
+        return super().instantiate_trainer(**kwargs, devices=self.granted.devices)
 
 
 def predict(argv: list[str]) -> int:
@@ -65,7 +77,7 @@ def record(argv: list[str]) -> list[str]:
     """
     cli = _cli(argv)
     writer: VitActivationWriter = cli.config_init.writer
-    plan = writer.plan(cli.model, cli.datamodule)
+    plan = cli.plan
     if writer.dry_run:
         return [printable(line) for line in _plan_lines(cli, plan)] if cli.trainer.is_global_zero else []
     if cli.trainer.is_global_zero:
@@ -92,6 +104,9 @@ def _announcement(cli: RecordCLI, plan: RecordingPlan) -> Iterator[str]:
     n_missing, n_shards = len(plan.missing()), plan.layout.n_shards
     if n_missing < n_shards:
         yield f"{n_shards - n_missing} of {n_shards} shards of every layer are whole already: going on from there"
+    if cli.granted.why is not None:
+        asked, n = cli.config_init.trainer.devices, cli.trainer.world_size
+        yield f"--trainer.devices {asked}: {n} process{'es' * (n > 1)} will do, because {cli.granted.why}"
     if (n := cli.trainer.world_size) > 1:
         yield f"{n} processes record {n_missing} whole shards: at most {-(-n_missing // n)} each"
 

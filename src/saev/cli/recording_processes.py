@@ -4,10 +4,8 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar, final
 
@@ -17,9 +15,10 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
-from saev.errors import InputError, one_line, tell
+from saev.cli.meeting import announce_wait, watched
+from saev.cli.process_count import N_STARTED
+from saev.errors import InputError, one_line
 
-log = logging.getLogger(__name__)
 logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
 T = TypeVar("T")
 _PATIENCE: Final = timedelta(days=2)  # processes meet when all shards are whole; one may have a shard more to do
@@ -55,6 +54,7 @@ class RecordingLauncher(_SubprocessScriptLauncher):
     @override
     def _call_children_scripts(self) -> None:
         os.environ[_STARTED_BY] = str(os.getpid())
+        os.environ[N_STARTED] = str(self.num_processes)
         super()._call_children_scripts()
         # Lightning's observer would kill this process, without a word, when one of its list has failed.
         self.children, self.procs = self.procs, []
@@ -99,10 +99,10 @@ class RecordingStrategy(DDPStrategy):
         Raises:
             InputError: if the others do not come.
         """
-        if self.num_nodes > 1 and self.local_rank == 0:
-            n = self.num_nodes * self.num_processes
-            log.warning("machine %d of %d waits for all of the %d processes", self.node_rank + 1, self.num_nodes, n)
-        with self._watched():
+        announce_wait(self)
+        launcher = self._launcher
+        assert launcher is not None
+        with watched("predict", self.check, lambda: launcher.kill(signal.SIGKILL)):
             _or_ended(super().setup_distributed)
             # NCCL would neither notice that a process has ended nor wait in a way that signals can interrupt.
             meeting = _or_ended(lambda: dist.new_group(backend="gloo", timeout=_PATIENCE))
@@ -171,29 +171,6 @@ class RecordingStrategy(DDPStrategy):
         while time.monotonic() < deadline:
             self.check()
             time.sleep(0.01)
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """While torch waits and Python cannot run, end at a signal or with another process. Nothing is claimed yet."""
-        done = threading.Event()
-        threading.Thread(target=self._watch, args=(done,), daemon=True).start()
-        handlers = {signum: signal.signal(signum, signal.SIG_DFL) for signum in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for signum, handler in handlers.items():
-                signal.signal(signum, handler)
-            done.set()
-
-    def _watch(self, done: threading.Event) -> None:
-        while not done.wait(0.2):
-            try:
-                self.check()
-            except InputError as error:
-                tell(f"saev predict: error: {error}")
-                assert self._launcher is not None
-                self._launcher.kill(signal.SIGKILL)
-                os._exit(1)
 
 
 def _ending(status: int) -> str:

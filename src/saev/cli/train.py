@@ -9,6 +9,7 @@ from pathlib import Path
 from saev.callbacks.run_checkpoint import LAST
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places_of_fit, check_space
+from saev.cli.meeting import bounded_meeting
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, build
@@ -114,7 +115,8 @@ def _what_is_kept(cli: TrainCLI) -> str:
 
 
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    with bounded_meeting("fit", cli.trainer):
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
     if cli.datamodule.val_tokens and cli.model.saes.keys().isdisjoint(cli.model.results):
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)

@@ -22,6 +22,7 @@ from saev.callbacks import (
 )
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.lightning_cli import CommandCLI
+from saev.cli.process_count import check_devices, check_machines
 from saev.cli.sweep_parts import checkpoint_of, settle_parts
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
@@ -182,6 +183,8 @@ def _check_trainer(settings: Namespace) -> None:
             )
     if str(settings.precision) not in PRECISIONS:
         raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
+    check_devices(settings.accelerator, settings.devices)
+    check_machines(settings.num_nodes)
 
 
 def _latent_shards(settings: Namespace) -> LatentShards:

@@ -1,6 +1,11 @@
 """The one error that users see as a single line, and texts that are safe to show."""
 
 import sys
+from typing import Final
+
+LONGEST_LINE: Final = 600
+LONGEST_WORD: Final = 200
+"""Of paths and values."""
 
 
 class InputError(ValueError):
@@ -23,6 +28,23 @@ def printable(text: str) -> str:
 def tell(text: str) -> None:
     """Print a line for the user to standard error, escaped as `printable` does."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+def shortened(text: str) -> str:
+    """A line of at most 600 characters, without the middle of what is too long: the ends say most.
+
+    >>> shortened("a" * 500 + " is too long") == "a" * 133 + "…" + "a" * 66 + " is too long"
+    True
+    """
+    words = [_without_middle(word, LONGEST_WORD) for word in text.split(" ")]
+    return _without_middle(" ".join(words), LONGEST_LINE)
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    tail = most // 3
+    return f"{text[: most - tail - 1]}…{text[len(text) - tail :]}"
 
 
 def one_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """Help: fast where it can be, complete where it must be."""
 
+import importlib.metadata
 import re
 import resource
 import subprocess
@@ -46,6 +47,12 @@ def test_help_lists_the_commands_within_a_fifth_of_a_second_without_torch():
 def test_the_bare_command_and_help_print_the_usage(argv: list[str], status: int, capsys: Capture):
     assert main(argv) == status
     assert "usage: saev COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["--version", "version"])
+def test_the_version_is_that_of_the_package(name: str, capsys: Capture):
+    assert main([name]) == 0
+    assert capsys.readouterr().out == f"saev {importlib.metadata.version('saev')}\n"
 
 
 def test_an_unknown_command_is_one_line(capsys: Capture):

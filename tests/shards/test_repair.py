@@ -62,7 +62,6 @@ def test_damaged_shards_alone_are_recorded_again(
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ({}, "is whole: there is nothing to repair"),
         ({"examples.jsonl": flip}, "examples.jsonl: block 0 .*without it nothing can be kept"),
         ({"units.xxh3": flip}, "units.xxh3: block 0 .*without it nothing can be kept"),
         ({"labels.bin": Path.unlink}, "labels.bin: is missing.*without it nothing can be kept"),
@@ -80,6 +79,13 @@ def test_what_cannot_be_repaired_is_left_as_it_is(
     out, err = capsys.readouterr()
     assert out == ""
     assert re.search(said, err.splitlines()[-1])
+    assert contents(directory) == before
+
+
+def test_of_a_whole_directory_nothing_is_repaired(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(directory)
+    assert main(["shards", "repair", str(directory)]) == 0
+    assert capsys.readouterr().out == f"{directory}: is whole: there is nothing to repair\n"
     assert contents(directory) == before
 
 

@@ -38,8 +38,10 @@ def run(out: Path, n_images: int, n_tokens: int) -> Path:
     """Do what a user would do by hand, showing each command; the gallery's index.html.
 
     Raises:
-        InputError: If the directory is not empty.
+        InputError: If the directory is not empty, or a file.
     """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: give a directory, new or empty")
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty: give another directory, or remove it (chmod -R u+w, then rm -r)")
     write_scenes(out / "pictures", n_images)

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from typing_extensions import override
 
 from saev.cli.given_files import check_given_files
-from saev.cli.parse_errors import parsed
+from saev.cli.parse_errors import class_names, parsed
 from saev.errors import InputError
 from saev.stopping import Stopped, end_companions, stopping_on_signals
 
@@ -66,6 +66,7 @@ class CommandCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, with errors as `InputError`."""
         assert isinstance(args, list)
+        _help_of_classes(parser, args)
         check_given_files(args)
         self.config = parsed(parser, args)
 
@@ -87,6 +88,15 @@ class CommandCLI(LightningCLI):
             if group.title == "Linked arguments":
                 for action in group._group_actions:
                     action.help = SUPPRESS
+
+
+def _help_of_classes(parser: LightningArgumentParser, argv: list[str]) -> None:
+    """Answer `--OPTION.help` without the name of a class, of which jsonargparse says next to nothing, and exit."""
+    for option, following in zip(argv, [*argv[1:], "--"], strict=False):
+        key = option.removeprefix("--").removesuffix(".help")
+        if f"--{key}.help" == option and following.startswith("-") and (names := class_names(key, parser)):
+            print(f"--{key} is one of {', '.join(names)}.\n`{parser.prog} {option} {names[0]}` explains its options.")
+            raise SystemExit(0)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ imported when it is asked for.
 
 import atexit
 import importlib
+import importlib.metadata
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from saev.errors import InputError, tell
+from saev.errors import InputError, printable, shortened, tell
 from saev.stopping import Stopped, unwind
 
 COMMANDS = {
@@ -35,7 +36,8 @@ def usage() -> str:
         "usage: saev COMMAND [options]\n\n"
         "Sparse autoencoders for vision transformers: record activations, train, look.\n\n"
         f"commands:\n{rows}\n\n"
-        "`saev COMMAND --help` lists the options of a command; README.md has examples."
+        "`saev COMMAND --help` lists the options of a command, `saev --version` says which saev this is; README.md has "
+        "examples."
     )
 
 
@@ -62,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if argv else 2
+    if argv[0] in ("--version", "version"):
+        print(f"saev {importlib.metadata.version('saev')}")
+        return 0
     command = ALIASES.get(argv[0], argv[0])
     if command not in COMMANDS:
         print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
@@ -71,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(command, argv[1:])
     except InputError as error:
-        tell(f"saev {command}: error: {' '.join(str(error).split())}")
+        tell(f"saev {command}: error: {shortened(printable(' '.join(str(error).split())))}")
         return 1
     except Stopped as stopped:
         if not stopped.is_silent:

@@ -1,6 +1,8 @@
 """What jsonargparse finds wrong with a command line, in one line that a user can act on."""
 
+import inspect
 import re
+import sys
 from argparse import Action
 from difflib import get_close_matches
 
@@ -10,25 +12,32 @@ from saev.cli.given_paths import EMPTY  # which lets jsonargparse refuse empty p
 from saev.cli.numbers import check_numbers
 from saev.errors import InputError
 
-MOST_SAID = 500
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
 _REWRITES = [
     (rf"(Parser key \"[\w.]+\":).*({EMPTY}).*", r"\1 \2"),
+    (r"- Expected a path but .*? either not accessible or invalid - ", ""),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"typing\.Literal\[(.*?)\]", r"one of \1"),
     (r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)\] Errors: .* Given value: ",
      r"expected one of \1. Got value: "),
+    (r"(?:\w+\.)+(\w+)\](?=[,.])", r"\1]"),
+    (r"\bNoneType\b", "null"),
     (r"Expected a list\b", "expected a list like '[VALUE]'"),
     (r"Expected an? ", "expected "),
     (r"\. Got value: ", ", got "),
-    (r"Problem with given class_path '[\w.]*?(\w+)': ", r"\1: "),
-    (r"Option '(\w+)' is not accepted", r"it has no option \1"),
     (r"the following arguments are required: ", _REQUIRED),
-    (r"Parser key \"([\w.]+)\":", r"--\1:"),
 ]  # fmt: skip
 _UNKNOWN_OPTION = (r"unrecognized arguments: (--?[\w.+-]+)", r"Group '(\w+)' does not accept option '(\w+)'")
-_UNKNOWN_CLASS = r"Parser key \"([\w.]+)\":.*(?:dot import path string: (\S+)|Import path (\S+) does not correspond)"
+_OF_A_CLASS = (
+    r"Parser key \"([\w.]+)\":.*?(?:Problem with given class_path '([\w.]+)': |"
+    r"expects a function or a callable class: )(.*?)(?:\.? Got value: Namespace\(class_path='([\w.]+)'.*)?$"
+)
+_UNKNOWN_CLASS = (
+    r"Parser key \"([\w.]+)\":.*(?:dot import path string: (\S+)|Import path (\S+) does not correspond|is abstract)"
+)
+# What an architecture gets from the shards.
+_NOT_OFFERED = ("d_in",)
 
 
 def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
@@ -51,17 +60,57 @@ def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
 def readable(error: Exception, parser: ArgumentParser) -> str:
     """The message of a parser's error, with what to do about it."""
     text = " ".join(str(error).split())
-    said = _unknown_class(text, parser) or _unknown_option(text, parser) or _rewritten(text)
-    said = said if len(said) <= MOST_SAID else f"{said[:MOST_SAID]}…"  # it holds the value that was given
+    said = (
+        _unknown_class(text, parser)
+        or _of_a_class(text, parser)
+        or _unknown_option(text, parser)
+        or _rewritten(text, parser)
+    )
     return f"{said} (see {parser.prog} --help)"
 
 
-def _rewritten(text: str) -> str:
+def _rewritten(text: str, parser: ArgumentParser, prefix: str = "") -> str:
+    """A message in plain words; the names in it are those of the options below a prefix."""
     for pattern, replacement in _REWRITES:
         text = re.sub(pattern, replacement, text)
+    text = re.sub(r"Parser key \"([\w.]+)\":", lambda found: f"{_shown(prefix + found[1], parser)}:", text)
     said, required, names = text.partition(_REQUIRED)
-    # Those of a class stand without its option's name.
-    return said + required + re.sub(r"\b(\w+\.\w)", r"--\1", names)
+    if required:
+        names = ", ".join(_shown(prefix + name, parser) for name in names.split(", "))
+    return said + required + names
+
+
+def _shown(name: str, parser: ArgumentParser) -> str:
+    """An argument as the user writes it: with dashes where it is an option, and without the subcommand."""
+    head, _, rest = name.partition(".")
+    for action in parser._actions:
+        if isinstance(action.choices, dict) and isinstance(action.choices.get(head), ArgumentParser):
+            return _shown(rest, action.choices[head])
+        if action.dest == name and not action.option_strings:
+            return name
+    is_subcommand = any(isinstance(action.choices, dict) for action in parser._actions)
+    return name if is_subcommand else f"--{name}"
+
+
+def _of_a_class(text: str, parser: ArgumentParser) -> str | None:
+    """What is wrong with an option of a class that another option names."""
+    found = re.match(_OF_A_CLASS, text)
+    if found is None:
+        return None
+    key, said = found[1], found[3]
+    module, _, name = (found[2] or found[4] or "").rpartition(".")
+    unknown = re.match(r"Option '(\w+)' is not accepted", said)
+    if unknown is None:
+        return _rewritten(said, parser, f"{key}.") if "--" in _rewritten(said, parser) else f"--{key} {name}: {said}"
+    known = _options_of(getattr(sys.modules.get(module), name, None))
+    listed = f"; it has {', '.join(f'--{key}.{option}' for option in known)}" if known else ""
+    return f"--{key} {name} has no option --{key}.{unknown[1]}{listed}"
+
+
+def _options_of(kind: object) -> list[str]:
+    if not inspect.isclass(kind):
+        return []
+    return [name for name in inspect.signature(kind).parameters if name not in _NOT_OFFERED]
 
 
 def _unknown_option(text: str, parser: ArgumentParser) -> str | None:
@@ -76,13 +125,16 @@ def _unknown_option(text: str, parser: ArgumentParser) -> str | None:
 
 def _unknown_class(text: str, parser: ArgumentParser) -> str | None:
     found = re.match(_UNKNOWN_CLASS, text)
-    action = next((action for action in parser._actions if found and action.dest == found[1]), None)
-    if found is None or action is None or not (names := _class_names(action)):
+    names = class_names(found[1], parser) if found else []
+    if found is None or not names:
         return None
-    return f"--{found[1]} {found[2] or found[3]} is unknown; it is one of {', '.join(names)}"
+    given = found[2] or found[3]
+    said = f"--{found[1]} {given} is unknown; it" if given else f"--{found[1]} must be given before its options; it"
+    return f"{said} is one of {', '.join(names)}"
 
 
-def _class_names(action: Action) -> list[str]:
-    """The short names of the subclasses that an option takes, as its help lists them."""
-    listed: str = action.extra_help() if hasattr(action, "extra_help") else ""
+def class_names(key: str, parser: ArgumentParser) -> list[str]:
+    """The short names of the classes that an option takes, as its help lists them."""
+    action: Action | None = next((action for action in parser._actions if action.dest == key), None)
+    listed: str = action.extra_help() if action is not None and hasattr(action, "extra_help") else ""
     return sorted(re.findall(r"(\w+)(?:,|$)", listed.partition("subclasses: ")[2]))

@@ -116,6 +116,9 @@ def _repair(directory: Path, threads: int) -> int:
     _check_threads(threads)
     with _bytes_verified(directory) as show:
         place, found = repair(directory, show, threads)
+    if place is None:
+        print(f"{printable(str(directory))}: is whole: there is nothing to repair")
+        return 0
     for fault in found:
         print(printable(fault))
     n, path = place.layout.n_shards, printable(str(place.path))

@@ -12,7 +12,7 @@ from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.meeting import bounded_meeting
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
-from saev.cli.train_cli import TrainCLI, announce, build
+from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build
 from saev.errors import InputError, tell
 from saev.interop import load_run
 from saev.modules import DivergenceError
@@ -27,6 +27,7 @@ def fit(argv: list[str]) -> int:
         build(TrainCLI, "fit", DESCRIPTION, argv)
     with contextlib.redirect_stdout(sys.stderr):
         run_dir = train(argv)
+        announce_galleries(run_dir)
     announce(run_dir)
     return 0
 

@@ -1,5 +1,6 @@
 """The LightningCLI that `saev fit`, `validate`, `test` and `render` have in common."""
 
+import shlex
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,6 +172,16 @@ def build(kind: type[T], command: str, description: str, argv: list[str]) -> T:
 def announce(run_dir: Path) -> None:
     """Print the directory of a run, once for all processes."""
     print(run_dir)
+
+
+@rank_zero_only
+def announce_galleries(run_dir: Path) -> None:
+    """Say where the galleries are, and what shows them with an SAE behind them."""
+    pages = sorted(run_dir.glob("features/*/index.html"))
+    for page in pages:
+        print(f"gallery: {page}")
+    if pages:
+        print(f"with your own pictures: saev view --run_dir {shlex.quote(str(run_dir))}")
 
 
 def _check_trainer(settings: Namespace) -> None:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, final
+from typing import Any, final, get_type_hints
 
 import torch
 
@@ -128,9 +128,10 @@ def of_sae(combination: Mapping[str, Any], architecture: Callable[..., SparseAut
     """
     found = {name.removeprefix(OF_SAE): value for name, value in combination.items() if name.startswith(OF_SAE)}
     known = _options_of(architecture)
-    for name in found:
+    for name, value in found.items():
         if name not in known:
             raise InputError(f"sweep: the SAE has no option {name!r}; it has {', '.join(known)}")
+        _check_type(f"{OF_SAE}{name}", value, known[name])
     return found
 
 
@@ -141,18 +142,30 @@ def of_training(combination: Mapping[str, Any]) -> dict[str, Any]:
         InputError: If there is no such option.
     """
     found = {name: value for name, value in combination.items() if not name.startswith(OF_SAE)}
-    for name in found:
+    known = get_type_hints(TrainingOptions)
+    for name, value in found.items():
         if name not in TrainingOptions.names():
-            known = ", ".join(["sae.OPTION", *TrainingOptions.names()])
-            raise InputError(f"sweep: there is no option {name!r} to sweep over; there are {known}")
+            names = ", ".join(["sae.OPTION", *TrainingOptions.names()])
+            raise InputError(f"sweep: there is no option {name!r} to sweep over; there are {names}")
+        _check_type(name, value, known[name])
     return found
 
 
-def _options_of(architecture: Callable[..., SparseAutoencoder]) -> list[str]:
+def _check_type(name: str, value: object, kind: object) -> None:
+    """Refuse what is no number where one is needed; other kinds are looked at where the SAE is made."""
+    if kind is int and type(value) is not int:
+        raise InputError(f"sweep: {name} must be a whole number, not {value!r}")
+    if kind is float and type(value) not in (int, float):
+        raise InputError(f"sweep: {name} must be a number, not {value!r}")
+
+
+def _options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, object]:
+    """The options of an architecture and their types."""
     # The command line gives a partial of a function whose first argument is the class.
     args = getattr(architecture, "args", ())
     found = next((arg for arg in args if inspect.isclass(arg)), architecture)
-    return [name for name in inspect.signature(found).parameters if name != "d_in"]
+    types = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    return {name: types.get(name) for name in inspect.signature(found).parameters if name != "d_in"}
 
 
 def number_at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:

@@ -17,7 +17,7 @@ from saev.shards.writing.hashed_file import write_file
 from saev.shards.writing.partial import PartialRecording
 
 
-def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRecording, list[str]]:
+def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRecording | None, list[str]]:
     """Look at every byte of a directory and make it unfinished: its whole shards stay, the damaged ones are missing.
 
     The `saev predict` command that recorded it then records those alone. metadata.json and shards.json are not
@@ -29,7 +29,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
         threads: files looked at at once.
 
     Returns:
-        The unfinished recording, and the faults of its missing shards.
+        The unfinished recording, or None where there is nothing to repair, and the faults of its missing shards.
 
     Raises:
         InputError: if the directory cannot be repaired, or a run is at work there; it is left as it is.
@@ -47,7 +47,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
             raise InputError(f"{fault}: without it nothing can be kept: move the directory away and record it again")
     faults = [fault for faults in found.values() for fault in faults]
     if not faults and _is_described(directory):
-        raise InputError(f"{directory}: is whole: there is nothing to repair")
+        return None, []
     whole = [files for files in shards if not found[files.acts]]
     if not whole:
         raise InputError(f"{faults[0]}, and no shard is whole: move {directory} away and record it again")

@@ -30,6 +30,11 @@ def tell(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def reason(error: BaseException) -> str:
+    """Why something failed, as the system or the exception says; never empty."""
+    return (error.strerror if isinstance(error, OSError) else None) or one_line(error)
+
+
 def shortened(text: str) -> str:
     """A line of at most 600 characters, without the middle of what is too long: the ends say most.
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from saev.byte_text import byte_text
-from saev.errors import InputError
+from saev.errors import InputError, reason
 
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_OF_BYTES: Final = (*NO_SPACE, errno.EFBIG, errno.EIO)
+"""Errors for which the bytes needed and free say something."""
 # A FIFO or a device must not make us wait; for `read` on regular files O_NONBLOCK changes nothing.
 READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK: Final = 2**16
@@ -88,7 +90,7 @@ def unreadable(error: OSError | ValueError) -> str:
         return "is no name of a file"
     if error.errno == errno.ENXIO:  # a socket
         return "is no regular file"
-    return "is missing" if error.errno == errno.ENOENT else f"cannot be read ({error.strerror})"
+    return "is missing" if error.errno == errno.ENOENT else f"cannot be read ({reason(error)})"
 
 
 def _read(fd: int, path: str | Path, n_bytes: int, max_bytes: int) -> bytes:
@@ -197,20 +199,24 @@ def unwritable(path: Path, error: OSError, n_bytes: int | None = None) -> str:
         error: What the system said.
         n_bytes: Bytes that the file needs, where they are known.
     """
-    said = f"{path} cannot be written ({error.strerror or error})"
-    if error.errno == errno.EFBIG:
-        return f"{said}: raise the limit on file sizes (ulimit -f)"
-    if error.errno not in NO_SPACE:
+    said = f"{path} cannot be written ({reason(error)})"
+    if error.errno not in _OF_BYTES:
         return f"{said}: check the disk and its permissions"
     need = "" if n_bytes is None else f"{byte_text(n_bytes)} ({n_bytes} bytes) or more are needed, "
     free = free_bytes(path.parent)
+    return f"{said}: {need}{byte_text(free)} ({free} bytes) are free: {_advice(path, error)}"
+
+
+def _advice(path: Path, error: OSError) -> str:
+    if error.errno == errno.EFBIG:
+        return "raise the limit on file sizes (ulimit -f)"
     if error.errno == errno.EDQUOT:
-        advice = "raise the quota"
-    elif not _has_free_names(path):
-        advice = "no more files fit (inodes): remove some, or write elsewhere"
-    else:
-        advice = "make room or write elsewhere"
-    return f"{said}: {need}{byte_text(free)} ({free} bytes) are free: {advice}"
+        return "raise the quota"
+    if error.errno == errno.EIO:
+        return "check the disk"
+    if not _has_free_names(path):
+        return "no more files fit (inodes): remove some, or write elsewhere"
+    return "make room or write elsewhere"
 
 
 def free_bytes(directory: Path) -> int:

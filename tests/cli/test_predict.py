@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from tests.cli.recording import (
     noise,
     options,
     recorded,
+    refused,
     write_pictures,
 )
 from tests.tiny_models import hooked, tiny_open_clip
+from tests.writable import writable
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor
 
@@ -322,8 +325,7 @@ def test_a_skipped_picture_is_as_if_it_had_never_been_there(
 def test_what_is_said_before_and_on_the_way(pictures: Path, tmp_path: Path, capsys: Capture):
     assert main(options(tmp_path, folder(pictures), "--model.layers=[0,1]")) == 0
     out, err = capsys.readouterr()
-    # The activations, and twice about 400 bytes for the description of each picture and two hashes of units.
-    n_bytes = sum(path.stat().st_size for path in tmp_path.rglob("acts*.bin")) + 2 * 5 * 2 * (400 + 16)
+    n_bytes = sum(path.stat().st_size for path in tmp_path.rglob("acts*.bin"))
     assert len(out.splitlines()) == 2
     assert f"recording layers [0, 1] of 5 images: {n_bytes / 1000:.3g} kB will be written, " in err
     assert " are free\n" in err
@@ -338,16 +340,46 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(pictures: Path, tmp_path:
     lines = capsys.readouterr().out.splitlines()
     assert not out.exists()
     directories = recorded(argv, capsys)
-    shard = f"3 shards of {(directories[0] / 'acts000000.bin').stat().st_size / 1000:.3g} kB, 3 of them missing"
+    shard = f"3 shards of {(directories[0] / 'acts000000.bin').stat().st_size / 1000:.3g} kB"
     assert lines[0] == "a dry run: nothing is recorded"
     assert lines[1].startswith("recording layers [1, 2] of 5 images: ")
     assert lines[2:4] == [f"layer {layer}: {path}: {shard}" for layer, path in zip((1, 2), directories, strict=True)]
     assert re.fullmatch(
-        r"about \d:\d\d:\d\d \(h:mm:ss\) at [\d.e+]+ images/s a process, .* disk takes .*B/s.*", lines[4]
+        r"about \d:\d\d:\d\d \(h:mm:ss\): [\d.e+]+ images a second, .*; the disk must take .*B a second", lines[4]
     )
     assert main([*argv, "--writer.dry_run=true"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[1:] == [f"recorded already: {path}" for path in directories]
+
+
+def test_what_a_recording_that_goes_on_says(pictures: Path, tmp_path: Path, capsys: Capture):
+    argv = options(tmp_path, folder(pictures), "--writer.n_patches_per_shard=202")
+    (directory,) = recorded(argv, capsys)
+    shard = writable(directory) / "acts000001.bin"
+    n_bytes = shard.stat().st_size
+    shard.write_bytes(bytes(n_bytes))
+    assert main(["shards", "repair", str(directory)]) == 0
+    capsys.readouterr()
+    assert main([*argv, "--writer.dry_run=true"]) == 0
+    assert f"layer 4: {directory}: 3 shards of {n_bytes / 1000:.3g} kB, 1 missing" in capsys.readouterr().out
+    assert main(argv) == 0
+    err = capsys.readouterr().err
+    assert f" of 5 images: {n_bytes / 1000:.3g} kB will be written, " in err
+    assert " are free beside the space that is reserved already\n" in err
+    assert "| 3/5 [" in err  # its first two pictures and the last one are there
+
+
+def test_a_limit_on_file_sizes_that_data_workers_would_meet(pictures: Path, tmp_path: Path, capsys: Capture):
+    shared = set(Path("/dev/shm").glob("torch_*"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, limits[1]))
+    try:
+        more = ["--data.num_workers=1", "--writer.n_patches_per_shard=101"]
+        said = r"hand over 614 kB a batch, files may have 262 kB here: raise the limit \(ulimit -f\)"
+        refused(options(tmp_path / "out", folder(pictures), *more), capsys, said, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(Path("/dev/shm").glob("torch_*")) == shared
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from tests.conftest import MakeShards
 from saev.cli import process_count
 from saev.cli.main import main
 from saev.cli.process_count import Devices, granted
+from saev.cli.run_lock import contents
 
 Capture = pytest.CaptureFixture[str]
 FEW_MINUTES = "import saev.cli.meeting as m; m.MINUTES_TO_MEET = 0.01; from saev.cli.main import run; run()"
@@ -123,4 +124,4 @@ def test_a_machine_that_no_other_joins_waits_no_longer_than_it_says(
         assert (status, printed) == (1, ""), err
         assert "machine 1 of 2 waits for all of the 2 processes, at most 0.01 minutes" in err
         assert "error: not all processes have come within 0.01 minutes: start the same command" in one_line(err)
-        assert not place.exists()
+        assert not contents(place)

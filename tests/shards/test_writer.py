@@ -137,7 +137,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     for root in (file, file / "deeper"):
-        with pytest.raises(InputError, match=r"cannot be written .*: choose another"):
+        with pytest.raises(InputError, match=r"is a file: give a directory"):
             PartialRecording(root, RECORDING).claim()
 
 

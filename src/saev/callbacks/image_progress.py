@@ -10,7 +10,8 @@ from typing_extensions import override
 class ImageProgress(lightning.Callback):
     """Shows images done, images per second and the time left of a prediction pass, on standard error.
 
-    With several processes, those of the first one, which has as much to do as any other.
+    Where a recording goes on, the bar begins with the images that are recorded already. With several processes it
+    shows those of the first one, which has as much to do as any other.
     """
 
     def __init__(self) -> None:
@@ -20,10 +21,11 @@ class ImageProgress(lightning.Callback):
     def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Open the bar."""
         if trainer.is_global_zero:
-            total = trainer.datamodule.n_selected  # type: ignore[attr-defined]
-            n = trainer.world_size
-            desc = "recording" if n == 1 else f"recording in {n} processes, this one's part"
-            self._bar = tqdm(total=total, unit=" images", desc=desc, smoothing=0.05)
+            data, n = trainer.datamodule, trainer.world_size  # type: ignore[attr-defined]
+            total, desc = data.n_selected, f"recording in {n} processes, this one's part"
+            if n == 1:
+                total, desc = len(data.images), "recording"
+            self._bar = tqdm(total=total, initial=total - data.n_selected, unit=" images", desc=desc, smoothing=0.05)
 
     @override
     def on_predict_batch_end(

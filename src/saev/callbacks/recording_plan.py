@@ -49,8 +49,18 @@ class RecordingPlan:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that are still to be written."""
+        """Disk space that is still to be taken."""
         return sum(max(0, place.n_bytes - place.allocated()) for place in self.pending.values())
+
+    @property
+    def n_missing_bytes(self) -> int:
+        """Bytes of the shards that are missing, reserved or not."""
+        return sum(len(place.missing()) * place.layout.bytes_per_shard for place in self.pending.values())
+
+    @property
+    def has_reserved(self) -> bool:
+        """Whether an earlier run has reserved space for some of them."""
+        return any(place.allocated() for place in self.pending.values())
 
     def check_space(self) -> None:
         """Compare what is missing with what is free.

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from saev.datamodules.images import check_shared_files
 from saev.interop import About
 from saev.interop.recorded_backbone import RecordedTokens
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality
@@ -41,6 +42,8 @@ class Pictures:
 
     def batches(self, chosen: Sequence[int], what: str) -> Iterator[Tensor]:
         """The chosen ones (b, 3, h, w), in their order, with a progress bar."""
+        if self._num_workers:
+            check_shared_files(self._batch_size, self._items.preprocessing)
         loader: DataLoader[dict[str, Any]] = DataLoader(
             Subset(self._items, chosen),
             self._batch_size,

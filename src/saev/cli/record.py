@@ -19,8 +19,9 @@ from saev.cli.process_count import granted
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
-from saev.errors import InputError, printable, tell
+from saev.errors import InputError, one_line, printable, tell
 from saev.modules import VitLightningModule
+from saev.shards.writing.partial import PartialRecording
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
 The last lines of standard output are the finished directories. After an interruption the same command goes on from
@@ -97,9 +98,10 @@ def _announcement(cli: RecordCLI, plan: RecordingPlan) -> Iterator[str]:
         yield f"recorded already: {directory}"
     if not plan.pending:
         return
+    beside = " beside the space that is reserved already" if plan.has_reserved else ""
     yield (
         f"recording layers {sorted(plan.pending)} of {len(cli.datamodule.images):,} images: "
-        f"{byte_text(plan.n_bytes)} will be written, {byte_text(plan.free)} are free"
+        f"{byte_text(plan.n_missing_bytes)} will be written, {byte_text(plan.free)} are free{beside}"
     )
     n_missing, n_shards = len(plan.missing()), plan.layout.n_shards
     if n_missing < n_shards:
@@ -115,18 +117,24 @@ def _plan_lines(cli: RecordCLI, plan: RecordingPlan) -> list[str]:
     """What a dry run prints."""
     lines = ["a dry run: nothing is recorded", *_announcement(cli, plan)]
     for layer, place in sorted(plan.pending.items()):
-        shards = f"{place.layout.n_shards} shards of {byte_text(place.layout.bytes_per_shard)}"
-        lines.append(f"layer {layer}: {place.final}: {shards}, {len(place.missing())} of them missing")
+        lines.append(f"layer {layer}: {place.final}: {_shards(place)}")
     if plan.pending:
         rate = images_per_second(cli.model, cli.datamodule, cli.trainer.strategy.root_device)
         n_shards = -(-len(plan.missing()) // cli.trainer.world_size)  # of the process with the most to do
         seconds = n_shards * plan.layout.examples_per_shard / rate
-        per_image = sum(place.layout.bytes_per_example for place in plan.pending.values())
+        n, per_image = cli.trainer.world_size, sum(place.layout.bytes_per_example for place in plan.pending.values())
+        each = f" in each of {n} processes" if n > 1 else ""
         lines.append(
-            f"about {timedelta(seconds=round(seconds))} (h:mm:ss) at {rate:.3g} images/s a process, measured on a few "
-            f"batches, if the disk takes {byte_text(round(rate * per_image))}/s of each"
+            f"about {timedelta(seconds=round(seconds))} (h:mm:ss): {rate:.3g} images a second{each}, measured on a few "
+            f"batches; the disk must take {byte_text(round(n * rate * per_image))} a second"
         )
     return lines
+
+
+def _shards(place: PartialRecording) -> str:
+    n, n_missing = place.layout.n_shards, len(place.missing())
+    size = f"{n} shard{'s' * (n > 1)} of {byte_text(place.layout.bytes_per_shard)}"
+    return size if n_missing == n else f"{size}, {n_missing} missing"
 
 
 @contextlib.contextmanager
@@ -161,6 +169,9 @@ def _worker_faults() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        # Of an error inside the worker the last line says what it was.
+        said = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
         raise InputError(
-            f"a data worker ended unexpectedly ({error}): is memory short? Try fewer --data.num_workers"
+            f"a data worker ended unexpectedly ({one_line(RuntimeError(said))}): is memory short? Try fewer "
+            "--data.num_workers"
         ) from error

@@ -1,6 +1,7 @@
 """Pictures for a frozen ViT."""
 
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from typing_extensions import override
 
+from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.vit.dataset import ImageBatches, ImageDataset
 from saev.vit.images import BadImage, ImageSource
@@ -83,6 +85,8 @@ class ImageDataModule(lightning.LightningDataModule):
     @override
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The selected pictures, in order."""
+        if self._num_workers:
+            check_shared_files(self.batch_size, self._preprocessing)
         items = ImageDataset(self.images, self._preprocessing, self._grid)
         return DataLoader(
             ImageBatches(items, self._spans, self.batch_size),
@@ -103,6 +107,26 @@ class ImageDataModule(lightning.LightningDataModule):
     ) -> dict[str, Any]:
         """Move the pictures alone: what is written down about them is read on the CPU, without a wait."""
         return {**batch, "image": batch["image"].to(device, non_blocking=True)}
+
+
+def check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
+    """Refuse a limit on file sizes that data workers would meet: what they hand over is a file in shared memory.
+
+    Args:
+        batch_size: Pictures of a batch.
+        preprocessing: What they become.
+
+    Raises:
+        InputError: With both numbers.
+    """
+    height, width = preprocessing.image_size
+    n_bytes = batch_size * 3 * height * width * torch.float32.itemsize
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and n_bytes > limit:
+        raise InputError(
+            f"data workers hand over {byte_text(n_bytes)} a batch, files may have {byte_text(limit)} here: raise the "
+            "limit (ulimit -f), or give --data.num_workers 0 or a smaller --data.batch_size"
+        )
 
 
 def _leave_interrupts_to_the_main_process(_worker: int) -> None:

@@ -13,6 +13,7 @@ from saev.shards.format.layout import TokenLayout
 from saev.vit.backbone import Backbone
 from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
+from saev.vit.refusals import RECORDED
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _MODEL_KEYS = ("family", "ckpt", "weights_digest", "precision")
@@ -34,7 +35,7 @@ def load_recorded_backbone(about: About, weights: str | None = None) -> Backbone
         raise InputError(f"the SAE takes layers {layers} at once: only an SAE of one layer can be spliced into a ViT")
     model = _model(about)
     preprocessing = Preprocessing.from_dict(about.trained_on["preprocessing"])
-    backbone = load_backbone(model["family"], model["ckpt"], weights, preprocessing.image_size)
+    backbone = load_backbone(model["family"], model["ckpt"], weights, preprocessing.image_size, RECORDED)
     if backbone.weights_digest != model["weights_digest"]:
         raise InputError(
             f"the SAE was trained on the weights {model['weights_digest'][:12]}... of {model['ckpt']}, "

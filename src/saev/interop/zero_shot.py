@@ -6,7 +6,7 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.interop.about import About
-from saev.vit.refusals import Options
+from saev.vit.refusals import RECORDED
 from saev.vit.text import load_clip
 
 PLACE = "{}"
@@ -34,7 +34,7 @@ def zero_shot_rows(about: About, weights: str | None, classes: Sequence[str], te
     model = about.trained_on["model"]
     if model["family"] != "clip":
         raise InputError(f"--zero_shot needs a CLIP, the SAE was trained on {model['ckpt']} of {model['family']}")
-    clip = load_clip(model["ckpt"], weights, Options("the SAE's ViT", "--weights"))
+    clip = load_clip(model["ckpt"], weights, RECORDED)
     _, projection_de = clip.visual_projection()
     texts_ce = clip.embed_texts([template.replace(PLACE, name.replace("_", " ")) for name in classes])
     return texts_ce @ projection_de.float().T

@@ -81,7 +81,7 @@ class Backbone(nn.Module, ABC):
             what = f"layer {wrong[0]} does not exist" if wrong else "no layer is given"
             raise InputError(
                 f"{what}: {self.ckpt} has {self.n_layers} layers, numbered 0 to {self.n_layers - 1} "
-                f"or {-self.n_layers} to -1; change --model.layers"
+                f"or {-self.n_layers} to -1: give some of these"
             )
         return sorted({layer % self.n_layers for layer in layers})
 

@@ -21,7 +21,7 @@ from saev.vit.backbone import Backbone
 from saev.vit.from_timm import check_plain_vit, load_trunk, timm_backbone, without_heads
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import check_image_size, not_a_vit
+from saev.vit.refusals import MODEL, Options, check_image_size, not_a_vit
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 _NOT_VISUAL = (
@@ -66,13 +66,15 @@ class OpenClipBackbone(Backbone):
         return pooled if isinstance(pooled, Tensor) else pooled[0]
 
 
-def load_open_clip(family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None) -> Backbone:
+def load_open_clip(
+    family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None, options: Options = MODEL
+) -> Backbone:
     """Build the vision tower of an open_clip model; see `saev.vit.backbone.load_backbone`."""
-    plan = plan_of(family, ckpt, weights)
-    visual = _build(plan, ckpt, size)
+    plan = plan_of(family, ckpt, weights, options)
+    visual = _build(plan, ckpt, size, options)
     if weights != "random":
-        file = Path(weights) if weights is not None else download(ckpt, plan)
-        _load(visual, _visual_part(read_weights(file)), file, ckpt)
+        file = Path(weights) if weights is not None else download(ckpt, plan, options)
+        _load(visual, _visual_part(read_weights(file)), file, ckpt, options)
     config = merge_preprocess_dict(plan.preprocess, {"size": visual.image_size})
     preprocessing = Preprocessing("open_clip", config)
     if isinstance(visual, TimmModel):
@@ -88,24 +90,24 @@ def load_open_clip(family: str, ckpt: str, weights: str | None, size: tuple[int,
     )
 
 
-def _build(plan: Plan, ckpt: str, size: tuple[int, int] | None) -> Any:
+def _build(plan: Plan, ckpt: str, size: tuple[int, int] | None, options: Options) -> Any:
     vision = {**plan.model["vision_cfg"], "timm_model_pretrained": False}
     if isinstance(vision.get("layers"), list | tuple):
-        raise not_a_vit(ckpt, "ResNet")
+        raise not_a_vit(ckpt, "ResNet", options)
     own = vision.get("image_size", 224)
     own_size = (own, own) if isinstance(own, int) else tuple(own)
     if "timm_model_name" not in vision:
         vision["image_size"] = size or own_size
     visual = _build_vision_tower(plan.model["embed_dim"], vision, plan.model.get("quick_gelu", False), None)
     if isinstance(visual, TimmModel):
-        check_plain_vit(visual.trunk, ckpt)
-        check_image_size(size, own_size, visual.trunk.patch_embed.patch_size, ckpt)
+        check_plain_vit(visual.trunk, ckpt, options)
+        check_image_size(size, own_size, visual.trunk.patch_embed.patch_size, ckpt, options)
         without_heads(visual.trunk)
         if size is not None:
             visual.set_input_size(size)
         return visual
     assert isinstance(visual, VisionTransformer), type(visual)
-    check_image_size(size, own_size, visual.patch_size, ckpt)
+    check_image_size(size, own_size, visual.patch_size, ckpt, options)
     visual.proj = None
     visual.attn_pool = None
     visual.attn_pool_contrastive = None
@@ -119,15 +121,15 @@ def _visual_part(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix("visual."): value for key, value in drop_heads(weights, _NOT_VISUAL).items()}
 
 
-def _load(visual: Any, weights: dict[str, Tensor], file: Path, ckpt: str) -> None:
+def _load(visual: Any, weights: dict[str, Tensor], file: Path, ckpt: str, options: Options) -> None:
     if isinstance(visual, TimmModel):
         trunk = {key.removeprefix("trunk."): value for key, value in weights.items()}
-        load_trunk(visual.trunk, trunk, file, ckpt)
+        load_trunk(visual.trunk, trunk, file, ckpt, options)
         return
     weights = drop_heads(weights, HEADS)
     if "positional_embedding" in weights:
         weights["positional_embedding"] = _resampled(weights["positional_embedding"], visual.grid_size)
-    load_exactly(visual, weights, file, ckpt)
+    load_exactly(visual, weights, file, ckpt, options)
 
 
 def _resampled(positions_td: Tensor, grid: tuple[int, int]) -> Tensor:

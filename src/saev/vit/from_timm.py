@@ -20,7 +20,7 @@ from saev.errors import InputError, one_line
 from saev.vit.backbone import Backbone
 from saev.vit.network import hub
 from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import HUB, check_image_size, not_a_vit, not_had, unknown
+from saev.vit.refusals import HUB, MODEL, Options, check_image_size, not_a_vit, not_had, unknown
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 # What timm runs in forward_head, after the last block.
@@ -60,17 +60,19 @@ class TimmBackbone(Backbone):
         return pooled.mean(1) if pooled.ndim == 3 else pooled
 
 
-def load_timm(family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None) -> Backbone:
+def load_timm(
+    family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None, options: Options = MODEL
+) -> Backbone:
     """Build a timm model; see `saev.vit.backbone.load_backbone`."""
-    _check_name(family, ckpt)
-    model = _create(ckpt, weights is None, size)
-    check_plain_vit(model, ckpt)
+    _check_name(family, ckpt, options)
+    model = _create(ckpt, weights is None, size, options)
+    check_plain_vit(model, ckpt, options)
     without_heads(model)
     own_size = tuple(model.pretrained_cfg["input_size"][-2:])
-    check_image_size(size, own_size, model.patch_embed.patch_size, ckpt)
+    check_image_size(size, own_size, model.patch_embed.patch_size, ckpt, options)
     if weights is not None and weights != "random":
-        _check_tag(ckpt)
-        load_trunk(model, read_weights(Path(weights)), Path(weights), ckpt)
+        _check_tag(ckpt, options)
+        load_trunk(model, read_weights(Path(weights)), Path(weights), ckpt, options)
     input_size = (3, *model.patch_embed.img_size)
     config = resolve_data_config({"input_size": input_size}, pretrained_cfg=model.pretrained_cfg)
     return timm_backbone(model, family, ckpt, Preprocessing("timm", config))
@@ -89,14 +91,14 @@ def timm_backbone(trunk: Any, family: str, ckpt: str, preprocessing: Preprocessi
     )
 
 
-def check_plain_vit(model: nn.Module, ckpt: str) -> None:
+def check_plain_vit(model: nn.Module, ckpt: str, options: Options = MODEL) -> None:
     """Refuse what has no residual stream of one width and one token grid: ConvNeXt, Swin, ResNet, ...
 
     Raises:
         InputError: The model is none of timm's plain ViTs.
     """
     if not isinstance(model, VisionTransformer | Eva | Beit):
-        raise not_a_vit(ckpt, type(model).__name__)
+        raise not_a_vit(ckpt, type(model).__name__, options)
 
 
 def without_heads(model: nn.Module) -> None:
@@ -106,7 +108,9 @@ def without_heads(model: nn.Module) -> None:
             setattr(model, name, nn.Identity())
 
 
-def load_trunk(trunk: nn.Module, weights: Mapping[str, Tensor], file: Path, ckpt: str) -> None:
+def load_trunk(
+    trunk: nn.Module, weights: Mapping[str, Tensor], file: Path, ckpt: str, options: Options = MODEL
+) -> None:
     """Load weights in timm's names or in one of the original names that timm converts; resample positions.
 
     Raises:
@@ -119,10 +123,10 @@ def load_trunk(trunk: nn.Module, weights: Mapping[str, Tensor], file: Path, ckpt
         raise InputError(
             f"weights file '{file}' does not fit {ckpt}, it is of another architecture ({one_line(error)})"
         ) from error
-    load_exactly(trunk, drop_heads(converted, HEADS), file, ckpt)
+    load_exactly(trunk, drop_heads(converted, HEADS), file, ckpt, options)
 
 
-def _check_name(family: str, ckpt: str) -> None:
+def _check_name(family: str, ckpt: str, options: Options) -> None:
     if ckpt.startswith(HUB):
         return
     names = timm.list_models()
@@ -130,17 +134,17 @@ def _check_name(family: str, ckpt: str) -> None:
         names = [name for name in names if family in name]
     name, _, tag = ckpt.partition(".")
     if name not in names:
-        raise unknown(f"{family} model", name, names)
+        raise unknown(f"{family} model", name, names, options)
     tags = _tags(name)
     if tag and tag not in tags:
-        raise unknown(f"tag of {name}", tag, tags)
+        raise unknown(f"tag of {name}", tag, tags, options)
 
 
 def _tags(name: str) -> list[str]:
     return [found.partition(".")[2] for found in timm.list_models(f"{name}.*", pretrained=True)]
 
 
-def _check_tag(ckpt: str) -> None:
+def _check_tag(ckpt: str, options: Options) -> None:
     """A file says nothing of its preprocessing; a name without a tag does only if all its tags agree."""
     if ckpt.startswith(HUB) or "." in ckpt:
         return
@@ -148,20 +152,20 @@ def _check_tag(ckpt: str) -> None:
     configs = (resolve_data_config(pretrained_cfg=get_pretrained_cfg(f"{ckpt}.{tag}").to_dict()) for tag in tags)
     if len({repr(sorted({**config, "input_size": None}.items())) for config in configs}) > 1:
         raise InputError(
-            f"--model.weights with --model.ckpt {ckpt}: its published weights were trained with different "
+            f"{options.weights} with {options.ckpt} {ckpt}: its published weights were trained with different "
             f"preprocessing, so say which these are: {', '.join(f'{ckpt}.{tag}' for tag in tags)}"
         )
 
 
-def _create(ckpt: str, pretrained: bool, size: tuple[int, int] | None) -> Any:
-    options = {} if size is None else {"img_size": size}
+def _create(ckpt: str, pretrained: bool, size: tuple[int, int] | None, options: Options) -> Any:
+    of_size = {} if size is None else {"img_size": size}
     asks_hub = pretrained or ckpt.startswith(HUB)
     with hub() if asks_hub else nullcontext() as no_network:
         try:
-            return timm.create_model(ckpt, pretrained=pretrained, num_classes=0, **options)
+            return timm.create_model(ckpt, pretrained=pretrained, num_classes=0, **of_size)
         except TypeError as error:
-            raise not_a_vit(ckpt, "model without an image size") from error
+            raise not_a_vit(ckpt, "model without an image size", options) from error
         except Exception as error:  # the network and the hub fail in a hundred ways
             if not asks_hub:
                 raise
-            raise not_had(ckpt, error, no_network) from error
+            raise not_had(ckpt, error, no_network, options) from error

@@ -7,12 +7,17 @@ from saev.vit.backbone import Backbone
 from saev.vit.from_open_clip import load_open_clip
 from saev.vit.from_timm import load_timm
 from saev.vit.preprocess import MAX_SIDE
+from saev.vit.refusals import MODEL, Options
 
 FAMILIES = ("clip", "siglip", "dinov2", "dinov3", "timm")
 
 
 def load_backbone(
-    family: str, ckpt: str, weights: str | None = None, image_size: int | tuple[int, int] | None = None
+    family: str,
+    ckpt: str,
+    weights: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    options: Options = MODEL,
 ) -> Backbone:
     """Build a model by its family and name and load its weights.
 
@@ -21,18 +26,19 @@ def load_backbone(
         ckpt: ``ARCH/TAG`` of open_clip, the name of a timm model, or ``hf-hub:...`` for both.
         weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
         image_size: Pixels, one number or (height, width); None is the model's own.
+        options: What the refusals call all this.
 
     Raises:
         InputError: Unknown family, model or tag; no plain ViT; weights that do not fit; impossible size.
     """
     if family not in FAMILIES:
-        raise InputError(f"unknown --model.family '{family}'; it is one of {', '.join(FAMILIES)}")
+        raise InputError(f"unknown {options.family} '{family}'; it is one of {', '.join(FAMILIES)}")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if size is not None and (len(size) != 2 or not 1 <= min(size) <= max(size) <= MAX_SIDE):
-        raise InputError(f"--model.image_size {image_size} must be a number, or height and width, of 1 to {MAX_SIDE}")
+        raise InputError(f"{options.image_size} {image_size} must be a number, or height and width, of 1 to {MAX_SIDE}")
     # All towers draw their first weights from one seed, and the caller's random numbers stay what they were.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         if family in ("clip", "siglip"):
-            return load_open_clip(family, ckpt, weights, size)
-        return load_timm(family, ckpt, weights, size)
+            return load_open_clip(family, ckpt, weights, size, options)
+        return load_timm(family, ckpt, weights, size, options)

@@ -13,14 +13,17 @@ HUB = "hf-hub:"
 
 @dataclass(frozen=True)
 class Options:
-    """Where the user named a model and its weights."""
+    """Where the user, or a file, named a model, its weights, its family and its image size."""
 
     ckpt: str
     weights: str
+    family: str = "--model.family"
+    image_size: str = "--model.image_size"
 
 
 MODEL = Options("--model.ckpt", "--model.weights")
 NAMER = Options("--visualizer.namer", "--visualizer.namer_weights")
+RECORDED = Options("the SAE's ViT", "--weights", "family of the SAE's ViT", "the image size of the SAE's ViT")
 
 
 def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> InputError:
@@ -52,15 +55,21 @@ def not_had(ckpt: str, error: Exception, no_network: str | None, options: Option
     )
 
 
-def not_a_vit(ckpt: str, kind: str) -> InputError:
+def not_a_vit(ckpt: str, kind: str, options: Options = MODEL) -> InputError:
     """Error for a model that is no plain vision transformer."""
     return InputError(
-        f"--model.ckpt {ckpt} is a {kind}, not a plain vision transformer; "
+        f"{options.ckpt} {ckpt} is a {kind}, not a plain vision transformer; "
         "ConvNets, ResNets and Swin have no one grid of patch tokens to record: choose a ViT"
     )
 
 
-def check_image_size(size: tuple[int, int] | None, own: tuple[int, ...], patch: tuple[int, int], ckpt: str) -> None:
+def check_image_size(
+    size: tuple[int, int] | None,
+    own: tuple[int, ...],
+    patch: tuple[int, int],
+    ckpt: str,
+    options: Options = MODEL,
+) -> None:
     """Refuse a stated size that leaves a margin without patches; the model's own size is taken as it is.
 
     Raises:
@@ -70,5 +79,5 @@ def check_image_size(size: tuple[int, int] | None, own: tuple[int, ...], patch: 
         return
     fits = tuple(max(p, s // p * p) for s, p in zip(size, patch, strict=True))
     raise InputError(
-        f"--model.image_size {size} is not a multiple of the patch size {tuple(patch)} of {ckpt}; {fits} would be"
+        f"{options.image_size} {size} is not a multiple of the patch size {tuple(patch)} of {ckpt}; {fits} would be"
     )

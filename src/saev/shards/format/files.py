@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from saev.errors import InputError
+from saev.errors import InputError, reason
 from saev.files import READ_FLAGS
 
 _FLAGS: Final = READ_FLAGS | os.O_NOFOLLOW
-_LINK: Final = "is a link: nothing outside the directory is read: put the file itself there"
-_OTHER: Final = "is no regular file: copy it again or record it again"
+_LINK: Final = "is a link: nothing outside the directory is read"
+_OTHER: Final = "is no regular file"
 _FAULTS: Final = {
     errno.ENOENT: "is missing",
     errno.ELOOP: _LINK,
@@ -24,7 +24,7 @@ _FAULTS: Final = {
 
 def fault_text(error: OSError) -> str:
     """What the system's error says of a file, to stand behind its path."""
-    return _FAULTS.get(error.errno or 0, f"cannot be read ({error.strerror})")
+    return _FAULTS.get(error.errno or 0, f"cannot be read ({reason(error)})")
 
 
 def _regular_size(path: Path, status: os.stat_result) -> int:
@@ -83,6 +83,25 @@ def size_of(directory: Path, name: str) -> int:
         return _regular_size(path, path.lstat())
     except OSError as error:
         raise InputError(f"{path}: {fault_text(error)}") from error
+
+
+def names_in(directory: Path, advice: str) -> list[str]:
+    """Names of what lies in a directory that the user has named.
+
+    Args:
+        directory: The directory.
+        advice: What to give instead.
+
+    Raises:
+        InputError: if it is missing, a file, or not ours to read.
+    """
+    try:
+        return [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        fault = "is a file" if directory.exists() else "no such directory"
+        raise InputError(f"{directory}: {fault}: {advice}") from error
+    except OSError as error:
+        raise InputError(f"{directory}: {fault_text(error)}") from error
 
 
 def allocated_bytes(directory: Path) -> int:

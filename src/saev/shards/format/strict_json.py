@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.shards.format.files import read_whole, size_of
 
 MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
@@ -38,7 +38,7 @@ def parse_json(data: bytes, where: str) -> object:
     try:
         return json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not valid JSON ({reprlib.repr(str(error))})") from error
+        raise InputError(f"{where}: not valid JSON ({one_line(error)})") from error
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:

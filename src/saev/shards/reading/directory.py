@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from saev.errors import InputError
 from saev.shards.format.examples import EXAMPLES_FILE, ExampleRecord
-from saev.shards.format.files import fault_text, read_whole, size_of
+from saev.shards.format.files import names_in, read_whole, size_of
 from saev.shards.format.layout import ShardLayout
 from saev.shards.format.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.format.metadata import METADATA_FILE, Metadata
@@ -19,6 +19,7 @@ from saev.shards.format.strict_json import read_bytes
 from saev.shards.reading.original_layer import OriginalLayer
 
 PARTIAL_SUFFIX: Final = ".partial"
+GIVE: Final = "give a directory that `saev predict` printed"
 
 
 def check_is_finished(directory: Path) -> None:
@@ -27,12 +28,7 @@ def check_is_finished(directory: Path) -> None:
     Raises:
         InputError: saying what it is instead.
     """
-    try:
-        names = [path.name for path in directory.iterdir()]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{directory}: no such directory: give one that `saev predict` printed") from error
-    except OSError as error:
-        raise InputError(f"{directory}: {fault_text(error)}") from error
+    names = names_in(directory, GIVE)
     if directory.resolve().name.endswith(PARTIAL_SUFFIX):
         n_whole, n_shards = count_shards(names)
         raise InputError(
@@ -40,7 +36,7 @@ def check_is_finished(directory: Path) -> None:
         )
     if METADATA_FILE not in names:
         inside = sorted(path.parent for path in directory.glob(f"*/{METADATA_FILE}"))
-        hint = f": did you mean {inside[0]}?" if inside else ": give one that `saev predict` printed"
+        hint = f": did you mean {inside[0]}?" if inside else f": {GIVE}"
         raise InputError(f"{directory}: not a directory of shards, it has no {METADATA_FILE}{hint}")
 
 

@@ -4,7 +4,6 @@ It is a directory of reserved files. A shard in it is whole when its record is t
 recording that was killed anywhere goes on from its whole shards.
 """
 
-import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, final
 
-from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.files import bring_to_disk
+from saev.files import bring_to_disk, unwritable
 from saev.lock import LOCK_SUFFIX, FileLock, is_locked
 from saev.shards.format.files import allocated_bytes
 from saev.shards.format.manifest import MANIFEST_FILE, Manifest
@@ -26,7 +24,6 @@ from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_f
 from saev.shards.writing.hashed_file import reserve
 from saev.shards.writing.publish import join_and_describe, make_read_only
 
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXAMPLE_BYTES: Final = 400  # about one line of examples.jsonl, for the space that is needed
 
 
@@ -99,7 +96,7 @@ class PartialRecording:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock.claim()
         except OSError as error:
-            raise InputError(f"{self.root}: cannot be written ({error.strerror}): choose another directory") from error
+            raise InputError(self._no_directory(error)) from error
         try:
             if self.final.exists():
                 raise InputError(f"{self.final}: already exists: move it away to record it again")
@@ -128,14 +125,15 @@ class PartialRecording:
         try:
             yield
         except OSError as error:
-            where = f"{error.filename or self.path}: cannot be written ({error.strerror})"
-            if error.errno not in _NO_SPACE:
-                raise InputError(f"{where}: check the disk and its permissions; what is whole stays") from error
-            need, free = max(0, self.n_bytes - self.allocated()), shutil.disk_usage(self.root).free
+            need = max(0, self.n_bytes - self.allocated())
             raise InputError(
-                f"{where}: {self.recording.directory_name} needs {byte_text(need)} more ({need} bytes) and "
-                f"{byte_text(free)} ({free} bytes) are free: make room or record elsewhere"
+                f"{unwritable(Path(error.filename or self.path), error, need)}; what is whole stays"
             ) from error
+
+    def _no_directory(self, error: OSError) -> str:
+        """Why nothing can be written into the directory that was given."""
+        file = next((path for path in (self.root, *self.root.parents) if path.is_file()), None)
+        return unwritable(self.root, error) if file is None else f"{self.root}: {file} is a file: give a directory"
 
     def _prepare(self) -> None:
         self.path.mkdir(exist_ok=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from saev.errors import InputError
 from saev.files import bring_to_disk
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.format.files import read_whole
+from saev.shards.format.files import names_in, read_whole
 from saev.shards.format.manifest import LABELS_FILE, Manifest
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
 from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
-from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.directory import GIVE, ShardDirectory
 from saev.shards.reading.progress import Progress
 from saev.shards.reading.verify import file_faults
 from saev.shards.writing.hashed_file import write_file
@@ -34,6 +34,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     Raises:
         InputError: if the directory cannot be repaired, or a run is at work there; it is left as it is.
     """
+    names_in(directory, GIVE)
     manifest = Manifest.read(directory)
     root = directory.resolve().parent
     place = PartialRecording(root, manifest.recording, with_labels=manifest.has_labels)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from saev.errors import InputError
 from saev.lock import LOCK_SUFFIX, is_locked
-from saev.shards.format.files import allocated_bytes
+from saev.shards.format.files import allocated_bytes, names_in
 from saev.shards.format.shard_record import count_shards
 from saev.shards.reading.directory import PARTIAL_SUFFIX
 
@@ -44,9 +43,8 @@ def unfinished(root: Path) -> Iterator[Unfinished]:
     Raises:
         InputError: if there is no such directory.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such directory: give one that recordings were written to")
-    for path in sorted(root.iterdir()):
+    names = names_in(root, "give a directory that recordings were written to")
+    for path in sorted(root / name for name in names):
         if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             names = [file.name for file in path.iterdir()]
             if all(_FILE.fullmatch(name) for name in names):

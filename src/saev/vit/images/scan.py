@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from saev.errors import InputError
+from saev.errors import InputError, reason
 from saev.vit.images.base import ImageEntry, look_at_file
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
@@ -25,7 +25,7 @@ def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:
     try:
         found = list(_walk(str(root), "", frozenset()))
     except OSError as error:
-        raise InputError(f"'{error.filename}' cannot be read ({error.strerror}); give it read permission") from error
+        raise InputError(f"'{error.filename}' cannot be read ({reason(error)}); give it read permission") from error
     names = sorted(name for name in found if name.lower().endswith(suffixes))
     if not names:
         others = f"{len(found)} other files are in it" if found else "no file is in it"

@@ -61,7 +61,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file/below cannot be written \(.*exists"):
+    with pytest.raises(InputError, match=r"below cannot be written: .*/file is a file: give a directory"):
         write_whole(tmp_path / "file" / "below", b"")
 
 
@@ -69,12 +69,17 @@ def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:
     ("code", "advice"),
     [
         (errno.ENOSPC, r"are needed, .* are free: make room"),
-        (errno.EDQUOT, "raise the quota"),
-        (errno.EFBIG, "limit on file sizes"),
-        (errno.EIO, "check the disk"),
+        (errno.EDQUOT, r"are needed, .* are free: raise the quota"),
+        (errno.EFBIG, r"are needed, .* are free: raise the limit on file sizes"),
+        (errno.EIO, r"are needed, .* are free: check the disk$"),
+        (errno.EACCES, r"denied\): check the disk and its permissions$"),
     ],
 )
 def test_the_advice_fits_the_fault(tmp_path: Path, code: int, advice: str) -> None:
     text = unwritable(tmp_path / "a" / "file", OSError(code, os.strerror(code)), 2**62)
     assert os.strerror(code) in text
     assert re.search(advice, text), text
+
+
+def test_an_error_without_a_text_is_named(tmp_path: Path) -> None:
+    assert "(TimeoutError)" in unwritable(tmp_path / "file", TimeoutError())

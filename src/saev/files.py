@@ -199,12 +199,19 @@ def unwritable(path: Path, error: OSError, n_bytes: int | None = None) -> str:
         error: What the system said.
         n_bytes: Bytes that the file needs, where they are known.
     """
+    if error.errno in (errno.EEXIST, errno.ENOTDIR) and (file := _file_in(path)) is not None:
+        return f"{path} cannot be written: {'it' if file == path else file} is a file: give a directory"
     said = f"{path} cannot be written ({reason(error)})"
     if error.errno not in _OF_BYTES:
         return f"{said}: check the disk and its permissions"
     need = "" if n_bytes is None else f"{byte_text(n_bytes)} ({n_bytes} bytes) or more are needed, "
     free = free_bytes(path.parent)
     return f"{said}: {need}{byte_text(free)} ({free} bytes) are free: {_advice(path, error)}"
+
+
+def _file_in(path: Path) -> Path | None:
+    """The file that stands in a path where a directory is needed."""
+    return next((part for part in (path, *path.parents) if part.is_file()), None)
 
 
 def _advice(path: Path, error: OSError) -> str:

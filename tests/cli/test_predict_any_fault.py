@@ -1,5 +1,6 @@
 """A fault at every single call to the operating system: nothing is taken for whole that is not, and nothing is lost."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.cli.faulty import ERRORS
 from tests.cli.fitting import environment
 from tests.cli.recording import contents_of, options, write_pictures
 
@@ -82,6 +84,9 @@ def test_a_fault_at_any_call(
         # A signal that comes at the very end may find all done.
         assert found == status or (fault in ("SIGTERM", "SIGINT") and found == 0), said(out)
         assert "Traceback" not in said(out), said(out)
+        if fault in ERRORS:
+            line = said(out).splitlines()[-1]
+            assert re.search(r"\(\d+ bytes\) are needed, .* \(\d+ bytes\) are free: ", line), line
         check_nothing_is_taken_for_whole(out, undisturbed)
     for out, (found, _) in zip(outs, run_all("none", outs, argv), strict=True):
         assert found == 0, said(out)

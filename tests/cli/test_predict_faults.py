@@ -51,7 +51,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--model.lyers=3", r"there is no option --model.lyers; did you mean --model.layers .*saev predict --help"),
         ("--data.images=Nope", "--data.images Nope is unknown; it is one of HuggingFaceImages, ImageFolder, "),
         ("--data.images=saev.nn.TopK", "--data.images saev.nn.TopK is unknown; it is one of HuggingFaceImages"),
-        ("--data.images.rot=x", "--data.images: ImageFolder: it has no option rot"),
+        ("--data.images.rot=x", "--data.images ImageFolder has no option --data.images.rot; it has --data.images.root"),
         ("--data.batch_size=x", "--data.batch_size: expected int, got x"),
         ("--model.layers=3", r"--model.layers: expected a list like '\[VALUE\]', got 3"),
         ("--model.family=klip", "--model.family: expected one of 'clip', .*'timm', got klip"),
@@ -65,7 +65,7 @@ def test_options_that_cannot_be_used(more: str, said: str, pictures: Path, tmp_p
 def test_required_options_are_named(tmp_path: Path, capsys: Capture):
     refused(["predict", "--model.family=timm"], capsys, "required and not given: --model.ckpt, --model.layers", None)
     argv = options(tmp_path / "out", ["--data.images=ImageFolder"])
-    refused(argv, capsys, "--data.images: ImageFolder: required and not given: root", tmp_path / "out")
+    refused(argv, capsys, "required and not given: --data.images.root", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,10 @@ def test_required_options_are_named(tmp_path: Path, capsys: Capture):
         ("model: {lyers: [1]}", "there is no option --model.lyers; did you mean --model.layers"),
         ("model: [", "Problems parsing config: .*line"),
         ("data: {images: {class_path: Nope}}", "--data.images Nope is unknown; it is one of"),
-        ("data: {images: {class_path: ImageFolder, init_args: {rot: x}}}", "ImageFolder: it has no option rot"),
+        (
+            "data: {images: {class_path: ImageFolder, init_args: {rot: x}}}",
+            "ImageFolder has no option --data.images.rot",
+        ),
     ],
 )
 def test_faults_in_a_configuration_file(text: str, said: str, pictures: Path, tmp_path: Path, capsys: Capture):
@@ -209,9 +212,17 @@ def test_too_little_disk(pictures: Path, tmp_path: Path, capsys: Capture, monkey
 
 def test_a_place_that_cannot_be_written(pictures: Path, tmp_path: Path, capsys: Capture):
     (tmp_path / "file").write_text("x")
-    refused(options(tmp_path / "file", folder(pictures)), capsys, r"/file is a file: give a directory", None)
     refused(
-        options(tmp_path / "file/below", folder(pictures)), capsys, r"/below: .*/file is a file: give a directory", None
+        options(tmp_path / "file", folder(pictures)),
+        capsys,
+        r"/file cannot be written: it is a file: give a directory",
+        None,
+    )
+    refused(
+        options(tmp_path / "file/below", folder(pictures)),
+        capsys,
+        r"/below cannot be written: .*/file is a file: give a directory",
+        None,
     )
 
 

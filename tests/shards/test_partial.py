@@ -297,7 +297,7 @@ except InputError as error:
     result = in_subprocess(code, tmp_path)
     assert result.returncode == 0, result.stderr
     assert "File too large" in result.stdout
-    assert "make room or record elsewhere" in result.stdout
+    assert "raise the limit on file sizes (ulimit -f)" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

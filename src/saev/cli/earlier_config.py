@@ -13,6 +13,17 @@ from saev.files import read_regular
 MAX_CONFIG_BYTES: Final = 2**24
 
 
+def check_run(run_dir: Path) -> None:
+    """Refuse what is no directory before anything is looked for in it.
+
+    Raises:
+        InputError: If it is missing or a file.
+    """
+    if not run_dir.is_dir():
+        fault = "is a file" if run_dir.exists() else "does not exist"
+        raise InputError(f"{run_dir} {fault}: give the directory of a run, --run_dir RUN")
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """All options of a run, by name.
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
-from saev.cli.earlier_config import read_config, usable
+from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places
 from saev.cli.meeting import bounded_meeting
@@ -142,6 +142,7 @@ def _run_dir(argv: list[str]) -> Path:
         raise InputError("give the directory of a finished run: --run_dir RUN")
     run_dir = Path(given)
     try:
+        check_run(run_dir)
         if (run_dir / CONFIG).is_file():
             return run_dir
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
-from saev.cli.earlier_config import read_config, usable
+from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError, one_line, tell
 
@@ -74,6 +74,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--port {options.port} must be from 0 to 65535; 0 takes a free one")
     if options.n_images < 0:
         raise InputError(f"--n_images {options.n_images} must be 0 or more; 0 compares with none")
+    check_run(options.run_dir)
     with _server(options) as server:
         print(server.url, flush=True)
         if options.open:

@@ -96,7 +96,7 @@ class PartialRecording:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock.claim()
         except OSError as error:
-            raise InputError(self._no_directory(error)) from error
+            raise InputError(unwritable(self.root, error, self.n_bytes)) from error
         try:
             if self.final.exists():
                 raise InputError(f"{self.final}: already exists: move it away to record it again")
@@ -125,15 +125,10 @@ class PartialRecording:
         try:
             yield
         except OSError as error:
-            need = max(0, self.n_bytes - self.allocated())
+            need = max(0, self.n_bytes - self.allocated()) or self.n_bytes  # where all is reserved, too
             raise InputError(
                 f"{unwritable(Path(error.filename or self.path), error, need)}; what is whole stays"
             ) from error
-
-    def _no_directory(self, error: OSError) -> str:
-        """Why nothing can be written into the directory that was given."""
-        file = next((path for path in (self.root, *self.root.parents) if path.is_file()), None)
-        return unwritable(self.root, error) if file is None else f"{self.root}: {file} is a file: give a directory"
 
     def _prepare(self) -> None:
         self.path.mkdir(exist_ok=True)

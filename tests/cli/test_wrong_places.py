@@ -66,9 +66,9 @@ def test_a_file_where_a_run_or_a_recording_would_be_made(
 
 def test_weights_that_are_no_file(tmp_path: Path, capsys: Capture) -> None:
     pictures = write_pictures(tmp_path / "pictures", 1)
-    for weights, fault in ((tmp_path, "is a directory"), (tmp_path / "no.pt", "does not exist")):
+    for weights, fault in ((tmp_path, "is a directory"), (tmp_path / "no.pt", "is missing")):
         argv = options(tmp_path / "out", folder(pictures), f"--model.weights={weights}")
-        assert said(argv, capsys) == f"weights file '{weights}' {fault}; give a .safetensors or .pt file"
+        assert said(argv, capsys) == f"weights file {weights}: {fault}; give a .safetensors or .pt file"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ PICTURES = ["downstream", "--sae=SAE", "--images=PICTURES", "--out=FILE"]
         (["view", RUN], "--shards"),
         *((PICTURES, option) for option in ("--sae", "--images", "--out")),
         (["demo"], "--out"),
+        (["predict", "--model.family=timm"], "--writer.dump_to"),
     ],
 )
 def test_an_empty_path(

@@ -134,3 +134,16 @@ def test_train_is_another_name_of_fit(capsys: pytest.CaptureFixture[str]) -> Non
         main(["train", "--help"])
     assert end.value.code == 0
     assert "--data.n_tokens" in capsys.readouterr().out
+
+
+def test_fit_says_where_its_galleries_are(
+    make_shards: MakeShards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "a run"
+    shards = make_shards(20, d_model=16, grid=(3, 4), acts=sparse_acts(20, 13))[0]
+    assert main(fit_options(shards, run_dir, "--data.n_tokens=128")) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{run_dir}\n"
+    gallery, view = err.splitlines()[-2:]
+    assert gallery == f"gallery: {only(run_dir, 'features/*/index.html')}"
+    assert view == f"with your own pictures: saev view --run_dir '{run_dir}'"

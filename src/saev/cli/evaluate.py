@@ -17,8 +17,8 @@ from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.run_directory import check_places
 from saev.cli.meeting import bounded_meeting
+from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from saev.callbacks.run_checkpoint import LAST
 from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.meeting import bounded_meeting
+from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build

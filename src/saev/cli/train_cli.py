@@ -26,7 +26,7 @@ from saev.cli.lightning_cli import CommandCLI
 from saev.cli.process_count import check_devices, check_machines
 from saev.cli.sweep_parts import checkpoint_of, settle_parts
 from saev.datamodules import ShardDataModule
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.modules import LatentShards, SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
@@ -179,9 +179,9 @@ def announce_galleries(run_dir: Path) -> None:
     """Say where the galleries are, and what shows them with an SAE behind them."""
     pages = sorted(run_dir.glob("features/*/index.html"))
     for page in pages:
-        print(f"gallery: {page}")
+        tell(f"gallery: {page}")
     if pages:
-        print(f"with your own pictures: saev view --run_dir {shlex.quote(str(run_dir))}")
+        tell(f"with your own pictures: saev view --run_dir {shlex.quote(str(run_dir))}")
 
 
 def _check_trainer(settings: Namespace) -> None:

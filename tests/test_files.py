@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from saev.errors import InputError
-from saev.files import read_regular, replacing, unwritable, write_whole
+from saev.files import check_writable, read_regular, replacing, unwritable, write_whole
 
 
 def test_a_file_is_read_through_a_link_and_up_to_its_bound(tmp_path: Path) -> None:
@@ -57,6 +57,22 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["file"]
     write_whole(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo"):
+        with pytest.raises(InputError, match="is there already and no regular file"):
+            write_whole(path, b"")
+
+
+def test_asking_whether_a_directory_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_writable(tmp_path / "new" / "directory")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=f"{path} cannot be written"):
+            check_writable(path)
 
 
 def test_what_the_disk_refuses_is_one_line(tmp_path: Path) -> None:

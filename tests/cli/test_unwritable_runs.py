@@ -1,6 +1,7 @@
 """Run directories that cannot be made or written: one line, and evaluation puts its results elsewhere."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def test_a_run_that_can_only_be_read(shards: Path, finished: Path, tmp_path: Pat
         said, _ = failure(["validate", f"--run_dir={run}", f"--out={run / 'out'}"], capsys)
         assert f"{run / 'out'} cannot be written (" in said
     assert tree(run) == before
+
+
+def test_figures_of_downstream_go_to_regular_files(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    for out, said in (
+        ("", "is no regular file: name another one"),
+        ("fifo", "is no regular file: name another one"),
+        ("none/out.json", f"there is no directory {tmp_path / 'none'}"),
+        ("file/out.json", f"{tmp_path / 'file'} cannot be written (a file is there)"),
+    ):
+        argv = ["downstream", f"--sae={tmp_path}", f"--images={tmp_path}", f"--out={tmp_path / out}"]
+        assert said in failure(argv, capsys)[0]
 
 
 def test_figures_are_told_where_the_disk_does_not_take_them(finished: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -44,7 +44,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--model.weights=/none/w.pt", "weights file /none/w.pt: is missing"),
         ("--data.batch_size=0", "batch_size=0 must be 1 or more"),
         ("--data.num_workers=-1", "num_workers=-1 0 or more"),
-        ("--writer.n_patches_per_shard=10", "a budget of 10 tokens a shard does not hold the 101 tokens"),
+        ("--writer.n_patches_per_shard=10", "n_patches_per_shard: 10 tokens a shard do not hold the 101 tokens"),
         ("--trainer.accelerator=warp", "--trainer: .*'warp'"),
         ("--trainer.precision=bf16-mixed", "there is no option --trainer.precision"),
         ("--trainer.limit_predict_batches=1", "there is no option --trainer.limit_predict_batches"),

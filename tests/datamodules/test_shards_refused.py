@@ -38,7 +38,7 @@ def shards(make_shards: MakeShards) -> Path:
         ({"weights": [math.inf]}, "must be one number above 0"),
         ({"ignore_labels": [256]}, r"ignore_labels \[256\]: labels are 0 to 255"),
         ({"ignore_labels": [-1, 3]}, r"ignore_labels \[-1\]"),
-        ({"ignore_labels": [3]}, "no patch labels were recorded"),
+        ({"ignore_labels": [3]}, "has no patch labels"),
         ({"ignore_labels": [3], "tokens": "cls"}, "cls tokens have no labels"),
         ({"share": 0.5, "examples": Path("x")}, "leave share out, or examples"),
         ({"d_model": 9}, "activations of width 8, not 9"),

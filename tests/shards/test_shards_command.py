@@ -81,7 +81,7 @@ def test_text_from_files_does_not_steer_the_terminal(tmp_path: Path, capsys: pyt
 
 @pytest.mark.parametrize("threads", ["0", "-1"])
 def test_a_wrong_number_of_threads_is_refused(shards: Path, threads: str) -> None:
-    with pytest.raises(InputError, match=f"--threads {threads} must be at least 1"):
+    with pytest.raises(InputError, match=f"--threads={threads} must be from 1 to 1024"):
         main(["verify", str(shards), "--threads", threads])
 
 

@@ -28,7 +28,7 @@ def check_comparable(abouts: Sequence[About], data: ShardDataModule, command: st
             raise InputError(f"the SAE was trained on {about.tokens} tokens, --data.tokens is {data.token_kind}")
     selections = data.val_tokens if command == "validate" else data.test_tokens
     if not selections:
-        raise InputError("no images were held out of training: give --data.val_shards")
+        raise InputError("no images were held out of training (val_share): give --data.val_shards")
     for number, tokens in enumerate(list(selections)):
         for about in abouts:
             _check_layers(about, tokens)

@@ -5,12 +5,17 @@ import shlex
 import sys
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
+from saev.byte_text import byte_text
 from saev.cli import record, train
 from saev.cli.parse_errors import parsed
 from saev.demo.scenes import write_scenes
 from saev.errors import InputError, tell
+from saev.files import free_bytes
+
+BATCH_SIZE = 2048
+BYTES_OF_IMAGE = 197 * 192 * 4  # recorded: tokens of vit_tiny_patch16_224, their width, float32
 
 
 def main(argv: list[str]) -> int:
@@ -26,12 +31,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--n_images", type=int, default=400, help="Number of pictures to draw.")
     parser.add_argument("--n_tokens", type=int, default=600_000, help="Tokens to train the SAE on.")
     options = parsed(parser, argv)
-    if options.n_images < 10:
-        raise InputError(f"n_images={options.n_images}: a demonstration needs at least 10 pictures")
+    _check(options)
     with contextlib.redirect_stdout(sys.stderr):
         page = run(options.out, options.n_images, options.n_tokens)
     print(page)
     return 0
+
+
+def _check(options: Namespace) -> None:
+    """Raise InputError before pictures are drawn in vain."""
+    if options.n_images < 10:
+        raise InputError(f"--n_images {options.n_images}: a demonstration needs at least 10 pictures")
+    if options.n_tokens < BATCH_SIZE:
+        raise InputError(f"--n_tokens {options.n_tokens}: a demonstration needs at least a batch, {BATCH_SIZE}")
+    needed, free = options.n_images * BYTES_OF_IMAGE, free_bytes(options.out)
+    if needed > free:
+        raise InputError(
+            f"--n_images {options.n_images}: their activations take {byte_text(needed)}, {byte_text(free)} are free: "
+            "give fewer, or another --out"
+        )
 
 
 def run(out: Path, n_images: int, n_tokens: int) -> Path:
@@ -65,7 +83,7 @@ def _predict_options(out: Path) -> list[str]:
 def _fit_options(out: Path, shards: str, n_tokens: int) -> list[str]:
     return [
         f"--data.shards={shards}",
-        "--data.batch_size=2048",
+        f"--data.batch_size={BATCH_SIZE}",
         f"--data.n_tokens={n_tokens}",
         "--model.sae=TopK",
         "--model.sae.d_sae=1024",

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 from saev.files import check_writable, write_whole
+from saev.shards.loading.threads import check_threads
 
 MOST_IMAGES_FOR_MEAN = 256
 
@@ -72,8 +73,11 @@ def main(argv: list[str]) -> int:
 
 
 def _check(options: Namespace) -> None:
-    if min(options.n_images, options.batch_size, options.k) < 1 or options.num_workers < 0:
-        raise InputError("--n_images, --batch_size and --k must be 1 or more, --num_workers 0 or more")
+    for name, least in (("n_images", 1), ("batch_size", 1), ("k", 1), ("seed", 0)):
+        if options[name] < least:
+            raise InputError(f"--{name} {options[name]} must be {least} or more")
+    if options.num_workers:
+        check_threads("--num_workers", options.num_workers)
     check_writable(options.out.absolute().parent)
     if not options.out.absolute().parent.is_dir():
         raise InputError(f"--out {options.out}: there is no directory {options.out.absolute().parent}")

@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from saev.cli.out_of_memory import out_of_memory
 from saev.errors import InputError, printable, shortened, tell
 from saev.stopping import Stopped, unwind
 
@@ -82,6 +83,12 @@ def main(argv: list[str] | None = None) -> int:
         if not stopped.is_silent:
             tell(f"saev {command}: {stopped}")
         return int(stopped.code or 0)
+    except Exception as error:
+        advice = out_of_memory(command, error)
+        if advice is None:
+            raise
+        tell(f"saev {command}: error: {advice}")
+        return 1
     except KeyboardInterrupt:
         print(f"saev {command}: interrupted", file=sys.stderr)
         return 130

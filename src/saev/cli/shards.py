@@ -10,7 +10,8 @@ from tqdm import tqdm
 from saev.byte_text import byte_text
 from saev.cli import shards_bench
 from saev.cli.parse_errors import parsed
-from saev.errors import InputError, printable
+from saev.errors import printable
+from saev.shards.loading.threads import check_threads
 from saev.shards.reading.describe import original_summary, summary
 from saev.shards.reading.directory import ShardDirectory, check_is_finished
 from saev.shards.reading.original import OriginalShards, is_original
@@ -96,13 +97,8 @@ def _bytes_verified(directory: Path) -> Iterator[Progress]:
         yield show
 
 
-def _check_threads(threads: int) -> None:
-    if threads < 1:
-        raise InputError(f"--threads {threads} must be at least 1")
-
-
 def _verify(directory: Path, threads: int) -> int:
-    _check_threads(threads)
+    check_threads("--threads", threads)
     with _bytes_verified(directory) as show:
         found = faults(directory, show, threads)
     for fault in found:
@@ -113,7 +109,7 @@ def _verify(directory: Path, threads: int) -> int:
 
 
 def _repair(directory: Path, threads: int) -> int:
-    _check_threads(threads)
+    check_threads("--threads", threads)
     with _bytes_verified(directory) as show:
         place, found = repair(directory, show, threads)
     if place is None:

@@ -11,6 +11,7 @@ from saev.byte_text import byte_text
 from saev.errors import InputError, printable
 from saev.shards.format.layout import TokenKind
 from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
+from saev.shards.loading.threads import check_threads
 
 if TYPE_CHECKING:
     from saev.shards.loading.shuffled import ShuffledTokens
@@ -53,12 +54,12 @@ def run(options: Namespace) -> int:
     from saev.shards.loading.trial import try_batches
     from saev.shards.reading.reader import ShardReader
 
-    if (
-        min(options.batch_size, options.threads, options.seconds) <= 0
-        or (options.buffer_gib or 1) <= 0
-        or options.buffer_gib == 0
-    ):
-        raise InputError("--batch_size, --buffer_gib, --threads and --seconds must be above 0")
+    for name in ("batch_size", "seconds", "buffer_gib"):
+        if options[name] is not None and options[name] <= 0:
+            raise InputError(f"--{name} {options[name]} must be above 0")
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed} must be 0 or more")
+    check_threads("--threads", options.threads)
     reader = ShardReader(options.directory, options.layer)
     tokens = TokenSelection.of([reader], np.arange(reader.n_examples), options.tokens)
     n_batches = tokens.n_tokens // options.batch_size

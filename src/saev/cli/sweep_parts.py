@@ -10,9 +10,12 @@ import torch
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.earlier_config import read_config, usable
+from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.files import read_regular, write_whole
 from saev.modules import SAELightningModule
+from saev.modules.memory_need import check_fits, host_free, training_need
+from saev.modules.sae import INIT_TOKENS
 from saev.modules.sweep import fitting
 
 PART, DONE = "part", "done"
@@ -43,6 +46,36 @@ def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: 
             f"{model.n_parts} times (--model.at_once)",
             file=sys.stderr,
         )
+
+
+def check_memory(model: SAELightningModule, data: ShardDataModule, trainer: lightning.Trainer, *, is_new: bool) -> None:
+    """See whether training fits the memory of the device, each part of a sweep on its own.
+
+    Args:
+        model: The SAEs of the run.
+        data: Its batches.
+        trainer: Tells the device and the processes.
+        is_new: Whether training starts from a sample of the data.
+
+    Raises:
+        InputError: If it certainly does not.
+    """
+    device, n = trainer.strategy.root_device, trainer.world_size
+    n_tokens = sum(tokens.n_tokens for tokens in data.train_tokens)
+    for number in range(model.n_parts):
+        recipes = model.part(number)
+        need = training_need(
+            recipes,
+            n_parts=n if model.shard_latents else 1,
+            batch_size=data.batch_size // (1 if model.shard_latents else n),
+            n_sample=min(n_tokens, INIT_TOKENS) if is_new else 0,
+        )
+        if device.type == "cuda":
+            check_fits(recipes, need.total, str(need), torch.cuda.mem_get_info(device)[0], str(device))
+        elif (found := host_free()) is not None:
+            # The SAEs of the first part are there already, and let go of before the next.
+            built = sum(tensor.nbytes for tensor in model.parameters())
+            check_fits(recipes, need.total, str(need), found[0] + built, found[1])
 
 
 def earlier_choice(run_dir: Path) -> int:

@@ -23,27 +23,14 @@ from saev.callbacks import (
 )
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.lightning_cli import CommandCLI
-from saev.cli.process_count import check_devices, check_machines
-from saev.cli.sweep_parts import checkpoint_of, settle_parts
+from saev.cli.sweep_parts import check_memory, checkpoint_of, settle_parts
+from saev.cli.trainer_options import check_monitors, check_trainer
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
 from saev.modules import LatentShards, SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
-PRECISIONS = ("None", "32", "32-true", "bf16", "bf16-mixed")
 PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir", "out")
-FIXED = {
-    "accumulate_grad_batches": 1,
-    "default_root_dir": None,
-    "max_epochs": 1,
-    "max_steps": -1,
-    "max_time": None,
-    "fast_dev_run": False,
-    "limit_train_batches": None,
-    "limit_val_batches": None,
-    "limit_test_batches": None,
-    "overfit_batches": 0.0,
-}
 
 
 T = TypeVar("T", bound="TrainCLI")
@@ -84,13 +71,14 @@ class TrainCLI(CommandCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """A trainer that keeps its files in the run directory."""
         settings = self.config_init.trainer
-        _check_trainer(settings)
+        n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
+        check_trainer(settings, n_steps)
+        check_monitors(settings.callbacks or [], self.model.logged_names)
         out = self.out()
         if settings.logger in (None, True):
             kwargs["logger"] = self._loggers(out)
         if settings.log_every_n_steps is None:
             # Short runs get a curve too.
-            n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
@@ -122,6 +110,7 @@ class TrainCLI(CommandCLI):
         if earlier is not None and chosen is not None and min(chosen, n) != min(earlier, n):
             raise InputError(f"at_once={chosen}: the run was started with another number, leave it out")
         settle_parts(self.model, self.trainer, chosen if earlier is None else earlier)
+        check_memory(self.model, self.datamodule, self.trainer, is_new=self.config.ckpt_path is None)
         if self.model.n_parts > 1:
             self.config.model.at_once = self.model.at_once
 
@@ -182,20 +171,6 @@ def announce_galleries(run_dir: Path) -> None:
         tell(f"gallery: {page}")
     if pages:
         tell(f"with your own pictures: saev view --run_dir {shlex.quote(str(run_dir))}")
-
-
-def _check_trainer(settings: Namespace) -> None:
-    """Raise InputError for trainer options that contradict our own or the precision of the weights."""
-    for name, value in FIXED.items():
-        if settings[name] != value:
-            raise InputError(
-                f"--trainer.{name} {settings[name]} contradicts saev's own options: leave it out, "
-                "and use --data.n_tokens, --data.n_val_tokens and --run_dir"
-            )
-    if str(settings.precision) not in PRECISIONS:
-        raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
-    check_devices(settings.accelerator, settings.devices)
-    check_machines(settings.num_nodes)
 
 
 def _latent_shards(settings: Namespace) -> LatentShards:

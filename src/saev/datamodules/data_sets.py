@@ -60,7 +60,7 @@ def check_width(readers: Sequence[ShardReader], d_model: int | None) -> None:
     found = sum(reader.layout.d_model for reader in readers)
     if d_model not in (None, found):
         paths = " + ".join(str(reader.path) for reader in readers)
-        raise InputError(f"{paths}: activations of width {found}, not {d_model}: give other shards")
+        raise InputError(f"{paths}: activations of width {found}, not {d_model} (d_model): give other shards")
 
 
 def _open_other_layer(path: Path) -> ShardReader:

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
+from saev.shards.loading.threads import check_threads
 from saev.vit.dataset import ImageBatches, ImageDataset
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing
@@ -56,8 +57,10 @@ class ImageDataModule(lightning.LightningDataModule):
         on_bad_image: Literal["fail", "skip"] = "fail",
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0:
-            raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size} must be 1 or more")
+        if num_workers:
+            check_threads("num_workers", num_workers)
         if on_bad_image == "fail":
             images.check_known()  # Before anything is computed.
         self.images = without_bad(images, max(1, num_workers)) if on_bad_image == "skip" else images

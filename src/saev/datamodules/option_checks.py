@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from saev.errors import InputError
+from saev.shards.loading.threads import check_threads
 
 LONGEST: Final = 10**9  # seconds; the system waits for no longer
 
@@ -19,6 +20,7 @@ def check_numbers(
     share: float,
     threads: int,
     timeout: float,
+    seed: int,
 ) -> None:
     """Raise InputError for a number out of its range."""
     if not 1 <= batch_size <= n_tokens:
@@ -29,8 +31,11 @@ def check_numbers(
         raise InputError(f"val_share={val_share} must be at least 0 and below 1")
     if not 0 < share <= 1:
         raise InputError(f"share={share} must be above 0 and at most 1")
-    if threads < 1 or not 0 < timeout <= LONGEST:
-        raise InputError(f"threads={threads} must be 1 or more, timeout={timeout} above 0 and at most {LONGEST}")
+    check_threads("threads", threads)
+    if not 0 < timeout <= LONGEST:
+        raise InputError(f"timeout={timeout} must be above 0 and at most {LONGEST}")
+    if seed < 0:
+        raise InputError(f"seed={seed} must be 0 or more")
 
 
 def check_weights(weights: Sequence[float] | None, n_shards: int, batch_size: int) -> None:

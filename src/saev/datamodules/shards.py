@@ -98,6 +98,7 @@ class ShardDataModule(lightning.LightningDataModule):
             share=share,
             threads=threads,
             timeout=timeout,
+            seed=seed,
         )
         if examples is not None and (share != 1 or len(paths) > 1):
             other = "several shards" if len(paths) > 1 else "share"

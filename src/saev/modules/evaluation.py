@@ -3,13 +3,20 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
 
 from saev.metrics import CodeStatistics, Coherence, ReconstructionQuality, nearest_other
 from saev.nn import SparseAutoencoder
+
+FIGURES: Final = (
+    *("fvu", "explained_variance", "cosine", "bias"),
+    *("l0", "l1", "dead", "almost_dead", "dense", "dense_1pct"),
+    *("coherence", "coherence_max"),
+)
+"""What is measured; coherence only of two latents or more."""
 
 
 @final

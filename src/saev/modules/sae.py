@@ -11,11 +11,12 @@ from typing_extensions import override
 
 from saev.errors import InputError, tell
 from saev.memory import keep_freed_memory
-from saev.modules.evaluation import Evaluation
+from saev.modules.evaluation import FIGURES, Evaluation
 from saev.modules.member import Course, Member, adam, scheduled
+from saev.modules.memory_need import check_weights_fit
 from saev.modules.precomputed import with_gradients
 from saev.modules.resuming import check_contents, check_keys, trainer_settings
-from saev.modules.sweep import number_at_once, recipes
+from saev.modules.sweep import Recipe, number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS
@@ -128,10 +129,15 @@ class SAELightningModule(lightning.LightningModule):
         """How many times the data are gone through, so that all SAEs get their turn."""
         return -(-len(self.recipes) // self.at_once)
 
+    def part(self, number: int) -> list[Recipe]:
+        """The SAEs of a part."""
+        return self.recipes[number * self.at_once : (number + 1) * self.at_once]
+
     def begin(self, part: int) -> None:
         """Build the SAEs that are trained in this part, and let go of those of others."""
         self.members = nn.ModuleList()
-        own = self.recipes[part * self.at_once : (part + 1) * self.at_once]
+        own = self.part(part)
+        check_weights_fit(own)
         self.members = nn.ModuleList([recipe.build() for recipe in own])
 
     def check_divisible(self, n_processes: int) -> None:
@@ -163,6 +169,12 @@ class SAELightningModule(lightning.LightningModule):
     def names(self) -> list[str]:
         """Names of all SAEs in training, given up or not."""
         return [member.name for member in self._members]
+
+    @property
+    def logged_names(self) -> list[str]:
+        """Names of the values that callbacks can monitor."""
+        figures = [self._prefix(member) + f"val/{name}" for member in self._members for name in FIGURES]
+        return ["loss", *figures]
 
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
@@ -268,7 +280,8 @@ class SAELightningModule(lightning.LightningModule):
         n_steps = int(self.trainer.estimated_stepping_batches)
         n_tokens = len(x_bd) * self._members[0].sae.processes.tokens.size
         course = Course(self.trainer.global_step, n_steps, n_tokens)
-        logs = (batch_idx + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        logs = every > 0 and (batch_idx + 1) % every == 0
         total, parameters, gradients = x_bd.new_zeros(()), [], []
         for member in self._members:
             member.restart(x_bd, course, self.trainer.optimizers[0])

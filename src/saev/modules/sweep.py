@@ -8,7 +8,7 @@ from typing import Any, final, get_type_hints
 
 import torch
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
 from saev.modules.member import Member
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
@@ -32,6 +32,7 @@ class Recipe:
         sae: Options of the SAE that differ from those of the architecture.
         options: How it is trained.
         n_parameters: Its size.
+        n_trained: How many of these the optimizer changes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Recipe:
     sae: Mapping[str, Any]
     options: TrainingOptions
     n_parameters: int
+    n_trained: int
 
     def build(self) -> Member:
         """The SAE with its first weights."""
@@ -75,6 +77,11 @@ def recipes(
             own = options.replaced(changes)
             with torch.device("meta"):
                 sae = architecture(d_in, **of_the_sae)
+        except RuntimeError as error:
+            # torch counts bytes in 64 bits, also of tensors without memory.
+            raise InputError(
+                f"the SAE is too large for any memory, give fewer latents (d_sae): {one_line(error)}"
+            ) from error
         except TypeError as error:
             if not combination:
                 raise
@@ -88,8 +95,9 @@ def recipes(
             raise InputError(f"{name!r} would name a directory: it has a slash or is too long")
         if name in found:
             raise InputError(f"sweep: two combinations would both be called {name}")
-        n_parameters = sum(parameter.numel() for parameter in sae.parameters())
-        found[name] = Recipe(name, architecture, d_in, of_the_sae, own, n_parameters)
+        sizes = {parameter: parameter.numel() for parameter in sae.parameters()}
+        n_trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
+        found[name] = Recipe(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
     return list(found.values())
 
 

@@ -60,8 +60,8 @@ class Archetypal(SelectingAutoencoder):
         super().__init__(d_in, d_sae, k, per)
         if n_points < 1:
             raise InputError(f"n_points={n_points} must be at least 1")
-        if not delta >= 0:
-            raise InputError(f"delta={delta} must not be negative")
+        if not 0 <= delta < math.inf:
+            raise InputError(f"delta={delta} must be 0 or more, and finite")
         self.per = per
         self.delta = delta
         self.has_unit_rows = False
@@ -70,6 +70,8 @@ class Archetypal(SelectingAutoencoder):
         self.deviation = nn.Parameter(torch.zeros(d_sae, d_in))
         # Follows from the others; kept so that decoding needs no product with the points.
         self.W_dec.requires_grad_(False)
+        if self.W_dec.is_meta:
+            return  # it is looked at for its sizes alone, which may be beyond all memory
         self.point(torch.arange(d_sae), self.points.repeat(-(-d_sae // n_points), 1)[:d_sae], torch.ones(()))
 
     @property

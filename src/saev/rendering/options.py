@@ -39,6 +39,8 @@ class RenderOptions:
                 f"top_k={self.top_k} and n_images={self.n_images} must be 1 or more, "
                 f"n_picture_pages={self.n_picture_pages} 0 or more"
             )
+        if self.seed < 0:
+            raise InputError(f"seed={self.seed} must be 0 or more")
         if self.n_latents < -1:
             raise InputError(f"n_latents={self.n_latents} must be -1 (all) or more")
         if self.sort_by not in ("patch", "img", "cls"):

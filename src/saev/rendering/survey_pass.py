@@ -48,7 +48,7 @@ def survey_images(
         name: LatentSurvey(
             sae.d_sae,
             spots,
-            top_k=options.top_k,
+            top_k=min(options.top_k, len(chosen.examples)),
             n_image_labels=len(labels.names),
             n_patch_labels=len(labels.patch_names) if spots.patches else 0,
             seed=options.seed,

@@ -132,7 +132,7 @@ class ShardLayout:
         most = max_tokens_per_shard // tokens.n_tokens
         if most < 1:
             raise InputError(
-                f"a budget of {max_tokens_per_shard} tokens a shard does not hold the {tokens.n_tokens} "
+                f"n_patches_per_shard: {max_tokens_per_shard} tokens a shard do not hold the {tokens.n_tokens} "
                 f"tokens of one example: allow at least {tokens.n_tokens}"
             )
         n_shards = -(-n_examples // most)

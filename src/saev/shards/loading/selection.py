@@ -59,7 +59,7 @@ class TokenSelection:
             return cls(tuple(readers), examples, positions)
         labels = reader.patch_labels()
         if labels is None:
-            raise InputError(f"{reader.path}: no patch labels were recorded, so that none can be ignored")
+            raise InputError(f"ignore_labels: {reader.path} has no patch labels, so that none can be ignored")
         kept = np.ones((len(examples), len(positions)), dtype=np.bool_)
         content = reader.layout.tokens.positions("content")
         if positions.stop == content.stop:  # CLS and registers have no label

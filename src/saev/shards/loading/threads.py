@@ -11,8 +11,21 @@ from typing import Any, Final, TypeVar, final
 from saev.errors import InputError
 
 T = TypeVar("T")
+MOST_THREADS: Final = 1024
+"""More than any machine has cores: a disk gives no more for it, and the system may start no more."""
 _NoJob: Final = queue.Empty  # kept: when the interpreter ends, `queue` may be gone first
 _PATIENCE: Final = 1.0
+
+
+def check_threads(name: str, n: int) -> None:
+    """Raise InputError for a number of threads, or of processes that decode, that no machine can use.
+
+    Args:
+        name: The option.
+        n: Its value.
+    """
+    if not 1 <= n <= MOST_THREADS:
+        raise InputError(f"{name}={n} must be from 1 to {MOST_THREADS}")
 
 
 @final
@@ -26,6 +39,9 @@ class DaemonThreads:
         name: What debuggers show.
         places: Where they read, for the error when nothing comes any more.
         timeout: Seconds without a job done after which that is so.
+
+    Raises:
+        InputError: If the system does not start so many.
     """
 
     def __init__(self, n: int, name: str, *, places: str, timeout: float) -> None:
@@ -34,8 +50,15 @@ class DaemonThreads:
         self.n_done = 0
         """Jobs done so far, about: whether it grows shows whether anything goes on."""
         self._threads = [threading.Thread(target=self._work, name=f"{name} {i}", daemon=True) for i in range(n)]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self.close()
+            raise InputError(
+                f"the system starts no more than {len(self._threads)} of {n} threads: give fewer"
+            ) from error
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
         """Do a job in the background; its result or error is in the future."""

@@ -1,0 +1,107 @@
+"""What does not fit memory is refused before the start where that is certain, and is one line where it is met."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.cli.fitting import fit_options, one_line, only
+from tests.conftest import MakeShards
+
+from saev.cli.main import main
+from saev.modules import SAELightningModule
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def shards(make_shards: MakeShards) -> Path:
+    return make_shards()[0]
+
+
+def refusal(argv: list[str], capsys: Capture) -> str:
+    capsys.readouterr()
+    assert main(argv) == 1
+    return one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("sae", ["TopK", "Archetypal", "Gated", "JumpReLU", "MatchingPursuit", "Matryoshka", "ReLU"])
+def test_an_sae_that_nobody_has_memory_for(shards: Path, tmp_path: Path, sae: str, capsys: Capture) -> None:
+    plain = [option for option in fit_options(shards, tmp_path / "run") if not option.startswith("--model.sae")]
+    for d_sae in (10**12, 2**53):
+        said = refusal([*plain, f"--model.sae={sae}", f"--model.sae.d_sae={d_sae}"], capsys)
+        assert "fewer latents (d_sae)" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "n_bytes"),
+    [
+        # 48 latents of width 8: W_enc, W_dec, b_enc, b_dec; a batch twice.
+        ([], 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 64),
+        (["--model.sweep={seed: [0, 1]}", "--model.at_once=2"], 2 * 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 64),
+        (["--data.batch_size=1024"], 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 1024),
+    ],
+)
+def test_training_is_compared_with_what_is_free(
+    shards: Path, tmp_path: Path, options: list[str], n_bytes: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = 4 * (2 * 48 * 8 + 48 + 8) * (2 if "--model.at_once=2" in options else 1)
+    free = n_bytes - built
+    monkeypatch.setattr("saev.modules.memory_need.free_memory", lambda: (free, "this machine"))
+    argv = fit_options(shards, tmp_path / "run", *options, "--data.buffer_gib=0.001")
+    assert main(argv) == 0
+    free -= 1
+    said = refusal([*argv, f"--run_dir={tmp_path / 'other'}"], capsys)
+    assert "gradients and Adam's moments" in said
+    assert "are free on this machine" in said
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture(scope="module")
+def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    assert main(fit_options(shards, run_dir)) == 0
+    return run_dir
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "render"])
+def test_an_sae_that_does_not_fit_is_not_loaded(
+    run: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saev.interop.native.free_memory", lambda: (100, "this machine"))
+    said = refusal([command, f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
+    assert "of memory, 100 bytes are free on this machine" in said
+
+
+def test_sizes_in_config_json_are_those_of_the_file(run: Path, capsys: Capture) -> None:
+    path = only(run, "saes/*/config.json")
+    text = path.read_text()
+    try:
+        for d_sae in (10**12, 2**53, 47):
+            path.write_text(json.dumps(json.loads(text) | {"d_sae": d_sae}))
+            said = refusal(["test", f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
+            assert "sae.safetensors and config.json give no SAE" in said
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_is_one_line(
+    shards: Path, tmp_path: Path, error: Exception, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(SAELightningModule, "training_step", fail)
+    said = refusal(fit_options(shards, tmp_path / "run"), capsys)
+    assert "memory ran out" in said
+    assert "--data.batch_size" in said

@@ -47,11 +47,31 @@ def refuse(argv: list[str], capsys: Capture) -> str:
         ("--model.sae=Vanilla", "Vanilla"),
         ("--model.nonsense=3", "nonsense"),
         ("--ckpt_path=last", "there is no checkpoint"),
+        ("--trainer.val_check_interval=0", "--trainer.val_check_interval 0: give the steps"),
+        ("--trainer.val_check_interval=41", "1 to the 40 of this run"),
+        ("--trainer.check_val_every_n_epoch=0", "--trainer.check_val_every_n_epoch 0 must be 1 or more"),
+        ("--trainer.gradient_clip_val=-1", "--trainer.gradient_clip_val -1.0 must be 0 or more"),
+        ("--data.seed=-1", "seed=-1 must be 0 or more"),
+        ("--visualizer.seed=-1", "seed=-1 must be 0 or more"),
+        ("--data.threads=100000", "threads=100000 must be from 1 to 1024"),
+        (
+            '--trainer.callbacks={"class_path": "EarlyStopping", "init_args": {"monitor": "nothing"}}',
+            "EarlyStopping monitors 'nothing', which nothing logs: give one of loss, val/almost_dead",
+        ),
     ],
 )
 def test_options_that_make_no_sense(shards: Path, tmp_path: Path, option: str, said: str, capsys: Capture) -> None:
     assert said in refuse(fit_options(shards, tmp_path / "run", option), capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_logged_can_be_monitored(shards: Path, tmp_path: Path) -> None:
+    def monitor(name: str) -> str:
+        return f'--trainer.callbacks+={{"class_path": "EarlyStopping", "init_args": {{"monitor": "{name}"}}}}'
+
+    for number, names in enumerate((("val/fvu", "val/coherence_max"), ("loss", "val/dense_1pct"))):
+        argv = fit_options(shards, tmp_path / str(number), "--data.val_share=0.2", "--trainer.log_every_n_steps=0")
+        assert main([*argv, *map(monitor, names)]) == 0
 
 
 def test_the_shards_must_be_given(tmp_path: Path, capsys: Capture) -> None:

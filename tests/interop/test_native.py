@@ -48,7 +48,7 @@ def break_config(directory: Path, **changes: object) -> None:
         ({"k": 99}, "k=99"),
         ({"k": 3.5}, "whole numbers"),
         ({"architecture": ["TopK"]}, "TopK"),
-        ({"d_sae": 13}, "size mismatch"),
+        ({"d_sae": 13}, "has the shape"),
         ({"colour": "red"}, "colour"),
     ],
 )

@@ -73,7 +73,8 @@ class TrainCLI(CommandCLI):
         settings = self.config_init.trainer
         n_steps = self.datamodule.n_tokens // self.datamodule.batch_size
         check_trainer(settings, n_steps)
-        check_monitors(settings.callbacks or [], self.model.logged_names)
+        given = _listed(settings.callbacks)
+        check_monitors(given, self.model.logged_names)
         out = self.out()
         if settings.logger in (None, True):
             kwargs["logger"] = self._loggers(out)
@@ -82,12 +83,11 @@ class TrainCLI(CommandCLI):
             kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
-        given = settings.callbacks or []
         own = self.callbacks()
         if settings.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in given):
             own.append(TrainingProgress())
         callbacks = [*own, *given]
-        plugins = [DurableCheckpointIO(), *(settings.plugins or [])]
+        plugins = [DurableCheckpointIO(), *_listed(settings.plugins)]
         if self.model.shard_latents:
             kwargs["strategy"] = _latent_shards(settings)
         trainer = super().instantiate_trainer(default_root_dir=str(out), callbacks=callbacks, plugins=plugins, **kwargs)
@@ -171,6 +171,11 @@ def announce_galleries(run_dir: Path) -> None:
         tell(f"gallery: {page}")
     if pages:
         tell(f"with your own pictures: saev view --run_dir {shlex.quote(str(run_dir))}")
+
+
+def _listed(value: Any) -> list[Any]:
+    """What is given as one, as several, or not at all."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _latent_shards(settings: Namespace) -> LatentShards:

@@ -89,7 +89,10 @@ def test_between_two_steps(
     with monkeypatch.context() as patch:
         patch.setattr(SAELightningModule, "training_step", signalled(signal.SIGTERM, "training_step", 30))
         assert ended(argv, 143, capsys) == f"saev fit: terminated: step 31 is saved: {GO_ON}"
-    assert main(argv) == 0
+    assert main([*argv, "--trainer.enable_progress_bar=true"]) == 0
+    bar = capsys.readouterr().err
+    assert " 32/40 [" in bar  # where the run goes on, and not at the beginning or without an end
+    assert " 1/40 [" not in bar
     same_as(tmp_path / "run", undisturbed)
 
 

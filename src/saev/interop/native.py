@@ -3,21 +3,20 @@
 import json
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
-from saev.byte_text import byte_text
-from saev.errors import InputError, one_line
-from saev.files import UnreadableFile, check_regular, read_regular, replacing, write_whole
+from saev.errors import InputError
+from saev.files import check_regular, read_regular, replacing, write_whole
 from saev.interop.about import About
+from saev.interop.checked_weights import check_options, load_checked
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.shards.format.strict_json import parse_json
-from saev.shards.loading.free_memory import free_memory
 
 SCHEMA = 2
 CONFIG_FILE = "config.json"
@@ -67,52 +66,18 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
         The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations.
 
     Raises:
-        InputError: If a file is missing or damaged, or was written for another version.
+        InputError: If a file is missing or damaged, or was written for another version; if an option or a tensor is
+            missing, unknown or of another kind, or a weight is not finite. Names it.
     """
     directory = Path(directory)
-    config = _read_config(directory / CONFIG_FILE)
+    path = directory / CONFIG_FILE
+    config = _read_config(path)
     architecture = ARCHITECTURES[config["architecture"]]
     options = {key: value for key, value in config.items() if key not in ("schema", "architecture", "about")}
-    try:
-        check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
-        with torch.device("meta"):
-            outline = architecture(**options)
-        _check_fits(outline, directory / WEIGHTS_FILE)
-        sae = architecture(**options)
-        sae.load_state_dict(load_file(directory / WEIGHTS_FILE))
-    except (OSError, SafetensorError, TypeError, RuntimeError, UnreadableFile) as error:
-        reason = one_line(error)
-        raise InputError(f"{directory}: {WEIGHTS_FILE} and {CONFIG_FILE} give no SAE: {reason}") from error
+    check_options(architecture, options, path)
+    check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    sae = load_checked(partial(architecture, **options), directory / WEIGHTS_FILE, path)
     return sae.eval().requires_grad_(False)
-
-
-def _check_fits(outline: SparseAutoencoder, path: Path) -> None:
-    """Compare an SAE without memory with what its file holds, and with the memory that is free.
-
-    Raises:
-        InputError: If it is another one, or does not fit.
-        OSError: If the file cannot be read; SafetensorError: if it is none.
-    """
-    expected = {name: tuple(tensor.shape) for name, tensor in outline.state_dict().items()}
-    with safe_open(path, "pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-    if found != expected:
-        differ = sorted(name for name in {**found, **expected} if found.get(name) != expected.get(name))
-        one = differ[0]
-        raise InputError(
-            f"{path.parent}: {WEIGHTS_FILE} and {CONFIG_FILE} give no SAE: {one} has the shape {found.get(one)} in "
-            f"the one, {expected.get(one)} in the other"
-        )
-    n_bytes = sum(tensor.nbytes for tensor in outline.state_dict().values())
-    try:
-        free, where = free_memory()
-    except (OSError, ValueError):
-        return  # a system that does not tell its memory
-    if n_bytes > free:
-        raise InputError(
-            f"the SAE {path.parent} takes {byte_text(n_bytes)} of memory, {byte_text(free)} are free on {where}: "
-            "free some, or use a larger machine"
-        )
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -123,9 +88,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{error}: give the directory of an SAE, RUN/saes/NAME") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
-    sizes = {key: config[key] for key in ("d_in", "d_sae", "k") if key in config}
-    if any(type(size) is not int for size in sizes.values()):
-        raise InputError(f"{path}: {sizes} must be whole numbers")
     if str(config.get("architecture")) not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")

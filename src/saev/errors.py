@@ -26,8 +26,12 @@ def printable(text: str) -> str:
 
 
 def tell(text: str) -> None:
-    """Print a line for the user to standard error, escaped as `printable` does."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Print a line for the user to standard error, escaped as `printable` does, above progress bars at work."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        print(printable(text), file=sys.stderr, flush=True)
+    else:
+        tqdm.tqdm.write(printable(text), file=sys.stderr)
 
 
 def reason(error: BaseException) -> str:

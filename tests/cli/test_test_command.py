@@ -156,7 +156,7 @@ def test_what_is_refused(run: Path, make_shards: MakeShards, tmp_path: Path, cap
 def test_damaged_runs(run: Path, command: str, capsys: Capture) -> None:
     weights = only(run, "saes/*/sae.safetensors")
     weights.write_bytes(weights.read_bytes()[:100])
-    assert "sae.safetensors and config.json give no SAE" in refuse([command, f"--run_dir={run}"], capsys)
+    assert "sae.safetensors is damaged or no file of weights" in refuse([command, f"--run_dir={run}"], capsys)
     shutil.rmtree(run / "saes")
     assert "has `saev fit --run_dir" in refuse([command, f"--run_dir={run}"], capsys)
     (run / "config.yaml").write_text("model: [")

@@ -66,7 +66,7 @@ def test_a_wrong_config_is_refused(changes: dict[str, object], message: str, tmp
         saev.load(tmp_path)
 
 
-@pytest.mark.parametrize("value", ["2.0", float("nan"), float("inf"), -1.0, None, [1.0], True])
+@pytest.mark.parametrize("value", ["2.0", -1.0, None, [1.0], True])
 def test_an_option_of_another_kind_is_refused(value: object, tmp_path: Path) -> None:
     save_sae(JumpReLU(6, d_sae=12), tmp_path, {})
     break_config(tmp_path, bandwidth=value)

@@ -11,9 +11,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from saev.callbacks.feature_board import show_latents
+from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
 from saev.nn import SparseAutoencoder
+from saev.nn.processes import said_by_any
 from saev.rendering import (
     Namer,
     RecordedPictures,
@@ -27,6 +29,7 @@ from saev.rendering.labels import Labels
 from saev.shards.loading.selection import TokenSelection
 from saev.viz.survey import LatentSurvey
 
+UNMADE = "the galleries could not be made (saev render tries again)"
 PATIENCE = timedelta(days=2)  # A process that waits for the galleries would give up after half an hour.
 
 
@@ -48,7 +51,7 @@ class TokenData(Protocol):
     all_tokens: list[TokenSelection]
 
 
-class FeatureVisualizer(lightning.Callback):
+class FeatureVisualizer(NotesFaults):
     """Makes ``features/<name>/index.html`` at the end of `saev fit` and `saev test`, after `fit` in TensorBoard, too.
 
     One pass over the images, divided among the processes, gathers statistics, top images, samples, labels and
@@ -92,6 +95,7 @@ class FeatureVisualizer(lightning.Callback):
         n_tensorboard: int = 8,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self._options = RenderOptions(
             top_k=top_k,
             n_latents=n_latents,
@@ -110,7 +114,6 @@ class FeatureVisualizer(lightning.Callback):
             raise InputError(f"n_tensorboard={n_tensorboard} must be 0 or more")
         self._n_tensorboard = n_tensorboard
         self._namer: Namer | None = None
-        self.fault: str | None = None  # Why galleries of the last training could not be made.
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -126,13 +129,11 @@ class FeatureVisualizer(lightning.Callback):
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Render on the training images.
 
-        What goes wrong is only noted in `fault`: the SAEs are saved, and those of later parts of a sweep must follow.
+        What goes wrong is only noted: the SAEs are saved, and those of later parts of a sweep must follow.
         """
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        try:
-            self.render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
-        except InputError as error:
-            self.fault = str(error)
+        with self.noting(UNMADE):
+            self._render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -148,21 +149,29 @@ class FeatureVisualizer(lightning.Callback):
         Raises:
             InputError: In all processes, if the galleries could not be made.
         """
+        try:
+            self._render(trainer, saes, data)
+        except InputError as error:
+            raise InputError(f"{UNMADE}: {error}") from error
+
+    def _render(
+        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+    ) -> None:
         tokens = data[0]
         if len(data) > 1 and trainer.is_global_zero:
             tell(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}")
         ready = {name: sae.eval() for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
         surveys = self._surveys(trainer, ready, tokens, labels)
-        fault: str | None = None
+        fault = None
         if trainer.is_global_zero:
             try:
                 self._draw(trainer, ready, surveys, Source(tokens, RecordedPictures(tokens.reader), labels))
             except (InputError, OSError) as error:
                 fault = str(error)
-        fault = _told_by_first(fault)
+        fault = said_by_any(fault, PATIENCE)
         if fault is not None:
-            raise InputError(f"the galleries could not be made (saev render tries again): {fault}")
+            raise InputError(fault)
 
     def _draw(
         self,
@@ -202,12 +211,22 @@ class FeatureVisualizer(lightning.Callback):
         tokens: TokenSelection,
         labels: Labels,
     ) -> dict[str, LatentSurvey]:
-        """What process 0 is to know of all images: each process looks at its share, if all have the SAEs."""
-        have_saes = trainer.strategy.reduce_boolean_decision(bool(saes), all=True)
-        if not have_saes:
-            return survey_images(saes, tokens, labels, self._options) if saes else {}
-        surveys = survey_images(saes, tokens, labels, self._options, trainer.global_rank, trainer.world_size)
-        if trainer.world_size > 1:
+        """What process 0 is to know of all images: each process looks at its share, if all have the SAEs.
+
+        Raises:
+            InputError: In all processes, if one of them could not look at its share.
+        """
+        all_have_saes = trainer.strategy.reduce_boolean_decision(bool(saes), all=True)
+        share = (trainer.global_rank, trainer.world_size) if all_have_saes else (0, 1)
+        surveys, fault = {}, None
+        try:
+            surveys = survey_images(saes, tokens, labels, self._options, *share) if saes else {}
+        except InputError as error:
+            fault = str(error)
+        fault = said_by_any(fault, PATIENCE)
+        if fault is not None:
+            raise InputError(fault)
+        if share[1] > 1:
             for survey in surveys.values():
                 _merge_into_first(survey)
         return surveys
@@ -220,17 +239,6 @@ class FeatureVisualizer(lightning.Callback):
         tolerance = logger.tolerance if isinstance(logger, RunLogger) else Tolerance()
         with tolerance.tolerating(Path(logger.log_dir)):  # the projector's files
             show_latents(logger.experiment, rendered, pictures, self._n_tensorboard, trainer.global_step)
-
-
-def _told_by_first(text: str | None) -> str | None:
-    """What process 0 says, once it has something to say, which may take hours."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return text
-    told = [text]
-    meeting = dist.new_group(backend="gloo", timeout=PATIENCE)
-    assert isinstance(meeting, dist.ProcessGroup)
-    dist.broadcast_object_list(told, src=0, group=meeting)
-    return told[0]
 
 
 def _merge_into_first(survey: LatentSurvey) -> None:

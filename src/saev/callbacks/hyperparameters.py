@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
+from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.sae_exporter import sae_directory
 
 
@@ -23,7 +24,7 @@ class TrainedModel(Protocol):
         """What each of them was trained with."""
 
 
-class Hyperparameters(lightning.Callback):
+class Hyperparameters(NotesFaults):
     """Gives TensorBoard what each SAE of a run was trained with, beside its metrics on held-out tokens.
 
     It comes after the metrics were written.
@@ -33,17 +34,18 @@ class Hyperparameters(lightning.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add a row for each SAE that has metrics."""
-        self._add_rows(trainer, pl_module)
+        with self.noting("TensorBoard's table of hyperparameters cannot be written"):
+            self._add_rows(trainer, cast(TrainedModel, pl_module))
 
     @override
     @rank_zero_only
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the rows of a run that went on after its last step, and was validated after `on_fit_end`."""
         if trainer.state.fn == "validate":
-            self._add_rows(trainer, pl_module)
+            with self.noting("TensorBoard's table of hyperparameters cannot be written"):
+                self._add_rows(trainer, cast(TrainedModel, pl_module))
 
-    def _add_rows(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        model = cast(TrainedModel, pl_module)
+    def _add_rows(self, trainer: lightning.Trainer, model: TrainedModel) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, settings in zip(model.names, model.settings(), strict=True):
             metrics = _held_out(sae_directory(trainer, name) / METRICS_FILE)

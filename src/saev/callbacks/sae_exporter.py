@@ -39,15 +39,29 @@ class SAEExporter(lightning.Callback):
     metrics.json has an object for each stage, "val" and "test", with the figures in docs/metrics.md.
     """
 
+    _exported = False
+
+    @override
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write config.json and sae.safetensors after the last step: the validation that follows may fail."""
+        if trainer.state.fn == "fit" and trainer.is_last_batch:
+            self._export(trainer, cast(TrainedModel, pl_module))
+
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write config.json, sae.safetensors and the metrics of the last validation."""
+        """Write the SAEs, unless they are written, and the metrics of the last validation."""
+        if not self._exported:
+            self._export(trainer, cast(TrainedModel, pl_module))
+        if trainer.is_global_zero:
+            _write_metrics(trainer, cast(TrainedModel, pl_module))
+
+    def _export(self, trainer: lightning.Trainer, model: TrainedModel) -> None:
         data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
-        saes = cast(TrainedModel, pl_module).whole_saes()
+        saes = model.whole_saes()
         if trainer.is_global_zero:
             for name, sae in saes.items():
                 save_sae(sae, sae_directory(trainer, name), data.about)
-            _write_metrics(trainer, cast(TrainedModel, pl_module))
+        self._exported = True
 
     @override
     @rank_zero_only

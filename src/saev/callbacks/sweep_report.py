@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.callbacks.metrics_file import METRICS_FILE, Figures, finite, read_metrics
+from saev.callbacks.noted_faults import NotesFaults
 from saev.errors import tell
 from saev.files import write_whole
 from saev.interop import load_sae
@@ -23,6 +24,7 @@ from saev.viz.pareto import pareto_front, pareto_plot, pixels
 SEED = re.compile(r"-seed\d+")
 AllFigures = dict[str, Figures]
 """By the name of the SAE."""
+UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
 MOST_MATCHED = 4096  # Latents; matching more takes long for each pair.
 
 
@@ -32,7 +34,7 @@ class EvaluatedModel(Protocol):
     results: dict[str, AllFigures]
 
 
-class SweepReport(lightning.Callback):
+class SweepReport(NotesFaults):
     """Prints a table of the SAEs; several are compared in ``sweep.csv``, ``sweep.png`` and TensorBoard, too.
 
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
@@ -45,6 +47,7 @@ class SweepReport(lightning.Callback):
     """
 
     def __init__(self, saes: Path, *, write: bool = True) -> None:
+        super().__init__()
         self._saes = saes
         self._write = write
         self._told = ""
@@ -83,13 +86,15 @@ class SweepReport(lightning.Callback):
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare after `saev validate`, and where a run went on after its last step."""
         if trainer.state.fn == "validate":
-            self._compare(trainer, pl_module)
+            with self.noting(UNCOMPARED):
+                self._compare(trainer, pl_module)
 
     @override
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Compare all SAEs that the run directory holds by now."""
-        self._compare(trainer, pl_module)
+        with self.noting(UNCOMPARED):
+            self._compare(trainer, pl_module)
 
     @override
     @rank_zero_only

@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from saev.callbacks import SAEExporter, SweepReport
+from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import check_run, read_config, usable
@@ -183,3 +184,5 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
     cli.model.adopt(saes)
     with bounded_meeting(command, cli.trainer):
         getattr(cli.trainer, command)(cli.model, data, weights_only=True)
+    if faults := noted(cli.trainer):
+        raise InputError(f"{run_dir}: the SAEs are evaluated, but {'; '.join(faults)}")

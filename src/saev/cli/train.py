@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_checkpoint import LAST
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.meeting import bounded_meeting
@@ -19,6 +20,10 @@ from saev.modules import DivergenceError
 from saev.stopping import Stopped
 
 DESCRIPTION = "Train an SAE on shards. The last line of standard output is the run directory."
+
+
+class EndingError(InputError):
+    """Raised where the SAEs are trained and saved, and something that follows could not be done."""
 
 
 def fit(argv: list[str]) -> int:
@@ -71,6 +76,7 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
         raise InputError(f"--ckpt_path {given}: a sweep in parts goes on with --ckpt_path last")
     if cli.trainer.is_global_zero:
         check_space(run_dir, cli.model)
+    faults: list[str] = []
     for part in range(cli.model.n_parts):
         own = run_dir / checkpoint_of(part, cli.model.n_parts)
         cli.begin(part)
@@ -83,12 +89,19 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
                 raise
             tell(f"{', '.join(cli.model.names)} given up: {error}")
             own.parent.mkdir(parents=True, exist_ok=True)
-        if cli.trainer.is_global_zero:
+        faults += noted(cli.trainer)
+        if cli.model.validation_fault is not None:
+            # Not marked as done: what goes on tries again.
+            again = f"`saev validate --run_dir {run_dir}` tries again"
+            faults.append(f"the validation has failed ({again}): {cli.model.validation_fault}")
+        elif cli.trainer.is_global_zero:
             mark_done(own, cli.model)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
-    if cli.config_init.visualizer.fault is not None:
-        raise InputError(f"{run_dir}: the SAEs are trained and saved, but {cli.config_init.visualizer.fault}")
+    if faults and not cli.trainer.is_global_zero:
+        raise SystemExit(1)  # the first process says why
+    if faults:
+        raise EndingError(f"{run_dir}: the SAEs are trained and saved, but {'; '.join(dict.fromkeys(faults))}")
 
 
 @contextlib.contextmanager
@@ -99,8 +112,8 @@ def _told_how_to_go_on(cli: TrainCLI) -> Iterator[None]:
     except Stopped as stopped:
         stopped.advice = _what_is_kept(cli)
         raise
-    except DivergenceError:
-        raise  # It would diverge again.
+    except (DivergenceError, EndingError):
+        raise  # It would diverge again; or training has ended.
     except InputError as error:
         if not cli.config_init.checkpoint.has_begun:
             raise
@@ -116,9 +129,12 @@ def _what_is_kept(cli: TrainCLI) -> str:
 
 
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
+    cli.datamodule.forgives_validation = True
+    cli.model.validation_fault = None
     with bounded_meeting("fit", cli.trainer):
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    if cli.datamodule.val_tokens and cli.model.saes.keys().isdisjoint(cli.model.results):
+    was_left_out = cli.model.validation_fault is None and cli.model.saes.keys().isdisjoint(cli.model.results)
+    if cli.datamodule.val_tokens and was_left_out:
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 

@@ -109,6 +109,9 @@ class ShardDataModule(lightning.LightningDataModule):
         self._buffer_bytes = None if buffer_gib is None else max(1, int(buffer_gib * 2**30))
         self._ignore_labels = checked_labels(ignore_labels or [], tokens)
         self._train_loader: ShuffledTokens | None = None
+        self._val_loader: OrderedTokens | None = None
+        self.forgives_validation = False
+        """Whether held-out tokens that cannot be read are noted in `val_fault`, instead of ending training."""
         self._loader_of: lightning.Trainer | None = None
 
         data_sets = open_data_sets(paths, paired or [], layer)
@@ -227,14 +230,22 @@ class ShardDataModule(lightning.LightningDataModule):
     @override
     def val_dataloader(self) -> OrderedTokens | list[OrderedTokens]:
         """The held-out images or the validation shards, in order; nothing where neither was asked for."""
-        return self._ordered(self.val_tokens) if self.val_tokens else []
+        if not self.val_tokens:
+            return []
+        self._val_loader = self._ordered(self.val_tokens, forgiving=self.forgives_validation)
+        return self._val_loader
+
+    @property
+    def val_fault(self) -> str | None:
+        """What this process could not read in the last validation, which then means nothing."""
+        return None if self._val_loader is None else self._val_loader.fault
 
     @override
     def test_dataloader(self) -> OrderedTokens:
         """All images of `shards`, in order."""
         return self._ordered(self.test_tokens)
 
-    def _ordered(self, selections: list[TokenSelection]) -> OrderedTokens:
+    def _ordered(self, selections: list[TokenSelection], *, forgiving: bool = False) -> OrderedTokens:
         rank, world_size = self._ranks()
         rows = self.batch_size // world_size
-        return OrderedTokens(selections, batch_size=rows, rank=rank, world_size=world_size)
+        return OrderedTokens(selections, batch_size=rows, rank=rank, world_size=world_size, forgiving=forgiving)

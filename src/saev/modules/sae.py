@@ -1,7 +1,7 @@
 """Training and evaluation of SAEs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import lightning
 import torch
@@ -19,7 +19,7 @@ from saev.modules.resuming import check_contents, check_keys, trainer_settings
 from saev.modules.sweep import Recipe, number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
-from saev.nn.processes import DIVIDED_LATENTS
+from saev.nn.processes import DIVIDED_LATENTS, said_by_any
 from saev.nn.sharding import assembled, check_divisible
 
 INIT_TOKENS = 65_536
@@ -32,6 +32,15 @@ class TokenSource(Protocol):
 
     def sample(self, n_tokens: int) -> Tensor:
         """Raw activations (n_tokens, d_in)."""
+
+
+@runtime_checkable
+class ForgivingSource(Protocol):
+    """The part of a data module that tells what it could not read, where it forgives that."""
+
+    @property
+    def val_fault(self) -> str | None:
+        """What this process could not read in the last validation."""
 
 
 class DivergenceError(InputError):
@@ -122,6 +131,8 @@ class SAELightningModule(lightning.LightningModule):
             raise InputError(f"shard_latents: a sweep of {len(self.recipes)} SAEs cannot be divided, train one SAE")
         self.begin(0)
         self.results: dict[str, dict[str, dict[str, float | list[int]]]] = {}
+        self.validation_fault: str | None = None
+        """Why the last validation gave no figures."""
         self._metrics: dict[str, Evaluation] = {}
 
     @property
@@ -385,13 +396,25 @@ class SAELightningModule(lightning.LightningModule):
 
     @override
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the held-out tokens as ``val/...``."""
-        self._finish("val")
+        """Log the metrics of the held-out tokens as ``val/...``, unless a process could not read its part of them."""
+        self.validation_fault = said_by_any(self._val_fault())
+        if self.validation_fault is None:
+            self._finish("val")
+            return
+        for found in self.results.values():
+            found.pop("val", None)  # an earlier one's figures are not those of these weights
+        if self.trainer.is_global_zero:
+            when = f"after {self.trainer.global_step} steps"
+            tell(f"the validation {when} has failed: {self.validation_fault}")
 
     @override
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test tokens as ``test/...``."""
         self._finish("test")
+
+    def _val_fault(self) -> str | None:
+        source = self.trainer.datamodule  # type: ignore[attr-defined]
+        return source.val_fault if isinstance(source, ForgivingSource) else None
 
     def _finish(self, stage: str) -> None:
         """Keep and log what was measured."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, final
 
 import torch
@@ -110,6 +111,22 @@ class Processes:
 
 DIVIDED_TOKENS = Processes(tokens=EVERYONE, latents=ALONE)
 DIVIDED_LATENTS = Processes(tokens=ALONE, latents=EVERYONE)
+
+
+def said_by_any(text: str | None, patience: timedelta | None = None) -> str | None:
+    """What the first process that has something to say says; all processes call it.
+
+    Args:
+        text: What this one says.
+        patience: How long one may wait for the others, where this is longer than usual.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return text
+    meeting = dist.group.WORLD if patience is None else dist.new_group(backend="gloo", timeout=patience)
+    assert meeting is None or isinstance(meeting, dist.ProcessGroup)
+    said: list[str | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(said, text, group=meeting)
+    return next((one for one in said if one is not None), None)
 
 
 class _SumOnGraph(torch.autograd.Function):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saev.errors import InputError
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection
 
@@ -20,11 +21,23 @@ class OrderedTokens:
         batch_size: Upper bound of the tokens of a batch, unless one example has more.
         rank: Which part of the examples to give; the parts differ by one example of each selection at most.
         world_size: Number of parts.
+        forgiving: Note in `fault` what cannot be read, instead of raising it, and give zeros from there on: processes
+            that meet for each batch must all get there.
     """
 
+    fault: str | None = None
+    """What could not be read since the last `iter`."""
+
     def __init__(
-        self, selections: Sequence[TokenSelection], *, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        selections: Sequence[TokenSelection],
+        *,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        forgiving: bool = False,
     ) -> None:
+        self._forgiving = forgiving
         self._parts: list[tuple[TokenSelection, Ints]] = []
         for tokens in selections:
             numbers = np.array_split(np.arange(len(tokens.examples)), world_size)[rank]
@@ -37,6 +50,20 @@ class OrderedTokens:
         return len(self._parts)
 
     def __iter__(self) -> Iterator[Tensor]:
+        self.fault = None
         for tokens, numbers in self._parts:
+            yield _zeros(tokens, numbers) if self.fault is not None else self._read(tokens, numbers)
+
+    def _read(self, tokens: TokenSelection, numbers: Ints) -> Tensor:
+        try:
             x_npd = torch.cat(list(tokens.read(tokens.examples[numbers])))
-            yield x_npd.flatten(0, 1) if tokens.kept is None else x_npd[torch.from_numpy(tokens.kept[numbers])]
+        except InputError as error:
+            if not self._forgiving:
+                raise
+            self.fault = str(error)
+            return _zeros(tokens, numbers)
+        return x_npd.flatten(0, 1) if tokens.kept is None else x_npd[torch.from_numpy(tokens.kept[numbers])]
+
+
+def _zeros(tokens: TokenSelection, numbers: Ints) -> Tensor:
+    return torch.zeros(int(tokens.counts_of(numbers).sum()), tokens.d_model)

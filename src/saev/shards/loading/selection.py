@@ -169,12 +169,7 @@ class TokenSelection:
         far = np.diff(examples) > max(1, BLOCK_BYTES // example_bytes)
         full = np.diff(examples // max(1, READ_BYTES // float32_bytes)) > 0
         for part in np.split(examples, np.flatnonzero(far | full) + 1):
-            first = int(part[0])
-            picked = torch.from_numpy(part - first)
-            columns = [
-                reader.read(first, int(part[-1]) + 1)[picked, self.positions.start : self.positions.stop].float()
-                for reader in self.readers
-            ]
+            columns = [reader.read_tokens(part, self.positions).float() for reader in self.readers]
             yield columns[0] if len(columns) == 1 else torch.cat(columns, dim=-1)
 
 

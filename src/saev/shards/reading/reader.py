@@ -4,10 +4,12 @@ Shapes: n examples, T tokens of an example, D width of the model.
 """
 
 import sys
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from saev.shards.format.layout import ShardLayout
 from saev.shards.format.manifest import Manifest
 from saev.shards.format.metadata import Metadata
 from saev.shards.format.quantization import decode
+from saev.shards.format.runs import Ints
 from saev.shards.reading.block_reads import BlockError, read_span
 from saev.shards.reading.original import open_shards
 from saev.shards.reading.unit_reads import UnitReads
@@ -112,6 +115,36 @@ class ShardReader:
                 self._directory.original.read_into(rest[:n_bytes], self.path, name, offset, layout.bytes_per_example)
             rest = rest[n_bytes:]
         return decode(stored, layout.dtype)
+
+    def read_tokens(self, examples: Ints, positions: range) -> Tensor:
+        """Some tokens (n, positions, D) of ascending examples, all that lies between them being read, too.
+
+        Where a block is damaged, the tokens are read by themselves: only what is asked for has to be whole.
+
+        Raises:
+            InputError: if some of these tokens are damaged, naming shard, block and example.
+        """
+        first = int(examples[0])
+        try:
+            span = self.read(first, int(examples[-1]) + 1)
+        except InputError:
+            if self.is_original:
+                raise
+            return self._read_alone(examples, positions)
+        return span[torch.from_numpy(examples - first), positions.start : positions.stop]
+
+    def _read_alone(self, examples: Ints, positions: range) -> Tensor:
+        layout, units = self.layout, self.units()
+        low = bisect_right(units.bounds, positions.start) - 1
+        high = bisect_left(units.bounds, positions.stop)
+        begin = units.bounds[low]
+        stored = empty_bytes((len(examples), units.bounds[high] - begin, layout.bytes_per_token))
+        try:
+            for example, target in zip(examples.tolist(), stored, strict=True):
+                units.read(example, low, high, tensor_bytes(target))
+        finally:
+            units.close()
+        return decode(stored, layout.dtype)[:, positions.start - begin : positions.stop - begin]
 
     def units(self) -> UnitReads:
         """Reads short runs of tokens of single examples; to be closed.

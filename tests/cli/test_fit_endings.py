@@ -138,7 +138,7 @@ def test_a_comparison_that_cannot_be_written(
     said = "the SAEs cannot be compared" if fault == "table" else "TensorBoard's table of hyperparameters cannot be"
     assert said in one_line(err)
     assert "No space left on device" in one_line(err)
-    assert ("all figures: " in err) == (fault == "TensorBoard")
+    assert "all figures: " in err
     assert saes(run_dir) == saes(undisturbed)
     assert len(list(html_files(run_dir))) == 2
     assert all('"val"' in path.read_text() for path in run_dir.glob("saes/*/metrics.json"))

@@ -70,7 +70,7 @@ def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_sae_that_does_not_fit_is_not_loaded(
     run: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saev.interop.native.free_memory", lambda: (100, "this machine"))
+    monkeypatch.setattr("saev.interop.checked_weights.free_memory", lambda: (100, "this machine"))
     said = refusal([command, f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
     assert "of memory, 100 bytes are free on this machine" in said
 
@@ -82,7 +82,7 @@ def test_sizes_in_config_json_are_those_of_the_file(run: Path, capsys: Capture) 
         for d_sae in (10**12, 2**53, 47):
             path.write_text(json.dumps(json.loads(text) | {"d_sae": d_sae}))
             said = refusal(["test", f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
-            assert "sae.safetensors and config.json give no SAE" in said
+            assert "sae.safetensors: W_dec has the shape" in said
     finally:
         path.write_text(text)
 

@@ -82,12 +82,35 @@ def test_one_that_diverges_does_not_sink_the_others(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = tmp_path / "run"
-    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [4e-3, 1e30]}")) == 0
+    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [4e-3, 1e30]}")) == 1
     assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.004"]
-    assert "topk-d_sae48-k4-lr1e+30 is given up, the loss is " in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "topk-d_sae48-k4-lr1e+30 is given up, the loss is " in err
+    assert one_line(err).endswith("but 1 of 2 diverged, lower the lr: topk-d_sae48-k4-lr1e+30 (given up)")
     alone = tmp_path / "alone"
     assert main(fit_options(shards, alone, *MORE, "--model.lr=4e-3")) == 0
     assert weights_of(run_dir, "topk-d_sae48-k4-lr0.004") == weights_of(alone, "topk-d_sae48-k4")
+
+
+def test_an_sae_that_is_worse_than_the_mean_is_said_to_have_diverged(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert main(fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [4e-3, 1e10]}")) == 1
+    assert len(list(html_files(run_dir))) == 2
+    err = capsys.readouterr().err
+    assert "but 1 of 2 diverged, lower the lr: topk-d_sae48-k4-lr10000000000.0 (FVU " in one_line(err)
+    (row,) = (line for line in err.splitlines() if line.endswith("  diverged"))
+    assert "lr10000000000.0" in row
+    with (run_dir / "sweep.csv").open(newline="") as file:
+        assert {row["name"][-5:]: row["diverged"] for row in csv.DictReader(file)} == {"0.004": "0", "000.0": "1"}
+
+
+@pytest.mark.parametrize("architecture", ["BatchTopK", "JumpReLU", "ReLU", "TopK"])
+def test_a_short_run_from_random_weights_has_not_diverged(shards: Path, tmp_path: Path, architecture: str) -> None:
+    more = ["--model.init=random", "--data.n_tokens=128", f"--model.sae={architecture}", "--model.sae.d_sae=48"]
+    base = [option for option in fit_options(shards, tmp_path / "run") if not option.startswith("--model.sae")]
+    assert main([*base, *more]) == 0
 
 
 def test_where_all_diverge_the_run_ends(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +123,7 @@ def test_a_part_that_diverges_does_not_sink_those_after_it(
 ) -> None:
     run_dir = tmp_path / "run"
     options = fit_options(shards, run_dir, *MORE, "--model.sweep={lr: [1e30, 4e-3]}")
-    assert main([*options, "--model.at_once=1"]) == 0
+    assert main([*options, "--model.at_once=1"]) == 1
     assert [path.name for path in (run_dir / "saes").iterdir()] == ["topk-d_sae48-k4-lr0.004"]
     assert "topk-d_sae48-k4-lr1e+30 given up: the loss is" in capsys.readouterr().err
     assert main([*options, "--model.at_once=2", "--ckpt_path=last"]) == 1

@@ -1,5 +1,6 @@
 """Exports the trained SAE and its metrics."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -7,7 +8,7 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.metrics_file import METRICS_FILE, add_metrics
+from saev.callbacks.metrics_file import METRICS_FILE, add_metrics, read_metrics
 from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
 
@@ -18,6 +19,9 @@ class TrainedModel(Protocol):
     @property
     def saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs by name."""
+
+    def keep_outcomes(self) -> None:
+        """Put what training has made of each SAE among the results."""
 
     def whole_saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs with all latents, for process 0; all processes call it."""
@@ -36,7 +40,7 @@ class TrainingData(Protocol):
 class SAEExporter(lightning.Callback):
     """Writes ``saes/<name>/`` into the run directory: the SAEs when training ends, their metrics after evaluation.
 
-    metrics.json has an object for each stage, "val" and "test", with the figures in docs/metrics.md.
+    metrics.json has an object for each stage, "train", "val" and "test", with the figures in docs/metrics.md.
     """
 
     _exported = False
@@ -52,6 +56,7 @@ class SAEExporter(lightning.Callback):
         """Write the SAEs, unless they are written, and the metrics of the last validation."""
         if not self._exported:
             self._export(trainer, cast(TrainedModel, pl_module))
+        cast(TrainedModel, pl_module).keep_outcomes()
         if trainer.is_global_zero:
             _write_metrics(trainer, cast(TrainedModel, pl_module))
 
@@ -80,6 +85,20 @@ class SAEExporter(lightning.Callback):
 def sae_directory(trainer: lightning.Trainer, name: str) -> Path:
     """Where an SAE goes in the run directory."""
     return Path(trainer.default_root_dir) / "saes" / name
+
+
+def diverged_saes(run_dir: Path, names: Sequence[str]) -> list[str]:
+    """Of the SAEs that a run was to train, and has trained, those whose training did harm, with the reason."""
+    found = []
+    for name in names:
+        directory = run_dir / "saes" / name
+        train = read_metrics(directory / METRICS_FILE).get("train", {})
+        if not directory.is_dir():
+            found.append(f"{name} (given up)")
+        elif train.get("diverged"):
+            fvu = train["fvu"]
+            found.append(f"{name} (FVU {'not finite' if fvu is None else format(fvu, '.3g')} on the last batch)")
+    return found
 
 
 def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:

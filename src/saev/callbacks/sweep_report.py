@@ -74,7 +74,7 @@ class SweepReport(NotesFaults):
             return _measured(model, stage)
         names = [path.parent.name for path in sorted(self._saes.glob(f"*/{CONFIG_FILE}"))]
         found = {name: read_metrics(out / "saes" / name / METRICS_FILE) for name in names}
-        return {name: stages[stage] for name, stages in found.items() if stage in stages}
+        return {name: stages[stage] | _outcome(stages) for name, stages in found.items() if stage in stages}
 
     def _print(self) -> None:
         for line in self._told.splitlines():
@@ -137,12 +137,19 @@ def table(metrics: AllFigures, front: list[str]) -> str:
     lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}"]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
-        fvu = "-" if one["fvu"] is None else f"{one['fvu']:.4f}"  # undefined where all tokens are the same
+        fvu = "-" if one["fvu"] is None else f"{one['fvu']:.4f}" if one["fvu"] < 1000 else f"{one['fvu']:.2g}"
+        ending = "  diverged" if one.get("diverged") else ""
         stable = f"{one['stability']:11.3f}" if "stability" in one else f"{'-':>11}" if has_stability else ""
-        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {fvu:>8}  {one['dead']:6.1%}{stable}")
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {fvu:>8}  {one['dead']:6.1%}{stable}{ending}")
     if front:
         lines.append("* Pareto-optimal: no other one is better in both L0 and FVU")
     return "\n".join(lines)
+
+
+def _outcome(stages: AllFigures) -> Figures:
+    """Whether training did harm, where that is known."""
+    diverged = stages.get("train", {}).get("diverged")
+    return {} if diverged is None else {"diverged": int(bool(diverged))}
 
 
 def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:

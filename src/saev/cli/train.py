@@ -8,6 +8,7 @@ from pathlib import Path
 
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_checkpoint import LAST
+from saev.callbacks.sae_exporter import diverged_saes
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.meeting import bounded_meeting
 from saev.cli.run_directory import check_places_of_fit, check_space
@@ -98,6 +99,11 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
             mark_done(own, cli.model)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
+    n = len(cli.model.recipes)
+    if cli.trainer.is_global_zero and (
+        diverged := diverged_saes(run_dir, [recipe.name for recipe in cli.model.recipes])
+    ):
+        faults.append(f"{len(diverged)} of {n} diverged, lower the lr: {'; '.join(diverged)}")
     if faults and not cli.trainer.is_global_zero:
         raise SystemExit(1)  # the first process says why
     if faults:
@@ -133,8 +139,8 @@ def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
     cli.model.validation_fault = None
     with bounded_meeting("fit", cli.trainer):
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    was_left_out = cli.model.validation_fault is None and cli.model.saes.keys().isdisjoint(cli.model.results)
-    if cli.datamodule.val_tokens and was_left_out:
+    was_left_out = not any("val" in cli.model.results.get(name, {}) for name in cli.model.saes)
+    if cli.datamodule.val_tokens and was_left_out and cli.model.validation_fault is None:
         # The trainer leaves the validation out where a run goes on after its last step.
         cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
 

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from saev.host_copy import HostCopies
 from saev.metrics import fraction_of_variance_unexplained
+from saev.modules.divergence import evaluated_fvu, has_diverged
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
 from saev.nn.initialization import initialize_from_data, set_normalization
@@ -44,6 +45,7 @@ class Member(nn.Module):
 
     silent_tokens_s: Tensor
     failed: Tensor
+    fvu: Tensor
 
     def __init__(self, name: str, sae: SparseAutoencoder, options: TrainingOptions) -> None:
         super().__init__()
@@ -53,6 +55,8 @@ class Member(nn.Module):
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
         self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
+        # On the first batch before its step, and on the last one after it; saved, because a run may go on in between.
+        self.register_buffer("fvu", torch.tensor([torch.nan, -1.0], dtype=torch.float64))
         self.loss = 0.0
         """Of the last step, on the tokens of this process."""
         self._copies = HostCopies()
@@ -67,6 +71,25 @@ class Member(nn.Module):
         if self._has_failed is None:
             self._has_failed = bool(self.failed)
         return self._has_failed
+
+    def note_start(self, x_bd: Tensor) -> None:
+        """Remember how well the first raw activations are reconstructed before training."""
+        self.fvu[0] = evaluated_fvu(self.sae, x_bd)
+
+    def note_end(self, x_bd: Tensor) -> None:
+        """Remember how well the last ones are reconstructed after it; give up what is not finite."""
+        if self.has_failed:
+            return
+        self.fvu[1] = evaluated_fvu(self.sae, x_bd)
+        broken = torch.stack([~weight.isfinite().all() for weight in self.sae.state_dict().values()]).any().int()
+        if bool(self.sae.processes.all.sum(broken)):
+            self.failed.fill_(True)
+            self._has_failed = True
+
+    def outcome(self) -> dict[str, float]:
+        """What training has made of the FVU, and whether it did harm; nothing where it has not ended."""
+        start, end = self.fvu.tolist()
+        return {} if end == -1 else {"fvu_start": start, "fvu": end, "diverged": float(has_diverged(start, end))}
 
     def forget(self) -> None:
         """Look into the buffers again: they were loaded."""

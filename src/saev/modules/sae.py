@@ -134,6 +134,7 @@ class SAELightningModule(lightning.LightningModule):
         self.validation_fault: str | None = None
         """Why the last validation gave no figures."""
         self._metrics: dict[str, Evaluation] = {}
+        self._last_bd: Tensor | None = None  # the last batch of training, until its step is done
 
     @property
     def n_parts(self) -> int:
@@ -293,8 +294,11 @@ class SAELightningModule(lightning.LightningModule):
         course = Course(self.trainer.global_step, n_steps, n_tokens)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         logs = every > 0 and (batch_idx + 1) % every == 0
+        self._last_bd = x_bd if self.trainer.is_last_batch else None
         total, parameters, gradients = x_bd.new_zeros(()), [], []
         for member in self._members:
+            if course.step == 0:
+                member.note_start(x_bd)
             member.restart(x_bd, course, self.trainer.optimizers[0])
             losses, found = member.gradients(x_bd, course)
             parameters += member.trained
@@ -318,9 +322,10 @@ class SAELightningModule(lightning.LightningModule):
         Raises:
             InputError: If none is left.
         """
-        if not member.has_failed:
-            return
-        what = f"the loss is {member.loss} at step {self.trainer.global_step}"
+        if member.has_failed:
+            self._give_up(member, f"the loss is {member.loss} at step {self.trainer.global_step}")
+
+    def _give_up(self, member: Member, what: str) -> None:
         advice = f"lower its lr, now {member.options.lr:g}, or look for values that are not finite in the shards"
         if not self.saes:
             raise DivergenceError(f"{what}: the run diverges, {advice}")
@@ -363,6 +368,17 @@ class SAELightningModule(lightning.LightningModule):
         super().optimizer_step(*args, **kwargs)
         for member in self._members:
             member.sae.constrain()
+            if self._last_bd is not None:
+                was_given_up = member.has_failed
+                member.note_end(self._last_bd)
+                if member.has_failed and not was_given_up:
+                    self._give_up(member, "weights are not finite after the last step")
+
+    def keep_outcomes(self) -> None:
+        """Put what training has made of each SAE among the results."""
+        for member in self._members:
+            if outcome := member.outcome():
+                self.results.setdefault(member.name, {})["train"] = dict(outcome)
 
     @override
     def on_validation_epoch_start(self) -> None:

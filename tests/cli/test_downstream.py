@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,15 @@ def test_wrong_options_are_one_line(
     assert out == ""
     assert re.search(said, one_line(err)), err
     assert not (tmp_path / "o.json").exists()
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("/none"), lambda path: path.write_bytes(b"no picture")])
+def test_a_bad_picture_is_named_without_options_that_it_lacks(
+    make: Callable[[Path], object], sae_dir: Path, tmp_path: Path, capsys: Capture
+):
+    make(draw(tmp_path / "p") / "dark" / "x.png")
+    assert main(downstream(sae_dir, tmp_path / "p", tmp_path / "o.json", "--k=3")) == 1
+    assert re.search(r"'dark/x.png' can.*; replace it$", one_line(capsys.readouterr().err).rstrip())
 
 
 def test_other_weights_are_refused(sae_dir: Path, pictures: Path, tmp_path: Path, capsys: Capture):

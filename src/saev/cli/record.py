@@ -22,6 +22,7 @@ from saev.datamodules import ImageDataModule
 from saev.errors import InputError, one_line, printable, tell
 from saev.modules import VitLightningModule
 from saev.shards.writing.partial import PartialRecording
+from saev.vit.images import BadImage
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
 The last lines of standard output are the finished directories. After an interruption the same command goes on from
@@ -52,7 +53,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr), _first_tells(), interruptible():
+    with contextlib.redirect_stdout(sys.stderr), _first_tells(), _skip_is_offered(), interruptible():
         lines = record(argv)
     for line in lines:
         print(line)
@@ -135,6 +136,15 @@ def _shards(place: PartialRecording) -> str:
     n, n_missing = place.layout.n_shards, len(place.missing())
     size = f"{n} shard{'s' * (n > 1)} of {byte_text(place.layout.bytes_per_shard)}"
     return size if n_missing == n else f"{size}, {n_missing} missing"
+
+
+@contextlib.contextmanager
+def _skip_is_offered() -> Iterator[None]:
+    """Here and not where a picture is found bad: no other command leaves pictures out."""
+    try:
+        yield
+    except BadImage as error:
+        raise InputError(f"{error}, or leave it out with --data.on_bad_image skip") from error
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ class LiveGallery:
             BadImage: If it is no picture, or has too many pixels.
         """
         with self._lock:
-            seen = self._sae.see(decode(data, "this one", MAX_PIXELS, ""))
+            seen = self._sae.see(decode(data, "this one", MAX_PIXELS))
         key = self._keep(_Kept(seen.mean_s, _png(seen)))
         f_ps = seen.f_qs[seen.patches]
         codes = picture_value(patch_codes(f_ps, self._max_value_s), MOST_A_PATCH) if len(f_ps) else None

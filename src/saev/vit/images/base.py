@@ -12,7 +12,7 @@ from PIL import Image
 from typing_extensions import override
 
 from saev.files import UnreadableFile, irregular, read_regular, unreadable
-from saev.vit.images.decode import LEAVE_OUT, BadImage, decode
+from saev.vit.images.decode import BadImage, decode
 
 PixelAgg = Literal["majority", "prefer-fg"]
 NO_LABEL = 255  # In masks and patch labels.
@@ -80,7 +80,7 @@ class ImageSource(ABC):
             BadImage: It cannot be used.
         """
         if fault := self.record(index).fault:
-            raise BadImage(f"{fault}; replace it{LEAVE_OUT}")
+            raise BadImage(f"{fault}; replace it")
         self.read_with_mask(index, self.read_bytes(index))
 
     def check_known(self) -> None:
@@ -197,7 +197,7 @@ def read_file(path: str, name: str) -> bytes:
     try:
         return read_regular(path, MAX_FILE_BYTES)
     except UnreadableFile as error:
-        raise BadImage(f"'{name}' cannot be used: {error}; replace it{LEAVE_OUT}") from error
+        raise BadImage(f"'{name}' cannot be used: {error}; replace it") from error
 
 
 def look_at_file(path: str, name: str) -> tuple[int, str | None]:

@@ -18,7 +18,6 @@ FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"
 """What sets of pictures hold. Pillow knows many more; among them are some for which it starts programs, such as
 Ghostscript for EPS. JPEG includes the pictures of several frames that cameras write (MPO)."""
 _MASK_FORMATS: Final = ("PNG",)
-LEAVE_OUT = ", or leave it out with --data.on_bad_image skip"
 
 
 class BadImage(InputError):  # noqa: N818 - what is bad is the input
@@ -32,7 +31,7 @@ class BadImage(InputError):  # noqa: N818 - what is bad is the input
         super().__init__(" ".join(message.rpartition("BadImage: ")[2].split()))
 
 
-def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str = LEAVE_OUT) -> Image.Image:
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture to RGB, turned upright by its EXIF orientation.
 
     Transparent pictures are laid over white, 16-bit grey is scaled to 8 bits, an animation gives its
@@ -42,27 +41,25 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS, otherwise: str 
         data: The file.
         name: What messages call it.
         max_pixels: Upper bound of its pixels.
-        otherwise: Ends messages: what can be done beside replacing the picture.
 
     Raises:
         BadImage: Empty, of none of `FORMATS`, truncated, corrupt, or more than `max_pixels` pixels; names the picture.
     """
-    with _told(data, f"picture '{name}'", FORMATS, otherwise):
+    with _told(data, f"picture '{name}'", FORMATS):
         return _rgb(ImageOps.exif_transpose(_loaded(data, FORMATS, max_pixels)))
 
 
-def decode_mask(data: bytes, name: str, otherwise: str = LEAVE_OUT) -> NDArray[np.uint8]:
+def decode_mask(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode a mask (height, width): an 8-bit PNG, grey or palette, whose values are classes.
 
     Args:
         data: The file.
         name: What messages call it.
-        otherwise: Ends messages: what can be done beside replacing the mask.
 
     Raises:
         BadImage: As `decode`, and for colours.
     """
-    with _told(data, f"mask '{name}'", _MASK_FORMATS, otherwise):
+    with _told(data, f"mask '{name}'", _MASK_FORMATS):
         mask = _loaded(data, _MASK_FORMATS, MAX_PIXELS)
     if mask.mode not in ("L", "P", "1"):
         raise BadImage(f"mask '{name}' has mode {mask.mode}; masks are grey or palette PNGs of 8 bits (L, P)")
@@ -85,27 +82,27 @@ def _loaded(data: bytes, formats: Sequence[str], max_pixels: int) -> Image.Image
 
 
 @contextmanager
-def _told(data: bytes, what: str, formats: Sequence[str], otherwise: str) -> Iterator[None]:
+def _told(data: bytes, what: str, formats: Sequence[str]) -> Iterator[None]:
     """Tells in one line of `BadImage` whatever goes wrong while a file is decoded."""
     if not data:
-        raise BadImage(f"{what} is empty (0 bytes); replace it{otherwise}")
+        raise BadImage(f"{what} is empty (0 bytes); replace it")
     size = f"{len(data)} bytes"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of sizes that are checked here
         try:
             yield
         except _EnormousError as error:
-            raise BadImage(f"{what} is enormous: {error}: make it smaller{otherwise}") from error
+            raise BadImage(f"{what} is enormous: {error}: make it smaller") from error
         except UnidentifiedImageError as error:
             # Pillow's own text names only the address of a buffer in memory.
             known = ", ".join(formats)
             raise BadImage(
-                f"{what} cannot be decoded (no known picture format; {size}): taken are {known}; replace it{otherwise}"
+                f"{what} cannot be decoded (no known picture format; {size}): taken are {known}; replace it"
             ) from error
         except Exception as error:  # a decoder fed with broken bytes may raise anything
             reason = one_line(error)
             raise BadImage(
-                f"{what} cannot be decoded ({type(error).__name__}: {reason}; {size}); replace it{otherwise}"
+                f"{what} cannot be decoded ({type(error).__name__}: {reason}; {size}); replace it"
             ) from error
 
 

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from saev.vit.images import (
     SegmentationFolder,
     from_description,
 )
+from saev.vit.images.scan import MOST_WAYS
 
 NAMES = ["cat/1.jpg", "cat/2.PNG", "cat/deep/er/3.webp", "dog/1.jpeg", "dog/10.bmp", "dog/2.tif", "top.gif"]
 
@@ -50,6 +54,30 @@ def test_links_are_followed_but_not_in_circles(pictures: Path):
     (pictures / "cat" / "up").symlink_to(pictures)
     found = names(ImageFolder(pictures))
     assert found == ["also/1.jpeg", "also/10.bmp", "also/2.tif", *NAMES]
+
+
+def test_folders_that_link_to_each_other_are_refused(pictures: Path):
+    # 2^30 ways lead to the last one.
+    for number in range(30):
+        (pictures / str(number)).mkdir()
+        for name in ("a", "b"):
+            (pictures / str(number) / name).symlink_to(pictures / str(number + 1))
+    with pytest.raises(InputError, match=rf"links lead to '{pictures}/.*' in more than {MOST_WAYS} ways: remove"):
+        ImageFolder(pictures)
+
+
+def test_folders_may_be_nested_deeper_than_calls(pictures: Path):
+    place = os.open(pictures, os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir("d", dir_fd=place)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = deeper
+    os.close(os.open("x.png", os.O_CREAT, dir_fd=place))
+    os.close(place)
+    found = names(ImageFolder(pictures))
+    subprocess.run(["rm", "-r", pictures / "d"], check=True)  # which is too deep for pytest, too
+    assert any(name.endswith("/d/d/x.png") for name in found)
 
 
 def test_folders_that_are_no_use_are_refused(pictures: Path, tmp_path: Path):

@@ -2,13 +2,18 @@
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from saev.errors import InputError, reason
 from saev.vit.images.base import ImageEntry, look_at_file
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
+
+MOST_WAYS: Final = 10
+"""In which links may lead to one folder: a few folders that link to each other hold millions of names."""
 
 
 def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:
@@ -18,14 +23,16 @@ def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:
     links are followed. Files that cannot be used, such as links to nowhere, are listed with their faults.
 
     Raises:
-        InputError: The folder is missing, empty of such files, or a folder in it is unreadable.
+        InputError: The folder is missing, empty of such files, or a folder in it is unreadable or reached in more than
+            `MOST_WAYS` ways.
     """
     if not root.is_dir():
         raise InputError(f"folder of pictures '{root}' {'is a file' if root.exists() else 'does not exist'}")
     try:
-        found = list(_walk(str(root), "", frozenset()))
+        found = list(_walk(str(root)))
     except OSError as error:
-        raise InputError(f"'{error.filename}' cannot be read ({reason(error)}); give it read permission") from error
+        advice = "give it read permission" if error.errno == errno.EACCES else "move it away"
+        raise InputError(f"'{error.filename}' cannot be read ({reason(error)}); {advice}") from error
     names = sorted(name for name in found if name.lower().endswith(suffixes))
     if not names:
         others = f"{len(found)} other files are in it" if found else "no file is in it"
@@ -38,20 +45,28 @@ def _entry(root: str, name: str) -> ImageEntry:
     return ImageEntry(name, name.split("/", 1)[0] if "/" in name else None, n_bytes, fault)
 
 
-def _walk(folder: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[str]:
-    status = os.stat(folder)  # noqa: PTH116 - a Path for each of a million files is slow
-    this = (status.st_dev, status.st_ino)
-    if this in parents:
-        return  # a link to a folder above
-    with os.scandir(folder) as listing:
-        for item in listing:
-            if item.name.startswith("."):
-                continue
-            path = f"{prefix}{item.name}"
-            if _is_folder(item):
-                yield from _walk(item.path, f"{path}/", parents | {this})
-            else:
-                yield path
+def _walk(root: str) -> Iterator[str]:
+    """Names relative to the root; without recursion, for folders may be nested deeper than Python's calls."""
+    ways: Counter[tuple[int, int]] = Counter()
+    todo: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(root, "", frozenset())]
+    while todo:
+        folder, prefix, parents = todo.pop()
+        status = os.stat(folder)  # noqa: PTH116 - a Path for each of a million files is slow
+        this = (status.st_dev, status.st_ino)
+        if this in parents:
+            continue  # a link to a folder above
+        ways[this] += 1
+        if ways[this] > MOST_WAYS:
+            raise InputError(f"links lead to '{folder}' in more than {MOST_WAYS} ways: remove some of them")
+        with os.scandir(folder) as listing:
+            for item in listing:
+                if item.name.startswith("."):
+                    continue
+                path = f"{prefix}{item.name}"
+                if _is_folder(item):
+                    todo.append((item.path, f"{path}/", parents | {this}))
+                else:
+                    yield path
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:

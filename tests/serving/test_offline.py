@@ -2,6 +2,7 @@
 
 import json
 import selectors
+import shutil
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the
 
 from saev.cli.main import main
 from saev.serving.open_run import OpenedSae, open_galleries
+from saev.shards.format.strict_json import canonical_digest
 from saev.vit import network
 from saev.vit.load import load_backbone
 from saev.vit.text import load_clip
@@ -149,6 +151,27 @@ def slow_hub(model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_a_slow_network_is_waited_for(slow_hub: list[str]) -> None:
     assert load_backbone("clip", "hf-hub:tiny/clip").n_layers == 2
     assert "GET open_clip_model.safetensors" in slow_hub
+
+
+def test_nothing_is_fetched_because_a_recording_names_it(
+    tmp_path: Path,
+    run_dir: Path,
+    shards: Path,
+    slow_hub: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", constants.ENDPOINT)
+    forged = shutil.copytree(shards, tmp_path / shards.name)
+    content = json.loads((forged / "manifest.json").read_text())
+    content["source"] = {"class": "HuggingFaceImages", "args": {"name": "nobody/nothing"}}
+    del content["digest"]
+    content["digest"] = canonical_digest(content)
+    (forged / "manifest.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    assert main(["render", f"--run_dir={run_dir}", f"--data.shards={forged}", f"--out={tmp_path / 'out'}"]) == 0
+    assert "grey tiles; the first: data set 'nobody/nothing', split 'train', cannot be loaded: what" in caplog.text
+    assert slow_hub == []
 
 
 def test_what_the_hub_does_not_have_is_said(slow_hub: list[str]) -> None:

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from errno import EINPROGRESS
 from threading import Thread
 from typing import Any, Final
@@ -22,6 +23,22 @@ CONNECT_SECONDS: Final = 10.0
 _NAME_SECONDS: Final = 15.0
 _MEMORY_SECONDS: Final = 60.0
 _known: dict[tuple[str, int], tuple[float, str | None]] = {}
+_why_not: ContextVar[str | None] = ContextVar("_why_not", default=None)
+
+
+@contextmanager
+def cache_alone(why: str) -> Iterator[None]:
+    """Within the block `hub` gives this reason and asks nobody: for names that come from a file, not from the user."""
+    token = _why_not.set(why)
+    try:
+        yield
+    finally:
+        _why_not.reset(token)
+
+
+def asks_nobody() -> bool:
+    """Whether this is within `cache_alone`."""
+    return _why_not.get() is not None
 
 
 @contextmanager
@@ -34,7 +51,7 @@ def hub() -> Iterator[str | None]:
     if constants.HF_HUB_OFFLINE:
         yield "HF_HUB_OFFLINE is set"
         return
-    reason = _no_way(*_first_stop(constants.ENDPOINT))
+    reason = _why_not.get() or _no_way(*_first_stop(constants.ENDPOINT))
     constants.HF_HUB_OFFLINE = reason is not None
     try:
         yield reason

@@ -9,7 +9,7 @@ from typing_extensions import override
 from saev.errors import InputError, one_line
 from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
 from saev.vit.images.decode import BadImage
-from saev.vit.network import hub
+from saev.vit.network import asks_nobody, hub
 
 
 @final
@@ -80,7 +80,8 @@ def _load(name: str, split: str, config: str | None) -> Any:
     except ImportError as error:
         raise InputError("HuggingFaceImages needs the package datasets: pip install 'saev[huggingface]'") from error
     saved = any((Path(name) / file).is_file() for file in ("state.json", "dataset_dict.json"))
-    with nullcontext() if Path(name).exists() else hub() as no_network:
+    # The files of a folder may name others on the hub.
+    with hub() if asks_nobody() or not Path(name).exists() else nullcontext() as no_network:
         try:
             loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, config, split=split)
         except Exception as error:  # the network and the hub fail in a hundred ways

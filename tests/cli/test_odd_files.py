@@ -77,6 +77,24 @@ def test_files_given_to_predict(option: str, kind: str, tmp_path: Path, capsys: 
     refused(argv, "/odd: is no regular file", capsys)
 
 
+def piped(argv: list[str], place: str, text: str) -> int:
+    """The status of a command whose --config is what a shell makes of <(...)."""
+    read, write = os.pipe()
+    os.write(write, text.encode())
+    os.close(write)
+    status = main([*argv, f"--config={place}/{read}"])
+    os.close(read)
+    return status
+
+
+@pytest.mark.parametrize("place", ["/dev/fd", "/proc/self/fd"])
+def test_a_pipe_that_the_shell_made_is_read(place: str, tmp_path: Path, capsys: Capture) -> None:
+    argv = options(tmp_path / "out", folder(write_pictures(tmp_path / "p", 2)))
+    assert piped(argv, place, "data: {batch_size: -7}") == 1
+    assert "batch_size=-7 must be 1 or more" in capsys.readouterr().err
+    refused([*argv, f"--config={place}/99"], f"--config {place}/99: only one process gets the", capsys)
+
+
 def test_an_enormous_file_of_options(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 2**24 + 1)

@@ -1,16 +1,23 @@
 """Files of options on a command line, looked at before a parser opens whatever exists under a value's name."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 from saev.cli.earlier_config import MAX_CONFIG_BYTES
 from saev.errors import InputError
 from saev.files import irregular
 
+_OF_THE_SHELL: Final = ("/dev/fd/", "/proc/self/fd/")
+"""Where a shell puts what stands between the parentheses of ``--config <(...)``: a pipe that somebody writes to."""
+
 
 def check_given_files(argv: Sequence[str]) -> None:
     """Refuse FIFOs, devices and sockets as values, and files of options that are too large.
+
+    A pipe that the shell has made for ``--config`` is taken.
 
     The parser takes a file in place of every group of options, not only behind ``--config``.
 
@@ -18,11 +25,14 @@ def check_given_files(argv: Sequence[str]) -> None:
         InputError: For the first one; names the option and the file.
     """
     for option, value in _given(argv):
+        is_substituted = option == "--config" and value.startswith(_OF_THE_SHELL)
         try:
             status = os.stat(value)  # noqa: PTH116 - most values are no paths, and some no names of files
         except (OSError, ValueError):
+            if is_substituted:
+                raise InputError(f"{option} {value}: only one process gets the shell's pipe: give a file") from None
             continue
-        if os.path.isdir(value):  # noqa: PTH112
+        if os.path.isdir(value) or (is_substituted and stat.S_ISFIFO(status.st_mode)):  # noqa: PTH112
             continue
         # What has a dot is mostly no group but a file of data, of weights or of pictures, which has its own bound.
         fault = irregular(status, status.st_size if "." in option else MAX_CONFIG_BYTES)

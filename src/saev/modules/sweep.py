@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any, final, get_type_hints
 
@@ -169,9 +170,10 @@ def _check_type(name: str, value: object, kind: object) -> None:
 
 def _options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, object]:
     """The options of an architecture and their types."""
-    # The command line gives a partial of a function whose first argument is the class.
-    args = getattr(architecture, "args", ())
-    found = next((arg for arg in args if inspect.isclass(arg)), architecture)
+    found: Any = architecture
+    while isinstance(found, partial):
+        # The command line gives a partial of a function whose first argument is the class.
+        found = next((arg for arg in found.args if inspect.isclass(arg)), found.func)
     types = get_type_hints(found.__init__ if inspect.isclass(found) else found)
     return {name: types.get(name) for name in inspect.signature(found).parameters if name != "d_in"}
 

@@ -242,7 +242,7 @@ def test_lists_that_are_wrong(written: tuple[Path, Tensor], tmp_path: Path, text
 
 
 def test_a_list_that_cannot_be_read(written: tuple[Path, Tensor], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.txt: is missing: give a text file"):
+    with pytest.raises(InputError, match=r"none\.txt: is missing: give a text file"):
         attached(written[0], examples=tmp_path / "none.txt")
     with pytest.raises(InputError, match="is a directory: give a text file"):
         attached(written[0], examples=tmp_path)

@@ -43,7 +43,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--model.image_size=150", r"--model.image_size \(150, 150\) is not a multiple of the patch size"),
         ("--model.weights=/none/w.pt", "weights file /none/w.pt: is missing"),
         ("--data.batch_size=0", "batch_size=0 must be 1 or more"),
-        ("--data.num_workers=-1", "num_workers=-1 0 or more"),
+        ("--data.num_workers=-1", "num_workers=-1 must be from 0 to 1024"),
         ("--writer.n_patches_per_shard=10", "n_patches_per_shard: 10 tokens a shard do not hold the 101 tokens"),
         ("--trainer.accelerator=warp", "--trainer: .*'warp'"),
         ("--trainer.precision=bf16-mixed", "there is no option --trainer.precision"),

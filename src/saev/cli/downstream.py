@@ -76,8 +76,7 @@ def _check(options: Namespace) -> None:
     for name, least in (("n_images", 1), ("batch_size", 1), ("k", 1), ("seed", 0)):
         if options[name] < least:
             raise InputError(f"--{name} {options[name]} must be {least} or more")
-    if options.num_workers:
-        check_threads("--num_workers", options.num_workers)
+    check_threads("--num_workers", options.num_workers, least=0)
     check_writable(options.out.absolute().parent)
     if not options.out.absolute().parent.is_dir():
         raise InputError(f"--out {options.out}: there is no directory {options.out.absolute().parent}")

@@ -59,8 +59,7 @@ class ImageDataModule(lightning.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size} must be 1 or more")
-        if num_workers:
-            check_threads("num_workers", num_workers)
+        check_threads("num_workers", num_workers, least=0)
         if on_bad_image == "fail":
             images.check_known()  # Before anything is computed.
         self.images = without_bad(images, max(1, num_workers)) if on_bad_image == "skip" else images

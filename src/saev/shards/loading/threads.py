@@ -17,15 +17,16 @@ _NoJob: Final = queue.Empty  # kept: when the interpreter ends, `queue` may be g
 _PATIENCE: Final = 1.0
 
 
-def check_threads(name: str, n: int) -> None:
+def check_threads(name: str, n: int, least: int = 1) -> None:
     """Raise InputError for a number of threads, or of processes that decode, that no machine can use.
 
     Args:
         name: The option.
         n: Its value.
+        least: 0 where no thread or process at all makes sense, too.
     """
-    if not 1 <= n <= MOST_THREADS:
-        raise InputError(f"{name}={n} must be from 1 to {MOST_THREADS}")
+    if not least <= n <= MOST_THREADS:
+        raise InputError(f"{name}={n} must be from {least} to {MOST_THREADS}")
 
 
 @final

@@ -74,7 +74,7 @@ def _loaded(data: bytes, formats: Sequence[str], max_pixels: int) -> Image.Image
     try:
         picture: Image.Image = Image.open(io.BytesIO(data), formats=list(formats))
     except Image.DecompressionBombError as error:
-        raise _EnormousError(f"{error}; at most {max_pixels} are decoded") from error
+        raise _EnormousError(f"{str(error).partition(',')[0]}; at most {max_pixels} are decoded") from error
     if picture.width * picture.height > max_pixels:
         raise _EnormousError(f"{picture.width} x {picture.height} pixels; at most {max_pixels} are decoded")
     picture.load()

@@ -129,6 +129,8 @@ def check_training(case: str) -> None:
         if OPTIONS.restarts_at(number, 100):
             restarted += int((one.silent_tokens_s >= 100).sum())
         for member, optimizer in zip(members, optimizers, strict=True):
+            if number == 0:
+                member.note_start(x)
             member.restart(x, course, optimizer)
             losses, grads = member.gradients(x, course)
             assert losses is not None
@@ -141,6 +143,8 @@ def check_training(case: str) -> None:
                 assert norm > 0.05
             optimizer.step()
             member.sae.constrain()
+            if number == 49:
+                member.note_end(x)
     assert restarted > 0
     evaluation = Evaluation(two.sae.eval(), torch.device("cpu"))
     evaluation.update(tokens(60))

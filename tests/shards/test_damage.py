@@ -188,9 +188,9 @@ def test_what_is_no_directory_of_shards_is_refused(small: Path, tmp_path: Path) 
     empty.mkdir()
     cases = [
         (tmp_path / "none", "no such directory"),
-        (small / "metadata.json", "no such directory"),
+        (small / "metadata.json", "is a file: give a directory"),
         (partial, "unfinished: 0 of 0 shards are recorded: run its `saev predict` again"),
-        (empty, "not a directory of shards, it has no metadata.json: give one"),
+        (empty, "not a directory of shards, it has no metadata.json: give a directory"),
         (tmp_path, f"did you mean {small}"),
     ]
     for path, message in cases:
@@ -232,8 +232,8 @@ def test_other_protocols_are_refused(small: Path, protocol: object) -> None:
     one_line(error)
 
 
-def test_the_older_layout_is_refused(tmp_path: Path) -> None:
+def test_the_older_layout_needs_all_of_its_keys(tmp_path: Path) -> None:
     old = {"vit_family": "clip", "vit_ckpt": "x", "layers": [1], "n_patches_per_img": 49, "d_vit": 768}
     (tmp_path / "metadata.json").write_text(json.dumps(old))
-    with pytest.raises(InputError, match="has 'vit_family', so it is of an older layout of the original saev"):
+    with pytest.raises(InputError, match=r"missing keys \['cls_token', 'data', 'n_imgs', 'n_patches_per_shard'\]"):
         ShardReader(tmp_path)

@@ -88,7 +88,10 @@ def test_missing_kinds_of_tokens_are_refused() -> None:
 
 def test_impossible_layouts_are_refused() -> None:
     tokens = TokenLayout(cls=True, n_registers=0, grid=(2, 2))
-    with pytest.raises(InputError, match=r"budget of 4 tokens .* the 5 tokens of one example: allow at least 5"):
+    with pytest.raises(
+        InputError,
+        match="n_patches_per_shard: 4 tokens a shard do not hold the 5 tokens of one example: allow at least 5",
+    ):
         ShardLayout.balanced(3, tokens, 8, "float32", 4)
     with pytest.raises(InputError, match="0 examples"):
         ShardLayout.balanced(0, tokens, 8, "float32")

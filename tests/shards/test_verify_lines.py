@@ -97,7 +97,7 @@ FAULTS: list[tuple[Damage, list[str]]] = [
     (copy, ["vit-0123456789ab: the directory is named vit-0123456789ab, its content is vit-layer10-"]),
     (foreign, ["a recording of this saev whose manifest.json is missing: copy it again or record it again"]),
     (unfinished, [".partial: unfinished: 1 of 3 shards are recorded: run its `saev predict` again"]),
-    (empty, [": not a directory of shards, it has no metadata.json: give one that `saev predict` printed"]),
+    (empty, [": not a directory of shards, it has no metadata.json: give a directory that `saev predict` printed"]),
 ]
 
 

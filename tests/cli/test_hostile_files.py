@@ -1,12 +1,15 @@
 """Files of a run and of a recording that are nested without end, empty, or ask for more memory than there is."""
 
 import json
+import operator
 import shutil
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.cli.fitting import fit_options, one_line, only
 from tests.cli.recording import folder, options, write_pictures
 
@@ -100,6 +103,18 @@ def test_the_choice_of_an_earlier_start(copy: Path, capsys: Capture) -> None:
     for content in (DEEP, "", "model: 3", "model: {at_once: 0}"):
         (copy / "run" / "config.yaml").write_text(content)
         assert "config.yaml" in refusal(commands(copy)["goes on"], capsys)
+
+
+@pytest.mark.parametrize("option", ["visualizer", "visualizer.namer", "data.tokens", "data.shards"])
+def test_a_value_in_the_configuration_of_a_run_is_no_way_to_a_device(copy: Path, option: str, capsys: Capture) -> None:
+    """The parser opens whatever exists under a value's name."""
+    path = copy / "run" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    *groups, last = option.split(".")
+    reduce(operator.getitem, groups, config)[last] = "/dev/zero"
+    path.write_text(yaml.safe_dump(config))
+    said = refusal(["render", f"--run_dir={copy / 'run'}"], capsys)
+    assert f"config.yaml is not the configuration of a run: --{option} /dev/zero: is no regular file" in said
 
 
 def edited(path: Path, change: Callable[[Any], None]) -> None:

@@ -17,6 +17,7 @@ from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import check_run, read_config, usable
+from saev.cli.given_files import check_named_files
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.meeting import bounded_meeting
 from saev.cli.run_directory import check_places
@@ -163,7 +164,9 @@ def _run_config(run_dir: Path, command: str) -> str:
     config = read_config(path)
     with usable(path):
         data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
-        return str(yaml.safe_dump({"data": data, "visualizer": config["visualizer"]}))
+        taken = {"data": data, "visualizer": config["visualizer"]}
+        check_named_files(taken)
+        return str(yaml.safe_dump(taken))
 
 
 def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:

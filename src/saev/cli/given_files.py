@@ -2,11 +2,12 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
 from saev.cli.earlier_config import MAX_CONFIG_BYTES
+from saev.cli.numbers import leaves
 from saev.errors import InputError
 from saev.files import irregular
 
@@ -24,7 +25,20 @@ def check_given_files(argv: Sequence[str]) -> None:
     Raises:
         InputError: For the first one; names the option and the file.
     """
-    for option, value in _given(argv):
+    _check(_given(argv))
+
+
+def check_named_files(options: Mapping[str, object]) -> None:
+    """Refuse the same in options that come from a file: the parser opens what their values name, too.
+
+    Raises:
+        InputError: For the first one; names the option and the file.
+    """
+    _check((f"--{name}", value) for name, value in leaves(options, "") if isinstance(value, str))
+
+
+def _check(given: Iterable[tuple[str, str]]) -> None:
+    for option, value in given:
         is_substituted = option == "--config" and value.startswith(_OF_THE_SHELL)
         try:
             status = os.stat(value)  # noqa: PTH116 - most values are no paths, and some no names of files

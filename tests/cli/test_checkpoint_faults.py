@@ -97,6 +97,16 @@ def test_what_is_missing_is_named(shards: Path, finished: Path, tmp_path: Path, 
     assert (run_dir / "config.yaml").read_bytes() == config
 
 
+def test_the_checkpoint_of_another_version(shards: Path, finished: Path, tmp_path: Path, capsys: Capture) -> None:
+    run_dir, last = copied(finished, tmp_path)
+    checkpoint = torch.load(last, weights_only=True)
+    for settings in checkpoint["saev_settings"]:
+        del settings["precision"]
+    DurableCheckpointIO().save_checkpoint(checkpoint, last)
+    said = one_line(go_on(shards, run_dir, capsys, 1))
+    assert "another version of saev, which did not note precision: go on with that version, or start a new run" in said
+
+
 @pytest.mark.parametrize("has_digest", [True, False], ids=["with its digest", "copied alone"])
 def test_a_kill_between_any_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_digest: bool) -> None:
     """Whichever call the last one was: there is a checkpoint that its digest fits, the old one or the new one."""

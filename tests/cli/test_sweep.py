@@ -130,6 +130,31 @@ def test_a_part_that_diverges_does_not_sink_those_after_it(
     assert "at_once=2: the run was started with another number" in capsys.readouterr().err
 
 
+def test_a_sweep_in_parts_goes_on_as_it_was_begun(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    options = fit_options(shards, run_dir, "--data.buffer_gib=4.8e-5")
+    sweep = "--model.sweep={sae.k: [2, 4]}"
+    assert main([*options, sweep, "--model.at_once=1"]) == 0
+    before = (run_dir / "config.yaml").read_bytes()
+    for more, said in (
+        ([], "holds 2 parts of a sweep, and this command has 1: give the --model.sweep"),
+        (["--model.sweep={sae.k: [2, 8]}"], "part1 of the sweep: the run cannot go on with another SAE or training: k"),
+        ([sweep, "--data.n_tokens=5120"], "part0 of the sweep: the run cannot go on with other training data: batches"),
+    ):
+        capsys.readouterr()
+        assert main([*options, *more, "--ckpt_path=last"]) == 1
+        assert said in one_line(capsys.readouterr().err.splitlines()[-1])
+    assert (run_dir / "config.yaml").read_bytes() == before
+    assert main([*options, sweep, "--ckpt_path=last"]) == 0
+    (run_dir / "checkpoints" / "part0" / "done").write_text("[]")
+    assert main([*options, sweep, "--ckpt_path=last"]) == 1
+    assert "damaged, or of another version of saev: start a new run" in one_line(
+        capsys.readouterr().err.splitlines()[-1]
+    )
+
+
 def test_galleries_that_cannot_be_made_lose_nothing(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

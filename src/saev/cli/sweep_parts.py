@@ -104,23 +104,48 @@ def checkpoint_of(part: int, n_parts: int) -> Path:
     return LAST if n_parts == 1 else LAST.parent / f"{PART}{part}" / LAST.name
 
 
-def is_done(checkpoint: Path, model: SAELightningModule) -> bool:
-    """Whether a part of several, the SAEs now in the model, was trained to its end and its SAEs are exported.
+def check_parts(run_dir: Path, n_parts: int) -> None:
+    """See whether the checkpoints of a run are those of so many parts: otherwise a part would begin anew unnoticed.
 
     Raises:
-        InputError: If it was trained with other settings.
+        InputError: If not.
+    """
+    n_found = len(list(run_dir.glob(f"{LAST.parent}/{PART}*")))
+    if n_found > (n_parts if n_parts > 1 else 0):
+        raise InputError(
+            f"{run_dir} holds {n_found} parts of a sweep, and this command has {n_parts}: give the --model.sweep that "
+            "the run was started with"
+        )
+
+
+def is_done(checkpoint: Path, model: SAELightningModule, data: ShardDataModule) -> bool:
+    """Whether a part of several, the SAEs now in the model, was trained to its end and its SAEs are exported.
+
+    If so, the parts that follow get its batches.
+
+    Raises:
+        InputError: If it was trained with other settings or other data.
     """
     path = checkpoint.with_name(DONE)
     if not path.exists():
         return False
     try:
-        model.check_settings(json.loads(read_regular(path, _MAX_DONE_BYTES)))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} does not tell how a part of the sweep was trained: {error}") from error
+        found = json.loads(read_regular(path, _MAX_DONE_BYTES))
+        settings, batches = found["saes"], found["data"]
+        model.check_settings(settings)
+        data.load_state_dict(batches)
+    except InputError as error:
+        raise InputError(f"{path.parent.name} of the sweep: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path} does not tell how a part of the sweep was trained: damaged, or of another version of saev: start "
+            "a new run"
+        ) from error
     return True
 
 
-def mark_done(checkpoint: Path, model: SAELightningModule) -> None:
-    """Note that a part of several was trained to its end, and with which settings."""
+def mark_done(checkpoint: Path, model: SAELightningModule, data: ShardDataModule) -> None:
+    """Note that a part of several was trained to its end, and with which settings and data."""
     if checkpoint.parent.name != LAST.parent.name:
-        write_whole(checkpoint.with_name(DONE), (json.dumps(model.settings(), indent=1) + "\n").encode())
+        found = {"saes": model.settings(), "data": data.state_dict()}
+        write_whole(checkpoint.with_name(DONE), (json.dumps(found, indent=1) + "\n").encode())

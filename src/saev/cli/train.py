@@ -13,7 +13,7 @@ from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.meeting import bounded_meeting
 from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.run_lock import alone_in, contents
-from saev.cli.sweep_parts import checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
+from saev.cli.sweep_parts import check_parts, checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build
 from saev.errors import InputError, tell
 from saev.interop import load_run
@@ -73,6 +73,8 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
     if cli.trainer.is_global_zero and not goes_on and not is_own:
         _check_unused(run_dir)
     cli.settle_parts(earlier_choice(run_dir) if goes_on else None)
+    if goes_on:
+        check_parts(run_dir, cli.model.n_parts)
     if cli.model.n_parts > 1 and given is not None and not goes_on:
         raise InputError(f"--ckpt_path {given}: a sweep in parts goes on with --ckpt_path last")
     if cli.trainer.is_global_zero:
@@ -81,7 +83,7 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
     for part in range(cli.model.n_parts):
         own = run_dir / checkpoint_of(part, cli.model.n_parts)
         cli.begin(part)
-        if goes_on and is_done(own, cli.model):
+        if goes_on and is_done(own, cli.model, cli.datamodule):
             continue
         try:
             _fit_part(cli, Path(given).absolute() if given and not goes_on else own if own.is_file() else None)
@@ -96,7 +98,7 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
             again = f"`saev validate --run_dir {run_dir}` tries again"
             faults.append(f"the validation has failed ({again}): {cli.model.validation_fault}")
         elif cli.trainer.is_global_zero:
-            mark_done(own, cli.model)
+            mark_done(own, cli.model, cli.datamodule)
     if cli.model.n_parts > 1 and cli.trainer.is_global_zero:
         load_run(run_dir)  # says so where none was trained to its end
     n = len(cli.model.recipes)

@@ -120,7 +120,8 @@ class TrainCLI(CommandCLI):
             self.config_init.checkpoint = RunCheckpoint(self.config.checkpoint.every_n_steps)
             self.model.begin(part)
             self.trainer = self.instantiate_trainer()
-        self.model.trainer = self.trainer  # its options are among what must not change
+        # Its options are among what must not change, and its processes divide the batches.
+        self.model.trainer = self.datamodule.trainer = self.trainer
         self.config_init.checkpoint.keep_in(checkpoint_of(part, self.model.n_parts))
 
     def _loggers(self, run_dir: Path) -> list[RunLogger]:

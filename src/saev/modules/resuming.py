@@ -9,6 +9,7 @@ from torch import Tensor
 from saev.errors import InputError
 
 Shape = tuple[int, ...]
+_OTHER: Final = "the run cannot go on with another SAE or training"
 _MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 
 
@@ -25,6 +26,32 @@ def trainer_settings(trainer: lightning.Trainer) -> dict[str, object]:
         "gradient_clip_val": clips,
         "gradient_clip_algorithm": None if clips is None else "norm" if algorithm is None else str(algorithm.value),
     }
+
+
+def check_same(earlier: Sequence[Mapping[str, object]], now: Sequence[Mapping[str, object]]) -> None:
+    """Compare the settings that SAEs were trained with before with those of now.
+
+    Raises:
+        InputError: Naming the differences, or the settings that the version of saev which wrote them did not note.
+    """
+    if len(earlier) != len(now):
+        raise InputError(f"{_OTHER}: the number of SAEs was {len(earlier)} and is {len(now)}")
+    pairs = list(zip(earlier, now, strict=True))
+    if unknown := {
+        key for before, after in pairs if before.get("sae") == after.get("sae") for key in after.keys() - before
+    }:
+        raise InputError(
+            f"the run was started by another version of saev, which did not note {', '.join(sorted(unknown))}: go on "
+            "with that version, or start a new run"
+        )
+    changes = [
+        f"{key} was {before.get(key)} and is {after.get(key)}"
+        for before, after in pairs
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
+    if changes:
+        raise InputError(f"{_OTHER}: {'; '.join(dict.fromkeys(changes))}")
 
 
 def check_keys(checkpoint: Mapping[str, Any], kinds: Mapping[str, type]) -> None:

@@ -1,6 +1,6 @@
 """Training and evaluation of SAEs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import lightning
@@ -15,7 +15,7 @@ from saev.modules.evaluation import FIGURES, Evaluation
 from saev.modules.member import Course, Member, adam, scheduled
 from saev.modules.memory_need import check_weights_fit
 from saev.modules.precomputed import with_gradients
-from saev.modules.resuming import check_contents, check_keys, trainer_settings
+from saev.modules.resuming import check_contents, check_keys, check_same, trainer_settings
 from saev.modules.sweep import Recipe, number_at_once, recipes
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
@@ -251,9 +251,7 @@ class SAELightningModule(lightning.LightningModule):
         Raises:
             InputError: Naming the differences.
         """
-        changed = _differences(earlier, self.settings())
-        if changed:
-            raise InputError(f"the run cannot go on with another SAE or training: {'; '.join(changed)}")
+        check_same(earlier, self.settings())
 
     def settings(self) -> list[dict[str, object]]:
         """For each SAE in training all that must not change when the run goes on."""
@@ -442,16 +440,3 @@ class SAELightningModule(lightning.LightningModule):
                 self._log(member, named)
                 shown = {self._prefix(member) + name: value for name, value in named.items()}
                 self.log_dict(shown, logger=False, sync_dist=True)  # the same in all processes: else it warns
-
-
-def _differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is not the same, in words."""
-    if len(saved) != len(now):
-        return [f"the number of SAEs was {len(saved)} and is {len(now)}"]
-    changes = [
-        f"{key} was {before.get(key)} and is {after.get(key)}"
-        for before, after in zip(saved, now, strict=True)
-        for key in {**before, **after}
-        if before.get(key) != after.get(key)
-    ]
-    return list(dict.fromkeys(changes))

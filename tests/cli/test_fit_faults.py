@@ -142,7 +142,7 @@ def test_an_existing_run_directory(shards: Path, tmp_path: Path, capsys: Capture
 
 def test_a_directory_of_something_else(shards: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "is not empty: remove it, or give another" in refuse(fit_options(shards, tmp_path), capsys)
+    assert "is not empty: give another --run_dir" in refuse(fit_options(shards, tmp_path), capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

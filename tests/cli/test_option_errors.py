@@ -54,6 +54,10 @@ def test_every_architecture_names_its_options(name: str, capsys: Capture) -> Non
             [*PREDICT[:5], "--data.images.root=x", "--writer.dump_to=x"],
             "--data.images must be given before its options",
         ),
+        (
+            [*FIT, "--model.sae=fractions.Fraction"],
+            "--model.sae Fraction: Expected 'fractions.Fraction' to be a subclass of SparseAutoencoder",
+        ),
         (["shards", "info"], "required and not given: directory ("),
         (["downstream", "--sae=x"], "required and not given: --images, --out ("),
         ([*FIT, f"--model.sae={'x' * 5000}"], "x…x"),

@@ -101,7 +101,8 @@ def _of_a_class(text: str, parser: ArgumentParser) -> str | None:
     module, _, name = (found[2] or found[4] or "").rpartition(".")
     unknown = re.match(r"Option '(\w+)' is not accepted", said)
     if unknown is None:
-        return _rewritten(said, parser, f"{key}.") if "--" in _rewritten(said, parser) else f"--{key} {name}: {said}"
+        said = _rewritten(said, parser, f"{key}.")
+        return said if "--" in said else f"--{key} {name}: {said}"
     known = _options_of(getattr(sys.modules.get(module), name, None))
     listed = f"; it has {', '.join(f'--{key}.{option}' for option in known)}" if known else ""
     return f"--{key} {name} has no option --{key}.{unknown[1]}{listed}"

@@ -59,7 +59,7 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
     if goes_on and not has_checkpoint(run_dir):
         raise InputError(f"there is no checkpoint {run_dir / LAST}: leave --ckpt_path out to start anew")
     if given is not None and not goes_on and not Path(given).is_file():
-        raise InputError(f"there is no checkpoint {given}: leave --ckpt_path out to start anew")
+        raise InputError(f"there is no checkpoint '{given}': leave --ckpt_path out to start anew")
     with contextlib.ExitStack() as stack:
         if cli.trainer.is_global_zero:
             stack.enter_context(alone_in(run_dir))
@@ -150,8 +150,8 @@ def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
 def _check_unused(run_dir: Path) -> None:
     """Raise InputError where a new run would mix with something else."""
     if contents(run_dir):
-        go_on = "go on with --ckpt_path last" if has_checkpoint(run_dir) else "remove it"
-        raise InputError(f"{run_dir} is not empty: {go_on}, or give another --run_dir")
+        go_on = "go on with --ckpt_path last, or " if has_checkpoint(run_dir) else ""
+        raise InputError(f"{run_dir} is not empty: {go_on}give another --run_dir")
 
 
 @contextlib.contextmanager

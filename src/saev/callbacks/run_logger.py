@@ -84,12 +84,11 @@ class _Writer(SummaryWriter):
 
     def __init__(self, log_dir: str, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
-        self._events: _Events | None = None
         super().__init__(log_dir)
 
     @override
     def _get_file_writer(self) -> FileWriter:
-        if self._events is None:
+        if self.all_writers is None:  # at the start, and after it was closed: then another file follows
             self._events = _Events(Path(self.log_dir), self._tolerance)
             self.all_writers = {self.log_dir: self._events}  # type: ignore[assignment]
         return self._events

@@ -7,6 +7,8 @@ from typing import Any
 import lightning
 from typing_extensions import override
 
+from saev.errors import InputError
+
 
 def flip_bit(shards: Path, image: int, token: int = 1) -> None:
     """Flip a bit of the first number of a token of an image; once more, and it is whole again."""
@@ -33,3 +35,12 @@ class SpoilAfterTraining(lightning.Callback):
     def on_train_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         if trainer.is_global_zero:
             flip_bit(self._shards, self._image)
+
+
+class SecondFails(lightning.Callback):
+    """An error of the input that the second process alone meets, in the middle of training."""
+
+    @override
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 3:
+            raise InputError("the second one fails")

@@ -119,7 +119,7 @@ def test_a_killed_process_ends_the_first(
         os.kill(running.rank_1, signal.SIGSTOP)
         wait_until(lambda: len(list(running.out.glob(".*.partial/acts*[02468].json"))) == 16)
     os.kill(running.rank_1, signal.SIGKILL)
-    err = running.ended(1, "error: process 1 of this recording was ended by SIGKILL: is memory short?")
+    err = running.ended(1, "error: process 1 of this recording was ended by SIGKILL (is memory short?)")
     says_what_stays(running, err)
     goes_on(running, undisturbed, 1, capsys)
 

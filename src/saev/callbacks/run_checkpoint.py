@@ -63,7 +63,8 @@ class RunCheckpoint(ModelCheckpoint):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Remember what signals do: Lightning installs a handler that waits for all processes."""
         self._handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
-        if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher):
+        # Our own launcher has told them already.
+        if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher) and launcher.procs:
             companions[:] = launcher.procs
 
     @override

@@ -19,7 +19,6 @@ from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.given_files import check_named_files
 from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.meeting import bounded_meeting
 from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
@@ -185,7 +184,6 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
         cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
         return
     cli.model.adopt(saes)
-    with bounded_meeting(command, cli.trainer):
-        getattr(cli.trainer, command)(cli.model, data, weights_only=True)
+    getattr(cli.trainer, command)(cli.model, data, weights_only=True)
     if faults := noted(cli.trainer):
         raise InputError(f"{run_dir}: the SAEs are evaluated, but {'; '.join(faults)}")

@@ -113,13 +113,14 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Obey signals while a trainer works: a second one at once. Processes that this one started end with it."""
+    """Obey signals while a trainer works: a second one at once. Processes that this one started end where it fails."""
     with stopping_on_signals():
         try:
             yield
             _part()
-        except Stopped as stopped:
-            stopped.is_silent = bool(_get_rank())  # the first process says it
+        except BaseException as error:
+            if isinstance(error, Stopped):
+                error.is_silent = bool(_get_rank())  # the first process says it
             end_companions()
             raise
 

@@ -12,8 +12,9 @@ import signal
 import sys
 from typing import NoReturn
 
+from saev.cli.last_words import say_last
 from saev.cli.out_of_memory import out_of_memory
-from saev.errors import InputError, printable, shortened, tell
+from saev.errors import InputError, printable, shortened
 from saev.stopping import Stopped, unwind
 
 COMMANDS = {
@@ -77,20 +78,20 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(command, argv[1:])
     except InputError as error:
-        tell(f"saev {command}: error: {shortened(printable(' '.join(str(error).split())))}")
+        say_last(f"saev {command}: error: {shortened(printable(' '.join(str(error).split())))}")
         return 1
     except Stopped as stopped:
         if not stopped.is_silent:
-            tell(f"saev {command}: {stopped}")
+            say_last(f"saev {command}: {stopped}")
         return int(stopped.code or 0)
     except Exception as error:
         advice = out_of_memory(command, error)
         if advice is None:
             raise
-        tell(f"saev {command}: error: {advice}")
+        say_last(f"saev {command}: error: {advice}")
         return 1
     except KeyboardInterrupt:
-        print(f"saev {command}: interrupted", file=sys.stderr)
+        say_last(f"saev {command}: interrupted")
         return 130
 
 

@@ -1,59 +1,78 @@
-"""The wait of processes for each other, which ends: at a signal, with one of them, or when it takes too long."""
+"""What ends a process whose main thread waits for others in torch, where Python cannot run."""
 
 import logging
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Final, final
+from contextlib import contextmanager
+from typing import Final
 
-import lightning
-import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
-from typing_extensions import override
 
-from saev.errors import InputError, tell
+from saev.cli.last_words import say_last
+from saev.errors import InputError
+from saev.stopping import SIGNALS, end_companions
 
 log = logging.getLogger(__name__)
 MINUTES_TO_MEET: Final = 10
 
 
 @contextmanager
-def watched(command: str, check: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
-    """While torch waits and Python cannot run, end at a signal or for a reason. Nothing is there yet to be kept.
+def watched(command: str, check: Callable[[], None], patience: float, minutes: float = math.inf) -> Iterator[None]:
+    """End this process, and those that it has started, for a reason that the block does not find out by itself.
 
     Args:
         command: The name of the command, for the message.
         check: Raises InputError for a reason to end, such as another process that has ended.
-        stop: Ends the processes that this one has started.
+        patience: Seconds that the block has to find out by itself.
+        minutes: After these the block has taken too long.
     """
     done = threading.Event()
-    threading.Thread(target=_watch, args=(command, check, stop, done), daemon=True).start()
-    handlers = {signum: signal.signal(signum, signal.SIG_DFL) for signum in (signal.SIGINT, signal.SIGTERM)}
+    threading.Thread(target=_watch, args=(command, check, patience, minutes, done), daemon=True).start()
     try:
         yield
     finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
         done.set()
 
 
-def _watch(command: str, check: Callable[[], None], stop: Callable[[], None], done: threading.Event) -> None:
-    deadline = time.monotonic() + 60 * MINUTES_TO_MEET
+def _watch(command: str, check: Callable[[], None], patience: float, minutes: float, done: threading.Event) -> None:
+    deadline = time.monotonic() + 60 * minutes
     while not done.wait(0.2):
         try:
             check()
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"not all processes have come within {MINUTES_TO_MEET} minutes: start the same command on every "
+                    f"not all processes have come within {minutes} minutes: start the same command on every "
                     "machine, and see that the first one can be reached there (MASTER_ADDR, MASTER_PORT)"
                 )
         except InputError as error:
-            tell(f"saev {command}: error: {error}")
-            stop()
+            if done.wait(patience):
+                return
+            say_last(f"saev {command}: error: {error}")
+            end_companions()
             os._exit(1)
+
+
+@contextmanager
+def first_meeting(command: str, check: Callable[[], None]) -> Iterator[None]:
+    """While processes wait for each other, end at a signal, for a reason, or after ten minutes.
+
+    Nothing is there yet to be kept.
+
+    Args:
+        command: The name of the command, for the message.
+        check: Raises InputError for a reason to end, such as another process that has ended.
+    """
+    handlers = {signum: signal.signal(signum, signal.SIG_DFL) for signum in SIGNALS}
+    try:
+        with watched(command, check, 0, MINUTES_TO_MEET):
+            yield
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
 
 
 def announce_wait(strategy: DDPStrategy) -> None:
@@ -62,39 +81,3 @@ def announce_wait(strategy: DDPStrategy) -> None:
         n = strategy.num_nodes * strategy.num_processes
         said = "machine %d of %d waits for all of the %d processes, at most %s minutes"
         log.warning(said, strategy.node_rank + 1, strategy.num_nodes, n, MINUTES_TO_MEET)
-
-
-@contextmanager
-def bounded_meeting(command: str, trainer: lightning.Trainer) -> Iterator[None]:
-    """Bound the time that a trainer waits for other machines before it begins."""
-    strategy = trainer.strategy
-    if trainer.num_nodes == 1 or dist.is_initialized() or not isinstance(strategy, DDPStrategy):
-        yield
-        return
-    parent = os.getppid()
-
-    def check() -> None:
-        if strategy.local_rank and os.getppid() != parent:
-            raise InputError("the process that started this one is gone")
-
-    def stop() -> None:
-        if strategy.launcher is not None:
-            strategy.launcher.kill(signal.SIGKILL)
-
-    with ExitStack() as stack:
-        announce_wait(strategy)
-        stack.enter_context(watched(command, check, stop))
-        trainer.callbacks.insert(0, _Met(stack.close))  # type: ignore[attr-defined]
-        yield
-
-
-@final
-class _Met(lightning.Callback):
-    """Hears of the first thing that happens when all processes are there."""
-
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave = leave
-
-    @override
-    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        self._leave()

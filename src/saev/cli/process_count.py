@@ -33,7 +33,7 @@ def started_elsewhere() -> bool:
 
 def n_asked(accelerator: str, devices: Devices) -> int | None:
     """How many processes of this machine the options ask for; None where only Lightning can tell."""
-    if isinstance(devices, list):
+    if isinstance(devices := _listed(devices), list):
         return len(devices)
     if devices in (-1, "-1", "auto"):
         return torch.cuda.device_count() if _on_gpus(accelerator) else None
@@ -94,7 +94,16 @@ def granted(accelerator: str, devices: Devices, num_nodes: int, n_parts: int) ->
 
 
 def _first(devices: Devices, n: int) -> Devices:
+    devices = _listed(devices)
     return devices[:n] if isinstance(devices, list) else n
+
+
+def _listed(devices: Devices) -> Devices:
+    """Devices as Lightning reads them: "0,3" are the first and the fourth one."""
+    if not isinstance(devices, str) or "," not in devices:
+        return devices
+    numbers = [number.strip() for number in devices.split(",") if number.strip()]
+    return [int(number) for number in numbers] if all(map(str.isdecimal, numbers)) else devices
 
 
 def check_machines(num_nodes: int) -> None:

@@ -149,17 +149,13 @@ def _skip_is_offered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _first_tells() -> Iterator[None]:
-    """A signal that ends all processes is told by the first one, and what another one tells has a line of its own."""
+    """A signal that ends all processes is told by the first one."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
         if _is_first():
             raise
         raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
-    except InputError:
-        if not _is_first():
-            print(file=sys.stderr)  # the first one's progress bar may be there
-        raise
 
 
 def _is_first() -> bool:

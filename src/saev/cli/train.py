@@ -1,6 +1,7 @@
 """`saev fit`: train SAEs."""
 
 import contextlib
+import functools
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.sae_exporter import diverged_saes
 from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.meeting import bounded_meeting
 from saev.cli.run_directory import check_places_of_fit, check_space
 from saev.cli.run_lock import alone_in, contents
 from saev.cli.sweep_parts import check_parts, checkpoint_of, earlier_choice, has_checkpoint, is_done, mark_done
 from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build
+from saev.cli.training_processes import TrainingStrategy
 from saev.errors import InputError, tell
 from saev.interop import load_run
 from saev.modules import DivergenceError
@@ -123,9 +124,14 @@ def _told_how_to_go_on(cli: TrainCLI) -> Iterator[None]:
     except (DivergenceError, EndingError):
         raise  # It would diverge again; or training has ended.
     except InputError as error:
-        if not cli.config_init.checkpoint.has_begun:
+        if not (advice := _advice(cli)):
             raise
-        raise InputError(f"{error}; {_what_is_kept(cli)}") from error
+        raise InputError(f"{error}; {advice}") from error
+
+
+def _advice(cli: TrainCLI) -> str:
+    """What is kept of a run that has come to its first step; nothing before it."""
+    return _what_is_kept(cli) if cli.config_init.checkpoint.has_begun else ""
 
 
 def _what_is_kept(cli: TrainCLI) -> str:
@@ -139,8 +145,9 @@ def _what_is_kept(cli: TrainCLI) -> str:
 def _fit_part(cli: TrainCLI, ckpt_path: Path | None) -> None:
     cli.datamodule.forgives_validation = True
     cli.model.validation_fault = None
-    with bounded_meeting("fit", cli.trainer):
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if isinstance(strategy := cli.trainer.strategy, TrainingStrategy):
+        strategy.advice = functools.partial(_advice, cli)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
     was_left_out = not any("val" in cli.model.results.get(name, {}) for name in cli.model.saes)
     if cli.datamodule.val_tokens and was_left_out and cli.model.validation_fault is None:
         # The trainer leaves the validation out where a run goes on after its last step.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lightning
-from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
@@ -25,9 +24,10 @@ from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.lightning_cli import CommandCLI
 from saev.cli.sweep_parts import check_memory, checkpoint_of, settle_parts
 from saev.cli.trainer_options import check_monitors, check_trainer
+from saev.cli.training_processes import training_strategy
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
-from saev.modules import LatentShards, SAELightningModule
+from saev.modules import SAELightningModule
 
 MOST_STEPS_BETWEEN_LOGS = 50
 PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir", "out")
@@ -88,8 +88,9 @@ class TrainCLI(CommandCLI):
             own.append(TrainingProgress())
         callbacks = [*own, *given]
         plugins = [DurableCheckpointIO(), *_listed(settings.plugins)]
-        if self.model.shard_latents:
-            kwargs["strategy"] = _latent_shards(settings)
+        command = self.parser.prog.removeprefix("saev ")
+        if strategy := training_strategy(settings, command, shard_latents=self.model.shard_latents):
+            kwargs["strategy"] = strategy
         trainer = super().instantiate_trainer(default_root_dir=str(out), callbacks=callbacks, plugins=plugins, **kwargs)
         if self.model.shard_latents:
             self.model.check_divisible(trainer.num_nodes * trainer.num_devices)
@@ -177,10 +178,3 @@ def announce_galleries(run_dir: Path) -> None:
 def _listed(value: Any) -> list[Any]:
     """What is given as one, as several, or not at all."""
     return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _latent_shards(settings: Namespace) -> LatentShards:
-    """The strategy of processes that divide the latents."""
-    if settings.strategy not in ("auto", "ddp"):
-        raise InputError(f"--trainer.strategy {settings.strategy}: with --model.shard_latents true, give ddp")
-    return LatentShards()

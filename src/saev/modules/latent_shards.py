@@ -1,7 +1,7 @@
 """How Lightning runs processes that divide the latents of an SAE."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast, final
+from typing import Any, Protocol, cast
 
 import lightning
 from lightning.pytorch.strategies import DDPStrategy
@@ -22,7 +22,6 @@ class DividedModel(Protocol):
         """By its name in the state, each tensor that is divided, and along which dimension."""
 
 
-@final
 class LatentShards(DDPStrategy):
     """DDP for processes that all see the same batches and have latents of their own.
 

@@ -49,7 +49,8 @@ def test_training_is_compared_with_what_is_free(
 ) -> None:
     built = 4 * (2 * 48 * 8 + 48 + 8) * (2 if "--model.at_once=2" in options else 1)
     free = n_bytes - built
-    monkeypatch.setattr("saev.modules.memory_need.free_memory", lambda: (free, "this machine"))
+    for module in ("modules.memory_need", "cli.sweep_parts"):
+        monkeypatch.setattr(f"saev.{module}.known_free_memory", lambda: (free, "this machine"))
     argv = fit_options(shards, tmp_path / "run", *options, "--data.buffer_gib=0.001")
     assert main(argv) == 0
     free -= 1
@@ -70,7 +71,7 @@ def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_sae_that_does_not_fit_is_not_loaded(
     run: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saev.interop.checked_weights.free_memory", lambda: (100, "this machine"))
+    monkeypatch.setattr("saev.interop.checked_weights.known_free_memory", lambda: (100, "this machine"))
     said = refusal([command, f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
     assert "of memory, 100 bytes are free on this machine" in said
 

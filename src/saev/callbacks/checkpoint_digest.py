@@ -5,14 +5,13 @@ renamed, and alone in it only after: whenever the process is killed, one of the 
 """
 
 import re
-import sys
 from pathlib import Path
 from typing import IO, Final, final
 
 import xxhash
 from lightning.pytorch.utilities import rank_zero_only
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import read_regular, write_whole
 
 DIGEST_SUFFIX: Final = ".xxh3"
@@ -88,7 +87,7 @@ def check(checkpoint: Path, file: IO[bytes]) -> None:
 
 @rank_zero_only
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    tell(line)
 
 
 def _path(checkpoint: Path) -> Path:

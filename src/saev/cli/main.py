@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from saev.cli.last_words import say_last
 from saev.cli.out_of_memory import out_of_memory
-from saev.errors import InputError, printable, shortened
+from saev.errors import InputError, printable, shortened, tell
 from saev.stopping import Stopped, unwind
 
 COMMANDS = {
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     command = ALIASES.get(argv[0], argv[0])
     if command not in COMMANDS:
-        print(f"saev: there is no command {argv[0]!r}; saev --help lists the commands", file=sys.stderr)
+        tell(f"saev: there is no command {argv[0]!r}; saev --help lists the commands")
         return 2
     signal.signal(signal.SIGTERM, unwind)
     _escape(is_own_process)

@@ -1,6 +1,5 @@
 """`saev shards bench`: what training batches from a directory reach on this machine."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from tqdm import tqdm
 
 from saev.byte_text import byte_text
-from saev.errors import InputError, printable
+from saev.errors import InputError, printable, tell
 from saev.shards.format.layout import TokenKind
 from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 from saev.shards.loading.threads import check_threads
@@ -81,7 +80,7 @@ def run(options: Namespace) -> int:
         print(f"{name + ':':<22} {value}")
     if found.seconds < SECONDS_TO_TRUST:
         advice = "give more --seconds, a smaller --batch_size or a larger directory"
-        print(f"this was too short for a speed to trust: {advice}", file=sys.stderr)
+        tell(f"this was too short for a speed to trust: {advice}")
     return 0
 
 

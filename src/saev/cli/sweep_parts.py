@@ -11,12 +11,13 @@ from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.run_config import CONFIG
 from saev.cli.earlier_config import read_config, usable
 from saev.datamodules import ShardDataModule
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import read_regular, write_whole
 from saev.modules import SAELightningModule
-from saev.modules.memory_need import check_fits, host_free, training_need
+from saev.modules.memory_need import check_fits, training_need
 from saev.modules.sae import INIT_TOKENS
 from saev.modules.sweep import fitting
+from saev.shards.loading.free_memory import known_free_memory
 
 PART, DONE = "part", "done"
 _MAX_DONE_BYTES = 2**24
@@ -41,10 +42,9 @@ def settle_parts(model: SAELightningModule, trainer: lightning.Trainer, chosen: 
         model.at_once = at_once
         model.begin(0)
     if model.n_parts > 1:
-        print(
+        tell(
             f"the {n} SAEs of the sweep are trained {at_once} at a time, so that the data are gone through "
-            f"{model.n_parts} times (--model.at_once)",
-            file=sys.stderr,
+            f"{model.n_parts} times (--model.at_once)"
         )
 
 
@@ -72,7 +72,7 @@ def check_memory(model: SAELightningModule, data: ShardDataModule, trainer: ligh
         )
         if device.type == "cuda":
             check_fits(recipes, need.total, str(need), torch.cuda.mem_get_info(device)[0], str(device))
-        elif (found := host_free()) is not None:
+        elif (found := known_free_memory()) is not None:
             # The SAEs of the first part are there already, and let go of before the next.
             built = sum(tensor.nbytes for tensor in model.parameters())
             check_fits(recipes, need.total, str(need), found[0] + built, found[1])

@@ -23,7 +23,7 @@ def default_buffer(n_processes: int) -> tuple[int, str]:
     return int(available * BUFFER_SHARE) // n_processes, words
 
 
-def report(n_bytes: int, source: str, lines: Sequence[str]) -> str:
-    """What is printed before training."""
+def report(n_bytes: int, source: str, lines: Sequence[str]) -> list[str]:
+    """The lines that are printed before training."""
     first = f"buffer for shuffling: {byte_text(n_bytes)} a process, {source}"
-    return "\n".join([first, *(f"  {line}" for line in lines)])
+    return [first, *(f"  {line}" for line in lines)]

@@ -1,6 +1,5 @@
 """Tokens from shards, for training and evaluation."""
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from saev.datamodules.image_choice import ImageChoice
 from saev.datamodules.option_checks import check_numbers, check_weights, checked_labels
 from saev.datamodules.repeated import RepeatedBatches
 from saev.datamodules.splits import Split, held_out_tokens, only, some_tokens
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.interop import About
 from saev.shards.format.runs import Ints
 from saev.shards.loading.mixture import rows_by_weight
@@ -192,7 +191,8 @@ class ShardDataModule(lightning.LightningDataModule):
         )
         self._loader_of = self.trainer
         if self.trainer is not None and self.trainer.is_global_zero:
-            print(report(buffer_bytes, source, self._train_loader.describe()), file=sys.stderr)
+            for line in report(buffer_bytes, source, self._train_loader.describe()):
+                tell(line)
 
     def _ranks(self) -> tuple[int, int]:
         """The number of this process among those that divide the tokens, and how many these are."""

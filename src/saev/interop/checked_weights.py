@@ -13,7 +13,7 @@ from torch import Tensor
 from saev.byte_text import byte_text
 from saev.errors import InputError, one_line
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.free_memory import free_memory
+from saev.shards.loading.free_memory import known_free_memory
 
 FLOAT32_BYTES = 4
 
@@ -72,11 +72,9 @@ def load_checked(build: Callable[[], SparseAutoencoder], path: Path, config: Pat
 
 
 def _check_memory(n_bytes: int, path: Path) -> None:
-    try:
-        free, where = free_memory()
-    except (OSError, ValueError):
-        return  # a system that does not tell its memory
-    if n_bytes > free:
+    found = known_free_memory()
+    if found is not None and n_bytes > found[0]:
+        free, where = found
         raise InputError(
             f"the SAE {path.parent} takes {byte_text(n_bytes)} of memory, {byte_text(free)} are free on {where}: "
             "free some, or use a larger machine"

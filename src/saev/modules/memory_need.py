@@ -10,7 +10,7 @@ from typing import Final, final
 from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.modules.sweep import Recipe
-from saev.shards.loading.free_memory import free_memory
+from saev.shards.loading.free_memory import known_free_memory
 
 FLOAT_BYTES: Final = 4
 TRAINED_BYTES: Final = 4 * FLOAT_BYTES
@@ -69,21 +69,13 @@ def training_need(recipes: Sequence[Recipe], n_parts: int, batch_size: int, n_sa
     )
 
 
-def host_free() -> tuple[int, str] | None:
-    """Bytes of main memory that can still be taken, and of what; None where the system does not tell."""
-    try:
-        return free_memory()
-    except (OSError, ValueError):
-        return None
-
-
 def check_weights_fit(recipes: Sequence[Recipe]) -> None:
     """See whether SAEs can be built, which is done in main memory.
 
     Raises:
         InputError: If not.
     """
-    found = host_free()
+    found = known_free_memory()
     if recipes and found is not None:
         need = training_need(recipes, n_parts=1, batch_size=0, n_sample=0)
         check_fits(recipes, need.weights, "weights alone", *found)

@@ -13,7 +13,7 @@ from saev.errors import InputError, one_line
 from saev.modules.member import Member
 from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.free_memory import free_memory
+from saev.shards.loading.free_memory import known_free_memory
 
 OF_SAE = "sae."
 BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
@@ -188,7 +188,5 @@ def number_at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
         raise InputError(f"at_once={chosen} must be 1 or more")
     if chosen is not None or len(recipes) == 1:
         return min(chosen or 1, len(recipes))
-    try:
-        return fitting(recipes, free_memory()[0])
-    except (OSError, ValueError):
-        return len(recipes)  # A system that does not tell its memory.
+    found = known_free_memory()
+    return len(recipes) if found is None else fitting(recipes, found[0])

@@ -40,6 +40,14 @@ def free_memory(root: Path = ROOT) -> tuple[int, str]:
     return min(found)
 
 
+def known_free_memory() -> tuple[int, str] | None:
+    """What `free_memory` gives; None where the system does not tell."""
+    try:
+        return free_memory()
+    except (OSError, ValueError):
+        return None
+
+
 def _kibibytes(path: Path, name: str) -> int:
     fields = (line.split() for line in path.read_text(encoding="ascii").splitlines())
     for field, value, *_ in (words for words in fields if len(words) > 1):

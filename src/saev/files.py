@@ -22,6 +22,24 @@ READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CHUNK: Final = 2**16
 
 
+EMPTY: Final = "an empty name is no path: give a directory or file"
+
+
+def given_path(text: str | Path, option: str = "") -> Path:
+    """A path that a user gave.
+
+    Args:
+        text: The path.
+        option: Names it, where whoever asks does not.
+
+    Raises:
+        InputError: If it is empty, as where a variable of the shell is not set: Path("") is the working directory.
+    """
+    if not str(text).strip():
+        raise InputError(f"{option}: {EMPTY}" if option else EMPTY)
+    return Path(text)
+
+
 class UnreadableFile(InputError):  # noqa: N818 - what cannot be read is the input
     """Raised for a file that is missing, too large, unreadable or no regular file."""
 

@@ -8,6 +8,8 @@ from tests.cli.fitting import one_line
 from saev.cli.main import main
 
 RUN = "--run_dir=RUN"
+PREDICT = ["predict", "--model.family=timm", "--model.ckpt=test_vit", "--model.weights=random", "--model.layers=[0]"]
+SOURCES = [("ImageFolder", "root"), ("SegmentationFolder", "root"), ("ImageList", "file")]
 PICTURES = ["downstream", "--sae=SAE", "--images=PICTURES", "--out=FILE"]
 
 
@@ -23,6 +25,10 @@ PICTURES = ["downstream", "--sae=SAE", "--images=PICTURES", "--out=FILE"]
         *((PICTURES, option) for option in ("--sae", "--images", "--out")),
         (["demo"], "--out"),
         (["predict", "--model.family=timm"], "--writer.dump_to"),
+        *(
+            ([*PREDICT, "--writer.dump_to=OUT", f"--data.images={source}"], f"--data.images.{option}")
+            for source, option in SOURCES
+        ),
     ],
 )
 def test_an_empty_path(

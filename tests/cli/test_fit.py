@@ -31,7 +31,7 @@ def run(data: tuple[Path, Tensor], tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_a_run_directory_holds_everything(run: Path) -> None:
     assert (run / "config.yaml").is_file()
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", "last.ckpt.xxh3"}
     sae = only(run, "saes/*")
     assert {path.name for path in sae.iterdir()} == {"config.json", "sae.safetensors", "metrics.json"}
     assert (run / "features" / sae.name / "index.html").is_file()
@@ -111,7 +111,7 @@ def test_other_shards_can_be_validated_on(data: tuple[Path, Tensor], make_shards
 
 def test_nothing_need_be_held_out(data: tuple[Path, Tensor], tmp_path: Path) -> None:
     assert main(fit_options(data[0], tmp_path / "run", "--data.val_share=0")) == 0
-    assert metrics(tmp_path / "run") == {}
+    assert metrics(tmp_path / "run").keys() == {"train"}
 
 
 def test_the_token_budget_is_the_number_of_steps(data: tuple[Path, Tensor], tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def refuse(argv: list[str], capsys: Capture) -> str:
 def test_what_is_refused(run: Path, make_shards: MakeShards, tmp_path: Path, capsys: Capture) -> None:
     assert "--run_dir RUN" in refuse(["test"], capsys)
     assert "holds no config.yaml" in refuse(["test", f"--run_dir={tmp_path}"], capsys)
-    assert "holds no config.yaml" in refuse(["validate", f"--run_dir={tmp_path / 'none'}"], capsys)
+    assert "none does not exist" in refuse(["validate", f"--run_dir={tmp_path / 'none'}"], capsys)
     other, _ = make_shards(5, d_model=4)
     said = refuse(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys)
     assert "takes activations of width 16" in said

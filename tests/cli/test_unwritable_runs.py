@@ -53,7 +53,7 @@ def test_fit_where_a_file_is_in_the_way(
 
 def test_a_run_that_can_only_be_read(shards: Path, finished: Path, tmp_path: Path, capsys: Capture) -> None:
     run = Path(shutil.copytree(finished, tmp_path / "run"))
-    before, val = tree(run), metrics(run)["val"]
+    before, (val, trained) = tree(run), (metrics(run)["val"], metrics(run)["train"])
     with read_only(run):
         for run_dir, more in ((run, ()), (run, ("--ckpt_path=last",)), (run / "new", ())):
             said, _ = failure(fit_options(shards, run_dir, *more), capsys)
@@ -71,8 +71,8 @@ def test_a_run_that_can_only_be_read(shards: Path, finished: Path, tmp_path: Pat
             capsys.readouterr()
             assert main([command, f"--run_dir={run}", f"--out={out / command}"]) == 0
             assert capsys.readouterr().out == f"{out / command}\n"
-        assert metrics(out / "validate") == {"val": val}
-        assert metrics(out / "test") == {"test": val}
+        assert metrics(out / "validate") == {"train": trained, "val": val}
+        assert metrics(out / "test") == {"train": trained, "test": val}
         assert not list(out.glob("validate/features"))
         for command in ("test", "render"):
             assert only(out / command, f"features/{NAME}/index.html").is_file()

@@ -131,7 +131,7 @@ def test_pictures_are_looked_at_where_the_shards_are_gone(run_dir: Path, tmp_pat
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--run_dir=/nowhere"], "/nowhere/features holds no gallery: `saev render --run_dir /nowhere`"),
+        (["--run_dir=/nowhere"], "/nowhere does not exist: give the directory of a run"),
         (["--port=-1"], "--port -1 must be from 0 to 65535"),
         (["--port=99999"], "--port 99999 must be from 0 to 65535"),
         (["--n_images=-1"], "--n_images -1 must be 0 or more"),

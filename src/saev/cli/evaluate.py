@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from saev.callbacks import SAEExporter, SweepReport
+from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_config import CONFIG
 from saev.cli.comparable import check_comparable
@@ -184,6 +185,16 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
         cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
         return
     cli.model.adopt(saes)
+    if cli.config_init.out is not None:
+        _take_over_training(cli, run_dir)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)
     if faults := noted(cli.trainer):
         raise InputError(f"{run_dir}: the SAEs are evaluated, but {'; '.join(faults)}")
+
+
+def _take_over_training(cli: TrainCLI, run_dir: Path) -> None:
+    """What training has made of an SAE belongs to its figures, wherever these go."""
+    for name in cli.model.saes:
+        found = read_metrics(run_dir / "saes" / name / METRICS_FILE)
+        if "train" in found:
+            cli.model.results[name] = {"train": found["train"]}

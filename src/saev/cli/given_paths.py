@@ -4,18 +4,6 @@ from pathlib import Path
 
 from jsonargparse.typing import register_type
 
-EMPTY = "an empty name is no path: give a directory or file"
-
-
-def given_path(text: str | Path) -> Path:
-    """A path that a user gave.
-
-    Raises:
-        ValueError: If it is empty, as where a variable of the shell is not set: Path("") is the working directory.
-    """
-    if not str(text).strip():
-        raise ValueError(EMPTY)
-    return Path(text)
-
+from saev.files import given_path
 
 register_type(Path, str, given_path, type_check=isinstance)

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from saev.cli.given_paths import EMPTY  # which lets jsonargparse refuse empty paths
+import saev.cli.given_paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.numbers import check_numbers
 from saev.errors import InputError
+from saev.files import EMPTY
 
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.

@@ -5,6 +5,7 @@ from typing import Any, final
 
 from typing_extensions import override
 
+from saev.files import given_path
 from saev.vit.images.base import ImageSource, read_file
 from saev.vit.images.scan import PICTURES, scan
 
@@ -21,7 +22,7 @@ class ImageFolder(ImageSource):
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = given_path(root, "--data.images.root")
         self.entries = scan(self.root, PICTURES)
 
     @property

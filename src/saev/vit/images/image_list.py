@@ -6,7 +6,7 @@ from typing import Any, Final, final
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.files import UnreadableFile, read_regular_text
+from saev.files import UnreadableFile, given_path, read_regular_text
 from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
 
 MAX_LIST_BYTES: Final = 2**30
@@ -25,7 +25,7 @@ class ImageList(ImageSource):
     """
 
     def __init__(self, file: str | Path) -> None:
-        self.file = Path(file)
+        self.file = given_path(file, "--data.images.file")
         self.entries = _entries(self.file)
 
     @property

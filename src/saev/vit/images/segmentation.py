@@ -10,7 +10,7 @@ from PIL import Image
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.files import read_regular_text
+from saev.files import given_path, read_regular_text
 from saev.vit.images.base import NO_LABEL, ImageSource, PixelAgg, read_file
 from saev.vit.images.decode import BadImage, decode_mask
 from saev.vit.images.scan import PICTURES, scan
@@ -49,7 +49,7 @@ class SegmentationFolder(ImageSource):
                 f"pixel_agg must be one of {get_args(PixelAgg)} and threshold from 0 to 1, "
                 f"not {pixel_agg!r} and {threshold}"
             )
-        self.root = Path(root)
+        self.root = given_path(root, "--data.images.root")
         self.images = images
         self.masks = masks
         self.pixel_agg = pixel_agg

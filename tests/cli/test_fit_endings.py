@@ -110,9 +110,13 @@ def test_damage_that_one_of_two_processes_meets_leaves_none_waiting(
     argv = options(shards, run_dir, *more, f"--trainer.callbacks=[{json.dumps(spoil)}]")
     status, out, err = finish(start(argv))
     assert (status, out) == (1, ""), err
-    line = err.splitlines()[-1]
-    assert line.startswith(f"saev fit: error: {run_dir}: the SAEs are trained and saved, but the galleries could not")
-    assert f"the validation has failed (`saev validate --run_dir {run_dir}` tries again)" in line
+    *lines, last = err.splitlines()
+    assert (
+        last == f"saev fit: error: {run_dir}: the SAEs are trained and saved, but 2 things have failed, which the "
+        "lines above tell"
+    )
+    for fault in ("the galleries could not", f"the validation has failed (`saev validate --run_dir {run_dir}` tries"):
+        assert [line for line in lines if line.startswith(fault)], err
     assert err.count("steps has failed: ") == 2
     assert "Traceback" not in err
     assert only(run_dir, "saes/*/sae.safetensors").is_file()

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from saev.callbacks.noted_faults import noted
@@ -110,7 +110,16 @@ def _fit_parts(cli: TrainCLI, run_dir: Path, given: str | None) -> None:
     if faults and not cli.trainer.is_global_zero:
         raise SystemExit(1)  # the first process says why
     if faults:
-        raise EndingError(f"{run_dir}: the SAEs are trained and saved, but {'; '.join(dict.fromkeys(faults))}")
+        raise EndingError(f"{run_dir}: the SAEs are trained and saved, but {_told(list(dict.fromkeys(faults)))}")
+
+
+def _told(faults: Sequence[str]) -> str:
+    """What went wrong, for the last line; several faults have lines of their own, because together they are long."""
+    if len(faults) == 1:
+        return faults[0]
+    for fault in faults:
+        tell(fault)
+    return f"{len(faults)} things have failed, which the lines above tell"
 
 
 @contextlib.contextmanager

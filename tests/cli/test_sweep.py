@@ -161,7 +161,8 @@ def test_galleries_that_cannot_be_made_lose_nothing(
     options = [*MORE, "--model.sweep={sae.k: [2, 4]}", "--model.at_once=1", "--visualizer.log_freq_range=[3, 4]"]
     assert main(fit_options(shards, tmp_path / "run", *options)) == 1
     err = capsys.readouterr().err
-    assert "the SAEs are trained and saved, but the galleries could not be made (saev render tries again)" in err
+    assert err.count("the galleries could not be made (saev render tries again)") == 2
+    assert "the SAEs are trained and saved, but 2 things have failed" in err
     assert "log10 frequency within (3.0, 4.0)" in err
     assert sorted(path.name for path in tmp_path.glob("run/saes/*")) == ["topk-d_sae48-k2", "topk-d_sae48-k4"]
     assert main(["render", f"--run_dir={tmp_path / 'run'}", "--visualizer.log_freq_range=[-9, 0]"]) == 0

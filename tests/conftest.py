@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saev.rendering import kept_words
+from saev.latents.naming import kept_words
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording

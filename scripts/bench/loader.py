@@ -33,10 +33,10 @@ import torch
 from shards_on_disk import write
 
 from saev.nn import TopK
-from saev.objectives import AuxK, step_losses
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.reading.reader import ShardReader
+from saev.training import AuxK, step_losses
 
 READ_BYTES = 4 * 2**20
 FEEDING_BATCH, FEEDING_STEPS = 4096, 22

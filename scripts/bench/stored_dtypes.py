@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import saev
-from saev.interop.native import read_about
+from saev.artifacts.sae_files import read_about
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind

@@ -11,9 +11,9 @@ import time
 import open_clip
 import torch
 
+from saev.latents.naming import read_vocabulary
+from saev.latents.naming.words import prompts
 from saev.vit.causal_text import encode_text
-from saev.viz.naming import read_vocabulary
-from saev.viz.naming.words import prompts
 
 
 @torch.no_grad()

@@ -30,12 +30,12 @@ import torch
 from shards_on_disk import D_MODEL, activations
 from torch import Tensor
 
-from saev.interop.native import load_sae
+from saev.artifacts.sae_files import load_sae
+from saev.latents.encoding import images_at_once
+from saev.latents.survey import LatentSurvey, Spots, memory_bytes
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
-from saev.rendering.encoded import images_at_once
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
-from saev.viz.survey import LatentSurvey, Spots, memory_bytes
 
 N_IMAGE_LABELS, N_PATCH_LABELS = 1000, 151
 

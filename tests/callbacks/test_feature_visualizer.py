@@ -14,7 +14,7 @@ from tests.cli.fitting import finish, fit_options, only, start
 import saev
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
-from saev.rendering.recorded_pictures import RecordedPictures
+from saev.latents.pictures import RecordedPictures
 from saev.shards.reading.reader import ShardReader
 
 if TYPE_CHECKING:

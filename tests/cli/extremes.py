@@ -40,9 +40,9 @@ from saev.cli.main import main
 from saev.cli.record import RecordCLI
 from saev.cli.train_cli import TrainCLI
 from saev.modules import SAELightningModule
-from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES
 from saev.serving.server import GalleryServer
+from saev.training.options import TrainingOptions
 from saev.vit import images
 
 VALUES = ("0", "-1", str(10**12), str(10**30), ".nan")

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 import saev
+from saev.artifacts import read_about, save_sae
 from saev.cli.main import main
-from saev.interop import read_about, save_sae
 from saev.metrics import fraction_of_variance_unexplained
 from saev.nn import ReLU, SparseAutoencoder
 from saev.vit.dataset import ImageDataset

@@ -11,8 +11,8 @@ from tests.cli.fitting import finish, fit_options, html_files, one_line, only, s
 from tests.cli.spoiling import flip_bit
 from tests.conftest import MakeShards
 
+from saev.artifacts import read_about
 from saev.cli.main import main
-from saev.interop import read_about
 
 Capture = pytest.CaptureFixture[str]
 N_IMAGES = 51

@@ -10,9 +10,9 @@ from tests.cli.recording import folder, options
 from tests.conftest import MakeShards
 
 import saev.cli.record  # noqa: F401 - before standard error is captured: Lightning's logger would keep it
+from saev.artifacts.sae_files import ARCHITECTURES
 from saev.cli.main import main
 from saev.errors import LONGEST_LINE
-from saev.interop.native import ARCHITECTURES
 
 Capture = pytest.CaptureFixture[str]
 FIT = ["fit", "--data.shards=/nowhere", "--run_dir=/nowhere/run"]

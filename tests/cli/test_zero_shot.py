@@ -15,9 +15,9 @@ from tests.cli.recording import folder
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 from torch import Tensor
 
+from saev.artifacts import read_about
 from saev.cli.main import main
-from saev.interop import read_about
-from saev.interop.zero_shot import zero_shot_rows
+from saev.splicing.zero_shot import zero_shot_rows
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageFolder
 from saev.vit.load import load_backbone

@@ -8,7 +8,7 @@ import torch
 
 from saev.nn import Archetypal, Step
 from saev.nn.functional import unit_rows
-from saev.nn.initialization import initialize_from_data, set_normalization
+from saev.training.initialization import initialize_from_data, set_normalization
 
 
 def trained(delta: float, steps: int = 30) -> Archetypal:

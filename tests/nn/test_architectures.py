@@ -19,9 +19,9 @@ from saev.nn import (
     TopK,
 )
 from saev.nn.functional import keep_top_k, remove_parallel_, unit_rows
-from saev.nn.initialization import initialize_from_data, set_normalization
-from saev.nn.resampling import restart_latents
-from saev.objectives import AuxK, step_losses
+from saev.training import AuxK, step_losses
+from saev.training.initialization import initialize_from_data, set_normalization
+from saev.training.restarts import restart_latents
 
 HAS_K = sorted(case for case, (_, options) in SMALL.items() if "k" in options)
 HAS_PENALTY = sorted(set(SMALL) - set(HAS_K))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from saev.nn import JumpReLU, Step
-from saev.nn.initialization import initialize_from_data
 from saev.nn.jumprelu import PACE
+from saev.training.initialization import initialize_from_data
 
 BANDWIDTH, COEFF = 0.8, 0.6
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.modules.small_options import OPTIONS as SMALL_OPTIONS
 from tests.nn.small_saes import D_IN, D_SAE, SMALL, build
+from tests.training.small_options import OPTIONS as SMALL_OPTIONS
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from saev.errors import InputError
 from saev.metrics import decoder_coherence
-from saev.modules.evaluation import Evaluation
-from saev.modules.member import Course, Member
 from saev.nn import MatchingPursuit, SparseAutoencoder, Step, TopK
 from saev.nn.functional import among_largest, keep_top_k
-from saev.nn.initialization import initialize_from_data
 from saev.nn.processes import ALONE, EVERYONE, Processes
 from saev.nn.sharding import DIVISIBLE, assembled, check_divisible, divide, gathered, own_part
-from saev.objectives import AuxK, step_losses
+from saev.training import AuxK, step_losses
+from saev.training.evaluation import Evaluation
+from saev.training.initialization import initialize_from_data
+from saev.training.state import Course, Member
 
 CASES = sorted(name for name, (architecture, _) in SMALL.items() if architecture in {c.__name__ for c in DIVISIBLE})
 STEP = Step(number=7, k=1.5)

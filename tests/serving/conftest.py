@@ -14,12 +14,12 @@ from tests.cli.fitting import fit_options, only
 
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
-from saev.interop.recorded_backbone import load_recorded_backbone
 from saev.serving.live_gallery import LiveGalleries, LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, open_saes, recorded_images
 from saev.serving.server import GalleryServer
 from saev.shards.reading.reader import ShardReader
+from saev.splicing.recorded_backbone import load_recorded_backbone
 from saev.vit.backbone import Backbone
 
 N_IMAGES = 12

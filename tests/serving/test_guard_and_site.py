@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saev.gallery.write import LIVE_SCRIPTS
 from saev.serving.guard import refusal
 from saev.serving.site import file_of, gallery_names, list_page, live_page, parts_of
-from saev.viz.gallery import LIVE_SCRIPTS
 
 HERE = "127.0.0.1:8010"
 
@@ -122,9 +122,9 @@ def test_names_come_back_from_addresses(name: str) -> None:
 
 
 def test_the_page_gets_the_live_scripts_before_the_last_one() -> None:
-    import saev.viz
+    import saev.gallery
 
-    index = (Path(saev.viz.__file__).parent / "assets" / "index.html").read_text(encoding="utf-8")
+    index = (Path(saev.gallery.__file__).parent / "assets" / "index.html").read_text(encoding="utf-8")
     page = live_page(index)
     assert "Content-Security-Policy" in index
     assert "Content-Security-Policy" not in page

@@ -14,9 +14,9 @@ from torch import Tensor
 from peers.trainer import DENSE, Options, Trainer
 from saev.memory import keep_freed_memory
 from saev.modules import SAELightningModule
-from saev.modules.member import Course, Member, adam, scheduled
-from saev.modules.training_options import TrainingOptions
 from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.training.options import TrainingOptions
+from saev.training.state import Course, Member, adam, scheduled
 
 INIT_TOKENS = 65_536
 CLASSES = {"topk": "TopK", "batchtopk": "BatchTopK", "matryoshka": "Matryoshka", "relu": "ReLU", "sweep": "TopK"}

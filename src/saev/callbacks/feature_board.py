@@ -6,10 +6,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from saev.rendering import RecordedPictures, Rendered
-from saev.viz import LatentPage, image_grid, overlay
-from saev.viz.pareto import pixels
-from saev.viz.scatter_plot import scatter_plot
+from saev.gallery import LatentPage, Rendered, image_grid, overlay
+from saev.gallery.pareto import pixels
+from saev.gallery.scatter_plot import scatter_plot
+from saev.latents.pictures import RecordedPictures
 
 SPRITE = 48  # Pixels of the side of a thumbnail in the projector.
 N_PICTURES = 16

@@ -14,20 +14,20 @@ from saev.callbacks.feature_board import show_latents
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
-from saev.nn import SparseAutoencoder
-from saev.nn.processes import said_by_any
-from saev.rendering import (
+from saev.gallery import (
     Namer,
-    RecordedPictures,
     Rendered,
     RenderOptions,
     Source,
     render_galleries,
     survey_images,
 )
-from saev.rendering.labels import Labels
+from saev.latents.labels import Labels
+from saev.latents.pictures import RecordedPictures
+from saev.latents.survey import LatentSurvey
+from saev.nn import SparseAutoencoder
+from saev.nn.processes import said_by_any
 from saev.shards.loading.selection import TokenSelection
-from saev.viz.survey import LatentSurvey
 
 UNMADE = "the galleries could not be made (saev render tries again)"
 PATIENCE = timedelta(days=2)  # A process that waits for the galleries would give up after half an hour.

@@ -8,8 +8,8 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.artifacts import save_sae
 from saev.callbacks.metrics_file import METRICS_FILE, add_metrics, read_metrics
-from saev.interop import save_sae
 from saev.nn import SparseAutoencoder
 
 

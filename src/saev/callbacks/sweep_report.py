@@ -12,14 +12,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.artifacts import load_sae
+from saev.artifacts.sae_files import CONFIG_FILE
 from saev.callbacks.metrics_file import METRICS_FILE, Figures, finite, read_metrics
 from saev.callbacks.noted_faults import NotesFaults
 from saev.errors import tell
 from saev.files import write_whole
-from saev.interop import load_sae
-from saev.interop.native import CONFIG_FILE
+from saev.gallery.pareto import pareto_front, pareto_plot, pixels
 from saev.metrics import nearest_stability, stability
-from saev.viz.pareto import pareto_front, pareto_plot, pixels
 
 SEED = re.compile(r"-seed\d+")
 AllFigures = dict[str, Figures]

@@ -5,9 +5,9 @@ from functools import reduce
 
 import numpy as np
 
+from saev.artifacts import About, check_same_activations
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
-from saev.interop import About, check_same_activations
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection
 

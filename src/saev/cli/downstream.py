@@ -90,13 +90,13 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     Raises:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
     """
+    from saev.artifacts import load_sae, read_about
     from saev.cli.device import chosen_device
     from saev.cli.downstream_pass import Pictures, SplicedPass
     from saev.cli.downstream_report import figures
-    from saev.interop import load_sae, read_about
-    from saev.interop.recorded_backbone import load_recorded_backbone
-    from saev.interop.zero_shot import zero_shot_rows
     from saev.shards.loading.selection import random_subset
+    from saev.splicing.recorded_backbone import load_recorded_backbone
+    from saev.splicing.zero_shot import zero_shot_rows
     from saev.vit.images import ImageFolder
 
     sae, about = load_sae(options.sae), read_about(options.sae)

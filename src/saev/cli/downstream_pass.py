@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from saev.artifacts import About
 from saev.datamodules.images import check_shared_files
-from saev.interop import About
-from saev.interop.recorded_backbone import RecordedTokens
+from saev.latents.encoding import images_at_once
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality
 from saev.nn import SparseAutoencoder
-from saev.rendering.encoded import images_at_once
+from saev.splicing.recorded_backbone import RecordedTokens
+from saev.splicing.splice import ORIGINAL, spliced_embeddings, standard_variants
 from saev.vit.backbone import Backbone
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageSource
-from saev.vit.splice import ORIGINAL, spliced_embeddings, standard_variants
 
 
 @final

@@ -17,7 +17,7 @@ from saev.metrics import (
     recovered,
     zero_shot_accuracy,
 )
-from saev.vit.splice import ABLATED, ORIGINAL, SPLICED, WITH_ERROR
+from saev.splicing.splice import ABLATED, ORIGINAL, SPLICED, WITH_ERROR
 
 COLUMNS = (ORIGINAL, WITH_ERROR, SPLICED, ABLATED, "recovered")
 

@@ -12,6 +12,7 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
+from saev.artifacts import load_run, read_about
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
 from saev.callbacks.noted_faults import noted
@@ -24,7 +25,6 @@ from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
 from saev.errors import InputError
-from saev.interop import load_run, read_about
 
 # What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
 NOT_TAKEN_OVER = {

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from saev.artifacts.sae_files import WEIGHTS_FILE
 from saev.byte_text import byte_text
 from saev.callbacks.run_checkpoint import LAST
 from saev.cli.sweep_parts import checkpoint_of
 from saev.errors import InputError
 from saev.files import check_writable, free_bytes
-from saev.interop.native import WEIGHTS_FILE
 from saev.modules import SAELightningModule
 
 BYTES_IN_CHECKPOINT, BYTES_IN_EXPORT = 12, 4

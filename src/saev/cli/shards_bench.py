@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from saev.byte_text import byte_text
 from saev.errors import InputError, printable, tell
+from saev.free_memory import BUFFER_SHARE, free_memory
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
 from saev.shards.loading.threads import check_threads
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from saev.cli.earlier_config import read_config, usable
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
 from saev.files import read_regular, write_whole
+from saev.free_memory import known_free_memory
 from saev.modules import SAELightningModule
-from saev.modules.memory_need import check_fits, training_need
 from saev.modules.sae import INIT_TOKENS
-from saev.modules.sweep import fitting
-from saev.shards.loading.free_memory import known_free_memory
+from saev.training.memory_need import check_fits, training_need
+from saev.training.spec import fitting
 
 PART, DONE = "part", "done"
 _MAX_DONE_BYTES = 2**24

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from saev.artifacts import load_run
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.sae_exporter import diverged_saes
@@ -17,7 +18,6 @@ from saev.cli.sweep_parts import check_parts, checkpoint_of, earlier_choice, has
 from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build
 from saev.cli.training_processes import TrainingStrategy
 from saev.errors import InputError, tell
-from saev.interop import load_run
 from saev.modules import DivergenceError
 from saev.stopping import Stopped
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.loading.free_memory import BUFFER_SHARE, free_memory
+from saev.free_memory import BUFFER_SHARE, free_memory
 
 
 def default_buffer(n_processes: int) -> tuple[int, str]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from saev.artifacts import check_same_activations
 from saev.errors import InputError
-from saev.interop import check_same_activations
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.reading.original import OriginalShards, is_original
 from saev.shards.reading.reader import ShardReader

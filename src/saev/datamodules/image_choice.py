@@ -6,9 +6,9 @@ from typing import Final, Self, final
 
 import numpy as np
 
+from saev.artifacts import HeldOut
 from saev.errors import InputError
 from saev.files import UnreadableFile, read_regular
-from saev.interop import HeldOut
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import random_subset

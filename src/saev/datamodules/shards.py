@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
+from saev.artifacts import About
 from saev.datamodules.buffer import default_buffer, report
 from saev.datamodules.data_sets import Layers, check_width, open_data_sets, open_val_shards
 from saev.datamodules.image_choice import ImageChoice
@@ -15,7 +16,6 @@ from saev.datamodules.option_checks import check_numbers, check_weights, checked
 from saev.datamodules.repeated import RepeatedBatches
 from saev.datamodules.splits import Split, held_out_tokens, only, some_tokens
 from saev.errors import InputError, tell
-from saev.interop import About
 from saev.shards.format.runs import Ints
 from saev.shards.loading.mixture import rows_by_weight
 from saev.shards.loading.ordered import OrderedTokens

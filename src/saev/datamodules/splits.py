@@ -6,9 +6,9 @@ from typing import final
 
 import numpy as np
 
+from saev.artifacts import DataSetAbout
 from saev.datamodules.image_choice import ImageChoice
 from saev.errors import InputError
-from saev.interop import DataSetAbout
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection, random_subset
 

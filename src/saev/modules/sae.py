@@ -11,16 +11,16 @@ from typing_extensions import override
 
 from saev.errors import InputError, tell
 from saev.memory import keep_freed_memory
-from saev.modules.evaluation import FIGURES, Evaluation
-from saev.modules.member import Course, Member, adam, scheduled
-from saev.modules.memory_need import check_weights_fit
-from saev.modules.precomputed import with_gradients
 from saev.modules.resuming import check_contents, check_keys, check_same, trainer_settings
-from saev.modules.sweep import Recipe, number_at_once, recipes
-from saev.modules.training_options import TrainingOptions
 from saev.nn import SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS, said_by_any
 from saev.nn.sharding import assembled, check_divisible
+from saev.training.evaluation import FIGURES, Evaluation
+from saev.training.memory_need import check_weights_fit
+from saev.training.options import TrainingOptions
+from saev.training.own_gradients import with_gradients
+from saev.training.spec import Recipe, number_at_once, recipes
+from saev.training.state import Course, Member, adam, scheduled
 
 INIT_TOKENS = 65_536
 SETTINGS_KEY = "saev_settings"

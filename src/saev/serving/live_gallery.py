@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.rendering.heatmaps import patch_codes
+from saev.gallery.scripts import picture_value
+from saev.latents.heatmaps import patch_codes
 from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.recorded_means import Neighbour, RecordedMeans
 from saev.vit.images.decode import decode
-from saev.viz.gallery_scripts import picture_value
 
 MAX_BYTES: Final = 32 * 2**20
 """Upper bound of a picture's file."""

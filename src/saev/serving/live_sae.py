@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from saev.interop import About
-from saev.interop.recorded_backbone import RecordedTokens
+from saev.artifacts import About
+from saev.latents.heatmaps import patches_among
 from saev.nn import SparseAutoencoder
-from saev.rendering.heatmaps import patches_among
 from saev.serving.recorded_means import averaged
+from saev.splicing.recorded_backbone import RecordedTokens
 from saev.vit.backbone import Backbone
 
 

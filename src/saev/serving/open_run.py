@@ -10,21 +10,21 @@ from typing import TypeVar, final
 import numpy as np
 import torch
 
+from saev.artifacts import About, check_same_activations, load_sae, read_about
+from saev.artifacts.sae_files import CONFIG_FILE
 from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
-from saev.interop import About, check_same_activations, load_sae, read_about
-from saev.interop.native import CONFIG_FILE
-from saev.interop.recorded_backbone import load_recorded_backbone
+from saev.gallery.render import sae_id
+from saev.gallery.scripts import Overview, read_overview
 from saev.nn import SparseAutoencoder
-from saev.rendering.render import sae_id
 from saev.serving.live_gallery import LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.recorded_means import chosen_images, recorded_means
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
+from saev.splicing.recorded_backbone import load_recorded_backbone
 from saev.vit.backbone import Backbone
-from saev.viz.gallery_scripts import Overview, read_overview
 
 T = TypeVar("T")
 

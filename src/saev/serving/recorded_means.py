@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from saev.latents.encoding import encoded
+from saev.latents.heatmaps import patch_positions
 from saev.nn import SparseAutoencoder
-from saev.rendering.encoded import encoded
-from saev.rendering.heatmaps import patch_positions
 from saev.shards.format.runs import Ints
 from saev.shards.loading.selection import TokenSelection, random_subset
 

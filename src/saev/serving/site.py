@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-from saev.viz.gallery import LIVE_SCRIPTS, LIVE_STYLES
+from saev.gallery.write import LIVE_SCRIPTS, LIVE_STYLES
 
 MAX_FILE_BYTES: Final = 2**31
 """Upper bound of a file of a gallery."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saev.shards.loading.free_memory import free_memory
+from saev.free_memory import free_memory
 
 GIB = 2**30
 

@@ -1,0 +1,136 @@
+"""The options and weights of an SAE on disk, checked before they are used."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from saev.byte_text import byte_text
+from saev.errors import InputError, one_line
+from saev.free_memory import known_free_memory
+from saev.nn import SparseAutoencoder
+
+FLOAT32_BYTES = 4
+
+_WORDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", NoneType: "null"}
+
+
+def check_options(architecture: type[SparseAutoencoder], options: Mapping[str, object], where: Path) -> None:
+    """Compare options with what the architecture takes.
+
+    Args:
+        architecture: A class of SAEs.
+        options: Its arguments, as JSON has them.
+        where: The file that they come from.
+
+    Raises:
+        InputError: Naming the option that it does not have, lacks, or whose value is of another kind.
+    """
+    kinds = get_type_hints(architecture.__init__)
+    kinds.pop("return", None)
+    if unknown := options.keys() - kinds.keys():
+        raise InputError(f"{where}: {architecture.__name__} has no option {min(unknown)!r}")
+    if "d_in" not in options:
+        raise InputError(f"{where}: d_in is missing")
+    for name, value in options.items():
+        if not _fits(value, kinds[name]):
+            raise InputError(f"{where}: {name} is {value!r}, not {_in_words(kinds[name])}")
+
+
+def load_checked(build: Callable[[], SparseAutoencoder], path: Path, config: Path) -> SparseAutoencoder:
+    """An SAE with the tensors of a safetensors file.
+
+    Args:
+        build: Makes the SAE, with any weights.
+        path: The file.
+        config: Where the options come from.
+
+    Raises:
+        InputError: If the options make no SAE; if the file is damaged, or a tensor of it is missing, unknown, of
+            another shape or kind, or not finite. Names the tensor.
+    """
+    expected = _shapes(build, config)
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_names(expected.keys(), file.keys(), path)
+            for name, shape in expected.items():
+                found = list(file.get_slice(name).get_shape())
+                if found != shape:
+                    raise InputError(f"{path}: {name} has the shape {found}, {config.name} asks for {shape}")
+            _check_memory(sum(math.prod(shape) for shape in expected.values()) * FLOAT32_BYTES, path)
+            sae = build()
+            for name, own in sae.state_dict().items():
+                own.copy_(_checked(name, file.get_tensor(name), own, path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path} is damaged or no file of weights ({one_line(error)}): copy it again") from error
+    return sae
+
+
+def _check_memory(n_bytes: int, path: Path) -> None:
+    found = known_free_memory()
+    if found is not None and n_bytes > found[0]:
+        free, where = found
+        raise InputError(
+            f"the SAE {path.parent} takes {byte_text(n_bytes)} of memory, {byte_text(free)} are free on {where}: "
+            "free some, or use a larger machine"
+        )
+
+
+def _shapes(build: Callable[[], SparseAutoencoder], config: Path) -> dict[str, list[int]]:
+    """Of all tensors, without the memory for them."""
+    try:
+        with torch.device("meta"):
+            return {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
+    except (InputError, TypeError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{config} makes no SAE: {one_line(error)}") from error
+
+
+def _check_names(expected: Iterable[str], found: Iterable[str], path: Path) -> None:
+    if missing := set(expected) - set(found):
+        raise InputError(f"{path}: the tensor {min(missing)} is missing, it has {', '.join(sorted(found)) or 'none'}")
+    if unknown := set(found) - set(expected):
+        raise InputError(f"{path}: there is no place for the tensor {min(unknown)} in this architecture")
+
+
+def _checked(name: str, tensor: Tensor, own: Tensor, path: Path) -> Tensor:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        asked = "numbers with a fraction, such as float32" if own.is_floating_point() else "whole numbers"
+        raise InputError(f"{path}: {name} holds {kind}, it must hold {asked}")
+    if tensor.is_floating_point() and tensor.numel():
+        # Without a mask of the tensor's size; what is not a number makes both ends not a number.
+        low, high = (end.item() for end in torch.aminmax(tensor.float()))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise InputError(
+                f"{path}: {name} holds values that are not finite: the SAE diverged or the file is damaged"
+            )
+        if name == "scale_d" and low <= 0:
+            raise InputError(f"{path}: {name} holds {low:g}, a scale must be above 0")
+    return tensor
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(one, get_args(kind)[0]) for one in value)
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type] # checked before
+    return type(value) is kind
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_in_words(one) for one in get_args(kind))
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is list:
+        return f"a list, each {_in_words(get_args(kind)[0])}"
+    return _WORDS.get(kind, str(kind))

@@ -1,0 +1,120 @@
+"""Our own SAE directory: config.json and sae.safetensors."""
+
+import json
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from saev.artifacts.checked_weights import check_options, load_checked
+from saev.artifacts.provenance import About
+from saev.errors import InputError
+from saev.files import check_regular, read_regular, replacing, write_whole
+from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.shards.format.strict_json import parse_json
+
+SCHEMA = 2
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "sae.safetensors"
+MAX_WEIGHTS_BYTES = 2**40
+MAX_CONFIG_BYTES = 2**28  # It may list millions of images that were held out.
+
+
+def save_sae(sae: SparseAutoencoder, directory: Path, about: dict[str, Any]) -> None:
+    """Write an SAE to a directory, which is made if need be.
+
+    Args:
+        sae: The SAE, with its normalisation.
+        directory: Where ``config.json`` and ``sae.safetensors`` go.
+        about: JSON-able facts for readers of config.json, such as which activations it was trained on.
+
+    Raises:
+        InputError: If the disk does not take them; files that were there before stay.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
+    _write_weights(directory / WEIGHTS_FILE, tensors)
+    config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options()}
+    text = json.dumps({**config, "about": about}, indent=2, ensure_ascii=False)
+    write_whole(directory / CONFIG_FILE, f"{text}\n".encode())
+
+
+def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+    with replacing(path, sum(tensor.nbytes for tensor in tensors.values())) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode  # safetensors' own file could be read by its owner alone
+        try:
+            save_file(tensors, partial)
+        except SafetensorError as error:
+            # It tells the system's number in its text only.
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
+        partial.chmod(mode)
+
+
+def load_sae(directory: str | Path) -> SparseAutoencoder:
+    """Read an SAE from a directory that `save_sae` wrote.
+
+    Args:
+        directory: For example ``RUN/saes/NAME``.
+
+    Returns:
+        The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations.
+
+    Raises:
+        InputError: If a file is missing or damaged, or was written for another version; if an option or a tensor is
+            missing, unknown or of another kind, or a weight is not finite. Names it.
+    """
+    directory = Path(directory)
+    path = directory / CONFIG_FILE
+    config = _read_config(path)
+    architecture = ARCHITECTURES[config["architecture"]]
+    options = {key: value for key, value in config.items() if key not in ("schema", "architecture", "about")}
+    check_options(architecture, options, path)
+    check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    sae = load_checked(partial(architecture, **options), directory / WEIGHTS_FILE, path)
+    return sae.eval().requires_grad_(False)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """What stands in config.json, checked as far as every architecture has it."""
+    try:
+        config = parse_json(read_regular(path, MAX_CONFIG_BYTES), str(path))
+    except InputError as error:
+        raise InputError(f"{error}: give the directory of an SAE, RUN/saes/NAME") from error
+    if not isinstance(config, dict) or config.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
+    if str(config.get("architecture")) not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
+    return config
+
+
+def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
+    """All SAEs of a run directory, by name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    directories = sorted(path.parent for path in run_dir.glob(f"saes/*/{CONFIG_FILE}"))
+    if not directories:
+        raise InputError(f"{run_dir} holds no saes/NAME/{CONFIG_FILE}: has `saev fit --run_dir {run_dir}` finished?")
+    return {directory.name: load_sae(directory) for directory in directories}
+
+
+def read_about(directory: Path) -> About:
+    """What an SAE was trained on: the "about" of its config.json.
+
+    Raises:
+        InputError: If config.json cannot be read, or does not tell it as this version of saev does.
+    """
+    path = directory / CONFIG_FILE
+    about = _read_config(path).get("about")
+    try:
+        return About.from_json(about, f"{path}: about")
+    except InputError as error:
+        raise InputError(f"{error}: edited, or written by another version of saev: train again") from error

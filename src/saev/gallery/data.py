@@ -1,0 +1,163 @@
+"""What a gallery shows, as plain arrays and pictures.
+
+Shape suffixes: s = d_sae, (h, w) = the grid of patches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from saev.latents.heatmaps import Levels
+
+Floats = npt.NDArray[np.floating]
+ORDERS = ("patch", "img", "cls")
+"""The ways to order pictures: by the strongest patch, by the sum over the patches, by the CLS token."""
+
+
+@dataclass(frozen=True)
+class LatentExample:
+    """One picture on which a latent fires, and its value there."""
+
+    image_id: int
+    value: float
+
+
+@dataclass(frozen=True)
+class SampleGroup:
+    """Pictures drawn at random among those whose values lie in a range of quantiles, such as (0.2, 0.4)."""
+
+    quantiles: tuple[float, float]
+    examples: Sequence[LatentExample]
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """How often a latent fires on things of a label.
+
+    Args:
+        label: The user's.
+        count: Images or patches with this label on which it fires.
+        purity: Their share of all images or patches with a label on which it fires.
+        lift: That share over the label's share of all images or patches.
+    """
+
+    label: str
+    count: int
+    purity: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class ShownName:
+    """A name that was found for a latent, with its score and the names that came next."""
+
+    name: str
+    score: float
+    runners_up: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class LatentPage:
+    """A latent that gets pictures.
+
+    Args:
+        index: Which latent.
+        top: For some of `ORDERS` its pictures, strongest first.
+        heatmaps: Levels (h, w) in each picture that is shown, as shares of the latent's largest value.
+        samples: Pictures from the whole range of its values.
+        histogram: (bins,) tokens by value; bins as in `Gallery.bin_edges`.
+        percentiles: Values by percentile, such as {50: 1.2}.
+        labels: Image labels, the most frequent first.
+        patch_labels: Labels of patches, the most frequent first.
+        neighbours: Latents with the nearest decoder directions, and the cosines.
+        coactive: Latents that fire on the same tokens, and the cosines of the indicators.
+        directions: Words to which the decoder direction points, and their scores.
+        probes: Results of probing: the task and what was found, as texts.
+    """
+
+    index: int
+    top: Mapping[str, Sequence[LatentExample]]
+    heatmaps: Mapping[int, Levels] = field(default_factory=dict)
+    samples: Sequence[SampleGroup] = ()
+    histogram: npt.NDArray[np.integer] | None = None
+    percentiles: Mapping[int, float] = field(default_factory=dict)
+    labels: Sequence[LabelCount] = ()
+    patch_labels: Sequence[LabelCount] = ()
+    neighbours: Sequence[tuple[int, float]] = ()
+    coactive: Sequence[tuple[int, float]] = ()
+    directions: Sequence[tuple[str, float]] = ()
+    probes: Sequence[tuple[str, str]] = ()
+
+    @property
+    def shown(self) -> set[int]:
+        """Ids of all its pictures."""
+        lists = [*self.top.values(), *(group.examples for group in self.samples)]
+        return {example.image_id for examples in lists for example in examples}
+
+
+@dataclass(frozen=True)
+class OtherSae:
+    """Another SAE whose gallery lies beside this one, and the latent of it that each latent here matches best.
+
+    Args:
+        folder: Name of its gallery's folder.
+        title: Its name.
+        matched: (s,) its latent for each latent here; -1 for none.
+        cosine: (s,) cosine of the two decoder directions.
+    """
+
+    folder: str
+    title: str
+    matched: npt.NDArray[np.integer]
+    cosine: Floats
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a gallery says, except for its pages and pictures.
+
+    Args:
+        title: Headline of the page.
+        sae_id: Tells this SAE from others, whatever their names: notes belong to it.
+        facts: Short facts under the title, such as {"Model": "ViT-B-32/openai"}.
+        frequency: (s,) share of tokens on which each latent fires; 0 for dead latents.
+        image_frequency: (s,) share of images.
+        mean_value: (s,) mean over the tokens on which it fires.
+        max_value: (s,) largest value; the top of each latent's colour scale.
+        grid: (h, w) patches of a picture.
+        bin_edges: (bins + 1,) of the histograms of values.
+        rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
+        labels: Per latent the label that tells most about it, and its purity.
+        names: Names that were found for latents.
+        others: SAEs to compare with.
+    """
+
+    title: str
+    sae_id: str
+    facts: Mapping[str, str]
+    frequency: Floats
+    image_frequency: Floats
+    mean_value: Floats
+    max_value: Floats
+    grid: tuple[int, int]
+    bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
+    rare_below: float = 0.0
+    labels: Mapping[int, tuple[str, float]] = field(default_factory=dict)
+    names: Mapping[int, ShownName] = field(default_factory=dict)
+    others: Sequence[OtherSae] = ()
+
+    def __post_init__(self) -> None:
+        for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):
+            assert column.shape == (self.d_sae,), f"{column.shape} is not ({self.d_sae},)"
+            assert np.isfinite(column).all(), "the numbers of a latent must be finite"
+            assert (column[self.frequency > 0] > 0).all(), "a latent that fires has values above zero"
+        assert all(0 <= latent < self.d_sae for latent in (*self.labels, *self.names)), "a name of no latent"
+        for other in self.others:
+            assert len(other.matched) == len(other.cosine) == self.d_sae, f"matches of {other.title}"
+
+    @property
+    def d_sae(self) -> int:
+        """Number of latents."""
+        return len(self.frequency)

@@ -1,0 +1,100 @@
+"""Names for the latents that get a page, found by a CLIP."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self, final
+
+from saev.gallery.data import ShownName
+from saev.gallery.options import RenderOptions
+from saev.latents.heatmaps import Images, heatmaps, in_parts
+from saev.latents.naming import (
+    EmbeddedWords,
+    LatentName,
+    TopPicture,
+    direction_words,
+    name_latents,
+    named_words,
+    read_vocabulary,
+)
+from saev.latents.naming.kept_words import kept_words
+from saev.latents.naming.name_latents import MOST_CROPS
+from saev.latents.pictures import RecordedPictures
+from saev.latents.survey import LatentSurvey
+from saev.nn import SparseAutoencoder
+from saev.shards.loading.selection import TokenSelection
+from saev.vit.text import Clip, load_clip
+
+
+@final
+class Namer:
+    """A CLIP and the words that may become names, embedded when they are first needed, or taken from the cache."""
+
+    def __init__(self, clip: Clip, vocabulary: Sequence[str]) -> None:
+        self.clip = clip
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def words(self) -> EmbeddedWords:
+        """The words as points of the CLIP's space."""
+        return kept_words(self.clip, self._vocabulary)
+
+    @classmethod
+    def load(cls, options: RenderOptions) -> Self | None:
+        """As the options say; None where they ask for no names.
+
+        Raises:
+            InputError: If the CLIP or the vocabulary cannot be had, or one of them is of no use.
+        """
+        if options.namer is None:
+            return None
+        return cls(load_clip(options.namer, options.namer_weights), read_vocabulary(options.vocabulary))
+
+    def by_pictures(
+        self,
+        sae: SparseAutoencoder,
+        survey: LatentSurvey,
+        latents: Sequence[int],
+        tokens: TokenSelection,
+        pictures: RecordedPictures,
+        seed: int,
+    ) -> dict[int, ShownName]:
+        """Names of latents by the crops on which they are strongest; those that chance explains get none."""
+        top = survey.top["patch"]
+        images, values = (table[list(latents), :MOST_CROPS].tolist() for table in (top.images, top.values))
+        found = {
+            latent: [(i, v) for i, v in zip(*row, strict=True) if i >= 0]
+            for latent, *row in zip(latents, images, values, strict=True)
+        }
+        shown: dict[int, Images] = {latent: [image for image, _ in examples] for latent, examples in found.items()}
+        tops: dict[int, list[TopPicture]] = {}
+        for part in in_parts(shown, tokens.reader.layout.tokens.grid):
+            maps = heatmaps(sae, tokens, part, survey.moments.max_value.numpy())
+            for latent in part:
+                tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
+        return _shown(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
+
+    def by_directions(
+        self, sae: SparseAutoencoder, latents: Sequence[int], tokens: TokenSelection, seed: int
+    ) -> dict[int, ShownName]:
+        """Names by the decoder directions of an SAE on the last layer of this very CLIP; none for any other."""
+        if not self._is_last_layer(tokens):
+            return {}
+        rows_sd = sae.W_dec.detach().cpu().float() * sae.scale_d.cpu()
+        best = direction_words(rows_sd, *self.clip.visual_projection(), self.words, latents, seed)
+        return _shown(dict(zip(latents, named_words(best, self.words), strict=True)))
+
+    def _is_last_layer(self, tokens: TokenSelection) -> bool:
+        metadata, recorded = tokens.reader.metadata, tokens.reader.manifest.recording
+        visual: Any = self.clip.model.visual
+        blocks = getattr(getattr(visual, "transformer", None), "resblocks", ())
+        is_same = (metadata.family, metadata.ckpt) == ("clip", self.clip.ckpt) and self.clip.has_projection
+        is_last = len(tokens.readers) == 1 and len(blocks) > 0 and recorded.layer == len(blocks) - 1
+        return is_same and is_last and recorded.model["weights_digest"] == self.clip.tower_digest
+
+
+def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:
+    return {
+        latent: ShownName(one.name, one.words[0].z, [(word.word, word.z) for word in one.runners_up])
+        for latent, one in names.items()
+        if one.name is not None
+    }

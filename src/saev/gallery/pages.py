@@ -1,0 +1,153 @@
+"""The pages of latents.
+
+Shape suffixes: k = images of a latent.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.gallery.data import LabelCount, LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.options import RenderOptions
+from saev.latents.heatmaps import heatmaps, in_parts
+from saev.latents.labels import Labels
+from saev.latents.survey import PERCENTILES, LabelCounts, LatentSurvey, Neighbours, nearest_decoders, quantile_groups
+from saev.nn import SparseAutoencoder
+from saev.shards.loading.selection import TokenSelection
+
+N_NEIGHBOURS = 8
+N_LABELS = 6
+N_GROUPS = 5
+N_OF_GROUP = 6
+LATENTS_AT_ONCE = 1024
+MIN_LIFT = 1.25  # A label below this says less about a latent than about the pictures.
+
+
+class Pages:
+    """Gives the pages of some latents, one after the other; heatmaps of a part of them are in memory at once.
+
+    Args:
+        sae: The SAE.
+        survey: What was found of its latents.
+        latents: Those that get a page.
+        tokens: The recording, and which of the tokens.
+        labels: Labels of the recording.
+        options: What comes first.
+        directions: Words to which decoder directions point.
+    """
+
+    def __init__(
+        self,
+        sae: SparseAutoencoder,
+        survey: LatentSurvey,
+        latents: Sequence[int],
+        tokens: TokenSelection,
+        labels: Labels,
+        options: RenderOptions,
+        directions: Mapping[int, ShownName],
+    ) -> None:
+        self._directions = directions
+        self._sae, self._survey, self._tokens, self._labels = sae, survey, tokens, labels
+        self._latents = torch.tensor(latents, dtype=torch.int64)
+        orders = sorted(survey.top, key=lambda order: order != options.sort_by)
+        self._top = {
+            order: (survey.top[order].images[self._latents], survey.top[order].values[self._latents])
+            for order in orders
+        }
+        self._sampled = survey.sample.images[self._latents], survey.sample.values[self._latents]
+        self._decoders = nearest_decoders(sae.W_dec, self._latents, N_NEIGHBOURS)
+        self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
+        self._percentiles = survey.histogram.percentiles()[self._latents]
+
+    def __iter__(self) -> Iterator[LatentPage]:
+        """The pages in the order of the latents."""
+        rows = {latent: row for row, latent in enumerate(self._latents.tolist())}
+        max_value_s = self._survey.moments.max_value.numpy()
+        shown = {latent: self._shown(row) for latent, row in rows.items()}
+        for part in in_parts(shown, self._tokens.reader.layout.tokens.grid):
+            found = heatmaps(self._sae, self._tokens, part, max_value_s)
+            for latent in part:
+                yield replace(self._draft(rows[latent]), heatmaps=found.pop(latent))
+
+    def _shown(self, row: int) -> NDArray[np.int64]:
+        """Ids of all pictures of a latent, ascending."""
+        sampled = [example.image_id for group in self._samples(row) for example in group.examples]
+        top = [images[row].numpy() for images, _ in self._top.values()]
+        ids = np.unique(np.concatenate([*top, np.array(sampled, dtype=np.int64)]))
+        return ids[ids >= 0]
+
+    def _samples(self, row: int) -> list[SampleGroup]:
+        """Random images, in groups from the lowest values to the highest."""
+        groups = quantile_groups(self._sampled[1][row], self._sampled[0][row], N_GROUPS, N_OF_GROUP)
+        return [
+            SampleGroup((number / N_GROUPS, (number + 1) / N_GROUPS), [LatentExample(*example) for example in group])
+            for number, group in enumerate(reversed(groups))
+            if group
+        ]
+
+    def top_labels(self) -> dict[int, tuple[str, float]]:
+        """For each latent the label that tells most about it, of patches where there are such, and its purity.
+
+        That is the one which contributes most to the divergence from the base rates, purity x log(lift): the most
+        frequent one would be the background for nearly all latents. A latent whose label is hardly more frequent than
+        among all has none.
+        """
+        counts, names = self._survey.patch_labels, self._labels.patch_names
+        if counts is None:
+            counts, names = self._survey.image_labels, self._labels.names
+        if counts is None:
+            return {}
+        found: dict[int, tuple[str, float]] = {}
+        for latents_a in torch.split(torch.arange(len(counts.counts)), LATENTS_AT_ONCE):
+            purity_al = counts.purity(latents_a)
+            lift_al = counts.lift(latents_a)
+            telling_al = purity_al * lift_al.clamp_min(1e-30).log()
+            telling_al[purity_al == 0] = -torch.inf
+            for latent, label in zip(latents_a.tolist(), telling_al.argmax(1).tolist(), strict=True):
+                row = latent - int(latents_a[0])
+                if lift_al[row, label] >= MIN_LIFT:
+                    found[latent] = (names[label], float(purity_al[row, label]))
+        return found
+
+    def _draft(self, row: int) -> LatentPage:
+        """A page without its heatmaps."""
+        latent = int(self._latents[row])
+        survey = self._survey
+        return LatentPage(
+            index=latent,
+            top={order: _examples(images[row], values[row]) for order, (images, values) in self._top.items()},
+            samples=self._samples(row),
+            histogram=survey.histogram.counts[latent].numpy(),
+            percentiles=dict(zip(PERCENTILES, self._percentiles[row].tolist(), strict=True)),
+            labels=_label_counts(survey.image_labels, latent, self._labels.names),
+            patch_labels=_label_counts(survey.patch_labels, latent, self._labels.patch_names),
+            neighbours=_pairs(self._decoders, row),
+            coactive=_pairs(self._coactive, row),
+            directions=_words(self._directions.get(latent)),
+        )
+
+
+def _examples(images_k: Tensor, values_k: Tensor) -> list[LatentExample]:
+    found = zip(images_k.tolist(), values_k.tolist(), strict=True)
+    return [LatentExample(image, value) for image, value in found if image >= 0]
+
+
+def _label_counts(counts: LabelCounts | None, latent: int, names: Sequence[str]) -> list[LabelCount]:
+    if counts is None:
+        return []
+    found = counts.top(torch.tensor([latent]), N_LABELS)
+    rows = zip(*(values[0].tolist() for values in found), strict=True)
+    return [LabelCount(names[label], count, purity, lift) for label, count, purity, lift in rows if label >= 0]
+
+
+def _words(name: ShownName | None) -> list[tuple[str, float]]:
+    return [] if name is None else [(name.name, name.score), *name.runners_up]
+
+
+def _pairs(found: Neighbours, row: int) -> list[tuple[int, float]]:
+    pairs = zip(found.latents[row].tolist(), found.cosines[row].tolist(), strict=True)
+    return [(latent, cosine) for latent, cosine in pairs if latent >= 0]

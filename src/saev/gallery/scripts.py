@@ -1,0 +1,180 @@
+"""The data of a gallery as classic scripts, the only form in which a page from the file system gets data.
+
+A script calls one function, `saevTake`, with one JSON value; `assets/data.js` knows who asked for it. Arrays stand in
+it as base64 of little-endian bytes. JSON is pure ASCII without `<`, so that neither `</script>` nor JavaScript's line
+separators nor broken file names can end anything early.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from saev.gallery.data import Gallery, LabelCount, LatentExample, LatentPage
+from saev.gallery.heatmap import COLOUR_MAPS, overlay_table
+from saev.latents.heatmaps import Levels, PatchCodes
+
+MOST_A_PATCH = 64
+"""Latents listed for a patch of a picture, the strongest ones."""
+
+
+class PictureEntry(NamedTuple):
+    """What a page says of a picture; `size` = (width, height) of its thumbnail, None where there is none."""
+
+    name: str
+    label: str | None
+    size: tuple[int, int] | None
+
+
+def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[int, PictureEntry]) -> str:
+    """Everything that the page needs before a latent or a picture is looked at.
+
+    Args:
+        gallery: What the gallery says.
+        pages: The latents that have a page.
+        pictures: The pictures that have one.
+    """
+    labels = sorted({entry.label for entry in pictures.values() if entry.label is not None})
+    number = {label: i for i, label in enumerate(labels)}
+    return _script(
+        {
+            "title": gallery.title,
+            "saeId": gallery.sae_id,
+            "facts": list(gallery.facts.items()),
+            "grid": gallery.grid,
+            "pages": list(pages),
+            "frequency": _floats(gallery.frequency),
+            "imageFrequency": _floats(gallery.image_frequency),
+            "meanValue": _floats(gallery.mean_value),
+            "maxValue": _floats(gallery.max_value),
+            "binEdges": _floats(gallery.bin_edges),
+            "rareBelow": gallery.rare_below,
+            "topLabels": [[latent, label, round(purity, 4)] for latent, (label, purity) in gallery.labels.items()],
+            "names": [
+                [latent, one.name, one.score, list(map(list, one.runners_up))] for latent, one in gallery.names.items()
+            ],
+            "others": [
+                {
+                    "folder": other.folder,
+                    "title": other.title,
+                    "matched": _bytes(other.matched.astype("<i4")),
+                    "cosine": _floats(other.cosine),
+                }
+                for other in gallery.others
+            ],
+            "labels": labels,
+            # id, name, number of the label or -1, width and height of the thumbnail or 0
+            "pictures": [
+                [image, entry.name, -1 if entry.label is None else number[entry.label], *(entry.size or (0, 0))]
+                for image, entry in pictures.items()
+            ],
+            "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
+        }
+    )
+
+
+def latent_script(page: LatentPage) -> str:
+    """The page of one latent."""
+    return _script(
+        {
+            "index": page.index,
+            "top": {order: _examples(examples) for order, examples in page.top.items()},
+            "samples": [
+                {"quantiles": group.quantiles, "examples": _examples(group.examples)} for group in page.samples
+            ],
+            "heatmaps": {str(image): _heatmap(levels) for image, levels in page.heatmaps.items()},
+            "histogram": None if page.histogram is None else page.histogram.tolist(),
+            "percentiles": {str(p): float(value) for p, value in page.percentiles.items()},
+            "labels": _labels(page.labels),
+            "patchLabels": _labels(page.patch_labels),
+            "neighbours": _pairs(page.neighbours),
+            "coactive": _pairs(page.coactive),
+            "directions": [[word, round(score, 2)] for word, score in page.directions],
+            "probes": [list(probe) for probe in page.probes],
+        }
+    )
+
+
+def picture_script(codes: PatchCodes) -> str:
+    """Which latents fire where in one picture, at most `MOST_A_PATCH` of them on a patch."""
+    return _script(picture_value(codes, MOST_A_PATCH))
+
+
+def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
+    """Which latents fire where in one picture, at most so many of them on a patch, as `assets/data.js` reads it."""
+    counts = np.diff(codes.offsets)
+    place_n = np.arange(len(codes.latents)) - np.repeat(codes.offsets[:-1], counts)
+    kept = place_n < most
+    distinct, number_n = np.unique(codes.latents[kept], return_inverse=True)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
+    return {
+        "latents": _bytes(distinct.astype("<u4")),
+        "offsets": _bytes(offsets.astype("<u4")),
+        "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
+        "levels": _bytes(codes.levels[kept]),
+        "most": most,
+        "nCut": int((counts > most).sum()),  # patches on which more latents fire; all others are listed whole
+    }
+
+
+class Overview(NamedTuple):
+    """What is read back of the overview of a gallery: the SAE, its largest values (s,), the names of its thumbnails."""
+
+    sae_id: str
+    max_value: npt.NDArray[np.float32]
+    thumbnails: Mapping[int, str]
+
+
+def read_overview(script: str) -> Overview:
+    """Part of what `overview_script` was given.
+
+    Raises:
+        ValueError: If another program, or another version of this one, wrote it.
+    """
+    start, end = "saevTake(", ");\n"
+    if not (script.startswith(start) and script.endswith(end)):
+        raise ValueError("it is no data script")
+    try:
+        raw = json.loads(script[len(start) : -len(end)])
+        max_value = np.frombuffer(base64.b64decode(raw["maxValue"], validate=True), dtype="<f4")
+        thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width}
+        return Overview(str(raw["saeId"]), max_value, thumbnails)
+    except (TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"it was written by another version: {error!r}") from error
+
+
+def _script(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return f"saevTake({text.replace('<', chr(92) + 'u003c')});\n"
+
+
+def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:
+    return [[example.image_id, float(f"{example.value:.5g}")] for example in examples]
+
+
+def _labels(counts: Iterable[LabelCount]) -> list[list[Any]]:
+    return [[one.label, one.count, round(one.purity, 4), round(one.lift, 2)] for one in counts]
+
+
+def _pairs(pairs: Iterable[tuple[int, float]]) -> list[list[float]]:
+    return [[int(latent), round(float(cosine), 4)] for latent, cosine in pairs]
+
+
+def _heatmap(levels: Levels) -> str:
+    """`d` and all levels, or `s` and those above 0 as their places (two bytes) and then their levels."""
+    places = np.flatnonzero(levels)
+    if 3 * len(places) >= levels.size:
+        return "d" + _bytes(levels)
+    sparse = places.astype("<u2").tobytes() + levels.ravel()[places].tobytes()
+    return "s" + base64.b64encode(sparse).decode("ascii")
+
+
+def _floats(values: npt.NDArray[np.floating]) -> str:
+    return _bytes(values.astype("<f4"))
+
+
+def _bytes(values: npt.NDArray[np.generic]) -> str:
+    return base64.b64encode(values.tobytes(order="C")).decode("ascii")

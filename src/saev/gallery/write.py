@@ -1,0 +1,135 @@
+"""A folder of static files that shows what the latents of an SAE mean; `index.html` opens without a server.
+
+    index.html               the page; the same in every gallery
+    assets/                  its style and scripts
+    data/overview.js         title, facts, the numbers of all latents, names of the pictures
+    data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
+    data/pictures/00000042.js  which latents fire where in one picture
+    images/00000042.jpg      each picture once, named by its id
+
+A page from the file system may not fetch files, so data come as small classic scripts. See `gallery_scripts`.
+"""
+
+import io
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from PIL import Image
+
+from saev.errors import InputError
+from saev.files import bring_to_disk, unwritable
+from saev.gallery.data import Gallery, LatentPage
+from saev.gallery.scripts import PictureEntry, latent_script, overview_script, picture_script
+from saev.latents.heatmaps import PatchCodes
+from saev.latents.pictures import Picture
+
+# Galleries get mailed and zipped; this is sharp enough at the size in which a page shows a picture.
+_LONGEST_SIDE = 288
+_JPEG_QUALITY = 85
+
+LIVE_SCRIPTS = ("live_edits.js", "live.js")
+LIVE_STYLES = ("live.css",)
+"""Assets that only a page from `saev view` loads: they need the ViT behind them."""
+
+
+def write_gallery(
+    out: Path,
+    gallery: Gallery,
+    pages: Iterable[LatentPage],
+    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+) -> Path:
+    """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
+
+    Pages are taken one at a time, then pictures, so that any number of them fits in memory.
+
+    Args:
+        out: The directory; its parent is made where it is missing.
+        gallery: What is said of all latents.
+        pages: Each latent at most once.
+        pictures: Gives, for ascending ids of the pictures that pages show, the pictures, and the codes of those
+            that get a page of their own. For those that it leaves out a grey tile is shown.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        InputError: `out` is there already and is not a gallery, or the disk does not take it: an older one stays.
+    """
+    old = out.parent / f".{out.name}.old"
+    partial = out.parent / f".{out.name}.partial"
+    try:
+        if old.exists() and not out.exists():
+            old.rename(out)  # the run was killed between two renames
+        _check_replaceable(out)
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        _write(partial, gallery, pages, pictures)
+        for path in (partial, *partial.rglob("*")):
+            bring_to_disk(path)
+        _swap(partial, out, old)
+    except OSError as error:  # what is read, and cannot be, is an InputError
+        n_bytes = 512 * sum(path.stat().st_blocks for path in partial.rglob("*"))
+        shutil.rmtree(partial, ignore_errors=True)  # before what is free is told
+        raise InputError(unwritable(out, error, n_bytes)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out / "index.html"
+
+
+def _write(
+    root: Path,
+    gallery: Gallery,
+    pages: Iterable[LatentPage],
+    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+) -> None:
+    for folder in ("assets", "images", "data", "data/latents", "data/pictures"):
+        (root / folder).mkdir()
+    for asset in (files("saev.gallery") / "assets").iterdir():
+        place = root if asset.name == "index.html" else root / "assets"
+        (place / asset.name).write_bytes(asset.read_bytes())
+    written: dict[int, None] = {}  # in their order
+    shown: set[int] = set()
+    for page in pages:
+        assert 0 <= page.index < gallery.d_sae, f"a page of latent {page.index}, which there is not"
+        assert page.index not in written, f"latent {page.index} has two pages"
+        _put(root / "data" / "latents" / f"{page.index:06d}.js", latent_script(page))
+        written[page.index] = None
+        shown |= page.shown
+    # Those that do not come stay without a size.
+    entries = {image: PictureEntry(f"picture {image}", None, None) for image in sorted(shown)}
+    for picture, codes in pictures(sorted(shown)):
+        size = _save(picture.view, root / "images" / f"{picture.image_id:08d}.jpg") if picture.view else None
+        entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
+        if codes is not None:
+            _put(root / "data" / "pictures" / f"{picture.image_id:08d}.js", picture_script(codes))
+    _put(root / "data" / "overview.js", overview_script(gallery, list(written), entries))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="ascii")
+
+
+def _save(view: Image.Image, path: Path) -> tuple[int, int]:
+    picture = view.convert("RGB")
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    path.write_bytes(file.getbuffer())  # Pillow does not tell why a file cannot be written
+    return picture.size
+
+
+def _check_replaceable(out: Path) -> None:
+    is_empty = out.is_dir() and not any(out.iterdir())
+    if out.exists() and not is_empty and not (out / "data" / "overview.js").is_file():
+        raise InputError(f"{out} is there already and is not a gallery: move it away or name another directory")
+
+
+def _swap(partial: Path, out: Path, old: Path) -> None:
+    if out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+    partial.rename(out)
+    bring_to_disk(out.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What latents do: codes of recorded images, surveys, labels, pictures, names."""

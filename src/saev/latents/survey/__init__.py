@@ -1,0 +1,36 @@
+"""The survey of an SAE's latents: everything that is said of them, from one bounded pass over images."""
+
+from saev.latents.survey.by_latent import LatentCodes, Pairs, Spots
+from saev.latents.survey.histogram import EDGES, PERCENTILES, ValueHistogram
+from saev.latents.survey.image_sample import ImageSample, quantile_groups
+from saev.latents.survey.labels import LabelCounts, TopLabels
+from saev.latents.survey.memory import memory_bytes
+from saev.latents.survey.moments import Moments
+from saev.latents.survey.neighbours import Neighbours, nearest_decoders
+from saev.latents.survey.sparse import SparseCodes, present
+from saev.latents.survey.survey import LatentSurvey, Order
+from saev.latents.survey.token_sample import TokenSample
+from saev.latents.survey.top_images import TopImages
+
+__all__ = [
+    "EDGES",
+    "PERCENTILES",
+    "ImageSample",
+    "LabelCounts",
+    "LatentCodes",
+    "LatentSurvey",
+    "Moments",
+    "Neighbours",
+    "Order",
+    "Pairs",
+    "SparseCodes",
+    "Spots",
+    "TokenSample",
+    "TopImages",
+    "TopLabels",
+    "ValueHistogram",
+    "memory_bytes",
+    "nearest_decoders",
+    "present",
+    "quantile_groups",
+]

@@ -1,0 +1,113 @@
+"""The same active codes latent after latent, and what they come to in each image.
+
+Shape suffixes: s = d_sae, n = active codes, p = pairs of a latent and an image on which it fires.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from saev.latents.survey.sparse import Floats, SparseCodes
+
+
+@final
+@dataclass(frozen=True)
+class Spots:
+    """Which of the positions of an image are what.
+
+    Args:
+        n_positions: All positions.
+        patches: The patches among them; empty where only other tokens are looked at.
+        cls: The position of the CLS token, if it is among them.
+    """
+
+    n_positions: int
+    patches: range
+    cls: int | None = None
+
+    def __post_init__(self) -> None:
+        everything = range(self.n_positions)
+        assert self.patches.step == 1, self.patches
+        assert not self.patches or (self.patches[0] in everything and self.patches[-1] in everything), self
+        assert self.cls is None or (self.cls in everything and self.cls not in self.patches), self
+
+    @property
+    def ranked(self) -> range:
+        """The positions by which images are ranked: the patches, or all where there are none."""
+        return self.patches or range(self.n_positions)
+
+
+@final
+@dataclass(frozen=True)
+class LatentCodes:
+    """Active codes sorted by latent, then image, then position.
+
+    Args:
+        starts_s: int32 (s + 1,), where the entries of each latent begin, and the end.
+        latents_n: int64, the latent of each entry.
+        tokens_n: int32, its token: the row of the image in the batch times n_positions, plus the position.
+        images_n: int32, the row of its image.
+        values_n: float32.
+    """
+
+    starts_s: NDArray[np.int32]
+    latents_n: NDArray[np.int64]
+    tokens_n: NDArray[np.int32]
+    images_n: NDArray[np.int32]
+    values_n: Floats
+
+    @classmethod
+    def of(cls, codes: SparseCodes) -> "LatentCodes":
+        """By a counting sort."""
+        shape = (len(codes.starts_r) - 1, codes.d_sae)
+        columns = csr_array((codes.values_n, codes.latents_n, codes.starts_r), shape=shape).tocsc()
+        latents_n = np.repeat(np.arange(codes.d_sae), np.diff(columns.indptr))
+        images_n = columns.indices // np.int32(codes.n_positions)
+        return cls(columns.indptr, latents_n, columns.indices, images_n, columns.data)
+
+    def within(self, spots: range, n_images: int, n_positions: int) -> NDArray[np.bool_]:
+        """(n,) whether the position of each entry is in a range."""
+        inside_t = np.zeros(n_positions, dtype=np.bool_)
+        inside_t[spots.start : spots.stop] = True
+        # A look into a small table is cheaper than the remainder.
+        inside_n: NDArray[np.bool_] = np.tile(inside_t, n_images)[self.tokens_n]
+        return inside_n
+
+
+@final
+@dataclass(frozen=True)
+class Pairs:
+    """Latents and images on which they fire, sorted by latent, then image.
+
+    Args:
+        latents_p: int64.
+        images_p: int32, rows in the batch.
+        best_p: float32, the largest value at the ranked positions; 0 if there is none.
+        sums_p: float32, the sum over these, added up as float64 in the order of the positions.
+    """
+
+    latents_p: NDArray[np.int64]
+    images_p: NDArray[np.int32]
+    best_p: Floats
+    sums_p: Floats
+
+    @classmethod
+    def of(cls, codes: LatentCodes, spots: Spots, n_images: int) -> "Pairs":
+        """Of all entries, whatever their position."""
+        if not len(codes.values_n):
+            return cls(codes.latents_n, codes.images_n, codes.values_n, codes.values_n)
+        values_n, ranked = codes.values_n, spots.ranked
+        if len(ranked) < spots.n_positions:
+            values_n = np.where(codes.within(ranked, n_images, spots.n_positions), values_n, np.float32(0))
+        is_first_n = np.ones(len(values_n), dtype=np.bool_)
+        np.not_equal(codes.images_n[1:], codes.images_n[:-1], out=is_first_n[1:])
+        is_first_n[1:] |= codes.latents_n[1:] != codes.latents_n[:-1]
+        first_p = np.flatnonzero(is_first_n)
+        best_p: Floats = np.maximum.reduceat(values_n, first_p)
+        # Not add.reduceat: in which order that adds is not promised, and the sum must not depend on the batch.
+        sums_p = np.bincount(np.cumsum(is_first_n) - 1, weights=values_n)
+        bounded_p: Floats = np.minimum(sums_p, np.finfo(np.float32).max).astype(np.float32)
+        return cls(codes.latents_n[first_p], codes.images_n[first_p], best_p, bounded_p)

@@ -1,0 +1,88 @@
+"""Histograms of the values of all latents, on bins common to all, and the percentiles read from them.
+
+Shape suffixes: s = d_sae, n = active codes, h = bins, q = percentiles.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.latents.survey.by_latent import LatentCodes
+
+PERCENTILES: Final = (5, 25, 50, 75, 95, 99)
+_PER_OCTAVE: Final = 8
+_OCTAVES: Final = range(-14, 14)
+N_BINS: Final = _PER_OCTAVE * len(_OCTAVES)
+
+
+def _edge_bits() -> NDArray[np.int64]:
+    """Upper halves of the bits of the edges as float32: a bin is then found by a look into a small table."""
+    exponents = _OCTAVES.start + np.arange(N_BINS + 1) / _PER_OCTAVE
+    bits = np.exp2(exponents).astype(np.float32).view(np.int32).astype(np.int64)
+    rounded: NDArray[np.int64] = (bits + 2**15) >> 16
+    return rounded
+
+
+def _bin_of_bits() -> NDArray[np.int16]:
+    """The bin of each upper half of the bits of a positive float32."""
+    found = np.searchsorted(_edge_bits(), np.arange(2**15), side="right") - 1
+    return found.clip(0, N_BINS - 1).astype(np.int16)
+
+
+EDGES: Final[NDArray[np.float32]] = (_edge_bits() << 16).astype(np.int32).view(np.float32)
+"""(h + 1,) edges of the bins: eighths of an octave from 2^-14 to 2^14, rounded to 8 significant bits. A value on an
+edge counts in the bin above; what lies outside counts in the first or last bin."""
+
+ERROR: Final = float(np.sqrt(EDGES[1:].astype(np.float64) / EDGES[:-1]).max() - 1)
+"""Largest relative error of a percentile between the first and the last edge: 0.046."""
+
+
+@final
+class ValueHistogram:
+    """Histograms of the values above zero. Memory: 8 x `N_BINS` = 1,792 bytes a latent.
+
+    Args:
+        d_sae: Number of latents.
+    """
+
+    _bins = _bin_of_bits()
+
+    def __init__(self, d_sae: int) -> None:
+        self._counts_sh = np.zeros((d_sae, N_BINS), dtype=np.int64)
+
+    def update(self, codes: LatentCodes) -> None:
+        """Add active codes."""
+        bins_n = self._bins[codes.values_n.view(np.int32) >> 16]
+        np.add.at(self._counts_sh.reshape(-1), codes.latents_n * N_BINS + bins_n, 1)
+
+    @property
+    def counts(self) -> Tensor:
+        """(s, h) int64 values in each bin, see `EDGES`."""
+        return torch.from_numpy(self._counts_sh)
+
+    def percentiles(self, percents: Sequence[int] = PERCENTILES) -> Tensor:
+        """(s, q) float32: the smallest value that at least so many percent don't exceed; 0 for dead latents.
+
+        What is given is the geometric mean of the edges of that value's bin. It is off by a share of `ERROR` at most,
+        except for values beyond the edges, which are said to be in the first or last bin.
+        """
+        upto_sh = self._counts_sh.cumsum(1)
+        middles_h = np.sqrt(EDGES[1:].astype(np.float64) * EDGES[:-1]).astype(np.float32)
+        found_sq = np.zeros((len(upto_sh), len(percents)), dtype=np.float32)
+        for column, percent in enumerate(percents):
+            ranks_s = np.maximum(-(-percent * upto_sh[:, -1:] // 100), 1)
+            found_sq[:, column] = middles_h[(upto_sh < ranks_s).sum(1).clip(0, N_BINS - 1)]
+        found_sq[upto_sh[:, -1] == 0] = 0
+        return torch.from_numpy(found_sq)
+
+    def state(self) -> dict[str, Tensor]:
+        """The counts, without a copy."""
+        return {"counts": self.counts}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the state of a process that saw other images."""
+        self._counts_sh += state["counts"].numpy()

@@ -1,0 +1,51 @@
+"""How much memory a survey takes."""
+
+from saev.latents.survey import largest_keys, sparse, token_sample
+from saev.latents.survey.histogram import N_BINS
+from saev.latents.survey.labels import LabelCounts, label_bytes
+from saev.latents.survey.survey import N_SAMPLE
+
+MOMENTS_BYTES = 28  # Of a latent.
+ENTRY_BYTES = 80  # Of an active code during an update, in all forms that it has at the same time.
+TOKEN_BYTES = 16  # Of a token of the sample, beside its entries.
+
+
+def memory_bytes(
+    d_sae: int,
+    top_k: int = 128,
+    n_sample: int = N_SAMPLE,
+    n_image_labels: int = 0,
+    n_patch_labels: int = 0,
+    n_orders: int = 3,
+    n_positions: int = 0,
+    most_active: int | None = None,
+) -> int:
+    """Upper bound of the bytes that a `LatentSurvey` takes on the CPU, and its updates beside the codes given to it.
+
+    Args:
+        d_sae: Number of latents.
+        top_k: Images kept for each latent.
+        n_sample: Random images kept for each latent.
+        n_image_labels: Labels of images.
+        n_patch_labels: Labels of patches.
+        n_orders: Orders of top images: 3, or 2 without CLS tokens.
+        n_positions: Positions of an image.
+        most_active: Latents that can be active on a token; by default all.
+    """
+    # Of each table of keys a quarter waits, and takes as much again when it is entered.
+    keys = sum(8 * (k + 1) + 2 * 16 * k // largest_keys.ASIDE for k in [top_k] * n_orders + [n_sample])
+    tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
+    counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
+    tables += sum(label_bytes(d_sae, n) for n in counted)
+    tokens = TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_ENTRIES
+    return tables + 4 * tokens + update_bytes(d_sae, n_positions, most_active)
+
+
+def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -> int:
+    """Upper bound of what an update takes for a while."""
+    active = d_sae if most_active is None else min(most_active, d_sae)
+    # A part ends with the slice that makes it large enough.
+    in_slice = max(sparse.SLICE_CELLS * active // d_sae, n_positions * active)
+    dense = 6 * max(sparse.SLICE_CELLS, n_positions * d_sae)  # Its mask twice, and its codes if they had to be cast.
+    blocks = 4 * 8 * largest_keys.BLOCK_CELLS
+    return ENTRY_BYTES * (sparse.MAX_ENTRIES + in_slice) + dense + blocks

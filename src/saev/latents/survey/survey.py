@@ -1,0 +1,155 @@
+"""What all latents of an SAE do, gathered in one bounded pass over images.
+
+Shape suffixes: b = images of a batch, t = positions of an image, c = patches among them, s = d_sae.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.latents.survey.by_latent import LatentCodes, Pairs, Spots
+from saev.latents.survey.histogram import ValueHistogram
+from saev.latents.survey.image_sample import ImageSample
+from saev.latents.survey.labels import LabelCounts
+from saev.latents.survey.moments import Moments
+from saev.latents.survey.sparse import SparseCodes
+from saev.latents.survey.token_sample import TokenSample
+from saev.latents.survey.top_images import LAST_ID, TopImages
+
+Order = Literal["patch", "img", "cls"]
+N_SAMPLE = 64
+
+
+@final
+class LatentSurvey:
+    """Moments, histograms, top images, random images, labels and companions of all latents.
+
+    Where the positions have patches, images are ranked and sampled by the values there; otherwise by those at all
+    positions, which for CLS tokens alone makes all three orders the same. Processes that see different images make a
+    survey each, and `merge` makes of them what one process would have found: all the same to the last bit, except for
+    the mean values, whose sums are rounded. Everything is kept on the CPU, within `memory_bytes`.
+
+    Args:
+        d_sae: Number of latents.
+        spots: Which positions are what.
+        top_k: Images kept for each latent, in each order.
+        n_sample: Random images kept for each latent.
+        n_image_labels: Labels of images, 0 if there are none. Labels are not counted, and `image_labels` is None,
+            where their counts would not fit (`LabelCounts.fits`).
+        n_patch_labels: Labels of patches, likewise.
+        seed: Fixes the random choices.
+
+    Attributes:
+        moments: Frequencies over tokens and images, mean and largest value, at all positions.
+        histogram: Values at all positions.
+        top: Top images by order: `patch` by the largest value, `img` by the sum, `cls` by the value at the CLS token,
+            which is missing where CLS tokens are not among the positions.
+        sample: Random images on which each latent fires, with the largest value.
+        image_labels: Labels of the images on which each latent fires at some position.
+        patch_labels: Labels of the patches on which each latent fires.
+        tokens: Random tokens, and which latents fire there together.
+    """
+
+    def __init__(
+        self,
+        d_sae: int,
+        spots: Spots,
+        top_k: int = 128,
+        n_sample: int = N_SAMPLE,
+        n_image_labels: int = 0,
+        n_patch_labels: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.spots = spots
+        self.moments = Moments(d_sae)
+        self.histogram = ValueHistogram(d_sae)
+        orders: tuple[Order, ...] = ("patch", "img") if spots.cls is None else ("patch", "img", "cls")
+        self.top: dict[Order, TopImages] = {order: TopImages(d_sae, top_k) for order in orders}
+        self.sample = ImageSample(d_sae, n_sample, seed)
+        self.image_labels = _label_counts(d_sae, n_image_labels)
+        self.patch_labels = _label_counts(d_sae, n_patch_labels)
+        self.tokens = TokenSample(d_sae, seed)
+
+    def update(
+        self,
+        codes: Tensor,
+        image_ids: Tensor,
+        image_labels: Tensor | None = None,
+        patch_labels: Tensor | None = None,
+    ) -> None:
+        """Add images that were not seen before.
+
+        Args:
+            codes: (b, t, s), on any device.
+            image_ids: (b,) integers from 0 to 2^32 - 1.
+            image_labels: (b,) integers, -1 for none.
+            patch_labels: (b, c) integers, -1 for none.
+
+        Raises:
+            InputError: If a code is not finite.
+        """
+        ids = image_ids.cpu().numpy().astype(np.int64)
+        assert not len(ids) or (ids.min() >= 0 and ids.max() <= LAST_ID), "image ids must fit 32 bits"
+        for images, part in SparseCodes.parts(codes):
+            assert part.n_positions == self.spots.n_positions, f"{part.n_positions} for {self.spots}"
+            self.tokens.update(part, ids[images])
+            by_latent = LatentCodes.of(part)
+            pairs = Pairs.of(by_latent, self.spots, part.n_images)
+            self._add(by_latent, pairs, ids[images])
+            if self.patch_labels is not None and patch_labels is not None:
+                labels_bt = _at_all_positions(patch_labels[images].cpu().numpy(), self.spots).reshape(-1)
+                self.patch_labels.update(labels_bt, by_latent.latents_n, labels_bt[by_latent.tokens_n])
+            if self.image_labels is not None and image_labels is not None:
+                labels_b = image_labels[images].cpu().numpy()
+                self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
+
+    def _add(self, codes: LatentCodes, pairs: Pairs, ids_b: NDArray[np.int64]) -> None:
+        """Add what needs no labels."""
+        self.moments.update(codes, pairs, len(ids_b), self.spots.n_positions)
+        self.histogram.update(codes)
+        ids_p = ids_b[pairs.images_p]
+        self.top["patch"].update(pairs.latents_p, pairs.best_p, ids_p)
+        self.top["img"].update(pairs.latents_p, pairs.sums_p, ids_p)
+        self.sample.update(pairs.latents_p, pairs.best_p, ids_p)
+        if self.spots.cls is not None:
+            cls = range(self.spots.cls, self.spots.cls + 1)
+            at_cls_n = codes.within(cls, len(ids_b), self.spots.n_positions)
+            ids_n = ids_b[codes.images_n[at_cls_n]]
+            self.top["cls"].update(codes.latents_n[at_cls_n], codes.values_n[at_cls_n], ids_n)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything as tensors whose shapes don't depend on what was seen, partly without copies."""
+        return {f"{name}.{key}": value for name, part in self._parts().items() for key, value in part.state().items()}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the state of a survey with the same arguments that saw other images."""
+        for name, part in self._parts().items():
+            found = {key.removeprefix(f"{name}."): state[key] for key in state if key.startswith(f"{name}.")}
+            part.merge({key: tensor.cpu() for key, tensor in found.items()})
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "moments": self.moments,
+            "histogram": self.histogram,
+            "sample": self.sample,
+            "image_labels": self.image_labels,
+            "patch_labels": self.patch_labels,
+            "tokens": self.tokens,
+            **{f"top_{order}": top for order, top in self.top.items()},
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def _label_counts(d_sae: int, n_labels: int) -> LabelCounts | None:
+    return LabelCounts(d_sae, n_labels) if n_labels and LabelCounts.fits(d_sae, n_labels) else None
+
+
+def _at_all_positions(labels_bc: NDArray[Any], spots: Spots) -> NDArray[np.int32]:
+    """Labels (b, t) of labels (b, c) of the patches: -1 elsewhere."""
+    assert labels_bc.shape[1] == len(spots.patches), f"{labels_bc.shape} for {spots}"
+    labels_bt = np.full((len(labels_bc), spots.n_positions), -1, dtype=np.int32)
+    labels_bt[:, spots.patches.start : spots.patches.stop] = labels_bc
+    return labels_bt

@@ -1,0 +1,1 @@
+"""An SAE inside the ViT that it was trained on."""

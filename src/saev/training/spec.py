@@ -1,0 +1,192 @@
+"""Many SAEs out of one description: all combinations of some options' values."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any, final, get_type_hints
+
+import torch
+
+from saev.errors import InputError, one_line
+from saev.free_memory import known_free_memory
+from saev.nn import SparseAutoencoder
+from saev.training.options import TrainingOptions
+from saev.training.state import Member
+
+OF_SAE = "sae."
+BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
+MOST_BYTES_OF_NAME = 200
+MODEL_SHARE = 0.5  # Of free memory; the rest is for batches and evaluation.
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How to build one SAE of a run.
+
+    Args:
+        name: Names its results.
+        architecture: Builds the SAE, given d_in.
+        d_in: Width of the activations.
+        sae: Options of the SAE that differ from those of the architecture.
+        options: How it is trained.
+        n_parameters: Its size.
+        n_trained: How many of these the optimizer changes.
+    """
+
+    name: str
+    architecture: Callable[..., SparseAutoencoder]
+    d_in: int
+    sae: Mapping[str, Any]
+    options: TrainingOptions
+    n_parameters: int
+    n_trained: int
+
+    def build(self) -> Member:
+        """The SAE with its first weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            return Member(self.name, self.architecture(self.d_in, **self.sae), self.options)
+
+
+def recipes(
+    architecture: Callable[..., SparseAutoencoder],
+    d_in: int,
+    options: TrainingOptions,
+    sweep: Mapping[str, Any],
+    *,
+    own_lr: bool = False,
+) -> list[Recipe]:
+    """All SAEs of a run: one, or one for each combination of a sweep.
+
+    Args:
+        architecture: Builds an SAE, given d_in.
+        d_in: Width of the activations.
+        options: How they are trained.
+        sweep: Options and lists of values.
+        own_lr: Take the learning rate that suits the architecture, unless the sweep says another.
+
+    Raises:
+        InputError: If an option is unknown or a value makes no sense.
+    """
+    found: dict[str, Recipe] = {}
+    for combination in combinations(sweep):
+        changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
+        try:
+            own = options.replaced(changes)
+            with torch.device("meta"):
+                sae = architecture(d_in, **of_the_sae)
+        except RuntimeError as error:
+            # torch counts bytes in 64 bits, also of tensors without memory.
+            raise InputError(
+                f"the SAE is too large for any memory, give fewer latents (d_sae): {one_line(error)}"
+            ) from error
+        except TypeError as error:
+            if not combination:
+                raise
+            raise InputError(f"sweep: {combination} makes no SAE: {error}") from error
+        if own_lr and "lr" not in changes:
+            own = own.replaced({"lr": sae.peak_lr})
+        if own.k_start != 1 and "k" not in sae.options():
+            raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")
+        name = "-".join([sae.name, *(f"{key}{value}" for key, value in changes.items())])
+        if "/" in name or len(name.encode()) > MOST_BYTES_OF_NAME:
+            raise InputError(f"{name!r} would name a directory: it has a slash or is too long")
+        if name in found:
+            raise InputError(f"sweep: two combinations would both be called {name}")
+        sizes = {parameter: parameter.numel() for parameter in sae.parameters()}
+        n_trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
+        found[name] = Recipe(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
+    return list(found.values())
+
+
+def fitting(recipes: Sequence[Recipe], n_bytes: int) -> int:
+    """How many SAEs can be trained at the same time with this much free memory: at least one."""
+    largest = max(recipe.n_parameters for recipe in recipes) * BYTES_OF_PARAMETER
+    return max(1, min(len(recipes), int(MODEL_SHARE * n_bytes) // largest))
+
+
+def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """All combinations of values, the last option varying fastest.
+
+    >>> combinations({"sae.k": [1, 2], "lr": [0.1]})
+    [{'sae.k': 1, 'lr': 0.1}, {'sae.k': 2, 'lr': 0.1}]
+
+    Raises:
+        InputError: If an option has no values, or one twice.
+    """
+    for name, values in sweep.items():
+        if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+            raise InputError(f"sweep: {name} needs a list of values, not {values!r}")
+        if len({repr(value) for value in values}) < len(values):
+            raise InputError(f"sweep: {name} has a value twice in {list(values)}")
+    return [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+
+
+def of_sae(combination: Mapping[str, Any], architecture: Callable[..., SparseAutoencoder]) -> dict[str, Any]:
+    """The options of the architecture in a combination.
+
+    Args:
+        combination: Options and values.
+        architecture: What builds the SAE: a class, or a partial of one.
+
+    Raises:
+        InputError: If the architecture has no such option.
+    """
+    found = {name.removeprefix(OF_SAE): value for name, value in combination.items() if name.startswith(OF_SAE)}
+    known = _options_of(architecture)
+    for name, value in found.items():
+        if name not in known:
+            raise InputError(f"sweep: the SAE has no option {name!r}; it has {', '.join(known)}")
+        _check_type(f"{OF_SAE}{name}", value, known[name])
+    return found
+
+
+def of_training(combination: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of training in a combination.
+
+    Raises:
+        InputError: If there is no such option.
+    """
+    found = {name: value for name, value in combination.items() if not name.startswith(OF_SAE)}
+    known = get_type_hints(TrainingOptions)
+    for name, value in found.items():
+        if name not in TrainingOptions.names():
+            names = ", ".join(["sae.OPTION", *TrainingOptions.names()])
+            raise InputError(f"sweep: there is no option {name!r} to sweep over; there are {names}")
+        _check_type(name, value, known[name])
+    return found
+
+
+def _check_type(name: str, value: object, kind: object) -> None:
+    """Refuse what is no number where one is needed; other kinds are looked at where the SAE is made."""
+    if kind is int and type(value) is not int:
+        raise InputError(f"sweep: {name} must be a whole number, not {value!r}")
+    if kind is float and type(value) not in (int, float):
+        raise InputError(f"sweep: {name} must be a number, not {value!r}")
+
+
+def _options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, object]:
+    """The options of an architecture and their types."""
+    found: Any = architecture
+    while isinstance(found, partial):
+        # The command line gives a partial of a function whose first argument is the class.
+        found = next((arg for arg in found.args if inspect.isclass(arg)), found.func)
+    types = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    return {name: types.get(name) for name in inspect.signature(found).parameters if name != "d_in"}
+
+
+def number_at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
+    """How many SAEs are trained at the same time, where the device is the CPU.
+
+    Raises:
+        InputError: If the number that was chosen is not positive.
+    """
+    if chosen is not None and chosen < 1:
+        raise InputError(f"at_once={chosen} must be 1 or more")
+    if chosen is not None or len(recipes) == 1:
+        return min(chosen or 1, len(recipes))
+    found = known_free_memory()
+    return len(recipes) if found is None else fitting(recipes, found[0])

@@ -1,0 +1,85 @@
+"""Synthetic galleries: forty latents, the first four dead; latent i fires on patch i % 15 of a 3 x 5 grid."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from saev.gallery.data import Gallery, LatentExample, LatentPage, ShownName
+from saev.gallery.write import write_gallery
+from saev.latents.heatmaps import PatchCodes
+from saev.latents.pictures import Picture
+
+GRID = (3, 5)
+N_LATENTS = 40
+N_PICTURES = 6
+PAGES = (6, 17, 25, 33)
+
+HOSTILE = [
+    '"><img src=x onerror=alert(1)>.png',
+    "</script><script>alert(1)</script>",
+    "../x emoji \U0001f99c/日本.png",
+    "two\nlines\u2028three.png",
+    "&lt;b&gt; ${1} \\u003c",
+    "broken \udcff name",
+]
+"""Texts of users that must stay texts."""
+
+
+def make_pictures(names: Sequence[str] = ()) -> list[Picture]:
+    """Six plain grey pictures of 100 x 60; `names` are their names and labels."""
+    view = Image.new("RGB", (100, 60), (90,) * 3)
+    texts = [(name, name) for name in names] or [(f"birds/{i}.png", "birds") for i in range(N_PICTURES)]
+    return [Picture(i, name, label, view) for i, (name, label) in enumerate(texts)]
+
+
+def make_gallery(**changes: object) -> Gallery:
+    """Frequencies rise with the number of the latent, mean and largest values fall."""
+    frequency = np.geomspace(1e-4, 0.2, N_LATENTS)
+    frequency[:4] = 0
+    mean = np.linspace(9, 1, N_LATENTS) * (frequency > 0)
+    gallery = Gallery(
+        title="A gallery",
+        sae_id="sae-a",
+        facts={"Model": "ViT-B-32/openai"},
+        frequency=frequency,
+        image_frequency=np.where(frequency > 0, (1 + np.arange(N_LATENTS) * 7 % N_LATENTS) / 50, 0),  # another order
+        mean_value=mean,
+        max_value=2 * mean,
+        grid=GRID,
+        labels={6: ("birds", 0.4), 17: ("fish", 0.9), 25: ("birds", 0.6), 30: ("cars", 0.7)},
+        names={17: ShownName("stripes", 0.8, [("zebra", 0.5)]), 33: ShownName("sky", 0.9)},
+    )
+    return replace(gallery, **changes)  # type: ignore[arg-type]
+
+
+def make_page(latent: int) -> LatentPage:
+    """A latent that fires on all pictures."""
+    levels = np.zeros(GRID, dtype=np.uint8)
+    levels.flat[latent % 15] = 255
+    top = [LatentExample(image, 20.0 - image) for image in range(N_PICTURES)]
+    return LatentPage(latent, {"patch": top}, dict.fromkeys(range(N_PICTURES), levels))
+
+
+def make_codes() -> PatchCodes:
+    """Each patch with the latents that fire on it."""
+    latents = [[i for i in range(4, N_LATENTS) if i % 15 == patch] for patch in range(15)]
+    offsets = np.cumsum([0, *map(len, latents)])
+    return PatchCodes(offsets, np.concatenate(latents), np.full(offsets[-1], 255, np.uint8))
+
+
+def write(
+    out: Path,
+    gallery: Gallery | None = None,
+    pages: Iterable[int] = PAGES,
+    pictures: Sequence[Picture] | None = None,
+) -> Path:
+    """Write a gallery; gives the path of its `index.html`."""
+    shown = {picture.image_id: picture for picture in (make_pictures() if pictures is None else pictures)}
+
+    def given(ids: Sequence[int]) -> list[tuple[Picture, PatchCodes | None]]:
+        return [(shown[image], make_codes()) for image in ids if image in shown]
+
+    return write_gallery(out, gallery or make_gallery(), map(make_page, pages), given)

@@ -1,0 +1,215 @@
+"""Heatmaps in the page, pixel by pixel."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.gallery.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
+
+from saev.gallery.heatmap import overlay_table
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+ALONE = [page(i) for i in (6, 17, 25, 33)]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return write(tmp_path / "a gallery #1", pages=ALONE)
+
+
+def ready(locator: "Locator") -> "Locator":
+    """The picture once its image is decoded."""
+    from playwright.sync_api import expect
+
+    expect(locator.locator("img")).to_have_js_property("complete", True)
+    expect(locator.locator("img")).not_to_have_js_property("naturalWidth", 0)
+    return locator
+
+
+def pixels(locator: "Locator") -> np.ndarray:
+    shot = Image.open(io.BytesIO(ready(locator).screenshot())).convert("RGB")
+    return np.asarray(shot, dtype=float)
+
+
+def blended(level: int, colour_map: str = "inferno", opacity: float = 0.6) -> np.ndarray:
+    """The colour that a level has over grey, as `heatmap.overlay` blends it."""
+    rgba = overlay_table(colour_map)[level].astype(float)
+    alpha = rgba[3] / 255 * opacity
+    return GREY * (1 - alpha) + rgba[:3] * alpha
+
+
+def patch_colours(shot: np.ndarray, edge: int = 4) -> np.ndarray:
+    """Colours of the patches (3, 5, 3), which must be the same all over each patch but for `edge` pixels around it.
+
+    Corners are round.
+    """
+    height, width = shot.shape[:2]
+    colours = np.zeros((*GRID, 3))
+    for r, c in np.ndindex(GRID):
+        rows = slice(int(np.ceil(r * height / GRID[0])) + edge, int((r + 1) * height / GRID[0]) - edge)
+        columns = slice(int(np.ceil(c * width / GRID[1])) + edge, int((c + 1) * width / GRID[1]) - edge)
+        area = shot[rows, columns].reshape(-1, 3)
+        assert len(area) > 0
+        assert np.ptp(area, axis=0).max() <= 6, f"patch {r}, {c} has several colours"
+        colours[r, c] = area.mean(0)
+    return colours
+
+
+def expected_colours(latent: int, colour_map: str = "inferno", opacity: float = 0.6, least: int = 0) -> np.ndarray:
+    table = np.tile(blended(0, colour_map, opacity), (15, 1))
+    table[latent % 15] = blended(255, colour_map, opacity)
+    if least <= 128:
+        table[(latent + 1) % 15] = blended(128, colour_map, opacity)
+    return table.reshape(*GRID, 3)
+
+
+@pytest.mark.parametrize("latent", [17, 6, 25, 33])
+@pytest.mark.parametrize("picture", [0, 1])  # 100 x 60, and 90 x 96, whose patches are not square
+def test_a_latent_lights_exactly_its_patch(index: Path, open_page: Open, latent: int, picture: int) -> None:
+    opened = open_page(index, f"#latent={latent}")
+    shot = pixels(opened.locator(".examples .picture").nth(picture))
+    assert abs(shot.shape[1] / shot.shape[0] - (100 / 60, 90 / 96)[picture]) < 0.03
+    np.testing.assert_allclose(patch_colours(shot), expected_colours(latent), atol=4)
+
+
+def test_patches_end_where_they_should(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=0&latent=17", width=1300)  # patch 2 of the first row, then patch 3
+    opened.locator("#picture .heat").wait_for()
+    opened.locator(".patch-grid").evaluate("(grid) => { grid.hidden = true; }")
+    shot = pixels(opened.locator("#picture .picture"))
+    lit = np.abs(shot - blended(255)).max(-1) < 8
+    rows, columns = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
+    height, width = lit.shape
+    assert height > 250
+    assert (columns[0], columns[-1] + 1) == pytest.approx((2 * width / 5, 3 * width / 5), abs=1.5)
+    assert (rows[0], rows[-1] + 1) == pytest.approx((0, height / 3), abs=1.5)
+
+
+@pytest.mark.parametrize("fragment", ["#latent=17", "#compare=other&latent=24", "#compare=other"])
+def test_every_heatmap_is_as_large_as_its_picture(tmp_path: Path, open_page: Open, fragment: str) -> None:
+    pages = [page(i) for i in range(4, N_LATENTS)]
+    write(tmp_path / "other", overview("Other"), pages=pages)
+    gallery = replace(overview(), others=[other_sae("other")])
+    opened = open_page(write(tmp_path / "g", gallery, pages=pages), fragment)
+    opened.locator("main:not([hidden]) .heat").nth(8).wait_for()
+    boxes = opened.locator("main:not([hidden]) .picture:has(img):has(.heat)").evaluate_all("""(all) => {
+      const box = ({ x, y, width, height }) => [x, y, width, height];
+      return all.map((one) => ["img", ".heat"].map((part) => box(one.querySelector(part).getBoundingClientRect())));
+    }""")
+    assert len(boxes) > 8
+    for image, heat in boxes:
+        assert heat == pytest.approx(image, abs=0.6)
+
+
+def test_on_opacity_threshold_and_colours(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    picture = opened.locator(".examples .picture").first
+    shown = lambda: patch_colours(pixels(picture))  # noqa: E731
+    opened.fill("#heat-opacity", "100")
+    np.testing.assert_allclose(shown(), expected_colours(17, opacity=1), atol=4)
+    opened.fill("#heat-threshold", "51")  # level 128 is 50.2 %
+    np.testing.assert_allclose(shown(), expected_colours(17, opacity=1, least=130), atol=4)
+    opened.select_option("#heat-map", "viridis")
+    np.testing.assert_allclose(shown(), expected_colours(17, "viridis", 1, least=130), atol=4)
+    opened.fill("#heat-threshold", "50")
+    np.testing.assert_allclose(shown(), expected_colours(17, "viridis", 1), atol=4)
+    opened.fill("#heat-threshold", "100")  # the strongest stays
+    np.testing.assert_allclose(shown()[0, 2], blended(255, "viridis", 1), atol=4)
+    opened.uncheck("#heat-on")
+    np.testing.assert_allclose(shown(), np.full((*GRID, 3), GREY), atol=3)
+
+
+def test_pictures_drawn_later_take_the_colours_too(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.select_option("#heat-map", "cividis")
+    opened.evaluate("location.hash = '#latent=6'")
+    opened.wait_for_selector("h1:text-is('Latent 6')")
+    shot = pixels(opened.locator(".examples .picture").first)
+    np.testing.assert_allclose(patch_colours(shot), expected_colours(6, "cividis"), atol=4)
+
+
+def test_smooth_has_no_edges(index: Path, open_page: Open) -> None:
+    def steepest() -> float:
+        row = pixels(opened.locator(".examples .picture").first)[20, 4:-4]
+        return float(np.abs(np.diff(row.sum(-1))).max())
+
+    opened = open_page(index, "#latent=17")
+    sharp = steepest()
+    opened.check("#heat-smooth")
+    assert steepest() < sharp / 5
+
+
+def test_controls_are_kept_in_the_browser(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.fill("#heat-threshold", "30")
+    opened.fill("#heat-opacity", "85")
+    opened.select_option("#heat-map", "viridis")
+    opened.uncheck("#heat-on")
+    opened.check("#heat-smooth")
+    again = open_page(index, "#latent=17")
+    assert [again.input_value(f"#heat-{name}") for name in ("threshold", "opacity", "map")] == ["30", "85", "viridis"]
+    assert not again.is_checked("#heat-on")
+    assert again.is_checked("#heat-smooth")
+    assert again.evaluate("heatLook") == {"map": "viridis", "threshold": 30}
+
+
+@pytest.mark.parametrize("kept", ["", "null", "17", '{"map": "jet", "opacity": "x", "threshold": {}}', "{"])
+def test_what_was_kept_may_be_anything(index: Path, open_page: Open, kept: str) -> None:
+    opened = open_page(index)
+    opened.evaluate("(kept) => localStorage.setItem('saev-heat', kept)", kept)
+    again = open_page(index, "#latent=17")
+    again.locator(".examples .picture img").first.wait_for()
+    assert again.input_value("#heat-map") == "inferno"
+
+
+def test_the_legend_says_the_latents_own_values(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    assert opened.locator("#latent .legend-values").first.inner_text().split() == ["0", "9.00", "18.0"]
+    opened.fill("#heat-threshold", "60")
+    colours = opened.evaluate(
+        "[...document.querySelector('#latent .scale-bar').getContext('2d').getImageData(0, 0, 256, 1).data]"
+    )
+    bar = np.array(colours).reshape(256, 4)
+    table = overlay_table()
+    assert (bar[:, 3] == 255).all()
+    assert (bar[:153, :3] == table[0, :3]).all()
+    assert (bar[153:, :3] == table[153:, :3]).all()
+
+
+def test_missing_pictures_are_grey_tiles_with_their_heatmaps(tmp_path: Path, open_page: Open) -> None:
+    opened = open_page(write(tmp_path / "g", pages=[page(6)], shown=pictures()[2:]), "#latent=6")
+    opened.locator("#latent figure img").first.wait_for()
+    assert opened.locator("#latent .examples .missing").all_inner_texts() == ["picture missing"] * 2
+    tile = opened.locator("#latent .examples .missing").first
+    assert tile.locator(".heat").count() == 1
+    box = tile.bounding_box()
+    assert box is not None
+    assert box["width"] / box["height"] == pytest.approx(5 / 3, abs=0.05)
+
+
+def test_a_picture_whose_file_is_gone_becomes_a_tile(index: Path, browser: object) -> None:
+    for file in (index.parent / "images").iterdir():
+        file.unlink()
+    opened = browser.new_page()  # type: ignore[attr-defined]
+    opened.goto(index.as_uri() + "#latent=17")
+    opened.locator("#latent .examples .missing").first.wait_for()
+    assert opened.locator("#latent .examples .missing").first.inner_text() == "picture missing"
+    assert opened.locator("#latent .examples .missing img").count() == 0
+    opened.close()
+
+
+def test_alt_texts_say_where_it_fires(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    image = opened.locator(".examples img").first
+    image.wait_for()
+    assert image.get_attribute("alt") == "birds/0.png (birds), fires most in row 1, column 3"

@@ -1,0 +1,259 @@
+"""The page of one latent."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.gallery.detail_galleries import EDGES, HOSTILE, N_PICTURES, other_sae, overview, page, pictures, write
+from tests.gallery.latent_page import panel, values
+
+from saev.gallery.data import LabelCount, LatentExample, ShownName
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return write(tmp_path / "a gallery #1")
+
+
+def test_head_and_numbers(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    assert opened.locator("#latent h1").inner_text() == "Latent 17"
+    assert opened.locator(".latent-name").inner_text() == "stripes score 4.25 then zebra (3.50), grid (2.00)"
+    numbers = dict(
+        zip(
+            opened.locator("#latent .stats dt").all_inner_texts(),
+            opened.locator("#latent .stats dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    share = float(overview().frequency[17])
+    assert numbers == {
+        "Frequency": f"{100 * share:.3g}\u202f% 1 in {round(1 / share)} tokens",
+        "Images": f"{100 * share**0.5:.3g}\u202f%",
+        "Mean when active": "9.00",
+        "Largest value": "18.0",
+    }
+    assert opened.locator("#latent .latent-name").count() == 1
+    opened.evaluate("location.hash = '#latent=6'")
+    opened.wait_for_selector("h1:text-is('Latent 6')")
+    assert opened.locator("#latent .latent-name").count() == 0
+
+
+def test_orders_of_the_pictures(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    assert values(opened) == [20 - i for i in range(N_PICTURES)]
+    assert opened.locator(".switch span").all_inner_texts() == ["Strongest patch", "Sum over patches"]
+    opened.check(".switch [value=img]", force=True)
+    assert values(opened) == [100 + i for i in range(N_PICTURES)][::-1]
+    assert opened.locator(".examples .name").first.inner_text() == "birds/7.png"
+    opened.evaluate("location.hash = '#latent=25'")  # the order stays
+    opened.wait_for_selector("h1:text-is('Latent 25')")
+    assert values(opened)[0] == 107
+
+
+def test_the_order_that_was_asked_for_comes_first(tmp_path: Path, open_page: Open) -> None:
+    sums_first = page(6, top={"img": [LatentExample(3, 9.5)], "patch": [LatentExample(0, 2.5)]})
+    opened = open_page(write(tmp_path / "g", pages=[sums_first]), "#latent=6")
+    assert opened.locator(".switch span").all_inner_texts() == ["Sum over patches", "Strongest patch"]
+    assert values(opened) == [9.5]
+
+
+def test_one_order_needs_no_switch_and_is_used(tmp_path: Path, open_page: Open) -> None:
+    only = page(6, top={"cls": [LatentExample(3, 2.5)]})
+    opened = open_page(write(tmp_path / "g", pages=[only]), "#latent=6")
+    assert values(opened) == [2.5]
+    assert opened.locator(".switch").count() == 0
+
+
+def test_a_picture_opens_its_page_with_the_latent(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.locator(".examples a").nth(2).click()
+    opened.wait_for_selector("#picture h1")
+    assert opened.url.endswith("#picture=2&latent=17")
+    opened.go_back()
+    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+
+
+def test_pictures_are_drawn_when_they_come_near(tmp_path: Path, open_page: Open) -> None:
+    many = page(6, top={"patch": [LatentExample(i % N_PICTURES, 128.0 - i) for i in range(128)]}, samples=())
+    opened = open_page(write(tmp_path / "g", pages=[many]), "#latent=6", width=700)
+    assert values(opened) == [128 - i for i in range(18)]
+    opened.click("text=Show all 128 pictures")
+    assert values(opened) == [128 - i for i in range(128)]
+    assert opened.locator(".more").is_hidden()
+    assert opened.evaluate("document.activeElement.closest('figure').querySelector('strong').textContent") == "110"
+    assert opened.locator(".examples .heat").count() < 80
+    opened.locator(".examples figure").last.scroll_into_view_if_needed()
+    opened.locator(".examples figure").last.locator(".heat").wait_for()
+
+
+def test_samples_go_from_low_to_high(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    assert values(opened, ".samples") == [0.5, 1.5, 2.5, 3.5]
+    rows = opened.locator(".sample-row h3").all_inner_texts()
+    assert rows == ["0 to 25\u202f%", "25 to 50\u202f%", "50 to 75\u202f%", "75 to 100\u202f%"]
+    opened.locator(".samples .heat").first.wait_for()
+    assert opened.locator(".samples a").nth(3).get_attribute("href") == "#picture=3&latent=17"
+
+
+def test_histogram_bars_and_percentiles(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.locator(".histogram").wait_for()
+    text = opened.locator(".histogram").get_attribute("aria-label") or ""
+    assert "127 tokens" in text
+    assert "50 % are at most 5.00" in text
+    bars = [
+        [float(bar.get_attribute(name) or 0) for name in ("x", "height")]
+        for bar in opened.locator(".histogram .bar").all()
+    ]
+    x, height = np.array(bars).T
+    counts = np.array([1, 4, 16, 64, 32, 8, 2])
+    np.testing.assert_allclose(height, np.maximum(1, counts / 64 * height.max()), rtol=1e-6)
+    step = np.diff(x)
+    np.testing.assert_allclose(step, step[0])
+    marks = [float(line.get_attribute("x1") or 0) for line in opened.locator(".histogram .percentile").all()]
+    bin_of = (np.log([2, 5, 12]) - np.log(EDGES[0])) / np.log(EDGES[1] / EDGES[0])
+    np.testing.assert_allclose(marks, x[0] - 0.5 + (bin_of - 2) * step[0], atol=0.01)
+    assert "0.707" in opened.locator(".histogram").text_content()  # where the bin before the first filled one starts
+    cells = opened.locator(f"{panel(opened, 'Values')} td").all_inner_texts()
+    assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
+
+
+@pytest.mark.parametrize(("value", "place"), [(0.1, 0), (0.5, 0), (1.0, 2), (32, 12), (99, 12), (5.656854, 7)])
+def test_places_of_values_on_the_axis(index: Path, open_page: Open, value: float, place: float) -> None:
+    opened = open_page(index)
+    assert opened.evaluate("([edges, value]) => binPlace(edges, value)", [EDGES.tolist(), value]) == pytest.approx(
+        place, abs=1e-3
+    )
+
+
+def test_a_first_bin_from_zero_is_linear(index: Path, open_page: Open) -> None:
+    assert open_page(index).evaluate("[binPlace([0, 1, 10], 0.25), binPlace([0, 1, 10], 10 ** 0.5)]") == [0.25, 1.5]
+
+
+def test_labels_of_percentiles_never_touch(index: Path, open_page: Open) -> None:
+    rows = open_page(index).evaluate(
+        "percentileMarks([[1, 10], [50, 12], [90, 14], [99, 60], [99.9, 61]], (x) => x).map(({ row }) => row)"
+    )
+    assert rows == [0, 1, 2, 0, 1]
+
+
+def test_previous_and_next_go_through_the_list(index: Path, open_page: Open) -> None:
+    def leaf(text: str) -> list[str]:
+        passed = [opened.locator("#latent h1").inner_text()]
+        while opened.locator(f"#latent a.step:text-is('{text}')").count() > 0:
+            opened.click(f"#latent a.step:text-is('{text}')")
+            opened.wait_for_selector(f"#latent h1:not(:text-is('{passed[-1]}'))")
+            passed.append(opened.locator("#latent h1").inner_text())
+        assert opened.locator("#latent .step[aria-disabled]").inner_text() == text
+        return passed
+
+    opened = open_page(index, "#latent=17")
+    leaf("← Previous")
+    passed = leaf("Next →")
+    assert sorted(passed) == ["Latent 17", "Latent 25", "Latent 33", "Latent 6"]
+    assert leaf("← Previous") == passed[::-1]
+
+
+@pytest.mark.parametrize(
+    ("latent", "text"),
+    [
+        ("3", "This latent never fired"),
+        ("20", "No pictures of this latent were rendered"),
+        ("40", "There is no latent 40: this SAE has 40 latents, counted from 0"),
+        ("999999999", "There is no latent 999999999"),
+        ("-1", "There is no latent -1"),
+        ("%3Cb%3E", "There is no latent <b>"),
+        ("", "There is no latent"),
+    ],
+)
+def test_latents_without_a_page_get_a_text(index: Path, open_page: Open, latent: str, text: str) -> None:
+    opened = open_page(index, f"#latent={latent}")
+    opened.wait_for_selector("#latent .empty")
+    assert text in opened.locator("#latent .empty").inner_text()
+
+
+def test_a_page_whose_file_is_gone_is_told(index: Path, browser: "Browser") -> None:
+    (index.parent / "data" / "latents" / "000017.js").unlink()
+    opened = browser.new_page()
+    opened.goto(index.as_uri() + "#latent=17")
+    opened.wait_for_selector("#latent .empty")
+    assert "data/latents/000017.js is missing" in opened.locator("#latent .empty").inner_text()
+    opened.close()
+
+
+def test_a_page_that_comes_late_does_not_fill_another_ones(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.evaluate("location.hash = '#latent=6'; location.hash = '#latent=20'")
+    opened.wait_for_selector("h1:text-is('Latent 20')")
+    opened.wait_for_timeout(300)
+    assert opened.locator("#latent figure").count() == 0
+
+
+def test_the_link_can_be_copied_by_hand_if_the_browser_refuses(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    opened.click("text=Copy link")
+    field = opened.locator(".copy-link input")
+    field.wait_for()
+    assert field.input_value() == opened.url
+    assert field.evaluate("(field) => field.selectionEnd - field.selectionStart") == len(opened.url)
+
+
+def test_the_link_is_copied(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    opened.evaluate("() => { navigator.clipboard.writeText = async (text) => { self.copied = text; }; }")
+    opened.click("text=Copy link")
+    opened.wait_for_selector("text=Copied")
+    assert opened.evaluate("self.copied") == opened.url
+
+
+def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
+    hostile = page(
+        6,
+        labels=[LabelCount(text, 1, 0.5, 1.0) for text in HOSTILE],
+        patch_labels=[LabelCount(text, 1, 0.5, 1.0) for text in HOSTILE],
+        probes=[(text, text) for text in HOSTILE],
+    )
+    names = {6: ShownName(HOSTILE[0], 1.0, [(text, 0.5) for text in HOSTILE])}
+    others = [other_sae(text, title) for text, title in zip(HOSTILE, HOSTILE[::-1], strict=True)]
+    gallery = replace(overview(HOSTILE[2], names), others=others)
+    opened = open_page(write(tmp_path / "g", gallery, [hostile], pictures(HOSTILE)), "#latent=6")
+    for title in ("Labels of its images", "Labels of its patches"):
+        cells = opened.locator(f"{panel(opened, title)} th[scope=row] bdi")
+        assert texts(cells.evaluate_all("(all) => all.map((one) => one.textContent)")) == texts(HOSTILE)
+    probes = opened.locator(f"{panel(opened, 'Probes')} dd bdi")
+    assert texts(probes.evaluate_all("(all) => all.map((one) => one.textContent)")) == texts(HOSTILE)
+    shown = opened.locator(".examples .name bdi").evaluate_all("(all) => all.map((one) => one.textContent)")
+    assert texts(shown) == texts(HOSTILE)
+    assert opened.locator("#latent .latent-name strong").text_content() == HOSTILE[0]
+    assert opened.locator(f"{panel(opened, 'In other SAEs')} li").count() == len(HOSTILE)
+    alt = opened.locator(".examples img").first.get_attribute("alt") or ""
+    assert alt.startswith(f"{HOSTILE[0]} ({HOSTILE[0]})")
+    assert opened.locator("script:not([src])").count() == 0
+    assert opened.locator("img:not([src^='images/'])").count() == 0
+
+
+def texts(found: list[str]) -> list[bytes]:
+    """Names that are broken come as a lone surrogate from Python and as U+FFFD from the browser."""
+    return [text.encode("utf-8", "replace").replace("\ufffd".encode(), b"?") for text in found]
+
+
+def test_a_page_is_found_as_it_was_left(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    values(opened)
+    opened.locator(".samples a").nth(3).click()
+    opened.wait_for_selector("#picture .fire")
+    before = opened.locator(".samples figure").first.element_handle()
+    opened.go_back()
+    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+    assert opened.locator(".samples figure").first.evaluate("(now, before) => now === before", before)

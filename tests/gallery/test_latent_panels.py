@@ -1,0 +1,85 @@
+"""The boxes beside a latent's pictures: labels, neighbours, words, probes, other SAEs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.gallery.detail_galleries import HOSTILE, other_sae, overview, page, write
+from tests.gallery.latent_page import panel, values
+
+from saev.gallery.data import LatentExample
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return write(tmp_path / "a gallery #1")
+
+
+def test_labels_with_counts_purity_and_lift(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    rows = opened.locator(f"{panel(opened, 'Labels of its images')} tbody tr").all_inner_texts()
+    assert [row.split() for row in rows] == [["birds", "40", "80", "%", "×4"], ["fish", "10", "20", "%", "×0.5"]]
+    bar = opened.locator(f"{panel(opened, 'Labels of its images')} .share-bar").first
+    assert bar.evaluate("(bar) => bar.style.getPropertyValue('--share')") == "0.8"
+    patches = opened.locator(f"{panel(opened, 'Labels of its patches')} tbody tr").all_inner_texts()
+    assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5"]]
+
+
+def test_neighbours_are_links_with_previews(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    near = opened.locator(f"{panel(opened, 'Nearest decoder directions')} li")
+    assert [text.split() for text in near.all_inner_texts()] == [["Latent", "6", "0.83"], ["Latent", "20", "0.50"]]
+    near.first.locator(".heat").wait_for()
+    assert near.nth(1).locator(".picture").count() == 0  # latent 20 has no page
+    together = opened.locator(f"{panel(opened, 'Fires together with')} li")
+    assert together.count() == 1
+    together.first.scroll_into_view_if_needed()
+    together.first.locator(".preview").click(force=True)  # the link covers the row
+    opened.wait_for_selector("#latent h1:text-is('Latent 25')")
+
+
+def test_probes_and_other_saes(tmp_path: Path, open_page: Open) -> None:
+    gallery = replace(overview(), others=[other_sae("b & c")])
+    opened = open_page(write(tmp_path / "g", gallery), "#latent=17")
+    probes = opened.locator(panel(opened, "Probes"))
+    assert probes.locator("dt").inner_text() == "stripes"
+    assert probes.locator("dd").inner_text().startswith("confirmed: AUROC 0.91")
+    link = opened.locator(f"{panel(opened, 'In other SAEs')} a")
+    assert link.inner_text() == "The other one latent 22"
+    assert link.get_attribute("href") == "#compare=b+%26+c&latent=17"
+
+
+def test_what_is_not_known_gets_no_box(tmp_path: Path, open_page: Open) -> None:
+    bare = page(
+        6,
+        top={"patch": [LatentExample(0, 1.0)]},
+        samples=(),
+        histogram=np.zeros(12, dtype=int),
+        percentiles={},
+        labels=(),
+        patch_labels=(),
+        neighbours=(),
+        coactive=(),
+        probes=(),
+    )
+    opened = open_page(write(tmp_path / "g", pages=[bare]), "#latent=6")
+    assert values(opened) == [1.0]
+    assert opened.locator("#latent .panel h2").all_inner_texts() == ["Note"]
+    assert opened.locator(".samples").count() == 0
+
+
+def test_words_of_the_decoder_direction(tmp_path: Path, open_page: Open) -> None:
+    named = page(6, directions=[(HOSTILE[0], 5.25), ("zebra", 4.0)])
+    opened = open_page(write(tmp_path / "g", pages=[named]), "#latent=6")
+    rows = opened.locator(f"{panel(opened, 'Its decoder direction points to')} li")
+    assert rows.nth(0).text_content() == f"{HOSTILE[0]}5.25"
+    assert rows.nth(1).text_content() == "zebra4"

@@ -1,0 +1,191 @@
+"""Notes and stars: kept, exported, imported."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.gallery.galleries import HOSTILE, make_gallery, write
+from tests.gallery.pages import expect_count, expect_text
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+NOTES = "app.notes.list"
+WELL = {"format": "saev-notes", "version": 1, "sae": "sae-a", "title": "A gallery", "notes": []}
+
+
+def note(latent: int, star: bool, text: str) -> dict[str, object]:
+    return {"latent": latent, "star": star, "text": text}
+
+
+def import_file(page: "Page", content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    page.set_input_files("#notes-import", {"name": "x.json", "mimeType": "application/json", "buffer": text.encode()})
+
+
+def test_stars_and_notes_survive_a_reload_and_belong_to_their_sae(index: Path, tmp_path: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.locator("li[data-latent='25'] .star").click()
+    page.focus("li[data-latent='17'] a")
+    page.keyboard.press("s")
+    page.keyboard.press("n")
+    page.keyboard.type("stripes, sn?")
+    page.keyboard.press("Escape")
+    expect_count(page, "dialog[open]", 0)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#latent=17"
+    expected = [note(17, True, "stripes, sn?"), note(25, True, "")]
+    assert page.evaluate(NOTES) == expected
+    expect_text(page, "li[data-latent='17'] .card-note", "stripes, sn?")
+    page.reload()
+    page.wait_for_selector("li[data-latent='17'] .star[aria-pressed='true']")
+    assert page.evaluate(NOTES) == expected
+    assert page.locator("#notes-count").text_content() == "2"
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#latent .star[aria-pressed='true']")
+    page.keyboard.press("n")
+    page.keyboard.press("End")
+    page.keyboard.type("!")
+    page.keyboard.press("Escape")  # leaves the field
+    page.keyboard.press("s")
+    page.keyboard.press("Escape")  # leaves the latent
+    expect_text(page, "li[data-latent='17'] .card-note", "stripes, sn?!")
+    expect_count(page, ".star[aria-pressed='true']", 1)
+    other = write(tmp_path / "other", make_gallery(sae_id="sae-b"))
+    assert open_page(other).evaluate(NOTES) == []
+
+
+def test_another_tab_follows(index: Path, open_page: Open) -> None:
+    first, second = open_page(index), open_page(index)
+    first.locator("li[data-latent='25'] .star").click()
+    second.wait_for_selector("li[data-latent='25'] .star[aria-pressed='true']")
+    second.locator("li[data-latent='6'] .star").click()
+    first.wait_for_selector("li[data-latent='6'] .star[aria-pressed='true']")
+    assert first.evaluate(NOTES) == second.evaluate(NOTES) == [note(6, True, ""), note(25, True, "")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "Storage.prototype.setItem = () => { throw new Error('the quota has been exceeded'); }",
+        "Object.defineProperty(self, 'localStorage', { get() { throw new Error('access is denied'); } })",
+    ],
+)
+def test_storage_that_fails_is_told_and_notes_stay_for_now(index: Path, open_page: Open, broken: str) -> None:
+    page = open_page(index, script=broken)
+    assert page.locator("#notes-trouble").is_hidden()
+    page.locator("li[data-latent='25'] .star").click()
+    trouble = page.locator("#notes-trouble").inner_text()
+    assert "Notes cannot be kept in this browser (" in trouble
+    assert broken.split("'")[-2] in trouble
+    assert page.evaluate(NOTES) == [note(25, True, "")]
+
+
+def test_unreadable_notes_are_set_aside(index: Path, open_page: Open) -> None:
+    page = open_page(
+        index, script="localStorage.getItem('saev-notes:sae-a') ?? localStorage.setItem('saev-notes:sae-a', '[1]')"
+    )
+    page.locator("li[data-latent='25'] .star").click()
+    assert page.evaluate("localStorage.getItem('saev-notes:sae-a:unreadable')") == "[1]"
+    assert json.loads(page.evaluate("localStorage.getItem('saev-notes:sae-a')")) == [note(25, True, "")]
+
+
+def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    kept = [note(3, False, HOSTILE[0]), note(17, True, "stripes"), note(39, True, "two\nlines \U0001f99c")]
+    page.evaluate(f"app.notes.setAll({json.dumps(kept[::-1])})")
+    page.click("#notes-menu summary")
+    with page.expect_download() as download:
+        page.click("#notes-export")
+    assert download.value.suggested_filename == "notes-A-gallery.json"
+    exported = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert exported == WELL | {"notes": kept}
+    page.evaluate("app.notes.setAll(app.notes.list.map(({ latent }) => ({ latent, star: false, text: '' })))")
+    assert page.evaluate(NOTES) == []
+    import_file(page, exported)
+    expect_text(page, "#notes-message", "3 notes read: 3 new or changed, 0 known already.")
+    assert page.evaluate(NOTES) == kept
+    import_file(page, exported)
+    expect_text(page, "#notes-message", "3 notes read: 0 new or changed, 3 known already.")
+
+
+def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.evaluate(
+        f"app.notes.setAll({json.dumps([note(6, True, 'mine'), note(17, False, 'same'), note(25, False, '')])})"
+    )
+    coming = WELL | {
+        "notes": [note(6, False, "yours"), note(17, True, "same"), note(25, True, "new"), note(33, False, "")]
+    }
+    for text in (
+        "4 notes read: 3 new or changed, 1 known already.",
+        "4 notes read: 0 new or changed, 4 known already.",
+    ):
+        import_file(page, coming)
+        page.locator("#notes-menu").evaluate("(menu) => { menu.open = true; }")
+        expect_text(page, "#notes-message", text)
+        assert page.evaluate(NOTES) == [note(6, True, "mine\n\nyours"), note(17, True, "same"), note(25, True, "new")]
+
+
+def test_notes_on_another_sae_are_merged_only_when_confirmed(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.click("#notes-menu summary")
+    foreign = WELL | {"sae": "sae-b", "title": HOSTILE[0], "notes": [note(6, True, HOSTILE[1])]}
+    for button, merged in (("Cancel", []), ("Import all the same", [note(6, True, HOSTILE[1])])):
+        import_file(page, foreign)
+        question = page.locator("#notes-question")
+        question.wait_for()
+        assert HOSTILE[0] in question.inner_text()
+        assert page.evaluate(NOTES) == []
+        question.get_by_role("button", name=button).click()
+        assert question.is_hidden()
+        assert page.evaluate(NOTES) == merged
+    expect_text(page, "li[data-latent='6'] .card-note", HOSTILE[1])
+
+
+REFUSED: list[tuple[object, str]] = [
+    ("{", "it is not JSON"),
+    ("null", '"format" is not "saev-notes"'),
+    ([], '"format" is not "saev-notes"'),
+    (WELL | {"version": 2}, "its version is 2, and this page reads version 1"),
+    (WELL | {"sae": 3}, '"sae" is not a text'),
+    (WELL | {"notes": {}}, '"notes" is not a list'),
+    (
+        WELL | {"notes": [note(1, True, ""), note(40, True, "")]},
+        "notes[1] is of latent 40, and this SAE has latents 0 to 39",
+    ),
+    (WELL | {"notes": [note(1, True, ""), note(1, True, "")]}, "notes[1] is a second one of latent 1"),
+    (WELL | {"notes": [note(-1, True, "")]}, "notes[0] is not"),
+    (WELL | {"notes": [{"latent": 1.5, "star": True, "text": ""}]}, "notes[0] is not"),
+    (WELL | {"notes": [{"latent": 1, "star": 1, "text": ""}]}, "notes[0] is not"),
+    (WELL | {"notes": [{"latent": 1, "star": True}]}, "notes[0] is not"),
+    (WELL | {"notes": [note(2, True, "a"), None]}, "notes[1] is not"),
+]
+
+
+def test_files_that_are_not_notes_are_refused_whole(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.click("#notes-menu summary")
+    for content, message in REFUSED:
+        import_file(page, content)
+        page.wait_for_selector(f"#notes-message.error:has-text({json.dumps(message)})")
+        assert page.evaluate(NOTES) == []
+    import_file(page, WELL)
+    expect_text(page, "#notes-message", "0 notes read: 0 new or changed, 0 known already.")
+
+
+def test_many_notes_come_at_once(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    import_file(page, WELL | {"notes": [note(i, True, f"note {i}") for i in range(40)]})
+    page.click("#notes-menu summary")
+    expect_text(page, "#notes-message", "40 notes read: 40 new or changed, 0 known already.")
+    page.check("#filter-starred")
+    page.select_option("#filter-kind", "all")
+    expect_text(page, "#list-count", "40 of 40 latents")

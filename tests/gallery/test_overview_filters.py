@@ -1,0 +1,223 @@
+"""Filters, order and plots of the overview."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.gallery.galleries import N_LATENTS, make_gallery, write
+from tests.gallery.pages import drag, expect_count, expect_listed, expect_text, position, wait_until_drawn
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+GALLERY = make_gallery()
+ALIVE = range(4, N_LATENTS)
+
+
+def within(column: np.ndarray, low: float, high: float) -> set[int]:
+    return {i for i in ALIVE if low <= column[i] <= high}
+
+
+def test_every_order_either_way(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    expect_listed(page, [6, 17, 25, 33])  # mean value, highest first
+    for key, descending in (
+        ("index", [33, 25, 17, 6]),
+        ("frequency", [33, 25, 17, 6]),
+        ("imageFrequency", [17, 33, 25, 6]),
+        ("maxValue", [6, 17, 25, 33]),
+    ):
+        page.select_option("#sort-key", key)
+        expect_listed(page, descending)
+        page.click("#sort-direction")
+        expect_listed(page, descending[::-1])
+        page.click("#sort-direction")
+    page.select_option("#sort-key", "purity")  # those without a label or name come last either way
+    expect_listed(page, [17, 25, 6, 33])
+    page.select_option("#sort-key", "nameScore")
+    expect_listed(page, [33, 17, 6, 25])
+    page.click("#sort-direction")
+    expect_listed(page, [17, 33, 6, 25])
+
+
+def test_rare_latents_come_last_where_few_pictures_say_little(tmp_path: Path, open_page: Open) -> None:
+    page = open_page(write(tmp_path, make_gallery(rare_below=0.1)))  # latent 6 fires on .06 of the pictures
+    expect_listed(page, [17, 25, 33, 6])
+    page.click("#sort-direction")
+    expect_listed(page, [33, 25, 17, 6])
+    page.select_option("#sort-key", "frequency")
+    expect_listed(page, [6, 17, 25, 33])
+
+
+def test_kinds_and_reset(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.select_option("#sort-key", "index")
+    page.click("#sort-direction")
+    assert page.is_disabled("#filter-reset")
+    page.select_option("#filter-kind", "dead")
+    expect_listed(page, [0, 1, 2, 3])
+    expect_count(page, ".card img", 0)
+    page.select_option("#filter-kind", "alive")
+    expect_text(page, "#list-count", "36 of 40 latents")
+    page.check("#filter-named")
+    expect_listed(page, [17, 33])
+    page.keyboard.press("Escape")
+    page.locator("li[data-latent='33'] .star").click()
+    page.check("#filter-starred")
+    expect_listed(page, [33])
+    page.locator("li[data-latent='33'] .star").click()  # is no longer one of those that are asked for
+    expect_text(page, "#list-count", "0 of 40 latents")
+    assert "No latent passes the filters" in page.locator("#nothing").inner_text()
+    page.click("#filter-reset")
+    expect_listed(page, [6, 17, 25, 33])
+    assert not page.is_checked("#filter-named")
+    assert page.is_disabled("#filter-reset")
+
+
+def test_search_finds_numbers_names_labels_and_notes(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.select_option("#sort-key", "index")
+    page.click("#sort-direction")
+    page.evaluate("app.notes.set(25, { text: 'Night SKY?' })")
+    for text, found in (
+        ("3", [33]),
+        ("17", [17]),
+        ("STRI", [17]),
+        ("birds", [6, 25]),
+        ("sky", [25, 33]),
+        ("sky b", [25]),
+    ):
+        page.fill("#filter-search", text)
+        expect_listed(page, found)
+    page.fill("#filter-search", "cars")
+    expect_text(page, "#list-count", "0 of 40 latents")
+    page.click("#nothing button")  # the one that says it has no pictures
+    expect_listed(page, [30])
+
+
+def test_ranges_by_keyboard(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.select_option("#filter-kind", "all")
+    page.fill("#frequency-from", "0.5")
+    page.fill("#frequency-to", "5")
+    expected = within(GALLERY.frequency, 0.005, 0.05)
+    expect_text(page, "#list-count", f"{len(expected)} of 40 latents")
+    page.fill("#value-from", "4")
+    expected &= within(GALLERY.mean_value, 4, 99)
+    assert 0 < len(expected) < 20
+    expect_listed(page, sorted(expected))
+    page.reload()
+    expect_listed(page, sorted(expected))
+    page.click("#clear-ranges")
+    expect_text(page, "#list-count", "40 of 40 latents")
+    assert page.input_value("#frequency-from") == ""
+
+
+def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.select_option("#filter-kind", "all")
+    (x0, y0), (x1, y1) = position(page, 12), position(page, 20)
+    drag(page, "#scatter canvas >> nth=0", (x1 + 3, y1 + 3), (x0 - 3, y0 - 3))  # from either corner
+    expect_listed(page, range(12, 21))
+    wait_until_drawn(page)
+    box, plot = page.locator(".brush").bounding_box(), page.locator("#scatter canvas").first.bounding_box()
+    assert box is not None
+    assert plot is not None
+    assert abs(box["x"] - plot["x"] - x0 + 3) < 1.5
+    assert abs(box["height"] - (y1 - y0 + 6)) < 1.5
+    page.keyboard.press("Escape")
+    expect_text(page, "#list-count", "40 of 40 latents")
+    wait_until_drawn(page)
+    assert page.locator(".brush").is_hidden()
+    drag(page, "#scatter canvas >> nth=0", (x0 - 3, y0 - 3), (x1 + 3, y1 + 3))
+    expect_text(page, "#list-count", "9 of 40 latents")
+    page.click("#scatter", position={"x": 300, "y": 20})  # beside all points
+    expect_text(page, "#list-count", "40 of 40 latents")
+
+
+def test_brushing_bars_of_the_histogram_filters(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.select_option("#filter-kind", "all")
+    wait_until_drawn(page)
+    counts = page.evaluate("app.overview.histogram.counts")
+    assert sum(counts) == 36
+    first, last = 6, 9
+    places = [page.evaluate(f"app.overview.histogram.centre({i})") for i in (first, last)]
+    drag(page, "#histogram canvas", (places[1], 60), (places[0], 20))
+    expect_text(page, "#list-count", f"{sum(counts[first : last + 1])} of 40 latents")
+    wait_until_drawn(page)
+    assert page.evaluate("app.overview.histogram.listed.filter((n) => n > 0).length") <= 4
+    page.click("#histogram canvas", position={"x": places[0], "y": 80})
+    expect_text(page, "#list-count", f"{counts[first]} of 40 latents")
+    page.hover("#histogram canvas", position={"x": places[0], "y": 80})
+    assert f": {counts[first]} latent" in page.locator(".plot-caption").inner_text()
+    page.click("#histogram canvas", position={"x": 20, "y": 90})
+    expect_listed(page, [0, 1, 2, 3])
+    assert page.input_value("#filter-kind") == "dead"
+
+
+@pytest.mark.parametrize("latent", [17, 20])
+def test_pointing_at_a_point_tells_and_clicking_opens(index: Path, open_page: Open, latent: int) -> None:
+    page = open_page(index)
+    x, y = position(page, latent)
+    page.hover("#scatter", position={"x": x, "y": y})
+    assert page.locator(".tooltip strong").inner_text() == f"Latent {latent}"
+    assert ("no pictures" in page.locator(".tooltip").inner_text()) == (latent == 20)
+    page.click("#scatter", position={"x": x, "y": y})
+    page.wait_for_selector(f"#latent h1:text-is('Latent {latent}')")
+    assert page.url.endswith(f"#latent={latent}")
+
+
+def test_pointing_at_a_card_rings_its_point(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    wait_until_drawn(page)
+    page.hover("li[data-latent='25']")
+    assert page.locator(".tooltip strong").inner_text() == "Latent 25"
+    page.hover("#title")
+    assert page.locator(".tooltip").is_hidden()
+
+
+def test_tooltip_of_an_outer_point_stays_within_the_plot(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    plot = page.locator("#scatter").bounding_box()
+    for latent in (4, 39):  # top left and bottom right
+        x, y = position(page, latent)
+        page.hover("#scatter", position={"x": x, "y": y})
+        box = page.locator(".tooltip").bounding_box()
+        assert plot is not None
+        assert box is not None
+        assert plot["x"] <= box["x"] <= plot["x"] + plot["width"] - box["width"]
+        assert plot["y"] <= box["y"] <= plot["y"] + plot["height"] - box["height"]
+
+
+def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    places = [position(page, latent) for latent in ALIVE]
+    xs, ys = zip(*places, strict=True)
+    steps = np.diff(xs)  # frequencies are a geometric sequence, so a log axis spaces them evenly
+    assert np.allclose(steps, steps[0], rtol=1e-3)
+    assert (np.diff(ys) > 0).all()  # mean values fall, and pixels count downwards
+    assert page.evaluate("logTicks(-3.1, 0.2)") == [0.001, 0.01, 0.1, 1]
+    assert page.evaluate("logTicks(-0.1, 1.1)") == [1, 2, 5, 10]
+    back = page.evaluate(f"app.overview.scatter.x.value({xs[10]})")
+    assert back == pytest.approx(GALLERY.frequency[14], rel=1e-5)
+
+
+def test_broken_filters_of_an_older_page_are_forgotten(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    well = page.evaluate("new Filters(app.data, app.notes).initial")
+    broken = ({"kind": "constructor"}, {"search": 3}, {"frequency": [1]}, {"meanValue": ["0", 1]}, {"sort": "x"})
+    for kept in ("nonsense", "[1]", "null", *(json.dumps(well | {"isStarred": True} | part) for part in broken)):
+        page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {json.dumps(kept)})")
+        assert page.evaluate("new Filters(app.data, app.notes).state") == well
+    starred = json.dumps(json.dumps(well | {"isStarred": True}))
+    page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {starred})")
+    page.reload()
+    expect_listed(page, [])
+    assert page.is_checked("#filter-starred")

@@ -1,0 +1,275 @@
+"""The page of one picture: patches and the latents that fire on them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.gallery import detail_galleries
+from tests.gallery.detail_galleries import GRID, HOSTILE, N_LATENTS, levels, overview, page, pictures, write
+
+from saev.gallery import scripts
+from saev.gallery.data import ShownName
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Open = Callable[..., "Page"]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return write(tmp_path / "a gallery #1", without_codes=[5])
+
+
+def fires(opened: "Page") -> list[tuple[int, str, str]]:
+    """What is listed: latent, share, value."""
+    opened.locator("#picture .fire").first.wait_for()
+    rows = opened.locator("#picture .fire").evaluate_all(
+        "(all) => all.map((one) => "
+        "['.fire-number', '.share', '.fire-value'].map((part) => one.querySelector(part).innerText))"
+    )
+    return [(int(latent), share.replace("\u202f", " "), value) for latent, share, value in rows]
+
+
+def expected(patch: int) -> list[tuple[int, str, str]]:
+    """What fires on a patch: its latents at their largest value i + 1, then those of the patch before at half."""
+    at = {i: int(levels(i).flat[patch]) for i in range(4, N_LATENTS)}
+    strongest = sorted((i for i in at if at[i] > 0), key=lambda i: (-at[i], i))
+    return [(i, "100 %" if at[i] == 255 else "50 %", show(at[i] / 255 * (i + 1))) for i in strongest]
+
+
+def show(value: float) -> str:
+    text = f"{value:.3g}"
+    return text if len(text.replace(".", "")) >= 3 else f"{value:.{3 - len(str(int(value)))}f}"
+
+
+def patch_centre(opened: "Page", patch: int) -> dict[str, float]:
+    box = opened.locator(".patch-grid").bounding_box()
+    assert box is not None
+    row, column = divmod(patch, GRID[1])
+    return {"x": (column + 0.5) / GRID[1] * box["width"], "y": (row + 0.5) / GRID[0] * box["height"]}
+
+
+def point(opened: "Page", patch: int, click: bool = False) -> None:
+    grid = opened.locator(".patch-grid")
+    (grid.click if click else grid.hover)(position=patch_centre(opened, patch))  # type: ignore[operator]
+
+
+def shown_levels(opened: "Page") -> np.ndarray:
+    """Which patches the heatmap shows at all, by the opacity of its canvas: (3, 5)."""
+    opened.locator("#picture .heat").wait_for()
+    rgba = opened.evaluate(
+        "[...document.querySelector('#picture .heat').getContext('2d').getImageData(0, 0, 5, 3).data]"
+    )
+    alpha = np.array(rgba).reshape(*GRID, 4)[..., 3]
+    return np.where(alpha == 255, 255, np.where(alpha > 150, 128, 0))
+
+
+def heading(opened: "Page") -> str:
+    return opened.locator("#picture .panel h2").inner_text()
+
+
+def test_the_whole_picture_first(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=3")
+    assert opened.locator("#picture h1").inner_text() == "birds/3.png"
+    assert opened.locator("#picture .label").inner_text() == "birds"
+    listed = fires(opened)
+    assert [row[0] for row in listed] == list(range(4, 40))  # each is at its largest value somewhere
+    assert {row[1] for row in listed} == {"100 %"}
+    assert heading(opened) == "Latents in the whole picture"
+    assert opened.locator("#picture .heat").count() == 0
+    lines = opened.locator(".grid-lines").get_attribute("d") or ""
+    assert lines.count("V3") == 4
+    assert lines.count("H5") == 2
+
+
+@pytest.mark.parametrize("patch", [0, 4, 7, 14])
+def test_pointing_at_a_patch_lists_its_latents(index: Path, open_page: Open, patch: int) -> None:
+    opened = open_page(index, "#picture=1")
+    fires(opened)
+    point(opened, patch)
+    assert fires(opened) == expected(patch)
+    assert heading(opened) == f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}"
+    opened.mouse.move(5, 5)
+    assert heading(opened) == "Latents in the whole picture"
+
+
+def test_a_clicked_patch_stays(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=0")
+    fires(opened)
+    point(opened, 7, click=True)
+    point(opened, 9)
+    assert fires(opened) == expected(9)
+    opened.mouse.move(5, 5)
+    assert fires(opened) == expected(7)
+    selected = opened.locator(".patch-selected")
+    assert [selected.get_attribute(name) for name in ("x", "y", "visibility")] == ["2", "1", "visible"]
+    point(opened, 7, click=True)
+    opened.mouse.move(5, 5)
+    assert heading(opened) == "Latents in the whole picture"
+
+
+def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=0&latent=17")
+    fires(opened)
+    opened.focus(".patch-grid")
+    steps = ["Down", "Down", "Right", "Down", "Down", "Right", "Up", "Left", "Left", "Left"]
+    patches = [0, 5, 6, 11, 11, 12, 7, 6, 5, 5]
+    for key, patch in zip(steps, patches, strict=True):
+        opened.keyboard.press(f"Arrow{key}")
+        assert heading(opened) == f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}"
+        assert fires(opened) == expected(patch)
+    assert opened.locator("#picture [role=status]").inner_text() == "row 2, column 1: 6 latents, strongest latent 5"
+    assert opened.url.endswith("#picture=0&latent=17")
+    opened.keyboard.press("Escape")
+    assert heading(opened) == "Latents in the whole picture"
+    assert opened.url.endswith("#picture=0&latent=17")
+
+
+def test_clicking_a_latent_shows_where_it_fires(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=1")
+    fires(opened)
+    point(opened, 9, click=True)
+    for latent in (24, 39):  # neither has a page: levels come from the picture's codes
+        opened.click(f".fire[data-latent='{latent}']")
+        opened.wait_for_selector(f".chosen a[href='#latent={latent}']")
+        assert opened.url.endswith(f"#picture=1&latent={latent}")
+        assert (shown_levels(opened) == levels(latent)).all()
+        assert "on 2 of 15 patches" in opened.locator(".chosen").inner_text()
+    assert opened.locator(".fire[aria-pressed=true]").get_attribute("data-latent") == "39"
+    assert heading(opened) == "Latents in row 2, column 5"  # the patch stays selected
+    assert opened.locator(".chosen .legend-values").inner_text().split() == ["0", "20.0", "40.0"]
+    opened.click("text=Hide heatmap")
+    assert opened.locator("#picture .heat").count() == 0
+    assert opened.url.endswith("#picture=1")
+    opened.go_back()  # choosing latents is no step in the history
+    assert opened.url == "about:blank"
+
+
+def test_a_latent_is_chosen_and_dropped_by_keyboard(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=1")
+    fires(opened)
+    opened.focus(".fire[data-latent='6']")
+    opened.keyboard.press("Enter")
+    assert (shown_levels(opened) == levels(6)).all()
+    opened.keyboard.press("Enter")
+    opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=false]")
+    assert opened.locator("#picture .heat").count() == 0
+
+
+def test_a_link_to_picture_and_latent(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=2&latent=6")
+    assert (shown_levels(opened) == levels(6)).all()
+    opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=true]")
+    opened.click(".fire-list .row-link >> nth=4")
+    opened.wait_for_selector("#latent h1:text-is('Latent 8')")
+    opened.go_back()
+    opened.wait_for_selector("#picture h1 bdi:text-is('birds/2.png')")
+    assert (shown_levels(opened) == levels(6)).all()
+
+
+def test_long_lists_come_in_parts(tmp_path: Path, open_page: Open) -> None:
+    opened = open_page(write(tmp_path / "g"), "#picture=0")
+    opened.locator("#picture .fire").first.wait_for()
+    opened.evaluate("() => { PictureView.nRows = 10; }")
+    opened.evaluate("() => { location.hash = '#picture=1'; }")
+    opened.wait_for_selector("#picture h1 bdi:text-is('birds/1.png')")
+    assert len(fires(opened)) == 10
+    assert opened.locator("#picture .more").inner_text() == "Show 10 more of 26"
+    for n in (20, 30, 36):
+        opened.click("#picture .more")
+        assert len(fires(opened)) == n
+    assert opened.locator("#picture .more").is_hidden()
+
+
+def says(opened: "Page", latent: int, text: str, picture: int = 0) -> None:
+    """What the page says of a latent in a picture."""
+    opened.evaluate(f"() => {{ location.hash = '#picture={picture}&latent={latent}'; }}")
+    opened.wait_for_selector(f".chosen:has-text('Latent {latent}'):has-text('{text}')")
+
+
+def test_where_all_is_listed_a_latent_is_said_not_to_fire(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=0&latent=2")
+    opened.wait_for_selector(".chosen:has-text('Latent 2'):has-text(': does not fire here')")
+    assert (shown_levels(opened) == 0).all()
+    says(opened, 34, "on 2 of 15 patches, at most 35.0")
+
+
+def test_without_lists_nothing_is_said_of_a_latent_without_page(index: Path, browser: "Browser") -> None:
+    opened = browser.new_page()
+    opened.goto(index.as_uri() + "#picture=5")
+    opened.wait_for_selector("#picture .fires .empty")
+    says(opened, 34, "where it fires in this picture is not known", picture=5)
+    opened.close()
+
+
+def test_lists_that_were_cut_leave_open_what_they_do_not_hold(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "MOST_A_PATCH", 2)
+    opened = open_page(write(tmp_path / "g"), "#picture=0")
+    fires(opened)
+    cut = "15 patches list their 2 strongest latents alone"
+    says(opened, 34, f"not listed on any patch; {cut}")
+    says(opened, 4, f"listed on 1 of 15 patches, there at most 5.00; {cut}")
+    says(opened, 6, "on 2 of 15 patches, at most 7.00")  # its own page has all of it
+
+
+def test_a_latent_that_hardly_fires_is_not_called_silent(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detail_galleries.codes(range(4, N_LATENTS))
+    monkeypatch.setattr(detail_galleries, "codes", lambda _: replace(made, levels=np.zeros_like(made.levels)))
+    opened = open_page(write(tmp_path / "g"), "#picture=0")
+    fires(opened)
+    says(opened, 34, "on no patch above 0.196")
+    says(opened, 2, "does not fire here")
+
+
+def test_without_codes_a_latents_own_heatmap_is_shown(index: Path, browser: "Browser") -> None:
+    opened = browser.new_page()
+    opened.goto(index.as_uri() + "#picture=5&latent=17")
+    opened.wait_for_selector("#picture .fires .empty")
+    assert "data/pictures/00000005.js is missing" in opened.locator("#picture .fires").inner_text()
+    assert (shown_levels(opened) == levels(17)).all()
+    opened.close()
+
+
+def test_a_missing_picture_keeps_its_grid(tmp_path: Path, open_page: Open) -> None:
+    gone = [replace(picture, view=None) for picture in pictures()]
+    opened = open_page(write(tmp_path / "g", shown=gone), "#picture=1&latent=6")
+    assert (shown_levels(opened) == levels(6)).all()
+    assert opened.locator("#picture .missing").inner_text() == "picture missing"
+    boxes = [opened.locator(f"#picture {part}").bounding_box() for part in (".missing", ".patch-grid", ".heat")]
+    assert boxes[0] is not None
+    assert boxes[0]["width"] / boxes[0]["height"] == pytest.approx(5 / 3, abs=0.01)
+    for box in boxes[1:]:
+        assert box == pytest.approx(boxes[0], abs=0.6)
+    point(opened, 14)
+    assert fires(opened) == expected(14)
+
+
+@pytest.mark.parametrize("picture", ["99", "-1", "x", "%3Cimg%20src=x%3E", ""])
+def test_there_is_no_such_picture(index: Path, open_page: Open, picture: str) -> None:
+    opened = open_page(index, f"#picture={picture}")
+    opened.wait_for_selector("#picture .empty:has-text('There is no picture')")
+    opened.evaluate("() => { location.hash = '#picture=3'; }")
+    assert len(fires(opened)) == 36
+
+
+def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
+    names = {i: ShownName(text, 1.0) for i, text in enumerate(HOSTILE[:-1], start=4)}
+    index = write(tmp_path / "g", overview(names=names), [page(6)], pictures(HOSTILE))
+    opened = open_page(index, "#picture=0&latent=4")
+    shown = opened.locator(".fire-name bdi")
+    shown.first.wait_for()
+    assert shown.evaluate_all("(all) => all.map((one) => one.textContent)") == HOSTILE[:-1]
+    assert opened.locator("#picture h1").text_content() == HOSTILE[0]
+    assert opened.locator("#picture .label").text_content() == HOSTILE[0]
+    opened.wait_for_selector(".chosen a")
+    assert opened.locator(".chosen a bdi").text_content() == HOSTILE[0]
+    assert opened.locator("img:not([src^='images/'])").count() == 0

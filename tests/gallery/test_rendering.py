@@ -1,0 +1,252 @@
+"""What a gallery says of the latents of an SAE, against a look at all codes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import MakeShards
+
+from saev.errors import InputError
+from saev.gallery import LatentPage, RenderOptions, Source, survey_images
+from saev.gallery.pages import Pages
+from saev.gallery.render import chosen_latents, render_galleries, sae_id
+from saev.latents.heatmaps import heatmaps, in_parts, patch_codes, quantise
+from saev.latents.labels import Labels
+from saev.latents.pictures import RecordedPictures
+from saev.nn import ARCHITECTURES, TopK
+from saev.shards.format.layout import TokenKind
+from saev.shards.loading.selection import TokenSelection
+from saev.shards.reading.reader import ShardReader
+
+N, GRID, D_SAE, TOP = 23, (2, 3), 24, 4
+N_PREFIX = 3  # CLS and two registers
+
+
+@pytest.fixture(scope="module")
+def reader(make_shards: MakeShards) -> ShardReader:
+    patch_labels = torch.randint(0, 3, (N, 6), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    patch_labels[0, 0] = 255
+    return ShardReader(make_shards(N, grid=GRID, n_registers=2, labels=patch_labels)[0])
+
+
+@pytest.fixture
+def sae() -> TopK:
+    torch.manual_seed(1)
+    return TopK(8, D_SAE, k=2)
+
+
+def selection(reader: ShardReader, kind: TokenKind) -> TokenSelection:
+    """All images but the first."""
+    return TokenSelection((reader,), np.arange(1, N), reader.layout.tokens.positions(kind))
+
+
+def codes_of(reader: ShardReader, sae: TopK, tokens: TokenSelection) -> np.ndarray:
+    """(images, tokens, latents) of all images."""
+    acts = reader.read(0, N)[:, tokens.positions.start : tokens.positions.stop]
+    return sae.encode(acts).detach().numpy()
+
+
+def pages_of(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) -> tuple[list[LatentPage], np.ndarray]:
+    tokens = selection(reader, kind)
+    chosen = RenderOptions(top_k=TOP, **({"n_latents": -1} | options))
+    labels = Labels.of(reader)
+    survey = survey_images({"one": sae}, tokens, labels, chosen)["one"]
+    pages = Pages(sae, survey, chosen_latents(survey, chosen), tokens, labels, chosen, {})
+    return list(pages), codes_of(reader, sae, tokens)
+
+
+def strongest(value_n: np.ndarray) -> list[int]:
+    """Ids of the images but the first, by value, ties to the lower id."""
+    order = np.argsort(-value_n[1:], kind="stable")[:TOP] + 1
+    return [int(i) for i in order if value_n[i] > 0]
+
+
+@pytest.mark.parametrize(("kind", "first_patch"), [("content", 0), ("all", N_PREFIX)])
+def test_pages_equal_a_look_at_all_codes(
+    reader: ShardReader,
+    sae: TopK,
+    kind: TokenKind,
+    first_patch: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("saev.latents.encoding.CODES_BYTES", 4 * D_SAE * 9 * 5)  # five images at a time
+    monkeypatch.setattr("saev.latents.heatmaps.HEATMAP_BYTES", 6 * 20)
+    pages, f_nts = pages_of(reader, sae, kind)
+    assert [page.index for page in pages] == np.flatnonzero((f_nts[1:] > 0).any((0, 1))).tolist()
+    for page in pages:
+        f_np = f_nts[:, first_patch:, page.index]
+        expected = {"patch": strongest(f_np.max(1)), "img": strongest(f_np.sum(1))}
+        if kind == "all":
+            expected["cls"] = strongest(f_nts[:, 0, page.index])
+        assert {order: [e.image_id for e in examples] for order, examples in page.top.items()} == expected
+        for example in page.top["patch"]:
+            assert example.value == pytest.approx(float(f_np[example.image_id].max()), rel=1e-5)
+        assert set(page.heatmaps) == page.shown
+        top = float(f_nts[1:, :, page.index].max())
+        for image, levels in page.heatmaps.items():
+            exact = quantise(f_np[image].reshape(GRID), top)
+            assert np.abs(levels.astype(int) - exact).max() <= 1  # rounding differs between batches
+        sampled = [example.image_id for group in page.samples for example in group.examples]
+        assert set(sampled) <= set((np.flatnonzero(f_np[1:].max(1) > 0) + 1).tolist())
+        strengths = [max(example.value for example in group.examples) for group in page.samples]
+        assert strengths == sorted(strengths)
+        assert page.histogram is not None
+        assert page.histogram.sum() == (f_nts[1:, :, page.index] > 0).sum()
+
+
+def test_labels_are_counted(reader: ShardReader, sae: TopK) -> None:
+    pages, f_nts = pages_of(reader, sae, "content")
+    labels = reader.patch_labels()
+    assert labels is not None
+    for page in pages:
+        fires_np = f_nts[1:, :, page.index] > 0
+        counts = np.bincount(labels[1:][fires_np], minlength=3)[:3]
+        assert {(one.label, one.count) for one in page.patch_labels} == {
+            (f"label {i}", n) for i, n in enumerate(counts) if n
+        }
+        base = np.bincount(labels[1:].ravel(), minlength=3) / labels[1:].size
+        for one in page.patch_labels:
+            number = int(one.label.split()[1])
+            assert one.purity == pytest.approx(counts[number] / counts.sum())
+            assert one.lift == pytest.approx(counts[number] / counts.sum() / base[number], rel=1e-5)
+
+
+def test_the_label_that_tells_most_is_not_the_most_frequent_one(make_shards: MakeShards) -> None:
+    patch_labels = torch.zeros(N, 6, dtype=torch.uint8)
+    patch_labels[:, :2] = 1
+    acts = torch.zeros(N, 7, 2)  # CLS first
+    acts[:, 1:, 0] = 1  # latent 0 fires on all patches
+    acts[:, 2:4, 1] = 1  # latent 1 on one of each label, of which label 0 is twice as frequent
+    recording = ShardReader(make_shards(N, d_model=2, acts=acts, labels=patch_labels, images="1" * 64)[0])
+    sae = TopK(2, 2, k=2)
+    with torch.no_grad():
+        sae.W_dec.copy_(torch.eye(2))
+        sae.W_enc.copy_(torch.eye(2))
+    tokens, labels, options = selection(recording, "content"), Labels.of(recording), RenderOptions()
+    survey = survey_images({"one": sae}, tokens, labels, options)["one"]
+    found = Pages(sae, survey, [0, 1], tokens, labels, options, {}).top_labels()
+    assert found == {1: ("label 1", 0.5)}  # what fires everywhere has none
+
+
+def test_cls_tokens_have_no_heatmaps(reader: ShardReader, sae: TopK) -> None:
+    pages, f_nts = pages_of(reader, sae, "cls", sort_by="cls")
+    assert pages
+    for page in pages:
+        assert next(iter(page.top)) == "cls"
+        assert page.top["cls"][0].value == pytest.approx(float(f_nts[1:, 0, page.index].max()), rel=1e-5)
+        assert not any(levels.any() for levels in page.heatmaps.values())
+
+
+def test_ranges_choose_latents(reader: ShardReader, sae: TopK) -> None:
+    _, f_nts = pages_of(reader, sae, "content")
+    frequency = (f_nts[1:] > 0).mean((0, 1))
+    middle = float(np.log10(np.median(frequency[frequency > 0])))
+    pages, _ = pages_of(reader, sae, "content", log_freq_range=(-9, middle))
+    assert [page.index for page in pages] == np.flatnonzero((frequency > 0) & (frequency <= 10**middle + 1e-9)).tolist()
+    with pytest.raises(InputError, match=r"none of \d+ latents .* log10 frequency within \(-9, -8\).*: theirs are -"):
+        pages_of(reader, sae, "content", log_freq_range=(-9, -8))
+    pages, _ = pages_of(reader, sae, "content", log_freq_range=(-9, -8), include_latents=(3,))
+    assert [page.index for page in pages] == [3]
+
+
+def test_latents_that_are_asked_for_are_shown(reader: ShardReader, sae: TopK) -> None:
+    with torch.no_grad():
+        sae.b_enc[7] = -1e6
+    pages, _ = pages_of(reader, sae, "content", n_latents=2, include_latents=(7, 3))
+    by_index = {page.index: page for page in pages}
+    assert {3, 7} <= set(by_index)
+    assert len(by_index) <= 4
+    assert not by_index[7].shown
+
+
+def test_images_may_be_bounded(reader: ShardReader, sae: TopK) -> None:
+    pages, _ = pages_of(reader, sae, "content", n_images=5)
+    assert len(set.union(*(page.shown for page in pages))) <= 5
+
+
+def test_processes_divide_the_images(reader: ShardReader, sae: TopK) -> None:
+    tokens, labels, options = selection(reader, "all"), Labels.of(reader), RenderOptions(top_k=TOP)
+    alone = survey_images({"one": sae}, tokens, labels, options)["one"].state()
+    parts = [survey_images({"one": sae}, tokens, labels, options, rank, 3)["one"] for rank in range(3)]
+    parts[0].merge(parts[1].state())
+    parts[0].merge(parts[2].state())
+    found = parts[0].state()
+    assert found.keys() == alone.keys()
+    for order in ("patch", "img", "cls"):
+        key = f"top_{order}.keys"
+        assert torch.equal(found[key].sort(1).values, alone[key].sort(1).values)
+
+
+def test_patch_codes_are_sorted_by_their_share_of_the_largest_value() -> None:
+    f_ps = torch.tensor([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [3.0, 4.0, 0.5]])
+    codes = patch_codes(f_ps, np.array([3.0, 8.0, 1.0], dtype=np.float32))
+    assert codes.offsets.tolist() == [0, 2, 2, 5]
+    assert codes.latents.tolist() == [2, 1, 0, 1, 2]
+    assert codes.levels.tolist() == [255, 64, 255, 128, 128]
+
+
+def test_a_latent_that_was_silent_before_is_as_strong_as_can_be() -> None:
+    codes = patch_codes(torch.tensor([[9.0, 1.0]]), np.array([0.0, 4.0], dtype=np.float32))
+    assert codes.latents.tolist() == [0, 1]
+    assert codes.levels.tolist() == [255, 64]
+
+
+def test_patch_codes_that_are_not_finite_are_told() -> None:
+    with pytest.raises(InputError, match="the codes must be finite: latent 1 has nan"):
+        patch_codes(torch.tensor([[1.0, float("nan")]]), np.ones(2, dtype=np.float32))
+
+
+def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saev.latents.heatmaps.HEATMAP_BYTES", 12)
+    monkeypatch.setattr("saev.latents.heatmaps.BYTES_BESIDE", 0)
+    shown = {0: [1, 2], 3: [1], 4: [1, 2, 3], 5: []}
+    assert list(in_parts(shown, (2, 2))) == [{0: [1, 2], 3: [1]}, {4: [1, 2, 3], 5: []}]
+    assert list(in_parts({}, (2, 2))) == []
+
+
+def test_a_latent_that_shows_nothing_has_no_heatmaps(reader: ShardReader, sae: TopK) -> None:
+    tokens = selection(reader, "content")
+    assert heatmaps(sae, tokens, {5: []}, np.ones(D_SAE, dtype=np.float32)) == {5: {}}
+
+
+def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    order = torch.randperm(D_SAE)
+    other = TopK(8, D_SAE, k=2)
+    with torch.no_grad():
+        for mine, theirs in ((sae.W_dec, other.W_dec), (sae.W_enc.T, other.W_enc.T)):
+            theirs[:] = mine[order]
+    assert sae_id(sae) != sae_id(other)
+    assert sae_id(sae) == sae_id(sae)
+    assert len(sae_id(ARCHITECTURES["BatchTopK"](8, d_sae=4, k=2))) == 16  # its state has a number besides
+    saes, tokens = {"a": sae, "b": other}, selection(reader, "content")
+    labels, options = Labels.of(reader), RenderOptions(top_k=TOP, n_latents=5)
+    surveys = survey_images(saes, tokens, labels, options)
+    source = Source(tokens, RecordedPictures(reader), labels)
+    first, second = render_galleries(saes, surveys, source, options, tmp_path)
+    assert second.gallery.others[0].matched.tolist() == order.tolist()
+    assert first.gallery.others[0].matched[order].tolist() == list(range(D_SAE))
+    np.testing.assert_allclose(first.gallery.others[0].cosine, 1, atol=1e-5)
+    matched = first.gallery.others[0].matched
+    assert {page.index for page in second.pages} == {int(matched[page.index]) for page in first.pages}
+    assert len(first.pages) == 5
+    assert (tmp_path / "a" / "data" / "pictures").is_dir()
+    assert second.index == tmp_path / "b" / "index.html"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "top_k=0"),
+        ({"n_latents": -2}, "n_latents=-2"),
+        ({"log_freq_range": (1.0, 0.0)}, "the lower one first"),
+        ({"log_value_range": (0.0, float("nan"))}, "log_value_range"),
+        ({"sort_by": "size"}, "patch, img or cls"),
+        ({"vocabulary": Path("words.txt")}, "no use without a namer"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RenderOptions(**options)

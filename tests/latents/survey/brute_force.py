@@ -1,0 +1,93 @@
+"""Codes with many ties, and what a survey must find in them, by plain loops."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from saev.latents.survey import LatentSurvey, SparseCodes, Spots
+
+# Few values, so that ties are the rule; the least and the largest floats, because keys are made of bits.
+VALUES = st.sampled_from([0.0, 0.0, -0.0, -2.0, 1e-45, 0.5, 1.0, 1.0000001, 3.0, 3.4028235e38])
+
+
+@dataclass
+class Seen:
+    """Images with codes (n, t, s), ids (n,), labels (n,) and (n, c)."""
+
+    f: np.ndarray
+    ids: np.ndarray
+    spots: Spots
+    labels: np.ndarray = field(default_factory=lambda: np.empty(0))
+    patch_labels: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def take(self, rows: Any) -> "Seen":
+        return Seen(self.f[rows], self.ids[rows], self.spots, self.labels[rows], self.patch_labels[rows])
+
+    def survey(self, batches: list[list[int]], **options: Any) -> LatentSurvey:
+        """A survey of the images in these batches."""
+        survey = LatentSurvey(self.f.shape[2], self.spots, n_image_labels=3, n_patch_labels=4, **options)
+        for rows in batches:
+            part = self.take(rows)
+            names = [name.name for name in fields(part) if name.name != "spots"]
+            survey.update(*(torch.from_numpy(np.ascontiguousarray(getattr(part, name))) for name in names))
+        return survey
+
+
+SPOTS = st.sampled_from(
+    [
+        Spots(4, range(4)),
+        Spots(4, range(1, 4), cls=0),
+        Spots(5, range(3, 5), cls=0),
+        Spots(1, range(0), cls=0),
+        Spots(2, range(0)),
+    ]
+)
+
+
+@st.composite
+def seen(draw: st.DrawFn, max_images: int = 12) -> Seen:
+    n, s, spots = draw(st.integers(1, max_images)), draw(st.integers(1, 5)), draw(SPOTS)
+    f = draw(arrays(np.float32, (n, spots.n_positions, s), elements=VALUES))
+    ids = st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n, unique=True) | st.permutations(range(n))
+    labels = draw(arrays(np.int64, n, elements=st.integers(-1, 2)))
+    patch_labels = draw(arrays(np.int64, (n, len(spots.patches)), elements=st.integers(-1, 3)))
+    return Seen(f, np.array(draw(ids), dtype=np.int64), spots, labels, patch_labels)
+
+
+@st.composite
+def batches_of(draw: st.DrawFn, n: int) -> list[list[int]]:
+    """The numbers below n in any order, cut anywhere; some batches may be empty."""
+    order = draw(st.permutations(range(n)))
+    cuts = sorted(draw(st.lists(st.integers(0, n), max_size=4)))
+    return [order[start:stop] for start, stop in zip([0, *cuts], [*cuts, n], strict=True)]
+
+
+def in_order(values: np.ndarray) -> np.float32:
+    """Sum in float64 from left to right, as float32 no greater than the largest one."""
+    total = 0.0
+    for value in values.tolist():
+        total += value
+    return np.float32(min(total, float(np.finfo(np.float32).max)))
+
+
+def ranked(seen: Seen, order: str) -> Iterator[list[tuple[float, int]]]:
+    """For each latent what images are worth and their ids, best first, only those above zero."""
+    for f_nt in np.moveaxis(np.maximum(seen.f, 0), 2, 0):
+        at = f_nt[:, list(seen.spots.ranked)]
+        if order == "cls":
+            worth = f_nt[:, seen.spots.cls]
+        else:
+            worth = at.max(1) if order == "patch" else np.array([in_order(row) for row in at])
+        found = [(float(value), int(i)) for value, i in zip(worth, seen.ids, strict=True) if value > 0]
+        yield sorted(found, key=lambda image: (-image[0], image[1]))
+
+
+def sparse_codes(f: torch.Tensor) -> SparseCodes:
+    """Few codes (b, t, s), which come in one part."""
+    ((_, codes),) = SparseCodes.parts(f)
+    return codes

@@ -1,18 +1,47 @@
 """Sparse autoencoders for vision transformers."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saev.artifacts import load_sae as load
+    from saev.artifacts.sae_files import load_sae as load
+    from saev.nn import Archetypal as Archetypal
+    from saev.nn import BatchTopK as BatchTopK
+    from saev.nn import Gated as Gated
+    from saev.nn import HierarchicalTopK as HierarchicalTopK
+    from saev.nn import JumpReLU as JumpReLU
+    from saev.nn import MatchingPursuit as MatchingPursuit
+    from saev.nn import Matryoshka as Matryoshka
+    from saev.nn import ReLU as ReLU
+    from saev.nn import SparseAutoencoder as SparseAutoencoder
+    from saev.nn import TopK as TopK
 
 __version__ = "0.1.0"
-__all__ = ["load"]
+__all__ = ["load"]  # the others have their own names
+
+# Public names and the modules that have them, under another name where one follows the colon. A module is imported with
+# the first use of a name, so that `import saev` and `saev --help` answer at once.
+_PLACES = {
+    "Archetypal": "saev.nn",
+    "BatchTopK": "saev.nn",
+    "Gated": "saev.nn",
+    "HierarchicalTopK": "saev.nn",
+    "JumpReLU": "saev.nn",
+    "MatchingPursuit": "saev.nn",
+    "Matryoshka": "saev.nn",
+    "ReLU": "saev.nn",
+    "SparseAutoencoder": "saev.nn",
+    "TopK": "saev.nn",
+    "load": "saev.artifacts.sae_files:load_sae",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # `saev --help` and `import saev` answer at once because torch is imported with the first use of `load`.
-    if name == "load":
-        from saev.artifacts import load_sae
+    if name not in _PLACES:
+        raise AttributeError(f"module 'saev' has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    return getattr(import_module(module), attribute or name)
 
-        return load_sae
-    raise AttributeError(f"module 'saev' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

@@ -1,0 +1,30 @@
+"""The names that `import saev` offers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import saev
+
+
+def test_every_public_name_is_there_for_users_and_for_type_checkers() -> None:
+    tree = ast.parse(Path(saev.__file__).read_text(encoding="utf-8"))
+    typed = {
+        alias.asname: f"{node.module}:{alias.name}"
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    lazy = {name: place if ":" in place else f"{place}:{name}" for name, place in saev._PLACES.items()}
+    assert lazy == typed
+    assert all(getattr(saev, name) is not None for name in lazy)
+    assert set(lazy) <= set(dir(saev))
+
+
+def test_import_saev_imports_neither_torch_nor_lightning() -> None:
+    lines = "import sys, saev; print(sorted({'torch', 'lightning', 'numpy', 'jsonargparse'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

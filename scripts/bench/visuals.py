@@ -31,9 +31,9 @@ from shards_on_disk import D_MODEL, activations
 from torch import Tensor
 
 from saev.artifacts.sae_files import load_sae
-from saev.latents.encoding import images_at_once
 from saev.latents.survey import LatentSurvey, Spots, memory_bytes
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
+from saev.nn.functional import images_at_once
 from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
 

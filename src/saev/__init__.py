@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from saev.nn import ReLU as ReLU
     from saev.nn import SparseAutoencoder as SparseAutoencoder
     from saev.nn import TopK as TopK
+    from saev.splicing.attach import attach as attach
+    from saev.splicing.edits import Edit as Edit
 
 __version__ = "0.1.0"
 __all__ = ["load"]  # the others have their own names
@@ -24,6 +26,7 @@ __all__ = ["load"]  # the others have their own names
 _PLACES = {
     "Archetypal": "saev.nn",
     "BatchTopK": "saev.nn",
+    "Edit": "saev.splicing.edits",
     "Gated": "saev.nn",
     "HierarchicalTopK": "saev.nn",
     "JumpReLU": "saev.nn",
@@ -32,6 +35,7 @@ _PLACES = {
     "ReLU": "saev.nn",
     "SparseAutoencoder": "saev.nn",
     "TopK": "saev.nn",
+    "attach": "saev.splicing.attach",
     "load": "saev.artifacts.sae_files:load_sae",
 }
 

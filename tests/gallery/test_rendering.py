@@ -71,7 +71,7 @@ def test_pages_equal_a_look_at_all_codes(
     first_patch: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("saev.latents.encoding.CODES_BYTES", 4 * D_SAE * 9 * 5)  # five images at a time
+    monkeypatch.setattr("saev.nn.functional.CODES_BYTES", 4 * D_SAE * 9 * 5)  # five images at a time
     monkeypatch.setattr("saev.latents.heatmaps.HEATMAP_BYTES", 6 * 20)
     pages, f_nts = pages_of(reader, sae, kind)
     assert [page.index for page in pages] == np.flatnonzero((f_nts[1:] > 0).any((0, 1))).tolist()

@@ -92,11 +92,13 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     """
     from saev.artifacts import load_sae, read_about
     from saev.cli.device import chosen_device
-    from saev.cli.downstream_pass import Pictures, SplicedPass
     from saev.cli.downstream_report import figures
     from saev.shards.loading.selection import random_subset
-    from saev.splicing.recorded_backbone import load_recorded_backbone
+    from saev.splicing.attach import token_layout
+    from saev.splicing.downstream import mean_token, measure
+    from saev.splicing.recorded_backbone import attach_recorded, load_recorded_backbone
     from saev.splicing.zero_shot import zero_shot_rows
+    from saev.vit.dataset import ImageDataset, image_batches
     from saev.vit.images import ImageFolder
 
     sae, about = load_sae(options.sae), read_about(options.sae)
@@ -116,15 +118,19 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         if not any(labels):
             raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
         zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
-    spliced = SplicedPass(sae, about, backbone, device)
-    pictures = Pictures(source, backbone, options.batch_size, options.num_workers)
+    items = ImageDataset(source, backbone.preprocessing, backbone.grid)
     few = chosen[random_subset(len(chosen), MOST_IMAGES_FOR_MEAN, options.seed)]
-    mean_d = spliced.mean(pictures.batches(few.tolist(), "mean"))
-    found = spliced.measure(pictures.batches(chosen.tolist(), "downstream"), mean_d)
+    # What stands for a whole image at this layer.
+    whole = token_layout(backbone).positions("cls" if backbone.cls else "content")
+    loading = options.batch_size, options.num_workers
+    with attach_recorded(sae.to(device), about, backbone.to(device)) as inside:
+        mean_d = mean_token(inside, image_batches(items, few.tolist(), *loading, "mean"))
+        batches = image_batches(items, chosen.tolist(), *loading, "downstream")
+        found = measure(inside, batches, mean_d, whole)
     facts = {
         "sae": str(options.sae),
         "model": f"{backbone.family} {backbone.ckpt}",
-        "layer": spliced.layer,
+        "layer": backbone.resolve_layers([about.trained_on["layer"]])[0],
         "tokens": about.tokens,
         "images": str(options.images),
         "n_images": len(chosen),

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from saev.cli.downstream_pass import Measured
 from saev.errors import printable
 from saev.metrics import (
     decoder_coherence,
@@ -17,7 +16,7 @@ from saev.metrics import (
     recovered,
     zero_shot_accuracy,
 )
-from saev.splicing.splice import ABLATED, ORIGINAL, SPLICED, WITH_ERROR
+from saev.splicing.downstream import ABLATED, ORIGINAL, SPLICED, WITH_ERROR, Measured
 
 COLUMNS = (ORIGINAL, WITH_ERROR, SPLICED, ABLATED, "recovered")
 

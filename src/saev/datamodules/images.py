@@ -1,7 +1,6 @@
 """Pictures for a frozen ViT."""
 
 import logging
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from typing_extensions import override
 
-from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.shards.loading.threads import check_threads
-from saev.vit.dataset import ImageBatches, ImageDataset
+from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing
 
@@ -109,26 +107,6 @@ class ImageDataModule(lightning.LightningDataModule):
     ) -> dict[str, Any]:
         """Move the pictures alone: what is written down about them is read on the CPU, without a wait."""
         return {**batch, "image": batch["image"].to(device, non_blocking=True)}
-
-
-def check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
-    """Refuse a limit on file sizes that data workers would meet: what they hand over is a file in shared memory.
-
-    Args:
-        batch_size: Pictures of a batch.
-        preprocessing: What they become.
-
-    Raises:
-        InputError: With both numbers.
-    """
-    height, width = preprocessing.image_size
-    n_bytes = batch_size * 3 * height * width * torch.float32.itemsize
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    if limit != resource.RLIM_INFINITY and n_bytes > limit:
-        raise InputError(
-            f"data workers hand over {byte_text(n_bytes)} a batch, files may have {byte_text(limit)} here: raise the "
-            "limit (ulimit -f), or give --data.num_workers 0 or a smaller --data.batch_size"
-        )
 
 
 def _leave_interrupts_to_the_main_process(_worker: int) -> None:

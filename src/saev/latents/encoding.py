@@ -12,10 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from saev.nn import SparseAutoencoder
+from saev.nn.functional import images_at_once
 from saev.shards.loading.selection import TokenSelection
-
-CODES_BYTES = 2**28
-"""Bound of the dense codes of one batch of images; at least one image is in it."""
 
 
 def encoded(
@@ -37,11 +35,6 @@ def encoded(
             x_btd = torch.cat(list(tokens.read(ids_b)))
             yield ids_b, _codes(saes, x_btd)
             progress.update(len(ids_b))
-
-
-def images_at_once(d_sae: int, n_tokens: int) -> int:
-    """How many images of so many tokens are encoded together."""
-    return max(1, CODES_BYTES // (4 * d_sae * n_tokens))
 
 
 @torch.no_grad()

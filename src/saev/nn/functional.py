@@ -11,6 +11,14 @@ from torch import Tensor
 from saev.nn import kernels
 from saev.nn.processes import ALONE, Group
 
+CODES_BYTES = 2**28
+"""Bound of the dense codes of one batch of images; at least one image is in it."""
+
+
+def images_at_once(d_sae: int, n_tokens: int) -> int:
+    """How many images of so many tokens are encoded together."""
+    return max(1, CODES_BYTES // (4 * d_sae * n_tokens))
+
 
 def unit_rows(w_sd: Tensor) -> Tensor:
     """Scale every row to Euclidean norm 1; rows of zeros stay zeros.

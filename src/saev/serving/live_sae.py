@@ -15,7 +15,9 @@ from saev.artifacts import About
 from saev.latents.heatmaps import patches_among
 from saev.nn import SparseAutoencoder
 from saev.serving.recorded_means import averaged
-from saev.splicing.recorded_backbone import RecordedTokens
+from saev.splicing.attach import token_layout
+from saev.splicing.edits import Edit, edited_codes
+from saev.splicing.recorded_backbone import attach_recorded
 from saev.vit.backbone import Backbone
 
 
@@ -55,18 +57,17 @@ class LiveSae:
     """
 
     def __init__(self, sae: SparseAutoencoder, about: About, backbone: Backbone, device: torch.device) -> None:
-        self._tokens = RecordedTokens.of(sae, about, backbone)
-        self.patches = patches_among(self._tokens.positions, self._tokens.layout)
-        self._sae, self._backbone, self._device = sae.to(device), backbone.to(device), device
+        self._sae, self._backbone = sae.to(device), backbone.to(device)
+        self._inside = attach_recorded(self._sae, about, self._backbone)
+        layout = token_layout(backbone)
+        self.patches = patches_among(layout.positions(about.tokens), layout)  # type: ignore[arg-type] # checked there
         self.d_sae = sae.d_sae
 
-    @torch.no_grad()
     def see(self, picture: Image.Image) -> Seen:
         """The codes of an RGB picture, prepared and encoded as the recorded ones were."""
         preprocessing = self._backbone.preprocessing
-        image = preprocessing.tensor(picture)[None].to(self._device, next(self._backbone.parameters()).dtype)
-        layer = self._tokens.layer
-        (f_qs,) = self._sae.encode(self._tokens.among(self._backbone(image, [layer])[layer]))
+        with self._inside as inside:
+            (f_qs,) = inside.codes(preprocessing.tensor(picture)[None])
         return Seen(preprocessing.view(picture), f_qs.cpu(), self.patches)
 
     @torch.no_grad()
@@ -75,7 +76,6 @@ class LiveSae:
 
         The decoder is affine, so that what is decoded from the mean is the mean of what is decoded.
         """
-        changed_s = mean_s.clone()
-        for latent, factor in factors.items():
-            changed_s[latent] *= factor
-        return self._sae.decode(changed_s.to(self._device)).cpu()
+        edits = [Edit(latent, "scale", factor) for latent, factor in factors.items()]
+        (changed_ps,) = edited_codes(mean_s[None, None].to(self._sae.mean_d.device), edits)
+        return self._sae.decode(changed_ps)[0].cpu()

@@ -1,15 +1,13 @@
 """The ViT whose activations trained an SAE, built again."""
 
-from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from saev.artifacts.provenance import About
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
-from saev.shards.format.layout import TokenLayout
+from saev.splicing.attach import Attached, attach
 from saev.vit.backbone import Backbone
 from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
@@ -50,37 +48,13 @@ def load_recorded_backbone(about: About, weights: str | None = None) -> Backbone
     return backbone.to(_PRECISIONS[model["precision"]])
 
 
-@final
-@dataclass(frozen=True)
-class RecordedTokens:
-    """Where in a ViT the tokens are that an SAE takes.
+def attach_recorded(sae: SparseAutoencoder, about: About, backbone: Backbone) -> Attached:
+    """Put an SAE where the activations were recorded that trained it.
 
-    Args:
-        layer: After which block, from 0.
-        layout: The tokens of an image.
-        positions: Which of them.
+    Raises:
+        InputError: If the SAE's config.json names a layer, tokens or a width that the ViT does not have.
     """
-
-    layer: int
-    layout: TokenLayout
-    positions: range
-
-    @classmethod
-    def of(cls, sae: SparseAutoencoder, about: About, backbone: Backbone) -> Self:
-        """As they were recorded.
-
-        Raises:
-            InputError: If the SAE's config.json names a layer, tokens or a width that the ViT does not have.
-        """
-        if sae.d_in != backbone.d_model:
-            raise InputError(f"the SAE takes activations of width {sae.d_in}, {backbone.ckpt} has {backbone.d_model}")
-        layout = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
-        (layer,) = backbone.resolve_layers([about.trained_on["layer"]])
-        return cls(layer, layout, layout.positions(about.tokens))  # type: ignore[arg-type] # checked there
-
-    def among(self, x_btd: Tensor) -> Tensor:
-        """Those of all tokens (b, t, d), as float32."""
-        return x_btd[:, self.positions.start : self.positions.stop].float()
+    return attach(backbone, sae, about.trained_on["layer"], tokens=about.tokens)
 
 
 def _model(about: About) -> dict[str, Any]:

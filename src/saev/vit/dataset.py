@@ -1,16 +1,20 @@
 """Pictures as the model's input, one by one, for a DataLoader with workers."""
 
 import hashlib
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from tqdm import tqdm
 from typing_extensions import override
 
+from saev.byte_text import byte_text
+from saev.errors import InputError
 from saev.vit.images.base import ImageSource
 from saev.vit.patch_labels import patch_labels
 from saev.vit.preprocess import Preprocessing
@@ -84,3 +88,54 @@ class ImageBatches(Dataset[dict[str, Any]]):
         """
         batch: dict[str, Any] = default_collate([self._items[i] for i in self._batches[index]])
         return batch
+
+
+def image_batches(
+    items: ImageDataset, chosen: Sequence[int], batch_size: int, num_workers: int, what: str
+) -> Iterator[Tensor]:
+    """Some images (b, 3, h, w) in their order, with a progress bar.
+
+    Args:
+        items: All images.
+        chosen: The numbers of some.
+        batch_size: Images of a batch.
+        num_workers: Processes that decode.
+        what: Names the bar.
+
+    Raises:
+        BadImage: If one of them cannot be used.
+        InputError: If the workers cannot hand over so large batches.
+    """
+    if num_workers:
+        check_shared_files(batch_size, items.preprocessing)
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        Subset(items, chosen),
+        batch_size,
+        num_workers=num_workers,
+        # Forked workers start at once; they never touch the GPU.
+        multiprocessing_context="fork" if num_workers else None,
+    )
+    with tqdm(total=len(chosen), desc=what, unit=" images") as bar:
+        for batch in loader:
+            yield batch["image"]
+            bar.update(len(batch["image"]))
+
+
+def check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
+    """Refuse a limit on file sizes that data workers would meet: what they hand over is a file in shared memory.
+
+    Args:
+        batch_size: Pictures of a batch.
+        preprocessing: What they become.
+
+    Raises:
+        InputError: With both numbers.
+    """
+    height, width = preprocessing.image_size
+    n_bytes = batch_size * 3 * height * width * torch.float32.itemsize
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and n_bytes > limit:
+        raise InputError(
+            f"data workers hand over {byte_text(n_bytes)} a batch, files may have {byte_text(limit)} here: raise the "
+            "limit (ulimit -f), or give --data.num_workers 0 or a smaller --data.batch_size"
+        )

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from saev.errors import InputError
-from saev.splicing.splice import ABLATED, ORIGINAL, SPLICED, WITH_ERROR, spliced_embeddings, standard_variants
+from saev.nn import TopK
+from saev.splicing.attach import Attached, attach
+from saev.splicing.downstream import ABLATED, ORIGINAL, SPLICED, WITH_ERROR, standard_variants
 from saev.vit.backbone import Backbone
 from saev.vit.load import load_backbone
 
@@ -29,18 +31,23 @@ def images(backbone: Backbone, n: int = 3) -> Tensor:
     return torch.randn(n, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
+def attached(backbone: Backbone, layer: int, tokens: str | range = "content") -> Attached:
+    return attach(backbone, TopK(backbone.d_model, d_sae=2 * backbone.d_model, k=4).eval(), layer, tokens=tokens)
+
+
 @pytest.mark.parametrize(("family", "ckpt", "size"), MODELS)
 def test_with_the_error_put_back_the_embedding_is_that_of_the_undisturbed_pass(family: str, ckpt: str, size: int):
     backbone = load_backbone(family, ckpt, "random", size)
     pictures, layer = images(backbone), backbone.n_layers - 2
     seen = []
+    # All tokens: with random weights patches hardly reach the CLS token.
+    with attached(backbone, layer, "all") as inside:
 
-    def variants(x: Tensor) -> dict[str, Tensor]:
-        seen.append(x)
-        # All tokens: with random weights patches hardly reach the CLS token.
-        return standard_variants(x, range(x.shape[1]), x.flip(-1) + 0.3, torch.linspace(-1, 1, backbone.d_model))
+        def variants(x: Tensor) -> dict[str, Tensor]:
+            seen.append(x)
+            return standard_variants(inside, x, x.flip(-1) + 0.3, torch.linspace(-1, 1, backbone.d_model))
 
-    found = spliced_embeddings(backbone, pictures, layer, variants)
+        found = inside.variants(pictures, variants)
     with torch.no_grad():
         undisturbed = backbone.embed(pictures)
         assert torch.equal(seen[0], backbone(pictures, [layer])[layer])
@@ -50,8 +57,7 @@ def test_with_the_error_put_back_the_embedding_is_that_of_the_undisturbed_pass(f
     for name in (SPLICED, ABLATED):
         assert (found[name] - undisturbed).abs().max() > 1e-3, name
     assert (found[SPLICED] - found[ABLATED]).abs().max() > 1e-3
-    # The hook is gone.
-    torch.testing.assert_close(backbone.embed(pictures), undisturbed, rtol=0, atol=0)
+    assert not backbone.block(layer)._forward_hooks
 
 
 @pytest.mark.parametrize("layer", [0, 2, 5])
@@ -59,7 +65,8 @@ def test_a_splice_is_what_the_later_blocks_make_of_it(layer: int):
     backbone = load_backbone("timm", "test_vit", "random", 32)
     pictures, tower = images(backbone), backbone.tower
     x_hat = torch.randn(3, 5, 64, generator=torch.Generator().manual_seed(1))
-    found = spliced_embeddings(backbone, pictures, layer, lambda _: {"new": x_hat, "zero": torch.zeros_like(x_hat)})
+    with attached(backbone, layer) as inside:
+        found = inside.variants(pictures, lambda _: {"new": x_hat, "zero": torch.zeros_like(x_hat)})
     with torch.no_grad():
         for name, x in (("new", x_hat), ("zero", torch.zeros_like(x_hat))):
             expected = tower.norm(tower.blocks[layer + 1 :](x))[:, 0]
@@ -69,7 +76,8 @@ def test_a_splice_is_what_the_later_blocks_make_of_it(layer: int):
 def test_only_the_chosen_tokens_are_replaced():
     x = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))
     x_hat, mean = torch.full((2, 2, 4), 7.0), torch.arange(4.0)
-    found = standard_variants(x, range(1, 3), x_hat, mean)
+    inside = attach(nn.Identity(), TopK(4, d_sae=8, k=2), "", tokens=range(1, 3))
+    found = standard_variants(inside, x, x_hat, mean)
     assert list(found) == [ORIGINAL, SPLICED, WITH_ERROR, ABLATED]
     assert torch.equal(found[ORIGINAL], x)
     torch.testing.assert_close(found[WITH_ERROR], x)
@@ -100,14 +108,3 @@ def test_pooling_by_weights_that_were_left_out_is_refused():
     backbone = load_backbone("clip", "coca_ViT-B-32/laion2b_s13b_b90k", "random", 32)
     with pytest.raises(InputError, match="pools by attention"):
         backbone.embed(images(backbone, 1))
-
-
-def test_the_hook_goes_when_the_pass_fails():
-    backbone = load_backbone("timm", "test_vit", "random", 32)
-
-    def fail(_: Tensor) -> dict[str, Tensor]:
-        raise RuntimeError("no reconstruction")
-
-    with pytest.raises(RuntimeError, match="no reconstruction"):
-        spliced_embeddings(backbone, images(backbone), 0, fail)
-    assert not backbone.block(0)._forward_hooks

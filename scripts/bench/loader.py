@@ -33,9 +33,9 @@ import torch
 from shards_on_disk import write
 
 from saev.nn import TopK
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 from saev.training import AuxK, step_losses
 
 READ_BYTES = 4 * 2**20
@@ -73,7 +73,7 @@ def sequential(directory: Path, n_bytes: int = READ_BYTES) -> float:
 
 
 def loader(options: argparse.Namespace, buffer_bytes: int, n_epochs: int = 1) -> ShuffledTokens:
-    reader = ShardReader(options.directory)
+    reader = open_shards(options.directory)
     tokens = TokenSelection.of([reader], np.arange(reader.n_examples), "content")
     return ShuffledTokens(
         [DataSet(tokens, options.batch_size)],
@@ -123,7 +123,7 @@ def streamed(options: argparse.Namespace) -> dict[str, float]:
 def mixing(options: argparse.Namespace) -> dict[str, float]:
     """What the batches of an epoch hold."""
     batches = loader(options, options.n_bytes // 8)
-    n_images, b = ShardReader(options.directory).n_examples, options.batch_size
+    n_images, b = open_shards(options.directory).n_examples, options.batch_size
     everything = range(len(batches))
     contents = [parts[0] for parts in batches.contents(everything)]
     uniform = n_images * (1 - (1 - 1 / n_images) ** b)
@@ -198,12 +198,12 @@ def show(name: str, found: dict[str, float]) -> None:
 
 def compare(options: argparse.Namespace) -> None:
     rounds: dict[str, list[float]] = {}
-    n_tokens = ShardReader(options.directory).n_examples * 197
+    n_tokens = open_shards(options.directory).n_examples * 197
     for _ in range(options.rounds):
         sequential(options.directory)
         floor = n_tokens / sequential(options.directory)
         # Batches don't fit a processor's cache as the 4 MiB above do.
-        batches_bytes = 3 * options.batch_size * ShardReader(options.directory).layout.bytes_per_token
+        batches_bytes = 3 * options.batch_size * open_shards(options.directory).layout.bytes_per_token
         memory_floor = n_tokens / sequential(options.directory, batches_bytes)
         gb = options.n_bytes * floor / n_tokens / 1e9
         found = {"tokens/s": floor, "into batches' memory": memory_floor, "GB/s": gb}
@@ -244,7 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.root) as root:
         options.directory = options.directory or write(Path(root), options.gb, options.dtype)
-        options.n_bytes = ShardReader(options.directory).layout.total_bytes
+        options.n_bytes = open_shards(options.directory).layout.total_bytes
         if options.child:
             print(json.dumps(WORKS[options.child](options)))
         else:

@@ -36,8 +36,8 @@ from peers.trainer import DENSE, Options
 from side_by_side import LIBRARIES, Job, Worker, add_common, names
 from synthetic import SparseDictionary
 
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 
 Found = dict[str, float]
 FIRST_COEFF = {"ours": 1.0, "sae_lens": 5.0, "dictionary_learning": 0.1, "overcomplete": 0.1, "original_saev": 4e-4}
@@ -78,7 +78,7 @@ def synthetic_data(options: argparse.Namespace, folder: Path) -> Iterator[Data]:
 def real_data(options: argparse.Namespace, folder: Path) -> Iterator[Data]:
     """Each recording, with every seed."""
     for directory in options.shards:
-        reader = ShardReader(directory)
+        reader = open_shards(directory)
         labels = np.array([example.label for example in reader.examples()])
         held_out = np.isin(labels, np.unique(labels)[2::5])
         files = {name: str(folder / f"{name}.npy") for name in ("train", "test")}

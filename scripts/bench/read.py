@@ -6,7 +6,7 @@ Both read the same files, in turn, in one process; the median of the ratios of n
 - the reads of evaluation, which pick the patches and turn them into float32;
 - `read_span` into memory that is in use already, the hardest comparison.
 
-Without verification means: with a manifest that has no block hashes, as those of other tools.
+Without verification means: as if the directory had no hashes, like those of the original saev.
 
     python scripts/bench/read.py --gb 1 --rounds 9
 """
@@ -24,21 +24,21 @@ import torch
 from shards_on_disk import write
 
 from saev.shards.format.dtypes import tensor_bytes
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.reading.block_reads import read_span
+from saev.shards.format.hashing import UNITS_FILE
+from saev.shards.reading.block_reads import read_span, read_unverified
 from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 
 Work = Callable[[ShardReader], None]
 
 
 def unverified(reader: ShardReader) -> ShardReader:
-    """The same directory without block hashes."""
+    """The same directory, as if it had no hashes."""
     manifest = reader.manifest
-    files = {name: replace(file, blocks=()) for name, file in manifest.files.items()}
-    other = ShardReader(reader.path)
-    other._directory = ShardDirectory(reader.path, reader.metadata, replace(manifest, files=files))
-    return other
+    files = {name: file for name, file in manifest.files.items() if name != UNITS_FILE}
+    return ShardReader(ShardDirectory(reader.path, reader.metadata, replace(manifest, files=files)))
 
 
 def sequential(reader: ShardReader, mib: int) -> None:
@@ -59,7 +59,10 @@ def into_warm_memory(reader: ShardReader, buffer: memoryview) -> None:
         name = layout.file_name(shard)
         for start in range(0, layout.bytes_per_shard, len(buffer)):
             part = buffer[: layout.bytes_per_shard - start]
-            read_span(reader.path, name, reader.manifest.files[name], start, part)
+            if reader.manifest.has_hashes:
+                read_span(reader.path, name, reader.manifest.files[name], start, part)
+            else:
+                read_unverified(reader.path, name, [(start, len(part))], part)
 
 
 def seconds(work: Work, reader: ShardReader) -> float:
@@ -88,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     buffer = tensor_bytes(torch.zeros(options.read_mib * 2**20, dtype=torch.uint8))
     with tempfile.TemporaryDirectory(dir=options.root) as root:
-        reader = ShardReader(write(Path(root), options.gb, options.dtype))
+        reader = open_shards(write(Path(root), options.gb, options.dtype))
         compare("ShardReader.read", lambda r: sequential(r, options.read_mib), reader, options.rounds)
         compare("evaluation's reads", as_evaluation, reader, options.rounds)
         compare("warm memory", lambda r: into_warm_memory(r, buffer), reader, options.rounds)

@@ -19,10 +19,11 @@ import saev
 from saev.artifacts.sae_files import read_about
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
+from saev.ranges import Ints
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 
 
 def tokens(reader: ShardReader, kind: TokenKind, examples: Ints | None = None) -> Tensor:
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("shards", type=Path, nargs="+", help="the first one is compared with")
     parser.add_argument("--saes", type=Path, nargs="*", default=[])
     options = parser.parse_args()
-    readers = [ShardReader(path) for path in options.shards]
+    readers = [open_shards(path) for path in options.shards]
     print_stored(readers)
     print("SAE | evaluated on | FVU of what is stored | FVU of the first recording")
     for directory in options.saes:

@@ -34,8 +34,8 @@ from saev.artifacts.sae_files import load_sae
 from saev.latents.survey import LatentSurvey, Spots, memory_bytes
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
 from saev.nn.functional import images_at_once
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 
 N_IMAGE_LABELS, N_PATCH_LABELS = 1000, 151
 
@@ -67,7 +67,7 @@ class OnDisk:
     """Shards."""
 
     def __init__(self, path: Path, n_images: int) -> None:
-        reader = ShardReader(path)
+        reader = open_shards(path)
         self._tokens = TokenSelection.of([reader], np.arange(min(n_images, reader.n_examples)), "all")
         self.n_images = len(self._tokens.examples)
         layout = reader.layout.tokens

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from saev.nn import ReLU as ReLU
     from saev.nn import SparseAutoencoder as SparseAutoencoder
     from saev.nn import TopK as TopK
+    from saev.shards.reading.open import open_shards as open_shards
     from saev.splicing.attach import attach as attach
     from saev.splicing.edits import Edit as Edit
 
@@ -37,6 +38,7 @@ _PLACES = {
     "TopK": "saev.nn",
     "attach": "saev.splicing.attach",
     "load": "saev.artifacts.sae_files:load_sae",
+    "open_shards": "saev.shards.reading.open",
 }
 
 

@@ -15,7 +15,7 @@ import saev
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.latents.pictures import RecordedPictures
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,7 +46,7 @@ def moved(recording: tuple[Path, Path]) -> Iterator[Path]:
 def test_pictures_are_found_by_name_and_known_by_content(
     recording: tuple[Path, Path], moved: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reader = ShardReader(recording[0])
+    reader = open_shards(recording[0])
     names = [record.path for record in reader.examples()]
     pictures = RecordedPictures(reader)
     before = [pictures[i] for i in range(12)]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 import saev
 from saev.cli.main import main
-from saev.shards.loading.selection import random_subset
+from saev.shards.tokens import random_subset
 
 Capture = pytest.CaptureFixture[str]
 GRID = (3, 4)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import saev
 from saev.cli.main import main
-from saev.shards.loading.selection import random_subset
+from saev.shards.tokens import random_subset
 
 N_EXAMPLES, GRID = 60, (3, 4)
 

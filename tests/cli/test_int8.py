@@ -9,16 +9,16 @@ from tests.cli.recording import folder, metadata, options, recorded, write_pictu
 
 import saev
 from saev.cli.main import main
-from saev.shards.format.quantization import decode, encode
-from saev.shards.reading.reader import ShardReader
+from saev.shards.format.dtypes import decode, encode
+from saev.shards.reading.open import open_shards
 
 
 def test_int8_shards_are_recorded_described_and_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = write_pictures(tmp_path / "pictures", 6)
     (plain,) = recorded(options(tmp_path / "shards", folder(pictures)), capsys)
     (directory,) = recorded(options(tmp_path / "shards", folder(pictures), "--writer.dtype=int8"), capsys)
-    acts = ShardReader(plain).read(0, 6)
-    assert torch.equal(ShardReader(directory).read(0, 6), decode(encode(acts, "int8"), "int8"))
+    acts = open_shards(plain).read(0, 6)
+    assert torch.equal(open_shards(directory).read(0, 6), decode(encode(acts, "int8"), "int8"))
     assert (metadata(directory)["dtype"], metadata(directory)["protocol"]) == ("int8", "3.0")
 
     assert main(["shards", "verify", str(directory)]) == 0

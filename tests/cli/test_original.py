@@ -24,8 +24,8 @@ from torch import Tensor
 import saev
 from saev.cli.main import main
 from saev.datamodules import ShardDataModule
-from saev.shards.loading.selection import random_subset
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import random_subset
 
 __all__ = ["tiny_open_clip"]
 
@@ -190,7 +190,7 @@ def test_the_original_reads_what_predict_records(tmp_path: Path, capsys: Capture
         meta, found = read_like_the_original(directory)
         assert (meta["layers"], meta["n_examples"], meta["cls_token"]) == ([layer], 5, True)
         assert meta["max_tokens_per_shard"] <= budget
-        assert np.array_equal(found[:, 0], ShardReader(directory).read(0, 5).numpy())
+        assert np.array_equal(found[:, 0], open_shards(directory).read(0, 5).numpy())
         assert (np.abs(found).max(axis=(1, 3)) > 0).all()
 
 

@@ -13,8 +13,8 @@ from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.gallery import Namer, RenderOptions
 from saev.nn import TopK
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 
 CKPT = "tiny-CLIP/openai"
 WORDS = [f"word{i}" for i in range(60)]
@@ -31,7 +31,7 @@ def recorded(root: Path, file: Path, layer: int) -> TokenSelection:
     model = ["--model.family=clip", f"--model.ckpt={CKPT}", f"--model.weights={file}", f"--model.layers=[{layer}]"]
     data = ["--data.images=ImageFolder", f"--data.images.root={root / 'pictures'}", "--data.num_workers=0"]
     assert main(["predict", *model, *data, f"--writer.dump_to={root / 'shards'}"]) == 0
-    reader = ShardReader(only(root, "shards/*"))
+    reader = open_shards(only(root, "shards/*"))
     return TokenSelection.of([reader], torch.arange(4).numpy(), "content")
 
 

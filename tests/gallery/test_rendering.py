@@ -17,8 +17,9 @@ from saev.latents.labels import Labels
 from saev.latents.pictures import RecordedPictures
 from saev.nn import ARCHITECTURES, TopK
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 
 N, GRID, D_SAE, TOP = 23, (2, 3), 24, 4
 N_PREFIX = 3  # CLS and two registers
@@ -28,7 +29,7 @@ N_PREFIX = 3  # CLS and two registers
 def reader(make_shards: MakeShards) -> ShardReader:
     patch_labels = torch.randint(0, 3, (N, 6), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     patch_labels[0, 0] = 255
-    return ShardReader(make_shards(N, grid=GRID, n_registers=2, labels=patch_labels)[0])
+    return open_shards(make_shards(N, grid=GRID, n_registers=2, labels=patch_labels)[0])
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_the_label_that_tells_most_is_not_the_most_frequent_one(make_shards: Mak
     acts = torch.zeros(N, 7, 2)  # CLS first
     acts[:, 1:, 0] = 1  # latent 0 fires on all patches
     acts[:, 2:4, 1] = 1  # latent 1 on one of each label, of which label 0 is twice as frequent
-    recording = ShardReader(make_shards(N, d_model=2, acts=acts, labels=patch_labels, images="1" * 64)[0])
+    recording = open_shards(make_shards(N, d_model=2, acts=acts, labels=patch_labels, images="1" * 64)[0])
     sae = TopK(2, 2, k=2)
     with torch.no_grad():
         sae.W_dec.copy_(torch.eye(2))

@@ -18,7 +18,7 @@ from saev.serving.live_gallery import LiveGalleries, LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, open_saes, recorded_images
 from saev.serving.server import GalleryServer
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.splicing.recorded_backbone import load_recorded_backbone
 from saev.vit.backbone import Backbone
 
@@ -62,7 +62,7 @@ def backbone(opened: OpenedSae) -> Backbone:
 
 @pytest.fixture(scope="session")
 def live(opened: OpenedSae, backbone: Backbone, shards: Path) -> LiveGallery:
-    (recorded,) = recorded_images({"one": opened}, lambda: ShardReader(shards), 100, CPU).values()
+    (recorded,) = recorded_images({"one": opened}, lambda: open_shards(shards), 100, CPU).values()
     sae = LiveSae(opened.sae, opened.about, backbone, CPU)
     return LiveGallery(sae, opened.overview.max_value, recorded, Lock())
 

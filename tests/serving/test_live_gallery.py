@@ -23,7 +23,7 @@ from saev.serving.live_gallery import BadRequest, Forgotten, LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, recorded_images
 from saev.serving.recorded_means import RecordedMeans, chosen_images
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.vit.backbone import Backbone
 
 D_SAE = 48
@@ -80,7 +80,7 @@ def test_the_view_is_what_the_vit_saw(live: LiveGallery, backbone: Backbone) -> 
 
 def points_by_hand(shards: Path, opened: OpenedSae) -> Tensor:
     """The mean reconstruction of the patches of each recorded image, from what is decoded of each patch."""
-    x_ntd = ShardReader(shards).read(0, N_IMAGES)[:, 1:].float()
+    x_ntd = open_shards(shards).read(0, N_IMAGES)[:, 1:].float()
     with torch.no_grad():
         return torch.stack([opened.sae(x_td).mean(0) for x_td in x_ntd])
 
@@ -102,7 +102,7 @@ def test_neighbours_equal_a_look_at_all_images(
     changed = codes.clone()
     for latent, factor in own:
         changed[:, latent] *= factor
-    names = [record.path for record in ShardReader(shards).examples()]
+    names = [record.path for record in open_shards(shards).examples()]
     points = points_by_hand(shards, opened)
     with torch.no_grad():
         before_d, after_d = (opened.sae.decode(f).mean(0).double() for f in (codes, changed))
@@ -118,7 +118,7 @@ def test_neighbours_equal_a_look_at_all_images(
 
 def test_a_recorded_picture_is_nearest_to_itself(live: LiveGallery, shards: Path) -> None:
     pictures = shards.parent.parent / "pictures"
-    for image, record in list(enumerate(ShardReader(shards).examples()))[::4]:
+    for image, record in list(enumerate(open_shards(shards).examples()))[::4]:
         key = live.look((pictures / record.path).read_bytes())["id"]
         (nearest,) = live.edit(edit_of(key, [], 1))["before"]
         assert nearest[:2] == [image, record.path]
@@ -128,7 +128,7 @@ def test_a_recorded_picture_is_nearest_to_itself(live: LiveGallery, shards: Path
 def test_an_sae_of_the_cls_token_has_no_patches(opened: OpenedSae, backbone: Backbone, shards: Path) -> None:
     about = replace(opened.about, tokens="cls")
     of_cls = replace(opened, about=about)
-    (recorded,) = recorded_images({"one": of_cls}, lambda: ShardReader(shards), 100, CPU).values()
+    (recorded,) = recorded_images({"one": of_cls}, lambda: open_shards(shards), 100, CPU).values()
     sae = LiveSae(opened.sae, about, backbone, CPU)
     live = LiveGallery(sae, opened.overview.max_value, recorded, Lock())
     found = live.look(file_of(own_picture()))
@@ -136,7 +136,7 @@ def test_an_sae_of_the_cls_token_has_no_patches(opened: OpenedSae, backbone: Bac
     with torch.no_grad():
         x_td = backbone(backbone.preprocessing.tensor(own_picture())[None], [4])[4][0]
         f_s = opened.sae.encode(x_td[0])
-        points = torch.cat([opened.sae(x.float()) for x in ShardReader(shards).read(0, N_IMAGES)[:, :1]])
+        points = torch.cat([opened.sae(x.float()) for x in open_shards(shards).read(0, N_IMAGES)[:, :1]])
         expected = nearest_by_hand(points, opened.sae.decode(f_s).double())
     assert {latent for latent, _ in found["strongest"]} == set(f_s.nonzero()[:, 0].tolist())
     told = live.edit(edit_of(found["id"], [], N_IMAGES))["before"]
@@ -191,14 +191,14 @@ def test_shards_of_another_layer_are_refused(opened: OpenedSae, shards: Path) ->
     trained_on = {**opened.about.trained_on, "layer": 2}
     other = replace(opened, about=replace(opened.about, trained_on=trained_on))
     with pytest.raises(InputError, match=r"layer 2, .* has 4"):
-        recorded_images({"one": other}, lambda: ShardReader(shards), 100, CPU)
+        recorded_images({"one": other}, lambda: open_shards(shards), 100, CPU)
 
 
 def test_few_images_are_compared_with_those_of_the_gallery_first(opened: OpenedSae, shards: Path) -> None:
-    names = [record.path for record in ShardReader(shards).examples()]
+    names = [record.path for record in open_shards(shards).examples()]
     thumbnails = {3: names[3], 8: names[8], 5: "another.jpg", 500: "gone.jpg"}
     gallery = replace(opened, overview=opened.overview._replace(thumbnails=thumbnails))
-    (recorded,) = recorded_images({"one": gallery}, lambda: ShardReader(shards), 4, CPU).values()
+    (recorded,) = recorded_images({"one": gallery}, lambda: open_shards(shards), 4, CPU).values()
     assert not isinstance(recorded, str)
     assert len(recorded.means.images) == 4
     assert {3, 8} <= set(recorded.means.images.tolist())

@@ -13,8 +13,9 @@ from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, ma
 
 from saev.cli.main import main
 from saev.errors import InputError
-from saev.shards.format.blocks import BLOCK_BYTES, n_blocks
+from saev.shards.format.hashing import BLOCK_BYTES, n_blocks
 from saev.shards.format.layout import TokenLayout
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 from saev.shards.writing.partial import PartialRecording
@@ -25,7 +26,7 @@ BIG = make_recording(5, TokenLayout(cls=True, n_registers=0, grid=(32, 32)), 100
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
     """Two shards of three blocks each, with one example of padding at the end."""
-    return ShardReader(record(tmp_path_factory.mktemp("big"), BIG, make_acts(BIG), 2))
+    return open_shards(record(tmp_path_factory.mktemp("big"), BIG, make_acts(BIG), 2))
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_one_byte_less_or_more_is_seen(small: Path, name: str, change: int, said
     if name != "manifest.json":  # whose size stands nowhere
         assert f"{said}: {n_bytes + change} bytes instead of {n_bytes}" in fault
     with pytest.raises(InputError, match=name) as error:
-        ShardReader(small)
+        open_shards(small)
     one_line(error)
 
 
@@ -118,7 +119,7 @@ def test_one_byte_less_or_more_is_seen(small: Path, name: str, change: int, said
 def test_a_missing_file_is_named(small: Path, name: str) -> None:
     (small / name).unlink()
     with pytest.raises(InputError, match=name) as error:
-        ShardReader(small)
+        open_shards(small)
     one_line(error)
     assert any(name in fault for fault in faults(small))
     with pytest.raises(InputError, match=name):
@@ -139,7 +140,7 @@ def test_a_flipped_bit_in_any_byte_of_other_files_is_verified(small: Path, name:
 
 
 def test_damaged_labels_and_examples_are_not_given_out(small: Path) -> None:
-    reader = ShardReader(small)
+    reader = open_shards(small)
     flip(small / "labels.bin", 3)
     flip(small / "examples.jsonl", 3)
     with pytest.raises(InputError, match=r"labels.bin: damaged"):
@@ -157,7 +158,7 @@ def test_swapped_shards_are_recognised(small: Path) -> None:
     assert "acts000000.bin: holds the content of acts000001.bin" in found[0]
     assert "acts000001.bin: holds the content of acts000000.bin" in found[1]
     with pytest.raises(InputError, match=r"acts000000.bin: block 0 .*damaged"):
-        ShardReader(small).read(0, 1)
+        open_shards(small).read(0, 1)
 
 
 def test_stray_shards_and_foreign_names_are_verified(small: Path) -> None:
@@ -172,7 +173,7 @@ def test_stray_shards_and_foreign_names_are_verified(small: Path) -> None:
 
 
 def test_a_file_that_shrinks_while_open_is_damage(small: Path) -> None:
-    reader = ShardReader(small)
+    reader = open_shards(small)
     os.truncate(small / "acts000002.bin", 10)
     with pytest.raises(InputError, match=r"acts000002.bin: block 0 .*damaged: the file ends at byte 10"):
         reader.read(10, 11)
@@ -194,7 +195,7 @@ def test_what_is_no_directory_of_shards_is_refused(small: Path, tmp_path: Path) 
         (tmp_path, f"did you mean {small}"),
     ]
     for path, message in cases:
-        for use in (ShardReader, faults):
+        for use in (open_shards, faults):
             with pytest.raises(InputError, match=re.escape(message)) as error:
                 use(path)
             one_line(error)
@@ -219,7 +220,7 @@ def test_descriptions_of_another_recording_are_refused(small: Path, tmp_path: Pa
     other = record(tmp_path / "other", recording, make_acts(recording))
     shutil.copy(other / "metadata.json", small / "metadata.json")
     with pytest.raises(InputError, match="d_model is 6, but the manifest says 5"):
-        ShardReader(small)
+        open_shards(small)
     assert any("d_model is 6" in fault for fault in faults(small))
 
 
@@ -228,7 +229,7 @@ def test_other_protocols_are_refused(small: Path, protocol: object) -> None:
     path = small / "metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": protocol}))
     with pytest.raises(InputError, match=r"protocol '.*' cannot be read, only 2.1 and 3.0") as error:
-        ShardReader(small)
+        open_shards(small)
     one_line(error)
 
 
@@ -236,4 +237,4 @@ def test_the_older_layout_needs_all_of_its_keys(tmp_path: Path) -> None:
     old = {"vit_family": "clip", "vit_ckpt": "x", "layers": [1], "n_patches_per_img": 49, "d_vit": 768}
     (tmp_path / "metadata.json").write_text(json.dumps(old))
     with pytest.raises(InputError, match=r"missing keys \['cls_token', 'data', 'n_imgs', 'n_patches_per_shard'\]"):
-        ShardReader(tmp_path)
+        open_shards(tmp_path)

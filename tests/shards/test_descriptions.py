@@ -16,7 +16,7 @@ from saev.shards.format.manifest import Manifest
 from saev.shards.format.metadata import MAX_METADATA_BYTES, Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.format.strict_json import canonical_digest
-from saev.shards.reading.describe import summary
+from saev.shards.reading.describe import describe
 from saev.shards.reading.directory import ShardDirectory
 
 RECORDING = make_recording()
@@ -198,7 +198,7 @@ def test_source_with_number_keys_can_be_read_again(tmp_path: Path) -> None:
 def test_summary_tells_what_was_recorded(tmp_path: Path) -> None:
     tokens = TokenLayout(cls=True, n_registers=4, grid=(2, 3))
     recording = make_recording(tokens=tokens, family="dinov2")
-    text = summary(ShardDirectory.open(record(tmp_path, recording, make_acts(recording))))
+    text = describe(record(tmp_path, recording, make_acts(recording)))
     for fact in (
         recording.content_id,
         "dinov2 ViT/tag, forward pass in float32",

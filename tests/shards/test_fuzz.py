@@ -13,8 +13,8 @@ from tests.shards.small_recordings import make_acts, make_labels, make_recording
 
 from saev.errors import InputError
 from saev.shards.format.strict_json import canonical_digest
-from saev.shards.reading.describe import summary
-from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.describe import describe
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 
@@ -36,12 +36,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def use_all(directory: Path) -> None:
-    reader = ShardReader(directory)
+    reader = open_shards(directory)
     reader.examples()
     reader.patch_labels()
     reader.read(0, reader.n_examples)
     read_units(reader)
-    assert "\x1b" not in summary(ShardDirectory.open(directory))
+    assert "\x1b" not in describe(directory)
 
 
 def read_units(reader: ShardReader) -> None:

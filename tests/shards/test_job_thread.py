@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from saev.shards.writing.job_thread import JobThread
+from saev.threads import JobThread
 
 _SECONDS_TO_END = 10
 

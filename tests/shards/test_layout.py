@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saev.errors import InputError
-from saev.shards.format.blocks import BLOCK_BYTES, block_span, blocks_touched, n_blocks
+from saev.shards.format.hashing import BLOCK_BYTES, block_span, blocks_touched, n_blocks
 from saev.shards.format.layout import ACTS_FILE, DTYPES, ShardLayout, TokenLayout
 
 token_layouts = st.builds(

@@ -9,7 +9,7 @@ import pytest
 from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.verify import faults
 
 
@@ -30,13 +30,13 @@ def test_a_link_or_fifo_in_place_of_a_file_is_not_opened(
     said = "is a link: nothing outside the directory is read" if (small / name).is_symlink() else "is no regular file"
     assert fault.startswith(f"{small / name}: {said}")
     with pytest.raises(InputError, match=f"{name}: {said}") as error:
-        ShardReader(small)
+        open_shards(small)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["acts000001.bin", "examples.jsonl", "labels.bin", "units.xxh3"])
 def test_a_file_that_becomes_a_link_while_open_is_not_read(small: Path, tmp_path: Path, name: str) -> None:
-    reader = ShardReader(small)
+    reader = open_shards(small)
     shutil.move(small / name, tmp_path / name)
     (small / name).symlink_to(tmp_path / name)
     with pytest.raises(InputError, match=f"{name}: is a link"):

@@ -17,7 +17,7 @@ from tests.shards.small_recordings import make_recording, record
 
 from saev.cli.shards import main
 from saev.errors import InputError
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.verify import faults
 
 Capture = pytest.CaptureFixture[str]
@@ -59,7 +59,7 @@ def test_every_run_of_examples_of_every_layer_is_read(
     start = data.draw(st.integers(0, sizes[0]))
     stop = data.draw(st.integers(start, sizes[0]))
     for place, layer in enumerate(options["layers"]):
-        reader = ShardReader(directory, layer)
+        reader = open_shards(directory, layer)
         assert np.array_equal(reader.read(start, stop).numpy(), acts[start:stop, place])
         assert reader.manifest.recording.layer == layer
         assert reader.layout.tokens.cls is options["cls"]
@@ -69,7 +69,7 @@ def test_every_run_of_examples_of_every_layer_is_read(
 
 
 def test_other_layers_are_not_read(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, touched = ShardReader(original, 5), []
+    reader, touched = open_shards(original, 5), []
     preadv = os.preadv
 
     def watched(fd: int, buffers: list[memoryview], offset: int) -> int:
@@ -86,11 +86,11 @@ def test_other_layers_are_not_read(original: Path, monkeypatch: pytest.MonkeyPat
 def test_reads_that_come_short_go_on(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preadv = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, buffers, at: preadv(fd, [buffers[0][:7]], at))
-    assert np.array_equal(ShardReader(original, 2).read(0, 7).numpy(), make_acts()[:, 0])
+    assert np.array_equal(open_shards(original, 2).read(0, 7).numpy(), make_acts()[:, 0])
 
 
 def test_a_file_that_shrinks_later_is_one_line(original: Path) -> None:
-    reader = ShardReader(original, 11)
+    reader = open_shards(original, 11)
     os.truncate(original / "acts000001.bin", 500)
     with pytest.raises(InputError, match=r"acts000001.bin: ends before byte 720: copy it again"):
         reader.read(0, 7)
@@ -102,48 +102,48 @@ def test_a_file_that_shrinks_later_is_one_line(original: Path) -> None:
 @pytest.mark.parametrize(("n_content", "grid"), [(4, (2, 2)), (196, (14, 14)), (5, (1, 5)), (1, (1, 1))])
 def test_square_grids_are_inferred(tmp_path: Path, n_content: int, grid: tuple[int, int]) -> None:
     directory = write_original(tmp_path / "x", make_acts(2, 1, n_content + 1))
-    assert ShardReader(directory).layout.tokens.grid == grid
+    assert open_shards(directory).layout.tokens.grid == grid
 
 
 @pytest.mark.parametrize(("without", "protocol"), [(("protocol",), "unstated"), (("dtype", "protocol"), "unstated")])
 def test_dtype_and_protocol_may_be_missing(tmp_path: Path, without: tuple[str, ...], protocol: str) -> None:
-    reader = ShardReader(write_original(tmp_path / "x", make_acts(n_layers=1), without=without))
+    reader = open_shards(write_original(tmp_path / "x", make_acts(n_layers=1), without=without))
     assert np.array_equal(reader.read(0, 7).numpy(), make_acts(n_layers=1)[:, 0])
     assert reader.metadata.protocol == protocol
 
 
 @pytest.mark.parametrize("protocol", ["1.0.0", "1.1", "2.1"])
 def test_protocols_of_the_same_keys_are_read(tmp_path: Path, protocol: str) -> None:
-    reader = ShardReader(write_original(tmp_path / "x", make_acts(n_layers=1), protocol=protocol))
+    reader = open_shards(write_original(tmp_path / "x", make_acts(n_layers=1), protocol=protocol))
     assert reader.read(6, 7).shape == (1, 5, 4)
 
 
 def test_patch_labels_are_the_stored_bytes(tmp_path: Path) -> None:
     labels = np.arange(256 - 28, 256).astype(np.uint8).reshape(7, 4)
-    found = ShardReader(write_original(tmp_path / "x", make_acts(), labels=labels), 1).patch_labels()
+    found = open_shards(write_original(tmp_path / "x", make_acts(), labels=labels), 1).patch_labels()
     assert found is not None
     assert np.array_equal(found, labels)
 
 
 def test_each_layer_has_an_identity_of_its_own(original: Path, tmp_path: Path) -> None:
-    ids = [ShardReader(original, layer).manifest.content_id for layer in LAYERS]
+    ids = [open_shards(original, layer).manifest.content_id for layer in LAYERS]
     moved = shutil.copytree(original, tmp_path / "elsewhere")
-    assert ids == [ShardReader(moved, layer).manifest.content_id for layer in LAYERS]
+    assert ids == [open_shards(moved, layer).manifest.content_id for layer in LAYERS]
     assert len(set(ids)) == 3
     other = write_original(tmp_path / "other", make_acts(), layers=LAYERS, dataset="/other/pictures")
-    assert ShardReader(other, 2).manifest.content_id not in ids
+    assert open_shards(other, 2).manifest.content_id not in ids
 
 
 def test_the_layer_must_be_one_of_the_directory(original: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"abcdef01: holds the layers 2, 5, 11: choose one with --data.layer"):
-        ShardReader(original)
+        open_shards(original)
     with pytest.raises(InputError, match=r"abcdef01: has no layer 3: choose from 2, 5, 11"):
-        ShardReader(original, 3)
+        open_shards(original, 3)
     recording = make_recording()
     ours = record(tmp_path / "ours", recording, our_acts(recording))
-    assert torch.equal(ShardReader(ours, 10).read(0, 11), our_acts(recording))
+    assert torch.equal(open_shards(ours, 10).read(0, 11), our_acts(recording))
     with pytest.raises(InputError, match="holds layer 10, not layer 5: give shards of layer 5"):
-        ShardReader(ours, 5)
+        open_shards(ours, 5)
 
 
 def test_info_says_what_is_there(original: Path, capsys: Capture) -> None:

@@ -17,8 +17,8 @@ from tests.shards.small_recordings import make_acts as our_acts
 from tests.shards.small_recordings import make_recording, record
 
 from saev.errors import InputError
-from saev.shards.reading.original_metadata import parse_original_metadata
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.original import parse_original_metadata
 from saev.shards.reading.verify import faults
 
 
@@ -94,7 +94,7 @@ def test_what_is_odd_is_refused_in_one_line(name: str, original: Path) -> None:
     damage, said = DAMAGE[name]
     damage(original)
     with pytest.raises(InputError, match=said) as error:
-        ShardReader(original, 5)
+        open_shards(original, 5)
     assert "\n" not in str(error.value)
     assert str(original) in str(error.value)
     found = faults(original)
@@ -129,7 +129,7 @@ def test_what_is_odd_in_the_oldest_is_refused_in_one_line(name: str, tmp_path: P
     original = write_original(tmp_path / "abcdef01", make_acts(), layers=[-3, -2, -1], oldest=True)
     damage(original)
     with pytest.raises(InputError, match=said) as error:
-        ShardReader(original, -2)
+        open_shards(original, -2)
     assert "\n" not in str(error.value)
     assert re.search(said, "\n".join(faults(original)))
 
@@ -145,7 +145,7 @@ def test_the_oldest_has_a_spare_file_or_not(spelling: str, spare: bool, tmp_path
     )  # fmt: skip
     assert len(list(original.glob("acts*"))) == 2 + spare
     assert faults(original) == []
-    reader = ShardReader(original, -2)
+    reader = open_shards(original, -2)
     assert np.array_equal(reader.read(0, 6).numpy(), acts[:, 1])
     assert reader.metadata.ckpt == changes.get("model_ckpt", "ViT-B-32/openai")
     if spare:
@@ -160,10 +160,10 @@ def test_what_came_between_has_the_keys_of_the_oldest_and_a_list(tmp_path: Path)
         dtype="float32", protocol="1.0.0",
     )  # fmt: skip
     with pytest.raises(InputError, match=r"shards\.json: is missing"):
-        ShardReader(original, 1)
+        open_shards(original, 1)
     rows = [{"name": f"acts{shard:06d}.bin", "n_imgs": n} for shard, n in enumerate((3, 3, 1))]
     (original / "shards.json").write_text(json.dumps(rows))
-    assert np.array_equal(ShardReader(original, 1).read(0, 7).numpy(), acts[:, 1])
+    assert np.array_equal(open_shards(original, 1).read(0, 7).numpy(), acts[:, 1])
 
 
 def test_an_unlisted_file_is_a_fault(original: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_recording_of_ours_without_its_manifest_is_not_taken_for_an_original(t
     (directory / "manifest.json").unlink()
     said = "metadata.json: a recording of this saev whose manifest.json is missing: copy it again"
     with pytest.raises(InputError, match=said):
-        ShardReader(directory)
+        open_shards(directory)
     assert len(faults(directory)) == 1
     assert said in faults(directory)[0]
 

@@ -17,7 +17,7 @@ from tests.shards.small_recordings import begin, contents, make_acts, make_label
 
 from saev.errors import InputError
 from saev.lock import is_locked
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.writing.partial import PartialRecording
 from saev.shards.writing.writer import ShardWriter
 
@@ -279,7 +279,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert PartialRecording(tmp_path, RECORDING).missing() == [1, 2]
     directory = record(tmp_path, RECORDING, ACTS)
     assert list(tmp_path.iterdir()) == [directory]
-    assert torch.equal(ShardReader(directory).read(0, 11), ACTS)
+    assert torch.equal(open_shards(directory).read(0, 11), ACTS)
 
 
 def test_files_larger_than_allowed_are_refused_before_the_start(tmp_path: Path) -> None:

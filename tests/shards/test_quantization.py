@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.shards.small_recordings import TORCH_DTYPES, make_acts, make_recording, record
 from torch import Tensor
 
+from saev.shards.format.dtypes import decode, encode
 from saev.shards.format.layout import ITEM_BYTES, ShardLayout, TokenLayout
-from saev.shards.format.quantization import decode, encode
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.verify import faults
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -37,11 +37,11 @@ def test_the_bytes_of_int8_never_change(tmp_path: Path) -> None:
         + b"\x2a\x55\x81" + struct.pack("<f", 3e-3 / 127)
     )  # fmt: skip
     assert (directory / "acts000000.bin").read_bytes() == expected
-    found = ShardReader(directory).read(0, 2)
+    found = open_shards(directory).read(0, 2)
     assert found.dtype == torch.float32
     assert found[:, 0].tolist() == [[-127.0, 1.0, 1.0], [0.25, -31.75, 10.0]]
-    assert ShardReader(directory).metadata.dtype == "int8"
-    assert ShardReader(directory).metadata.protocol == "3.0"
+    assert open_shards(directory).metadata.dtype == "int8"
+    assert open_shards(directory).metadata.protocol == "3.0"
     assert faults(directory) == []
 
 
@@ -102,7 +102,7 @@ def test_other_precisions_are_quantized_as_float32(acts: Tensor, dtype: torch.dt
 
 def test_any_run_of_int8_examples_can_be_read(tmp_path: Path) -> None:
     recording = make_recording(dtype="int8")
-    reader = ShardReader(record(tmp_path, recording, make_acts(recording)))
+    reader = open_shards(record(tmp_path, recording, make_acts(recording)))
     assert recording.layout.n_shards == 3
     assert recording.layout.bytes_per_shard == 4 * 7 * 9
     whole = decode(encode(make_acts(recording), "int8"), "int8")

@@ -19,8 +19,8 @@ from tests.shards.small_recordings import make_acts, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.reading import read_ring
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.read_ring import ReadRing, _read_one_by_one, read_all
-from saev.shards.reading.reader import ShardReader
 
 Run = tuple[int, int, int]  # descriptor, offset, length
 ReadAll = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -319,7 +319,7 @@ def test_units_verify_where_the_kernel_refuses(tmp_path: Path, how: str, monkeyp
     without(monkeypatch, how)
     recording = make_recording(d_model=1000)
     acts = make_acts(recording)
-    reader = ShardReader(record(tmp_path, recording, acts))
+    reader = open_shards(record(tmp_path, recording, acts))
     units = reader.units()
     n, n_units, token_bytes = reader.n_examples, len(units.bounds) - 1, reader.layout.bytes_per_token
     found = np.zeros((n * recording.layout.tokens.n_tokens, token_bytes), dtype=np.uint8)

@@ -11,9 +11,10 @@ import torch
 from tests.shards.small_recordings import make_acts, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.format.blocks import BLOCK_BYTES
+from saev.shards.format.hashing import BLOCK_BYTES, UNITS_FILE
 from saev.shards.format.layout import TokenLayout
-from saev.shards.reading.block_reads import read_span
+from saev.shards.reading.directory import ShardDirectory
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 
@@ -23,7 +24,7 @@ RECORDING = make_recording(7, TokenLayout(cls=True, n_registers=0, grid=(32, 32)
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
     """Two shards of two blocks each."""
-    return ShardReader(record(tmp_path_factory.mktemp("shards"), RECORDING, make_acts(RECORDING)))
+    return open_shards(record(tmp_path_factory.mktemp("shards"), RECORDING, make_acts(RECORDING)))
 
 
 def test_threads_that_read_at_once_get_their_own_examples(reader: ShardReader) -> None:
@@ -71,17 +72,17 @@ def test_an_interrupted_verification_stops_at_once(reader: ShardReader) -> None:
     assert heard[-1] < 3 * BLOCK_BYTES < RECORDING.layout.total_bytes
 
 
-def test_without_block_hashes_bytes_are_read_as_they_are(reader: ShardReader) -> None:
+def test_without_hashes_bytes_are_read_as_they_are(reader: ShardReader) -> None:
     name = reader.layout.file_name(1)
-    record = replace(reader.manifest.files[name], blocks=())
+    files = {name: file for name, file in reader.manifest.files.items() if name != UNITS_FILE}
+    other = ShardReader(ShardDirectory(reader.path, reader.metadata, replace(reader.manifest, files=files)))
     original = (reader.path / name).read_bytes()
     changed = bytes([original[0] ^ 1]) + original[1:]
     (reader.path / name).write_bytes(changed)
-    span = range(BLOCK_BYTES // 2, BLOCK_BYTES + 9)
-    for start, stop in [(0, len(changed)), (span.start, span.stop), (3, 3)]:
-        target = bytearray(stop - start)
-        read_span(reader.path, name, record, start, memoryview(target))
-        assert target == changed[start:stop]
-    with pytest.raises(InputError, match=r"block 0 .*damaged"):
-        reader.read(4, 5)
-    (reader.path / name).write_bytes(original)
+    try:
+        assert other.read(4, 7).numpy().tobytes() == changed[: 3 * reader.layout.bytes_per_example]
+        assert torch.equal(other.read(2, 4), make_acts(RECORDING)[2:4])
+        with pytest.raises(InputError, match=r"block 0 .*damaged"):
+            reader.read(4, 5)
+    finally:
+        (reader.path / name).write_bytes(original)

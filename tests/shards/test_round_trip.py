@@ -19,6 +19,7 @@ from tests.shards.small_recordings import (
 )
 
 from saev.shards.format.layout import TokenLayout
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 from saev.shards.writing.partial import PartialRecording
@@ -32,7 +33,7 @@ def test_what_is_written_is_read_back_bit_for_bit(tmp_path: Path, dtype: str, to
     recording = make_recording(tokens=tokens, dtype=dtype)
     acts = make_acts(recording)
     acts[0, 0, :3] = torch.tensor([-0.0, 1e-30, 65504.0])
-    reader = ShardReader(record(tmp_path, recording, acts))
+    reader = open_shards(record(tmp_path, recording, acts))
     expected = acts.to(TORCH_DTYPES[dtype])
     found = reader.read(0, reader.n_examples)
     assert found.dtype == expected.dtype
@@ -52,7 +53,7 @@ def test_any_run_of_examples_can_be_read(reader: ShardReader, a: int, b: int) ->
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
     recording = make_recording()
-    return ShardReader(record(tmp_path_factory.mktemp("shards"), recording, make_acts(recording)))
+    return open_shards(record(tmp_path_factory.mktemp("shards"), recording, make_acts(recording)))
 
 
 def test_batch_sizes_leave_no_trace(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_what_the_original_cannot_read_is_protocol_3(
     tmp_path: Path, dtype: str, tokens: TokenLayout, family: str
 ) -> None:
     recording = make_recording(dtype=dtype, tokens=tokens, family=family)
-    reader = ShardReader(record(tmp_path, recording, make_acts(recording)))
+    reader = open_shards(record(tmp_path, recording, make_acts(recording)))
     assert reader.metadata.protocol == "3.0"
     assert reader.layout.tokens == tokens
 
@@ -104,7 +105,7 @@ def test_what_the_original_cannot_read_is_protocol_3(
 def test_labels_are_read_back(tmp_path: Path) -> None:
     recording = make_recording()
     labels = make_labels(recording)
-    found = ShardReader(record(tmp_path, recording, make_acts(recording), labels=labels)).patch_labels()
+    found = open_shards(record(tmp_path, recording, make_acts(recording), labels=labels)).patch_labels()
     assert found is not None
     assert np.array_equal(found, labels.numpy())
 
@@ -133,4 +134,4 @@ def test_strided_activations_are_stored_in_order(tmp_path: Path) -> None:
     recording = make_recording()
     acts = make_acts(recording)
     strided = acts.permute(2, 1, 0).contiguous().permute(2, 1, 0)
-    assert torch.equal(ShardReader(record(tmp_path, recording, strided)).read(0, 11), acts)
+    assert torch.equal(open_shards(record(tmp_path, recording, strided)).read(0, 11), acts)

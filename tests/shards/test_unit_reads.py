@@ -24,11 +24,12 @@ from tests.shards.original_saev import write_original
 from tests.shards.small_recordings import make_acts, make_recording, record
 
 from saev.errors import InputError
-from saev.shards.format.blocks import BLOCK_BYTES
+from saev.shards.format.dtypes import encode
+from saev.shards.format.files import OpenFile
+from saev.shards.format.hashing import BLOCK_BYTES
 from saev.shards.format.layout import DTYPES, TokenLayout
-from saev.shards.format.quantization import encode
 from saev.shards.reading import unit_reads
-from saev.shards.reading.open_files import OpenFile
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.read_ring import _read_one_by_one
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.unit_reads import UnitReads
@@ -102,7 +103,7 @@ def open_below(directory: Path) -> list[str]:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> ShardReader:
-    return ShardReader(record(tmp_path, RECORDING, make_acts(RECORDING)))
+    return open_shards(record(tmp_path, RECORDING, make_acts(RECORDING)))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ShardReader]:
     found = {}
     for dtype in DTYPES:
         recording = make_recording(5, TOKENS, 1000, dtype, budget=2 * TOKENS.n_tokens)
-        found[dtype] = ShardReader(record(tmp_path_factory.mktemp(dtype), recording, make_acts(recording)))
+        found[dtype] = open_shards(record(tmp_path_factory.mktemp(dtype), recording, make_acts(recording)))
     return found
 
 
@@ -226,7 +227,7 @@ def test_one_bad_run_of_many_is_named(reader: ShardReader) -> None:
 @every_way
 def test_a_unit_that_lies_in_two_blocks_names_both(tmp_path: Path, read: Read) -> None:
     recording = make_recording(15, TOKENS, 1000, budget=15 * TOKENS.n_tokens)
-    reader = ShardReader(record(tmp_path, recording, make_acts(recording)))
+    reader = open_shards(record(tmp_path, recording, make_acts(recording)))
     assert reader.layout.bytes_per_shard > BLOCK_BYTES
     flip(reader.path / "acts000000.bin", BLOCK_BYTES - 1)
     with pytest.raises(InputError, match=r"acts000000.bin: blocks 0 to 1 \(bytes 4\d+ to 4\d+, example 13, tokens "):
@@ -250,7 +251,7 @@ def test_hashes_of_another_directory_are_told(reader: ShardReader, read: Read, t
     other = record(tmp_path / "other", make_recording(5, TOKENS, 1000, budget=152, layer=3), make_acts(RECORDING, 1))
     shutil.copy(other / "units.xxh3", reader.path / "units.xxh3")
     with pytest.raises(InputError, match=r"units.xxh3: block 0 .*damaged or of another directory"):
-        read_all(read, ShardReader(reader.path).units(), reader.layout.bytes_per_token, 5)
+        read_all(read, open_shards(reader.path).units(), reader.layout.bytes_per_token, 5)
     assert [fault.split(":")[0] for fault in faults(reader.path)] == [f"{reader.path}/units.xxh3"]
 
 
@@ -259,7 +260,7 @@ def test_hashes_that_are_missing_or_cut_off(reader: ShardReader, read: Read) -> 
     units = reader.units()
     assert open_below(reader.path) == []
     os.truncate(reader.path / "units.xxh3", 759)
-    for open_it in (lambda: ShardReader(reader.path), reader.units):
+    for open_it in (lambda: open_shards(reader.path), reader.units):
         with pytest.raises(InputError, match=r"units.xxh3: truncated: 759 bytes instead of 760"):
             open_it()
     (reader.path / "units.xxh3").unlink()
@@ -350,7 +351,7 @@ def test_the_original_saevs_directories_are_read(tmp_path: Path, read: Read, n_l
     acts_nltd = original_acts(7, n_layers, 17, 1000)
     directory = write_original(tmp_path / "x", acts_nltd, layers=[2, 5, 11][:n_layers])
     for place, layer in enumerate([2, 5, 11][:n_layers]):
-        units = ShardReader(directory, layer).units()
+        units = open_shards(directory, layer).units()
         assert units.bounds == (0, 1, 5, 9, 13, 17)
         for example in range(7):
             for first, stop in [(0, 1), (1, 2), (1, 3), (2, 5), (0, 5)]:
@@ -362,7 +363,7 @@ def test_the_original_saevs_directories_are_read(tmp_path: Path, read: Read, n_l
 @every_way
 def test_an_original_file_that_shrinks_later_is_one_line(tmp_path: Path, read: Read) -> None:
     directory = write_original(tmp_path / "x", original_acts(2, 1, 17, 1000), per_shard=2)
-    units = ShardReader(directory).units()
+    units = open_shards(directory).units()
     os.truncate(directory / "acts000000.bin", 70_000)
     said = (
         r"acts000000.bin: block 0 \(bytes 68000 to 72000, example 1, tokens 0 to 1\) is damaged: .* ends at byte 70000"
@@ -376,7 +377,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardReader:
     """Twenty files, of which two may stay open."""
     monkeypatch.setattr(unit_reads, "MAX_OPEN_FILES", 2)
     recording = make_recording(20, TokenLayout(True, 0, (3, 3)), 5000, "int8", budget=10)
-    reader = ShardReader(record(tmp_path, recording, make_acts(recording)))
+    reader = open_shards(record(tmp_path, recording, make_acts(recording)))
     assert reader.layout.n_shards == 20
     return reader
 
@@ -481,8 +482,9 @@ def test_files_that_are_open_when_the_interpreter_ends_say_nothing(reader: Shard
 import sys
 from pathlib import Path
 import numpy as np
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
-reader = ShardReader(Path(sys.argv[1]))
+reader = open_shards(Path(sys.argv[1]))
 units = reader.units()
 units.read(0, 0, 1, memoryview(bytearray(units.bounds[1] * 4000)))
 one = np.array([1])

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.shards.small_recordings import make_acts, make_recording, record
 
+from saev.shards.format.dtypes import encode
+from saev.shards.format.hashing import HASH_BYTES, UNIT_BYTES, UNITS_FILE, unit_bounds, unit_hash_bytes
 from saev.shards.format.layout import DTYPES, ShardLayout, TokenLayout
-from saev.shards.format.quantization import encode
-from saev.shards.format.units import HASH_BYTES, UNIT_BYTES, UNITS_FILE, unit_bounds, unit_hash_bytes
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.verify import faults
 
 # Three units of CLS and registers and sixteen of patches in float32, fewer in the other dtypes.
@@ -74,5 +74,5 @@ def test_every_units_hash_is_that_of_its_stored_bytes(tmp_path: Path, dtype: str
     for example, found in enumerate(hashes.tolist()):
         units = [stored_ntb[example, start:stop].tobytes() for start, stop in pairwise(bounds)]
         assert found == [xxhash.xxh3_64_intdigest(unit) for unit in units]
-    assert ShardReader(directory).manifest.files[UNITS_FILE].n_bytes == hashes.nbytes
+    assert open_shards(directory).manifest.files[UNITS_FILE].n_bytes == hashes.nbytes
     assert faults(directory) == []

@@ -10,7 +10,7 @@ import torch
 from tests.shards.small_recordings import begin, make_acts, make_examples, make_recording, record, write
 
 from saev.errors import InputError
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.writing import hashed_file
 from saev.shards.writing.partial import PartialRecording
 
@@ -42,7 +42,7 @@ def test_float16_overflow_names_the_picture_and_a_way_out(tmp_path: Path) -> Non
 
 def test_finite_activations_whose_sum_overflows_are_stored(tmp_path: Path) -> None:
     acts = make_acts(RECORDING).abs() * 0 + 3e38
-    assert torch.equal(ShardReader(record(tmp_path, RECORDING, acts)).read(0, 11), acts)
+    assert torch.equal(open_shards(record(tmp_path, RECORDING, acts)).read(0, 11), acts)
 
 
 @pytest.mark.parametrize(("first", "rows"), [(1, 2), (0, 5), (3, 2), (4, 2)])
@@ -71,7 +71,7 @@ def test_shards_of_other_writers_are_passed_over(tmp_path: Path) -> None:
     second = PartialRecording(tmp_path, RECORDING)
     second.join()
     write(begin_another(second), RECORDING, acts * 2, range(3))
-    assert torch.equal(ShardReader(place.publish()).read(0, 11), acts)
+    assert torch.equal(open_shards(place.publish()).read(0, 11), acts)
     second.leave()
 
 
@@ -123,7 +123,7 @@ def test_file_systems_that_cannot_reserve_are_written_all_the_same(
 ) -> None:
     monkeypatch.setattr(hashed_file, "_allocate", lambda fd, n_bytes: None)
     directory = record(tmp_path, RECORDING, make_acts(RECORDING))
-    assert torch.equal(ShardReader(directory).read(0, 11), make_acts(RECORDING))
+    assert torch.equal(open_shards(directory).read(0, 11), make_acts(RECORDING))
 
 
 def test_space_is_reserved_before_the_first_batch(tmp_path: Path) -> None:

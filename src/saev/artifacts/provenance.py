@@ -7,9 +7,9 @@ from typing import Any, Final, Self, final
 import numpy as np
 
 from saev.errors import InputError
-from saev.shards.format.runs import Ints
+from saev.ranges import Ints
 from saev.shards.format.strict_json import JsonObject
-from saev.shards.loading.selection import random_subset
+from saev.shards.tokens import random_subset
 
 _MODEL_KEYS: Final = ("family", "ckpt", "weights_digest")
 

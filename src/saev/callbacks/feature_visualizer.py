@@ -27,7 +27,7 @@ from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import LatentSurvey
 from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 
 UNMADE = "the galleries could not be made (saev render tries again)"
 PATIENCE = timedelta(days=2)  # A process that waits for the galleries would give up after half an hour.

@@ -8,8 +8,8 @@ import numpy as np
 from saev.artifacts import About, check_same_activations
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection
+from saev.ranges import Ints
+from saev.shards.tokens import TokenSelection
 
 
 def check_comparable(abouts: Sequence[About], data: ShardDataModule, command: str) -> None:

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 from saev.files import check_writable, write_whole
-from saev.shards.loading.threads import check_threads
+from saev.threads import check_threads
 
 MOST_IMAGES_FOR_MEAN = 256
 
@@ -93,7 +93,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.artifacts import load_sae, read_about
     from saev.cli.device import chosen_device
     from saev.cli.downstream_report import figures
-    from saev.shards.loading.selection import random_subset
+    from saev.shards.tokens import random_subset
     from saev.splicing.attach import token_layout
     from saev.splicing.downstream import mean_token, measure
     from saev.splicing.recorded_backbone import attach_recorded, load_recorded_backbone

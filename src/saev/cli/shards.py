@@ -11,14 +11,12 @@ from saev.byte_text import byte_text
 from saev.cli import shards_bench
 from saev.cli.parse_errors import parsed
 from saev.errors import printable
-from saev.shards.loading.threads import check_threads
-from saev.shards.reading.describe import original_summary, summary
-from saev.shards.reading.directory import ShardDirectory, check_is_finished
-from saev.shards.reading.original import OriginalShards, is_original
-from saev.shards.reading.progress import Progress
-from saev.shards.reading.verify import default_threads, faults
+from saev.shards.reading.describe import describe
+from saev.shards.reading.original import is_original
+from saev.shards.reading.verify import Progress, default_threads, faults
 from saev.shards.writing.repair import repair
 from saev.shards.writing.unfinished import unfinished
+from saev.threads import check_threads
 
 NO_CHECKSUMS = ": sizes and descriptions fit; the original saev stores no checksums, so contents were not checked"
 
@@ -68,11 +66,7 @@ def _parser() -> ArgumentParser:
 
 
 def _info(directory: Path) -> int:
-    check_is_finished(directory)
-    if is_original(directory):
-        print(original_summary(OriginalShards.open(directory)))
-    else:
-        print(summary(ShardDirectory.open(directory)))
+    print(describe(directory))
     return 0
 
 

@@ -10,11 +10,11 @@ from saev.byte_text import byte_text
 from saev.errors import InputError, printable, tell
 from saev.free_memory import BUFFER_SHARE, free_memory
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.threads import check_threads
+from saev.threads import check_threads
 
 if TYPE_CHECKING:
+    from saev.shards.loading.benchmark import Benchmark
     from saev.shards.loading.shuffled import ShuffledTokens
-    from saev.shards.loading.trial import Trial
 
 SECONDS_TO_TRUST = 1.0
 
@@ -48,10 +48,10 @@ def run(options: Namespace) -> int:
     # Here and not above: the other commands of `saev shards` answer without torch.
     import numpy as np
 
-    from saev.shards.loading.selection import TokenSelection
+    from saev.shards.loading.benchmark import benchmark
     from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-    from saev.shards.loading.trial import try_batches
-    from saev.shards.reading.reader import ShardReader
+    from saev.shards.reading.open import open_shards
+    from saev.shards.tokens import TokenSelection
 
     for name in ("batch_size", "seconds", "buffer_gib"):
         if options[name] is not None and options[name] <= 0:
@@ -59,7 +59,7 @@ def run(options: Namespace) -> int:
     if options.seed < 0:
         raise InputError(f"--seed {options.seed} must be 0 or more")
     check_threads("--threads", options.threads)
-    reader = ShardReader(options.directory, options.layer)
+    reader = open_shards(options.directory, options.layer)
     tokens = TokenSelection.of([reader], np.arange(reader.n_examples), options.tokens)
     n_batches = tokens.n_tokens // options.batch_size
     if not n_batches:
@@ -75,7 +75,7 @@ def run(options: Namespace) -> int:
         n_threads=options.threads,
     )
     with tqdm(total=n_batches, desc=f"bench {printable(options.directory.name)}", unit=" batches") as bar:
-        found = try_batches(tokens, batches, options.seconds, bar.update)
+        found = benchmark(tokens, batches, options.seconds, bar.update)
     for name, value in _lines(found, batches, buffer).items():
         print(f"{name + ':':<22} {value}")
     if found.seconds < SECONDS_TO_TRUST:
@@ -84,7 +84,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _lines(found: "Trial", batches: "ShuffledTokens", buffer: int) -> dict[str, str]:
+def _lines(found: "Benchmark", batches: "ShuffledTokens", buffer: int) -> dict[str, str]:
     rate = found.n_tokens / found.seconds if found.seconds else 0.0
     gb = rate * found.n_bytes / found.n_tokens / 1e9 if found.n_tokens else 0.0
     memory = "unknown" if found.memory is None else f"{byte_text(found.memory)} ({found.memory / buffer:.0%})"

@@ -109,10 +109,10 @@ def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: An
     from saev.serving.open_run import recorded_images
 
     def open_reader() -> "ShardReader":
-        from saev.shards.reading.reader import ShardReader
+        from saev.shards.reading.open import open_shards
 
         shards, layer = run_shards(options.run_dir)
-        return ShardReader(options.shards or shards, None if options.shards else layer)
+        return open_shards(options.shards or shards, None if options.shards else layer)
 
     try:
         return recorded_images(saes, open_reader, options.n_images, device)

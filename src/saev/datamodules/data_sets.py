@@ -6,7 +6,7 @@ from pathlib import Path
 from saev.artifacts import check_same_activations
 from saev.errors import InputError
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.reading.original import OriginalShards, is_original
+from saev.shards.reading.open import layers_of, open_shards
 from saev.shards.reading.reader import ShardReader
 
 Layers = tuple[ShardReader, ...]
@@ -23,12 +23,12 @@ def open_data_sets(shards: Sequence[Path], paired: Sequence[Path], layer: int | 
         raise InputError("shards=[] names no directory: give one that `saev predict` printed")
     if paired and len(shards) > 1:
         raise InputError("paired gives other layers of the images of one directory: give shards as one directory")
-    first = ShardReader(Path(shards[0]), layer)
+    first = open_shards(Path(shards[0]), layer)
     if paired:
         return [_pair(first, [_open_other_layer(Path(path)) for path in paired])]
     readers = [first]
     for path in shards[1:]:
-        reader = ShardReader(Path(path), layer)
+        reader = open_shards(Path(path), layer)
         for earlier in readers:
             if earlier.manifest.content_id == reader.manifest.content_id:
                 raise InputError(f"{reader.path} and {earlier.path} are the same recording: give it once")
@@ -46,7 +46,7 @@ def open_val_shards(path: Path, data_sets: Sequence[Layers]) -> ShardReader:
         InputError: If they are some of the training shards, or of another ViT, layer or preprocessing.
     """
     first = data_sets[0][0]
-    reader = ShardReader(path, first.manifest.recording.layer)
+    reader = open_shards(path, first.manifest.recording.layer)
     check_width([reader], first.layout.d_model)
     for (trained_on,) in data_sets:
         if reader.manifest.content_id == trained_on.manifest.content_id:
@@ -64,10 +64,10 @@ def check_width(readers: Sequence[ShardReader], d_model: int | None) -> None:
 
 
 def _open_other_layer(path: Path) -> ShardReader:
-    if path.is_dir() and is_original(path) and len(layers := OriginalShards.describe(path).metadata.layers) > 1:
+    if len(layers := layers_of(path)) > 1:
         listed = ", ".join(map(str, layers))
         raise InputError(f"paired {path}: holds the layers {listed}: give a directory with one layer")
-    return ShardReader(path)
+    return open_shards(path)
 
 
 def _pair(first: ShardReader, others: Sequence[ShardReader]) -> Layers:

@@ -9,10 +9,10 @@ import numpy as np
 from saev.artifacts import HeldOut
 from saev.errors import InputError
 from saev.files import UnreadableFile, read_regular
+from saev.ranges import Ints
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import random_subset
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import random_subset
 
 MAX_LIST_BYTES: Final = 2**30
 """Upper bound of a list of images: some ten million lines."""
@@ -101,6 +101,6 @@ def listed_images(path: Path, reader: ShardReader) -> Ints:
 
 
 def _by_name(reader: ShardReader) -> dict[str, int]:
-    if reader.is_original:
-        return {}  # its pictures have no names
+    if not reader.manifest.has_names:
+        return {}
     return {record.path: number for number, record in enumerate(reader.examples())}

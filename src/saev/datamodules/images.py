@@ -15,7 +15,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.shards.loading.threads import check_threads
+from saev.threads import check_threads
 from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing

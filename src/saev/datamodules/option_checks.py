@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from saev.errors import InputError
-from saev.shards.loading.threads import check_threads
+from saev.threads import check_threads
 
 LONGEST: Final = 10**9  # seconds; the system waits for no longer
 

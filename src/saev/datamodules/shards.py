@@ -16,12 +16,12 @@ from saev.datamodules.option_checks import check_numbers, check_weights, checked
 from saev.datamodules.repeated import RepeatedBatches
 from saev.datamodules.splits import Split, held_out_tokens, only, some_tokens
 from saev.errors import InputError, tell
-from saev.shards.format.runs import Ints
+from saev.ranges import Ints
 from saev.shards.loading.mixture import rows_by_weight
 from saev.shards.loading.ordered import OrderedTokens
 from saev.shards.loading.saved_state import SavedState
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
+from saev.shards.tokens import TokenSelection
 
 
 class ShardDataModule(lightning.LightningDataModule):

@@ -9,8 +9,8 @@ import numpy as np
 from saev.artifacts import DataSetAbout
 from saev.datamodules.image_choice import ImageChoice
 from saev.errors import InputError
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection, random_subset
+from saev.ranges import Ints
+from saev.shards.tokens import TokenSelection, random_subset
 
 
 @final

@@ -21,7 +21,7 @@ from saev.latents.naming.name_latents import MOST_CROPS
 from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import LatentSurvey
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 from saev.vit.text import Clip, load_clip
 
 

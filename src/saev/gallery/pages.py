@@ -17,7 +17,7 @@ from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.labels import Labels
 from saev.latents.survey import PERCENTILES, LabelCounts, LatentSurvey, Neighbours, nearest_decoders, quantile_groups
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 
 N_NEIGHBOURS = 8
 N_LABELS = 6

@@ -23,7 +23,7 @@ from saev.latents.pictures import Picture, RecordedPictures
 from saev.latents.survey import EDGES, LatentSurvey
 from saev.metrics import nearest_rows
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.selection import TokenSelection, random_subset
+from saev.shards.tokens import TokenSelection, random_subset
 from saev.vit.weights import weights_digest
 
 COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.

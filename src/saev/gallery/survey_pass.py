@@ -12,7 +12,7 @@ from saev.latents.heatmaps import patch_positions
 from saev.latents.labels import Labels
 from saev.latents.survey import LatentSurvey, Spots
 from saev.nn import SparseAutoencoder
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 
 
 def chosen_images(tokens: TokenSelection, options: RenderOptions) -> TokenSelection:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from saev.nn import SparseAutoencoder
 from saev.nn.functional import images_at_once
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 
 
 def encoded(

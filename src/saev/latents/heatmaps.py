@@ -14,7 +14,7 @@ from saev.latents.encoding import encoded
 from saev.latents.survey import present
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenLayout
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 
 Levels = NDArray[np.uint8]
 """Values as shares of a latent's largest one, 0..255; see `quantise`."""

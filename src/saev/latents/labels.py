@@ -46,7 +46,7 @@ class Labels:
             return cls(names, numbers, [], None)
         # Not all at once: a mask and a copy would take as much again each.
         n = max((number + 1 for number in range(NO_LABEL) if (patch_numbers == number).any()), default=0)
-        recorded = [] if reader.is_original else _find(reader.manifest.config.get("image_set"), "patch_class_names")
+        recorded = _find(reader.manifest.config.get("image_set"), "patch_class_names")
         patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
         return cls(names, numbers, patch_names, patch_numbers)
 

@@ -46,7 +46,7 @@ class RecordedPictures:
 
     def __init__(self, reader: ShardReader) -> None:
         self._records = reader.examples()
-        self._view = _original_views(reader) if reader.is_original else _views(reader)
+        self._view = _views(reader) if reader.manifest.has_names else _original_views(reader)
         # Not the errors themselves: these hold what was read.
         self._faulty: set[int] = set()
         self._first_fault = ""

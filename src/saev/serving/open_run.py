@@ -21,8 +21,8 @@ from saev.serving.live_gallery import LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.recorded_means import chosen_images, recorded_means
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 from saev.splicing.recorded_backbone import load_recorded_backbone
 from saev.vit.backbone import Backbone
 

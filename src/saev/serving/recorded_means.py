@@ -15,8 +15,8 @@ from torch.nn.functional import cosine_similarity, normalize
 from saev.latents.encoding import encoded
 from saev.latents.heatmaps import patch_positions
 from saev.nn import SparseAutoencoder
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection, random_subset
+from saev.ranges import Ints
+from saev.shards.tokens import TokenSelection, random_subset
 
 
 @final

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from tests.latents.survey.brute_force import Seen, batches_of, ranked, seen, sparse_codes
 
 from saev.latents.survey import ImageSample, LatentSurvey, Spots, TokenSample, quantile_groups
-from saev.latents.survey.mixing import latent_keys, mix32, mix64, token_hashes, unmix32
+from saev.mixing import latent_keys, mix32, mix64, token_hashes, unmix32
 
 
 @settings(deadline=None)

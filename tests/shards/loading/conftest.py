@@ -27,5 +27,5 @@ def other(make_shards: MakeShards, small_pieces: None) -> Path:
 @pytest.fixture
 def make_plain(make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Shards whose units are as long as other processes expect."""
-    monkeypatch.setattr("saev.shards.format.units.UNIT_BYTES", 16 * 2**10)
+    monkeypatch.setattr("saev.shards.format.hashing.UNIT_BYTES", 16 * 2**10)
     return make_shards(20)[0]

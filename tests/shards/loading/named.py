@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from saev.shards.format.layout import TokenKind
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 
 N, GRID, D = 40, (3, 4), 8
 N_PATCHES = GRID[0] * GRID[1]
@@ -48,7 +48,7 @@ def select(
     *directories: Path, kind: TokenKind = "content", examples: Sequence[int] = range(N), ignore: Sequence[int] = ()
 ) -> TokenSelection:
     """Tokens of a directory, or of several layers."""
-    return TokenSelection.of([ShardReader(path) for path in directories], np.array(examples), kind, ignore)
+    return TokenSelection.of([open_shards(path) for path in directories], np.array(examples), kind, ignore)
 
 
 def loader(
@@ -69,12 +69,12 @@ def stream(batches: ShuffledTokens) -> list[Name]:
 def small_pieces() -> Iterator[None]:
     """Units of two tokens, pieces of four or six, reads of a few pieces; nothing but tokens counts as memory."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saev.shards.format.units.UNIT_BYTES", 2 * TOKEN_BYTES)
-        patch.setattr("saev.shards.loading.lanes.GOOD_PIECE_BYTES", 6 * TOKEN_BYTES)
-        patch.setattr("saev.shards.loading.lanes.SMALL_PIECE_BYTES", 4 * TOKEN_BYTES)
+        patch.setattr("saev.shards.format.hashing.UNIT_BYTES", 2 * TOKEN_BYTES)
+        patch.setattr("saev.shards.loading.interleaving.GOOD_PIECE_BYTES", 6 * TOKEN_BYTES)
+        patch.setattr("saev.shards.loading.interleaving.SMALL_PIECE_BYTES", 4 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.streamed.READ_BYTES", 10 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.streamed.SLOT_BYTES", 0)
         patch.setattr("saev.shards.loading.shuffled.READING_BYTES", 0)
         patch.setattr("saev.shards.loading.streamed.SEGMENT_BYTES", 0)
-        patch.setattr("saev.shards.loading.resident.READ_BYTES", 30 * TOKEN_BYTES)
+        patch.setattr("saev.shards.loading.in_memory.READ_BYTES", 30 * TOKEN_BYTES)
         yield

@@ -91,14 +91,14 @@ PROGRAM = """
 import sys, threading
 import numpy as np
 from pathlib import Path
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.tokens import TokenSelection
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
 from saev.shards.reading import unit_reads
 def stuck(*args):
     threading.Event().wait()
 unit_reads.read_all = stuck
-tokens = TokenSelection.of([ShardReader(Path(sys.argv[1]))], np.arange(20), "content")
+tokens = TokenSelection.of([open_shards(Path(sys.argv[1]))], np.arange(20), "content")
 batches = ShuffledTokens([DataSet(tokens, 12)], n_batches=9, buffer_bytes=10**6, seed=0, timeout=0.2)
 try:
     next(iter(batches))

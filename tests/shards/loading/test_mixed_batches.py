@@ -11,8 +11,8 @@ from tests.conftest import MakeShards
 from tests.shards.loading.named import GRID, D, N, all_names, loader, named_acts, names, select, stream
 
 from saev.errors import InputError
+from saev.shards.format.dtypes import decode, encode
 from saev.shards.format.layout import DTYPES
-from saev.shards.format.quantization import decode, encode
 from saev.shards.loading.saved_state import SavedState
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.latents.survey.largest_keys import NO_KEY, LargestKeys
-from saev.latents.survey.mixing import latent_keys, mix32, unmix32
 from saev.latents.survey.sparse import Floats
 from saev.latents.survey.top_images import value_bits, values_of_bits
+from saev.mixing import latent_keys, mix32, unmix32
 
 
 @final

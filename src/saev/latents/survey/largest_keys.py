@@ -9,7 +9,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.latents.survey.sparse import ranges
+from saev.ranges import ranges
 
 Keys = NDArray[np.int64]
 NO_KEY: Final = np.iinfo(np.int64).min

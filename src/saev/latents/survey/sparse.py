@@ -117,14 +117,3 @@ def _above_zero(flat: Floats) -> tuple[NDArray[np.int64], Floats]:
         found += start
         places.append(found)
     return np.concatenate([np.empty(0, np.int64), *places]), np.concatenate([np.empty(0, np.float32), *values])
-
-
-def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The integers of one range after the other.
-
-    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    places: NDArray[np.int64] = np.repeat(starts - (counts.cumsum() - counts), counts)
-    places += np.arange(len(places))
-    return places

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
-from saev.latents.survey.mixing import token_hashes
 from saev.latents.survey.neighbours import Neighbours
-from saev.latents.survey.sparse import SparseCodes, ranges
+from saev.latents.survey.sparse import SparseCodes
 from saev.latents.survey.top_images import LAST_ID, value_bits, values_of_bits
+from saev.mixing import token_hashes
+from saev.ranges import ranges
 
 MAX_TOKENS: Final = 2**17
 MAX_ENTRIES: Final = 2**22

@@ -1,9 +1,13 @@
-"""The hashes of a file: SHA-256 of the whole and xxh3-64 of each block, in one pass; and those of units."""
+"""What is hashed of a file and how: the whole (SHA-256), blocks of it and units of tokens (xxh3-64).
+
+Evaluation verifies just the blocks that it touches. Training reads tens to hundreds of KB of one example at a time, for
+which blocks are too large: it verifies units, short runs of the tokens of one example.
+"""
 
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self, final
@@ -11,12 +15,45 @@ from typing import Final, Self, final
 import xxhash
 
 from saev.errors import InputError
-from saev.shards.format.blocks import BLOCK_BYTES, n_blocks
 from saev.shards.format.files import read_into
+from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.strict_json import JsonObject
 
+BLOCK_BYTES: Final = 4 * 2**20
+UNITS_FILE: Final = "units.xxh3"
+UNIT_BYTES: Final = 16 * 2**10
+HASH_BYTES: Final = 8
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _XXH3: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def n_blocks(n_bytes: int) -> int:
+    """How many blocks a file of `n_bytes` has.
+
+    >>> n_blocks(BLOCK_BYTES), n_blocks(BLOCK_BYTES + 1)
+    (1, 2)
+    """
+    return -(-n_bytes // BLOCK_BYTES)
+
+
+def blocks_touched(start: int, stop: int) -> range:
+    """The blocks that hold the bytes from `start` up to, not including, `stop`.
+
+    >>> blocks_touched(BLOCK_BYTES - 1, BLOCK_BYTES + 1)
+    range(0, 2)
+    """
+    assert 0 <= start <= stop, (start, stop)
+    return range(start // BLOCK_BYTES, n_blocks(stop)) if start < stop else range(0)
+
+
+def block_span(block: int, n_bytes: int) -> tuple[int, int]:
+    """First byte and end of a block in a file of `n_bytes`; the last block may be short.
+
+    >>> block_span(1, BLOCK_BYTES + 10)
+    (4194304, 4194314)
+    """
+    assert 0 <= block < n_blocks(n_bytes), (block, n_bytes)
+    return block * BLOCK_BYTES, min((block + 1) * BLOCK_BYTES, n_bytes)
 
 
 @final
@@ -114,3 +151,31 @@ def unit_hashes(acts: memoryview, bounds: Sequence[int]) -> bytes:
     starts = range(0, len(acts), bounds[-1])
     digests = [xxhash.xxh3_64_intdigest(acts[at + start : at + stop]) for at in starts for start, stop in spans]
     return struct.pack(f"<{len(digests)}Q", *digests)
+
+
+def unit_bounds(tokens: TokenLayout, bytes_per_token: int) -> tuple[int, ...]:
+    """The token positions where units begin, ascending from 0, and tokens.n_tokens.
+
+    A unit holds either CLS and registers or patches. It has about UNIT_BYTES, less than UNIT_BYTES and one token, and
+    the units of patches differ by at most one token, as do those before them.
+
+    >>> unit_bounds(TokenLayout(cls=True, n_registers=0, grid=(3, 3)), UNIT_BYTES // 3)
+    (0, 1, 4, 7, 10)
+    """
+    groups = _groups(tokens, bytes_per_token)
+    return (*(start + i * n // n_units for start, n, n_units in groups for i in range(n_units)), tokens.n_tokens)
+
+
+def unit_hash_bytes(layout: ShardLayout) -> int:
+    """Bytes that the hashes of one example take in UNITS_FILE; no loop, the layout may be nonsense.
+
+    >>> unit_hash_bytes(ShardLayout(7, TokenLayout(cls=True, n_registers=0, grid=(3, 3)), 8192, "int8", 7))
+    48
+    """
+    return HASH_BYTES * sum(n_units for _, _, n_units in _groups(layout.tokens, layout.bytes_per_token))
+
+
+def _groups(tokens: TokenLayout, bytes_per_token: int) -> Iterator[tuple[int, int, int]]:
+    """First token, tokens and units of what comes before the patches, and of the patches."""
+    for start, n in ((0, tokens.n_prefix), (tokens.n_prefix, tokens.n_content)):
+        yield start, n, min(n, -(-n * bytes_per_token // UNIT_BYTES))

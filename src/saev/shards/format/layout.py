@@ -1,6 +1,7 @@
 """Where each token of each example lies on disk: pure arithmetic."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Self, final, get_args
 
@@ -230,3 +231,43 @@ class ShardLayout:
         dtype, examples_per_shard = fields.choice("dtype", DTYPES), fields.integer("examples_per_shard", 1)
         with located(where):
             return cls(n_examples, tokens, d_model, dtype, examples_per_shard)
+
+
+@final
+@dataclass(frozen=True)
+class StoredLayer:
+    """Which layer of a file this is: some tools store several, in C order (example, layer, token, width).
+
+    Args:
+        n_layers: How many layers a file holds of each example.
+        place: Which of them it is, from 0.
+    """
+
+    n_layers: int = 1
+    place: int = 0
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.place < self.n_layers, (self.place, self.n_layers)
+
+    def spans(self, offset: int, n_bytes: int, bytes_per_example: int) -> Iterator[tuple[int, int]]:
+        """Where in the file the bytes lie that would start at `offset` if it held this layer alone.
+
+        Args:
+            offset: A multiple of bytes_per_example.
+            n_bytes: A multiple of bytes_per_example.
+            bytes_per_example: Bytes of this layer of one example.
+
+        Yields:
+            First byte and number of bytes of each stretch, in order.
+
+        >>> list(StoredLayer(n_layers=3, place=1).spans(20, 20, 10))
+        [(70, 10), (100, 10)]
+        >>> list(StoredLayer().spans(20, 20, 10))
+        [(20, 20)]
+        """
+        assert offset % bytes_per_example == n_bytes % bytes_per_example == 0, (offset, n_bytes, bytes_per_example)
+        if self.n_layers == 1:
+            yield offset, n_bytes
+            return
+        for start in range(offset, offset + n_bytes, bytes_per_example):
+            yield start * self.n_layers + self.place * bytes_per_example, bytes_per_example

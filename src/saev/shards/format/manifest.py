@@ -9,7 +9,7 @@ from typing import Final, Self, final
 
 from saev.errors import InputError
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.format.hashing import FileRecord
+from saev.shards.format.hashing import UNITS_FILE, FileRecord, unit_hash_bytes
 from saev.shards.format.layout import ShardLayout
 from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.recording import Recording
@@ -21,7 +21,6 @@ from saev.shards.format.strict_json import (
     parse_json,
     read_bytes,
 )
-from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
 
 MANIFEST_FILE: Final = "manifest.json"
 SHARDS_FILE: Final = "shards.json"
@@ -103,6 +102,16 @@ class Manifest:
     def has_labels(self) -> bool:
         """Whether there are patch labels."""
         return LABELS_FILE in self.files
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it is known which pictures the examples are; the original saev keeps them in a pickle."""
+        return EXAMPLES_FILE in self.files
+
+    @property
+    def has_hashes(self) -> bool:
+        """Whether what is read can be verified; the original saev stores no hashes."""
+        return UNITS_FILE in self.files
 
     def dump(self) -> bytes:
         """The bytes of the file.

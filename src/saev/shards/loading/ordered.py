@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.shards.format.runs import Ints
-from saev.shards.loading.selection import TokenSelection
+from saev.ranges import Ints
+from saev.shards.tokens import TokenSelection
 
 
 @final

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saev.shards.format.runs import runs
-from saev.shards.loading.lanes import Segments, queue_of_pieces
-from saev.shards.loading.row_reads import RowReads
-from saev.shards.loading.rows import RowFormat, empty_rows
-from saev.shards.loading.selection import TokenSelection, random_subset, unit_bounds_of
-from saev.shards.loading.threads import DaemonThreads
+from saev.ranges import ranges
+from saev.shards.loading.interleaving import Segments, queue_of_pieces
+from saev.shards.loading.rows import RowFormat, RowReads, empty_rows
+from saev.shards.tokens import TokenSelection, random_subset, unit_bounds_of
+from saev.threads import DaemonThreads
 
 _SEGMENTS_A_JOB = 64
 
@@ -45,7 +44,7 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     try:
         parts = (slice(start, start + _SEGMENTS_A_JOB) for start in range(0, len(segments), _SEGMENTS_A_JOB))
         jobs = [
-            threads.submit(partial(reads.read, segments[part], runs(starts[part], length[part])[1], rows))
+            threads.submit(partial(reads.read, segments[part], ranges(starts[part], length[part]), rows))
             for part in parts
         ]
         for job in jobs:

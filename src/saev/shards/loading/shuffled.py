@@ -14,16 +14,16 @@ from torch import Tensor
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.shards.format.runs import Ints
-from saev.shards.loading.lanes import ORDER_VERSION, LaneSizes
+from saev.ranges import Ints
+from saev.shards.loading.in_memory import InMemoryTokens, in_memory_bytes
+from saev.shards.loading.interleaving import ORDER_VERSION, LaneSizes
 from saev.shards.loading.mixture import rows_of_rank, shares_of_buffer
-from saev.shards.loading.resident import ResidentTokens, resident_bytes
 from saev.shards.loading.rows import BatchMemory, Bytes, RowFormat
 from saev.shards.loading.sampling import sample
 from saev.shards.loading.saved_state import SavedState
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.streamed import READING_BYTES, StreamedTokens, streaming_sizes
-from saev.shards.loading.threads import DaemonThreads
+from saev.shards.tokens import TokenSelection
+from saev.threads import DaemonThreads
 
 BATCHES_HELD: Final = 2
 """Whoever holds one batch when the next is given out holds two."""
@@ -125,7 +125,7 @@ class ShuffledTokens:
         row_bytes = self._format.row_bytes + self._format.decoded_bytes
         reading = min(READING_BYTES, buffer_bytes // 16) + sum(one.tokens.hash_bytes for one in self._data_sets)
         at_hand = (BATCHES_HELD + ahead) * self.batch_size * row_bytes + reading
-        needs = [resident_bytes(data_set.tokens) for data_set in self._data_sets]
+        needs = [in_memory_bytes(data_set.tokens) for data_set in self._data_sets]
         shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
         for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
@@ -135,11 +135,11 @@ class ShuffledTokens:
             sizes.append(plan)
         return sizes
 
-    def _source(self, number: int) -> ResidentTokens | StreamedTokens:
+    def _source(self, number: int) -> InMemoryTokens | StreamedTokens:
         data_set, rows, sizes = self._data_sets[number], self._rows[number], self._sizes[number]
         seed = (self._seed, number)
         if sizes is None:
-            return ResidentTokens(data_set.tokens, batch_size=data_set.n_rows, rows=rows, seed=seed)
+            return InMemoryTokens(data_set.tokens, batch_size=data_set.n_rows, rows=rows, seed=seed)
         return StreamedTokens(
             data_set.tokens, sizes[0], batch_size=data_set.n_rows, rows=rows, buffer_tokens=sizes[1], seed=seed
         )
@@ -267,7 +267,7 @@ class ShuffledTokens:
             tokens = data_set.tokens
             what = f"{tokens.n_tokens:,} tokens of {len(tokens.examples):,} images"
             if sizes is None:
-                how = f"all in memory ({byte_text(resident_bytes(tokens))}): each epoch is a uniform permutation"
+                how = f"all in memory ({byte_text(in_memory_bytes(tokens))}): each epoch is a uniform permutation"
             else:
                 lanes, n = sizes
                 held, piece = byte_text(n * self._format.row_bytes), -(-len(tokens.positions) // lanes.pieces)

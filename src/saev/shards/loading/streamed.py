@@ -12,12 +12,11 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.shards.format.runs import Ints
-from saev.shards.loading.lanes import LaneSizes, Schedule, Segments, rows_of
-from saev.shards.loading.row_reads import RowReads
-from saev.shards.loading.rows import RowFormat, empty_rows
-from saev.shards.loading.selection import TokenSelection, unit_bounds_of
-from saev.shards.loading.threads import DaemonThreads
+from saev.ranges import Ints
+from saev.shards.loading.interleaving import LaneSizes, Schedule, Segments, rows_of
+from saev.shards.loading.rows import RowFormat, RowReads, empty_rows
+from saev.shards.tokens import TokenSelection, unit_bounds_of
+from saev.threads import DaemonThreads
 
 SLOT_BYTES: Final = 24
 """What it takes for each token in memory to know where it is."""

@@ -1,4 +1,4 @@
-"""Reads spans of a file, verifying every block that a span touches.
+"""Reads spans of a file, verifying every block that a span touches, or without hashes as they are.
 
 Each piece is hashed at once by the thread that read it, while it is in the processor's cache. A helper thread was
 tried: where the cores have other work, too, to wake it takes longer than to hash.
@@ -11,9 +11,9 @@ from typing import Final, final
 import numpy as np
 import xxhash
 
-from saev.shards.format.blocks import BLOCK_BYTES, block_span, blocks_touched
+from saev.errors import InputError
 from saev.shards.format.files import fault_text, opened, read_into
-from saev.shards.format.hashing import FileRecord
+from saev.shards.format.hashing import BLOCK_BYTES, FileRecord, block_span, blocks_touched
 
 PIECE_BYTES: Final = 2**19  # fits into a core's second-level cache
 
@@ -30,7 +30,7 @@ class BlockError(Exception):
 def read_span(directory: Path, name: str, record: FileRecord, offset: int, target: memoryview) -> None:
     """Fill `target` (a view of format 'B') with the bytes of a file from `offset` on.
 
-    A file without block hashes, of another tool, is read as it is. Beside `target` this takes half a MiB.
+    Beside `target` this takes half a MiB.
 
     Args:
         directory: where the file lies.
@@ -50,12 +50,9 @@ def read_span(directory: Path, name: str, record: FileRecord, offset: int, targe
         for block in blocks_touched(offset, stop):
             begin, end = block_span(block, record.n_bytes)
             wanted = target[max(begin - offset, 0) : end - offset]
-            if not record.blocks:
-                _read(fd, block, wanted, max(begin, offset))
-            else:
-                before, after = max(offset - begin, 0), max(end - stop, 0)
-                pieces = (*_outside(before, scratch), *_split(wanted), *_outside(after, scratch))
-                _read_verified(fd, block, pieces, record.blocks[block])
+            before, after = max(offset - begin, 0), max(end - stop, 0)
+            pieces = (*_outside(before, scratch), *_split(wanted), *_outside(after, scratch))
+            _read_verified(fd, block, pieces, record.blocks[block])
 
 
 def _outside(n_bytes: int, scratch: memoryview) -> Iterator[memoryview]:
@@ -88,3 +85,27 @@ def _read(fd: int, block: int, target: memoryview, offset: int) -> None:
         raise BlockError(block, fault_text(error)) from error
     if found < len(target):
         raise BlockError(block, f"is damaged: the file ends at byte {offset + found}")
+
+
+def read_unverified(directory: Path, name: str, spans: Iterable[tuple[int, int]], target: memoryview) -> None:
+    """Fill `target` (a view of format 'B') with spans of a file that has no hashes; reads nothing else.
+
+    Args:
+        directory: Where the file lies.
+        name: Its plain name.
+        spans: First byte and number of bytes of each, as many bytes in all as `target` has.
+        target: Memory for them, one after the other.
+
+    Raises:
+        InputError: If the file cannot be read or ends too early.
+    """
+    path = directory / name
+    with opened(directory, name) as fd:
+        for begin, n_bytes in spans:
+            try:
+                found = read_into(fd, target[:n_bytes], begin)
+            except OSError as error:
+                raise InputError(f"{path}: {fault_text(error)}") from error
+            if found < n_bytes:
+                raise InputError(f"{path}: ends before byte {begin + n_bytes}: copy it again")
+            target = target[n_bytes:]

@@ -1,15 +1,27 @@
 """A directory of shards in words."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from saev.byte_text import byte_text
 from saev.errors import printable
 from saev.shards.format.layout import DTYPES, ShardLayout, TokenLayout
 from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE
 from saev.shards.format.strict_json import canonical_json
-from saev.shards.reading.directory import ShardDirectory
-from saev.shards.reading.original import OriginalShards
-from saev.shards.reading.original_metadata import OLDEST
+from saev.shards.reading.directory import ShardDirectory, check_is_finished
+from saev.shards.reading.original import OLDEST, OriginalShards, is_original
+
+
+def describe(directory: Path) -> str:
+    """What was recorded and what it costs to store, in lines of `name: value`.
+
+    Raises:
+        InputError: As `open_shards`.
+    """
+    check_is_finished(directory)
+    if is_original(directory):
+        return _original_summary(OriginalShards.open(directory))
+    return _summary(ShardDirectory.open(directory))
 
 
 def _tokens(tokens: TokenLayout) -> str:
@@ -48,8 +60,7 @@ def _padding(layout: ShardLayout) -> str:
     return f"{byte_text(n_bytes)} ({share:.2%}): {n} examples at the end of the last file" if n else "none"
 
 
-def summary(shards: ShardDirectory) -> str:
-    """What was recorded, in lines of `name: value`."""
+def _summary(shards: ShardDirectory) -> str:
     layout, recording, metadata = shards.layout, shards.manifest.recording, shards.metadata
     model = recording.model
     n_tokens = layout.n_examples * layout.tokens.n_tokens
@@ -73,8 +84,7 @@ def summary(shards: ShardDirectory) -> str:
     return _lines(facts)
 
 
-def original_summary(shards: OriginalShards) -> str:
-    """What the original saev recorded, in lines of `name: value`."""
+def _original_summary(shards: OriginalShards) -> str:
     layout, metadata = shards.layout, shards.metadata
     n_tokens = layout.n_examples * layout.tokens.n_tokens
     protocol = "none, as in version 0.1.0" if metadata.protocol == OLDEST else metadata.protocol

@@ -1,7 +1,7 @@
 """A finished directory of shards, opened and checked without torch."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from saev.errors import InputError
 from saev.shards.format.examples import EXAMPLES_FILE, ExampleRecord
 from saev.shards.format.files import names_in, read_whole, size_of
-from saev.shards.format.layout import ShardLayout
+from saev.shards.format.layout import ShardLayout, StoredLayer
 from saev.shards.format.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.format.metadata import METADATA_FILE, Metadata
 from saev.shards.format.shard_record import count_shards
 from saev.shards.format.strict_json import read_bytes
-from saev.shards.reading.original_layer import OriginalLayer
 
 PARTIAL_SUFFIX: Final = ".partial"
 GIVE: Final = "give a directory that `saev predict` printed"
@@ -75,8 +74,8 @@ class ShardDirectory:
     path: Path
     metadata: Metadata
     manifest: Manifest
-    original: OriginalLayer | None = None
-    """Which layer of a directory of the original saev this is, if it is one; its files have no hashes."""
+    layer: StoredLayer = field(default_factory=StoredLayer)
+    """Which layer of its files this is."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -101,12 +100,12 @@ class ShardDirectory:
         return self.manifest.layout
 
     def examples(self) -> list[ExampleRecord]:
-        """All examples, in the order of the activations; those of the original saev have no names, just numbers.
+        """All examples, in the order of the activations; where they have no names, just numbers.
 
         Raises:
             InputError: if the file is damaged.
         """
-        if self.original is not None:
+        if not self.manifest.has_names:
             return [ExampleRecord(f"example {i}", None, 0, 0, 0, "") for i in range(self.layout.n_examples)]
         path = self.path / EXAMPLES_FILE
         data = read_bytes(path, self.manifest.files[EXAMPLES_FILE].n_bytes)
@@ -131,7 +130,7 @@ class ShardDirectory:
 
     def _check_hash(self, name: str, sha256: str) -> None:
         expected = self.manifest.files[name].sha256
-        if sha256 != expected and self.original is None:
+        if sha256 != expected and self.manifest.has_hashes:
             raise InputError(
                 f"{self.path / name}: damaged: SHA-256 is {sha256}, the manifest says {expected}: "
                 "copy it again or record it again"

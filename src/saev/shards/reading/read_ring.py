@@ -16,8 +16,8 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from saev.ranges import Ints
 from saev.shards.format.files import read_into
-from saev.shards.format.runs import Ints
 
 _SETUP, _ENTER = 425, 426  # numbers of system calls, the same on all architectures
 _GET_EVENTS: Final = 1

@@ -15,16 +15,15 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.memory import empty_bytes
-from saev.shards.format.blocks import block_span
-from saev.shards.format.dtypes import tensor_bytes
+from saev.ranges import Ints
+from saev.shards.format.dtypes import decode, tensor_bytes
 from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.hashing import block_span
 from saev.shards.format.layout import ShardLayout
 from saev.shards.format.manifest import Manifest
 from saev.shards.format.metadata import Metadata
-from saev.shards.format.quantization import decode
-from saev.shards.format.runs import Ints
-from saev.shards.reading.block_reads import BlockError, read_span
-from saev.shards.reading.original import open_shards
+from saev.shards.reading.block_reads import BlockError, read_span, read_unverified
+from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.unit_reads import UnitReads
 
 
@@ -32,20 +31,16 @@ from saev.shards.reading.unit_reads import UnitReads
 class ShardReader:
     """Random access to a finished directory of shards; no state but its description.
 
-    Safe for several threads and processes at once: every read opens the file anew. What the original saev wrote is
-    read in place, without verification: it stores no hashes.
+    Safe for several threads and processes at once: every read opens the file anew. A directory without hashes is read
+    without verification.
 
     Args:
-        directory: Of ours or of the original saev.
-        layer: Which layer, counted as the directory does; needed where one of the original saev holds several.
-
-    Raises:
-        InputError: if the directory is missing, unfinished, of another version or truncated, or has no such layer.
+        directory: What `open_shards` found.
     """
 
-    def __init__(self, directory: Path, layer: int | None = None) -> None:
+    def __init__(self, directory: ShardDirectory) -> None:
         assert sys.byteorder == "little", "shards are little-endian"
-        self._directory = open_shards(directory, layer)
+        self._directory = directory
 
     @property
     def path(self) -> Path:
@@ -61,11 +56,6 @@ class ShardReader:
     def manifest(self) -> Manifest:
         """Everything else, and the hashes."""
         return self._directory.manifest
-
-    @property
-    def is_original(self) -> bool:
-        """Whether the original saev wrote it: there are no pictures and no hashes."""
-        return self._directory.original is not None
 
     @property
     def layout(self) -> ShardLayout:
@@ -108,11 +98,7 @@ class ShardReader:
         while rest:
             shard, offset = layout.locate(stop - len(rest) // layout.bytes_per_example)
             n_bytes = min(len(rest), layout.bytes_per_shard - offset)
-            if self._directory.original is None:
-                self._read_into(rest[:n_bytes], shard, offset)
-            else:
-                name = layout.file_name(shard)
-                self._directory.original.read_into(rest[:n_bytes], self.path, name, offset, layout.bytes_per_example)
+            self._read_into(rest[:n_bytes], shard, offset)
             rest = rest[n_bytes:]
         return decode(stored, layout.dtype)
 
@@ -128,7 +114,7 @@ class ShardReader:
         try:
             span = self.read(first, int(examples[-1]) + 1)
         except InputError:
-            if self.is_original:
+            if not self.manifest.has_hashes:
                 raise
             return self._read_alone(examples, positions)
         return span[torch.from_numpy(examples - first), positions.start : positions.stop]
@@ -157,6 +143,10 @@ class ShardReader:
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""
         layout, name = self.layout, self.layout.file_name(shard)
+        if not self.manifest.has_hashes:
+            spans = self._directory.layer.spans(offset, len(target), layout.bytes_per_example)
+            read_unverified(self.path, name, spans, target)
+            return
         try:
             read_span(self.path, name, self.manifest.files[name], offset, target)
         except BlockError as fault:

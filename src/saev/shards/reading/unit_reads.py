@@ -9,14 +9,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from saev.errors import InputError
-from saev.shards.format.blocks import blocks_touched
-from saev.shards.format.files import fault_text, read_into, read_whole
-from saev.shards.format.runs import Ints, runs
-from saev.shards.format.units import HASH_BYTES, UNITS_FILE, unit_bounds
+from saev.ranges import Ints, numbered_ranges
+from saev.shards.format.files import OpenFiles, fault_text, read_into, read_whole
+from saev.shards.format.hashing import HASH_BYTES, UNITS_FILE, blocks_touched, unit_bounds
 from saev.shards.reading.block_reads import BlockError, read_span
 from saev.shards.reading.directory import ShardDirectory
-from saev.shards.reading.open_files import OpenFiles
-from saev.shards.reading.original_layer import OriginalLayer
 from saev.shards.reading.read_ring import read_all
 
 Bytes = NDArray[np.uint8]
@@ -29,8 +26,8 @@ _ADVICE: Final = "run `saev shards verify`, then copy or record it again"
 class UnitReads:
     """Reads runs of units of single examples, verified unit by unit; safe for several threads at once.
 
-    What the original saev wrote is read without verification: it stores no hashes. The files of activations stay
-    open, at most MAX_OPEN_FILES of them, and the hashes are kept in memory: 8 bytes for about 16 KiB.
+    Where there are no hashes nothing is verified. The files of activations stay open, at most MAX_OPEN_FILES of them,
+    and the hashes are kept in memory: 8 bytes for about 16 KiB.
 
     Raises:
         InputError: if the file of the hashes cannot be read.
@@ -42,10 +39,9 @@ class UnitReads:
         self._directory = directory
         self._bounds = unit_bounds(layout.tokens, layout.bytes_per_token)
         self._starts = [bound * layout.bytes_per_token for bound in self._bounds]
-        # Each unit's place in a file and after it: of the one layer of several that the original stores together.
-        layer = directory.original or OriginalLayer(1, 0)
-        self._example_bytes = layout.bytes_per_example * layer.n_layers
-        self._layer_start = layout.bytes_per_example * layer.place
+        # Each unit's place in a file and after it: of the one layer of several that it may hold.
+        self._example_bytes = layout.bytes_per_example * directory.layer.n_layers
+        self._layer_start = layout.bytes_per_example * directory.layer.place
         self._per_shard = layout.examples_per_shard
         self._n_examples = layout.n_examples
         self._n_units = len(self._bounds) - 1
@@ -134,7 +130,7 @@ class UnitReads:
     def _fit(self, examples: Ints, first: Ints, stop: Ints, places: Ints, memory: memoryview) -> NDArray[np.bool_]:
         """Which runs of units in memory fit their hashes."""
         assert self._hashes is not None
-        run, unit = runs(first, stop - first)
+        run, unit = numbered_ranges(first, stop - first)
         starts = np.asarray(self._starts, dtype=np.int64)
         begin = places[run] + starts[unit] - starts[first[run]]
         expected = self._hashes[examples[run] * self._n_units + unit].tolist()
@@ -186,8 +182,8 @@ class UnitReads:
 
 
 def _read_hashes(directory: ShardDirectory) -> NDArray[np.uint64] | None:
-    """The hashes of all units, one example after the other; None for the original saev, which has none."""
-    if directory.original is not None:
+    """The hashes of all units, one example after the other; None where there are none."""
+    if not directory.manifest.has_hashes:
         return None
     n_bytes = directory.manifest.files[UNITS_FILE].n_bytes
     hashes = np.empty(n_bytes // HASH_BYTES, dtype=np.uint64)

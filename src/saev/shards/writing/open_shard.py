@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import final
 
 from saev.files import bring_to_disk
-from saev.shards.format.hashing import unit_hashes
+from saev.shards.format.hashing import unit_bounds, unit_hashes
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
-from saev.shards.format.units import unit_bounds
 from saev.shards.writing.hashed_file import HashedFile, write_file
 
 

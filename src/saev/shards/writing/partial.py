@@ -15,11 +15,11 @@ from saev.errors import InputError
 from saev.files import bring_to_disk, unwritable
 from saev.lock import LOCK_SUFFIX, FileLock, is_locked
 from saev.shards.format.files import allocated_bytes
+from saev.shards.format.hashing import unit_hash_bytes
 from saev.shards.format.manifest import MANIFEST_FILE, Manifest
 from saev.shards.format.metadata import METADATA_FILE
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord, count_shards
-from saev.shards.format.units import unit_hash_bytes
 from saev.shards.reading.directory import PARTIAL_SUFFIX, ShardDirectory, size_fault
 from saev.shards.writing.hashed_file import reserve
 from saev.shards.writing.publish import join_and_describe, make_read_only

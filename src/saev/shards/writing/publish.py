@@ -6,14 +6,12 @@ from pathlib import Path
 import saev
 from saev.errors import InputError
 from saev.files import bring_to_disk
-from saev.shards.format.blocks import BLOCK_BYTES
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.format.hashing import FileHasher, FileRecord, hash_bytes
+from saev.shards.format.hashing import BLOCK_BYTES, UNITS_FILE, FileHasher, FileRecord, hash_bytes
 from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.format.metadata import METADATA_FILE, Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
-from saev.shards.format.units import UNITS_FILE
 from saev.shards.writing.hashed_file import HashedFile, write_file
 
 

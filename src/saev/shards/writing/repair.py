@@ -7,12 +7,11 @@ from saev.errors import InputError
 from saev.files import bring_to_disk
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.format.files import names_in, read_whole
+from saev.shards.format.hashing import UNITS_FILE, unit_hash_bytes
 from saev.shards.format.manifest import LABELS_FILE, Manifest
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
-from saev.shards.format.units import UNITS_FILE, unit_hash_bytes
 from saev.shards.reading.directory import GIVE, ShardDirectory
-from saev.shards.reading.progress import Progress
-from saev.shards.reading.verify import file_faults
+from saev.shards.reading.verify import Progress, file_faults
 from saev.shards.writing.hashed_file import write_file
 from saev.shards.writing.partial import PartialRecording
 

@@ -3,6 +3,7 @@
 Shapes: B examples of a batch, T tokens of an example, D width of the model.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,14 +13,13 @@ from typing import final
 import torch
 from torch import Tensor
 
+from saev.errors import InputError
 from saev.host_copy import HostCopies
-from saev.shards.format.dtypes import TORCH_DTYPES, tensor_bytes
+from saev.shards.format.dtypes import TORCH_DTYPES, decode, encode, scales, tensor_bytes
 from saev.shards.format.examples import ExampleRecord, dump_examples
-from saev.shards.format.quantization import decode, encode
-from saev.shards.writing.finite import check_finite
-from saev.shards.writing.job_thread import JobThread
 from saev.shards.writing.open_shard import Batch, OpenShard
 from saev.shards.writing.partial import PartialRecording
+from saev.threads import JobThread
 
 
 @final
@@ -132,3 +132,31 @@ class ShardWriter:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def check_finite(acts_btd: Tensor, stored_btn: Tensor, dtype: str, examples: Sequence[ExampleRecord]) -> None:
+    """Refuse NaN, infinities and what the stored dtype turns into them, naming the first picture.
+
+    Args:
+        acts_btd: (B examples, T tokens, D) as the model gave them, on any device; looked at in case of a fault.
+        stored_btn: their stored bytes on the CPU.
+        dtype: of what is stored.
+        examples: their B pictures.
+
+    Raises:
+        InputError: naming picture, token, dimension and value.
+    """
+    stored = scales(stored_btn) if dtype == "int8" else decode(stored_btn, dtype)
+    # A NaN or an infinity never leaves a sum again; the sum alone may overflow, so then all are looked at.
+    if bool(stored.sum(dtype=torch.float32).isfinite()) or bool(stored.isfinite().all()):
+        return
+    row = int((~stored.isfinite()).flatten(1).any(1).nonzero()[0])
+    cast_td = acts_btd[row].to(TORCH_DTYPES[dtype])
+    token, dim = (int(place) for place in (~cast_td.isfinite()).nonzero()[0])
+    value = float(acts_btd[row, token, dim])
+    where = f"{examples[row].path}: activation {value:g} at token {token}, dimension {dim}"
+    if math.isfinite(value):
+        limit = torch.finfo(cast_td.dtype).max
+        wider = "bfloat16 or float32" if dtype == "float16" else "float32"
+        raise InputError(f"{where} overflows {dtype} (at most {limit:g}): store {wider}")
+    raise InputError(f"{where} is not finite: check the picture, the weights and the precision of the model")

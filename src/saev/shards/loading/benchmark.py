@@ -8,15 +8,15 @@ from typing import final
 
 import numpy as np
 
-from saev.shards.loading.selection import TokenSelection
 from saev.shards.loading.shuffled import ShuffledTokens
+from saev.shards.tokens import TokenSelection
 
 _LOOKED_AT = 5  # batches whose mixture is looked at
 
 
 @final
 @dataclass(frozen=True)
-class Trial:
+class Benchmark:
     """What was measured.
 
     Attributes:
@@ -53,9 +53,9 @@ def expected_distinct(n: int, draws: int) -> float:
     return n * (1 - (1 - 1 / n) ** draws)
 
 
-def try_batches(
+def benchmark(
     tokens: TokenSelection, batches: ShuffledTokens, seconds: float, progress: Callable[[], object]
-) -> Trial:
+) -> Benchmark:
     """Take batches for some time, as fast as they come.
 
     Args:
@@ -81,7 +81,7 @@ def try_batches(
     memory = None if before is None else _resident("VmHWM") - before
     n_tokens = (n - 1) * batches.batch_size
     images, positions = _mixture(batches, n)
-    return Trial(
+    return Benchmark(
         n_batches=n,
         first_seconds=first_seconds,
         seconds=now - first_seconds,

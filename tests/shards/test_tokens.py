@@ -13,8 +13,8 @@ from torch import Tensor
 
 from saev.shards.format.layout import DTYPES
 from saev.shards.loading.ordered import OrderedTokens
-from saev.shards.loading.selection import random_subset
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import random_subset
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -26,7 +26,7 @@ def test_one_read_is_bounded_in_memory(make_shards: MakeShards, monkeypatch: pyt
         return read(self, start, stop)
 
     bound = 5 * 13 * 4 * D
-    monkeypatch.setattr("saev.shards.loading.selection.READ_BYTES", bound)
+    monkeypatch.setattr("saev.shards.tokens.READ_BYTES", bound)
     monkeypatch.setattr(ShardReader, "read", watched)
     tokens = select(make_shards(N, dtype=dtype, d_model=D, grid=GRID)[0])
     assert sum(map(len, tokens.read(tokens.examples))) == N

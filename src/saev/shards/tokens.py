@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
+from saev.ranges import Ints
+from saev.shards.format.hashing import unit_bounds, unit_hash_bytes
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.runs import Ints
-from saev.shards.format.units import unit_bounds, unit_hash_bytes
 from saev.shards.reading.reader import ShardReader
 
 BLOCK_BYTES: Final = 4 * 2**20  # Examples closer than this are read in one go.
@@ -138,7 +138,7 @@ class TokenSelection:
         return sum(
             reader.layout.n_examples * unit_hash_bytes(reader.layout)
             for reader in self.readers
-            if not reader.is_original
+            if reader.manifest.has_hashes
         )
 
     def subset(self, n_examples: int, seed: int) -> "TokenSelection":

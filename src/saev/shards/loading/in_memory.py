@@ -7,17 +7,16 @@ from typing import Final, final
 
 import numpy as np
 
-from saev.shards.format.runs import Ints
-from saev.shards.loading.lanes import ORDER_VERSION, Segments
-from saev.shards.loading.row_reads import RowReads
-from saev.shards.loading.rows import Bytes, RowFormat, empty_rows
-from saev.shards.loading.selection import TokenSelection
-from saev.shards.loading.threads import DaemonThreads
+from saev.ranges import Ints
+from saev.shards.loading.interleaving import ORDER_VERSION, Segments
+from saev.shards.loading.rows import Bytes, RowFormat, RowReads, empty_rows
+from saev.shards.tokens import TokenSelection
+from saev.threads import DaemonThreads
 
 READ_BYTES: Final = 8 * 2**20
 
 
-def resident_bytes(tokens: TokenSelection) -> int:
+def in_memory_bytes(tokens: TokenSelection) -> int:
     """Memory of all tokens and of their order."""
     return tokens.n_tokens * (RowFormat(tokens).row_bytes + 8)
 
@@ -28,7 +27,7 @@ def uniform_order(n_tokens: int, seed: Sequence[int], epoch: int) -> Ints:
 
 
 @final
-class ResidentTokens:
+class InMemoryTokens:
     """All selected tokens as rows in memory, in the order of the disk.
 
     Args:

@@ -9,10 +9,10 @@ from tests.conftest import MakeShards
 
 from saev.cli.main import main
 from saev.errors import InputError
-from saev.shards.loading.selection import TokenSelection
+from saev.shards.loading.benchmark import benchmark, expected_distinct
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
-from saev.shards.loading.trial import expected_distinct, try_batches
-from saev.shards.reading.reader import ShardReader
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ def test_expected_distinct_values_are_those_of_draws(n: int, draws: int) -> None
 
 
 def test_what_is_measured_is_what_the_batches_hold(shards: Path) -> None:
-    tokens = TokenSelection.of([ShardReader(shards)], np.arange(60), "content")
+    tokens = TokenSelection.of([open_shards(shards)], np.arange(60), "content")
     batches = ShuffledTokens([DataSet(tokens, 100)], n_batches=12, buffer_bytes=10**6, seed=0)
     calls: list[None] = []
-    found = try_batches(tokens, batches, 60.0, lambda: calls.append(None))
+    found = benchmark(tokens, batches, 60.0, lambda: calls.append(None))
     assert (found.n_batches, found.n_tokens, found.n_bytes) == (12, 1100, 1100 * 32)
     assert len(calls) == 12
     # A uniform permutation is about what independent draws are, and there are no more images than these.

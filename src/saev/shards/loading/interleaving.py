@@ -16,9 +16,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Final, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from saev.shards.format.runs import Ints, runs
+from saev.mixing import mix64
+from saev.ranges import Ints, numbered_ranges
 
 Pieces = tuple[Ints, Ints, Ints]
 """Example, first ordinal and length of each."""
@@ -170,7 +170,7 @@ class Schedule:
         number, within = rows_of(part)
         ordinal = (part.first[number] + within).astype(np.uint64)
         token = (part.example[number].astype(np.uint64) << np.uint64(24)) + ordinal
-        order = np.lexsort((_mixed(token + self._salt), number))
+        order = np.lexsort((mix64(token + self._salt), number))
         rank = np.empty_like(number)
         rank[order] = within  # the numbers within a segment ascend
         given = rank - part.skip[number]
@@ -192,20 +192,13 @@ class Schedule:
 
     def _idle_cells(self, ends: Ints) -> Ints:
         last = -(-int(ends.max()) // self._sizes.per_visit) * self._sizes.per_visit
-        lane, column = runs(ends, last - ends)
+        lane, column = numbered_ranges(ends, last - ends)
         return np.sort(self._cell(lane, column))
 
 
 def rows_of(segments: Segments) -> tuple[Ints, Ints]:
     """For each token of the pieces of some segments, the number of its segment and its number in the piece."""
-    return runs(np.zeros(len(segments), dtype=np.int64), segments.length)
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Numbers that look random, different ones for different x (Steele et al. 2014, SplitMix64)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return numbered_ranges(np.zeros(len(segments), dtype=np.int64), segments.length)
 
 
 def queue_of_pieces(counts: Ints, n_examples: int, pieces: int, rng: np.random.Generator) -> Pieces:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from saev.shards.format.runs import Ints
-from saev.shards.loading.lanes import ORDER_VERSION, LaneSizes, Schedule, rows_of
-from saev.shards.loading.resident import uniform_order
+from saev.ranges import Ints
+from saev.shards.loading.in_memory import uniform_order
+from saev.shards.loading.interleaving import ORDER_VERSION, LaneSizes, Schedule, rows_of
 
 
 @st.composite
@@ -107,8 +107,8 @@ def test_batches_are_as_good_as_independent_draws(
     n_images: int, token_bytes: int, buffer_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In all parts of the epoch: by rows of patches, which real activations depend on, and by images."""
-    monkeypatch.setattr("saev.shards.loading.lanes.GOOD_PIECE_BYTES", 128 * 2**10)
-    monkeypatch.setattr("saev.shards.loading.lanes.SMALL_PIECE_BYTES", 36 * 2**10)
+    monkeypatch.setattr("saev.shards.loading.interleaving.GOOD_PIECE_BYTES", 128 * 2**10)
+    monkeypatch.setattr("saev.shards.loading.interleaving.SMALL_PIECE_BYTES", 36 * 2**10)
     counts, b = np.diff(np.arange(37) * 196 // 36), 4096
     sizes = LaneSizes.fitting(
         counts, n_examples=n_images, token_bytes=token_bytes, batch_size=b, buffer_tokens=buffer_tokens

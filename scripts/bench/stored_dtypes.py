@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import saev
-from saev.artifacts.sae_files import read_about
+from saev.artifacts import read_provenance
 from saev.metrics.functional import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.ranges import Ints
@@ -54,7 +54,7 @@ def reconstructed(sae: SparseAutoencoder, x_nd: Tensor) -> Tensor:
 
 
 def print_sae(directory: Path, readers: list[ShardReader]) -> None:
-    sae, held_out = saev.load(directory), read_about(directory).data[0].held_out
+    sae, held_out = saev.load(directory), read_provenance(directory).data[0].held_out
     examples = held_out.images(readers[0].n_examples)
     x = tokens(readers[0], "content", examples)
     for reader in readers:

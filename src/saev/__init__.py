@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saev.artifacts.provenance import Provenance as Provenance
     from saev.artifacts.sae_files import load_sae as load
+    from saev.artifacts.sae_files import save_sae as save
     from saev.nn import Archetypal as Archetypal
     from saev.nn import BatchTopK as BatchTopK
     from saev.nn import Gated as Gated
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from saev.splicing.edits import Edit as Edit
 
 __version__ = "0.1.0"
-__all__ = ["load"]  # the others have their own names
+__all__ = ["load", "open_shards", "save"]  # the others have their own names
 
 # Public names and the modules that have them, under another name where one follows the colon. A module is imported with
 # the first use of a name, so that `import saev` and `saev --help` answer at once.
@@ -33,12 +35,14 @@ _PLACES = {
     "JumpReLU": "saev.nn",
     "MatchingPursuit": "saev.nn",
     "Matryoshka": "saev.nn",
+    "Provenance": "saev.artifacts.provenance",
     "ReLU": "saev.nn",
     "SparseAutoencoder": "saev.nn",
     "TopK": "saev.nn",
     "attach": "saev.splicing.attach",
     "load": "saev.artifacts.sae_files:load_sae",
     "open_shards": "saev.shards.reading.open",
+    "save": "saev.artifacts.sae_files:save_sae",
 }
 
 

@@ -18,7 +18,7 @@ from saev.nn import JumpReLU, TopK
 @pytest.mark.parametrize("case", sorted(SMALL))
 def test_a_saved_sae_takes_raw_activations(case: str, tmp_path: Path) -> None:
     sae = build(case)
-    save_sae(sae, tmp_path / "sae", {"layer": 10})
+    save_sae(sae, tmp_path / "sae")
     loaded = saev.load(tmp_path / "sae")
     x = torch.randn(4, D_IN)
     assert type(loaded) is type(sae)
@@ -29,7 +29,7 @@ def test_a_saved_sae_takes_raw_activations(case: str, tmp_path: Path) -> None:
 
 
 def test_loading_needs_neither_lightning_nor_a_network(tmp_path: Path) -> None:
-    save_sae(TopK(6, d_sae=12, k=3), tmp_path, {})
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path)
     code = (
         f"import sys, saev; saev.load({str(tmp_path)!r}); "
         "assert not [name for name in ('lightning', 'timm', 'open_clip') if name in sys.modules]"
@@ -60,7 +60,7 @@ def break_config(directory: Path, **changes: object) -> None:
     ],
 )
 def test_a_wrong_config_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
-    save_sae(TopK(6, d_sae=12, k=3), tmp_path, {})
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path)
     break_config(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
         saev.load(tmp_path)
@@ -68,7 +68,7 @@ def test_a_wrong_config_is_refused(changes: dict[str, object], message: str, tmp
 
 @pytest.mark.parametrize("value", ["2.0", -1.0, None, [1.0], True])
 def test_an_option_of_another_kind_is_refused(value: object, tmp_path: Path) -> None:
-    save_sae(JumpReLU(6, d_sae=12), tmp_path, {})
+    save_sae(JumpReLU(6, d_sae=12), tmp_path)
     break_config(tmp_path, bandwidth=value)
     with pytest.raises(InputError, match=r"config.json.*bandwidth"):
         saev.load(tmp_path)
@@ -93,7 +93,7 @@ def spoil(directory: Path, **tensors: Tensor | None) -> None:
     ],
 )
 def test_tensors_that_make_no_sae_are_refused(tensors: dict[str, Tensor | None], message: str, tmp_path: Path) -> None:
-    save_sae(TopK(6, d_sae=12, k=3), tmp_path, {})
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path)
     spoil(tmp_path, **tensors)
     with pytest.raises(InputError, match=rf"sae.safetensors: {message}"):
         saev.load(tmp_path)
@@ -101,13 +101,13 @@ def test_tensors_that_make_no_sae_are_refused(tensors: dict[str, Tensor | None],
 
 def test_weights_of_half_the_precision_are_taken(tmp_path: Path) -> None:
     sae = TopK(6, d_sae=12, k=3)
-    save_sae(sae, tmp_path, {})
+    save_sae(sae, tmp_path)
     spoil(tmp_path, W_dec=sae.W_dec.detach().bfloat16())
     assert torch.equal(saev.load(tmp_path).W_dec, sae.W_dec.bfloat16().float())
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
-    save_sae(TopK(6, d_sae=12, k=3), tmp_path, {})
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path)
     weights = tmp_path / "sae.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
     with pytest.raises(InputError, match=r"sae\.safetensors"):

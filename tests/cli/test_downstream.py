@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 import saev
-from saev.artifacts import read_about, save_sae
+from saev.artifacts import read_provenance, save_sae
 from saev.cli.main import main
 from saev.metrics import fraction_of_variance_unexplained
 from saev.nn import ReLU, SparseAutoencoder
@@ -161,7 +161,7 @@ def lossless(d: int) -> SparseAutoencoder:
 
 
 def test_a_lossless_sae_recovers_everything(sae_dir: Path, pictures: Path, tmp_path: Path, capsys: Capture):
-    save_sae(lossless(64), tmp_path / "sae", read_about(sae_dir).to_json())
+    save_sae(lossless(64), tmp_path / "sae", read_provenance(sae_dir))
     found, _ = report(downstream(tmp_path / "sae", pictures, tmp_path / "o.json", "--k=3"), capsys)
     assert found["sae_values"]["fvu"] == pytest.approx(0, abs=1e-9)
     assert found["sae_values"]["bias"] == pytest.approx(1, abs=1e-6)
@@ -221,7 +221,7 @@ def test_other_weights_are_refused(sae_dir: Path, pictures: Path, tmp_path: Path
 
 
 def test_a_width_that_the_vit_does_not_have_is_refused(sae_dir: Path, pictures: Path, tmp_path: Path, capsys: Capture):
-    save_sae(lossless(16), tmp_path / "sae", read_about(sae_dir).to_json())
+    save_sae(lossless(16), tmp_path / "sae", read_provenance(sae_dir))
     assert main(downstream(tmp_path / "sae", pictures, tmp_path / "o.json", "--k=3")) == 1
     assert "width 16, test_vit has 64" in one_line(capsys.readouterr().err)
 

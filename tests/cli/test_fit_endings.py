@@ -11,7 +11,7 @@ from tests.cli.fitting import finish, fit_options, html_files, one_line, only, s
 from tests.cli.spoiling import flip_bit
 from tests.conftest import MakeShards
 
-from saev.artifacts import read_about
+from saev.artifacts import read_provenance
 from saev.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
@@ -46,7 +46,7 @@ def damaged(shards: Path, undisturbed: Path, tmp_path: Path) -> tuple[Path, Call
 
 def held_out(run_dir: Path) -> list[int]:
     """The numbers of the images that a run did not train on."""
-    (data, *_) = read_about(sorted(run_dir.glob("saes/*"))[0]).data
+    (data, *_) = read_provenance(sorted(run_dir.glob("saes/*"))[0]).data
     numbers: list[int] = data.held_out.images(N_IMAGES).tolist()
     return numbers
 

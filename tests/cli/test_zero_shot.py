@@ -15,7 +15,7 @@ from tests.cli.recording import folder
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 from torch import Tensor
 
-from saev.artifacts import read_about
+from saev.artifacts import read_provenance
 from saev.cli.main import main
 from saev.splicing.zero_shot import zero_shot_rows
 from saev.vit.dataset import ImageDataset
@@ -76,7 +76,8 @@ def test_accuracy_is_that_of_both_towers(model: open_clip.CLIP, root: Path, tmp_
     assert main(argv(root, tmp_path / "o.json")) == 0
     report: dict[str, Any] = json.loads((tmp_path / "o.json").read_text())
     embedded_nd, products_nc, labels = by_hand(model, root)
-    rows_cd = zero_shot_rows(read_about(only(root, "run/saes/*")), str(root / "clip.safetensors"), CLASSES, TEMPLATE)
+    vit = read_provenance(only(root, "run/saes/*")).one_layer
+    rows_cd = zero_shot_rows(vit, str(root / "clip.safetensors"), CLASSES, TEMPLATE)
     torch.testing.assert_close(embedded_nd @ rows_cd.T, products_nc)
     found = products_nc.argmax(-1).tolist()
     assert len(set(found)) > 1

@@ -190,7 +190,7 @@ def test_layers_are_paired(written: tuple[Path, Tensor], make_shards: MakeShards
     assert torch.equal(torch.cat(list(data.test_dataloader())), expected.flatten(0, 1))
     assert len(torch.cat(list(data.val_dataloader()))) == 60
     assert data.sample(30).shape == (30, 24)
-    assert [config["layer"] for config in data.about["paired_with"]] == [5, 7]
+    assert [one.layer for one in data.provenance.layers] == [3, 5, 7]
 
 
 def test_ignored_labels_are_nowhere(written: tuple[Path, Tensor]) -> None:
@@ -210,7 +210,7 @@ def test_a_share_of_the_images(written: tuple[Path, Tensor]) -> None:
     assert data.test_tokens[0].examples.tolist() == sorted(used)
     assert attached(written[0], share=0.25).test_tokens[0].examples.tolist() != sorted(used)[:10]
     assert set(attached(written[0], share=0.25).test_tokens[0].examples.tolist()) < used
-    assert data.about["data"][0]["held_out"] == {"numbers": data.val_tokens[0].examples.tolist()}
+    assert data.provenance.to_json()["data"][0]["held_out"] == {"numbers": data.val_tokens[0].examples.tolist()}
     assert len(attached(written[0], share=1e-9).train_tokens[0].examples) == 1
 
 

@@ -57,13 +57,13 @@ def opened(run_dir: Path) -> OpenedSae:
 
 @pytest.fixture(scope="session")
 def backbone(opened: OpenedSae) -> Backbone:
-    return load_recorded_backbone(opened.about, "random")
+    return load_recorded_backbone(opened.provenance.one_layer, "random")
 
 
 @pytest.fixture(scope="session")
 def live(opened: OpenedSae, backbone: Backbone, shards: Path) -> LiveGallery:
     (recorded,) = recorded_images({"one": opened}, lambda: open_shards(shards), 100, CPU).values()
-    sae = LiveSae(opened.sae, opened.about, backbone, CPU)
+    sae = LiveSae(opened.sae, opened.provenance, backbone, CPU)
     return LiveGallery(sae, opened.overview.max_value, recorded, Lock())
 
 

@@ -56,7 +56,7 @@ def unpacked(value: dict[str, str | int], n_patches: int) -> np.ndarray:
 
 def test_codes_are_those_of_the_recorded_layer(live: LiveGallery, opened: OpenedSae, codes: Tensor) -> None:
     found = live.look(file_of(own_picture()))
-    n_patches = opened.about.trained_on["layout"]["grid"][0] ** 2
+    n_patches = opened.provenance.one_layer.more["layout"]["grid"][0] ** 2
     assert len(codes) == n_patches
     top_s = opened.overview.max_value
     shares = np.divide(codes.numpy(), top_s, out=(codes.numpy() > 0) * 1.0, where=top_s > 0)
@@ -126,10 +126,10 @@ def test_a_recorded_picture_is_nearest_to_itself(live: LiveGallery, shards: Path
 
 
 def test_an_sae_of_the_cls_token_has_no_patches(opened: OpenedSae, backbone: Backbone, shards: Path) -> None:
-    about = replace(opened.about, tokens="cls")
-    of_cls = replace(opened, about=about)
+    provenance = replace(opened.provenance, tokens="cls")
+    of_cls = replace(opened, provenance=provenance)
     (recorded,) = recorded_images({"one": of_cls}, lambda: open_shards(shards), 100, CPU).values()
-    sae = LiveSae(opened.sae, about, backbone, CPU)
+    sae = LiveSae(opened.sae, provenance, backbone, CPU)
     live = LiveGallery(sae, opened.overview.max_value, recorded, Lock())
     found = live.look(file_of(own_picture()))
     assert found["codes"] is None
@@ -180,7 +180,7 @@ def test_only_the_last_pictures_are_kept(live: LiveGallery, monkeypatch: pytest.
 
 
 def test_no_recorded_images_are_said(opened: OpenedSae, backbone: Backbone) -> None:
-    live = LiveGallery(LiveSae(opened.sae, opened.about, backbone, CPU), opened.overview.max_value, "gone", Lock())
+    live = LiveGallery(LiveSae(opened.sae, opened.provenance, backbone, CPU), opened.overview.max_value, "gone", Lock())
     assert live.state()["neighbours"] == "gone"
     key = live.look(file_of(own_picture()))["id"]
     with pytest.raises(BadRequest, match="gone"):
@@ -188,8 +188,8 @@ def test_no_recorded_images_are_said(opened: OpenedSae, backbone: Backbone) -> N
 
 
 def test_shards_of_another_layer_are_refused(opened: OpenedSae, shards: Path) -> None:
-    trained_on = {**opened.about.trained_on, "layer": 2}
-    other = replace(opened, about=replace(opened.about, trained_on=trained_on))
+    layers = [replace(opened.provenance.one_layer, layer=2)]
+    other = replace(opened, provenance=replace(opened.provenance, layers=layers))
     with pytest.raises(InputError, match=r"layer 2, .* has 4"):
         recorded_images({"one": other}, lambda: open_shards(shards), 100, CPU)
 

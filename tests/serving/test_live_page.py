@@ -215,7 +215,9 @@ def test_why_there_is_no_live_inference_is_said(served: Served) -> None:
 
 
 def test_why_there_are_no_neighbours_is_said(served: Served, opened: OpenedSae, backbone: Backbone) -> None:
-    live = LiveGallery(LiveSae(opened.sae, opened.about, backbone, CPU), opened.overview.max_value, "all gone", Lock())
+    live = LiveGallery(
+        LiveSae(opened.sae, opened.provenance, backbone, CPU), opened.overview.max_value, "all gone", Lock()
+    )
     served.server.live = {served.name: live}
     served.page.reload()
     served.page.wait_for_selector("main:not([hidden])")

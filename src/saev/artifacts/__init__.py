@@ -1,15 +1,16 @@
-"""SAEs as files: our own format."""
+"""SAEs as files: our own format, and what is known of where they come from."""
 
-from saev.artifacts.provenance import About, DataSetAbout, HeldOut, check_same_activations
-from saev.artifacts.sae_files import load_run, load_sae, read_about, save_sae
+from saev.artifacts.provenance import HeldOut, Provenance, RecordedLayer, TrainingSet, provenance_of
+from saev.artifacts.sae_files import load_run, load_sae, read_provenance, save_sae
 
 __all__ = [
-    "About",
-    "DataSetAbout",
     "HeldOut",
-    "check_same_activations",
+    "Provenance",
+    "RecordedLayer",
+    "TrainingSet",
     "load_run",
     "load_sae",
-    "read_about",
+    "provenance_of",
+    "read_provenance",
     "save_sae",
 ]

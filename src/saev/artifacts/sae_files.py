@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from saev.artifacts.checked_weights import check_options, load_checked
-from saev.artifacts.provenance import About
+from saev.artifacts.provenance import Provenance, provenance_of
 from saev.errors import InputError
 from saev.files import check_regular, read_regular, replacing, write_whole
 from saev.nn import ARCHITECTURES, SparseAutoencoder
@@ -25,22 +25,30 @@ MAX_WEIGHTS_BYTES = 2**40
 MAX_CONFIG_BYTES = 2**28  # It may list millions of images that were held out.
 
 
-def save_sae(sae: SparseAutoencoder, directory: Path, about: dict[str, Any]) -> None:
+def save_sae(sae: SparseAutoencoder, directory: str | Path, provenance: Provenance | None = None) -> None:
     """Write an SAE to a directory, which is made if need be.
 
     Args:
         sae: The SAE, with its normalisation.
         directory: Where ``config.json`` and ``sae.safetensors`` go.
-        about: JSON-able facts for readers of config.json, such as which activations it was trained on.
+        provenance: Where the SAE comes from; by default what it says itself (``sae.provenance``, which `load_sae`
+            sets). Without one, commands take the ViT, the layer and the tokens from shards or options.
 
     Raises:
         InputError: If the disk does not take them; files that were there before stay.
+
+    >>> import saev, tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     saev.save(saev.TopK(d_in=768, d_sae=4096, k=32), f"{directory}/my_sae")
+    ...     saev.load(f"{directory}/my_sae").k
+    32
     """
+    directory = Path(directory)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
     _write_weights(directory / WEIGHTS_FILE, tensors)
-    config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options()}
-    text = json.dumps({**config, "about": about}, indent=2, ensure_ascii=False)
-    write_whole(directory / CONFIG_FILE, f"{text}\n".encode())
+    about = (provenance_of(sae) if provenance is None else provenance).to_json()
+    config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options(), "about": about}
+    write_whole(directory / CONFIG_FILE, f"{json.dumps(config, indent=2, ensure_ascii=False)}\n".encode())
 
 
 def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -63,7 +71,8 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
         directory: For example ``RUN/saes/NAME``.
 
     Returns:
-        The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations.
+        The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations (b, d_in).
+        Its `provenance` is a `Provenance`, empty where config.json says nothing about it.
 
     Raises:
         InputError: If a file is missing or damaged, or was written for another version; if an option or a tensor is
@@ -77,6 +86,7 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     check_options(architecture, options, path)
     check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     sae = load_checked(partial(architecture, **options), directory / WEIGHTS_FILE, path)
+    sae.provenance = _provenance(config, path)
     return sae.eval().requires_grad_(False)
 
 
@@ -106,15 +116,21 @@ def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
     return {directory.name: load_sae(directory) for directory in directories}
 
 
-def read_about(directory: Path) -> About:
-    """What an SAE was trained on: the "about" of its config.json.
+def read_provenance(directory: Path) -> Provenance:
+    """Where an SAE comes from, without its weights.
 
     Raises:
-        InputError: If config.json cannot be read, or does not tell it as this version of saev does.
+        InputError: If config.json cannot be read, or says it in another way than this version of saev.
     """
     path = directory / CONFIG_FILE
-    about = _read_config(path).get("about")
+    return _provenance(_read_config(path), path)
+
+
+def _provenance(config: dict[str, Any], path: Path) -> Provenance:
+    about = config.get("about")
     try:
-        return About.from_json(about, f"{path}: about")
+        return Provenance() if about is None else Provenance.from_json(about, f"{path}: about")
     except InputError as error:
-        raise InputError(f"{error}: edited, or written by another version of saev: train again") from error
+        raise InputError(
+            f'{error}: edited, or written by another version of saev: without its "about" the SAE can be used, too'
+        ) from error

@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import save_sae
+from saev.artifacts import Provenance, save_sae
 from saev.callbacks.metrics_file import METRICS_FILE, add_metrics, read_metrics
 from saev.nn import SparseAutoencoder
 
@@ -33,7 +33,7 @@ class TrainingData(Protocol):
     """The part of the data module that config.json tells about."""
 
     @property
-    def about(self) -> dict[str, object]:
+    def provenance(self) -> Provenance:
         """What is trained on."""
 
 
@@ -65,7 +65,7 @@ class SAEExporter(lightning.Callback):
         saes = model.whole_saes()
         if trainer.is_global_zero:
             for name, sae in saes.items():
-                save_sae(sae, sae_directory(trainer, name), data.about)
+                save_sae(sae, sae_directory(trainer, name), data.provenance)
         self._exported = True
 
     @override

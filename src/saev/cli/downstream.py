@@ -90,7 +90,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     Raises:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
     """
-    from saev.artifacts import load_sae, read_about
+    from saev.artifacts import load_sae, provenance_of
     from saev.cli.device import chosen_device
     from saev.cli.downstream_report import figures
     from saev.shards.tokens import random_subset
@@ -101,14 +101,16 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.vit.dataset import ImageDataset, image_batches
     from saev.vit.images import ImageFolder
 
-    sae, about = load_sae(options.sae), read_about(options.sae)
+    sae = load_sae(options.sae)
+    provenance = provenance_of(sae)
+    vit = provenance.one_layer
     source = ImageFolder(options.images)
     source.check_known()
     chosen = random_subset(len(source), options.n_images, options.seed)
     if len(chosen) <= options.k:
         raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")
     device = chosen_device(options.device)
-    backbone = load_recorded_backbone(about, options.weights)
+    backbone = load_recorded_backbone(vit, options.weights)
     labels = [source.record(index).label for index in chosen.tolist()]
     zero_shot = None
     if options.zero_shot is not None:
@@ -117,21 +119,22 @@ def evaluate(options: Namespace) -> dict[str, Any]:
             raise InputError(f"--zero_shot needs two folders (classes) or more, {options.images} has {len(classes)}")
         if not any(labels):
             raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
-        zero_shot = classes, zero_shot_rows(about, options.weights, classes, options.zero_shot)
+        zero_shot = classes, zero_shot_rows(vit, options.weights, classes, options.zero_shot)
     items = ImageDataset(source, backbone.preprocessing, backbone.grid)
     few = chosen[random_subset(len(chosen), MOST_IMAGES_FOR_MEAN, options.seed)]
     # What stands for a whole image at this layer.
     whole = token_layout(backbone).positions("cls" if backbone.cls else "content")
     loading = options.batch_size, options.num_workers
-    with attach_recorded(sae.to(device), about, backbone.to(device)) as inside:
+    with attach_recorded(sae.to(device), provenance, backbone.to(device)) as inside:
         mean_d = mean_token(inside, image_batches(items, few.tolist(), *loading, "mean"))
         batches = image_batches(items, chosen.tolist(), *loading, "downstream")
         found = measure(inside, batches, mean_d, whole)
-    facts = {
+    assert vit.layer is not None, "attached to it"
+    facts: dict[str, Any] = {
         "sae": str(options.sae),
         "model": f"{backbone.family} {backbone.ckpt}",
-        "layer": backbone.resolve_layers([about.trained_on["layer"]])[0],
-        "tokens": about.tokens,
+        "layer": vit.layer % backbone.n_layers,
+        "tokens": provenance.tokens,
         "images": str(options.images),
         "n_images": len(chosen),
     }

@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
-from saev.artifacts import load_run, read_about
+from saev.artifacts import Provenance, load_run, provenance_of
+from saev.artifacts.comparable import completed_by, held_out_for
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.run_config import CONFIG
-from saev.cli.comparable import check_comparable
 from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.given_files import check_named_files
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
 from saev.cli.train_cli import TrainCLI, announce, build
-from saev.errors import InputError
+from saev.datamodules import ShardDataModule
+from saev.errors import InputError, tell
 
 # What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
 NOT_TAKEN_OVER = {
@@ -178,7 +180,7 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
                 f"the SAE {name} takes activations of width {sae.d_in}, "
                 f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
             )
-    check_comparable([read_about(run_dir / "saes" / name) for name in saes], data, command)
+    _check_comparable([provenance_of(sae) for sae in saes.values()], data, command)
     if command == "render":
         if cli.fault:
             raise InputError(f"{cli.fault}, or give another directory with --out DIR")
@@ -190,6 +192,34 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)
     if faults := noted(cli.trainer):
         raise InputError(f"{run_dir}: the SAEs are evaluated, but {'; '.join(faults)}")
+
+
+def _check_comparable(provenances: list[Provenance], data: ShardDataModule, command: str) -> None:
+    """Refuse numbers that would mean nothing, and test on no image that trained an SAE."""
+    selections = data.val_tokens if command == "validate" else data.test_tokens
+    if not selections:
+        raise InputError("no images were held out of training (val_share): give --data.val_shards")
+    # The SAEs of a sweep have the same, which is compared and said once.
+    distinct = [one for i, one in enumerate(provenances) if not any(_same(one, other) for other in provenances[:i])]
+    for number, tokens in enumerate(list(selections)):
+        for one in distinct:
+            completed_by(one, tokens.readers, data.token_kind)
+        held_out = None if command == "render" else held_out_for(provenances, tokens.reader)
+        if held_out is None:
+            continue
+        if not len(held_out):
+            raise InputError(f"{tokens.reader.path} trained the SAE and no images were held out: give other shards")
+        if command == "test":
+            tell(f"{tokens.reader.path} trained the SAE: testing on the images that were held out")
+            data.test_only(number, held_out)
+        elif not np.isin(tokens.examples, held_out).all():
+            raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")
+    if command != "render" and not all(one.data for one in provenances):
+        tell("the SAE does not say which images trained it: none is left out")
+
+
+def _same(one: Provenance, other: Provenance) -> bool:
+    return (one.layers, one.tokens) == (other.layers, other.tokens)
 
 
 def _take_over_training(cli: TrainCLI, run_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from saev.artifacts import check_same_activations
+from saev.artifacts import RecordedLayer
 from saev.errors import InputError
 from saev.shards.format.examples import EXAMPLES_FILE
 from saev.shards.reading.open import layers_of, open_shards
@@ -34,7 +34,7 @@ def open_data_sets(shards: Sequence[Path], paired: Sequence[Path], layer: int | 
                 raise InputError(f"{reader.path} and {earlier.path} are the same recording: give it once")
         _check_like(first, reader, "d_model")
         _check_like(first, reader, "dtype")
-        check_same_activations(first.manifest.config, reader.manifest.config, str(reader.path), who=f"{first.path} has")
+        _layer(first).check_same(_layer(reader), str(reader.path), who=f"{first.path} has", strict=True)
         readers.append(reader)
     return [(reader,) for reader in readers]
 
@@ -51,7 +51,7 @@ def open_val_shards(path: Path, data_sets: Sequence[Layers]) -> ShardReader:
     for (trained_on,) in data_sets:
         if reader.manifest.content_id == trained_on.manifest.content_id:
             raise InputError(f"val_shards {reader.path} are the training shards: give others, or val_share")
-    check_same_activations(first.manifest.config, reader.manifest.config, str(reader.path))
+    _layer(first).check_same(_layer(reader), str(reader.path), strict=True)
     return reader
 
 
@@ -86,8 +86,7 @@ def _pair(first: ShardReader, others: Sequence[ShardReader]) -> Layers:
         _check_like(first, reader, "tokens")
         _check_like(first, reader, "dtype")
         where = f"paired {reader.path}"
-        who = f"{first.path} has"
-        check_same_activations(first.manifest.config, reader.manifest.config, where, who=who, layer=False)
+        _layer(first).check_same(_layer(reader), where, who=f"{first.path} has", layer=False, strict=True)
         if _images(first) != _images(reader):
             raise InputError(f"{where} was recorded on other images than {first.path}: give a layer of the same images")
     return tuple(layers.values())
@@ -98,6 +97,10 @@ def _images(reader: ShardReader) -> tuple[object, ...]:
     files = reader.manifest.files
     digest = files[EXAMPLES_FILE].sha256 if EXAMPLES_FILE in files else None
     return reader.manifest.recording.image_set, digest
+
+
+def _layer(reader: ShardReader) -> RecordedLayer:
+    return RecordedLayer.of(reader.manifest.recording)
 
 
 def _check_like(first: ShardReader, reader: ShardReader, name: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
-from saev.artifacts import About
+from saev.artifacts import Provenance
 from saev.datamodules.buffer import default_buffer, report
 from saev.datamodules.data_sets import Layers, check_width, open_data_sets, open_val_shards
 from saev.datamodules.image_choice import ImageChoice
@@ -143,10 +143,10 @@ class ShardDataModule(lightning.LightningDataModule):
         self.test_tokens[number] = only(self.test_tokens[number], examples)
 
     @property
-    def about(self) -> dict[str, object]:
+    def provenance(self) -> Provenance:
         """What is trained on, for the SAE's config.json."""
-        configs = [reader.manifest.config for reader in self.train_tokens[0].readers]
-        return About(configs[0], self.token_kind, [split.about() for split in self._splits], configs[1:]).to_json()
+        sets = [split.provenance() for split in self._splits]
+        return Provenance.of(self.train_tokens[0].readers, self.token_kind, sets)
 
     def sample(self, n_tokens: int) -> Tensor:
         """Tokens to start training from, of everywhere in the training images: float32 (n, d_model).

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from saev.artifacts import DataSetAbout
+from saev.artifacts import TrainingSet
 from saev.datamodules.image_choice import ImageChoice
 from saev.errors import InputError
 from saev.ranges import Ints
@@ -38,9 +38,9 @@ class Split:
         """The tokens of a share of the images that are held out, of one at least."""
         return only(self.everything, self.images.some_held_out(max(1, int(self.images.n_held_out * share))))
 
-    def about(self) -> DataSetAbout:
+    def provenance(self) -> TrainingSet:
         """For the SAE's config.json."""
-        return DataSetAbout(self.everything.reader.manifest.content_id, self.images.held_out)
+        return TrainingSet(self.everything.reader.manifest.content_id, self.images.held_out)
 
 
 def held_out_tokens(splits: Sequence[Split], n_tokens: int) -> list[TokenSelection]:

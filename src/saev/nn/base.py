@@ -86,6 +86,8 @@ class SparseAutoencoder(nn.Module, ABC):
     has_unit_rows = True
     peak_lr = 4e-3
     """The learning rate of Adam that suits it, unless the instance has one of its own."""
+    provenance: object = None
+    """Where it comes from: a `saev.Provenance`, which files keep; None where nothing is known."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from saev.artifacts import About
+from saev.artifacts import Provenance
 from saev.latents.heatmaps import patches_among
 from saev.nn import SparseAutoencoder
 from saev.serving.recorded_means import averaged
@@ -48,7 +48,7 @@ class LiveSae:
 
     Args:
         sae: The SAE.
-        about: What it was trained on.
+        provenance: Which layer and tokens it takes.
         backbone: That ViT.
         device: Where to compute.
 
@@ -56,11 +56,13 @@ class LiveSae:
         InputError: If the SAE's config.json names a layer, tokens or a width that the ViT does not have.
     """
 
-    def __init__(self, sae: SparseAutoencoder, about: About, backbone: Backbone, device: torch.device) -> None:
+    def __init__(
+        self, sae: SparseAutoencoder, provenance: Provenance, backbone: Backbone, device: torch.device
+    ) -> None:
         self._sae, self._backbone = sae.to(device), backbone.to(device)
-        self._inside = attach_recorded(self._sae, about, self._backbone)
-        layout = token_layout(backbone)
-        self.patches = patches_among(layout.positions(about.tokens), layout)  # type: ignore[arg-type] # checked there
+        self._inside = attach_recorded(self._sae, provenance, self._backbone)
+        assert self._inside.positions is not None, "tokens of a backbone have positions"
+        self.patches = patches_among(self._inside.positions, token_layout(backbone))
         self.d_sae = sae.d_sae
 
     def see(self, picture: Image.Image) -> Seen:

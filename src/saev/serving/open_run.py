@@ -10,7 +10,8 @@ from typing import TypeVar, final
 import numpy as np
 import torch
 
-from saev.artifacts import About, check_same_activations, load_sae, read_about
+from saev.artifacts import Provenance, load_sae, provenance_of
+from saev.artifacts.comparable import completed_by
 from saev.artifacts.sae_files import CONFIG_FILE
 from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
@@ -35,7 +36,7 @@ class OpenedSae:
     """The SAE of a gallery, and what the gallery says."""
 
     sae: SparseAutoencoder
-    about: About
+    provenance: Provenance
     overview: Overview
 
 
@@ -73,10 +74,11 @@ def open_galleries(
     backbones: dict[str, Backbone] = {}
 
     def opened(name: str, one: OpenedSae) -> LiveGallery:
-        model = json.dumps([one.about.trained_on["model"], one.about.trained_on["preprocessing"]])
-        if model not in backbones:
-            backbones[model] = load_recorded_backbone(one.about, weights)
-        live = LiveSae(one.sae, one.about, backbones[model], device)
+        vit = one.provenance.one_layer
+        key = json.dumps(replace(vit, layer=None, more={}).to_json())
+        if key not in backbones:
+            backbones[key] = load_recorded_backbone(vit, weights)
+        live = LiveSae(one.sae, one.provenance, backbones[key], device)
         return LiveGallery(live, one.overview.max_value, recorded[name], lock)
 
     found: dict[str, LiveGallery | str] = {}
@@ -114,10 +116,10 @@ def recorded_images(
         return found
     reader = open_reader()
     names = [record.path for record in reader.examples()]
-    for one in ready.values():
-        check_same_activations(one.about.trained_on, reader.manifest.config, str(reader.path))
     # An SAE of several layers has no live inference either.
-    single = {name: one for name, one in ready.items() if not one.about.paired_with}
+    single = {name: one for name, one in ready.items() if len(one.provenance.layers) <= 1}
+    for one in single.values():
+        completed_by(one.provenance, [reader])
     found |= dict.fromkeys(ready.keys() - single.keys(), "the SAE takes several layers at once")
     if not single:
         return found
@@ -127,7 +129,7 @@ def recorded_images(
         for image, name in one.overview.thumbnails.items()
         if image < len(names) and names[image] == name
     }
-    tokens = TokenSelection.of([reader], np.arange(reader.n_examples), next(iter(single.values())).about.tokens)  # type: ignore[arg-type] # checked there
+    tokens = TokenSelection.of([reader], np.arange(reader.n_examples), next(iter(single.values())).provenance.tokens)  # type: ignore[arg-type] # checked there
     tokens = replace(tokens, examples=chosen_images(reader.n_examples, n_images, sorted(shown)))
     means = recorded_means({name: one.sae.to(device) for name, one in single.items()}, tokens)
     return found | {name: Recorded(one, names) for name, one in means.items()}
@@ -149,7 +151,7 @@ def _opened(run_dir: Path, name: str) -> OpenedSae:
     sae = load_sae(directory)
     if sae_id(sae) != overview.sae_id or len(overview.max_value) != sae.d_sae:
         raise InputError(f"the gallery is of another SAE than {directory}: {again}")
-    return OpenedSae(sae, read_about(directory), overview)
+    return OpenedSae(sae, provenance_of(sae), overview)
 
 
 def _or_reason(get: Callable[[], T]) -> T | str:

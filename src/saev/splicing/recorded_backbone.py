@@ -1,10 +1,8 @@
 """The ViT whose activations trained an SAE, built again."""
 
-from typing import Any
-
 import torch
 
-from saev.artifacts.provenance import About
+from saev.artifacts import Provenance, RecordedLayer
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 from saev.splicing.attach import Attached, attach
@@ -14,55 +12,55 @@ from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import RECORDED
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_MODEL_KEYS = ("family", "ckpt", "weights_digest", "precision")
+_KNOWN = ", ".join(_PRECISIONS)
+GIVE_VIT = "give a recording of it with --shards, or --model.family, --model.ckpt and --model.layer"
 
 
-def load_recorded_backbone(about: About, weights: str | None = None) -> Backbone:
-    """Build the ViT that an SAE was trained on, in the precision of the recording.
+def load_recorded_backbone(vit: RecordedLayer, weights: str | None = None) -> Backbone:
+    """Build the ViT that an SAE was trained on, in the precision of the recording, float32 where that is not known.
+
+    Weights and preprocessing that are not known are not compared; the preprocessing is then the ViT's own.
 
     Args:
-        about: What the SAE was trained on.
+        vit: The activations that the SAE takes.
         weights: A .safetensors or .pt file, ``random``, or None: the network.
 
     Raises:
-        InputError: If the SAE takes several layers, if it is not known which weights were recorded, or if these are
-            others, or the pictures would be prepared in another way.
+        InputError: If it is not known which ViT it is, or its weights are others than those that were recorded, or the
+            pictures would be prepared in another way.
     """
-    if about.paired_with:
-        layers = ", ".join(str(config["layer"]) for config in about.layers)
-        raise InputError(f"the SAE takes layers {layers} at once: only an SAE of one layer can be spliced into a ViT")
-    model = _model(about)
-    preprocessing = Preprocessing.from_dict(about.trained_on["preprocessing"])
-    backbone = load_backbone(model["family"], model["ckpt"], weights, preprocessing.image_size, RECORDED)
-    if backbone.weights_digest != model["weights_digest"]:
+    if vit.family is None or vit.ckpt is None:
+        missing = ", ".join(vit.missing(("family", "ckpt")))
+        raise InputError(f"the SAE does not say which ViT it was trained on ({missing}): {GIVE_VIT}")
+    precision = vit.precision or "float32"
+    if precision not in _PRECISIONS:
+        raise InputError(f"the SAE was trained on a ViT in {precision}, this version of saev has {_KNOWN}: {GIVE_VIT}")
+    preprocessing = None if vit.preprocessing is None else Preprocessing.from_dict(vit.preprocessing)
+    size = None if preprocessing is None else preprocessing.image_size
+    backbone = load_backbone(vit.family, vit.ckpt, weights, size, RECORDED)
+    if vit.weights_digest not in (None, backbone.weights_digest):
         raise InputError(
-            f"the SAE was trained on the weights {model['weights_digest'][:12]}... of {model['ckpt']}, "
+            f"the SAE was trained on the weights {vit.weights_digest[:12]}... of {vit.ckpt}, "
             f"{weights or 'the network'} gives {backbone.weights_digest[:12]}...: give the file that was recorded, "
             "with --weights FILE"
         )
-    if backbone.preprocessing.to_dict() != preprocessing.to_dict():
+    if preprocessing is not None and backbone.preprocessing.to_dict() != preprocessing.to_dict():
         raise InputError(
-            f"the SAE was trained on pictures prepared by {preprocessing.to_dict()}, {model['ckpt']} now prepares them "
+            f"the SAE was trained on pictures prepared by {preprocessing.to_dict()}, {vit.ckpt} now prepares them "
             f"by {backbone.preprocessing.to_dict()}: install the versions of timm and open_clip that recorded them"
         )
-    return backbone.to(_PRECISIONS[model["precision"]])
+    return backbone.to(_PRECISIONS[precision])
 
 
-def attach_recorded(sae: SparseAutoencoder, about: About, backbone: Backbone) -> Attached:
+def attach_recorded(sae: SparseAutoencoder, provenance: Provenance, backbone: Backbone) -> Attached:
     """Put an SAE where the activations were recorded that trained it.
 
     Raises:
-        InputError: If the SAE's config.json names a layer, tokens or a width that the ViT does not have.
+        InputError: If the SAE takes several layers, if its layer or tokens are not known, or if the ViT has no such
+            layer, tokens or width.
     """
-    return attach(backbone, sae, about.trained_on["layer"], tokens=about.tokens)
-
-
-def _model(about: About) -> dict[str, Any]:
-    model = dict(about.trained_on["model"])
-    unknown = [key for key in _MODEL_KEYS if model.get(key) in (None, "unknown")]
-    if unknown or model["precision"] not in _PRECISIONS:
-        raise InputError(
-            f"the SAE's config.json does not say which ViT it was trained on ({', '.join(unknown) or 'precision'}), as "
-            "for shards of the original saev: record with `saev predict` and train on that"
-        )
-    return model
+    if (layer := provenance.one_layer.layer) is None:
+        raise InputError(f"the SAE does not say which layer of {backbone.ckpt} it takes: {GIVE_VIT}")
+    if provenance.tokens is None:
+        raise InputError("the SAE does not say which tokens it takes: give --tokens, such as content")
+    return attach(backbone, sae, layer, tokens=provenance.tokens)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from saev.artifacts.provenance import About
+from saev.artifacts import RecordedLayer
 from saev.errors import InputError
 from saev.vit.refusals import RECORDED
 from saev.vit.text import load_clip
@@ -12,14 +12,14 @@ from saev.vit.text import load_clip
 PLACE = "{}"
 
 
-def zero_shot_rows(about: About, weights: str | None, classes: Sequence[str], template: str) -> Tensor:
+def zero_shot_rows(vit: RecordedLayer, weights: str | None, classes: Sequence[str], template: str) -> Tensor:
     """A direction (n_classes, d_model) for each class: the one with the largest product with a final embedding wins.
 
     The embedding is that of `Backbone.embed`, before the projection to the space of the text. Radford et al. 2021,
     section 3.1, https://arxiv.org/abs/2103.00020, with one template.
 
     Args:
-        about: What the SAE was trained on: a ViT that open_clip itself implements, with a text tower beside it.
+        vit: What the SAE takes the activations of: a ViT that open_clip itself implements, with a text tower beside it.
         weights: What `load_recorded_backbone` took, which found that these are the recorded ones.
         classes: Names of folders; underscores become spaces.
         template: A sentence with {} in the place of the name.
@@ -31,10 +31,9 @@ def zero_shot_rows(about: About, weights: str | None, classes: Sequence[str], te
         raise InputError(
             f"--zero_shot {template!r} must have one {PLACE} in the place of the class, 'a photo of a {{}}.'"
         )
-    model = about.trained_on["model"]
-    if model["family"] != "clip":
-        raise InputError(f"--zero_shot needs a CLIP, the SAE was trained on {model['ckpt']} of {model['family']}")
-    clip = load_clip(model["ckpt"], weights, RECORDED)
+    if vit.family != "clip" or vit.ckpt is None:
+        raise InputError(f"--zero_shot needs a CLIP, the SAE was trained on {vit.ckpt} of {vit.family}")
+    clip = load_clip(vit.ckpt, weights, RECORDED)
     _, projection_de = clip.visual_projection()
     texts_ce = clip.embed_texts([template.replace(PLACE, name.replace("_", " ")) for name in classes])
     return texts_ce @ projection_de.float().T

@@ -136,6 +136,10 @@ class JsonObject:
         """A string or null."""
         return None if self._value[key] is None else self.text(key)
 
+    def optional_integer(self, key: str, minimum: int = 0) -> int | None:
+        """An integer or null."""
+        return None if self._value[key] is None else self.integer(key, minimum)
+
     def array(self, key: str) -> list[object]:
         """A list of anything."""
         value = self._value[key]

@@ -19,7 +19,7 @@ def layers_of(path: Path) -> tuple[int, ...]:
     return OriginalShards.describe(path).metadata.layers if is_original(path) else Metadata.read(path).layers
 
 
-def open_shards(path: Path, layer: int | None = None) -> ShardReader:
+def open_shards(path: str | Path, layer: int | None = None) -> ShardReader:
     """Open and check a directory of recorded activations, of ours or of the original saev.
 
     The descriptions are read and compared, and the size of every file is checked; the activations themselves are
@@ -35,10 +35,11 @@ def open_shards(path: Path, layer: int | None = None) -> ShardReader:
     Raises:
         InputError: If it is missing, unfinished, of another version, contradictory or truncated, or has no such layer.
 
-    >>> open_shards(Path("nowhere"))
+    >>> open_shards("nowhere")
     Traceback (most recent call last):
     saev.errors.InputError: nowhere: no such directory: give a directory that `saev predict` printed
     """
+    path = Path(path)
     check_is_finished(path)
     if is_original(path):
         return ShardReader(OriginalShards.open(path).choose(layer))

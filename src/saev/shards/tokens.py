@@ -51,7 +51,7 @@ class TokenSelection:
         """The tokens of one kind, without the patches that have one of these labels.
 
         Raises:
-            InputError: if the examples have no such tokens, or no patch labels were recorded.
+            InputError: If the examples have no such tokens, or no patch labels were recorded.
         """
         reader = readers[0]
         positions = reader.layout.tokens.positions(kind)

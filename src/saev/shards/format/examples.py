@@ -31,7 +31,7 @@ class ExampleRecord:
         """From one line, strictly.
 
         Raises:
-            InputError: for anything that `to_line` does not give.
+            InputError: For anything that `to_line` does not give.
         """
         found = JsonObject(parse_json(line, where), where, [f.name for f in fields(cls)])
         return cls(

@@ -45,7 +45,7 @@ def open_file(directory: Path, name: str) -> int:
     """A file descriptor to read a regular file of a directory, which the caller closes.
 
     Raises:
-        InputError: if the name is not plain, or the file is missing, a link, no regular file, or not ours to read.
+        InputError: If the name is not plain, or the file is missing, a link, no regular file, or not ours to read.
     """
     path = _inside(directory, name)
     try:
@@ -65,7 +65,7 @@ def opened(directory: Path, name: str) -> Iterator[int]:
     """The same, closed at the end.
 
     Raises:
-        InputError: as `open_file`.
+        InputError: As `open_file`.
     """
     fd = open_file(directory, name)
     try:
@@ -78,7 +78,7 @@ def size_of(directory: Path, name: str) -> int:
     """Bytes of a regular file of a directory; it is looked at without being opened.
 
     Raises:
-        InputError: if the name is not plain, or the file is missing, a link or no regular file.
+        InputError: If the name is not plain, or the file is missing, a link or no regular file.
     """
     path = _inside(directory, name)
     try:
@@ -95,7 +95,7 @@ def names_in(directory: Path, advice: str) -> list[str]:
         advice: What to give instead.
 
     Raises:
-        InputError: if it is missing, a file, or not ours to read.
+        InputError: If it is missing, a file, or not ours to read.
     """
     try:
         return [path.name for path in directory.iterdir()]
@@ -125,7 +125,7 @@ def read_into(fd: int, target: memoryview, offset: int) -> int:
         The bytes read: fewer than there is room for where the file ends.
 
     Raises:
-        OSError: if they cannot be read.
+        OSError: If they cannot be read.
     """
     n = 0
     while n < len(target) and (got := os.preadv(fd, [target[n:]], offset + n)):
@@ -137,7 +137,7 @@ def read_whole(directory: Path, name: str, target: memoryview) -> None:
     """Fill memory (a view of format 'B') with the first bytes of a file.
 
     Raises:
-        InputError: as `open_file`, and if the file is shorter or the disk fails.
+        InputError: As `open_file`, and if the file is shorter or the disk fails.
     """
     path = directory / name
     with opened(directory, name) as fd:
@@ -156,7 +156,7 @@ class OpenFile:
     So nobody closes it while another thread reads through it.
 
     Raises:
-        InputError: as `open_file`.
+        InputError: As `open_file`.
     """
 
     __slots__ = ("fd",)
@@ -196,7 +196,7 @@ class OpenFiles:
         """A file, which stays open at least as long as the caller keeps what is returned.
 
         Raises:
-            InputError: if it cannot be opened.
+            InputError: If it cannot be opened.
         """
         with self._lock:
             if (file := self._files.get(number)) is not None:

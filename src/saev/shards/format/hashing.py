@@ -75,7 +75,7 @@ class FileRecord:
         """From JSON, strictly.
 
         Raises:
-            InputError: for anything that `to_dict` does not give.
+            InputError: For anything that `to_dict` does not give.
         """
         found = JsonObject(value, where, ("bytes", "sha256", "xxh3_64"))
         record = cls(found.integer("bytes"), found.text("sha256"), tuple(found.texts("xxh3_64")))
@@ -130,7 +130,7 @@ def hash_file(fd: int, progress: Callable[[int], None]) -> FileRecord:
     """The hashes of an open file from its beginning; `progress` hears the number of bytes of each piece.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: If it cannot be read.
     """
     hasher = FileHasher()
     buffer = memoryview(bytearray(BLOCK_BYTES))
@@ -144,8 +144,8 @@ def unit_hashes(acts: memoryview, bounds: Sequence[int]) -> bytes:
     """The xxh3-64 of each unit of some examples, as `units.xxh3` holds them: little-endian uint64 (example, unit).
 
     Args:
-        acts: the stored bytes of the examples (a view of format 'B').
-        bounds: where the units of an example begin in its bytes, ascending from 0, and the number of its bytes.
+        acts: The stored bytes of the examples (a view of format 'B').
+        bounds: Where the units of an example begin in its bytes, ascending from 0, and the number of its bytes.
     """
     spans = list(pairwise(bounds))
     starts = range(0, len(acts), bounds[-1])

@@ -24,7 +24,7 @@ class TokenLayout:
     """The tokens of one example: CLS if any, registers, then patches in row-major order.
 
     Raises:
-        InputError: for a negative number of registers or an empty grid.
+        InputError: For a negative number of registers or an empty grid.
     """
 
     cls: bool
@@ -58,7 +58,7 @@ class TokenLayout:
         range(5, 11)
 
         Raises:
-            InputError: for an unknown kind, and for one that these examples don't have.
+            InputError: For an unknown kind, and for one that these examples don't have.
         """
         found = self._positions()
         if kind not in found:
@@ -86,7 +86,7 @@ class ShardLayout:
     its scale, a float32.
 
     Raises:
-        InputError: for sizes that are not positive, an unknown dtype, over a million shards, or 2^53 bytes.
+        InputError: For sizes that are not positive, an unknown dtype, over a million shards, or 2^53 bytes.
     """
 
     n_examples: int
@@ -126,7 +126,7 @@ class ShardLayout:
         4
 
         Raises:
-            InputError: if there is nothing to store, or if one example alone is over the budget.
+            InputError: If there is nothing to store, or if one example alone is over the budget.
         """
         if n_examples < 1:
             raise InputError(f"there are {n_examples} examples to record: give at least one")
@@ -221,7 +221,7 @@ class ShardLayout:
         """From JSON, strictly.
 
         Raises:
-            InputError: for anything that `to_dict` does not give.
+            InputError: For anything that `to_dict` does not give.
         """
         keys = ("n_examples", "cls", "n_registers", "grid", "d_model", "dtype", "examples_per_shard")
         fields = JsonObject(value, where, keys)

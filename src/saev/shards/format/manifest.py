@@ -117,7 +117,7 @@ class Manifest:
         """The bytes of the file.
 
         Raises:
-            InputError: if the files are not those of the recording's layout.
+            InputError: If the files are not those of the recording's layout.
         """
         self._check_files()
         value: dict[str, object] = {
@@ -141,7 +141,7 @@ class Manifest:
         """From the bytes of the file, strictly.
 
         Raises:
-            InputError: for other schemas, missing or unknown keys, wrong types, digests that don't fit, and
+            InputError: For other schemas, missing or unknown keys, wrong types, digests that don't fit, and
                 other files than those of the recording's layout.
         """
         value = parse_json(data, where)
@@ -181,7 +181,7 @@ class Manifest:
         """From a directory of shards.
 
         Raises:
-            InputError: if the file is missing, too large or not such a manifest.
+            InputError: If the file is missing, too large or not such a manifest.
         """
         path = directory / MANIFEST_FILE
         if not os.path.lexists(path):

@@ -53,7 +53,7 @@ class Metadata:
         """The metadata of a recording.
 
         Raises:
-            InputError: if they don't fit into the size that readers allow, or the layer counts from the end.
+            InputError: If they don't fit into the size that readers allow, or the layer counts from the end.
         """
         if recording.layer < 0:
             raise InputError(f"recording {recording.name}: layer {recording.layer} must not be negative")
@@ -86,7 +86,7 @@ class Metadata:
         """From the bytes of the file, strictly.
 
         Raises:
-            InputError: for other protocols, missing or unknown keys, and values of another type or range.
+            InputError: For other protocols, missing or unknown keys, and values of another type or range.
         """
         value = parse_json(data, where)
         protocol = value.get("protocol") if isinstance(value, dict) else None
@@ -117,7 +117,7 @@ class Metadata:
         """From a directory of shards.
 
         Raises:
-            InputError: if the file is missing, too large or not such metadata.
+            InputError: If the file is missing, too large or not such metadata.
         """
         path = directory / METADATA_FILE
         return cls.parse(read_bytes(path, MAX_METADATA_BYTES), str(path))
@@ -126,7 +126,7 @@ class Metadata:
         """Compare with the manifest's recording, in all but the machine's paths.
 
         Raises:
-            InputError: naming the first key that differs, with both values.
+            InputError: Naming the first key that differs, with both values.
         """
         expected = asdict(replace(Metadata.of(recording), data=self.data, dataset=self.dataset))
         for key, value in asdict(self).items():

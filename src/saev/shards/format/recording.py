@@ -27,7 +27,7 @@ class Recording:
     no path of a machine, so that the same recording has the same id everywhere.
 
     Raises:
-        InputError: for a name that is no plain file name, and for what JSON cannot hold.
+        InputError: For a name that is no plain file name, and for what JSON cannot hold.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Recording:
         """The recording of a configuration that `canonical` gave.
 
         Raises:
-            InputError: for any other configuration.
+            InputError: For any other configuration.
         """
         fields = JsonObject(config, where, _CONFIG_KEYS)
         model, preprocessing = fields.mapping("model"), fields.mapping("preprocessing")

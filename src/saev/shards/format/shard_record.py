@@ -75,7 +75,7 @@ class ShardRecord:
         """From a file, strictly; None if there is none, or one that is no such record.
 
         Raises:
-            InputError: if it cannot be read, or is of another version: then nothing may be concluded.
+            InputError: If it cannot be read, or is of another version: then nothing may be concluded.
         """
         try:
             path.lstat()

@@ -33,7 +33,7 @@ def parse_json(data: bytes, where: str) -> object:
     """Parse UTF-8 JSON; NaN, infinities and repeated keys are refused.
 
     Raises:
-        InputError: for whatever is not such JSON; `where` begins the message.
+        InputError: For whatever is not such JSON; `where` begins the message.
     """
     try:
         return json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)
@@ -45,7 +45,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     """Read a small file.
 
     Raises:
-        InputError: if it is missing, a link, unreadable or larger than `max_bytes`.
+        InputError: If it is missing, a link, unreadable or larger than `max_bytes`.
     """
     size = size_of(path.parent, path.name)
     if size > max_bytes:
@@ -60,7 +60,7 @@ def located(where: str) -> Iterator[None]:
     """Puts the place in a file before the message of a fault in a value that stands there.
 
     Raises:
-        InputError: the same fault, beginning with `where`.
+        InputError: The same fault, beginning with `where`.
     """
     try:
         yield
@@ -72,7 +72,7 @@ def canonical_json(value: object) -> str:
     """The one compact, key-sorted text of a JSON value, for hashing.
 
     Raises:
-        ValueError: for NaN and infinities.
+        ValueError: For NaN and infinities.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -87,7 +87,7 @@ class JsonObject:
     """A JSON object with exactly the given keys, whose fields are fetched by type.
 
     Raises:
-        InputError: if `value` is no object, or has missing or unknown keys.
+        InputError: If `value` is no object, or has missing or unknown keys.
     """
 
     def __init__(self, value: object, where: str, keys: Iterable[str]) -> None:

@@ -111,7 +111,7 @@ class RowReads:
             target: uint8 (rows, row_bytes); the last row takes what is not wanted.
 
         Raises:
-            InputError: for damaged or unreadable bytes, naming file, block, example and tokens.
+            InputError: For damaged or unreadable bytes, naming file, block, example and tokens.
         """
         segments = self._unwrapped(segments)
         examples = self._tokens.examples[segments.example]

@@ -32,7 +32,7 @@ class SavedState:
         """From a checkpoint, which may be damaged or of another version.
 
         Raises:
-            InputError: for anything that `to_dict` does not give.
+            InputError: For anything that `to_dict` does not give.
         """
         try:
             found = JsonObject(value, "the checkpoint's place in the training data", _KEYS)
@@ -45,7 +45,7 @@ class SavedState:
         """Refuse to go on where the order would be another one.
 
         Raises:
-            InputError: naming all differences.
+            InputError: Naming all differences.
         """
         changed = [
             f"{key} was {self.plan.get(key)} and is {now.plan.get(key)}"

@@ -33,15 +33,15 @@ def read_span(directory: Path, name: str, record: FileRecord, offset: int, targe
     Beside `target` this takes half a MiB.
 
     Args:
-        directory: where the file lies.
-        name: its plain name.
-        record: its size and the hashes of its blocks.
-        offset: first byte to read.
-        target: memory for bytes that all lie in the file.
+        directory: Where the file lies.
+        name: Its plain name.
+        record: Its size and the hashes of its blocks.
+        offset: First byte to read.
+        target: Memory for bytes that all lie in the file.
 
     Raises:
-        BlockError: if a block that the span touches is damaged, or the disk fails.
-        InputError: if the file cannot be opened.
+        BlockError: If a block that the span touches is damaged, or the disk fails.
+        InputError: If the file cannot be opened.
     """
     stop = offset + len(target)
     assert 0 <= offset <= stop <= record.n_bytes, (offset, stop, record.n_bytes)

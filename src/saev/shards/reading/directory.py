@@ -25,7 +25,7 @@ def check_is_finished(directory: Path) -> None:
     """Refuse what is no finished directory of shards of ours.
 
     Raises:
-        InputError: saying what it is instead.
+        InputError: Saying what it is instead.
     """
     names = names_in(directory, GIVE)
     if directory.resolve().name.endswith(PARTIAL_SUFFIX):
@@ -43,7 +43,7 @@ def check_shard_list(directory: Path, layout: ShardLayout) -> None:
     """Compare `shards.json` with the layout.
 
     Raises:
-        InputError: if it is missing or differs.
+        InputError: If it is missing or differs.
     """
     path, expected = directory / SHARDS_FILE, dump_shard_list(layout)
     if fault := size_fault(directory, SHARDS_FILE, len(expected)):
@@ -82,7 +82,7 @@ class ShardDirectory:
         """Open and check a directory of ours; `open_shards` takes one of the original saev, too.
 
         Raises:
-            InputError: if it is missing, unfinished, foreign, of another version, contradictory or truncated.
+            InputError: If it is missing, unfinished, foreign, of another version, contradictory or truncated.
         """
         check_is_finished(path)
         metadata = Metadata.read(path)
@@ -103,7 +103,7 @@ class ShardDirectory:
         """All examples, in the order of the activations; where they have no names, just numbers.
 
         Raises:
-            InputError: if the file is damaged.
+            InputError: If the file is damaged.
         """
         if not self.manifest.has_names:
             return [ExampleRecord(f"example {i}", None, 0, 0, 0, "") for i in range(self.layout.n_examples)]
@@ -119,7 +119,7 @@ class ShardDirectory:
         """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
 
         Raises:
-            InputError: if the file is damaged.
+            InputError: If the file is damaged.
         """
         if not self.manifest.has_labels:
             return None

@@ -66,7 +66,7 @@ class OriginalShards:
         """Read and check the descriptions alone.
 
         Raises:
-            InputError: if they are missing, of another kind or contradictory.
+            InputError: If they are missing, of another kind or contradictory.
         """
         where = path / METADATA_FILE
         metadata, digest = parse_original_metadata(read_bytes(where, MAX_METADATA_BYTES), str(where))
@@ -82,7 +82,7 @@ class OriginalShards:
         """Read and check the descriptions and the sizes of all files.
 
         Raises:
-            InputError: as `describe`, and for a missing file or one of another size.
+            InputError: As `describe`, and for a missing file or one of another size.
         """
         shards = cls.describe(path)
         for fault in shards.size_faults():
@@ -115,7 +115,7 @@ class OriginalShards:
         """One layer, as if it was a directory of its own.
 
         Raises:
-            InputError: if there is no such layer, or several to choose from; lists them.
+            InputError: If there is no such layer, or several to choose from; lists them.
         """
         layers = self.metadata.layers
         listed = ", ".join(map(str, layers))
@@ -215,7 +215,7 @@ def parse_original_metadata(data: bytes, where: str) -> tuple[Metadata, str]:
     The pickle or text in its `data` is never decoded. Layers count from 0, or all of them from the end.
 
     Raises:
-        InputError: for our own recordings, other protocols and dtypes, missing or unknown keys, values of another type
+        InputError: For our own recordings, other protocols and dtypes, missing or unknown keys, values of another type
             or range, and layers in an order that is not that of the activations.
     """
     value = parse_json(data, where)

@@ -60,7 +60,7 @@ class ReadRing:
     """One ring, for one thread at a time.
 
     Raises:
-        OSError: where the kernel has no io_uring, or doesn't let us have it.
+        OSError: Where the kernel has no io_uring, or doesn't let us have it.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class ReadRing:
             lengths: Bytes to read, at least 1 and below 2 GiB each.
 
         Raises:
-            OSError: if the kernel refuses; after this or any other exception no read is under way, but what was asked
+            OSError: If the kernel refuses; after this or any other exception no read is under way, but what was asked
                 for may still be queued: throw the ring away.
         """
         results = np.empty(len(fds), dtype=np.int64)

@@ -71,7 +71,7 @@ class ShardReader:
         """All examples, in the order of the activations.
 
         Raises:
-            InputError: if the file is damaged.
+            InputError: If the file is damaged.
         """
         return self._directory.examples()
 
@@ -79,7 +79,7 @@ class ShardReader:
         """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
 
         Raises:
-            InputError: if the file is damaged.
+            InputError: If the file is damaged.
         """
         return self._directory.patch_labels()
 
@@ -89,7 +89,7 @@ class ShardReader:
         Beside the result it holds half a MiB, and for int8 the stored bytes, about a quarter of the result.
 
         Raises:
-            InputError: if a block that it touches is damaged, naming shard, block and examples.
+            InputError: If a block that it touches is damaged, naming shard, block and examples.
         """
         layout = self.layout
         assert 0 <= start <= stop <= layout.n_examples, (start, stop, layout.n_examples)
@@ -108,7 +108,7 @@ class ShardReader:
         Where a block is damaged, the tokens are read by themselves: only what is asked for has to be whole.
 
         Raises:
-            InputError: if some of these tokens are damaged, naming shard, block and example.
+            InputError: If some of these tokens are damaged, naming shard, block and example.
         """
         first = int(examples[0])
         try:
@@ -136,7 +136,7 @@ class ShardReader:
         """Reads short runs of tokens of single examples; to be closed.
 
         Raises:
-            InputError: if the file of their hashes cannot be opened.
+            InputError: If the file of their hashes cannot be opened.
         """
         return UnitReads(self._directory)
 

@@ -30,7 +30,7 @@ class UnitReads:
     and the hashes are kept in memory: 8 bytes for about 16 KiB.
 
     Raises:
-        InputError: if the file of the hashes cannot be read.
+        InputError: If the file of the hashes cannot be read.
     """
 
     def __init__(self, directory: ShardDirectory) -> None:
@@ -57,13 +57,13 @@ class UnitReads:
         """Fill memory with the stored bytes of some units of an example.
 
         Args:
-            example: its index.
-            first: the first unit, an index into `bounds`.
-            stop: the end of the units, an index into `bounds`.
-            target: a contiguous view of format 'B' of just their bytes.
+            example: Its index.
+            first: The first unit, an index into `bounds`.
+            stop: The end of the units, an index into `bounds`.
+            target: A contiguous view of format 'B' of just their bytes.
 
         Raises:
-            InputError: if a unit is damaged, naming file, block, bytes, example and tokens, or the disk fails.
+            InputError: If a unit is damaged, naming file, block, bytes, example and tokens, or the disk fails.
         """
         assert 0 <= example < self._n_examples, (example, self._n_examples)
         assert 0 <= first < stop <= self._n_units, (first, stop, self._n_units)
@@ -100,13 +100,13 @@ class UnitReads:
         """Fill memory with the stored bytes of units of many examples, one run of units after the other.
 
         Args:
-            examples: their indices.
-            first: the first unit of each.
-            stop: the end of the units of each.
-            target: contiguous writeable uint8 memory of just their bytes.
+            examples: Their indices.
+            first: The first unit of each.
+            stop: The end of the units of each.
+            target: Contiguous writeable uint8 memory of just their bytes.
 
         Raises:
-            InputError: as `read`.
+            InputError: As `read`.
         """
         files = self._files
         assert files is not None, "closed"

@@ -39,7 +39,7 @@ def faults(directory: Path, progress: Progress = _silent, threads: int = 1) -> l
     block of memory, 4 MiB; the lines are the same, in the same order, for any number of threads.
 
     Raises:
-        InputError: if there is no finished directory of shards to look at.
+        InputError: If there is no finished directory of shards to look at.
     """
     check_is_finished(directory)
     try:
@@ -114,10 +114,10 @@ def content_faults(directory: Path, name: str, manifest: Manifest, advance: Call
     """Compare a file with its hashes: no line if it is whole, otherwise one for each run of damaged blocks.
 
     Args:
-        directory: where the file lies.
-        name: its name in the manifest.
-        manifest: the hashes of all files; a file may hold the content of another one.
-        advance: hears the number of bytes of each piece that has been looked at.
+        directory: Where the file lies.
+        name: Its name in the manifest.
+        manifest: The hashes of all files; a file may hold the content of another one.
+        advance: Hears the number of bytes of each piece that has been looked at.
     """
     path, expected = directory / name, manifest.files[name]
     try:
@@ -186,7 +186,7 @@ class SharedProgress:
         """Count some bytes and show the sum.
 
         Raises:
-            StoppedError: after `stop`.
+            StoppedError: After `stop`.
         """
         with self._lock:
             if self._stopped:

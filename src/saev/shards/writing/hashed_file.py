@@ -19,7 +19,7 @@ def reserve(path: Path, n_bytes: int) -> None:
     Where the file system cannot do that, the file is empty and writing tells.
 
     Raises:
-        OSError: if the bytes are not there (ENOSPC, EDQUOT, EFBIG), or the file is.
+        OSError: If the bytes are not there (ENOSPC, EDQUOT, EFBIG), or the file is.
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
@@ -64,7 +64,7 @@ class HashedFile:
         """Write the next bytes (a view of format 'B').
 
         Raises:
-            OSError: if the disk does not take them.
+            OSError: If the disk does not take them.
         """
         hashed = self._pool.submit(self._hasher.update, data) if self._pool else None
         rest = data
@@ -84,7 +84,7 @@ class HashedFile:
         """Bring the file to the disk and close it.
 
         Raises:
-            OSError: if the disk does not take it, or another hand has put another file there.
+            OSError: If the disk does not take it, or another hand has put another file there.
         """
         os.fsync(self._fd)
         if not os.path.samestat(os.fstat(self._fd), self._path.stat()):
@@ -103,7 +103,7 @@ def write_file(path: Path, data: bytes) -> FileRecord:
     """Write a small file under its name at once, whole and on the disk; its directory is not brought there.
 
     Raises:
-        OSError: if the disk does not take it.
+        OSError: If the disk does not take it.
     """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ class OpenShard:
         """Append some examples.
 
         Raises:
-            OSError: if the disk does not take them.
+            OSError: If the disk does not take them.
         """
         units = self._pool.submit(unit_hashes, batch.acts, self._unit_bounds)
         self._acts.write(batch.acts)
@@ -67,7 +67,7 @@ class OpenShard:
         """Pad with zeros, bring all to the disk, and write the record that makes the shard whole.
 
         Raises:
-            OSError: if the disk does not take it.
+            OSError: If the disk does not take it.
         """
         try:
             self._acts.pad(self._n_bytes)

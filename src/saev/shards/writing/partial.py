@@ -70,7 +70,7 @@ class PartialRecording:
         """The finished directory, or None if there is none.
 
         Raises:
-            InputError: if there is one that is not whole; it must be moved away before recording.
+            InputError: If there is one that is not whole; it must be moved away before recording.
         """
         if not self.final.exists():
             return None
@@ -90,7 +90,7 @@ class PartialRecording:
         """Keep other runs away, clear what is not whole, and reserve the space of what is missing.
 
         Raises:
-            InputError: if the directory exists, another run records the same thing, or the disk is too small.
+            InputError: If the directory exists, another run records the same thing, or the disk is too small.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ class PartialRecording:
         """Take part in a recording that another process of this run has claimed.
 
         Raises:
-            InputError: if another run has claimed it since.
+            InputError: If another run has claimed it since.
         """
         self._lock.join()
 
@@ -120,7 +120,7 @@ class PartialRecording:
         """Turns the disk's errors into one line, with the bytes needed and free.
 
         Raises:
-            InputError: for an OSError inside.
+            InputError: For an OSError inside.
         """
         try:
             yield
@@ -156,7 +156,7 @@ class PartialRecording:
         """Whether a shard is recorded: its record is there, and its files have the sizes that it says.
 
         Raises:
-            InputError: if that cannot be told.
+            InputError: If that cannot be told.
         """
         record = ShardRecord.find(self.path / files.record)
         if record is None:
@@ -179,7 +179,7 @@ class PartialRecording:
         """Describe the whole recording, give it its final name, which is returned, and leave.
 
         Raises:
-            InputError: if the disk does not take it.
+            InputError: If the disk does not take it.
         """
         with self.disk_faults():
             if not self._is_described():
@@ -204,10 +204,10 @@ class PartialRecording:
         """Take the final name away from a directory again.
 
         Args:
-            write_records: writes the records of its whole shards into it.
+            write_records: Writes the records of its whole shards into it.
 
         Raises:
-            InputError: if a run is at work there, or the disk does not take it.
+            InputError: If a run is at work there, or the disk does not take it.
         """
         with self.disk_faults():
             self._lock.claim()

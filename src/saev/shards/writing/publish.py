@@ -21,8 +21,8 @@ def join_and_describe(
     """Write all that a finished directory holds beside its activations; metadata.json comes last.
 
     Raises:
-        InputError: if a part is not what its record says.
-        OSError: if the disk does not take it.
+        InputError: If a part is not what its record says.
+        OSError: If the disk does not take it.
     """
     shards = [ShardFiles(number) for number in range(len(records))]
     files = {names.acts: record.files[names.acts] for names, record in zip(shards, records, strict=True)}
@@ -72,7 +72,7 @@ def make_read_only(directory: Path) -> None:
     """Protect a directory and its files from changes by mistake.
 
     Raises:
-        OSError: if that is not allowed.
+        OSError: If that is not allowed.
     """
     for path in (*directory.iterdir(), directory):
         path.chmod(path.stat().st_mode & ~0o222)

@@ -23,15 +23,15 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     looked at, they will be written anew; manifest.json, examples.jsonl, units.xxh3 and labels.bin must be whole.
 
     Args:
-        directory: a finished directory of ours.
-        progress: hears the bytes verified so far and in all.
-        threads: files looked at at once.
+        directory: A finished directory of ours.
+        progress: Hears the bytes verified so far and in all.
+        threads: Files looked at at once.
 
     Returns:
         The unfinished recording, or None where there is nothing to repair, and the faults of its missing shards.
 
     Raises:
-        InputError: if the directory cannot be repaired, or a run is at work there; it is left as it is.
+        InputError: If the directory cannot be repaired, or a run is at work there; it is left as it is.
     """
     names_in(directory, GIVE)
     manifest = Manifest.read(directory)

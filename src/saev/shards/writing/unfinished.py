@@ -41,7 +41,7 @@ def unfinished(root: Path) -> Iterator[Unfinished]:
     """The unfinished recordings in a directory, by name; nothing that could be anything else.
 
     Raises:
-        InputError: if there is no such directory.
+        InputError: If there is no such directory.
     """
     names = names_in(root, "give a directory that recordings were written to")
     for path in sorted(root / name for name in names):

@@ -52,13 +52,13 @@ class ShardWriter:
         """Append the next examples of a shard; those of other shards are passed over.
 
         Args:
-            first: index of the first example in the recording; no batch crosses from one shard to another.
-            acts: activations (B, T, D) of any floating dtype on any device; they must not be changed any more.
-            examples: their B pictures.
+            first: Index of the first example in the recording; no batch crosses from one shard to another.
+            acts: Activations (B, T, D) of any floating dtype on any device; they must not be changed any more.
+            examples: Their B pictures.
             patch_labels: uint8 (B, n_content), if and only if the recording has labels.
 
         Raises:
-            InputError: naming the picture, for activations that are not finite or overflow the dtype; and
+            InputError: Naming the picture, for activations that are not finite or overflow the dtype; and
                 for what the disk did not take. Found in the background, it may come with a later batch.
         """
         layout = self._layout
@@ -116,7 +116,7 @@ class ShardWriter:
         """Wait until all shards are whole.
 
         Raises:
-            InputError: for what the disk did not take.
+            InputError: For what the disk did not take.
         """
         self._writes.finish()
         self._commits.finish()
@@ -139,12 +139,12 @@ def check_finite(acts_btd: Tensor, stored_btn: Tensor, dtype: str, examples: Seq
 
     Args:
         acts_btd: (B examples, T tokens, D) as the model gave them, on any device; looked at in case of a fault.
-        stored_btn: their stored bytes on the CPU.
-        dtype: of what is stored.
-        examples: their B pictures.
+        stored_btn: Their stored bytes on the CPU.
+        dtype: Of what is stored.
+        examples: Their B pictures.
 
     Raises:
-        InputError: naming picture, token, dimension and value.
+        InputError: Naming picture, token, dimension and value.
     """
     stored = scales(stored_btn) if dtype == "int8" else decode(stored_btn, dtype)
     # A NaN or an infinity never leaves a sum again; the sum alone may overflow, so then all are looked at.

@@ -248,4 +248,4 @@ class ShardDataModule(lightning.LightningDataModule):
     def _ordered(self, selections: list[TokenSelection], *, forgiving: bool = False) -> OrderedTokens:
         rank, world_size = self._ranks()
         rows = self.batch_size // world_size
-        return OrderedTokens(selections, batch_size=rows, rank=rank, world_size=world_size, forgiving=forgiving)
+        return OrderedTokens(selections, max_tokens=rows, rank=rank, world_size=world_size, forgiving=forgiving)

@@ -18,8 +18,8 @@ from saev.shards.format.hashing import unit_bounds, unit_hash_bytes
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 
-BLOCK_BYTES: Final = 4 * 2**20  # Examples closer than this are read in one go.
-READ_BYTES: Final = 64 * 2**20  # Upper bound of one read, as float32 in memory.
+NEAR_BYTES: Final = 4 * 2**20  # Examples closer than this are read in one go.
+MAX_READ_BYTES: Final = 64 * 2**20  # Upper bound of one read, as float32 in memory.
 
 
 @final
@@ -145,7 +145,7 @@ class TokenSelection:
         """At most so many examples, a random choice of blocks that lie together on disk."""
         if n_examples >= len(self.examples):
             return self
-        per_block = max(1, BLOCK_BYTES // self.reader.layout.bytes_per_example)
+        per_block = max(1, NEAR_BYTES // self.reader.layout.bytes_per_example)
         blocks = np.split(np.arange(len(self.examples)), range(per_block, len(self.examples), per_block))
         chosen = random_subset(len(blocks), -(-n_examples // per_block), seed)
         return self.take(np.concatenate([blocks[block] for block in chosen])[:n_examples])
@@ -166,8 +166,8 @@ class TokenSelection:
             return
         example_bytes = max(reader.layout.bytes_per_example for reader in self.readers)
         float32_bytes = 4 * self.reader.layout.tokens.n_tokens * self.d_model
-        far = np.diff(examples) > max(1, BLOCK_BYTES // example_bytes)
-        full = np.diff(examples // max(1, READ_BYTES // float32_bytes)) > 0
+        far = np.diff(examples) > max(1, NEAR_BYTES // example_bytes)
+        full = np.diff(examples // max(1, MAX_READ_BYTES // float32_bytes)) > 0
         for part in np.split(examples, np.flatnonzero(far | full) + 1):
             columns = [reader.read_tokens(part, self.positions).float() for reader in self.readers]
             yield columns[0] if len(columns) == 1 else torch.cat(columns, dim=-1)

@@ -72,9 +72,9 @@ def small_pieces() -> Iterator[None]:
         patch.setattr("saev.shards.format.hashing.UNIT_BYTES", 2 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.interleaving.GOOD_PIECE_BYTES", 6 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.interleaving.SMALL_PIECE_BYTES", 4 * TOKEN_BYTES)
-        patch.setattr("saev.shards.loading.streamed.READ_BYTES", 10 * TOKEN_BYTES)
+        patch.setattr("saev.shards.loading.streamed.LOAD_BYTES", 10 * TOKEN_BYTES)
         patch.setattr("saev.shards.loading.streamed.SLOT_BYTES", 0)
         patch.setattr("saev.shards.loading.shuffled.READING_BYTES", 0)
         patch.setattr("saev.shards.loading.streamed.SEGMENT_BYTES", 0)
-        patch.setattr("saev.shards.loading.in_memory.READ_BYTES", 30 * TOKEN_BYTES)
+        patch.setattr("saev.shards.loading.in_memory.JOB_BYTES", 30 * TOKEN_BYTES)
         yield

@@ -88,7 +88,7 @@ def test_sizes_for_any_buffer(
         np.diff(np.arange(n_units + 1) * per_example // n_units),
         n_examples=n_examples,
         token_bytes=token_bytes,
-        batch_size=batch_size,
+        quota=batch_size,
         buffer_tokens=buffer_tokens,
     )
     assert sizes.pieces <= n_units
@@ -111,7 +111,7 @@ def test_batches_are_as_good_as_independent_draws(
     monkeypatch.setattr("saev.shards.loading.interleaving.SMALL_PIECE_BYTES", 36 * 2**10)
     counts, b = np.diff(np.arange(37) * 196 // 36), 4096
     sizes = LaneSizes.fitting(
-        counts, n_examples=n_images, token_bytes=token_bytes, batch_size=b, buffer_tokens=buffer_tokens
+        counts, n_examples=n_images, token_bytes=token_bytes, quota=b, buffer_tokens=buffer_tokens
     )
     example, ordinal, _, place = given(Schedule(counts, n_images, sizes, (0,), 0), np.full(n_images, 196))
     order = np.argsort(place)[: len(place) // b * b].reshape(-1, b)
@@ -128,7 +128,7 @@ def test_examples_with_few_tokens_come_at_all_times() -> None:
     """Most examples have 4 tokens, but most tokens are of examples that have 196."""
     n, b = 4000, 512
     counts = np.where(np.arange(n)[:, None] % 10 == 0, 14, [[1] * 4 + [0] * 10])
-    sizes = LaneSizes.fitting(counts, n_examples=n, token_bytes=3072, batch_size=b, buffer_tokens=20_000)
+    sizes = LaneSizes.fitting(counts, n_examples=n, token_bytes=3072, quota=b, buffer_tokens=20_000)
     example, _, _, place = given(Schedule(counts, n, sizes, (0,), 0), counts.sum(axis=1))
     large = (example[np.argsort(place)] % 10 == 0)[: len(place) // b * b].reshape(-1, b).mean(axis=1)
     share = 196 / (196 + 9 * 4)

@@ -13,7 +13,8 @@ from saev.shards.loading.rows import Bytes, RowFormat, RowReads, empty_rows
 from saev.shards.tokens import TokenSelection
 from saev.threads import DaemonThreads
 
-READ_BYTES: Final = 8 * 2**20
+JOB_BYTES: Final = 8 * 2**20
+"""What one job reads."""
 
 
 def in_memory_bytes(tokens: TokenSelection) -> int:
@@ -32,14 +33,14 @@ class InMemoryTokens:
 
     Args:
         tokens: What to hold.
-        batch_size: Tokens of a batch over all processes.
+        quota: How many of a batch are from here, over all processes.
         rows: Which of them this process gives.
         seed: Another seed is another order.
     """
 
-    def __init__(self, tokens: TokenSelection, *, batch_size: int, rows: range, seed: Sequence[int]) -> None:
+    def __init__(self, tokens: TokenSelection, *, quota: int, rows: range, seed: Sequence[int]) -> None:
         self._tokens = tokens
-        self._batch_size, self._mine, self._seed = batch_size, rows, seed
+        self._quota, self._mine, self._seed = quota, rows, seed
         self._rows: Bytes | None = None
         self._order: tuple[int, Ints] | None = None
         self._reads: RowReads | None = None
@@ -66,7 +67,7 @@ class InMemoryTokens:
         counts = self._tokens.counts
         ends = np.cumsum(counts)
         whole = Segments.whole(np.arange(len(counts)), np.zeros_like(counts), counts)
-        per_part = max(1, READ_BYTES // (len(self._tokens.positions) * self._tokens.token_bytes))
+        per_part = max(1, JOB_BYTES // (len(self._tokens.positions) * self._tokens.token_bytes))
         for start in range(0, len(counts), per_part):
             part = slice(start, start + per_part)
             yield whole[part], np.arange(ends[start] - counts[start], ends[part][-1])
@@ -78,7 +79,7 @@ class InMemoryTokens:
 
     def slots(self, batch: int) -> Ints:
         """The rows of memory that hold this process's part of a global batch."""
-        n, place = self._tokens.n_tokens, batch * self._batch_size + self._mine.start
+        n, place = self._tokens.n_tokens, batch * self._quota + self._mine.start
         end, parts = place + len(self._mine), [np.empty(0, dtype=np.int64)]
         while place < end:
             epoch, start = divmod(place, n)

@@ -52,7 +52,7 @@ class LaneSizes:
         assert min(self.lanes, self.per_visit, self.pieces) > 0, self
 
     @classmethod
-    def fitting(cls, counts: Ints, *, n_examples: int, token_bytes: int, batch_size: int, buffer_tokens: int) -> Self:
+    def fitting(cls, counts: Ints, *, n_examples: int, token_bytes: int, quota: int, buffer_tokens: int) -> Self:
         """Sizes for a buffer: pieces that are read fast, and then as many lanes as it has room for.
 
         With the least memory a lane gives several tokens to each batch (per_visit); with more of it each batch has
@@ -62,7 +62,7 @@ class LaneSizes:
             counts: Selected tokens of each unit: (n_units,), or of some examples (n, n_units) where these differ.
             n_examples: Selected examples.
             token_bytes: Bytes of a token on disk.
-            batch_size: Tokens of a batch over all processes.
+            quota: How many of a batch are from here, over all processes.
             buffer_tokens: Tokens that fit the buffer; at least one.
         """
         whole, held = float(counts.sum(axis=-1).mean()), HELD_SHARE * buffer_tokens
@@ -71,18 +71,18 @@ class LaneSizes:
         tokens_s = np.array([_mean_length(counts, int(pieces)) for pieces in pieces_s])
         per_visit = 1
         while True:
-            lanes = batch_size // per_visit
+            lanes = quota // per_visit
             # On each lane half a piece, and half of the tokens of a visit, which it gives next; 2 deviations.
             held_s = lanes * (tokens_s + per_visit) / 2 * (1 + 2 / (3 * lanes) ** 0.5)
             fits = np.flatnonzero((held_s <= held) & (whole / pieces_s <= good))
             if len(fits) and (whole / pieces_s[fits[0]] >= small or lanes == 1):
                 break
             if lanes == 1:
-                return cls(1, batch_size, counts.shape[-1])
-            per_visit = batch_size // lanes + 1
+                return cls(1, quota, counts.shape[-1])
+            per_visit = quota // lanes + 1
         chosen = fits[0]
         if per_visit == 1:
-            most = min(held / held_s[chosen], n_examples * pieces_s[chosen] / 2 / batch_size)
+            most = min(held / held_s[chosen], n_examples * pieces_s[chosen] / 2 / quota)
             lanes *= max(1, int(most))
         return cls(lanes, per_visit, int(pieces_s[chosen]))
 

@@ -18,7 +18,7 @@ class OrderedTokens:
 
     Args:
         selections: What to read, one after the other.
-        batch_size: Upper bound of the tokens of a batch, unless one example has more.
+        max_tokens: Upper bound of the tokens of a batch, unless one example has more.
         rank: Which part of the examples to give; the parts differ by one example of each selection at most.
         world_size: Number of parts.
         forgiving: Note in `fault` what cannot be read, instead of raising it, and give zeros from there on: processes
@@ -32,7 +32,7 @@ class OrderedTokens:
         self,
         selections: Sequence[TokenSelection],
         *,
-        batch_size: int,
+        max_tokens: int,
         rank: int = 0,
         world_size: int = 1,
         forgiving: bool = False,
@@ -41,7 +41,7 @@ class OrderedTokens:
         self._parts: list[tuple[TokenSelection, Ints]] = []
         for tokens in selections:
             numbers = np.array_split(np.arange(len(tokens.examples)), world_size)[rank]
-            per_batch = max(1, batch_size // len(tokens.positions))
+            per_batch = max(1, max_tokens // len(tokens.positions))
             starts = range(per_batch, len(numbers), per_batch)
             # A part without examples gives one batch without tokens: its process has to meet the others at the end.
             self._parts += [(tokens, part) for part in np.split(numbers, starts)]

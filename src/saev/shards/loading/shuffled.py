@@ -37,11 +37,11 @@ class DataSet:
 
     Args:
         tokens: Where its tokens are from.
-        n_rows: How many tokens of each batch it gives, over all processes.
+        quota: How many of each batch it gives, over all processes.
     """
 
     tokens: TokenSelection
-    n_rows: int
+    quota: int
 
 
 @final
@@ -88,14 +88,14 @@ class ShuffledTokens:
     ) -> None:
         self._data_sets = data_sets
         self.n_batches = n_batches
-        self.batch_size = sum(data_set.n_rows for data_set in data_sets)
+        self.batch_size = sum(data_set.quota for data_set in data_sets)
         self.buffer_bytes = buffer_bytes
         self._seed, self._n_threads, self._timeout = seed, n_threads, timeout
         if self.batch_size % world_size:
             raise InputError(f"a batch of {self.batch_size} tokens cannot be divided among {world_size} processes")
         self._format = RowFormat(data_sets[0].tokens)
         self._memory = BatchMemory(self.batch_size // world_size, self._format.row_bytes, pin=pin)
-        self._rows = rows_of_rank([data_set.n_rows for data_set in data_sets], rank, world_size)
+        self._rows = rows_of_rank([data_set.quota for data_set in data_sets], rank, world_size)
         self._ahead, self._sizes = self._choose_sizes()
         self._sources = [self._source(number) for number in range(len(data_sets))]
         self._pass = self._next = 0
@@ -126,11 +126,11 @@ class ShuffledTokens:
         reading = min(READING_BYTES, buffer_bytes // 16) + sum(one.tokens.hash_bytes for one in self._data_sets)
         at_hand = (BATCHES_HELD + ahead) * self.batch_size * row_bytes + reading
         needs = [in_memory_bytes(data_set.tokens) for data_set in self._data_sets]
-        shares = shares_of_buffer(needs, [one.n_rows for one in self._data_sets], max(0, buffer_bytes - at_hand))
+        shares = shares_of_buffer(needs, [one.quota for one in self._data_sets], max(0, buffer_bytes - at_hand))
         sizes: list[tuple[LaneSizes, int] | None] = []
         for data_set, need, share in zip(self._data_sets, needs, shares, strict=True):
-            plan = None if need <= share else streaming_sizes(data_set.tokens, data_set.n_rows, share)
-            if plan is not None and plan[1] < 2 * data_set.n_rows:
+            plan = None if need <= share else streaming_sizes(data_set.tokens, data_set.quota, share)
+            if plan is not None and plan[1] < 2 * data_set.quota:
                 return None
             sizes.append(plan)
         return sizes
@@ -139,9 +139,9 @@ class ShuffledTokens:
         data_set, rows, sizes = self._data_sets[number], self._rows[number], self._sizes[number]
         seed = (self._seed, number)
         if sizes is None:
-            return InMemoryTokens(data_set.tokens, batch_size=data_set.n_rows, rows=rows, seed=seed)
+            return InMemoryTokens(data_set.tokens, quota=data_set.quota, rows=rows, seed=seed)
         return StreamedTokens(
-            data_set.tokens, sizes[0], batch_size=data_set.n_rows, rows=rows, buffer_tokens=sizes[1], seed=seed
+            data_set.tokens, sizes[0], quota=data_set.quota, rows=rows, buffer_tokens=sizes[1], seed=seed
         )
 
     def __len__(self) -> int:
@@ -213,7 +213,7 @@ class ShuffledTokens:
             [
                 sample(
                     one.tokens,
-                    -(-n_tokens * one.n_rows // self.batch_size),
+                    -(-n_tokens * one.quota // self.batch_size),
                     (self._seed, number),
                     n_threads=self._n_threads,
                     timeout=self._timeout,
@@ -255,7 +255,7 @@ class ShuffledTokens:
         plan["batches"] = self.n_batches
         for number, (data_set, sizes) in enumerate(zip(self._data_sets, self._sizes, strict=True)):
             prefix = f"data set {number + 1} " if len(self._data_sets) > 1 else ""
-            facts = {**data_set.tokens.identity(), "tokens_a_batch": data_set.n_rows}
+            facts = {**data_set.tokens.identity(), "tokens_a_batch": data_set.quota}
             facts["order"] = "uniform" if sizes is None else asdict(sizes[0])
             plan |= {prefix + name: value for name, value in facts.items()}
         return plan
@@ -273,7 +273,7 @@ class ShuffledTokens:
                 held, piece = byte_text(n * self._format.row_bytes), -(-len(tokens.positions) // lanes.pieces)
                 how = (
                     f"{n:,} of them in memory ({held}): a batch mixes pieces of {piece} tokens of "
-                    f"{min(lanes.lanes, data_set.n_rows, len(tokens.examples)):,} images, {lanes.per_visit} of each"
+                    f"{min(lanes.lanes, data_set.quota, len(tokens.examples)):,} images, {lanes.per_visit} of each"
                 )
             lines.append(f"{what}, {how}")
         return lines

@@ -22,7 +22,7 @@ SLOT_BYTES: Final = 24
 """What it takes for each token in memory to know where it is."""
 SEGMENT_BYTES: Final = 200
 """What it takes to make the schedule of an epoch, for each segment."""
-READ_BYTES: Final = 4 * 2**20
+LOAD_BYTES: Final = 4 * 2**20
 """What one job reads: little enough to share the work, enough to keep the disk busy."""
 _PLANNED_LOADS: Final = 16
 _SOME_EXAMPLES: Final = 4096  # enough to tell how many tokens are kept of an example
@@ -59,7 +59,7 @@ class StreamedTokens:
     Args:
         tokens: What to read.
         sizes: Lanes and pieces.
-        batch_size: Tokens of a batch over all processes.
+        quota: How many of a batch are from here, over all processes.
         rows: Which rows of a batch this process gives.
         buffer_tokens: Rows of memory for all processes.
         seed: Another seed is another order.
@@ -70,14 +70,14 @@ class StreamedTokens:
         tokens: TokenSelection,
         sizes: LaneSizes,
         *,
-        batch_size: int,
+        quota: int,
         rows: range,
         buffer_tokens: int,
         seed: Sequence[int],
     ) -> None:
         self._tokens, self._sizes = tokens, sizes
-        self._batch_size, self._mine, self._seed = batch_size, rows, seed
-        self._n_rows = -(-buffer_tokens * len(rows) // batch_size)
+        self._quota, self._mine, self._seed = quota, rows, seed
+        self._n_rows = -(-buffer_tokens * len(rows) // quota)
         self._reads: RowReads | None = None
 
     def start(self, threads: DaemonThreads, first: int, end: int) -> None:
@@ -100,15 +100,15 @@ class StreamedTokens:
 
     def _plan(self, first_batch: int, end_batch: int) -> Iterator[Load]:
         """All loads of tokens of these batches, in the order in which they are needed."""
-        n, last = self._tokens.n_tokens, end_batch * self._batch_size
-        for epoch in range(first_batch * self._batch_size // n, -(-last // n)):
+        n, last = self._tokens.n_tokens, end_batch * self._quota
+        for epoch in range(first_batch * self._quota // n, -(-last // n)):
             schedule = Schedule(self._counts, len(self._tokens.examples), self._sizes, self._seed, epoch)
-            needed = epoch * n + schedule.last_places() >= first_batch * self._batch_size
+            needed = epoch * n + schedule.last_places() >= first_batch * self._quota
             for part in self._parts(schedule.segments[np.flatnonzero(needed)]):
                 places = schedule.places(part)
                 here = places >= 0
                 place = np.where(here, epoch * n + places, 0)
-                batch, row = np.divmod(place, self._batch_size)
+                batch, row = np.divmod(place, self._quota)
                 # Not the first of the wanted ones: with several processes these are in another order.
                 first = int(batch[here].min())
                 if first >= end_batch:
@@ -119,7 +119,7 @@ class StreamedTokens:
                     yield _without_useless(first, part, wanted, batch, row - self._mine.start)
 
     def _parts(self, segments: Segments) -> Iterator[Segments]:
-        per_part = max(1, READ_BYTES // self._tokens.token_bytes)
+        per_part = max(1, LOAD_BYTES // self._tokens.token_bytes)
         number = (np.cumsum(segments.length) - 1) // per_part
         bounds = np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(segments)]])
         for start, stop in pairwise(bounds.tolist()):
@@ -200,7 +200,7 @@ class StreamedTokens:
             del self.rows, self._free, self._slots, self._pending, self._plan_next, self._planned, self._next
 
 
-def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tuple[LaneSizes, int]:
+def streaming_sizes(tokens: TokenSelection, quota: int, n_bytes: int) -> tuple[LaneSizes, int]:
     """Lanes and pieces for so much memory, and the tokens that are held in it."""
     step = max(1, len(tokens.examples) // _SOME_EXAMPLES)
     some = tokens if tokens.kept is None else tokens.take(np.arange(0, len(tokens.examples), step))
@@ -213,7 +213,7 @@ def streaming_sizes(tokens: TokenSelection, batch_size: int, n_bytes: int) -> tu
             counts,
             n_examples=len(tokens.examples),
             token_bytes=row_bytes,
-            batch_size=batch_size,
+            quota=quota,
             buffer_tokens=buffer_tokens,
         )
         return sizes, buffer_tokens

@@ -26,7 +26,7 @@ def test_one_read_is_bounded_in_memory(make_shards: MakeShards, monkeypatch: pyt
         return read(self, start, stop)
 
     bound = 5 * 13 * 4 * D
-    monkeypatch.setattr("saev.shards.tokens.READ_BYTES", bound)
+    monkeypatch.setattr("saev.shards.tokens.MAX_READ_BYTES", bound)
     monkeypatch.setattr(ShardReader, "read", watched)
     tokens = select(make_shards(N, dtype=dtype, d_model=D, grid=GRID)[0])
     assert sum(map(len, tokens.read(tokens.examples))) == N
@@ -60,7 +60,7 @@ def test_counts_of_units_add_up(shards: Path, ignore: list[int]) -> None:
 
 def test_ordered_tokens_are_all_in_order(shards: Path, other: Path) -> None:
     sets = [select(shards, ignore=[1]), select(other, examples=range(5, 25))]
-    batches = list(OrderedTokens(sets, batch_size=50))
+    batches = list(OrderedTokens(sets, max_tokens=50))
     expected = all_names(sets[0]) + all_names(sets[1], 1)
     assert [name for batch in batches for name in names(batch)] == expected
     assert all(len(batch) <= 50 and batch.dtype == torch.float32 for batch in batches)
@@ -69,7 +69,7 @@ def test_ordered_tokens_are_all_in_order(shards: Path, other: Path) -> None:
 @pytest.mark.parametrize("world_size", [2, 3, 50])
 def test_ordered_parts_of_ranks(shards: Path, other: Path, world_size: int) -> None:
     sets = [select(shards), select(other, examples=range(25))]
-    parts = [OrderedTokens(sets, batch_size=50, rank=rank, world_size=world_size) for rank in range(world_size)]
+    parts = [OrderedTokens(sets, max_tokens=50, rank=rank, world_size=world_size) for rank in range(world_size)]
     found = [name for part in parts for batch in part for name in names(batch)]
     assert sorted(found) == all_names(sets[0]) + all_names(sets[1], 1)
     assert [len(part) for part in parts] == [len(list(part)) for part in parts]
@@ -77,11 +77,11 @@ def test_ordered_parts_of_ranks(shards: Path, other: Path, world_size: int) -> N
 
 
 def test_an_example_larger_than_a_batch_stays_whole(shards: Path) -> None:
-    assert [len(batch) for batch in OrderedTokens([select(shards)], batch_size=5)] == [12] * N
+    assert [len(batch) for batch in OrderedTokens([select(shards)], max_tokens=5)] == [12] * N
 
 
 def test_half_precision_is_evaluated_as_float32(make_shards: MakeShards) -> None:
     directory, _ = make_shards(N, dtype="bfloat16", d_model=D, grid=GRID, acts=named_acts())
-    batch = torch.cat(list(OrderedTokens([select(directory)], batch_size=1000)))
+    batch = torch.cat(list(OrderedTokens([select(directory)], max_tokens=1000)))
     assert batch.dtype == torch.float32
     assert names(batch) == all_names(select(directory))

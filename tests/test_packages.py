@@ -20,8 +20,8 @@ LEVELS = (
     ("demo", "cli"),
 )
 FREE = (
-    "", "byte_text", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "ranges", "stopping",
-    "threads",
+    "", "byte_text", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "ranges", "registry",
+    "stopping", "threads",
 )  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 

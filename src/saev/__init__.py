@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from saev.nn import ReLU as ReLU
     from saev.nn import SparseAutoencoder as SparseAutoencoder
     from saev.nn import TopK as TopK
+    from saev.registry import register as register
     from saev.shards.reading.open import open_shards as open_shards
     from saev.splicing.attach import attach as attach
     from saev.splicing.edits import Edit as Edit
@@ -42,6 +43,7 @@ _PLACES = {
     "attach": "saev.splicing.attach",
     "load": "saev.artifacts.sae_files:load_sae",
     "open_shards": "saev.shards.reading.open",
+    "register": "saev.registry",
     "save": "saev.artifacts.sae_files:save_sae",
 }
 

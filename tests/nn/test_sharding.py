@@ -14,16 +14,16 @@ from torch.nn.utils import clip_grad_norm_
 
 from saev.errors import InputError
 from saev.metrics import decoder_coherence
-from saev.nn import MatchingPursuit, SparseAutoencoder, Step, TopK
+from saev.nn import ARCHITECTURES, MatchingPursuit, SparseAutoencoder, Step, TopK
 from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.processes import ALONE, EVERYONE, Processes
-from saev.nn.sharding import DIVISIBLE, assembled, check_divisible, divide, gathered, own_part
+from saev.nn.sharding import assembled, check_divisible, divide, gathered, own_part
 from saev.training import AuxK, step_losses
 from saev.training.evaluation import Evaluation
 from saev.training.initialization import initialize_from_data
 from saev.training.state import Course, Member
 
-CASES = sorted(name for name, (architecture, _) in SMALL.items() if architecture in {c.__name__ for c in DIVISIBLE})
+CASES = sorted(name for name, (architecture, _) in SMALL.items() if ARCHITECTURES[architecture].is_divisible)
 STEP = Step(number=7, k=1.5)
 AUX = AuxK(0.5, 7)
 OPTIONS = SMALL_OPTIONS.replaced(

@@ -1,10 +1,8 @@
-"""The options and weights of an SAE on disk, checked before they are used."""
+"""The weights of an SAE on disk, checked before they are used."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,30 +14,6 @@ from saev.free_memory import known_free_memory
 from saev.nn import SparseAutoencoder
 
 FLOAT32_BYTES = 4
-
-_WORDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", NoneType: "null"}
-
-
-def check_options(architecture: type[SparseAutoencoder], options: Mapping[str, object], where: Path) -> None:
-    """Compare options with what the architecture takes.
-
-    Args:
-        architecture: A class of SAEs.
-        options: Its arguments, as JSON has them.
-        where: The file that they come from.
-
-    Raises:
-        InputError: Naming the option that it does not have, lacks, or whose value is of another kind.
-    """
-    kinds = get_type_hints(architecture.__init__)
-    kinds.pop("return", None)
-    if unknown := options.keys() - kinds.keys():
-        raise InputError(f"{where}: {architecture.__name__} has no option {min(unknown)!r}")
-    if "d_in" not in options:
-        raise InputError(f"{where}: d_in is missing")
-    for name, value in options.items():
-        if not _fits(value, kinds[name]):
-            raise InputError(f"{where}: {name} is {value!r}, not {_in_words(kinds[name])}")
 
 
 def load_checked(build: Callable[[], SparseAutoencoder], path: Path, config: Path) -> SparseAutoencoder:
@@ -86,7 +60,7 @@ def _shapes(build: Callable[[], SparseAutoencoder], config: Path) -> dict[str, l
     try:
         with torch.device("meta"):
             return {name: list(tensor.shape) for name, tensor in build().state_dict().items()}
-    except (InputError, TypeError, OverflowError, RuntimeError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         raise InputError(f"{config} makes no SAE: {one_line(error)}") from error
 
 
@@ -112,25 +86,3 @@ def _checked(name: str, tensor: Tensor, own: Tensor, path: Path) -> Tensor:
         if name == "scale_d" and low <= 0:
             raise InputError(f"{path}: {name} holds {low:g}, a scale must be above 0")
     return tensor
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if get_origin(kind) in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(kind))
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if get_origin(kind) is list:
-        return isinstance(value, list) and all(_fits(one, get_args(kind)[0]) for one in value)
-    if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type] # checked before
-    return type(value) is kind
-
-
-def _in_words(kind: Any) -> str:
-    if get_origin(kind) in (Union, UnionType):
-        return " or ".join(_in_words(one) for one in get_args(kind))
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(str, get_args(kind)))}"
-    if get_origin(kind) is list:
-        return f"a list, each {_in_words(get_args(kind)[0])}"
-    return _WORDS.get(kind, str(kind))

@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from saev.artifacts.checked_weights import check_options, load_checked
+from saev.artifacts.checked_weights import load_checked
 from saev.artifacts.provenance import Provenance, provenance_of
 from saev.errors import InputError
 from saev.files import check_regular, read_regular, replacing, write_whole
 from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.nn.options import OWN_KEYS, check_options, check_rebuilds
 from saev.shards.format.strict_json import parse_json
 
 SCHEMA = 2
@@ -35,7 +36,8 @@ def save_sae(sae: SparseAutoencoder, directory: str | Path, provenance: Provenan
             sets). Without one, commands take the ViT, the layer and the tokens from shards or options.
 
     Raises:
-        InputError: If the disk does not take them; files that were there before stay.
+        InputError: If the disk does not take them, or the SAE could not be loaded again; files that were there before
+            stay.
 
     >>> import saev, tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -43,6 +45,7 @@ def save_sae(sae: SparseAutoencoder, directory: str | Path, provenance: Provenan
     ...     saev.load(f"{directory}/my_sae").k
     32
     """
+    check_rebuilds(sae)
     directory = Path(directory)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
     _write_weights(directory / WEIGHTS_FILE, tensors)
@@ -81,8 +84,8 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     directory = Path(directory)
     path = directory / CONFIG_FILE
     config = _read_config(path)
-    architecture = ARCHITECTURES[config["architecture"]]
-    options = {key: value for key, value in config.items() if key not in ("schema", "architecture", "about")}
+    architecture = ARCHITECTURES.named(config.get("architecture"), str(path))
+    options = {key: value for key, value in config.items() if key not in OWN_KEYS}
     check_options(architecture, options, path)
     check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     sae = load_checked(partial(architecture, **options), directory / WEIGHTS_FILE, path)
@@ -98,9 +101,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"{error}: give the directory of an SAE, RUN/saes/NAME") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         raise InputError(f"{path} is no SAE of schema {SCHEMA}, the one that this version of saev reads")
-    if str(config.get("architecture")) not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise InputError(f"{path} names the architecture {config.get('architecture')!r}; known are {known}")
     return config
 
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from saev.cli.last_words import say_last
 from saev.cli.out_of_memory import out_of_memory
+from saev.cli.own_modules import import_modules, without_imports
 from saev.errors import InputError, printable, shortened, tell
 from saev.stopping import Stopped, unwind
 
@@ -39,7 +40,9 @@ def usage() -> str:
         "Sparse autoencoders for vision transformers: record activations, train, look.\n\n"
         f"commands:\n{rows}\n\n"
         "`saev COMMAND --help` lists the options of a command, `saev --version` says which saev this is; README.md has "
-        "examples."
+        "examples.\n"
+        "Any command takes --import MODULE, once or more, which makes the classes of your own module known: mymod, or "
+        "./mymod.py."
     )
 
 
@@ -76,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, unwind)
     _escape(is_own_process)
     try:
+        argv, modules = without_imports(argv)
+        import_modules(modules, argv)
         return _run(command, argv[1:])
     except InputError as error:
         say_last(f"saev {command}: error: {shortened(printable(' '.join(str(error).split())))}")

@@ -24,6 +24,8 @@ _REWRITES = [
      r"expected one of \1. Got value: "),
     (r"(?:\w+\.)+(\w+)\](?=[,.])", r"\1]"),
     (r"\bNoneType\b", "null"),
+    (r"module '([\w.]+)' has no attribute '(\w+)'", r"the module \1 has no \2"),
+    (r"No module named '([\w.]+)'", r"there is no module \1, neither installed nor in this directory"),
     (r"Expected a list\b", "expected a list like '[VALUE]'"),
     (r"Expected an? ", "expected "),
     (r"\. Got value: ", ", got "),
@@ -35,7 +37,8 @@ _OF_A_CLASS = (
     r"expects a function or a callable class: )(.*?)(?:\.? Got value: Namespace\(class_path='([\w.]+)'.*)?$"
 )
 _UNKNOWN_CLASS = (
-    r"Parser key \"([\w.]+)\":.*(?:dot import path string: (\S+)|Import path (\S+) does not correspond|is abstract)"
+    r"Parser key \"([\w.]+)\":.*"
+    r"(?:dot import path string: (\S+)|Import path (\S+) does not correspond|but (\S+) is abstract)"
 )
 # What an architecture gets from the shards.
 _NOT_OFFERED = ("d_in",)
@@ -103,7 +106,7 @@ def _of_a_class(text: str, parser: ArgumentParser) -> str | None:
     unknown = re.match(r"Option '(\w+)' is not accepted", said)
     if unknown is None:
         said = _rewritten(said, parser, f"{key}.")
-        return said if "--" in said else f"--{key} {name}: {said}"
+        return said if "--" in said else f"--{key} {name}".rstrip() + f": {said}"
     known = _options_of(getattr(sys.modules.get(module), name, None))
     listed = f"; it has {', '.join(f'--{key}.{option}' for option in known)}" if known else ""
     return f"--{key} {name} has no option --{key}.{unknown[1]}{listed}"
@@ -130,6 +133,8 @@ def _unknown_class(text: str, parser: ArgumentParser) -> str | None:
     names = class_names(found[1], parser) if found else []
     if found is None or not names:
         return None
+    if "." in (found[4] or "") and not found[4].startswith("saev."):
+        return f"--{found[1]} {found[4]} is abstract: it must have all methods that are abstract in its base"
     given = found[2] or found[3]
     said = f"--{found[1]} {given} is unknown; it" if given else f"--{found[1]} must be given before its options; it"
     return f"{said} is one of {', '.join(names)}"

@@ -1,7 +1,7 @@
 """Sparse autoencoder architectures: pure torch, no I/O."""
 
 from saev.nn.archetypal import Archetypal
-from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import ARCHITECTURES, SparseAutoencoder, Step, TrainingPass
 from saev.nn.batch_topk import BatchTopK
 from saev.nn.gated import Gated
 from saev.nn.hierarchical_topk import HierarchicalTopK
@@ -11,20 +11,9 @@ from saev.nn.matryoshka import Matryoshka
 from saev.nn.relu import ReLU
 from saev.nn.topk import TopK
 
-ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {
-    architecture.__name__: architecture
-    for architecture in (
-        Archetypal,
-        BatchTopK,
-        Gated,
-        HierarchicalTopK,
-        JumpReLU,
-        MatchingPursuit,
-        Matryoshka,
-        ReLU,
-        TopK,
-    )
-}
+_OWN = (Archetypal, BatchTopK, Gated, HierarchicalTopK, JumpReLU, MatchingPursuit, Matryoshka, ReLU, TopK)
+for _architecture in _OWN:
+    ARCHITECTURES.add(_architecture)
 
 __all__ = [
     "ARCHITECTURES",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from saev.errors import InputError
 from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
 from saev.nn.processes import DIVIDED_TOKENS
+from saev.registry import Registry
 
 MOST_IN_NAME = 12  # Entries of a list.
 
@@ -84,6 +85,8 @@ class SparseAutoencoder(nn.Module, ABC):
     mean_d: Tensor
     scale_d: Tensor
     has_unit_rows = True
+    is_divisible = False
+    """Whether the processes of a run can divide its latents."""
     peak_lr = 4e-3
     """The learning rate of Adam that suits it, unless the instance has one of its own."""
     provenance: object = None
@@ -206,6 +209,9 @@ class SparseAutoencoder(nn.Module, ABC):
         """Remove from the gradients what `constrain` would undo: what only changes the norms of the rows of W_dec."""
         if self.has_unit_rows and self.W_dec.grad is not None:
             remove_parallel_(self.W_dec.grad, self.W_dec)
+
+
+ARCHITECTURES: Registry[SparseAutoencoder] = Registry(SparseAutoencoder, "architecture", "saev.architectures")
 
 
 def _in_name(value: object) -> str:

@@ -38,6 +38,8 @@ class Matryoshka(SelectingAutoencoder):
         InputError: If k or a prefix is out of range, or both kinds of prefixes are given.
     """
 
+    is_divisible = True
+
     def __init__(
         self,
         d_in: int,

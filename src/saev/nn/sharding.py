@@ -9,13 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder
-from saev.nn.batch_topk import BatchTopK
-from saev.nn.matryoshka import Matryoshka
+from saev.nn.base import ARCHITECTURES, SparseAutoencoder
 from saev.nn.processes import DIVIDED_LATENTS, EVERYONE
-from saev.nn.topk import TopK
-
-DIVISIBLE: tuple[type[SparseAutoencoder], ...] = (BatchTopK, Matryoshka, TopK)
 
 
 def check_divisible(sae: SparseAutoencoder, n_processes: int) -> None:
@@ -24,8 +19,8 @@ def check_divisible(sae: SparseAutoencoder, n_processes: int) -> None:
     Raises:
         InputError: If not.
     """
-    if not isinstance(sae, DIVISIBLE):
-        known = ", ".join(architecture.__name__ for architecture in DIVISIBLE)
+    if not sae.is_divisible:
+        known = ", ".join(sorted(name for name, architecture in ARCHITECTURES.items() if architecture.is_divisible))
         raise InputError(f"shard_latents: the latents of {type(sae).__name__} cannot be divided, only those of {known}")
     if n_processes < 2:
         raise InputError("shard_latents: one process has nobody to share with, give --trainer.devices 2 or more")

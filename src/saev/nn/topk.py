@@ -22,6 +22,8 @@ class TopK(SelectingAutoencoder):
         InputError: If k is not between 1 and d_sae.
     """
 
+    is_divisible = True
+
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:
         super().__init__(d_in, d_sae, k, per="token")
 

@@ -12,6 +12,7 @@ import torch
 from saev.errors import InputError, one_line
 from saev.free_memory import known_free_memory
 from saev.nn import SparseAutoencoder
+from saev.nn.options import check_rebuilds
 from saev.training.options import TrainingOptions
 from saev.training.state import Member
 
@@ -84,9 +85,9 @@ def recipes(
                 f"the SAE is too large for any memory, give fewer latents (d_sae): {one_line(error)}"
             ) from error
         except TypeError as error:
-            if not combination:
-                raise
-            raise InputError(f"sweep: {combination} makes no SAE: {error}") from error
+            what = f"sweep: {combination}" if combination else "--model.sae"
+            raise InputError(f"{what} makes no SAE: {one_line(error)}") from error
+        check_rebuilds(sae)
         if own_lr and "lr" not in changes:
             own = own.replaced({"lr": sae.peak_lr})
         if own.k_start != 1 and "k" not in sae.options():

@@ -1,0 +1,104 @@
+"""The modules of the user: ``--import MODULE``, on every command, and class paths such as ``--model.sae mymod.MySAE``.
+
+Only the command line names them; what a file names is never imported.
+"""
+
+import importlib
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from saev.errors import InputError, one_line, reason
+
+OPTION: Final = "--import"
+_DOTTED: Final = re.compile(r"(?<![\w./-])([A-Za-z_]\w*)(?:\.\w+)+")
+
+
+def without_imports(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line without its ``--import MODULE``, and the modules.
+
+    >>> without_imports(["fit", "--import", "a.b", "--run_dir=x", "--import=./c.py"])
+    (['fit', '--run_dir=x'], ['a.b', './c.py'])
+
+    Raises:
+        InputError: If one has no name behind it.
+    """
+    others: list[str] = []
+    modules: list[str] = []
+    given = iter(argv)
+    for this in given:
+        option, _, value = this.partition("=")
+        if option != OPTION:
+            others.append(this)
+        elif name := value or next(given, ""):
+            modules.append(name)
+        else:
+            raise InputError(f"{OPTION} needs the name of a module or its file, such as mymod or ./mymod.py")
+    return others, modules
+
+
+def import_modules(names: Sequence[str], argv: Sequence[str]) -> None:
+    """Import modules and make their classes known, and let class paths find modules in the working directory.
+
+    The directory is the last place that is looked into, and only where the command line names a module: a file that
+    happens to lie there shall not take the place of a package.
+
+    Args:
+        names: Modules, or files of them.
+        argv: The rest of the command line.
+
+    Raises:
+        InputError: If there is no such module, or it fails; or a class has the name of another one.
+    """
+    if names or _names_module_here(argv):
+        _look_into(Path.cwd())
+    for name in names:
+        file = Path(name).absolute() if name.endswith(".py") or "/" in name else None
+        if file is not None and not file.is_file():
+            raise InputError(f"{OPTION} {name}: there is no such file")
+        if file is not None:
+            _look_into(file.parent)
+        module = _imported(file.stem if file else name, name)
+        if file is not None and Path(module.__file__ or "").resolve() != file.resolve():
+            raise InputError(
+                f"{OPTION} {name}: there is another module {file.stem} ({module.__file__}): rename the file"
+            )
+        # Here and not above: `saev --help` answers in no time.
+        from saev.registry import register_module
+
+        register_module(module)
+
+
+def _imported(module: str, given: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise InputError(
+                f"{OPTION} {given}: there is no module {error.name}, neither installed nor in {Path.cwd()}"
+            ) from error
+        raise InputError(f"{OPTION} {given}: {_where(error)}{one_line(error)}") from error
+    except InputError:
+        raise
+    except Exception as error:  # the code is the user's
+        raise InputError(f"{OPTION} {given}: {_where(error)}{type(error).__name__}: {reason(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    """The line that failed."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}, line {last.lineno}: "
+
+
+def _names_module_here(argv: Sequence[str]) -> bool:
+    heads = {found[1] for this in argv for found in _DOTTED.finditer(this)}
+    return any(Path(f"{head}.py").is_file() or Path(head, "__init__.py").is_file() for head in heads)
+
+
+def _look_into(directory: Path) -> None:
+    if not {str(directory), ""} & set(sys.path):
+        sys.path.append(str(directory))

@@ -13,7 +13,7 @@ ROOT = Path(saev.__file__).parent
 # modules in FREE.
 LEVELS = (
     ("nn", "shards", "vit", "metrics"),
-    ("training", "artifacts"),
+    ("training", "artifacts", "recording"),
     ("latents", "splicing"),
     ("gallery", "probing", "interop"),
     ("serving", "modules", "datamodules", "callbacks"),

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from saev.nn import ReLU as ReLU
     from saev.nn import SparseAutoencoder as SparseAutoencoder
     from saev.nn import TopK as TopK
+    from saev.recording.record import record as record
     from saev.registry import register as register
     from saev.shards.reading.open import open_shards as open_shards
     from saev.splicing.attach import attach as attach
     from saev.splicing.edits import Edit as Edit
+    from saev.vit.images import ImageFolder as ImageFolder
+    from saev.vit.load import load_backbone as load_backbone
 
 __version__ = "0.1.0"
 __all__ = ["load", "open_shards", "save"]  # the others have their own names
@@ -33,6 +36,7 @@ _PLACES = {
     "Edit": "saev.splicing.edits",
     "Gated": "saev.nn",
     "HierarchicalTopK": "saev.nn",
+    "ImageFolder": "saev.vit.images",
     "JumpReLU": "saev.nn",
     "MatchingPursuit": "saev.nn",
     "Matryoshka": "saev.nn",
@@ -45,6 +49,8 @@ _PLACES = {
     "open_shards": "saev.shards.reading.open",
     "register": "saev.registry",
     "save": "saev.artifacts.sae_files:save_sae",
+    "load_backbone": "saev.vit.load",
+    "record": "saev.recording.record",
 }
 
 

@@ -5,7 +5,6 @@ from saev.callbacks.checkpoint_io import DurableCheckpointIO
 from saev.callbacks.feature_visualizer import FeatureVisualizer
 from saev.callbacks.hyperparameters import Hyperparameters
 from saev.callbacks.image_progress import ImageProgress
-from saev.callbacks.recording_plan import RecordingPlan
 from saev.callbacks.run_checkpoint import RunCheckpoint
 from saev.callbacks.run_config import RunConfig
 from saev.callbacks.sae_exporter import SAEExporter
@@ -17,7 +16,6 @@ __all__ = [
     "FeatureVisualizer",
     "Hyperparameters",
     "ImageProgress",
-    "RecordingPlan",
     "RunCheckpoint",
     "RunConfig",
     "SAEExporter",

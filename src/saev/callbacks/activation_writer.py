@@ -1,24 +1,38 @@
 """Writes the activations of a prediction pass to shards."""
 
-import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import lightning
-from torch import Tensor
 from typing_extensions import override
 
-from saev.callbacks.recording_plan import RecordedImages, RecordedModel, RecordingPlan, make_plan
 from saev.errors import InputError
-from saev.shards.format.examples import ExampleRecord
-from saev.shards.writing.partial import PartialRecording
-from saev.shards.writing.writer import ShardWriter
+from saev.recording.layers import LayerWriters
+from saev.recording.plan import RecordingPlan, make_plan
+from saev.vit.backbone import Backbone
 from saev.vit.images import ImageSource
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class RecordedModel(Protocol):
+    """What is recorded: the part of the LightningModule that is looked at."""
+
+    backbone: Backbone
+    layers: list[int]
+    precision: str
+
+
+class RecordedImages(Protocol):
+    """On which pictures: the part of the data module that is looked at."""
+
+    images: ImageSource
+
+    def select(self, spans: Sequence[range]) -> None:
+        """Give only these stretches of pictures."""
 
 
 class VitActivationWriter(lightning.Callback):
@@ -49,8 +63,7 @@ class VitActivationWriter(lightning.Callback):
         self.dry_run = dry_run
         self._dtype = dtype
         self._max_tokens = n_patches_per_shard
-        self._places: dict[int, PartialRecording] = {}
-        self._writers: dict[int, ShardWriter] = {}
+        self._writers: LayerWriters | None = None
         self._terminate: Any = None
         self.directories: dict[int, Path] = {}
 
@@ -60,41 +73,29 @@ class VitActivationWriter(lightning.Callback):
         Raises:
             InputError: If one is there that is not whole.
         """
-        return make_plan(model, data, dump_to=self.dump_to, dtype=self._dtype, max_tokens=self._max_tokens)
+        return make_plan(
+            data.images,
+            model.backbone,
+            model.layers,
+            precision=model.precision,
+            dump_to=self.dump_to,
+            dtype=self._dtype,
+            max_tokens=self._max_tokens,
+        )
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Claim the places, and divide the shards that are missing among the processes."""
         data = cast(RecordedImages, trainer.datamodule)  # type: ignore[attr-defined]
-
         plan = self.plan(cast(RecordedModel, pl_module), data)
         self.directories = dict(plan.finished)
-        self._places = {} if self.dry_run else dict(plan.pending)
-        missing = _by_first_process(trainer, lambda: self._claim(plan))
+        self._writers = writers = LayerWriters(replace(plan, pending={}) if self.dry_run else plan)
+        missing = _by_first_process(trainer, writers.claim)
         if not trainer.is_global_zero:
-            self._join(set(missing))
+            writers.join(set(missing))
         self._terminate = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
         todo = sorted({shard for shards in missing.values() for shard in shards})
-        mine = todo[trainer.global_rank :: trainer.world_size]
-        for layer, place in self._places.items():
-            self._writers[layer] = ShardWriter(place, sorted({*mine} & {*missing[place.final.name]}))
-        data.select([plan.layout.examples_in(shard) for shard in mine])
-
-    def _claim(self, plan: RecordingPlan) -> dict[str, list[int]]:
-        """The shards that are missing, by the name of the directory."""
-        plan.check_space()
-        for place in self._places.values():
-            place.claim()
-        return {place.final.name: place.missing() for place in self._places.values()}
-
-    def _join(self, names: set[str]) -> None:
-        if names != {place.final.name for place in self._places.values()}:
-            raise InputError(
-                f"this process would record {sorted(place.final.name for place in self._places.values())}, the first "
-                f"one {sorted(names)}: all must see the same pictures, weights and directories"
-            )
-        for place in self._places.values():
-            place.join()
+        data.select(writers.open(missing, todo[trainer.global_rank :: trainer.world_size]))
 
     @override
     def on_predict_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -112,27 +113,21 @@ class VitActivationWriter(lightning.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Hand the batch to the writers, which write while the next batch is computed."""
+        assert self._writers is not None, "before setup"
         images = cast(RecordedImages, trainer.datamodule).images  # type: ignore[attr-defined]
-        examples = _examples(images, batch)
-        for layer, writer in self._writers.items():
-            acts = cast(Mapping[int, Tensor], outputs)[layer]
-            writer.append(int(batch["index"][0]), acts, examples, batch.get("patch_labels"))
+        self._writers.append(images, batch, outputs)
 
     @override
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Wait for all shards of all processes, and publish the directories."""
         # Not in on_predict_end: a process without a batch does not get there.
-        for writer in self._writers.values():
-            writer.finish()
-        self._writers = {}
+        if self._writers is None:
+            return
+        self._writers.finish()
         trainer.strategy.barrier("all shards are whole")
-        self.directories |= _by_first_process(trainer, self._publish)
-        for place in self._places.values():
-            place.leave()
-        self._places = {}
-
-    def _publish(self) -> dict[int, Path]:
-        return {layer: place.publish() for layer, place in self._places.items()}
+        self.directories |= _by_first_process(trainer, self._writers.publish)
+        self._writers.leave()
+        self._writers = None
 
     @override
     def on_exception(
@@ -141,16 +136,9 @@ class VitActivationWriter(lightning.Callback):
         """Stop, keep the shards that are whole, and say so."""
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGTERM)  # the other processes of this machine
-        for writer in self._writers.values():
-            writer.abort()
-        self._writers = {}
-        for place in self._places.values():
-            place.leave()
-            n_whole, n_shards = place.progress()
-            if n_whole and trainer.is_global_zero:
-                said = "%s: %d of %d shards are whole and stay; the same command goes on from there"
-                log.warning(said, place.path, n_whole, n_shards)
-        self._places = {}
+        if self._writers is not None:
+            self._writers.abort(says=trainer.is_global_zero)
+        self._writers = None
 
 
 def _by_first_process(trainer: lightning.Trainer, work: Callable[[], T]) -> T:
@@ -167,12 +155,3 @@ def _by_first_process(trainer: lightning.Trainer, work: Callable[[], T]) -> T:
     if failed:
         raise SystemExit(1)  # the first process says why
     return cast(T, result)
-
-
-def _examples(images: ImageSource, batch: Mapping[str, Any]) -> Sequence[ExampleRecord]:
-    rows = zip(
-        batch["index"].tolist(), batch["width"].tolist(), batch["height"].tolist(), batch["n_bytes"].tolist(),
-        batch["digest"], strict=True,
-    )  # fmt: skip
-    entries = [(images.record(index), rest) for index, *rest in rows]
-    return [ExampleRecord(entry.path, entry.label, *rest) for entry, rest in entries]

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.byte_text import byte_text
-from saev.callbacks import RecordingPlan, VitActivationWriter
+from saev.callbacks import VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
 from saev.cli.process_count import granted
 from saev.cli.recording_estimate import images_per_second
@@ -21,6 +21,7 @@ from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
 from saev.errors import InputError, one_line, printable, tell
 from saev.modules import VitLightningModule
+from saev.recording.plan import RecordingPlan
 from saev.shards.writing.partial import PartialRecording
 from saev.vit.images import BadImage
 

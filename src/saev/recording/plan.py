@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
@@ -15,23 +14,6 @@ from saev.shards.format.recording import Recording
 from saev.shards.writing.partial import PartialRecording
 from saev.vit.backbone import Backbone
 from saev.vit.images import ImageSource
-
-
-class RecordedModel(Protocol):
-    """What is recorded: the part of the LightningModule that is looked at."""
-
-    backbone: Backbone
-    layers: list[int]
-    precision: str
-
-
-class RecordedImages(Protocol):
-    """On which pictures: the part of the data module that is looked at."""
-
-    images: ImageSource
-
-    def select(self, spans: Sequence[range]) -> None:
-        """Give only these stretches of pictures."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +62,38 @@ class RecordingPlan:
 
 
 def make_plan(
-    model: RecordedModel, data: RecordedImages, *, dump_to: Path, dtype: str, max_tokens: int
+    images: ImageSource,
+    backbone: Backbone,
+    layers: Sequence[int],
+    *,
+    precision: str,
+    dump_to: Path,
+    dtype: str,
+    max_tokens: int,
 ) -> RecordingPlan:
     """Which directories there will be, and which are there already.
+
+    Args:
+        images: The pictures.
+        backbone: What they go through.
+        layers: Its blocks, from 0.
+        precision: Of the forward pass: float32 or bfloat16.
+        dump_to: Directory that the shard directories are made in.
+        dtype: Of the stored activations.
+        max_tokens: Upper bound of the tokens of a shard file.
 
     Raises:
         InputError: If one is there that is not whole.
     """
-    image_set = data.images.identity()  # Once: it goes through the names of all pictures.
-    backbone = model.backbone
+    image_set = images.identity()  # Once: it goes through the names of all pictures.
     tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
-    layout = ShardLayout.balanced(len(data.images), tokens, backbone.d_model, dtype, max_tokens)
+    layout = ShardLayout.balanced(len(images), tokens, backbone.d_model, dtype, max_tokens)
     pending: dict[int, PartialRecording] = {}
     finished: dict[int, Path] = {}
-    for layer in model.layers:
-        recording = _recording(model, layer, data.images, image_set, layout)
+    for layer in layers:
+        recording = _recording(backbone, precision, layer, images, image_set, layout)
         Metadata.of(recording)  # what does not fit into it must not be found out at the end
-        place = PartialRecording(dump_to, recording, with_labels=data.images.has_masks)
+        place = PartialRecording(dump_to, recording, with_labels=images.has_masks)
         if (directory := place.finished()) is not None:
             finished[layer] = directory
         else:
@@ -105,16 +102,20 @@ def make_plan(
 
 
 def _recording(
-    model: RecordedModel, layer: int, images: ImageSource, image_set: dict[str, object], layout: ShardLayout
+    backbone: Backbone,
+    precision: str,
+    layer: int,
+    images: ImageSource,
+    image_set: dict[str, object],
+    layout: ShardLayout,
 ) -> Recording:
-    backbone = model.backbone
     return Recording(
         name=f"{_slug(backbone.family, backbone.ckpt)}-layer{layer:02d}",
         model={
             "family": backbone.family,
             "ckpt": backbone.ckpt,
             "weights_digest": backbone.weights_digest,
-            "precision": model.precision,
+            "precision": precision,
         },
         layer=layer,
         preprocessing=backbone.preprocessing.to_dict(),

@@ -1,0 +1,114 @@
+"""Recording in one call, in this process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from saev.errors import InputError
+from saev.recording.layers import LayerWriters
+from saev.recording.plan import make_plan
+from saev.vit.backbone import Backbone
+from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
+from saev.vit.images import ImageFolder, ImageSource
+
+PRECISIONS: Final = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+def record(
+    images: ImageSource | str | Path,
+    backbone: Backbone,
+    layers: int | Sequence[int],
+    out: str | Path,
+    *,
+    dtype: str = "float32",
+    n_patches_per_shard: int = 2_400_000,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    device: str | torch.device | None = None,
+) -> list[Path]:
+    """Record the activations of a frozen backbone on disk: the residual stream after some blocks, all tokens.
+
+    It gives the same bytes as `saev predict` with the same options and, like it, goes on from whole shards when it is
+    called again after an interruption. What is recorded already is left alone.
+
+    Args:
+        images: The pictures, or a folder whose first level of folders names their classes.
+        backbone: From `saev.load_backbone`; moved to the device. Its dtype, float32 or bfloat16, is the precision of
+            the pass.
+        layers: Blocks, from 0; negative numbers count from the end.
+        out: Directory that the shard directories are made in, one a layer.
+        dtype: Of the stored activations: float32, bfloat16, float16 or int8 (with a scale for each token).
+        n_patches_per_shard: Upper bound of the tokens of a shard file.
+        batch_size: Images of a forward pass.
+        num_workers: Processes that decode, forked; 0 decodes in this one.
+        device: Where the pass runs; by default a GPU if there is one.
+
+    Returns:
+        The directories, in the order of the layers.
+
+    Raises:
+        InputError: If a picture cannot be read, a layer does not exist, the disk is too small, or another run records
+            the same thing.
+
+    Example:
+        >>> backbone = saev.load_backbone("timm", "vit_small_patch16_224")  # doctest: +SKIP
+        >>> saev.record("photographs", backbone, [-2], "shards")  # doctest: +SKIP
+        [PosixPath('shards/timm-vit_small_patch16_224-layer10-8f0c2d1ab46e')]
+    """
+    source = images if isinstance(images, ImageSource) else ImageFolder(Path(images))
+    source.check_known()
+    precision = PRECISIONS.get(next(backbone.parameters()).dtype)
+    if precision is None:
+        raise InputError(f"the backbone computes in {next(backbone.parameters()).dtype}: give float32 or bfloat16")
+    if batch_size < 1 or num_workers < 0:
+        raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
+    numbers = backbone.resolve_layers([layers] if isinstance(layers, int) else layers)
+    plan = make_plan(
+        source, backbone, numbers, precision=precision, dump_to=Path(out), dtype=dtype, max_tokens=n_patches_per_shard
+    )
+    found = dict(plan.finished)
+    if plan.pending:
+        backbone.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        writers = LayerWriters(plan)
+        try:
+            missing = writers.claim()
+            spans = writers.open(missing, plan.missing())
+            _run(source, backbone, sorted(plan.pending), spans, writers, batch_size, num_workers)
+            writers.finish()
+            found |= writers.publish()
+            writers.leave()
+        except BaseException:
+            writers.abort(says=True)
+            raise
+    return [found[layer] for layer in numbers]
+
+
+@torch.inference_mode()
+def _run(
+    source: ImageSource,
+    backbone: Backbone,
+    layers: Sequence[int],
+    spans: Sequence[range],
+    writers: LayerWriters,
+    batch_size: int,
+    num_workers: int,
+) -> None:
+    items = ImageDataset(source, backbone.preprocessing, backbone.grid)
+    if num_workers:
+        check_shared_files(batch_size, backbone.preprocessing)
+    loader: DataLoader[dict[str, torch.Tensor]] = DataLoader(
+        ImageBatches(items, spans, batch_size),
+        batch_size=None,
+        num_workers=num_workers,
+        multiprocessing_context="fork" if num_workers else None,
+    )
+    weight = next(backbone.parameters())
+    with tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:
+        for batch in loader:
+            acts = backbone(batch["image"].to(weight.device, weight.dtype), layers)
+            writers.append(source, batch, acts)
+            bar.update(len(batch["image"]))

@@ -116,10 +116,12 @@ def write(
     without_codes: Sequence[int] = (),
 ) -> Path:
     """Write a gallery; the path of its `index.html`."""
-    by_id = {picture.image_id: picture for picture in (pictures() if shown is None else shown)}
+    own = list(pages or [page(i) for i in (6, 17, 25, 33)])
+    on_pages = set().union(*(one.shown for one in own))
     fires = codes(range(4, N_LATENTS))
-
-    def given(ids: Sequence[int]) -> list[tuple[Picture, PatchCodes | None]]:
-        return [(by_id[i], None if i in without_codes else fires) for i in ids if i in by_id]
-
-    return write_gallery(out, gallery or overview(), pages or [page(i) for i in (6, 17, 25, 33)], given)
+    given = [
+        (picture, None if picture.image_id in without_codes else fires)
+        for picture in (pictures() if shown is None else shown)
+        if picture.image_id in on_pages
+    ]
+    return write_gallery(out, gallery or overview(), own, given)

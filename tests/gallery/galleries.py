@@ -77,9 +77,5 @@ def write(
     pictures: Sequence[Picture] | None = None,
 ) -> Path:
     """Write a gallery; gives the path of its `index.html`."""
-    shown = {picture.image_id: picture for picture in (make_pictures() if pictures is None else pictures)}
-
-    def given(ids: Sequence[int]) -> list[tuple[Picture, PatchCodes | None]]:
-        return [(shown[image], make_codes()) for image in ids if image in shown]
-
+    given = [(picture, make_codes()) for picture in (make_pictures() if pictures is None else pictures)]
     return write_gallery(out, gallery or make_gallery(), map(make_page, pages), given)

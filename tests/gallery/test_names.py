@@ -11,7 +11,7 @@ from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the
 
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
-from saev.gallery import Namer, RenderOptions
+from saev.latents.naming.namer import Namer
 from saev.nn import TopK
 from saev.shards.reading.open import open_shards
 from saev.shards.tokens import TokenSelection
@@ -37,9 +37,7 @@ def recorded(root: Path, file: Path, layer: int) -> TokenSelection:
 
 def namer_of(root: Path, file: Path) -> Namer:
     (root / "words.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    namer = Namer.load(RenderOptions(namer=CKPT, namer_weights=str(file), vocabulary=root / "words.txt"))
-    assert namer is not None
-    return namer
+    return Namer.load(CKPT, str(file), root / "words.txt")
 
 
 def pointing(namer: Namer, word: int) -> TopK:

@@ -9,12 +9,14 @@ import torch
 from tests.conftest import MakeShards
 
 from saev.errors import InputError
-from saev.gallery import LatentPage, RenderOptions, Source, survey_images
-from saev.gallery.pages import Pages
+from saev.gallery import LatentPage, Pages, RenderOptions, Source, Subject
 from saev.gallery.render import chosen_latents, render_galleries, sae_id
+from saev.latents.encoding import Encoding
 from saev.latents.heatmaps import heatmaps, in_parts, patch_codes, quantise
 from saev.latents.labels import Labels
 from saev.latents.pictures import RecordedPictures
+from saev.latents.sparse import SparseCodes
+from saev.latents.survey import survey_images
 from saev.nn import ARCHITECTURES, TopK
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import open_shards
@@ -49,12 +51,18 @@ def codes_of(reader: ShardReader, sae: TopK, tokens: TokenSelection) -> np.ndarr
     return sae.encode(acts).detach().numpy()
 
 
+def subject_of(sae: TopK, tokens: TokenSelection, top_k: int = TOP, n_images: int = N) -> Subject:
+    codes = Encoding(sae, tokens)
+    images = tokens.subset(n_images, 0).examples
+    survey = survey_images({"one": codes}, images, Labels.of(tokens.reader), top_k=top_k)["one"]
+    return Subject(sae, codes, survey)
+
+
 def pages_of(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) -> tuple[list[LatentPage], np.ndarray]:
     tokens = selection(reader, kind)
     chosen = RenderOptions(top_k=TOP, **({"n_latents": -1} | options))
-    labels = Labels.of(reader)
-    survey = survey_images({"one": sae}, tokens, labels, chosen)["one"]
-    pages = Pages(sae, survey, chosen_latents(survey, chosen), tokens, labels, chosen, {})
+    subject = subject_of(sae, tokens, n_images=chosen.n_images)
+    pages = Pages(subject, chosen_latents(subject.survey, chosen), Labels.of(reader), chosen.sort_by)
     return list(pages), codes_of(reader, sae, tokens)
 
 
@@ -125,9 +133,8 @@ def test_the_label_that_tells_most_is_not_the_most_frequent_one(make_shards: Mak
     with torch.no_grad():
         sae.W_dec.copy_(torch.eye(2))
         sae.W_enc.copy_(torch.eye(2))
-    tokens, labels, options = selection(recording, "content"), Labels.of(recording), RenderOptions()
-    survey = survey_images({"one": sae}, tokens, labels, options)["one"]
-    found = Pages(sae, survey, [0, 1], tokens, labels, options, {}).top_labels()
+    subject = subject_of(sae, selection(recording, "content"))
+    found = Pages(subject, [0, 1], Labels.of(recording)).top_labels()
     assert found == {1: ("label 1", 0.5)}  # what fires everywhere has none
 
 
@@ -148,14 +155,14 @@ def test_ranges_choose_latents(reader: ShardReader, sae: TopK) -> None:
     assert [page.index for page in pages] == np.flatnonzero((frequency > 0) & (frequency <= 10**middle + 1e-9)).tolist()
     with pytest.raises(InputError, match=r"none of \d+ latents .* log10 frequency within \(-9, -8\).*: theirs are -"):
         pages_of(reader, sae, "content", log_freq_range=(-9, -8))
-    pages, _ = pages_of(reader, sae, "content", log_freq_range=(-9, -8), include_latents=(3,))
+    pages, _ = pages_of(reader, sae, "content", log_freq_range=(-9, -8), include_latents=[3])
     assert [page.index for page in pages] == [3]
 
 
 def test_latents_that_are_asked_for_are_shown(reader: ShardReader, sae: TopK) -> None:
     with torch.no_grad():
         sae.b_enc[7] = -1e6
-    pages, _ = pages_of(reader, sae, "content", n_latents=2, include_latents=(7, 3))
+    pages, _ = pages_of(reader, sae, "content", n_latents=2, include_latents=[7, 3])
     by_index = {page.index: page for page in pages}
     assert {3, 7} <= set(by_index)
     assert len(by_index) <= 4
@@ -168,35 +175,38 @@ def test_images_may_be_bounded(reader: ShardReader, sae: TopK) -> None:
 
 
 def test_processes_divide_the_images(reader: ShardReader, sae: TopK) -> None:
-    tokens, labels, options = selection(reader, "all"), Labels.of(reader), RenderOptions(top_k=TOP)
-    alone = survey_images({"one": sae}, tokens, labels, options)["one"].state()
-    parts = [survey_images({"one": sae}, tokens, labels, options, rank, 3)["one"] for rank in range(3)]
+    tokens, labels = selection(reader, "all"), Labels.of(reader)
+    codes = {"one": Encoding(sae, tokens)}
+    alone, *parts = [
+        survey_images(codes, tokens.examples, labels, top_k=TOP, rank=rank, world_size=n)["one"]
+        for rank, n in [(0, 1), (0, 3), (1, 3), (2, 3)]
+    ]
     parts[0].merge(parts[1].state())
     parts[0].merge(parts[2].state())
-    found = parts[0].state()
-    assert found.keys() == alone.keys()
+    found, expected = parts[0].state(), alone.state()
+    assert found.keys() == expected.keys()
     for order in ("patch", "img", "cls"):
         key = f"top_{order}.keys"
-        assert torch.equal(found[key].sort(1).values, alone[key].sort(1).values)
+        assert torch.equal(found[key].sort(1).values, expected[key].sort(1).values)
 
 
 def test_patch_codes_are_sorted_by_their_share_of_the_largest_value() -> None:
     f_ps = torch.tensor([[0.0, 2.0, 1.0], [0.0, 0.0, 0.0], [3.0, 4.0, 0.5]])
-    codes = patch_codes(f_ps, np.array([3.0, 8.0, 1.0], dtype=np.float32))
+    codes = patch_codes(SparseCodes.of(f_ps[None]), np.array([3.0, 8.0, 1.0], dtype=np.float32))
     assert codes.offsets.tolist() == [0, 2, 2, 5]
     assert codes.latents.tolist() == [2, 1, 0, 1, 2]
     assert codes.levels.tolist() == [255, 64, 255, 128, 128]
 
 
 def test_a_latent_that_was_silent_before_is_as_strong_as_can_be() -> None:
-    codes = patch_codes(torch.tensor([[9.0, 1.0]]), np.array([0.0, 4.0], dtype=np.float32))
+    codes = patch_codes(SparseCodes.of(torch.tensor([[[9.0, 1.0]]])), np.array([0.0, 4.0], dtype=np.float32))
     assert codes.latents.tolist() == [0, 1]
     assert codes.levels.tolist() == [255, 64]
 
 
-def test_patch_codes_that_are_not_finite_are_told() -> None:
+def test_codes_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError, match="the codes must be finite: latent 1 has nan"):
-        patch_codes(torch.tensor([[1.0, float("nan")]]), np.ones(2, dtype=np.float32))
+        SparseCodes.of(torch.tensor([[[1.0, float("nan")]]]))
 
 
 def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +219,7 @@ def test_heatmaps_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_latent_that_shows_nothing_has_no_heatmaps(reader: ShardReader, sae: TopK) -> None:
     tokens = selection(reader, "content")
-    assert heatmaps(sae, tokens, {5: []}, np.ones(D_SAE, dtype=np.float32)) == {5: {}}
+    assert heatmaps(Encoding(sae, tokens), {5: []}, np.ones(D_SAE, dtype=np.float32)) == {5: {}}
 
 
 def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_path: Path) -> None:
@@ -223,10 +233,9 @@ def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_pat
     assert sae_id(sae) == sae_id(sae)
     assert len(sae_id(ARCHITECTURES["BatchTopK"](8, d_sae=4, k=2))) == 16  # its state has a number besides
     saes, tokens = {"a": sae, "b": other}, selection(reader, "content")
-    labels, options = Labels.of(reader), RenderOptions(top_k=TOP, n_latents=5)
-    surveys = survey_images(saes, tokens, labels, options)
-    source = Source(tokens, RecordedPictures(reader), labels)
-    first, second = render_galleries(saes, surveys, source, options, tmp_path)
+    source = Source(tokens, RecordedPictures(reader), Labels.of(reader))
+    subjects = {name: subject_of(one, tokens) for name, one in saes.items()}
+    first, second = render_galleries(subjects, source, RenderOptions(top_k=TOP, n_latents=5), tmp_path)
     assert second.gallery.others[0].matched.tolist() == order.tolist()
     assert first.gallery.others[0].matched[order].tolist() == list(range(D_SAE))
     np.testing.assert_allclose(first.gallery.others[0].cosine, 1, atol=1e-5)
@@ -244,7 +253,7 @@ def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_pat
         ({"n_latents": -2}, "n_latents=-2"),
         ({"log_freq_range": (1.0, 0.0)}, "the lower one first"),
         ({"log_value_range": (0.0, float("nan"))}, "log_value_range"),
-        ({"sort_by": "size"}, "patch, img or cls"),
+        ({"sort_by": "size"}, "one of patch, img, cls"),
         ({"vocabulary": Path("words.txt")}, "no use without a namer"),
     ],
 )

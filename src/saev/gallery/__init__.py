@@ -3,25 +3,24 @@
 from saev.gallery.data import Gallery, LatentExample, LatentPage, OtherSae, SampleGroup
 from saev.gallery.grid import image_grid
 from saev.gallery.heatmap import overlay
-from saev.gallery.names import Namer
 from saev.gallery.options import RenderOptions
+from saev.gallery.pages import Pages, Subject
 from saev.gallery.render import Rendered, Source, render_galleries
-from saev.gallery.survey_pass import survey_images
 from saev.gallery.write import write_gallery
 
 __all__ = [
     "Gallery",
     "LatentExample",
     "LatentPage",
-    "Namer",
     "OtherSae",
+    "Pages",
     "RenderOptions",
     "Rendered",
     "SampleGroup",
     "Source",
+    "Subject",
     "image_grid",
     "overlay",
     "render_galleries",
-    "survey_images",
     "write_gallery",
 ]

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.latents.heatmaps import Levels
+from saev.latents.survey import Order
 
 Floats = npt.NDArray[np.floating]
-ORDERS = ("patch", "img", "cls")
-"""The ways to order pictures: by the strongest patch, by the sum over the patches, by the CLS token."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class LatentPage:
 
     Args:
         index: Which latent.
-        top: For some of `ORDERS` its pictures, strongest first.
+        top: By `Order` its pictures, strongest first.
         heatmaps: Levels (h, w) in each picture that is shown, as shares of the latent's largest value.
         samples: Pictures from the whole range of its values.
         histogram: (bins,) tokens by value; bins as in `Gallery.bin_edges`.
@@ -78,7 +77,7 @@ class LatentPage:
     """
 
     index: int
-    top: Mapping[str, Sequence[LatentExample]]
+    top: Mapping[Order, Sequence[LatentExample]]
     heatmaps: Mapping[int, Levels] = field(default_factory=dict)
     samples: Sequence[SampleGroup] = ()
     histogram: npt.NDArray[np.integer] | None = None
@@ -89,6 +88,11 @@ class LatentPage:
     coactive: Sequence[tuple[int, float]] = ()
     directions: Sequence[tuple[str, float]] = ()
     probes: Sequence[tuple[str, str]] = ()
+
+    @property
+    def best(self) -> Sequence[LatentExample]:
+        """Its pictures in the order that comes first."""
+        return next(iter(self.top.values()), ())
 
     @property
     def shown(self) -> set[int]:

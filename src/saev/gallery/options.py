@@ -3,18 +3,33 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 from saev.errors import InputError
+from saev.latents.survey import ORDERS, Order
 
 Range = tuple[float, float]
-SortBy = Literal["patch", "img", "cls"]
 
 
 @final
 @dataclass(frozen=True)
 class RenderOptions:
-    """The options of `FeatureVisualizer`, described there.
+    """What a gallery shows: the options of `FeatureVisualizer` and of `saev.render`.
+
+    Args:
+        top_k: Images shown for a latent, in each order.
+        n_latents: Latents that get a page, a random choice among those that fire; -1 for all that fire.
+        log_freq_range: Powers of ten: a random choice only of latents whose frequency lies between these.
+        log_value_range: The same for the mean value of a latent where it is active.
+        include_latents: Latents that get a page in any case.
+        sort_by: Which order of pictures comes first: by the strongest patch (patch), by the sum over the patches (img),
+            or by the CLS token (cls), where it is among the tokens.
+        n_images: Upper bound of the images looked at, a random choice.
+        n_picture_pages: Upper bound of the pictures in which one can see what fires where, a random choice.
+        namer: CLIP that finds names for latents, such as ViT-B-32/openai. By default none are looked for.
+        namer_weights: Its weights from a .safetensors or .pt file instead of the network.
+        vocabulary: File of the words that may become names, one a line; by default a list that comes with saev.
+        seed: Fixes the random choices.
 
     Raises:
         InputError: If a number makes no sense.
@@ -24,8 +39,8 @@ class RenderOptions:
     n_latents: int = 400
     log_freq_range: Range | None = None
     log_value_range: Range | None = None
-    include_latents: tuple[int, ...] = ()
-    sort_by: SortBy = "patch"
+    include_latents: list[int] | None = None
+    sort_by: Order = "patch"
     n_images: int = 50_000
     n_picture_pages: int = 2000
     namer: str | None = None
@@ -43,8 +58,8 @@ class RenderOptions:
             raise InputError(f"seed={self.seed} must be 0 or more")
         if self.n_latents < -1:
             raise InputError(f"n_latents={self.n_latents} must be -1 (all) or more")
-        if self.sort_by not in ("patch", "img", "cls"):
-            raise InputError(f"sort_by={self.sort_by!r} must be patch, img or cls")
+        if self.sort_by not in ORDERS:
+            raise InputError(f"sort_by={self.sort_by!r} must be one of {', '.join(ORDERS)}")
         for name in ("log_freq_range", "log_value_range"):
             own = getattr(self, name)
             if own is not None and not (len(own) == 2 and own[0] < own[1] and not any(map(math.isnan, own))):
@@ -59,6 +74,6 @@ class RenderOptions:
         Raises:
             InputError: If not.
         """
-        unknown = [latent for latent in self.include_latents if not 0 <= latent < d_sae]
+        unknown = [latent for latent in self.include_latents or () if not 0 <= latent < d_sae]
         if unknown:
             raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")

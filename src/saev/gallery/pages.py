@@ -4,7 +4,9 @@ Shape suffixes: k = images of a latent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import final
 
 import numpy as np
 import torch
@@ -12,12 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.gallery.data import LabelCount, LatentExample, LatentPage, SampleGroup, ShownName
-from saev.gallery.options import RenderOptions
+from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.labels import Labels
-from saev.latents.survey import PERCENTILES, LabelCounts, LatentSurvey, Neighbours, nearest_decoders, quantile_groups
+from saev.latents.survey import (
+    PERCENTILES,
+    LabelCounts,
+    LatentSurvey,
+    Neighbours,
+    Order,
+    nearest_decoders,
+    quantile_groups,
+)
 from saev.nn import SparseAutoencoder
-from saev.shards.tokens import TokenSelection
 
 N_NEIGHBOURS = 8
 N_LABELS = 6
@@ -27,53 +36,81 @@ LATENTS_AT_ONCE = 1024
 MIN_LIFT = 1.25  # A label below this says less about a latent than about the pictures.
 
 
+@final
+@dataclass(frozen=True)
+class Subject:
+    """An SAE that is shown, its codes of the images, and what a survey found of its latents."""
+
+    sae: SparseAutoencoder
+    codes: ImageCodes
+    survey: LatentSurvey
+
+
+@final
 class Pages:
-    """Gives the pages of some latents, one after the other; heatmaps of a part of them are in memory at once.
+    """The pages of some latents; heatmaps of a part of them are in memory at once.
 
     Args:
-        sae: The SAE.
-        survey: What was found of its latents.
+        subject: The SAE.
         latents: Those that get a page.
-        tokens: The recording, and which of the tokens.
         labels: Labels of the recording.
-        options: What comes first.
+        sort_by: Which order of pictures comes first.
         directions: Words to which decoder directions point.
     """
 
     def __init__(
         self,
-        sae: SparseAutoencoder,
-        survey: LatentSurvey,
+        subject: Subject,
         latents: Sequence[int],
-        tokens: TokenSelection,
         labels: Labels,
-        options: RenderOptions,
-        directions: Mapping[int, ShownName],
+        sort_by: Order = "patch",
+        directions: Mapping[int, ShownName] | None = None,
     ) -> None:
-        self._directions = directions
-        self._sae, self._survey, self._tokens, self._labels = sae, survey, tokens, labels
+        survey = subject.survey
+        self._directions = directions or {}
+        self._subject, self._survey, self._labels = subject, survey, labels
         self._latents = torch.tensor(latents, dtype=torch.int64)
-        orders = sorted(survey.top, key=lambda order: order != options.sort_by)
+        orders = sorted(survey.top, key=lambda order: order != sort_by)
         self._top = {
             order: (survey.top[order].images[self._latents], survey.top[order].values[self._latents])
             for order in orders
         }
         self._sampled = survey.sample.images[self._latents], survey.sample.values[self._latents]
-        self._decoders = nearest_decoders(sae.W_dec, self._latents, N_NEIGHBOURS)
+        self._decoders = nearest_decoders(subject.sae.W_dec, self._latents, N_NEIGHBOURS)
         self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
         self._percentiles = survey.histogram.percentiles()[self._latents]
+        self._shown = {latent: self._shown_at(row) for row, latent in enumerate(latents)}
+
+    def __len__(self) -> int:
+        return len(self._latents)
 
     def __iter__(self) -> Iterator[LatentPage]:
         """The pages in the order of the latents."""
+        return self._with_heatmaps(self._shown)
+
+    @property
+    def images(self) -> list[int]:
+        """Ids, ascending, of all pictures that the pages show."""
+        return sorted(set().union(*(images.tolist() for images in self._shown.values())))
+
+    def drafts(self) -> Iterator[LatentPage]:
+        """The pages without heatmaps, for which no image is encoded."""
+        return (self._draft(row) for row in range(len(self)))
+
+    def first(self, n_pages: int, n_pictures: int) -> Iterator[LatentPage]:
+        """The first pages, with heatmaps of so many of their top pictures only."""
+        few = {page.index: [one.image_id for one in page.best[:n_pictures]] for page in islice(self.drafts(), n_pages)}
+        return self._with_heatmaps(few)
+
+    def _with_heatmaps(self, shown: Mapping[int, Images]) -> Iterator[LatentPage]:
         rows = {latent: row for row, latent in enumerate(self._latents.tolist())}
         max_value_s = self._survey.moments.max_value.numpy()
-        shown = {latent: self._shown(row) for latent, row in rows.items()}
-        for part in in_parts(shown, self._tokens.reader.layout.tokens.grid):
-            found = heatmaps(self._sae, self._tokens, part, max_value_s)
+        for part in in_parts(shown, self._subject.codes.grid):
+            found = heatmaps(self._subject.codes, part, max_value_s)
             for latent in part:
                 yield replace(self._draft(rows[latent]), heatmaps=found.pop(latent))
 
-    def _shown(self, row: int) -> NDArray[np.int64]:
+    def _shown_at(self, row: int) -> NDArray[np.int64]:
         """Ids of all pictures of a latent, ascending."""
         sampled = [example.image_id for group in self._samples(row) for example in group.examples]
         top = [images[row].numpy() for images, _ in self._top.values()]

@@ -4,7 +4,7 @@ Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from saev.errors import InputError
-from saev.gallery.data import Gallery, LatentPage, OtherSae
-from saev.gallery.names import Namer
+from saev.gallery.data import Gallery, OtherSae, ShownName
 from saev.gallery.options import Range, RenderOptions
-from saev.gallery.pages import Pages
+from saev.gallery.pages import Pages, Subject
 from saev.gallery.write import write_gallery
-from saev.latents.heatmaps import PatchCodes, codes_of_images, patch_codes, patch_positions
+from saev.latents.heatmaps import PatchCodes, patch_codes
 from saev.latents.labels import Labels
+from saev.latents.naming import LatentName
+from saev.latents.naming.namer import Namer
 from saev.latents.pictures import Picture, RecordedPictures
 from saev.latents.survey import EDGES, LatentSurvey
 from saev.metrics import nearest_rows
@@ -27,8 +28,6 @@ from saev.shards.tokens import TokenSelection, random_subset
 from saev.vit.weights import weights_digest
 
 COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.
-N_KEPT, N_HEATMAPS_KEPT = 512, 16
-"""Pages that are kept besides being written, and how many heatmaps of each."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,14 @@ class Rendered:
         name: The SAE's.
         index: Path of its `index.html`.
         gallery: What it says.
-        pages: The first of its pages, `N_KEPT` at most, with the heatmaps of their first `N_HEATMAPS_KEPT` pictures.
+        pages: Its pages.
         decoder_sd: Rows that the latents decode to, on the CPU.
     """
 
     name: str
     index: Path
     gallery: Gallery
-    pages: Sequence[LatentPage]
+    pages: Pages
     decoder_sd: Tensor
 
 
@@ -60,8 +59,7 @@ class Source:
 
 
 def render_galleries(
-    saes: Mapping[str, SparseAutoencoder],
-    surveys: Mapping[str, LatentSurvey],
+    subjects: Mapping[str, Subject],
     source: Source,
     options: RenderOptions,
     out: Path,
@@ -70,8 +68,7 @@ def render_galleries(
     """Write `out/<name>/` for one SAE after the other; each may be compared with the others there.
 
     Args:
-        saes: SAEs of one width, by name.
-        surveys: What was found of each.
+        subjects: SAEs of one width, by name.
         source: What they were looked at on.
         options: What is shown.
         out: Directory of the galleries.
@@ -81,57 +78,72 @@ def render_galleries(
         InputError: If a gallery's place is taken; after all others were written, if no latent of an SAE lies within
             the ranges that are asked for.
     """
-    first: tuple[SparseAutoencoder, list[int]] | None = None
-    without: list[str] = []
-    for name, sae in saes.items():
-        # What the first SAE shows is shown of the others, too, so that pairs can be compared.
-        preferred = [] if first is None else nearest_rows(first[0].W_dec[first[1]], sae.W_dec)[0].tolist()
-        try:
-            latents = chosen_latents(surveys[name], options, preferred)
-        except InputError as error:
-            without.append(f"{name}: {error}")
-            continue
-        first = first or (sae, latents)
-        yield _render(name, sae, surveys[name], latents, source, options, namer, out, _others(name, sae, saes))
+    chosen, without = latents_of_all(subjects, options)
+    for name, latents in chosen.items():
+        yield _render(name, latents, subjects, source, options, out, namer)
     if without:
-        raise InputError("; ".join(without))
+        raise InputError("; ".join(f"{name}: {why}" for name, why in without.items()))
+
+
+def latents_of_all(
+    subjects: Mapping[str, Subject], options: RenderOptions
+) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """The latents of each SAE that get a page; and why there are none, where no latent lies within the ranges.
+
+    What the first SAE that has such latents shows is shown of the others, too, so that pairs can be compared.
+    """
+    found: dict[str, list[int]] = {}
+    without: dict[str, str] = {}
+    for name, subject in subjects.items():
+        first = next(iter(found), None)
+        preferred: list[int] = []
+        if first is not None:
+            preferred = nearest_rows(subjects[first].sae.W_dec[found[first]], subject.sae.W_dec)[0].tolist()
+        try:
+            found[name] = chosen_latents(subject.survey, options, preferred)
+        except InputError as error:
+            without[name] = str(error)
+    return found, without
 
 
 def _render(
     name: str,
-    sae: SparseAutoencoder,
-    survey: LatentSurvey,
     latents: Sequence[int],
+    subjects: Mapping[str, Subject],
     source: Source,
     options: RenderOptions,
-    namer: Namer | None,
     out: Path,
-    others: Sequence[OtherSae],
+    namer: Namer | None,
 ) -> Rendered:
-    tokens = source.tokens
-    names = namer.by_pictures(sae, survey, latents, tokens, source.pictures, options.seed) if namer else {}
-    directions = namer.by_directions(sae, latents, tokens, options.seed) if namer else {}
-    pages = Pages(sae, survey, latents, tokens, source.labels, options, directions)
+    subject, pictures = subjects[name], source.pictures
+    sae, moments = subject.sae, subject.survey.moments
+    names = namer.by_pictures(subject.codes, subject.survey, latents, pictures, options.seed) if namer else {}
+    directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
+    pages = Pages(subject, latents, source.labels, options.sort_by, _shown(directions))
     gallery = Gallery(
         title=name,
         sae_id=sae_id(sae),
-        facts=_facts(sae, survey, tokens),
-        frequency=survey.moments.frequency.numpy(),
-        image_frequency=survey.moments.image_frequency.numpy(),
-        mean_value=survey.moments.mean_value.numpy(),
-        max_value=survey.moments.max_value.numpy(),
-        grid=tokens.reader.layout.tokens.grid,
+        facts=_facts(subject, source.tokens),
+        frequency=moments.frequency.numpy(),
+        image_frequency=moments.image_frequency.numpy(),
+        mean_value=moments.mean_value.numpy(),
+        max_value=moments.max_value.numpy(),
+        grid=subject.codes.grid,
         bin_edges=EDGES,
-        rare_below=(COMMON_IMAGES - 0.5) / max(1, survey.moments.n_images),
+        rare_below=(COMMON_IMAGES - 0.5) / max(1, moments.n_images),
         labels=pages.top_labels(),
-        names=names,
-        others=others,
+        names=_shown(names),
+        others=_others(name, subjects),
     )
-    kept: list[LatentPage] = []
-    index = write_gallery(
-        out / name, gallery, _keeping(pages, kept), lambda images: _pictures(images, sae, gallery, source, options)
-    )
-    return Rendered(name, index, gallery, kept, sae.W_dec.detach().cpu())
+    index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))
+    return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
+
+
+def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:
+    return {
+        latent: ShownName(one.words[0].word, one.words[0].z, [(word.word, word.z) for word in one.runners_up])
+        for latent, one in names.items()
+    }
 
 
 def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequence[int] = ()) -> list[int]:
@@ -156,7 +168,7 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
     first = [latent for latent in dict.fromkeys(preferred) if latent in may][:n]
     others = np.setdiff1d(found, first)
     chosen = others[random_subset(len(others), n - len(first), options.seed)]
-    return sorted({*first, *chosen.tolist(), *options.include_latents})
+    return sorted({*first, *chosen.tolist(), *(options.include_latents or ())})
 
 
 def sae_id(sae: SparseAutoencoder) -> str:
@@ -168,45 +180,38 @@ def _within(values: np.ndarray, own: Range | None) -> np.ndarray:
     return np.ones(len(values), dtype=np.bool_) if own is None else (values >= own[0]) & (values <= own[1])
 
 
-def _keeping(pages: Pages, kept: list[LatentPage]) -> Iterator[LatentPage]:
-    for page in pages:
-        if len(kept) < N_KEPT:
-            first = next(iter(page.top.values()), [])[:N_HEATMAPS_KEPT]
-            kept.append(replace(page, heatmaps={one.image_id: page.heatmaps[one.image_id] for one in first}))
-        yield page
-
-
 def _pictures(
-    images: Sequence[int], sae: SparseAutoencoder, gallery: Gallery, source: Source, options: RenderOptions
+    images: Sequence[int], subject: Subject, pictures: RecordedPictures, options: RenderOptions
 ) -> Iterator[tuple[Picture, PatchCodes | None]]:
     """The pictures, those that are opened together with what fires in them."""
     opened = {images[i] for i in random_subset(len(images), options.n_picture_pages, options.seed)}
-    patches = patch_positions(source.tokens)
-    if patches.start == patches.stop:
+    patches = subject.codes.spots.patches
+    if not patches:
         opened = set()
     for image in tqdm([image for image in images if image not in opened], desc="drawing", unit=" images"):
-        yield source.pictures[image], None
-    for image, f_ts in codes_of_images(sae, source.tokens, sorted(opened), "drawing"):
-        yield source.pictures[image], patch_codes(f_ts[patches], gallery.max_value)
+        yield pictures[image], None
+    max_value_s = subject.survey.moments.max_value.numpy()
+    for image, codes in subject.codes.each(sorted(opened), "drawing"):
+        yield pictures[image], patch_codes(codes.at(patches), max_value_s)
 
 
-def _others(name: str, sae: SparseAutoencoder, saes: Mapping[str, SparseAutoencoder]) -> list[OtherSae]:
+def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
     """The other galleries, and for each latent here the nearest of theirs."""
     found = []
-    for other_name, other in saes.items():
+    for other_name, other in subjects.items():
         if other_name != name:
-            matched_s, cosine_s = nearest_rows(sae.W_dec, other.W_dec)
+            matched_s, cosine_s = nearest_rows(subjects[name].sae.W_dec, other.sae.W_dec)
             found.append(OtherSae(other_name, other_name, matched_s.cpu().numpy(), cosine_s.cpu().numpy()))
     return found
 
 
-def _facts(sae: SparseAutoencoder, survey: LatentSurvey, tokens: TokenSelection) -> dict[str, str]:
+def _facts(subject: Subject, tokens: TokenSelection) -> dict[str, str]:
     """What stands at the top of the page."""
-    metadata = tokens.reader.metadata
+    metadata, moments = tokens.reader.metadata, subject.survey.moments
     return {
         "model": f"{metadata.family} {metadata.ckpt}",
         "layer": " + ".join(str(reader.manifest.recording.layer) for reader in tokens.readers),
-        "latents": f"{sae.d_sae:,}",
-        "images": f"{survey.moments.n_images:,}",
-        "tokens": f"{survey.moments.n_tokens:,}",
+        "latents": f"{subject.sae.d_sae:,}",
+        "images": f"{moments.n_images:,}",
+        "tokens": f"{moments.n_tokens:,}",
     }

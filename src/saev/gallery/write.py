@@ -12,7 +12,7 @@ A page from the file system may not fetch files, so data come as small classic s
 
 import io
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def write_gallery(
     out: Path,
     gallery: Gallery,
     pages: Iterable[LatentPage],
-    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+    pictures: Iterable[tuple[Picture, PatchCodes | None]],
 ) -> Path:
     """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
 
@@ -48,8 +48,8 @@ def write_gallery(
         out: The directory; its parent is made where it is missing.
         gallery: What is said of all latents.
         pages: Each latent at most once.
-        pictures: Gives, for ascending ids of the pictures that pages show, the pictures, and the codes of those
-            that get a page of their own. For those that it leaves out a grey tile is shown.
+        pictures: Those that pages show, each once, and the codes of those that get a page of their own. For one that
+            is missing a grey tile is shown.
 
     Returns:
         The path of `index.html`.
@@ -82,7 +82,7 @@ def _write(
     root: Path,
     gallery: Gallery,
     pages: Iterable[LatentPage],
-    pictures: Callable[[Sequence[int]], Iterable[tuple[Picture, PatchCodes | None]]],
+    pictures: Iterable[tuple[Picture, PatchCodes | None]],
 ) -> None:
     for folder in ("assets", "images", "data", "data/latents", "data/pictures"):
         (root / folder).mkdir()
@@ -99,7 +99,8 @@ def _write(
         shown |= page.shown
     # Those that do not come stay without a size.
     entries = {image: PictureEntry(f"picture {image}", None, None) for image in sorted(shown)}
-    for picture, codes in pictures(sorted(shown)):
+    for picture, codes in pictures:
+        assert picture.image_id in shown, f"no page shows picture {picture.image_id}"
         size = _save(picture.view, root / "images" / f"{picture.image_id:08d}.jpg") if picture.view else None
         entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
         if codes is not None:

@@ -1,43 +1,130 @@
-"""Codes of recorded images, in batches of bounded size.
+"""Codes of recorded images, in batches of bounded size, wherever they come from.
 
 Shape suffixes: b = images of a batch, t = tokens of an image, d = d_in, s = d_sae.
 """
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
+from typing_extensions import override
 
+from saev.latents.sparse import SparseCodes, Spots
 from saev.nn import SparseAutoencoder
 from saev.nn.functional import images_at_once
 from saev.shards.tokens import TokenSelection
 
+Images = Sequence[int] | NDArray[np.int64]
 
-def encoded(
-    saes: Sequence[SparseAutoencoder], tokens: TokenSelection, what: str
-) -> Iterator[tuple[NDArray[np.int64], Iterator[Tensor]]]:
-    """Image ids (b,) and, for one SAE after the other, the codes (b, t, s) of a selection's images.
 
-    Each image is read once for all SAEs; the codes of one SAE are to be done with before the next one's are asked for.
+class ImageCodes(ABC):
+    """The codes of an SAE on the images of a recording, by the numbers of the images."""
+
+    @property
+    @abstractmethod
+    def d_sae(self) -> int:
+        """Number of latents."""
+
+    @property
+    @abstractmethod
+    def spots(self) -> Spots:
+        """Which tokens of an image are encoded."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> tuple[int, int]:
+        """Patches of an image as (rows, columns)."""
+
+    @abstractmethod
+    def batches(self, images: Images, what: str) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
+        """The numbers (b,) of some images, ascending, and their codes, so many at a time as memory is meant for.
+
+        Args:
+            images: Numbers of images, ascending.
+            what: Names the progress bar.
+
+        Raises:
+            InputError: If a code is not finite, or a file is damaged.
+        """
+
+    def each(self, images: Images, what: str) -> Iterator[tuple[int, SparseCodes]]:
+        """One image after the other, as `batches`."""
+        for ids_b, codes in self.batches(images, what):
+            yield from zip(ids_b.tolist(), codes.images(), strict=True)
+
+
+@final
+@dataclass(frozen=True)
+class Encoding(ImageCodes):
+    """Codes that are computed when they are asked for.
 
     Args:
-        saes: SAEs of one width.
-        tokens: Images and which of their tokens; all of these are encoded, also those that training ignores.
+        sae: The SAE.
+        tokens: The recording, and which of the tokens: all of these are encoded, also those that training ignores.
+    """
+
+    sae: SparseAutoencoder
+    tokens: TokenSelection
+
+    @property
+    @override
+    def d_sae(self) -> int:
+        return self.sae.d_sae
+
+    @property
+    @override
+    def spots(self) -> Spots:
+        return Spots.of(self.tokens.positions, self.tokens.reader.layout.tokens)
+
+    @property
+    @override
+    def grid(self) -> tuple[int, int]:
+        return self.tokens.reader.layout.tokens.grid
+
+    @override
+    def batches(self, images: Images, what: str) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
+        return ((ids_b, codes) for _, ids_b, codes in together({"": self}, images, what))
+
+
+def together(
+    codes: Mapping[str, ImageCodes], images: Images, what: str
+) -> Iterator[tuple[str, NDArray[np.int64], SparseCodes]]:
+    """What `ImageCodes.batches` gives for each of several SAEs, by name; what is encoded is read once for all.
+
+    Args:
+        codes: By name; those that are encoded are of one recording, and SAEs of one width.
+        images: Numbers of images, ascending.
         what: Names the progress bar.
     """
-    per_batch = images_at_once(max(sae.d_sae for sae in saes), len(tokens.positions))
-    with tqdm(total=len(tokens.examples), desc=what, unit=" images") as progress:
-        for start in range(0, len(tokens.examples), per_batch):
-            ids_b = tokens.examples[start : start + per_batch]
-            x_btd = torch.cat(list(tokens.read(ids_b)))
-            yield ids_b, _codes(saes, x_btd)
-            progress.update(len(ids_b))
+    encoded = {name: one for name, one in codes.items() if isinstance(one, Encoding)}
+    for name, one in codes.items():
+        if name not in encoded:
+            yield from ((name, ids_b, part) for ids_b, part in one.batches(images, what))
+    if encoded:
+        yield from _encoded(encoded, np.asarray(images, dtype=np.int64), what)
 
 
 @torch.no_grad()
-def _codes(saes: Sequence[SparseAutoencoder], x_btd: Tensor) -> Iterator[Tensor]:
-    for sae in saes:
-        yield sae.encode(x_btd.to(sae.mean_d.device))
+def _encoded(
+    codes: Mapping[str, Encoding], images: NDArray[np.int64], what: str
+) -> Iterator[tuple[str, NDArray[np.int64], SparseCodes]]:
+    tokens = replace(next(iter(codes.values())).tokens, examples=images, kept=None)
+    per_batch = images_at_once(max(one.d_sae for one in codes.values()), len(tokens.positions))
+    with tqdm(total=len(images), desc=what, unit=" images") as progress:
+        for start in range(0, len(images), per_batch):
+            ids_b = images[start : start + per_batch]
+            x_btd = torch.cat(list(tokens.read(ids_b)))
+            for name, one in codes.items():
+                for part, found in SparseCodes.parts(_dense(one.sae, x_btd)):
+                    yield name, ids_b[part], found
+            progress.update(len(ids_b))
+
+
+def _dense(sae: SparseAutoencoder, x_btd: Tensor) -> Tensor:
+    return sae.encode(x_btd.to(sae.mean_d.device))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from saev.gallery.scripts import picture_value
 from saev.latents.heatmaps import patch_codes
+from saev.latents.sparse import SparseCodes
 from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.recorded_means import Neighbour, RecordedMeans
 from saev.vit.images.decode import decode
@@ -100,7 +101,11 @@ class LiveGallery:
             seen = self._sae.see(decode(data, "this one", MAX_PIXELS))
         key = self._keep(_Kept(seen.mean_s, _png(seen)))
         f_ps = seen.f_qs[seen.patches]
-        codes = picture_value(patch_codes(f_ps, self._max_value_s), MOST_A_PATCH) if len(f_ps) else None
+        codes = (
+            picture_value(patch_codes(SparseCodes.of(f_ps[None]), self._max_value_s), MOST_A_PATCH)
+            if len(f_ps)
+            else None
+        )
         width, height = seen.view.size
         return {"id": key, "width": width, "height": height, "codes": codes, "strongest": self._strongest(seen)}
 
@@ -160,7 +165,7 @@ class LiveGallery:
             return self._kept[key]
 
     def _strongest(self, seen: Seen) -> list[list[int]]:
-        whole = patch_codes(seen.f_qs.amax(0, keepdim=True), self._max_value_s)
+        whole = patch_codes(SparseCodes.of(seen.f_qs.amax(0)[None, None]), self._max_value_s)
         pairs = zip(whole.latents.tolist(), whole.levels.tolist(), strict=True)
         return [list(pair) for pair in pairs][:_N_STRONGEST]
 

@@ -12,9 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from saev.artifacts import Provenance
-from saev.latents.heatmaps import patches_among
+from saev.latents.sparse import Spots
 from saev.nn import SparseAutoencoder
-from saev.serving.recorded_means import averaged
 from saev.splicing.attach import token_layout
 from saev.splicing.edits import Edit, edited_codes
 from saev.splicing.recorded_backbone import attach_recorded
@@ -38,8 +37,8 @@ class Seen:
 
     @property
     def mean_s(self) -> Tensor:
-        """Mean code (s,) of the tokens that `averaged` names: of the patches, if there are any."""
-        return averaged(self.f_qs[None], self.patches)[0]
+        """Mean code (s,) of the patches, or of all tokens where the SAE takes none."""
+        return (self.f_qs[self.patches] if len(self.f_qs[self.patches]) else self.f_qs).mean(0)
 
 
 @final
@@ -62,7 +61,8 @@ class LiveSae:
         self._sae, self._backbone = sae.to(device), backbone.to(device)
         self._inside = attach_recorded(self._sae, provenance, self._backbone)
         assert self._inside.positions is not None, "tokens of a backbone have positions"
-        self.patches = patches_among(self._inside.positions, token_layout(backbone))
+        patches = Spots.of(self._inside.positions, token_layout(backbone)).patches
+        self.patches = slice(patches.start, patches.stop)
         self.d_sae = sae.d_sae
 
     def see(self, picture: Image.Image) -> Seen:

@@ -17,6 +17,7 @@ from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
 from saev.gallery.render import sae_id
 from saev.gallery.scripts import Overview, read_overview
+from saev.latents.encoding import Encoding
 from saev.nn import SparseAutoencoder
 from saev.serving.live_gallery import LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
@@ -130,8 +131,9 @@ def recorded_images(
         if image < len(names) and names[image] == name
     }
     tokens = TokenSelection.of([reader], np.arange(reader.n_examples), next(iter(single.values())).provenance.tokens)  # type: ignore[arg-type] # checked there
-    tokens = replace(tokens, examples=chosen_images(reader.n_examples, n_images, sorted(shown)))
-    means = recorded_means({name: one.sae.to(device) for name, one in single.items()}, tokens)
+    images = chosen_images(reader.n_examples, n_images, sorted(shown))
+    ready_saes = {name: one.sae.to(device) for name, one in single.items()}
+    means = recorded_means(ready_saes, {name: Encoding(sae, tokens) for name, sae in ready_saes.items()}, images)
     return found | {name: Recorded(one, names) for name, one in means.items()}
 
 

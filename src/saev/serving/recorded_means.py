@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from saev.latents.encoding import encoded
-from saev.latents.heatmaps import patch_positions
+from saev.latents.encoding import ImageCodes, together
 from saev.nn import SparseAutoencoder
 from saev.ranges import Ints
-from saev.shards.tokens import TokenSelection, random_subset
+from saev.shards.tokens import random_subset
 
 
 @final
@@ -57,27 +56,23 @@ class RecordedMeans:
         return cosine_similarity(one_d - self._centre_d, other_d - self._centre_d, dim=-1).item()
 
 
-def averaged(f_bqs: Tensor, patches: slice) -> Tensor:
-    """Mean code (b, s) of each image: over its patches, or over all tokens that the SAE takes if no patches are."""
-    n = f_bqs.shape[1]
-    return (f_bqs[:, patches] if len(range(n)[patches]) else f_bqs).mean(1)
-
-
 @torch.no_grad()
-def recorded_means(saes: Mapping[str, SparseAutoencoder], tokens: TokenSelection) -> dict[str, RecordedMeans]:
-    """The points of a selection's images for each SAE, by name, in one bounded pass over the shards.
+def recorded_means(
+    saes: Mapping[str, SparseAutoencoder], codes: Mapping[str, ImageCodes], images: Ints
+) -> dict[str, RecordedMeans]:
+    """The points of some images, ascending, for each SAE, by name, in one bounded pass.
 
     It keeps n d float32 numbers for each SAE.
 
     Raises:
         InputError: If a shard is damaged.
     """
-    patches = patch_positions(tokens)
     found: dict[str, list[Tensor]] = {name: [] for name in saes}
-    for _ids_b, codes in encoded(list(saes.values()), tokens, "neighbours"):
-        for (name, sae), f_bqs in zip(saes.items(), codes, strict=True):
-            found[name].append(sae.decode(averaged(f_bqs, patches)).cpu())
-    return {name: RecordedMeans(tokens.examples, torch.cat(means)) for name, means in found.items()}
+    for name, _ids_b, part in together(codes, images, "neighbours"):
+        sae = saes[name]
+        mean_bs = torch.from_numpy(part.mean(codes[name].spots.ranked)).to(sae.mean_d.device)
+        found[name].append(sae.decode(mean_bs).cpu())
+    return {name: RecordedMeans(images, torch.cat(means)) for name, means in found.items()}
 
 
 def chosen_images(n_images: int, most: int, preferred: Sequence[int], seed: int = 0) -> Ints:

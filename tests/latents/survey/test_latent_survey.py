@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.latents.survey.brute_force import Seen, batches_of, ranked, seen
 
 from saev.errors import InputError
-from saev.latents.survey import EDGES, LatentSurvey, SparseCodes, Spots, sparse
+from saev.latents import sparse
+from saev.latents.survey import EDGES, LatentSurvey, SparseCodes, Spots
 
 
 @settings(deadline=None)

@@ -1,19 +1,21 @@
 """The survey of an SAE's latents: everything that is said of them, from one bounded pass over images."""
 
-from saev.latents.survey.by_latent import LatentCodes, Pairs, Spots
+from saev.latents.sparse import SparseCodes, Spots, present
+from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.histogram import EDGES, PERCENTILES, ValueHistogram
 from saev.latents.survey.image_sample import ImageSample, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
 from saev.latents.survey.moments import Moments
 from saev.latents.survey.neighbours import Neighbours, nearest_decoders
-from saev.latents.survey.sparse import SparseCodes, present
-from saev.latents.survey.survey import LatentSurvey, Order
+from saev.latents.survey.over_images import merge_into_first, survey_images
+from saev.latents.survey.survey import ORDERS, LatentSurvey, Order
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.top_images import TopImages
 
 __all__ = [
     "EDGES",
+    "ORDERS",
     "PERCENTILES",
     "ImageSample",
     "LabelCounts",
@@ -30,7 +32,9 @@ __all__ = [
     "TopLabels",
     "ValueHistogram",
     "memory_bytes",
+    "merge_into_first",
     "nearest_decoders",
     "present",
     "quantile_groups",
+    "survey_images",
 ]

@@ -8,36 +8,8 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from saev.latents.survey.sparse import Floats, SparseCodes
-
-
-@final
-@dataclass(frozen=True)
-class Spots:
-    """Which of the positions of an image are what.
-
-    Args:
-        n_positions: All positions.
-        patches: The patches among them; empty where only other tokens are looked at.
-        cls: The position of the CLS token, if it is among them.
-    """
-
-    n_positions: int
-    patches: range
-    cls: int | None = None
-
-    def __post_init__(self) -> None:
-        everything = range(self.n_positions)
-        assert self.patches.step == 1, self.patches
-        assert not self.patches or (self.patches[0] in everything and self.patches[-1] in everything), self
-        assert self.cls is None or (self.cls in everything and self.cls not in self.patches), self
-
-    @property
-    def ranked(self) -> range:
-        """The positions by which images are ranked: the patches, or all where there are none."""
-        return self.patches or range(self.n_positions)
+from saev.latents.sparse import Floats, SparseCodes, Spots
 
 
 @final
@@ -62,8 +34,7 @@ class LatentCodes:
     @classmethod
     def of(cls, codes: SparseCodes) -> "LatentCodes":
         """By a counting sort."""
-        shape = (len(codes.starts_r) - 1, codes.d_sae)
-        columns = csr_array((codes.values_n, codes.latents_n, codes.starts_r), shape=shape).tocsc()
+        columns = codes.matrix.tocsc()
         latents_n = np.repeat(np.arange(codes.d_sae), np.diff(columns.indptr))
         images_n = columns.indices // np.int32(codes.n_positions)
         return cls(columns.indptr, latents_n, columns.indices, images_n, columns.data)

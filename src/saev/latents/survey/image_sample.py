@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saev.latents.sparse import Floats
 from saev.latents.survey.largest_keys import NO_KEY, LargestKeys
-from saev.latents.survey.sparse import Floats
 from saev.latents.survey.top_images import value_bits, values_of_bits
 from saev.mixing import latent_keys, mix32, unmix32
 

@@ -1,6 +1,7 @@
 """How much memory a survey takes."""
 
-from saev.latents.survey import largest_keys, sparse, token_sample
+from saev.latents import sparse
+from saev.latents.survey import largest_keys, token_sample
 from saev.latents.survey.histogram import N_BINS
 from saev.latents.survey.labels import LabelCounts, label_bytes
 from saev.latents.survey.survey import N_SAMPLE
@@ -32,13 +33,25 @@ def memory_bytes(
         n_positions: Positions of an image.
         most_active: Latents that can be active on a token; by default all.
     """
+    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders)
+    return tables + update_bytes(d_sae, n_positions, most_active)
+
+
+def tables_bytes(
+    d_sae: int,
+    top_k: int = 128,
+    n_sample: int = N_SAMPLE,
+    n_image_labels: int = 0,
+    n_patch_labels: int = 0,
+    n_orders: int = 3,
+) -> int:
+    """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
     keys = sum(8 * (k + 1) + 2 * 16 * k // largest_keys.ASIDE for k in [top_k] * n_orders + [n_sample])
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
-    tokens = TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_ENTRIES
-    return tables + 4 * tokens + update_bytes(d_sae, n_positions, most_active)
+    return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_ENTRIES)
 
 
 def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -> int:

@@ -39,7 +39,8 @@ class Moments:
         fires_s = np.diff(codes.starts_s)
         self._fires_s += fires_s
         self._images_s += np.bincount(pairs.latents_p, minlength=d_sae)
-        self._sum_s += np.bincount(codes.latents_n, weights=codes.values_n, minlength=d_sae)
+        # Not bincount: one value after the other, so that the sums do not depend on how images are divided into parts.
+        np.add.at(self._sum_s, codes.latents_n, codes.values_n.astype(np.float64))
         alive = np.flatnonzero(fires_s)
         best = np.maximum.reduceat(codes.values_n, codes.starts_s[alive])
         self._max_s[alive] = np.maximum(self._max_s[alive], best)

@@ -4,22 +4,24 @@ Shape suffixes: b = images of a batch, t = positions of an image, c = patches am
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.latents.survey.by_latent import LatentCodes, Pairs, Spots
+from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.histogram import ValueHistogram
 from saev.latents.survey.image_sample import ImageSample
 from saev.latents.survey.labels import LabelCounts
 from saev.latents.survey.moments import Moments
-from saev.latents.survey.sparse import SparseCodes
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.top_images import LAST_ID, TopImages
 
 Order = Literal["patch", "img", "cls"]
+ORDERS: Final[tuple[Order, ...]] = get_args(Order)
+"""The ways to order pictures: by the strongest patch, by the sum over the patches, by the CLS token."""
 N_SAMPLE = 64
 
 
@@ -66,7 +68,7 @@ class LatentSurvey:
         self.spots = spots
         self.moments = Moments(d_sae)
         self.histogram = ValueHistogram(d_sae)
-        orders: tuple[Order, ...] = ("patch", "img") if spots.cls is None else ("patch", "img", "cls")
+        orders = [order for order in ORDERS if order != "cls" or spots.cls is not None]
         self.top: dict[Order, TopImages] = {order: TopImages(d_sae, top_k) for order in orders}
         self.sample = ImageSample(d_sae, n_sample, seed)
         self.image_labels = _label_counts(d_sae, n_image_labels)
@@ -91,20 +93,33 @@ class LatentSurvey:
         Raises:
             InputError: If a code is not finite.
         """
-        ids = image_ids.cpu().numpy().astype(np.int64)
-        assert not len(ids) or (ids.min() >= 0 and ids.max() <= LAST_ID), "image ids must fit 32 bits"
+        ids_b, labels_b, labels_bc = (
+            None if one is None else one.cpu().numpy() for one in (image_ids, image_labels, patch_labels)
+        )
+        assert ids_b is not None
         for images, part in SparseCodes.parts(codes):
-            assert part.n_positions == self.spots.n_positions, f"{part.n_positions} for {self.spots}"
-            self.tokens.update(part, ids[images])
-            by_latent = LatentCodes.of(part)
-            pairs = Pairs.of(by_latent, self.spots, part.n_images)
-            self._add(by_latent, pairs, ids[images])
-            if self.patch_labels is not None and patch_labels is not None:
-                labels_bt = _at_all_positions(patch_labels[images].cpu().numpy(), self.spots).reshape(-1)
-                self.patch_labels.update(labels_bt, by_latent.latents_n, labels_bt[by_latent.tokens_n])
-            if self.image_labels is not None and image_labels is not None:
-                labels_b = image_labels[images].cpu().numpy()
-                self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
+            own = (None if labels is None else labels[images] for labels in (labels_b, labels_bc))
+            self.add(part, ids_b[images].astype(np.int64), *own)
+
+    def add(
+        self,
+        codes: SparseCodes,
+        ids_b: NDArray[np.int64],
+        labels_b: NDArray[Any] | None = None,
+        labels_bc: NDArray[Any] | None = None,
+    ) -> None:
+        """Add images that were not seen before, whose active codes are known already; as `update`."""
+        assert not len(ids_b) or (ids_b.min() >= 0 and ids_b.max() <= LAST_ID), "image ids must fit 32 bits"
+        assert codes.n_positions == self.spots.n_positions, f"{codes.n_positions} for {self.spots}"
+        self.tokens.update(codes, ids_b)
+        by_latent = LatentCodes.of(codes)
+        pairs = Pairs.of(by_latent, self.spots, codes.n_images)
+        self._add(by_latent, pairs, ids_b)
+        if self.patch_labels is not None and labels_bc is not None:
+            labels_r = _at_all_positions(labels_bc, self.spots).reshape(-1)
+            self.patch_labels.update(labels_r, by_latent.latents_n, labels_r[by_latent.tokens_n])
+        if self.image_labels is not None and labels_b is not None:
+            self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
 
     def _add(self, codes: LatentCodes, pairs: Pairs, ids_b: NDArray[np.int64]) -> None:
         """Add what needs no labels."""

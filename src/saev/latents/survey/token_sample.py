@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
+from saev.latents.sparse import SparseCodes
 from saev.latents.survey.neighbours import Neighbours
-from saev.latents.survey.sparse import SparseCodes
 from saev.latents.survey.top_images import LAST_ID, value_bits, values_of_bits
 from saev.mixing import token_hashes
 from saev.ranges import ranges

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saev.latents.sparse import Floats
 from saev.latents.survey.largest_keys import NO_KEY, LargestKeys
-from saev.latents.survey.sparse import Floats
 
 LAST_ID: Final = 2**32 - 1
 

@@ -1,23 +1,17 @@
-"""Names for the latents that get a page, found by a CLIP."""
+"""Names for latents, found by a CLIP."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self, final
 
-from saev.gallery.data import ShownName
-from saev.gallery.options import RenderOptions
-from saev.latents.heatmaps import Images, heatmaps, in_parts
-from saev.latents.naming import (
-    EmbeddedWords,
-    LatentName,
-    TopPicture,
-    direction_words,
-    name_latents,
-    named_words,
-    read_vocabulary,
-)
+from saev.latents.encoding import ImageCodes, Images
+from saev.latents.heatmaps import heatmaps, in_parts
+from saev.latents.naming.directions import direction_words
 from saev.latents.naming.kept_words import kept_words
-from saev.latents.naming.name_latents import MOST_CROPS
+from saev.latents.naming.name_latents import MOST_CROPS, LatentName, TopPicture, name_latents, named_words
+from saev.latents.naming.vocabulary import read_vocabulary
+from saev.latents.naming.words import EmbeddedWords
 from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import LatentSurvey
 from saev.nn import SparseAutoencoder
@@ -39,26 +33,31 @@ class Namer:
         return kept_words(self.clip, self._vocabulary)
 
     @classmethod
-    def load(cls, options: RenderOptions) -> Self | None:
-        """As the options say; None where they ask for no names.
+    def load(cls, clip: str, weights: str | None = None, vocabulary: Path | None = None) -> Self:
+        """A CLIP or SigLIP of open_clip with a text tower, and a list of words.
+
+        Args:
+            clip: Its name, such as ViT-B-32/openai.
+            weights: Its weights from a file instead of the network.
+            vocabulary: File of the words, one a line; by default those that come with saev.
 
         Raises:
             InputError: If the CLIP or the vocabulary cannot be had, or one of them is of no use.
         """
-        if options.namer is None:
-            return None
-        return cls(load_clip(options.namer, options.namer_weights), read_vocabulary(options.vocabulary))
+        return cls(load_clip(clip, weights), read_vocabulary(vocabulary))
 
     def by_pictures(
-        self,
-        sae: SparseAutoencoder,
-        survey: LatentSurvey,
-        latents: Sequence[int],
-        tokens: TokenSelection,
-        pictures: RecordedPictures,
-        seed: int,
-    ) -> dict[int, ShownName]:
-        """Names of latents by the crops on which they are strongest; those that chance explains get none."""
+        self, codes: ImageCodes, survey: LatentSurvey, latents: Sequence[int], pictures: RecordedPictures, seed: int
+    ) -> dict[int, LatentName]:
+        """Names of latents by the crops on which they are strongest; those that chance explains are left out.
+
+        Args:
+            codes: Those of the images.
+            survey: What was found of the latents.
+            latents: Those that may get a name.
+            pictures: Of the recording.
+            seed: Draws the shuffled latents that stand for chance.
+        """
         top = survey.top["patch"]
         images, values = (table[list(latents), :MOST_CROPS].tolist() for table in (top.images, top.values))
         found = {
@@ -67,21 +66,21 @@ class Namer:
         }
         shown: dict[int, Images] = {latent: [image for image, _ in examples] for latent, examples in found.items()}
         tops: dict[int, list[TopPicture]] = {}
-        for part in in_parts(shown, tokens.reader.layout.tokens.grid):
-            maps = heatmaps(sae, tokens, part, survey.moments.max_value.numpy())
+        for part in in_parts(shown, codes.grid):
+            maps = heatmaps(codes, part, survey.moments.max_value.numpy())
             for latent in part:
                 tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
-        return _shown(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
+        return _named(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
 
     def by_directions(
         self, sae: SparseAutoencoder, latents: Sequence[int], tokens: TokenSelection, seed: int
-    ) -> dict[int, ShownName]:
+    ) -> dict[int, LatentName]:
         """Names by the decoder directions of an SAE on the last layer of this very CLIP; none for any other."""
         if not self._is_last_layer(tokens):
             return {}
         rows_sd = sae.W_dec.detach().cpu().float() * sae.scale_d.cpu()
         best = direction_words(rows_sd, *self.clip.visual_projection(), self.words, latents, seed)
-        return _shown(dict(zip(latents, named_words(best, self.words), strict=True)))
+        return _named(dict(zip(latents, named_words(best, self.words), strict=True)))
 
     def _is_last_layer(self, tokens: TokenSelection) -> bool:
         metadata, recorded = tokens.reader.metadata, tokens.reader.manifest.recording
@@ -92,9 +91,5 @@ class Namer:
         return is_same and is_last and recorded.model["weights_digest"] == self.clip.tower_digest
 
 
-def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:
-    return {
-        latent: ShownName(one.name, one.words[0].z, [(word.word, word.z) for word in one.runners_up])
-        for latent, one in names.items()
-        if one.name is not None
-    }
+def _named(names: Mapping[int, LatentName]) -> dict[int, LatentName]:
+    return {latent: one for latent, one in names.items() if one.name is not None}

@@ -1,23 +1,32 @@
 """What TensorBoard shows of the latents of an SAE."""
 
+from itertools import islice
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
-from saev.gallery import LatentPage, Rendered, image_grid, overlay
+from saev.gallery.data import LatentPage
+from saev.gallery.grid import image_grid
+from saev.gallery.heatmap import overlay
 from saev.gallery.pareto import pixels
+from saev.gallery.render import Rendered
 from saev.gallery.scatter_plot import scatter_plot
 from saev.latents.pictures import RecordedPictures
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 SPRITE = 48  # Pixels of the side of a thumbnail in the projector.
 N_PICTURES = 16
 N_COLUMNS = 4
+N_PROJECTED = 512  # Latents in the projector.
 
 
 def show_latents(
-    writer: SummaryWriter, rendered: Rendered, pictures: RecordedPictures, n_latents: int, step: int
+    writer: "SummaryWriter", rendered: Rendered, pictures: RecordedPictures, n_latents: int, step: int
 ) -> None:
     """Add image grids of some latents, a scatter plot and histograms of all, and the projector of those with pages.
 
@@ -29,7 +38,7 @@ def show_latents(
         step: The step of the run.
     """
     gallery = rendered.gallery
-    for page in rendered.pages[:n_latents]:
+    for page in rendered.pages.first(n_latents, N_PICTURES):
         views = _overlays(page, pictures)
         if views:
             grid = np.asarray(image_grid(views, n_columns=N_COLUMNS))
@@ -40,19 +49,20 @@ def show_latents(
     if alive.any():
         writer.add_histogram("latents/log10_frequency", np.log10(gallery.frequency[alive]), step)
         writer.add_histogram("latents/log10_mean_value", np.log10(gallery.mean_value[alive]), step)
-    if rendered.pages:
+    if len(rendered.pages):
         _show_projector(writer, rendered, pictures, step)
 
 
 def _overlays(page: LatentPage, pictures: RecordedPictures) -> list[Image.Image]:
-    examples = next(iter(page.top.values()), [])[:N_PICTURES]
-    views = ((pictures[example.image_id].view, page.heatmaps[example.image_id]) for example in examples)
+    shown = page.best[:N_PICTURES]
+    views = ((pictures[example.image_id].view, page.heatmaps[example.image_id]) for example in shown)
     return [overlay(view, levels.astype(np.float32), vmax=255) for view, levels in views if view is not None]
 
 
-def _show_projector(writer: SummaryWriter, rendered: Rendered, pictures: RecordedPictures, step: int) -> None:
+def _show_projector(writer: "SummaryWriter", rendered: Rendered, pictures: RecordedPictures, step: int) -> None:
     gallery = rendered.gallery
-    latents = [page.index for page in rendered.pages]
+    pages = list(islice(rendered.pages.drafts(), N_PROJECTED))
+    latents = [page.index for page in pages]
     rows = [
         [
             str(latent),
@@ -68,7 +78,7 @@ def _show_projector(writer: SummaryWriter, rendered: Rendered, pictures: Recorde
         rendered.decoder_sd[latents],
         metadata=clean,
         metadata_header=["latent", "name", "label", "frequency"],
-        label_img=torch.stack([_sprite(page, pictures) for page in rendered.pages]),
+        label_img=torch.stack([_sprite(page, pictures) for page in pages]),
         global_step=step,
         tag="decoder",
     )
@@ -76,8 +86,7 @@ def _show_projector(writer: SummaryWriter, rendered: Rendered, pictures: Recorde
 
 def _sprite(page: LatentPage, pictures: RecordedPictures) -> Tensor:
     """(3, SPRITE, SPRITE) from 0 to 1: the top picture, grey where there is none."""
-    top = next((examples[0] for examples in page.top.values() if examples), None)
-    view = None if top is None else pictures[top.image_id].view
+    view = pictures[page.best[0].image_id].view if page.best else None
     if view is None:
         return torch.full((3, SPRITE, SPRITE), 0.5)
     small = np.array(view.convert("RGB").resize((SPRITE, SPRITE)), dtype=np.float32)

@@ -1,0 +1,95 @@
+"""Surveys of SAEs over the images of a recording."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from saev.byte_text import byte_text
+from saev.errors import InputError
+from saev.free_memory import known_free_memory
+from saev.latents.encoding import ImageCodes, together
+from saev.latents.labels import Labels
+from saev.latents.survey.memory import tables_bytes
+from saev.latents.survey.survey import LatentSurvey
+
+
+def survey_images(
+    codes: Mapping[str, ImageCodes],
+    images: NDArray[np.int64],
+    labels: Labels,
+    *,
+    top_k: int = 128,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> dict[str, LatentSurvey]:
+    """What the latents of SAEs do on some images, or on this process's share of these.
+
+    Args:
+        codes: Those of each SAE, by name; one or more.
+        images: (n,) numbers of images of the recording, ascending.
+        labels: Those of the recording.
+        top_k: Images kept for each latent, in each order.
+        seed: Fixes the random choices.
+        rank: The number of this process.
+        world_size: Processes that divide the images.
+
+    Raises:
+        InputError: If the tables do not fit into memory, a code is not finite, or a shard is damaged.
+    """
+    own = np.array_split(images, world_size)[rank]
+    top_k = min(top_k, len(images))
+    n_labels = len(labels.names), len(labels.patch_names)
+    _check_memory(codes, top_k, *n_labels)
+    surveys = {name: _begun(one, top_k, *n_labels, seed) for name, one in codes.items()}
+    for name, ids_b, part in together(codes, own, "surveying"):
+        labels_bc = labels.of_patches(ids_b) if codes[name].spots.patches else None
+        surveys[name].add(part, ids_b, labels.numbers[ids_b], labels_bc)
+    return surveys
+
+
+def _begun(codes: ImageCodes, top_k: int, n_labels: int, n_patch_labels: int, seed: int) -> LatentSurvey:
+    return LatentSurvey(
+        codes.d_sae,
+        codes.spots,
+        top_k=top_k,
+        n_image_labels=n_labels,
+        n_patch_labels=n_patch_labels if codes.spots.patches else 0,
+        seed=seed,
+    )
+
+
+def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, n_labels: int, n_patch_labels: int) -> None:
+    need = sum(
+        tables_bytes(one.d_sae, top_k, n_image_labels=n_labels, n_patch_labels=n_patch_labels, n_orders=_n_orders(one))
+        for one in codes.values()
+    )
+    found = known_free_memory()
+    if found is not None and need > found[0]:
+        raise InputError(
+            f"what is kept of {sum(one.d_sae for one in codes.values()):,} latents takes {byte_text(need)}, "
+            f"{byte_text(found[0])} of memory are free on {found[1]}: lower top_k={top_k}, or look at fewer SAEs"
+        )
+
+
+def _n_orders(codes: ImageCodes) -> int:
+    return 2 if codes.spots.cls is None else 3
+
+
+def merge_into_first(survey: LatentSurvey) -> None:
+    """Let the survey of process 0 know what those of the other processes found; all of them call it."""
+    device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
+    state = survey.state()
+    for rank in range(1, dist.get_world_size()):
+        received = {}
+        for name, tensor in state.items():
+            if dist.get_rank() == rank:
+                dist.send(tensor.contiguous().to(device), dst=0)
+            elif dist.get_rank() == 0:
+                received[name] = torch.empty_like(tensor, device=device)
+                dist.recv(received[name], src=rank)
+        if received:
+            survey.merge(received)

@@ -20,7 +20,8 @@ LEVELS = (
     ("demo", "cli"),
 )
 FREE = (
-    "", "byte_text", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "ranges", "registry",
+    "", "byte_text", "device", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "ranges",
+    "registry",
     "stopping", "threads",
 )  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from saev.artifacts.provenance import Provenance as Provenance
     from saev.artifacts.sae_files import load_sae as load
     from saev.artifacts.sae_files import save_sae as save
+    from saev.latents.encode import encode as encode
     from saev.nn import Archetypal as Archetypal
     from saev.nn import BatchTopK as BatchTopK
     from saev.nn import Gated as Gated
@@ -45,6 +46,7 @@ _PLACES = {
     "SparseAutoencoder": "saev.nn",
     "TopK": "saev.nn",
     "attach": "saev.splicing.attach",
+    "encode": "saev.latents.encode",
     "load": "saev.artifacts.sae_files:load_sae",
     "open_shards": "saev.shards.reading.open",
     "register": "saev.registry",

@@ -91,8 +91,8 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
     """
     from saev.artifacts import load_sae, provenance_of
-    from saev.cli.device import chosen_device
     from saev.cli.downstream_report import figures
+    from saev.device import chosen_device
     from saev.shards.tokens import random_subset
     from saev.splicing.attach import token_layout
     from saev.splicing.downstream import mean_token, measure

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
 
 def _server(options: Namespace) -> "GalleryServer":
     # Here and not above: the help answers without torch.
-    from saev.cli.device import chosen_device
+    from saev.device import chosen_device
     from saev.serving.open_run import open_galleries, open_saes
     from saev.serving.server import GalleryServer
 

@@ -18,7 +18,9 @@ from typing_extensions import override
 from saev.latents.sparse import SparseCodes, Spots
 from saev.nn import SparseAutoencoder
 from saev.nn.functional import images_at_once
+from saev.shards.format.strict_json import canonical_digest
 from saev.shards.tokens import TokenSelection
+from saev.vit.weights import weights_digest
 
 Images = Sequence[int] | NDArray[np.int64]
 
@@ -42,18 +44,18 @@ class ImageCodes(ABC):
         """Patches of an image as (rows, columns)."""
 
     @abstractmethod
-    def batches(self, images: Images, what: str) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
+    def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
         """The numbers (b,) of some images, ascending, and their codes, so many at a time as memory is meant for.
 
         Args:
             images: Numbers of images, ascending.
-            what: Names the progress bar.
+            what: Names the progress bar; None shows none.
 
         Raises:
             InputError: If a code is not finite, or a file is damaged.
         """
 
-    def each(self, images: Images, what: str) -> Iterator[tuple[int, SparseCodes]]:
+    def each(self, images: Images, what: str | None) -> Iterator[tuple[int, SparseCodes]]:
         """One image after the other, as `batches`."""
         for ids_b, codes in self.batches(images, what):
             yield from zip(ids_b.tolist(), codes.images(), strict=True)
@@ -88,12 +90,12 @@ class Encoding(ImageCodes):
         return self.tokens.reader.layout.tokens.grid
 
     @override
-    def batches(self, images: Images, what: str) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
+    def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
         return ((ids_b, codes) for _, ids_b, codes in together({"": self}, images, what))
 
 
 def together(
-    codes: Mapping[str, ImageCodes], images: Images, what: str
+    codes: Mapping[str, ImageCodes], images: Images, what: str | None
 ) -> Iterator[tuple[str, NDArray[np.int64], SparseCodes]]:
     """What `ImageCodes.batches` gives for each of several SAEs, by name; what is encoded is read once for all.
 
@@ -110,13 +112,19 @@ def together(
         yield from _encoded(encoded, np.asarray(images, dtype=np.int64), what)
 
 
+def sae_digest(sae: SparseAutoencoder) -> str:
+    """SHA-256, in hex, over what determines an SAE's codes: architecture, options and weights."""
+    own = {"architecture": type(sae).__name__, "d_in": sae.d_in, "options": sae.options()}
+    return canonical_digest(own | {"weights": weights_digest(sae)})
+
+
 @torch.no_grad()
 def _encoded(
-    codes: Mapping[str, Encoding], images: NDArray[np.int64], what: str
+    codes: Mapping[str, Encoding], images: NDArray[np.int64], what: str | None
 ) -> Iterator[tuple[str, NDArray[np.int64], SparseCodes]]:
     tokens = replace(next(iter(codes.values())).tokens, examples=images, kept=None)
     per_batch = images_at_once(max(one.d_sae for one in codes.values()), len(tokens.positions))
-    with tqdm(total=len(images), desc=what, unit=" images") as progress:
+    with tqdm(total=len(images), desc=what, unit=" images", disable=what is None) as progress:
         for start in range(0, len(images), per_batch):
             ids_b = images[start : start + per_batch]
             x_btd = torch.cat(list(tokens.read(ids_b)))

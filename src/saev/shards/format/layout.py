@@ -68,7 +68,11 @@ class TokenLayout:
             raise InputError(f"these shards have no {kind} tokens: choose from {present}")
         return found[kind]
 
-    def _positions(self) -> dict[str, range]:
+    def kind_of(self, positions: range) -> TokenKind:
+        """Inverse of `positions`; "content" comes first where all tokens are content."""
+        return next(kind for kind, own in self._positions().items() if own == positions)
+
+    def _positions(self) -> dict[TokenKind, range]:
         return {
             "content": range(self.n_prefix, self.n_tokens),
             "cls": range(int(self.cls)),

@@ -1,0 +1,64 @@
+"""`saev encode`: the codes of an SAE on all images of a recording, as files."""
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser
+
+from saev.cli.parse_errors import parsed
+from saev.stopping import Stopped, stopping_on_signals
+
+
+def encode(
+    sae: Path,
+    shards: Path,
+    out: Path,
+    layer: int | None = None,
+    tokens: Literal["content", "cls", "registers", "all"] | None = None,
+    device: str | None = None,
+    processes: int = 1,
+    file_bytes: int = 2**27,
+) -> list[str]:
+    """Write the active codes of an SAE on all images of a recording, as docs/files.md describes them.
+
+    They can be read by image and by latent, and `saev render --codes` takes them instead of encoding again. After an
+    interruption the same command goes on from the files that are whole. The last line of standard output is the
+    directory.
+
+    Args:
+        sae: directory of an SAE: RUN/saes/NAME
+        shards: directory of a recording of the same ViT
+        out: directory of the codes
+        layer: which layer, where a directory of the original saev holds several
+        tokens: which tokens of each image; by default those that the SAE was trained on
+        device: cpu, cuda, ...; by default a GPU if there is one
+        processes: how many divide the files
+        file_bytes: about the size of a file; a smaller one loses less by an interruption
+    """
+    from saev.latents.encode import encode as encode_to  # here and not above: the help answers without torch
+
+    with stopping_on_signals():
+        try:
+            encode_to(
+                sae, shards, out,
+                layer=layer, tokens=tokens, device=device, processes=processes, file_bytes=file_bytes,
+            )  # fmt: skip
+        except Stopped as stopped:
+            stopped.advice = "the same command goes on from the files that are whole"
+            raise
+    return [str(out)]
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev encode ARGV` and return the exit status.
+
+    Raises:
+        InputError: If the SAE or the shards cannot be had or do not belong together, or the codes cannot be written.
+        SystemExit: For `--help` (0).
+    """
+    described, _, _ = (encode.__doc__ or "").partition("Args:")
+    parser = ArgumentParser(prog="saev encode", description=described, exit_on_error=False, allow_abbrev=False)
+    parser.add_function_arguments(encode, as_group=False)
+    for line in encode(**parsed(parser, argv).as_dict()):
+        print(line)
+    return 0

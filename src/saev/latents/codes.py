@@ -1,0 +1,342 @@
+"""The codes of all images of a recording, in memory or on disk, by image and by latent.
+
+Shape suffixes: b = images, t = positions of an image, s = d_sae, a = some latents, n = active codes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from tqdm import tqdm
+from typing_extensions import override
+
+from saev.errors import InputError
+from saev.latents.code_files import (
+    CODES_FILE,
+    MAX_FILES,
+    CodeFile,
+    FileShape,
+    Origin,
+    SavedFile,
+    file_name,
+    read_description,
+)
+from saev.latents.encoding import ImageCodes, Images, sae_digest
+from saev.latents.sparse import MAX_ENTRIES, SparseCodes, Spots
+from saev.nn import SparseAutoencoder
+from saev.ranges import Ints, ranges
+from saev.shards.format.hashing import BLOCK_BYTES
+from saev.shards.tokens import TokenSelection
+
+NEAR: Final = BLOCK_BYTES // 4  # Entries that lie nearer than this are read in one go: a block is verified as a whole.
+
+
+class Columns(NamedTuple):
+    """The active codes of some latents, latent after latent: how many each has, their tokens, ascending, and values."""
+
+    counts_a: Ints
+    tokens_n: NDArray[np.integer[Any]]
+    values_n: NDArray[np.float32]
+
+
+class Part(ABC):
+    """The codes of some images that follow each other."""
+
+    @property
+    @abstractmethod
+    def image_starts(self) -> Ints:
+        """(b + 1,) where the entries of each image begin, and the end."""
+
+    @abstractmethod
+    def rows(self, images: range) -> SparseCodes:
+        """The codes of images that follow each other, by their rows in the part."""
+
+    @abstractmethod
+    def columns(self, latents_a: Ints) -> Columns:
+        """The active codes of some latents; tokens are numbered in the part."""
+
+
+@final
+@dataclass(frozen=True)
+class InMemory(Part):
+    """Codes that are held."""
+
+    codes: SparseCodes
+
+    @property
+    @override
+    def image_starts(self) -> Ints:
+        return self.codes.starts_r[:: self.codes.n_positions]
+
+    @override
+    def rows(self, images: range) -> SparseCodes:
+        return self.codes.span(images)
+
+    @override
+    def columns(self, latents_a: Ints) -> Columns:
+        matrix = self._by_latent[:, latents_a]
+        return Columns(np.diff(matrix.indptr).astype(np.int64), matrix.indices, matrix.data)
+
+    @cached_property
+    def _by_latent(self) -> csc_array:
+        return self.codes.matrix.tocsc()
+
+
+@final
+@dataclass(frozen=True)
+class OnDisk(Part):
+    """Codes that are read, and verified, when they are asked for."""
+
+    saved: SavedFile
+
+    @property
+    @override
+    def image_starts(self) -> Ints:
+        return _token_starts(self.saved)[:: self.saved.shape.n_positions]
+
+    @override
+    def rows(self, images: range) -> SparseCodes:
+        shape = self.saved.shape
+        t = shape.n_positions
+        starts_r = _token_starts(self.saved)[images.start * t : images.stop * t + 1]
+        first, stop = int(starts_r[0]), int(starts_r[-1])
+        latents_n, values_n = self.saved.read("latents", first, stop), self.saved.read("values", first, stop)
+        if len(latents_n) and (latents_n.min() < 0 or latents_n.max() >= shape.d_sae):
+            raise self._edited("latents")
+        return SparseCodes(len(images), t, shape.d_sae, starts_r - first, latents_n, self._checked(values_n))
+
+    @override
+    def columns(self, latents_a: Ints) -> Columns:
+        starts = self.saved.read("latent_starts")
+        self._check_starts(starts)
+        wanted = np.unique(latents_a)
+        firsts, stops = starts[wanted], starts[wanted + 1]
+        tokens, values = [], []
+        # What lies near each other is read in one go, with what lies between.
+        for near in np.split(np.arange(len(wanted)), np.flatnonzero(firsts[1:] - stops[:-1] > NEAR) + 1):
+            if not len(near):
+                continue
+            first, stop = int(firsts[near[0]]), int(stops[near[-1]])
+            own = ranges(firsts[near] - first, stops[near] - firsts[near])
+            tokens.append(self.saved.read("tokens", first, stop)[own])
+            values.append(self.saved.read("values_by_latent", first, stop)[own])
+        counts, tokens_n = stops - firsts, np.concatenate([np.empty(0, np.int32), *tokens])
+        values_n = self._checked(np.concatenate([np.empty(0, np.float32), *values]))
+        n_tokens = self.saved.shape.n_images * self.saved.shape.n_positions
+        if len(tokens_n) and (tokens_n.min() < 0 or tokens_n.max() >= n_tokens):
+            raise self._edited("tokens")
+        place_a = np.searchsorted(wanted, latents_a)
+        entries = ranges((counts.cumsum() - counts)[place_a], counts[place_a])
+        return Columns(counts[place_a], tokens_n[entries], values_n[entries])
+
+    def _checked(self, values_n: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not (np.isfinite(values_n) & (values_n > 0)).all():
+            raise self._edited("values")
+        return values_n
+
+    def _check_starts(self, starts: Ints) -> None:
+        if starts[0] != 0 or starts[-1] != self.saved.shape.n_entries or (np.diff(starts) < 0).any():
+            raise self._edited("starts")
+
+    def _edited(self, what: str) -> InputError:
+        return InputError(f"{self.saved.directory / self.saved.name}: its {what} were edited: encode again")
+
+
+@lru_cache(maxsize=4)
+def _token_starts(saved: SavedFile) -> Ints:
+    starts: Ints = saved.read("token_starts")
+    OnDisk(saved)._check_starts(starts)
+    return starts
+
+
+@final
+@dataclass(frozen=True)
+class Codes(ImageCodes):
+    """The active codes of an SAE on all images of a recording. `saev.encode` makes them, `open_codes` finds saved ones.
+
+    Tokens are numbered image after image: that of position p of image i, among the positions that are encoded, is
+    `i * n_positions + p`.
+
+    >>> codes = open_codes("CODES")                                         # doctest: +SKIP
+    >>> codes.of_images([3, 17]).dense().shape                              # doctest: +SKIP
+    (2, 256, 16384)
+    >>> codes.of_latents([5]).max()                                         # doctest: +SKIP
+    7.25
+
+    Args:
+        origin: Whose codes of what these are.
+        images_per_part: Images of each part but the last, which may have fewer.
+        parts: All images, one after the other.
+    """
+
+    origin: Origin
+    images_per_part: int
+    parts: Sequence[Part]
+
+    @property
+    @override
+    def d_sae(self) -> int:
+        return self.origin.d_sae
+
+    @property
+    @override
+    def spots(self) -> Spots:
+        return self.origin.spots
+
+    @property
+    @override
+    def grid(self) -> tuple[int, int]:
+        return self.origin.layout.grid
+
+    @property
+    def n_images(self) -> int:
+        """Images of the recording."""
+        return self.origin.n_images
+
+    @property
+    def n_positions(self) -> int:
+        """Encoded tokens of an image."""
+        return self.origin.spots.n_positions
+
+    def of_images(self, images: Images) -> SparseCodes:
+        """The codes of some images, in the order given: sparse rows of b t tokens, see `SparseCodes`.
+
+        Raises:
+            InputError: If there is no such image, or a file is damaged.
+        """
+        wanted = np.asarray(images, dtype=np.int64)
+        _check_range(wanted, self.n_images, "images")
+        ascending, place = np.unique(wanted, return_inverse=True)
+        found = [part for _, part in self.batches(ascending, None)]
+        if not found:
+            return SparseCodes(0, self.n_positions, self.d_sae, np.zeros(1, np.int64), np.empty(0, np.int32), _NONE)
+        codes = SparseCodes.joined(found)
+        return codes if np.array_equal(ascending, wanted) else codes.take(place)
+
+    def of_latents(self, latents: Images) -> csc_array:
+        """The codes of some latents on all tokens of all images: sparse columns (n_images t, a), in the order given.
+
+        Only what belongs to these latents is read, and what shares a block of 4 MiB with it.
+
+        Raises:
+            InputError: If there is no such latent, or a file is damaged.
+        """
+        latents_a = np.asarray(latents, dtype=np.int64)
+        _check_range(latents_a, self.d_sae, "latents")
+        per_part = self.images_per_part * self.n_positions
+        columns = [part.columns(latents_a) for part in self.parts]
+        counts_pa = np.stack([one.counts_a for one in columns])
+        starts = np.concatenate([[0], counts_pa.sum(0).cumsum()])
+        tokens_n, values_n = np.empty(starts[-1], np.int64), np.empty(starts[-1], np.float32)
+        begin_a = starts[:-1].copy()
+        for number, one in enumerate(columns):
+            places = ranges(begin_a, one.counts_a)
+            tokens_n[places] = one.tokens_n.astype(np.int64) + number * per_part
+            values_n[places] = one.values_n
+            begin_a += one.counts_a
+        return csc_array((values_n, tokens_n, starts), shape=(self.n_images * self.n_positions, len(latents_a)))
+
+    @override
+    def batches(self, images: Images, what: str | None) -> Iterator[tuple[Ints, SparseCodes]]:
+        wanted = np.asarray(images, dtype=np.int64)
+        with tqdm(total=len(wanted), desc=what, unit=" images", disable=what is None) as progress:
+            for number, part in enumerate(self.parts):
+                first = number * self.images_per_part
+                low, high = np.searchsorted(wanted, [first, first + self.images_per_part])
+                for rows in _together(wanted[low:high] - first, part):
+                    span = range(int(rows[0]), int(rows[-1]) + 1)
+                    codes = part.rows(span)
+                    yield rows + first, codes if len(span) == len(rows) else codes.take(rows - span.start)
+                    progress.update(len(rows))
+
+    def check(self, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
+        """See whether these are the codes of an SAE on the tokens of a recording.
+
+        Raises:
+            InputError: If not; names both values.
+        """
+        expected = origin_of(sae, tokens)
+        for what, own, other in differences(self.origin, expected):
+            raise InputError(f"the codes are of {what} {own}, not of {other}: encode again, with `saev encode`")
+
+
+_NONE: Final = np.empty(0, np.float32)
+
+
+def differences(one: Origin, other: Origin) -> Iterator[tuple[str, object, object]]:
+    """In what two origins differ, and the two values."""
+    yield from (
+        (what, before, now)
+        for what, before, now in (
+            ("the SAE with the digest", one.sae, other.sae),
+            ("the shards with the content id", one.shards, other.shards),
+            ("shards whose bytes have the digest", one.activations, other.activations),
+            ("the tokens", one.tokens, other.tokens),
+        )
+        if before != now
+    )
+
+
+def origin_of(sae: SparseAutoencoder, tokens: TokenSelection) -> Origin:
+    """Whose codes on what `Encoding(sae, tokens)` gives."""
+    layout, identity = tokens.reader.layout, tokens.identity()
+    return Origin(
+        sae=sae_digest(sae),
+        d_in=sae.d_in,
+        d_sae=sae.d_sae,
+        shards=identity["shards"],
+        activations=identity["bytes"],
+        layout=layout.tokens,
+        tokens=layout.tokens.kind_of(tokens.positions),
+        n_images=layout.n_examples,
+    )
+
+
+def open_codes(directory: str | Path) -> Codes:
+    """Open codes that `saev encode` wrote. Sizes are checked now, and each block when it is read.
+
+    Raises:
+        InputError: If the directory holds no codes, is unfinished, or lacks bytes.
+    """
+    directory = Path(directory)
+    path = directory / CODES_FILE
+    if not path.is_file():
+        raise InputError(f"{directory} holds no {CODES_FILE}: give a directory that `saev encode` printed")
+    origin, per_file, files = read_description(path)
+    saved = [saved_file(directory, origin, per_file, number, file) for number, file in enumerate(files)]
+    for one in saved:
+        one.check_size()
+    return Codes(origin, per_file, [OnDisk(one) for one in saved])
+
+
+def saved_file(directory: Path, origin: Origin, per_file: int, number: int, file: CodeFile) -> SavedFile:
+    """A file of codes with what follows from its number."""
+    assert number < MAX_FILES, number
+    n_images = min(per_file, origin.n_images - number * per_file)
+    shape = FileShape(n_images, origin.spots.n_positions, origin.d_sae, file.n_entries)
+    return SavedFile(directory, file_name(number), file, shape)
+
+
+def _together(rows: Ints, part: Part) -> Iterator[Ints]:
+    """Images of a part whose entries, with those between, are read in one go."""
+    if not len(rows):
+        return
+    starts = part.image_starts
+    begin = 0
+    for i in range(1, len(rows)):
+        if starts[rows[i] + 1] - starts[rows[begin]] > MAX_ENTRIES:
+            yield rows[begin:i]
+            begin = i
+    yield rows[begin:]
+
+
+def _check_range(numbers: Ints, n: int, what: str) -> None:
+    bad = numbers[(numbers < 0) | (numbers >= n)]
+    if len(bad):
+        raise InputError(f"{what} {bad[:5].tolist()}: there are {what} 0 to {n - 1}")

@@ -1,0 +1,306 @@
+"""`saev.encode`: the codes of an SAE on all images of a recording, in memory or saved."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from tqdm import tqdm
+
+from saev.artifacts import RecordedLayer, load_sae, provenance_of
+from saev.byte_text import byte_text
+from saev.device import chosen_device
+from saev.errors import InputError, tell
+from saev.files import bring_to_disk, free_bytes, unwritable, write_whole
+from saev.free_memory import known_free_memory
+from saev.latents.code_files import (
+    CODES_FILE,
+    MAX_FILES,
+    MAX_JSON_BYTES,
+    CodeFile,
+    Origin,
+    file_name,
+    read_description,
+    write_codes,
+    write_description,
+)
+from saev.latents.codes import Codes, InMemory, differences, open_codes, origin_of, saved_file
+from saev.latents.encoding import Encoding
+from saev.latents.sparse import SparseCodes
+from saev.lock import LOCK_SUFFIX, FileLock
+from saev.nn import SparseAutoencoder
+from saev.nn.functional import images_at_once
+from saev.shards.format.layout import TokenKind
+from saev.shards.format.strict_json import canonical_json, parse_json, read_bytes
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
+
+FILE_BYTES: Final = 2**27
+ENTRY_BYTES: Final = 16  # Of an active code on disk: latent, value, token and value again.
+N_SAMPLED: Final = 8
+_PLAN_FILE: Final = "plan.json"
+_RECORDS: Final = "codes*[0-9].json"
+Report = Callable[[int], object]
+
+
+def encode(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    out: str | Path | None = None,
+    *,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+    processes: int = 1,
+    file_bytes: int = FILE_BYTES,
+) -> Codes:
+    """The active codes of an SAE on all images of a recording.
+
+    With `out` they are saved there, in files of about `file_bytes`. Until all are whole they lie in `.NAME.partial`
+    beside it; the same call goes on from there after an interruption, and makes no whole file again. Memory: a batch of
+    activations and dense codes (256 MiB), and about four times `file_bytes`, in each process.
+
+    >>> codes = saev.encode("RUN/saes/NAME", "SHARDS/NAME", "CODES")        # doctest: +SKIP
+    >>> codes.of_images([0]).matrix.shape, codes.of_latents([7, 9]).shape   # doctest: +SKIP
+    ((256, 16384), (184320, 2))
+
+    Args:
+        sae: An SAE, or the directory of one.
+        shards: A recording, or its directory.
+        out: The directory of the codes; by default they stay in memory.
+        layer: Which layer, where a directory of the original saev holds several.
+        tokens: Which tokens of each image; by default those that the SAE was trained on, or the patches where that is
+            not known.
+        device: cpu, cuda, ...; by default a GPU if there is one.
+        processes: How many divide the files.
+        file_bytes: About the size of a file; a smaller one loses less by an interruption.
+
+    Raises:
+        InputError: If the SAE or the shards cannot be had or do not belong together, something else is at `out`, the
+            codes do not fit on the disk or into memory, a code is not finite, or a shard is damaged.
+    """
+    if processes < 1 or file_bytes < 1:
+        raise InputError(f"processes={processes} and file_bytes={file_bytes} must be 1 or more")
+    encoding = encoding_of(sae, shards, layer, tokens, device)
+    if out is None:
+        return _in_memory(encoding)
+    return _saved(encoding, Path(out), processes, file_bytes)
+
+
+def encoding_of(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+) -> Encoding:
+    """An SAE and a recording that belong together, as `encode` takes them.
+
+    Raises:
+        InputError: If they do not.
+    """
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    sae = sae.eval() if isinstance(sae, SparseAutoencoder) else load_sae(sae)
+    provenance = provenance_of(sae)
+    if len(provenance.layers) > 1:
+        raise InputError("the SAE takes several layers at once: saev encode takes an SAE of one layer")
+    if None not in (tokens, provenance.tokens) and tokens != provenance.tokens:
+        raise InputError(f"the SAE was trained on {provenance.tokens} tokens, not on {tokens}: leave tokens out")
+    if sae.d_in != reader.layout.d_model:
+        raise InputError(
+            f"the SAE takes activations of width {sae.d_in}, {reader.path} has {reader.layout.d_model}: "
+            "give shards of the same ViT"
+        )
+    provenance.one_layer.check_same(RecordedLayer.of(reader.manifest.recording), str(reader.path))
+    kind: Any = tokens or provenance.tokens or "content"
+    return Encoding(sae.to(chosen_device(device)), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """What is to be encoded, in which files.
+
+    Args:
+        encoding: The SAE and the images.
+        origin: What tells its codes from others.
+        images_per_file: Images of each file but the last.
+        directory: Where the files go.
+    """
+
+    encoding: Encoding
+    origin: Origin
+    images_per_file: int
+    directory: Path
+
+    @property
+    def n_files(self) -> int:
+        """All files."""
+        return -(-self.origin.n_images // self.images_per_file)
+
+    def images(self, number: int) -> range:
+        """Those of a file."""
+        first = number * self.images_per_file
+        return range(first, min(first + self.images_per_file, self.origin.n_images))
+
+    def codes(self, number: int, report: Report) -> SparseCodes:
+        """Those of a file; `report` hears of each number of images that is done."""
+        parts = []
+        for ids_b, part in self.encoding.batches(self.images(number), None):
+            parts.append(part)
+            report(len(ids_b))
+        return SparseCodes.joined(parts)
+
+    def record(self, number: int) -> Path:
+        """Where is said what a finished file holds, until all are finished."""
+        return (self.directory / file_name(number)).with_suffix(".json")
+
+    def finished(self) -> dict[int, CodeFile]:
+        """The files that are whole."""
+        found = {}
+        for number in range(self.n_files):
+            path = self.record(number)
+            if path.is_file():
+                file = CodeFile.from_dict(parse_json(read_bytes(path, MAX_JSON_BYTES), str(path)), str(path))
+                saved_file(self.directory, self.origin, self.images_per_file, number, file).check_size()
+                found[number] = file
+        return found
+
+    def write(self, numbers: Iterable[int], report: Report) -> None:
+        """Encode and write some files.
+
+        Raises:
+            InputError: If the disk does not take one, or a shard is damaged.
+        """
+        for number in numbers:
+            file = write_codes(self.directory / file_name(number), self.codes(number, report))
+            write_whole(self.record(number), canonical_json(file.to_dict()).encode("ascii"))
+
+
+def _in_memory(encoding: Encoding) -> Codes:
+    per_image = _bytes_per_image(encoding)
+    origin = origin_of(encoding.sae, encoding.tokens)
+    # Half as much as on disk unless columns are asked for, and twice while parts are joined.
+    found, need = known_free_memory(), per_image * origin.n_images
+    if found is not None and need > found[0]:
+        raise InputError(
+            f"the codes of {origin.n_images:,} images take about {byte_text(need)} of memory, {byte_text(found[0])} "
+            f"are free on {found[1]}: save them with out"
+        )
+    plan = Plan(encoding, origin, _images_per_file(encoding, FILE_BYTES, per_image), Path())
+    with tqdm(total=origin.n_images, desc="encoding", unit=" images") as bar:
+        parts = [InMemory(plan.codes(number, bar.update)) for number in range(plan.n_files)]
+    return Codes(origin, plan.images_per_file, parts)
+
+
+def _bytes_per_image(encoding: Encoding) -> int:
+    """About how much an image takes on disk, from a few that lie far apart."""
+    n = len(encoding.tokens.examples)
+    few = np.unique(np.linspace(0, n - 1, min(n, N_SAMPLED)).astype(np.int64))
+    n_entries = sum(len(part.values_n) for _, part in encoding.batches(few, None))
+    return 8 * encoding.spots.n_positions + ENTRY_BYTES * n_entries // len(few)
+
+
+def _images_per_file(encoding: Encoding, file_bytes: int, per_image: int) -> int:
+    """As many as fit; whole batches of them, so that codes are the same as where no files are made."""
+    n = max(1, file_bytes // per_image)
+    batch = images_at_once(encoding.d_sae, encoding.spots.n_positions)
+    return n if n < batch else n - n % batch
+
+
+def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Codes:
+    origin = origin_of(encoding.sae, encoding.tokens)
+    if out.exists() or out.is_symlink():
+        return _already(out, origin)
+    partial = out.with_name(f".{out.name}.partial")
+    with _alone(partial):
+        if (partial / CODES_FILE).is_file():  # killed while it was being finished
+            return _published(partial, out)
+        per_image = _bytes_per_image(encoding)
+        plan = _begun(encoding, origin, partial, file_bytes, per_image)
+        finished = plan.finished()
+        missing = [number for number in range(plan.n_files) if number not in finished]
+        _check_space(plan, missing, per_image, out)
+        if finished:
+            tell(f"{len(finished)} of {plan.n_files} files are whole already: going on from there")
+        n_done = sum(len(plan.images(number)) for number in finished)
+        with tqdm(total=origin.n_images, initial=n_done, desc="encoding", unit=" images") as bar:
+            if min(processes, len(missing)) > 1:
+                from saev.latents.encode_processes import write_divided
+
+                write_divided(plan, missing, min(processes, len(missing)), bar.update)
+            else:
+                plan.write(missing, bar.update)
+        files = plan.finished()
+        write_description(partial / CODES_FILE, origin, plan.images_per_file, [files[n] for n in sorted(files)])
+        return _published(partial, out)
+
+
+def _already(out: Path, origin: Origin) -> Codes:
+    try:
+        codes = open_codes(out)
+    except InputError as error:
+        raise InputError(f"{out} is there already and holds no codes ({error}): name another directory") from error
+    for what, own, other in differences(codes.origin, origin):
+        raise InputError(f"{out} holds the codes of {what} {own}, not of {other}: name another directory")
+    tell(f"encoded already: {out}")
+    return codes
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    lock = FileLock(partial.with_name(partial.name + LOCK_SUFFIX), f"another run is at work at {partial}: wait for it")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock.claim()
+    except OSError as error:
+        raise InputError(unwritable(partial, error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begun(encoding: Encoding, origin: Origin, partial: Path, file_bytes: int, per_image: int) -> Plan:
+    """The plan of an earlier run that was interrupted, or a new one where that has not finished any file."""
+    path = partial / _PLAN_FILE
+    if path.is_file() and any(partial.glob(_RECORDS)):
+        earlier, per_file, _ = read_description(path, has_files=False)
+        for what, own, other in differences(earlier, origin):
+            raise InputError(
+                f"{partial} holds half of the codes of {what} {own}, not of {other}: finish those, remove the "
+                "directory (rm -r), or name another one"
+            )
+        return Plan(encoding, origin, per_file, partial)
+    plan = Plan(encoding, origin, _images_per_file(encoding, file_bytes, per_image), partial)
+    if plan.n_files > MAX_FILES:
+        raise InputError(f"{plan.n_files} files are more than {MAX_FILES}: raise file_bytes={file_bytes}")
+    write_description(path, origin, plan.images_per_file, None)
+    return plan
+
+
+def _check_space(plan: Plan, missing: list[int], per_image: int, out: Path) -> None:
+    n_images = sum(len(plan.images(number)) for number in missing)
+    need = n_images * per_image + len(missing) * 8 * plan.origin.d_sae
+    free = free_bytes(plan.directory)
+    if need > free:
+        raise InputError(
+            f"{out}: about {byte_text(need)} will be written, {byte_text(free)} are free: make room or write elsewhere"
+        )
+
+
+def _published(partial: Path, out: Path) -> Codes:
+    """Give finished codes their name."""
+    try:
+        for path in (*partial.glob(_RECORDS), partial / _PLAN_FILE):
+            path.unlink(missing_ok=True)
+        bring_to_disk(partial)
+        os.rename(partial, out)  # noqa: PTH104 - Path.rename would replace an empty directory just as silently
+        bring_to_disk(out.parent)
+    except OSError as error:
+        raise InputError(unwritable(out, error)) from error
+    return open_codes(out)

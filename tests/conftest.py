@@ -2,6 +2,7 @@
 
 import tests.triton_device  # noqa: F401, I001 - before anything imports Triton
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def words_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         directory = tmp_path_factory.mktemp("words")
         patch.setattr(kept_words, "cache_directory", lambda: directory)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disk_that_keeps_no_one_waiting() -> Iterator[None]:
+    """No test loses power, so that none has to wait for the disk; a file that is closed is a fault all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
         yield
 
 

@@ -3,23 +3,23 @@
 import errno
 import json
 import os
-import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.shards.small_recordings import begin, contents, make_acts, make_labels, make_recording, record, write
+from tests.shards.small_recordings import (
+    begin,
+    contents,
+    make_acts,
+    make_examples,
+    make_labels,
+    make_recording,
+    record,
+    write,
+)
 
 from saev.errors import InputError
-from saev.lock import is_locked
-from saev.shards.reading.open import open_shards
 from saev.shards.writing.partial import PartialRecording
-from saev.shards.writing.writer import ShardWriter
 
 RECORDING = make_recording()  # 3 shards of 4, 4 and 3 examples
 ACTS, LABELS = make_acts(RECORDING), make_labels(RECORDING)
@@ -37,8 +37,6 @@ def interrupted(root: Path, shards: list[int], more: int = 0) -> PartialRecordin
     if more:
         place_of = RECORDING.layout.examples_in(next(s for s in range(3) if s not in shards))
         part = slice(place_of.start, place_of.start + more)
-        from tests.shards.small_recordings import make_examples
-
         writer.append(part.start, ACTS[part], make_examples(11)[part], LABELS[part])
     writer.abort()
     place.leave()
@@ -187,118 +185,6 @@ def test_a_finished_directory_is_read_only_and_never_touched_again(tmp_path: Pat
         place.claim()
     assert {path: path.stat().st_mtime_ns for path in (directory, *directory.iterdir())} == before
     assert list(tmp_path.iterdir()) == [directory]
-
-
-@settings(max_examples=30)
-@given(
-    n_examples=st.integers(1, 30),
-    budget=st.integers(7, 60),
-    batch=st.integers(1, 9),
-    processes=st.integers(1, 5),
-    data=st.data(),
-)
-def test_any_number_of_processes_and_interruptions_give_the_same_bytes(
-    tmp_path_factory: pytest.TempPathFactory,
-    n_examples: int,
-    budget: int,
-    batch: int,
-    processes: int,
-    data: st.DataObject,
-) -> None:
-    recording = make_recording(n_examples, budget=budget)
-    acts = make_acts(recording)
-    expected = contents(record(tmp_path_factory.mktemp("one"), recording, acts, batch))
-    root = tmp_path_factory.mktemp("many")
-    n_shards = recording.layout.n_shards
-    first = data.draw(st.sets(st.integers(0, n_shards - 1), max_size=n_shards))
-    place, writer = begin(root, recording)
-    write(writer, recording, acts, sorted(first), batch)
-    writer.abort()
-    place.leave()
-    place.claim()
-    todo = place.missing()
-    assert set(todo).isdisjoint(first)
-    others = [PartialRecording(root, recording) for _ in range(processes)]
-    writers = [ShardWriter(other, todo[rank::processes]) for rank, other in enumerate(others)]
-    for other, each in zip(others, writers, strict=True):
-        other.join()
-        write(each, recording, acts, range(n_shards), batch)
-        each.finish()
-    assert contents(place.publish()) == expected
-    for other in others:
-        other.leave()
-    assert [path.name for path in root.iterdir()] == [recording.directory_name]
-
-
-def test_a_second_run_is_refused_while_any_process_of_the_first_lives(tmp_path: Path) -> None:
-    first, writer = begin(tmp_path, RECORDING)
-    lock = tmp_path / f".{RECORDING.directory_name}.lock"
-    helper = PartialRecording(tmp_path, RECORDING)
-    helper.join()
-    second = PartialRecording(tmp_path, RECORDING)
-    with pytest.raises(InputError, match="another run is recording the same thing"):
-        second.claim()
-    other = make_recording(layer=9)
-    record(tmp_path, other, make_acts(other))  # another layer is another thing
-    writer.abort()
-    first.leave()
-    assert is_locked(lock)
-    with pytest.raises(InputError, match="another run is recording the same thing"):
-        second.claim()
-    helper.leave()
-    assert not is_locked(lock)
-    assert not lock.exists()
-    second.claim()
-    second.leave()
-
-
-def in_subprocess(code: str, root: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-c", code, str(root)]
-    return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120, check=False)
-
-
-def test_a_killed_process_gives_its_lock_up(tmp_path: Path) -> None:
-    code = """
-import os, signal, sys
-from pathlib import Path
-from tests.shards.small_recordings import *
-recording = make_recording()
-place, writer = begin(Path(sys.argv[1]), recording)
-write(writer, recording, make_acts(recording), [0])
-writer._writes.finish(); writer._commits.finish()
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-    result = in_subprocess(code, tmp_path)
-    assert result.returncode == -signal.SIGKILL, result.stderr
-    assert {path.suffix for path in tmp_path.iterdir()} == {".partial", ".lock"}
-    assert PartialRecording(tmp_path, RECORDING).missing() == [1, 2]
-    directory = record(tmp_path, RECORDING, ACTS)
-    assert list(tmp_path.iterdir()) == [directory]
-    assert torch.equal(open_shards(directory).read(0, 11), ACTS)
-
-
-def test_files_larger_than_allowed_are_refused_before_the_start(tmp_path: Path) -> None:
-    code = """
-import resource, sys
-from pathlib import Path
-from saev.errors import InputError
-from tests.shards.small_recordings import *
-resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-try:
-    begin(Path(sys.argv[1]), make_recording())
-except InputError as error:
-    print(error)
-"""
-    result = in_subprocess(code, tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "File too large" in result.stdout
-    assert "raise the limit on file sizes (ulimit -f)" in result.stdout
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_record_of_a_shard_holds_its_hashes(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:

@@ -16,7 +16,7 @@ from saev.shards.format.layout import DTYPES
 from saev.shards.loading.saved_state import SavedState
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(150, 1000), st.integers(1, 3))
 def test_each_batch_has_the_rows_of_each_data_set(
     shards: Path, other: Path, rows_a: int, rows_b: int, held: int, world_size: int

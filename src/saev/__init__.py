@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from saev.artifacts.provenance import Provenance as Provenance
     from saev.artifacts.sae_files import load_sae as load
     from saev.artifacts.sae_files import save_sae as save
+    from saev.gallery.from_shards import render as render
     from saev.latents.encode import encode as encode
+    from saev.latents.survey.over_images import survey as survey
     from saev.nn import Archetypal as Archetypal
     from saev.nn import BatchTopK as BatchTopK
     from saev.nn import Gated as Gated
@@ -50,7 +52,9 @@ _PLACES = {
     "load": "saev.artifacts.sae_files:load_sae",
     "open_shards": "saev.shards.reading.open",
     "register": "saev.registry",
+    "render": "saev.gallery.from_shards",
     "save": "saev.artifacts.sae_files:save_sae",
+    "survey": "saev.latents.survey.over_images",
     "load_backbone": "saev.vit.load",
     "record": "saev.recording.record",
 }

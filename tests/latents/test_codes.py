@@ -42,8 +42,14 @@ def dense(shards: Path, sae: TopK) -> np.ndarray:
 
 @pytest.fixture
 def saved(shards: Path, sae: TopK, tmp_path: Path) -> Codes:
-    """Codes in files of about five images."""
-    return saev.encode(sae, shards, tmp_path / "codes", file_bytes=5 * (8 * 6 + 16 * 18))
+    """Codes in files of five images."""
+    return saev.encode(sae, shards, tmp_path / "codes", file_bytes=1)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five images at a time."""
+    monkeypatch.setattr("saev.nn.functional.CODES_BYTES", 4 * D_SAE * 6 * 5)
 
 
 def tree(directory: Path) -> dict[str, bytes]:
@@ -106,7 +112,7 @@ def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: P
     child = os.fork()
     if not child:
         encoding_module.write_codes = dying  # type: ignore[assignment]
-        saev.encode(sae, shards, tmp_path / "again", file_bytes=5 * (8 * 6 + 16 * 18))
+        saev.encode(sae, shards, tmp_path / "again", file_bytes=1)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     partial = tmp_path / ".again.partial"
@@ -115,14 +121,14 @@ def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: P
     if n_files:
         with pytest.raises(InputError, match=r"holds half of the codes of the SAE .*, not of [0-9a-f]{64}: finish"):
             saev.encode(TopK(8, D_SAE, k=3), shards, tmp_path / "again")
-    saev.encode(sae, shards, tmp_path / "again", file_bytes=5 * (8 * 6 + 16 * 18))
+    saev.encode(sae, shards, tmp_path / "again", file_bytes=1)
     assert tree(tmp_path / "again") == tree(tmp_path / "codes")
     assert kept.items() <= {path.name: path.stat().st_ino for path in (tmp_path / "again").iterdir()}.items()
     assert not partial.exists()
 
 
 def test_two_processes_write_the_same(shards: Path, sae: TopK, saved: Codes, tmp_path: Path) -> None:
-    saev.encode(sae, shards, tmp_path / "again", file_bytes=5 * (8 * 6 + 16 * 18), processes=2)
+    saev.encode(sae, shards, tmp_path / "again", file_bytes=1, processes=2)
     assert tree(tmp_path / "again") == tree(tmp_path / "codes")
 
 

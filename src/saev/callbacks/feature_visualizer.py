@@ -1,5 +1,6 @@
 """Renders the latents of trained SAEs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,8 @@ from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
-from saev.latents.encoding import Encoding
+from saev.latents.codes import with_saved
+from saev.latents.encoding import Encoding, ImageCodes
 from saev.latents.labels import Labels
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
@@ -96,7 +98,11 @@ class FeatureVisualizer(NotesFaults):
         self.render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.all_tokens)
 
     def render(
-        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+        self,
+        trainer: lightning.Trainer,
+        saes: dict[str, SparseAutoencoder],
+        data: list[TokenSelection],
+        saved: Sequence[Path] = (),
     ) -> None:
         """Render SAEs by name; all processes call it, those whose processes divide the latents without any.
 
@@ -104,17 +110,21 @@ class FeatureVisualizer(NotesFaults):
             InputError: In all processes, if the galleries could not be made.
         """
         try:
-            self._render(trainer, saes, data)
+            self._render(trainer, saes, data, saved)
         except InputError as error:
             raise InputError(f"{UNMADE}: {error}") from error
 
     def _render(
-        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+        self,
+        trainer: lightning.Trainer,
+        saes: dict[str, SparseAutoencoder],
+        data: list[TokenSelection],
+        saved: Sequence[Path] = (),
     ) -> None:
         tokens = replace(data[0], kept=None)
         if len(data) > 1 and trainer.is_global_zero:
             tell(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}")
-        codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
+        codes = with_saved({name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}, saved)
         labels = Labels.of(tokens.reader)
         surveys = self._surveys(trainer, codes, tokens, labels)
         fault = None
@@ -137,15 +147,20 @@ class FeatureVisualizer(NotesFaults):
         source.pictures.warn_of_faults()
 
     def render_alone(
-        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+        self,
+        trainer: lightning.Trainer,
+        saes: dict[str, SparseAutoencoder],
+        data: list[TokenSelection],
+        saved: Sequence[Path],
     ) -> None:
-        """Render SAEs by name, without a run of the trainer.
+        """Render SAEs by name, without a run of the trainer, from saved codes of those that have some.
 
         Raises:
-            InputError: If an SAE has no such latents as are asked for, or the namer cannot be had.
+            InputError: If an SAE has no such latents as are asked for, the namer cannot be had, or codes are of other
+                SAEs or shards.
         """
         self._prepare(trainer, saes)
-        self.render(trainer, {name: sae.to(trainer.strategy.root_device) for name, sae in saes.items()}, data)
+        self.render(trainer, {name: sae.to(trainer.strategy.root_device) for name, sae in saes.items()}, data, saved)
 
     def _prepare(self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder]) -> None:
         for sae in saes.values():
@@ -154,7 +169,7 @@ class FeatureVisualizer(NotesFaults):
             self._namer = Namer.load(clip, self._options.namer_weights, self._options.vocabulary)
 
     def _surveys(
-        self, trainer: lightning.Trainer, codes: dict[str, Encoding], tokens: TokenSelection, labels: Labels
+        self, trainer: lightning.Trainer, codes: dict[str, ImageCodes], tokens: TokenSelection, labels: Labels
     ) -> dict[str, LatentSurvey]:
         """What process 0 is to know of all images: each process looks at its share, if all have the SAEs.
 

@@ -33,7 +33,7 @@ def encode(
         tokens: which tokens of each image; by default those that the SAE was trained on
         device: cpu, cuda, ...; by default a GPU if there is one
         processes: how many divide the files
-        file_bytes: about the size of a file; a smaller one loses less by an interruption
+        file_bytes: about the size of a file, unless a batch takes more; a smaller one loses less by an interruption
     """
     from saev.latents.encode import encode as encode_to  # here and not above: the help answers without torch
 

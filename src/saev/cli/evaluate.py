@@ -104,6 +104,22 @@ class EvaluateCLI(TrainCLI):
                 action.help = SUPPRESS
 
 
+class RenderCLI(EvaluateCLI):
+    """An EvaluateCLI that takes saved codes."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where these are."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--codes",
+            type=list[Path] | None,
+            default=None,
+            help="Directories that `saev encode` wrote, of some of the run's SAEs on these shards, "
+            "which are then not encoded again.",
+        )
+
+
 def validate(argv: list[str]) -> int:
     """Run `saev validate ARGV` and return the exit status."""
     return _main("validate", argv)
@@ -120,13 +136,14 @@ def render(argv: list[str]) -> int:
 
 
 def _main(command: str, argv: list[str]) -> int:
+    kind = RenderCLI if command == "render" else EvaluateCLI
     if wants_help(argv):
-        build(EvaluateCLI, command, DESCRIPTIONS[command], argv)
+        build(kind, command, DESCRIPTIONS[command], argv)
     with contextlib.redirect_stdout(sys.stderr), stoppable():
         _refuse_model_options(command, argv)
         # What fit was told of the data is the default of what comes later.
         from_run = ["--config", _run_config(_run_dir(argv), command), *argv]
-        cli = build(EvaluateCLI, command, DESCRIPTIONS[command], from_run)
+        cli = build(kind, command, DESCRIPTIONS[command], from_run)
         writes = cli.fault is None and cli.trainer.is_global_zero
         with alone_in(cli.out()) if writes else contextlib.nullcontext():
             _evaluate(cli, cli.config_init.run_dir, command)
@@ -184,7 +201,7 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
     if command == "render":
         if cli.fault:
             raise InputError(f"{cli.fault}, or give another directory with --out DIR")
-        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens)
+        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens, cli.config_init.codes or [])
         return
     cli.model.adopt(saes)
     if cli.config_init.out is not None:

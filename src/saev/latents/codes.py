@@ -4,7 +4,7 @@ Shape suffixes: b = images, t = positions of an image, s = d_sae, a = some laten
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from saev.latents.code_files import (
     file_name,
     read_description,
 )
-from saev.latents.encoding import ImageCodes, Images, sae_digest
+from saev.latents.encoding import Encoding, ImageCodes, Images, sae_digest
 from saev.latents.sparse import MAX_ENTRIES, SparseCodes, Spots
 from saev.nn import SparseAutoencoder
 from saev.ranges import Ints, ranges
@@ -267,6 +267,35 @@ class Codes(ImageCodes):
 
 
 _NONE: Final = np.empty(0, np.float32)
+
+
+def with_saved(encodings: Mapping[str, Encoding], saved: Sequence[Codes | str | Path]) -> dict[str, ImageCodes]:
+    """The codes of SAEs by name: those that are saved, wherever there are such, in the place of encoding.
+
+    Args:
+        encodings: Of all SAEs.
+        saved: Codes, or their directories, of some of the SAEs.
+
+    Raises:
+        InputError: If codes are of none of the SAEs, of other shards or of other tokens.
+    """
+    found: dict[str, ImageCodes] = dict(encodings)
+    names: dict[str, list[str]] = {}
+    if saved:
+        for name, one in encodings.items():
+            names.setdefault(sae_digest(one.sae), []).append(name)
+    for given in saved:
+        codes = given if isinstance(given, Codes) else open_codes(given)
+        if codes.origin.sae not in names:
+            where = "the codes" if given is codes else str(given)
+            raise InputError(
+                f"{where}: of an SAE with the digest {codes.origin.sae}, {', '.join(encodings)} have "
+                f"{', '.join(names)}: encode again, with `saev encode`"
+            )
+        for name in names[codes.origin.sae]:
+            codes.check(encodings[name].sae, encodings[name].tokens)
+            found[name] = codes
+    return found
 
 
 def differences(one: Origin, other: Origin) -> Iterator[tuple[str, object, object]]:

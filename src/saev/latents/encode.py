@@ -77,7 +77,7 @@ def encode(
             not known.
         device: cpu, cuda, ...; by default a GPU if there is one.
         processes: How many divide the files.
-        file_bytes: About the size of a file; a smaller one loses less by an interruption.
+        file_bytes: About the size of a file, unless a batch takes more; a smaller one loses less by an interruption.
 
     Raises:
         InputError: If the SAE or the shards cannot be had or do not belong together, something else is at `out`, the
@@ -206,10 +206,9 @@ def _bytes_per_image(encoding: Encoding) -> int:
 
 
 def _images_per_file(encoding: Encoding, file_bytes: int, per_image: int) -> int:
-    """As many as fit; whole batches of them, so that codes are the same as where no files are made."""
-    n = max(1, file_bytes // per_image)
-    batch = images_at_once(encoding.d_sae, encoding.spots.n_positions)
-    return n if n < batch else n - n % batch
+    """As many as fit, but whole batches, one or more: how a product is rounded may depend on the size of a batch."""
+    n, batch = file_bytes // per_image, images_at_once(encoding.d_sae, encoding.spots.n_positions)
+    return max(batch, n - n % batch)
 
 
 def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Codes:

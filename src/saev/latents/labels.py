@@ -11,6 +11,7 @@ from saev.shards.reading.reader import ShardReader
 from saev.vit.images.base import NO_LABEL
 
 Numbers = NDArray[np.int64]
+LABELS_AT_ONCE = 2**22
 
 
 @final
@@ -44,8 +45,7 @@ class Labels:
         patch_numbers = reader.patch_labels()
         if patch_numbers is None:
             return cls(names, numbers, [], None)
-        # Not all at once: a mask and a copy would take as much again each.
-        n = max((number + 1 for number in range(NO_LABEL) if (patch_numbers == number).any()), default=0)
+        n = _largest(patch_numbers) + 1
         recorded = _find(reader.manifest.config.get("image_set"), "patch_class_names")
         patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
         return cls(names, numbers, patch_names, patch_numbers)
@@ -57,6 +57,15 @@ class Labels:
         found = self.patch_numbers[examples].astype(np.int64)
         found[found == NO_LABEL] = -1
         return found
+
+
+def _largest(patch_numbers: NDArray[np.uint8]) -> int:
+    """The largest label of a patch, -1 where there is none; in parts, since counting takes eight times their size."""
+    seen = np.zeros(NO_LABEL + 1, dtype=np.bool_)
+    flat = patch_numbers.reshape(-1)
+    for start in range(0, len(flat), LABELS_AT_ONCE):
+        seen |= np.bincount(flat[start : start + LABELS_AT_ONCE], minlength=len(seen)) > 0
+    return int(np.flatnonzero(seen[:NO_LABEL])[-1]) if seen[:NO_LABEL].any() else -1
 
 
 def _find(value: object, key: str) -> list[str]:

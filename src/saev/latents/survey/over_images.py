@@ -1,6 +1,7 @@
 """Surveys of SAEs over the images of a recording."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +11,15 @@ from numpy.typing import NDArray
 from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.free_memory import known_free_memory
+from saev.latents.codes import Codes, with_saved
+from saev.latents.encode import encoding_of
 from saev.latents.encoding import ImageCodes, together
 from saev.latents.labels import Labels
 from saev.latents.survey.memory import tables_bytes
 from saev.latents.survey.survey import LatentSurvey
+from saev.nn import SparseAutoencoder
+from saev.shards.format.layout import TokenKind
+from saev.shards.reading.reader import ShardReader
 
 
 def survey_images(
@@ -49,6 +55,46 @@ def survey_images(
         labels_bc = labels.of_patches(ids_b) if codes[name].spots.patches else None
         surveys[name].add(part, ids_b, labels.numbers[ids_b], labels_bc)
     return surveys
+
+
+def survey(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    *,
+    codes: Codes | str | Path | None = None,
+    n_images: int = 50_000,
+    top_k: int = 128,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+    seed: int = 0,
+) -> LatentSurvey:
+    """What the latents of an SAE do: frequencies, values, top images, labels, latents that fire together.
+
+    >>> found = saev.survey("RUN/saes/NAME", "SHARDS/NAME")                     # doctest: +SKIP
+    >>> found.moments.frequency.shape, found.top["patch"].images.shape          # doctest: +SKIP
+    (torch.Size([16384]), torch.Size([16384, 128]))
+
+    Args:
+        sae: An SAE, or the directory of one.
+        shards: A recording, or its directory.
+        codes: Saved codes of this SAE on these shards, which is then not encoded again.
+        n_images: Upper bound of the images looked at, a random choice.
+        top_k: Images kept for each latent, in each order.
+        layer: As in `saev.encode`.
+        tokens: As in `saev.encode`.
+        device: As in `saev.encode`.
+        seed: Fixes the random choices.
+
+    Raises:
+        InputError: If the SAE, the shards or the codes do not belong together, the tables do not fit into memory, or a
+            file is damaged.
+    """
+    encoding = encoding_of(sae, shards, layer, tokens, device)
+    sources = with_saved({"the SAE": encoding}, [] if codes is None else [codes])
+    images = encoding.tokens.subset(n_images, seed).examples
+    labels = Labels.of(encoding.tokens.reader)
+    return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
 
 
 def _begun(codes: ImageCodes, top_k: int, n_labels: int, n_patch_labels: int, seed: int) -> LatentSurvey:

@@ -1,0 +1,77 @@
+"""`saev.render`: galleries of SAEs on the images of a recording, in one call."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from saev.errors import InputError
+from saev.gallery.options import RenderOptions
+from saev.gallery.pages import Subject
+from saev.gallery.render import Source, render_galleries
+from saev.latents.codes import Codes, with_saved
+from saev.latents.encode import encoding_of
+from saev.latents.labels import Labels
+from saev.latents.naming.namer import Namer
+from saev.latents.pictures import RecordedPictures
+from saev.latents.survey import survey_images
+from saev.nn import SparseAutoencoder
+from saev.shards.format.layout import TokenKind
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.reader import ShardReader
+
+
+def render(
+    saes: Mapping[str, SparseAutoencoder | str | Path],
+    shards: ShardReader | str | Path,
+    out: str | Path,
+    *,
+    codes: Sequence[Codes | str | Path] = (),
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+    **options: Any,
+) -> dict[str, Path]:
+    """Write a gallery of each SAE to `out/NAME/`, in the place of an older one there.
+
+    >>> saev.render({"mine": sae}, "SHARDS/NAME", "features", n_latents=100)    # doctest: +SKIP
+    {'mine': PosixPath('features/mine/index.html')}
+
+    Args:
+        saes: SAEs of one width, or their directories, by the names that their galleries get.
+        shards: A recording, or its directory.
+        out: Directory of the galleries.
+        codes: Saved codes of some of the SAEs on these shards, which are then not encoded again.
+        layer: As in `saev.encode`.
+        tokens: As in `saev.encode`; the same for all SAEs.
+        device: As in `saev.encode`.
+        **options: Those of `saev.gallery.RenderOptions`.
+
+    Returns:
+        The path of each `index.html`.
+
+    Raises:
+        InputError: If an option makes no sense, SAEs, shards or codes do not belong together, something else is in a
+            gallery's place, the disk does not take it, or a file is damaged.
+    """
+    chosen = RenderOptions(**options)
+    for name in saes:
+        if name in ("", ".", "..") or "/" in name or name.startswith("."):
+            raise InputError(f"{name!r} cannot be the name of a gallery's directory: give another one")
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    encodings = {name: encoding_of(sae, reader, None, tokens, device) for name, sae in saes.items()}
+    kinds = {one.tokens.positions: one for one in encodings.values()}
+    if len(kinds) != 1:
+        raise InputError(f"{len(kinds)} kinds of tokens in {len(saes)} SAEs: galleries are made for one kind at a time")
+    for one in encodings.values():
+        chosen.check_latents(one.d_sae)
+    sources = with_saved(encodings, codes)
+    namer = None if chosen.namer is None else Namer.load(chosen.namer, chosen.namer_weights, chosen.vocabulary)
+    (first,) = kinds.values()
+    labels = Labels.of(reader)
+    images = first.tokens.subset(chosen.n_images, chosen.seed).examples
+    surveys = survey_images(sources, images, labels, top_k=chosen.top_k, seed=chosen.seed)
+    subjects = {name: Subject(one.sae, sources[name], surveys[name]) for name, one in encodings.items()}
+    source = Source(first.tokens, RecordedPictures(reader), labels)
+    found = {one.name: one.index for one in render_galleries(subjects, source, chosen, Path(out), namer)}
+    source.pictures.warn_of_faults()
+    return found

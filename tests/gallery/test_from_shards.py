@@ -1,0 +1,72 @@
+"""`saev.render` and `saev.survey`: galleries and surveys from Python, with and without saved codes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import MakeShards
+
+import saev
+from saev.errors import InputError
+from saev.nn import TopK
+
+N, D_SAE = 23, 24
+
+
+@pytest.fixture(scope="module")
+def shards(make_shards: MakeShards) -> Path:
+    labels = torch.randint(0, 3, (N, 6), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    return make_shards(N, labels=labels, n_registers=2)[0]
+
+
+@pytest.fixture(scope="module")
+def sae() -> TopK:
+    torch.manual_seed(1)
+    return TopK(8, D_SAE, k=2)
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("tokens", ["content", "cls", "all"])
+@pytest.mark.parametrize("n_images", [9, N])
+def test_a_gallery_from_saved_codes_is_the_same(
+    shards: Path, sae: TopK, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: str, n_images: int
+) -> None:
+    n_tokens = {"content": 6, "cls": 1, "all": 9}[tokens]
+    monkeypatch.setattr("saev.nn.functional.CODES_BYTES", 4 * D_SAE * n_tokens * 8)  # eight images at a time
+    torch.manual_seed(2)
+    saes = {"a": sae, "b": TopK(8, D_SAE, k=3)}
+    codes = saev.encode(sae, shards, tmp_path / "codes", tokens=tokens, file_bytes=1)  # type: ignore[arg-type]
+    assert len(codes.parts) > 2
+    options = {"n_images": n_images, "n_latents": 7, "tokens": tokens}
+    found = saev.render(saes, shards, tmp_path / "encoded", **options)  # type: ignore[arg-type]
+    assert found == {name: tmp_path / "encoded" / name / "index.html" for name in saes}
+    saev.render(saes, shards, tmp_path / "saved", codes=[tmp_path / "codes"], **options)  # type: ignore[arg-type]
+    assert tree(tmp_path / "saved") == tree(tmp_path / "encoded")
+
+
+def test_a_survey_of_saved_codes_is_the_same(shards: Path, sae: TopK) -> None:
+    codes = saev.encode(sae, shards)
+    found, expected = (saev.survey(sae, shards, codes=one, top_k=4).state() for one in (codes, None))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key].sort(-1).values, expected[key].sort(-1).values) for key in found)
+    assert expected["patch_labels.base"].sum() == 6 * N
+
+
+def test_what_does_not_belong_together_is_refused(
+    shards: Path, sae: TopK, make_shards: MakeShards, tmp_path: Path
+) -> None:
+    codes, other = saev.encode(sae, shards), TopK(8, D_SAE, k=2)
+    with pytest.raises(InputError, match=r"the codes: of an SAE with the digest .*, b have .*: encode again"):
+        saev.render({"b": other}, shards, tmp_path, codes=[codes])
+    with pytest.raises(InputError, match=r"the codes are of the tokens content, not of cls"):
+        saev.render({"a": sae}, shards, tmp_path, codes=[codes], tokens="cls")
+    with pytest.raises(InputError, match=r"the codes are of the shards with the content id .*, not of"):
+        saev.survey(sae, make_shards(N, images="5" * 64)[0], codes=codes)
+    with pytest.raises(InputError, match=r"'\.\./x' cannot be the name"):
+        saev.render({"../x": sae}, shards, tmp_path)
+    with pytest.raises(InputError, match=r"include_latents \[24\]: the SAE has latents 0 to 23"):
+        saev.render({"a": sae}, shards, tmp_path, include_latents=[24])
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from saev.latents.naming import kept_words
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.recording import Recording
-from tests.browsing import browser, complaints, open_page
+from tests.browsing import browser, complaints, open_page, tabs
 from tests.shards.small_recordings import record
 
 PREPROCESSING: dict[str, object] = {
@@ -29,7 +29,7 @@ PREPROCESSING: dict[str, object] = {
         "crop_mode": "center",
     },
 }
-__all__ = ["browser", "complaints", "make_shards", "open_page"]
+__all__ = ["browser", "complaints", "make_shards", "open_page", "tabs"]
 
 # How long an example takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile("saev", deadline=None)

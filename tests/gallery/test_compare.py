@@ -14,7 +14,7 @@ from tests.gallery.detail_galleries import HOSTILE, N_LATENTS, other_sae, overvi
 from saev.gallery.data import Gallery, OtherSae
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
@@ -28,12 +28,13 @@ def hash_of(folder: str, **more: object) -> str:
     return "#" + urlencode({"compare": folder, **more}, errors="replace")
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pages of 4..39 here; of the other SAE all but those that match 30..34."""
-    write(tmp_path / FOLDER, overview("Other"), [page(i) for i in range(4, N_LATENTS) if not 5 <= i <= 9])
+    root = tmp_path_factory.mktemp("galleries")
+    write(root / FOLDER, overview("Other"), [page(i) for i in range(4, N_LATENTS) if not 5 <= i <= 9])
     gallery = replace(overview(), others=[other_sae(FOLDER)])
-    return write(tmp_path / "one", gallery, [page(i) for i in range(4, N_LATENTS)])
+    return write(root / "one", gallery, [page(i) for i in range(4, N_LATENTS)])
 
 
 def pairs(opened: "Page") -> list[tuple[int, int]]:
@@ -143,8 +144,10 @@ def test_only_rows_that_are_near_are_in_the_page(tmp_path: Path, open_page: Open
     assert listed == list(range(listed[0], 5000))
     opened.evaluate("scrollTo(0, document.documentElement.scrollHeight / 2)")
     opened.wait_for_function("() => Number(document.querySelector('.rows li').getAttribute('aria-posinset')) < 4000")
+    place = opened.evaluate("scrollY")
     opened.mouse.wheel(0, -400)
-    opened.wait_for_timeout(200)
+    opened.wait_for_function("(place) => scrollY === place - 400", arg=place)
+    opened.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     listed = [left for left, _ in pairs(opened)]
     assert listed == sorted(listed)  # in the order in which the tab key goes through them
     tops = opened.locator(".rows li").evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().top)")
@@ -181,19 +184,22 @@ def test_a_pair_side_by_side(index: Path, open_page: Open) -> None:
     pairs(opened)
 
 
-@pytest.mark.parametrize(
-    ("latent", "text"),
-    [("2", "has no match"), ("77", "has no match"), ("x", "has no match"), ("32", "No pictures of this latent")],
-)
-def test_pairs_that_lack_something(index: Path, open_page: Open, latent: str, text: str) -> None:
-    opened = open_page(index, hash_of(FOLDER, latent=latent))
-    opened.wait_for_selector(f"#compare .empty:has-text('{text}')")
+def test_pairs_that_lack_something(index: Path, open_page: Open) -> None:
+    opened = open_page(index, hash_of(FOLDER))
+    for latent, text in (
+        ("2", "has no match"),
+        ("32", "No pictures of this latent"),
+        ("77", "has no match"),
+        ("16", "Latents 16 and 23"),
+        ("x", "has no match"),
+    ):
+        opened.evaluate("(hash) => { location.hash = hash; }", hash_of(FOLDER, latent=latent))
+        opened.wait_for_selector(f"#compare {'h1' if latent == '16' else '.empty'}:has-text('{text}')")
 
 
-def test_a_gallery_that_is_not_there_is_named(tmp_path: Path, browser: "Browser") -> None:
+def test_a_gallery_that_is_not_there_is_named(tmp_path: Path, open_page: Open, complaints: list[str]) -> None:
     gallery = replace(overview(), others=[other_sae("relu <b>")])
-    opened = browser.new_page()
-    opened.goto(write(tmp_path / "one", gallery).as_uri() + hash_of("relu <b>"))
+    opened = open_page(write(tmp_path / "one", gallery), hash_of("relu <b>"))
     opened.wait_for_selector("#compare .empty:has-text('not here')")
     assert (
         'its folder "relu <b>" has to lie beside the folder of this gallery'
@@ -204,7 +210,8 @@ def test_a_gallery_that_is_not_there_is_named(tmp_path: Path, browser: "Browser"
     opened.evaluate("() => { location.hash = ''; }")
     opened.evaluate("(hash) => { location.hash = hash; }", hash_of("relu <b>"))  # it is looked for again
     pairs(opened)
-    opened.close()
+    assert all("/relu%20%3Cb%3E/" in text or "ERR_FILE_NOT_FOUND" in text for text in complaints)
+    complaints.clear()
 
 
 def test_a_gallery_of_another_sae_is_refused(tmp_path: Path, open_page: Open) -> None:
@@ -223,16 +230,24 @@ def test_a_gallery_of_another_sae_is_refused(tmp_path: Path, open_page: Open) ->
     )
 
 
-@pytest.mark.parametrize("folder", ["..", ".", "", "../x", "x/../../y", "a\\b", "/etc", "broken \udcff name"])
-def test_only_folders_beside_the_gallery_are_opened(tmp_path: Path, open_page: Open, folder: str) -> None:
-    opened = open_page(write(tmp_path / "in" / "one", replace(overview(), others=[other_sae(folder)])))
-    view = "new CompareView(document.getElementById('compare'), {data})"
-    opened.evaluate(f"""async () => {{
+def test_only_folders_beside_the_gallery_are_opened(tmp_path: Path, open_page: Open) -> None:
+    folders = ["..", ".", "", "../x", "x/../../y", "a\\b", "/etc", "broken \udcff name"]
+    gallery = replace(overview(), others=[other_sae(folder) for folder in folders])
+    opened = open_page(write(tmp_path / "in" / "one", gallery))
+    texts = opened.evaluate("""async () => {
       const data = await GalleryData.open();
-      {view}.show({{ compare: data.others[0].folder }});
-    }}""")
-    text = opened.locator("#compare .empty").text_content() or ""
-    assert "is not the name of a folder beside this gallery, so it is not opened" in text
+      const place = document.getElementById("compare");
+      const texts = [];
+      for (const { folder } of data.others) {
+        place.replaceChildren();
+        await new CompareView(place, { data }).show({ compare: folder });
+        texts.push(place.querySelector(".empty").textContent);
+      }
+      return texts;
+    }""")
+    assert len(texts) == len(folders)
+    for folder, text in zip(folders, texts, strict=True):
+        assert "is not the name of a folder beside this gallery, so it is not opened" in text, folder
 
 
 def test_a_folder_that_is_not_listed_is_not_opened(tmp_path: Path, open_page: Open) -> None:

@@ -12,7 +12,7 @@ from tests.gallery.pages import expect_count, position
 from saev.gallery.data import OtherSae, ShownName
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
@@ -61,9 +61,8 @@ def test_hostile_links_do_nothing(index: Path, open_page: Open, fragment: str) -
     assert page.evaluate("app.notes.list") == []
 
 
-def test_content_security_policy_holds_on_the_file_system(index: Path, browser: "Browser") -> None:
-    page = browser.new_page()
-    page.goto(index.as_uri())
+def test_content_security_policy_holds_on_the_file_system(index: Path, open_page: Open, complaints: list[str]) -> None:
+    page = open_page(index)
     blocked = page.evaluate("""() => new Promise((resolve) => {
         const seen = [];
         addEventListener("securitypolicyviolation", (event) => {
@@ -78,4 +77,4 @@ def test_content_security_policy_holds_on_the_file_system(index: Path, browser: 
     })""")
     assert blocked == ["img-src", "script-src-elem", "script-src-elem"]
     assert page.evaluate("self.ran") is None
-    page.close()
+    complaints.clear()

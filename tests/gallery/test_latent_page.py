@@ -1,5 +1,6 @@
 """The page of one latent."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,15 @@ from tests.gallery.latent_page import panel, values
 from saev.gallery.data import LabelCount, LatentExample, ShownName
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return write(tmp_path / "a gallery #1")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("gallery") / "a gallery #1")
 
 
 def test_head_and_numbers(index: Path, open_page: Open) -> None:
@@ -128,16 +129,15 @@ def test_histogram_bars_and_percentiles(index: Path, open_page: Open) -> None:
     assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
 
 
-@pytest.mark.parametrize(("value", "place"), [(0.1, 0), (0.5, 0), (1.0, 2), (32, 12), (99, 12), (5.656854, 7)])
-def test_places_of_values_on_the_axis(index: Path, open_page: Open, value: float, place: float) -> None:
+def test_places_of_values_on_the_axis(index: Path, open_page: Open) -> None:
     opened = open_page(index)
-    assert opened.evaluate("([edges, value]) => binPlace(edges, value)", [EDGES.tolist(), value]) == pytest.approx(
-        place, abs=1e-3
+    values = [0.1, 0.5, 1.0, 32, 99, 5.656854]
+    found = opened.evaluate(
+        "([edges, values]) => values.map((value) => binPlace(edges, value))", [EDGES.tolist(), values]
     )
-
-
-def test_a_first_bin_from_zero_is_linear(index: Path, open_page: Open) -> None:
-    assert open_page(index).evaluate("[binPlace([0, 1, 10], 0.25), binPlace([0, 1, 10], 10 ** 0.5)]") == [0.25, 1.5]
+    assert found == pytest.approx([0, 0, 2, 12, 12, 7], abs=1e-3)
+    # A first bin from zero is linear.
+    assert opened.evaluate("[0.25, 10 ** 0.5].map((value) => binPlace([0, 1, 10], value))") == [0.25, 1.5]
 
 
 def test_labels_of_percentiles_never_touch(index: Path, open_page: Open) -> None:
@@ -164,38 +164,42 @@ def test_previous_and_next_go_through_the_list(index: Path, open_page: Open) -> 
     assert leaf("← Previous") == passed[::-1]
 
 
-@pytest.mark.parametrize(
-    ("latent", "text"),
-    [
-        ("3", "This latent never fired"),
-        ("20", "No pictures of this latent were rendered"),
-        ("40", "There is no latent 40: this SAE has 40 latents, counted from 0"),
-        ("999999999", "There is no latent 999999999"),
-        ("-1", "There is no latent -1"),
-        ("%3Cb%3E", "There is no latent <b>"),
-        ("", "There is no latent"),
-    ],
-)
-def test_latents_without_a_page_get_a_text(index: Path, open_page: Open, latent: str, text: str) -> None:
-    opened = open_page(index, f"#latent={latent}")
-    opened.wait_for_selector("#latent .empty")
-    assert text in opened.locator("#latent .empty").inner_text()
+WITHOUT_PAGE = [
+    ("3", "This latent never fired"),
+    ("20", "No pictures of this latent were rendered"),
+    ("40", "There is no latent 40: this SAE has 40 latents, counted from 0"),
+    ("999999999", "There is no latent 999999999"),
+    ("-1", "There is no latent -1"),
+    ("%3Cb%3E", "There is no latent <b>"),
+    ("", "There is no latent"),
+]
 
 
-def test_a_page_whose_file_is_gone_is_told(index: Path, browser: "Browser") -> None:
+def test_latents_without_a_page_get_a_text(index: Path, open_page: Open) -> None:
+    opened = open_page(index, f"#latent={WITHOUT_PAGE[0][0]}")
+    for latent, text in WITHOUT_PAGE:
+        opened.evaluate("(hash) => { location.hash = hash; }", f"#latent={latent}")
+        opened.wait_for_selector(f"#latent .empty:has-text({json.dumps(text)})")
+        opened.evaluate("location.hash = '#latent=17'")
+        opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+
+
+def test_a_page_whose_file_is_gone_is_told(tmp_path: Path, open_page: Open, complaints: list[str]) -> None:
+    index = write(tmp_path / "g")
     (index.parent / "data" / "latents" / "000017.js").unlink()
-    opened = browser.new_page()
-    opened.goto(index.as_uri() + "#latent=17")
+    opened = open_page(index, "#latent=17")
     opened.wait_for_selector("#latent .empty")
     assert "data/latents/000017.js is missing" in opened.locator("#latent .empty").inner_text()
-    opened.close()
+    assert any("000017.js" in text for text in complaints)
+    complaints.clear()
 
 
 def test_a_page_that_comes_late_does_not_fill_another_ones(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#latent=17")
     opened.evaluate("location.hash = '#latent=6'; location.hash = '#latent=20'")
     opened.wait_for_selector("h1:text-is('Latent 20')")
-    opened.wait_for_timeout(300)
+    opened.evaluate("app.data.latent(6)")  # until it has come
+    opened.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert opened.locator("#latent figure").count() == 0
 
 

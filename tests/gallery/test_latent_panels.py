@@ -19,9 +19,9 @@ Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    return write(tmp_path / "a gallery #1")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("gallery") / "a gallery #1")
 
 
 def test_labels_with_counts_purity_and_lift(index: Path, open_page: Open) -> None:

@@ -89,9 +89,9 @@ def test_storage_that_fails_is_told_and_notes_stay_for_now(index: Path, open_pag
 
 
 def test_unreadable_notes_are_set_aside(index: Path, open_page: Open) -> None:
-    page = open_page(
-        index, script="localStorage.getItem('saev-notes:sae-a') ?? localStorage.setItem('saev-notes:sae-a', '[1]')"
-    )
+    page = open_page(index)
+    page.evaluate("localStorage.setItem('saev-notes:sae-a', '[1]')")
+    page.reload()
     page.locator("li[data-latent='25'] .star").click()
     assert page.evaluate("localStorage.getItem('saev-notes:sae-a:unreadable')") == "[1]"
     assert json.loads(page.evaluate("localStorage.getItem('saev-notes:sae-a')")) == [note(25, True, "")]

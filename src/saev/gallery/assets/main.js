@@ -109,7 +109,6 @@ function connectPage(data) {
   const bar = document.getElementById("bar");
   new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
   app.router.route();
-  performance.mark("gallery-ready");
 }
 
 start();

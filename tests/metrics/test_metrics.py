@@ -1,9 +1,11 @@
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ranks import in_two_processes
 
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality, fraction_of_variance_unexplained
 from saev.metrics.functional import HISTOGRAM_EDGES, code_sums, frequency_histogram
@@ -126,8 +128,8 @@ def test_half_precision_inputs_are_summed_in_double() -> None:
     torch.testing.assert_close(metric.compute()["fvu"], expected)
 
 
-def _in_process(rank: int, path: str) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+def check_both() -> None:
+    rank = torch.distributed.get_rank()
     x, x_hat = pair()
     whole_quality, whole_codes = ReconstructionQuality(5), CodeStatistics(5)
     quality, codes = ReconstructionQuality(5), CodeStatistics(5)
@@ -146,7 +148,6 @@ def _in_process(rank: int, path: str) -> None:
     assert codes.histogram() == whole_codes.histogram()
     # Synchronised for the moment only: what comes after adds to this process's own sums.
     assert codes.n == len(x[mine])
-    torch.distributed.destroy_process_group()
 
 
 def _local(metric: ReconstructionQuality | CodeStatistics | Monosemanticity) -> dict[str, torch.Tensor]:
@@ -155,5 +156,5 @@ def _local(metric: ReconstructionQuality | CodeStatistics | Monosemanticity) -> 
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    torch.multiprocessing.spawn(_in_process, args=(str(tmp_path / "store"),), nprocs=2)
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    in_two_processes(check_both, tmp_path)

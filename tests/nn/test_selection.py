@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ranks import in_two_processes
 from torch import Tensor
 from typing_extensions import override
 
@@ -134,9 +135,8 @@ def test_evaluation_keeps_what_is_above_the_threshold_whatever_else_is_in_the_ba
     assert torch.equal(selection.activate(h.view(3, 3, 32)), expected.view(3, 3, 32))
 
 
-def _in_process(rank: int, path: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+def check_both() -> None:
+    rank = torch.distributed.get_rank()
     mine = slice(0, 12) if rank == 0 else slice(12, 30)
     for dtype in DTYPES:
         values = matrix(30, 16, 5).abs().to(dtype)
@@ -165,9 +165,8 @@ def _in_process(rank: int, path: str) -> None:
         n_positive = int((h > 0).sum())
         smallest.append(h[expected].min() if n_positive >= 90 else torch.zeros(()))
     torch.testing.assert_close(selection.threshold, torch.stack(smallest).mean())
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_keep_what_one_keeps_of_the_whole_batch(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_in_process, args=(str(tmp_path / "store"),), nprocs=2)
+    in_two_processes(check_both, tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.nn.small_saes import D_IN, D_SAE, SMALL, build
+from tests.ranks import in_two_processes
 from tests.training.small_options import OPTIONS as SMALL_OPTIONS
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -157,20 +158,17 @@ def check_training(case: str) -> None:
         torch.testing.assert_close(value, part, rtol=1e-6, atol=1e-9, msg=lambda m, n=name: f"{case} {n}: {m}")
 
 
-def _in_process(rank: int, path: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+def check_both() -> None:
     check_largest()
     check_pieces()
     for case in CASES:
         check_step(case)
         check_training(case)
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_with_half_of_the_latents_each(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_in_process, args=(str(tmp_path / "store"),), nprocs=2)
+    in_two_processes(check_both, tmp_path)
 
 
 def test_what_cannot_be_divided() -> None:

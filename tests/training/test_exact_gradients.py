@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.nn.small_saes import D_IN, D_SAE, build
+from tests.ranks import in_two_processes
 from tests.triton_device import DEVICE
 from torch import Tensor
 
@@ -115,9 +116,8 @@ def test_exact_with_kernels(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(gradient.cpu(), wanted[name], rtol=1e-10, atol=1e-14)
 
 
-def _in_process(rank: int, path: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+def check_both() -> None:
+    rank = torch.distributed.get_rank()
     for case in CASES:
         sae = build(case, torch.float64).train()
         assert isinstance(sae, SelectingAutoencoder)
@@ -129,9 +129,8 @@ def _in_process(rank: int, path: str) -> None:
         for name, gradient in found.items():
             torch.distributed.all_reduce(gradient)
             torch.testing.assert_close(gradient / 2, wanted[name], rtol=1e-10, atol=1e-14)
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_in_process, args=(str(tmp_path / "store"),), nprocs=2)
+    in_two_processes(check_both, tmp_path)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.ranks import FORKSERVER
 from torch.utils.data import DataLoader, Subset
 
 from saev.vit.dataset import ImageDataset
@@ -32,12 +33,12 @@ def test_an_item_is_the_image_and_what_is_known_of_its_file(pictures: Path):
 
 
 @pytest.mark.slow
-def test_spawned_workers_give_the_same_batches_and_one_readable_line_for_a_bad_picture(pictures: Path):
+def test_workers_that_inherit_nothing_give_the_same_batches_and_one_readable_line_for_a_bad_picture(pictures: Path):
     (pictures / "top.gif").write_bytes(b"")
     dataset = ImageDataset(ImageFolder(pictures).without([1]), PREPROCESSING, (4, 4))
     plain = DataLoader(Subset(dataset, range(5)), batch_size=3)
-    spawned = DataLoader(dataset, batch_size=3, num_workers=2, multiprocessing_context="spawn")
-    batches = iter(spawned)
+    apart = DataLoader(dataset, batch_size=3, num_workers=2, multiprocessing_context=FORKSERVER)
+    batches = iter(apart)
     first = next(batches)
     assert first["index"].tolist() == [0, 1, 2]
     expected = next(iter(plain))

@@ -60,9 +60,8 @@ def saes(run_dir: Path) -> dict[str, bytes]:
     [
         ([SWEEP], 1),
         ([SWEEP, "--trainer.val_check_interval=5"], 4),
-        ([SWEEP, "--model.at_once=1"], 2),
     ],
-    ids=["at the end", "in between", "in parts"],
+    ids=["at the end", "in between"],
 )
 def test_a_held_out_picture_that_is_damaged(
     more: list[str],

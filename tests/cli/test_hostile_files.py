@@ -95,16 +95,6 @@ def test_what_the_user_gives_may_not_be_nested_without_end(copy: Path, capsys: C
     assert "--model.sweep: expected" in refusal([*fit, f"--model.sweep={DEEP}"], capsys)
 
 
-def test_the_choice_of_an_earlier_start(copy: Path, capsys: Capture) -> None:
-    """How many SAEs were trained at once stands in config.yaml."""
-    part = copy / "run" / "checkpoints" / "part0"
-    part.mkdir()
-    (copy / "run" / "checkpoints" / "last.ckpt").rename(part / "last.ckpt")
-    for content in (DEEP, "", "model: 3", "model: {at_once: 0}"):
-        (copy / "run" / "config.yaml").write_text(content)
-        assert "config.yaml" in refusal(commands(copy)["goes on"], capsys)
-
-
 @pytest.mark.parametrize("option", ["visualizer", "visualizer.namer", "data.tokens", "data.shards"])
 def test_a_value_in_the_configuration_of_a_run_is_no_way_to_a_device(copy: Path, option: str, capsys: Capture) -> None:
     """The parser opens whatever exists under a value's name."""

@@ -11,8 +11,10 @@ from tests.conftest import MakeShards
 
 from saev.cli.main import main
 from saev.modules import SAELightningModule
+from saev.training.spec import BYTES_OF_PARAMETER, MODEL_SHARE
 
 Capture = pytest.CaptureFixture[str]
+SWEEP = ["--model.sweep={seed: [0, 1]}"]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +42,16 @@ def test_an_sae_that_nobody_has_memory_for(shards: Path, tmp_path: Path, sae: st
     [
         # 48 latents of width 8: W_enc, W_dec, b_enc, b_dec; a batch twice.
         ([], 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 64),
-        (["--model.sweep={seed: [0, 1]}", "--model.at_once=2"], 2 * 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 64),
+        (SWEEP, 2 * 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 64),
         (["--data.batch_size=1024"], 16 * (2 * 48 * 8 + 48 + 8) + 2 * 4 * 8 * 1024),
     ],
 )
 def test_training_is_compared_with_what_is_free(
     shards: Path, tmp_path: Path, options: list[str], n_bytes: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = 4 * (2 * 48 * 8 + 48 + 8) * (2 if "--model.at_once=2" in options else 1)
+    built = 4 * (2 * 48 * 8 + 48 + 8) * (2 if options == SWEEP else 1)
     free = n_bytes - built
-    for module in ("modules.memory_need", "cli.sweep_parts"):
-        monkeypatch.setattr(f"saev.{module}.known_free_memory", lambda: (free, "this machine"))
+    monkeypatch.setattr("saev.training.memory_need.known_free_memory", lambda: (free, "this machine"))
     argv = fit_options(shards, tmp_path / "run", *options, "--data.buffer_gib=0.001")
     assert main(argv) == 0
     free -= 1
@@ -58,6 +59,22 @@ def test_training_is_compared_with_what_is_free(
     assert "gradients and Adam's moments" in said
     assert "are free on this machine" in said
     assert not (tmp_path / "other").exists()
+
+
+def test_a_sweep_that_does_not_fit_is_told_which_part_does(
+    shards: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of TopK with 48 latents; the figure allows for two SAEs, of which training surely fits.
+    n_parameters = 2 * 48 * 8 + 48 + 8
+    free = 2 * int(BYTES_OF_PARAMETER * n_parameters / MODEL_SHARE) + 10
+    monkeypatch.setattr("saev.training.memory_need.known_free_memory", lambda: (free, "this machine"))
+    sweep = "--model.sweep={sae.k: [2, 4, 6, 8], seed: [0, 1], lr: [1e-3, 2e-3]}"
+    said = refusal(fit_options(shards, tmp_path / "run", sweep), capsys)
+    part = '{"sae.k": [2], "seed": [0], "lr": [0.001, 0.002]}'
+    assert "topk-d_sae48-k2-seed0-lr0.001 and 15 more at the same time: training takes" in said
+    assert said.endswith(f"2 of them fit: train the sweep in several runs, the first one with --model.sweep '{part}'")
+    assert not (tmp_path / "run").exists()
+    assert main(fit_options(shards, tmp_path / "run", f"--model.sweep={part}")) == 0
 
 
 @pytest.fixture(scope="module")

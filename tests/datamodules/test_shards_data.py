@@ -29,7 +29,6 @@ def attached(shards: Path | list[Path], rank: int = 0, world_size: int = 1, **op
         num_devices=world_size,
         is_global_zero=rank == 0,
         distributed_sampler_kwargs={"rank": rank, "num_replicas": world_size},
-        overfit_batches=0,
         strategy=SimpleNamespace(broadcast=lambda value: value, root_device=torch.device("cpu")),
     )
     return data
@@ -120,21 +119,13 @@ def test_training_goes_on_with_the_next_batch(written: tuple[Path, Tensor]) -> N
     assert all(torch.equal(a, b) for a, b in zip(rest, whole[7:], strict=True))
 
 
-def test_another_trainer_begins_anew(written: tuple[Path, Tensor]) -> None:
+def test_each_fit_begins_anew(written: tuple[Path, Tensor]) -> None:
     data = attached(written[0])
     first = training(data)
     assert not torch.equal(training(data), first)
-    data.trainer = attached(written[0]).trainer
-    assert torch.equal(training(data), first)
-
-
-def test_another_trainer_gets_as_much_memory(written: tuple[Path, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the parts of a sweep see the same batches, however much is left by then."""
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (10**8, "this machine"))
-    data = attached(written[0])
-    first = training(data)
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (1, "this machine"))
-    data.trainer = attached(written[0]).trainer
+    data.setup("validate")
+    assert not torch.equal(training(data), first)
+    data.setup("fit")
     assert torch.equal(training(data), first)
 
 

@@ -95,12 +95,6 @@ def test_fewer_batches_an_epoch_go_on(shards: Path, gib: float | None) -> None:
     assert same(fit(shards, gib, limit_train_batches=3, max_epochs=2).train, expected(shards, gib)[:6])
 
 
-@pytest.mark.parametrize("gib", [None, STREAMED])
-def test_overfitting_repeats_the_batches(shards: Path, gib: float | None) -> None:
-    found = fit(shards, gib, overfit_batches=2, max_epochs=3).train
-    assert same(found, expected(shards, gib)[:2] * 3)
-
-
 def test_a_quick_look(shards: Path) -> None:
     assert same(fit(shards, fast_dev_run=2).train, expected(shards)[:2])
 

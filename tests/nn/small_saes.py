@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from saev.nn import ARCHITECTURES, SparseAutoencoder, Step
+from saev.nn import ARCHITECTURES, Progress, SparseAutoencoder
 
 D_IN, D_SAE = 6, 40
 
@@ -38,5 +38,5 @@ def build(case: str, dtype: torch.dtype = torch.float32) -> SparseAutoencoder:
         sae.mean_d.copy_(torch.randn(D_IN))
         sae.scale_d.copy_(torch.rand(D_IN) + 0.5)
         for number in range(3):
-            sae.training_pass(torch.randn(20, D_IN, dtype=dtype), Step(number))
+            sae.training_pass(torch.randn(20, D_IN, dtype=dtype), Progress(number))
     return sae.eval()

@@ -6,7 +6,7 @@ Shape suffixes: p = data points, d = width, s = latents.
 import pytest
 import torch
 
-from saev.nn import Archetypal, Step
+from saev.nn import Archetypal, Progress
 from saev.nn.functional import unit_rows
 from saev.training.initialization import initialize_from_data, set_normalization
 
@@ -20,7 +20,7 @@ def trained(delta: float, steps: int = 30) -> Archetypal:
     optimizer = torch.optim.Adam(sae.parameters(), lr=0.05)
     for number in range(steps):
         optimizer.zero_grad()
-        sae.training_pass(sae.normalize(x), Step(number)).reconstruction.backward()
+        sae.training_pass(sae.normalize(x), Progress(number)).reconstruction.backward()
         optimizer.step()
         sae.constrain()
     return sae
@@ -69,7 +69,7 @@ def test_gradients_reach_mixtures_and_deviations_as_through_a_dense_decoder() ->
     assert sorted(names) == sorted(name for name, weight in sae.named_parameters() if weight.requires_grad)
     parameters = [sae.get_parameter(name) for name in names]
     wanted = torch.autograd.grad(expected, parameters)
-    gradients = torch.autograd.grad(sae.training_pass(z, Step()).reconstruction, parameters)
+    gradients = torch.autograd.grad(sae.training_pass(z, Progress()).reconstruction, parameters)
     for gradient, dense in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(gradient, dense)
 
@@ -77,7 +77,7 @@ def test_gradients_reach_mixtures_and_deviations_as_through_a_dense_decoder() ->
 def test_a_new_start_takes_the_nearest_point() -> None:
     sae = trained(0.1)
     direction = unit_rows(sae.points[5:6] + 0.1 * torch.ones(1, 8))
-    sae.point(torch.tensor([7]), direction)
+    sae.reset_latents(torch.tensor([7]), direction)
     assert sae.A_logits[7].argmax() == 5
     assert sae.deviation[7].norm() <= 0.1 + 1e-6
     assert unit_rows(sae.W_dec[7:8]) @ direction[0] > 0.9

@@ -13,9 +13,9 @@ from saev.nn import (
     JumpReLU,
     MatchingPursuit,
     Matryoshka,
+    Progress,
     ReLU,
     SparseAutoencoder,
-    Step,
     TopK,
 )
 from saev.nn.functional import keep_top_k, remove_parallel_, unit_rows
@@ -81,7 +81,7 @@ class TestEveryArchitecture:
     def test_the_pass_agrees_with_the_codes(self, sae: SparseAutoencoder) -> None:
         """L0, L1, what fired and the reconstruction are those of the codes in training mode."""
         z = torch.randn(64, D_IN)
-        found = sae.train().training_pass(z, Step())
+        found = sae.train().training_pass(z, Progress())
         f = sae.codes(z).detach()
         torch.testing.assert_close(found.l0, (f > 0).sum() / 64, rtol=1e-4, atol=0)
         torch.testing.assert_close(found.l1, f.sum() / 64)
@@ -162,7 +162,7 @@ class TestEveryArchitecture:
         losses = []
         for number in range(200):
             optimizer.zero_grad()
-            found = step_losses(sae, x, torch.arange(0), AuxK(0.0, 1), Step(number)).architecture
+            found = step_losses(sae, x, torch.arange(0), AuxK(0.0, 1), Progress(number)).architecture
             (found.reconstruction + 0.03 * found.sparsity).backward()
             sae.project_gradients()
             optimizer.step()
@@ -175,7 +175,7 @@ class TestEveryArchitecture:
 @pytest.mark.parametrize("case", HAS_K)
 def test_k_is_annealed(case: str) -> None:
     z = 10 * torch.randn(200, D_IN)
-    l0 = [build(case).train().training_pass(z, Step(k=factor)).l0.item() for factor in (0.5, 1.0, 2.0, 1000.0)]
+    l0 = [build(case).train().training_pass(z, Progress(k=factor)).l0.item() for factor in (0.5, 1.0, 2.0, 1000.0)]
     assert l0[0] < l0[1] < l0[2] <= l0[3] <= D_SAE
 
 
@@ -183,7 +183,7 @@ def test_k_is_annealed(case: str) -> None:
 def test_the_penalty_is_warmed_up(case: str) -> None:
     z = torch.randn(64, D_IN)
     sae = build(case)
-    whole, half, none = (sae.training_pass(z, Step(sparsity=factor)) for factor in (1.0, 0.5, 0.0))
+    whole, half, none = (sae.training_pass(z, Progress(sparsity=factor)) for factor in (1.0, 0.5, 0.0))
     assert whole.sparsity > 0
     torch.testing.assert_close(half.sparsity, whole.sparsity / 2)
     assert none.sparsity == 0
@@ -208,7 +208,7 @@ def test_relu_penalty_is_the_mean_l1_norm() -> None:
             sae.W_dec.mul_(torch.arange(1, 9)[:, None])
         norms = torch.arange(1, 9) if l1 == "weighted" else torch.ones(8)
         expected = 0.5 * (sae.codes(z) * norms).sum() / 10 / 4
-        torch.testing.assert_close(sae.training_pass(z, Step()).sparsity, expected)
+        torch.testing.assert_close(sae.training_pass(z, Progress()).sparsity, expected)
 
 
 def test_topk_has_at_most_k_active() -> None:
@@ -230,7 +230,7 @@ def test_random_prefixes_depend_on_the_step_alone() -> None:
         sae = build("Matryoshka-random").train()
         torch.manual_seed(seed)
         z = torch.linspace(-2, 2, 20 * D_IN).view(20, D_IN).sin()
-        return [sae.training_pass(z, Step(number)).reconstruction.item() for number in range(4)]
+        return [sae.training_pass(z, Progress(number)).reconstruction.item() for number in range(4)]
 
     assert losses(0) == losses(1)
     assert len(set(losses(0))) > 1

@@ -6,7 +6,7 @@ Shape suffixes: b = tokens, s = latents.
 import torch
 from torch import Tensor
 
-from saev.nn import Gated, Step
+from saev.nn import Gated, Progress
 
 
 def make_sae() -> tuple[Gated, Tensor]:
@@ -39,7 +39,7 @@ def test_the_loss_and_its_gradients() -> None:
     reconstruction = (f @ sae.W_dec + sae.b_dec - z).square().sum() / 150
     frozen = (gate.clamp_min(0) @ sae.W_dec.detach() + sae.b_dec.detach() - z).square().sum() / 150
     sparsity = 0.5 * 0.7 * gate.clamp_min(0).sum() / 30 / 5
-    found = sae.training_pass(z, Step(sparsity=0.5))
+    found = sae.training_pass(z, Progress(sparsity=0.5))
     torch.testing.assert_close(found.reconstruction, reconstruction + frozen)
     torch.testing.assert_close(found.sparsity, sparsity)
     parameters = dict(sae.named_parameters())
@@ -51,6 +51,6 @@ def test_the_loss_and_its_gradients() -> None:
 
 def test_a_new_start_forgets_the_magnitudes() -> None:
     sae, _ = make_sae()
-    sae.point(torch.tensor([4]), torch.eye(5, dtype=torch.float64)[:1])
+    sae.reset_latents(torch.tensor([4]), torch.eye(5, dtype=torch.float64)[:1])
     assert sae.r_mag[4] == 0 and sae.b_mag[4] == 0 and sae.b_enc[4] == 0
     assert sae.r_mag[3] != 0 and sae.b_mag[3] != 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saev.nn import JumpReLU, Step
+from saev.nn import JumpReLU, Progress
 from saev.nn.jumprelu import PACE
 from saev.training.initialization import initialize_from_data
 
@@ -39,7 +39,7 @@ def test_all_gradients_but_those_of_thresholds_are_exact(penalty: str) -> None:
     names = ["W_enc", "b_enc", "W_dec", "b_dec"]
 
     def loss() -> Tensor:
-        found = sae.training_pass(z, Step())
+        found = sae.training_pass(z, Progress())
         # The number of active latents is flat, and has no gradient here.
         return found.reconstruction + (0 if penalty == "l0" else found.sparsity)
 
@@ -62,7 +62,7 @@ def test_all_gradients_but_those_of_thresholds_are_exact(penalty: str) -> None:
 @pytest.mark.parametrize("penalty", ["l0", "tanh"])
 def test_thresholds_learn_from_what_is_near(penalty: str) -> None:
     sae, z = make_sae(penalty)
-    found = sae.training_pass(z, Step(sparsity=0.5))
+    found = sae.training_pass(z, Progress(sparsity=0.5))
     (found.reconstruction + found.sparsity).backward()
     with torch.no_grad():
         h, theta = sae.pre_activations(z), sae.thresholds()
@@ -88,13 +88,13 @@ def test_the_penalties_are_as_written() -> None:
             expected = COEFF * (f > 0).double().sum() / 30 / 5
         else:
             expected = (COEFF * (4 * f).tanh().sum() + 3e-6 * (theta - h).clamp_min(0).sum()) / 30 / 5
-        torch.testing.assert_close(sae.training_pass(z, Step()).sparsity, expected)
+        torch.testing.assert_close(sae.training_pass(z, Progress()).sparsity, expected)
 
 
 def test_thresholds_start_on_the_scale_of_the_encoders() -> None:
     sae = JumpReLU(5, d_sae=12, threshold=3.0)
     torch.testing.assert_close(sae.thresholds(), torch.full((12,), 3.0))
-    sae.point(torch.tensor([2]), torch.eye(5)[:1], torch.tensor(0.5))
+    sae.reset_latents(torch.tensor([2]), torch.eye(5)[:1], torch.tensor(0.5))
     torch.testing.assert_close(sae.thresholds()[1:4], torch.tensor([3.0, 1.5, 3.0]))
 
 
@@ -106,5 +106,5 @@ def test_a_start_from_data_is_sparse() -> None:
     l0 = (sae.encode(x) > 0).sum(1).double().mean()
     assert 15 < l0 < 25
     thresholds = sae.thresholds()
-    sae.point(torch.tensor([2]), torch.eye(16)[:1])
+    sae.reset_latents(torch.tensor([2]), torch.eye(16)[:1])
     torch.testing.assert_close(sae.thresholds(), thresholds)

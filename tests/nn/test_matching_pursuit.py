@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saev.nn import MatchingPursuit, Step
+from saev.nn import MatchingPursuit, Progress
 from saev.nn.pursuit import pursue
 
 
@@ -44,7 +44,7 @@ def test_codes_residual_and_gradients(k: int) -> None:
     codes, residuals = by_hand(sae, z)
     torch.testing.assert_close(sae.codes(z), codes)
     torch.testing.assert_close(sae.reconstruct(codes), z - residuals)
-    found = sae.training_pass(z, Step())
+    found = sae.training_pass(z, Progress())
     torch.testing.assert_close(found.reconstruction, residuals.square().mean())
     torch.testing.assert_close(found.z_hat_bd, z - residuals)
     torch.testing.assert_close(found.l0, (codes > 0).sum() / 30, check_dtype=False)
@@ -74,7 +74,7 @@ def test_codes_of_a_token_without_any_positive_product_are_zero() -> None:
         sae.W_dec.copy_(torch.eye(5, dtype=torch.float64)[0].expand(12, 5))
     z = sae.b_dec.detach() - torch.eye(5, dtype=torch.float64)[:1]
     assert not sae.codes(z).any()
-    found = sae.training_pass(z, Step())
+    found = sae.training_pass(z, Progress())
     assert found.l0 == 0
     found.reconstruction.backward()
     assert sae.W_dec.grad is not None and not sae.W_dec.grad.any()

@@ -15,17 +15,17 @@ from torch.nn.utils import clip_grad_norm_
 
 from saev.errors import InputError
 from saev.metrics import decoder_coherence
-from saev.nn import ARCHITECTURES, MatchingPursuit, SparseAutoencoder, Step, TopK
+from saev.nn import ARCHITECTURES, MatchingPursuit, Progress, SparseAutoencoder, TopK
 from saev.nn.functional import among_largest, keep_top_k
 from saev.nn.processes import ALONE, EVERYONE, Processes
 from saev.nn.sharding import assembled, check_divisible, divide, gathered, own_part
 from saev.training import AuxK, step_losses
 from saev.training.evaluation import Evaluation
 from saev.training.initialization import initialize_from_data
-from saev.training.state import Course, Member
+from saev.training.state import SaeInTraining
 
 CASES = sorted(name for name, (architecture, _) in SMALL.items() if ARCHITECTURES[architecture].is_divisible)
-STEP = Step(number=7, k=1.5)
+STEP = Progress(step=7, k=1.5)
 AUX = AuxK(0.5, 7)
 OPTIONS = SMALL_OPTIONS.replaced(
     {"lr": 1e-2, "warmup": 0.0, "decay": 0.0, "auxk_coeff": 0.5, "k_aux": 7, "dead_after": 100, "restarts": 5}
@@ -115,7 +115,7 @@ def check_training(case: str) -> None:
     """Members train alike from the first weights on: AuxK, restarts, clipping; then so do the whole and its parts."""
     torch.manual_seed(1)
     sample = tokens(300)
-    members = [Member("one", sae, OPTIONS).train() for sae in (build(case, torch.float64) for _ in range(2))]
+    members = [SaeInTraining("one", sae, OPTIONS).train() for sae in (build(case, torch.float64) for _ in range(2))]
     one, two = members
     alone(one.sae)
     two.divide()
@@ -126,14 +126,14 @@ def check_training(case: str) -> None:
     optimizers = [torch.optim.Adam(member.trained, lr=1e-2) for member in members]
     restarted = 0
     for number in range(50):
-        x, course = tokens(60), Course(number, 100, 60)
+        x, progress = tokens(60), Progress(number, 100, 60)
         if OPTIONS.restarts_at(number, 100):
             restarted += int((one.silent_tokens_s >= 100).sum())
         for member, optimizer in zip(members, optimizers, strict=True):
             if number == 0:
                 member.note_start(x)
-            member.restart(x, course, optimizer)
-            losses, grads = member.gradients(x, course)
+            member.restart(x, progress, optimizer)
+            losses, grads = member.gradients(x, progress)
             assert losses is not None
             for weight, grad in zip(member.trained, grads, strict=True):
                 weight.grad = grad

@@ -12,7 +12,7 @@ from tests.ranks import in_two_processes
 from tests.triton_device import DEVICE
 from torch import Tensor
 
-from saev.nn import Archetypal, HierarchicalTopK, Matryoshka, Step
+from saev.nn import Archetypal, HierarchicalTopK, Matryoshka, Progress
 from saev.nn.selecting import SelectingAutoencoder
 from saev.nn.selection import PerBatch
 from saev.training import AuxK, step_losses
@@ -27,7 +27,7 @@ CASES = (
     "Matryoshka-token",
     "TopK",
 )
-STEP = Step(number=7, k=1.5)
+STEP = Progress(step=7, k=1.5)
 AUX = AuxK(0.5, 3)
 DEAD = torch.arange(D_SAE) % 3 == 0
 DEAD_A = DEAD.nonzero().squeeze(-1)
@@ -44,7 +44,7 @@ def kept(sae: SelectingAutoencoder, h_bs: Tensor) -> Tensor:
 def parts(sae: SelectingAutoencoder, f_bs: Tensor) -> list[Tensor]:
     """Which codes must reconstruct together: masks."""
     if isinstance(sae, Matryoshka):
-        return [torch.arange(D_SAE).expand_as(f_bs) < size for size in [*sae._sizes(STEP.number).tolist(), D_SAE]]
+        return [torch.arange(D_SAE).expand_as(f_bs) < size for size in [*sae._sizes(STEP.step).tolist(), D_SAE]]
     if isinstance(sae, HierarchicalTopK):
         largest = f_bs.sort(dim=1, descending=True).values
         return [f_bs >= largest[:, budget - 1 : budget] for budget in [*sae.budgets, D_SAE]]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from saev.nn import JumpReLU, ReLU, Step, TopK
+from saev.nn import JumpReLU, Progress, ReLU, TopK
 from saev.training import AuxK, auxk_loss, step_losses
 from saev.training.initialization import initialize_from_data, set_normalization
 
@@ -52,12 +52,12 @@ def test_without_dead_latents_or_without_a_coefficient_there_is_no_auxk(aux: Aux
 )
 def test_the_total_is_the_sum_of_the_parts(sae: ReLU | JumpReLU) -> None:
     x = torch.randn(30, 8)
-    losses = step_losses(sae, x, torch.arange(9), AuxK(0.25, 4), Step(sparsity=0.5))
+    losses = step_losses(sae, x, torch.arange(9), AuxK(0.25, 4), Progress(sparsity=0.5))
     assert losses.architecture.sparsity > 0 and losses.auxk > 0
     torch.testing.assert_close(
         losses.total, losses.architecture.reconstruction + losses.architecture.sparsity + losses.auxk
     )
-    doubled = step_losses(sae, x, torch.arange(9), AuxK(0.5, 4), Step(sparsity=1.0))
+    doubled = step_losses(sae, x, torch.arange(9), AuxK(0.5, 4), Progress(sparsity=1.0))
     torch.testing.assert_close(doubled.auxk, 2 * losses.auxk)
     torch.testing.assert_close(doubled.architecture.sparsity, 2 * losses.architecture.sparsity)
 

@@ -5,13 +5,12 @@ import pytest
 from tests.training.small_options import OPTIONS
 
 from saev.errors import InputError
-from saev.modules import SAELightningModule
 from saev.nn import HierarchicalTopK, Matryoshka, ReLU, TopK
-from saev.training.spec import BYTES_OF_PARAMETER, MODEL_SHARE, fitting, recipes
+from saev.training.spec import BYTES_OF_PARAMETER, MODEL_SHARE, n_fitting, sae_specs
 
 
 def names(sweep: dict[str, Any]) -> list[str]:
-    return [recipe.name for recipe in recipes(TopK, 8, OPTIONS, sweep)]
+    return [spec.name for spec in sae_specs(TopK, 8, OPTIONS, sweep)]
 
 
 def test_all_combinations_with_names_of_their_own() -> None:
@@ -25,12 +24,8 @@ def test_all_combinations_with_names_of_their_own() -> None:
 
 
 def test_options_reach_the_sae_and_its_training() -> None:
-    module = SAELightningModule(
-        partial(TopK, d_sae=20, k=2),
-        d_in=8,
-        sweep={"sae.k": [3], "lr": [0.5], "seed": [7]},
-    )
-    (member,) = module._members
+    (spec,) = sae_specs(partial(TopK, d_sae=20, k=2), 8, OPTIONS, {"sae.k": [3], "lr": [0.5], "seed": [7]})
+    member = spec.build()
     assert (member.sae.options(), member.options.lr, member.options.seed) == ({"d_sae": 20, "k": 3}, 0.5, 7)
 
 
@@ -60,40 +55,24 @@ def test_sweeps_that_make_no_sense(sweep: dict[str, Any], message: str) -> None:
 
 def test_k_cannot_be_annealed_where_there_is_none() -> None:
     with pytest.raises(InputError, match=r"k_start=2\.0: ReLU has no k"):
-        recipes(ReLU, 8, OPTIONS.replaced({"k_start": 2.0}), {})
+        sae_specs(ReLU, 8, OPTIONS.replaced({"k_start": 2.0}), {})
 
 
 def test_as_many_at_once_as_memory_holds() -> None:
-    found = recipes(TopK, 8, OPTIONS, {"sae.d_sae": [32, 64, 128]})
-    largest = max(recipe.n_parameters for recipe in found)
+    found = sae_specs(TopK, 8, OPTIONS, {"sae.d_sae": [32, 64, 128]})
+    largest = max(spec.n_parameters for spec in found)
     assert largest == 2 * 8 * 128 + 128 + 8
     need = int(largest * BYTES_OF_PARAMETER / MODEL_SHARE) + 1
-    assert [fitting(found, n) for n in (0, need - 10, 2 * need, 100 * need)] == [1, 1, 2, 3]
-
-
-def test_parts_hold_each_sae_once() -> None:
-    module = SAELightningModule(partial(TopK, d_sae=20), d_in=8, sweep={"sae.k": [1, 2, 3, 4, 5]}, at_once=2)
-    assert module.n_parts == 3
-    seen = []
-    for part in range(3):
-        module.begin(part)
-        seen.append([sae.options()["k"] for sae in module.saes.values()])
-    assert seen == [[1, 2], [3, 4], [5]]
+    assert [n_fitting(found, n) for n in (0, need - 10, 2 * need, 100 * need)] == [0, 0, 2, 3]
 
 
 def test_names_that_cannot_be_directories() -> None:
     with pytest.raises(InputError, match="per='a/b' must be token or batch"):
-        recipes(Matryoshka, 8, OPTIONS, {"sae.per": ["a/b"]})
+        sae_specs(Matryoshka, 8, OPTIONS, {"sae.per": ["a/b"]})
     with pytest.raises(InputError, match="l1='x' must be plain or weighted"):
-        recipes(ReLU, 8, OPTIONS, {"sae.l1": ["x"]})
-    (long,) = recipes(partial(HierarchicalTopK, budgets=list(range(1, 100))), 8, OPTIONS, {"sae.k": [100]})
+        sae_specs(ReLU, 8, OPTIONS, {"sae.l1": ["x"]})
+    (long,) = sae_specs(partial(HierarchicalTopK, budgets=list(range(1, 100))), 8, OPTIONS, {"sae.k": [100]})
     assert len(long.name) < 100
-
-
-@pytest.mark.parametrize("at_once", [0, -1])
-def test_at_least_one_at_once(at_once: int) -> None:
-    with pytest.raises(InputError, match=f"at_once={at_once} must be 1 or more"):
-        SAELightningModule(d_in=8, at_once=at_once)
 
 
 def test_dead_latents_are_not_looked_for_too_early() -> None:

@@ -4,14 +4,14 @@ import torch
 from tests.training.small_options import OPTIONS
 
 from saev.nn import TopK
-from saev.training.state import Course, Member
+from saev.training.state import Progress, SaeInTraining
 
-COURSE = Course(step=20, n_steps=100, tokens_per_step=32)
+COURSE = Progress(step=20, n_steps=100, tokens_per_step=32)
 
 
-def member() -> Member:
+def member() -> SaeInTraining:
     torch.manual_seed(0)
-    return Member("one", TopK(8, d_sae=32, k=2), OPTIONS)
+    return SaeInTraining("one", TopK(8, d_sae=32, k=2), OPTIONS)
 
 
 def test_what_is_known_is_what_the_buffers_say() -> None:

@@ -1,83 +1,67 @@
-"""This project: the calls of `SAELightningModule` in their order, without the Trainer around them.
+"""This project: the calls of `saev.training.fit` in their order.
 
 Included: centring and scaling, start from data points, AuxK, restarts of dead latents, dead tracking,
 parallel-gradient removal, clipping where it is asked for (off by default), unit-norm decoder, Adam, warm-up and decay.
 `bfloat16` is autocast, as with `--trainer.precision bf16-mixed`.
 """
 
-import inspect
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from peers.trainer import DENSE, Options, Trainer
 from saev.memory import keep_freed_memory
-from saev.modules import SAELightningModule
-from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.nn import ARCHITECTURES, Progress, SparseAutoencoder
+from saev.training.fit import JointTraining
 from saev.training.options import TrainingOptions
-from saev.training.state import Course, Member, adam, scheduled
+from saev.training.state import SaeInTraining
 
-INIT_TOKENS = 65_536
 CLASSES = {"topk": "TopK", "batchtopk": "BatchTopK", "matryoshka": "Matryoshka", "relu": "ReLU", "sweep": "TopK"}
 CLASSES |= {"jumprelu": "JumpReLU", "gated": "Gated"}
 COEFF = {"relu": "l1_coeff", "jumprelu": "l0_coeff", "gated": "l1_coeff"}
 N_SWEPT = 4
 
 
-def recipe(options: Options, seed: int, peak_lr: float) -> TrainingOptions:
-    """The defaults of `saev fit`."""
-    own = inspect.signature(SAELightningModule.__init__).parameters
-    made: dict[str, Any] = {name: own[name].default for name in TrainingOptions.names()}
-    made |= {"seed": seed, "lr": peak_lr * options.lr_factor}
-    return TrainingOptions(**made | ({"dead_after": options.dead_after} if options.dead_after else {}))
-
-
-def member(options: Options, seed: int) -> Member:
+def member(options: Options, seed: int) -> SaeInTraining:
     """An SAE with the weights of a seed, and its training."""
     torch.manual_seed(seed)
     name = options.architecture
     special = {COEFF[name]: options.coeff} if name in DENSE else {"k": options.k}
     sae: SparseAutoencoder = ARCHITECTURES[CLASSES[name]](options.d_in, d_sae=options.d_sae, **special)
-    return Member(str(seed), sae, recipe(options, seed, sae.peak_lr)).to(options.device)
+    training = TrainingOptions(seed=seed, lr=sae.peak_lr * options.lr_factor, dead_after=options.dead_after or None)
+    return SaeInTraining(str(seed), sae, training).to(options.device)
 
 
 class Ours(Trainer):
-    """One SAE with the default recipe, or four in one step."""
+    """One SAE with the default spec, or four in one step."""
 
     def __init__(self, options: Options, x_nd: Tensor) -> None:
         n = N_SWEPT if options.architecture == "sweep" else 1
         self.options, self.done = options, 0
         keep_freed_memory()
-        self.members = [member(options, options.seed + i) for i in range(n)]
-        for one in self.members:
-            one.start(sample(x_nd, max(INIT_TOKENS, options.d_sae)))
-        self.optimizer = adam(self.members)
-        self.scheduler = scheduled(self.optimizer, self.members, options.n_steps)
+        self.training = JointTraining([member(options, options.seed + i) for i in range(n)])
+        self.training.start(lambda n_tokens: sample(x_nd, n_tokens))
+        self.optimizer = self.training.optimizer()
+        self.scheduler = self.training.scheduler(self.optimizer, options.n_steps)
         self.autocast = torch.autocast(options.device, torch.bfloat16, enabled=options.encoder == "bfloat16")
 
     def step(self, x_bd: Tensor) -> None:
-        course = Course(self.done, self.options.n_steps, len(x_bd))
-        for one in self.members:
-            one.restart(x_bd, course, self.optimizer)
-            with self.autocast:
-                gradients = one.gradients(x_bd, course)[1]
-            for parameter, gradient in zip(one.trained, gradients, strict=True):
-                parameter.grad = gradient
-            one.sae.project_gradients()
-            if self.options.clip:
-                torch.nn.utils.clip_grad_norm_(one.trained, self.options.clip)
+        progress = Progress(self.done, self.options.n_steps, len(x_bd))
+        with self.autocast:
+            found = self.training.gradients(x_bd, progress, self.optimizer)
+        for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
+            parameter.grad = gradient
+        self.training.project_gradients()
+        self.training.clip(self.options.clip)
         self.optimizer.step()
-        self.scheduler.step()
         self.optimizer.zero_grad()
-        for one in self.members:
-            one.sae.constrain()
+        self.training.constrain()
+        self.scheduler.step()
         self.done += 1
 
     @property
     def sae(self) -> SparseAutoencoder:
         """The first one."""
-        return self.members[0].sae
+        return self.training.members[0].sae
 
     def finish(self) -> None:
         self.sae.eval()

@@ -27,7 +27,6 @@ class RunCheckpoint(ModelCheckpoint):
             signal stops the run.
     """
 
-    _path = LAST
     _signals: StepSignals | None = None
 
     def __init__(self, every_n_steps: int = 1000) -> None:
@@ -37,14 +36,10 @@ class RunCheckpoint(ModelCheckpoint):
             filename=LAST.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
         )
 
-    def keep_in(self, path: Path) -> None:
-        """Keep this file up to date instead, relative to the run directory."""
-        self._path = path
-
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the checkpoints into the run directory."""
-        self.dirpath = str(Path(trainer.default_root_dir) / self._path.parent)
+        self.dirpath = str(Path(trainer.default_root_dir) / LAST.parent)
         with warnings.catch_warnings():
             # It is not empty when a run goes on, and no other run gets that far.
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
@@ -113,7 +108,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _save_step(self, trainer: lightning.Trainer) -> None:
         if self._last_global_step_saved != trainer.global_step:
-            self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / self._path))
+            self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / LAST))
 
     def _release(self) -> None:
         if self._signals is not None:

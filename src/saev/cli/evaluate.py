@@ -96,11 +96,11 @@ class EvaluateCLI(TrainCLI):
 
     @override
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        """Hide the options of the model, of checkpoints, and of the trainer while it trains."""
+        """Hide the options of checkpoints, and of the trainer while it trains."""
         super().setup_parser(*args, **kwargs)
         for action in self.parser._actions:
             group, _, name = action.dest.partition(".")
-            if group in ("model", "ckpt_path", "checkpoint") or (group == "trainer" and name in TRAINING_ONLY):
+            if group in ("ckpt_path", "checkpoint") or (group == "trainer" and name in TRAINING_ONLY):
                 action.help = SUPPRESS
 
 

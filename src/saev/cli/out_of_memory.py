@@ -8,8 +8,8 @@ from saev.errors import one_line
 # What allocators of torch say, and libraries that run on a GPU.
 _SAID: Final = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 _ADVICE: Final = {
-    "fit": "give a smaller --data.batch_size, fewer latents (--model.sae.d_sae) or fewer SAEs at a time "
-    "(--model.at_once), --trainer.precision bf16-mixed, or divide the latents among processes "
+    "fit": "give a smaller --data.batch_size, fewer latents (--model.sae.d_sae), fewer SAEs of a sweep at a time, "
+    "--trainer.precision bf16-mixed, or divide the latents among processes "
     "(--model.shard_latents true --trainer.devices N)",
     "predict": "give a smaller --data.batch_size, fewer --data.num_workers or a smaller --model.image_size",
     "validate": "give a smaller --data.batch_size",

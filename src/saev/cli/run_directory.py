@@ -5,7 +5,6 @@ from pathlib import Path
 from saev.artifacts.sae_files import WEIGHTS_FILE
 from saev.byte_text import byte_text
 from saev.callbacks.run_checkpoint import LAST
-from saev.cli.sweep_parts import checkpoint_of
 from saev.errors import InputError
 from saev.files import check_writable, free_bytes
 from saev.modules import SAELightningModule
@@ -38,22 +37,18 @@ def check_places_of_fit(run_dir: Path) -> None:
 def check_space(run_dir: Path, model: SAELightningModule) -> None:
     """Compare what a run will write with what is free.
 
-    A checkpoint stays until the next one is whole, so that there are two of one part of a run at the same time.
+    A checkpoint stays until the next one is whole, so that there are two at the same time.
 
     Raises:
         InputError: If it does not fit the disk.
     """
-    sizes = [
-        BYTES_IN_CHECKPOINT * sum(recipe.n_parameters for recipe in model.recipes[start : start + model.at_once])
-        for start in range(0, len(model.recipes), model.at_once)
-    ]
-    files = [run_dir / checkpoint_of(part, model.n_parts) for part in range(model.n_parts)]
-    checkpoints = max(sizes) + sum(map(_missing, files, sizes))
+    size = BYTES_IN_CHECKPOINT * sum(spec.n_parameters for spec in model.specs)
+    checkpoints = size + _missing(run_dir / LAST, size)
     exports = sum(
-        _missing(run_dir / "saes" / recipe.name / WEIGHTS_FILE, BYTES_IN_EXPORT * recipe.n_parameters)
-        for recipe in model.recipes
+        _missing(run_dir / "saes" / spec.name / WEIGHTS_FILE, BYTES_IN_EXPORT * spec.n_parameters)
+        for spec in model.specs
     )
-    galleries = FLOOR_OF_GALLERY * len(model.recipes)
+    galleries = FLOOR_OF_GALLERY * len(model.specs)
     needed, free = checkpoints + exports + galleries, free_bytes(run_dir)
     if needed > free:
         raise InputError(

@@ -22,14 +22,15 @@ from saev.callbacks import (
 )
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.lightning_cli import CommandCLI
-from saev.cli.sweep_parts import check_memory, checkpoint_of, settle_parts
 from saev.cli.trainer_options import check_monitors, check_trainer
 from saev.cli.training_processes import training_strategy
 from saev.datamodules import ShardDataModule
-from saev.errors import InputError, tell
-from saev.modules import SAELightningModule
+from saev.errors import tell
+from saev.modules import EvaluationModule, SAELightningModule
+from saev.training.memory_need import check_training_fits, training_need
+from saev.training.state import INIT_TOKENS
 
-MOST_STEPS_BETWEEN_LOGS = 50
+MAX_STEPS_BETWEEN_LOGS = 50
 PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir", "out")
 
 
@@ -51,7 +52,8 @@ class TrainCLI(CommandCLI):
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(FeatureVisualizer, "visualizer")
-        parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
+        if self.model_class is SAELightningModule:
+            parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -80,7 +82,7 @@ class TrainCLI(CommandCLI):
             kwargs["logger"] = self._loggers(out)
         if settings.log_every_n_steps is None:
             # Short runs get a curve too.
-            kwargs["log_every_n_steps"] = max(1, min(MOST_STEPS_BETWEEN_LOGS, n_steps // 100))
+            kwargs["log_every_n_steps"] = max(1, min(MAX_STEPS_BETWEEN_LOGS, n_steps // 100))
         if not self.datamodule.val_tokens:
             kwargs["limit_val_batches"] = 0
         own = self.callbacks()
@@ -89,10 +91,11 @@ class TrainCLI(CommandCLI):
         callbacks = [*own, *given]
         plugins = [DurableCheckpointIO(), *_listed(settings.plugins)]
         command = self.parser.prog.removeprefix("saev ")
-        if strategy := training_strategy(settings, command, shard_latents=self.model.shard_latents):
+        divides_latents = isinstance(self.model, SAELightningModule) and self.model.shard_latents
+        if strategy := training_strategy(settings, command, shard_latents=divides_latents):
             kwargs["strategy"] = strategy
         trainer = super().instantiate_trainer(default_root_dir=str(out), callbacks=callbacks, plugins=plugins, **kwargs)
-        if self.model.shard_latents:
+        if divides_latents:
             self.model.check_divisible(trainer.num_nodes * trainer.num_devices)
         return trainer
 
@@ -105,32 +108,31 @@ class TrainCLI(CommandCLI):
         report = SweepReport(self.config_init.run_dir / "saes")
         return [RunConfig(self._reusable_config), SAEExporter(), report, Hyperparameters()]
 
-    def settle_parts(self, earlier: int | None) -> None:
-        """Decide how many SAEs of a sweep are trained at the same time, as when the run was started."""
-        chosen, n = self.config.model.at_once, len(self.model.recipes)
-        if earlier is not None and chosen is not None and min(chosen, n) != min(earlier, n):
-            raise InputError(f"at_once={chosen}: the run was started with another number, leave it out")
-        settle_parts(self.model, self.trainer, chosen if earlier is None else earlier)
-        check_memory(self.model, self.datamodule, self.trainer, is_new=self.config.ckpt_path is None)
-        if self.model.n_parts > 1:
-            self.config.model.at_once = self.model.at_once
+    def check_memory(self) -> None:
+        """See whether training fits the memory of the device.
 
-    def begin(self, part: int) -> None:
-        """Get ready for the next SAEs of a sweep, with a trainer of their own."""
-        if part:
-            self.config_init.checkpoint = RunCheckpoint(self.config.checkpoint.every_n_steps)
-            self.model.begin(part)
-            self.trainer = self.instantiate_trainer()
-        # Its options are among what must not change, and its processes divide the batches.
-        self.model.trainer = self.datamodule.trainer = self.trainer
-        self.config_init.checkpoint.keep_in(checkpoint_of(part, self.model.n_parts))
+        Raises:
+            InputError: If it certainly does not.
+        """
+        model, data = self.model, self.datamodule
+        n_dividing = 1 if model.shard_latents else self.trainer.world_size
+        need = training_need(
+            model.specs,
+            n_parts=self.trainer.world_size // n_dividing,
+            batch_size=data.batch_size // n_dividing,
+            n_sample=min(sum(tokens.n_tokens for tokens in data.train_tokens), INIT_TOKENS)
+            if self.config.ckpt_path is None
+            else 0,
+        )
+        built = sum(tensor.nbytes for tensor in model.parameters())
+        check_training_fits(model.specs, model.sweep, need, self.trainer.strategy.root_device, built)
 
     def _loggers(self, run_dir: Path) -> list[RunLogger]:
         """One in the run directory; where there are several SAEs, one for each of them in ``logs/<name>``."""
         names = list(self.model.saes)
-        if len(self.model.recipes) == 1:
-            return [RunLogger(run_dir, "", "", Tolerance())]
         tolerance = Tolerance()
+        if len(names) == 1:
+            return [RunLogger(run_dir, "", "", tolerance)]
         return [RunLogger(run_dir, "logs", name, tolerance) for name in names]
 
     def _reusable_config(self) -> str:
@@ -144,7 +146,7 @@ class TrainCLI(CommandCLI):
 def build(kind: type[T], command: str, description: str, argv: list[str]) -> T:
     """Parse a command line and build what it asks for."""
     return kind(
-        SAELightningModule,
+        SAELightningModule if command == "fit" else EvaluationModule,
         ShardDataModule,
         prog=f"saev {command}",
         description=description,

@@ -13,7 +13,6 @@ from saev.datamodules.buffer import default_buffer, report
 from saev.datamodules.data_sets import Layers, check_width, open_data_sets, open_val_shards
 from saev.datamodules.image_choice import ImageChoice
 from saev.datamodules.option_checks import check_numbers, check_weights, checked_labels
-from saev.datamodules.repeated import RepeatedBatches
 from saev.datamodules.splits import Split, held_out_tokens, only, some_tokens
 from saev.errors import InputError, tell
 from saev.ranges import Ints
@@ -111,7 +110,6 @@ class ShardDataModule(lightning.LightningDataModule):
         self._val_loader: OrderedTokens | None = None
         self.forgives_validation = False
         """Whether held-out tokens that cannot be read are noted in `val_fault`, instead of ending training."""
-        self._loader_of: lightning.Trainer | None = None
 
         data_sets = open_data_sets(paths, paired or [], layer)
         check_width(data_sets[0], d_model)
@@ -156,29 +154,26 @@ class ShardDataModule(lightning.LightningDataModule):
         return self._loader().sample(n_tokens)
 
     def _loader(self) -> ShuffledTokens:
-        """The training batches of this trainer: another one begins anew."""
-        if not self._has_loader():
-            if self._buffer_bytes is not None:
-                self._make_loader(self._buffer_bytes, "as --data.buffer_gib says")
-            elif self._train_loader is not None:
-                # The next part of a sweep gets the same batches: their order depends on the buffer.
-                self._make_loader(self._train_loader.buffer_bytes, "as before")
-            else:
-                n_processes = 1 if self.trainer is None else self.trainer.num_devices
-                buffer = default_buffer(n_processes)
-                if self.trainer is not None:
-                    # The order depends on it, and each process finds another number.
-                    buffer = self.trainer.strategy.broadcast(buffer)
-                self._make_loader(*buffer)
-        assert self._train_loader is not None
-        return self._train_loader
+        """The training batches."""
+        if self._train_loader is not None:
+            return self._train_loader
+        if self._buffer_bytes is not None:
+            return self._make_loader(self._buffer_bytes, "as --data.buffer_gib says")
+        buffer = default_buffer(1 if self.trainer is None else self.trainer.num_devices)
+        if self.trainer is not None:
+            # The order depends on it, and each process finds another number.
+            buffer = self.trainer.strategy.broadcast(buffer)
+        return self._make_loader(*buffer)
 
-    def _has_loader(self) -> bool:
-        return self._train_loader is not None and self._loader_of is self.trainer
+    @override
+    def setup(self, stage: str) -> None:
+        """Begin anew: each fit of a trainer has the first batches, with its own processes."""
+        if stage == "fit":
+            self._train_loader = None
 
-    def _make_loader(self, buffer_bytes: int, source: str) -> None:
+    def _make_loader(self, buffer_bytes: int, source: str) -> ShuffledTokens:
         rank, world_size = self._ranks()
-        self._train_loader = ShuffledTokens(
+        loader = self._train_loader = ShuffledTokens(
             [DataSet(tokens, n) for tokens, n in zip(self.train_tokens, self._rows, strict=True)],
             n_batches=self.n_tokens // self.batch_size,
             buffer_bytes=buffer_bytes,
@@ -189,10 +184,10 @@ class ShardDataModule(lightning.LightningDataModule):
             timeout=self._timeout,
             pin=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
-        self._loader_of = self.trainer
         if self.trainer is not None and self.trainer.is_global_zero:
-            for line in report(buffer_bytes, source, self._train_loader.describe()):
+            for line in report(buffer_bytes, source, loader.describe()):
                 tell(line)
+        return loader
 
     def _ranks(self) -> tuple[int, int]:
         """The number of this process among those that divide the tokens, and how many these are."""
@@ -216,16 +211,14 @@ class ShardDataModule(lightning.LightningDataModule):
         """
         if self._buffer_bytes is None:
             n_bytes = SavedState.from_dict(state_dict).buffer_bytes
-            if not self._has_loader() or self._loader().buffer_bytes != n_bytes:
+            if self._train_loader is None or self._train_loader.buffer_bytes != n_bytes:
                 self._make_loader(n_bytes, "as the checkpoint had it")
         self._loader().load_state_dict(state_dict)
 
     @override
-    def train_dataloader(self) -> ShuffledTokens | RepeatedBatches:
+    def train_dataloader(self) -> ShuffledTokens:
         """Shuffled batches, as many as the token budget has."""
-        loader = self._loader()
-        repeated = self.trainer is not None and self.trainer.overfit_batches  # type: ignore[attr-defined]
-        return RepeatedBatches(loader) if repeated else loader
+        return self._loader()
 
     @override
     def val_dataloader(self) -> OrderedTokens | list[OrderedTokens]:

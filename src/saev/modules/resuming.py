@@ -7,6 +7,7 @@ import lightning
 from torch import Tensor
 
 from saev.errors import InputError
+from saev.training.state import SaeInTraining
 
 Shape = tuple[int, ...]
 _OTHER: Final = "the run cannot go on with another SAE or training"
@@ -65,6 +66,37 @@ def check_keys(checkpoint: Mapping[str, Any], kinds: Mapping[str, type]) -> None
         InputError: If one is missing; names all that are.
     """
     _refuse([name for name, kind in kinds.items() if not isinstance(checkpoint.get(name), kind)])
+
+
+def check_resumable(
+    checkpoint: Mapping[str, Any],
+    module: lightning.LightningModule,
+    members: Sequence[SaeInTraining],
+    divided: Mapping[str, int],
+) -> None:
+    """See whether a checkpoint holds all that a module needs to go on.
+
+    Args:
+        checkpoint: What was read.
+        module: The module in training.
+        members: Its SAEs.
+        divided: By its name in the state, each tensor that processes divide, and along which dimension.
+
+    Raises:
+        InputError: If something is missing or has another shape; names what.
+    """
+    kinds: dict[str, type] = {"optimizer_states": list, "lr_schedulers": list, "loops": dict}
+    if (data := module.trainer.datamodule) is not None:  # type: ignore[attr-defined]
+        kinds[type(data).__qualname__] = dict
+    check_keys(checkpoint, kinds)
+    n = members[0].sae.processes.latents.size
+    shapes = {  # with all latents, as a checkpoint has them
+        name: tuple(size * n if dim == divided.get(name) else size for dim, size in enumerate(tensor.shape))
+        for name, tensor in module.state_dict().items()
+    }
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    trained = [names[weight] for member in members for group in member.groups() for weight in group["params"]]
+    check_contents(checkpoint, shapes, trained, module.trainer.fit_loop.state_dict())
 
 
 def check_contents(

@@ -1,7 +1,7 @@
 """Sparse autoencoder architectures: pure torch, no I/O."""
 
 from saev.nn.archetypal import Archetypal
-from saev.nn.base import ARCHITECTURES, SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import ARCHITECTURES, Progress, SparseAutoencoder, TrainingPass
 from saev.nn.batch_topk import BatchTopK
 from saev.nn.gated import Gated
 from saev.nn.hierarchical_topk import HierarchicalTopK
@@ -24,9 +24,9 @@ __all__ = [
     "JumpReLU",
     "MatchingPursuit",
     "Matryoshka",
+    "Progress",
     "ReLU",
     "SparseAutoencoder",
-    "Step",
     "TopK",
     "TrainingPass",
 ]

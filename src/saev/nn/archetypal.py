@@ -72,7 +72,7 @@ class Archetypal(SelectingAutoencoder):
         self.W_dec.requires_grad_(False)
         if self.W_dec.is_meta:
             return  # it is looked at for its sizes alone, which may be beyond all memory
-        self.point(torch.arange(d_sae), self.points.repeat(-(-d_sae // n_points), 1)[:d_sae], torch.ones(()))
+        self.reset_latents(torch.arange(d_sae), self.points.repeat(-(-d_sae // n_points), 1)[:d_sae], torch.ones(()))
 
     @property
     @override
@@ -110,13 +110,13 @@ class Archetypal(SelectingAutoencoder):
 
     @override
     @torch.no_grad()
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Mixtures start at the point nearest to the direction, and deviate towards it as far as they may."""
         for part_a, toward_ad in zip(torch.split(latents_a, BLOCK), torch.split(directions_ad, BLOCK), strict=True):
             self._start(part_a, toward_ad.to(self.points))
         self.constrain()
         rows_ad = self.W_dec[latents_a]
-        super().point(latents_a, unit_rows(rows_ad), size)
+        super().reset_latents(latents_a, unit_rows(rows_ad), size)
         self.W_dec[latents_a] = rows_ad
 
     def _start(self, latents_a: Tensor, toward_ad: Tensor) -> None:

@@ -17,16 +17,20 @@ MOST_IN_NAME = 12  # Entries of a list.
 
 
 @dataclass(frozen=True)
-class Step:
-    """What of a run's course a training step may depend on.
+class Progress:
+    """How far a run has come, and the multipliers that follow from it. By default all warming up is over.
 
     Args:
-        number: Steps before this one; seeds what is random.
-        sparsity: Factor of the sparsity penalty, below 1 while it warms up.
-        k: Factor of k, above 1 while it is annealed.
+        step: Steps before this one; seeds what is random.
+        n_steps: Steps of the run.
+        tokens_per_step: Tokens of a step, over all processes.
+        sparsity: Multiplier of the sparsity penalty, below 1 while it warms up.
+        k: Multiplier of k, above 1 while it is annealed.
     """
 
-    number: int = 0
+    step: int = 0
+    n_steps: int = 1
+    tokens_per_step: int = 1
     sparsity: float = 1.0
     k: float = 1.0
 
@@ -113,7 +117,7 @@ class SparseAutoencoder(nn.Module, ABC):
         """How much normalised activations (b, d) speak for latents: (b, s), or (b, a) for some latents only."""
 
     @abstractmethod
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
         """The losses of normalised activations (b, d), with gradients for all parameters."""
 
     @abstractmethod
@@ -121,8 +125,8 @@ class SparseAutoencoder(nn.Module, ABC):
         """The arguments besides d_in that build this SAE again."""
 
     @abstractmethod
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
-        """Let latents start anew, without biases, from directions of norm 1.
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+        """Reset latents: without biases, to directions of norm 1.
 
         Args:
             latents_a: Indices of the latents.
@@ -146,8 +150,8 @@ class SparseAutoencoder(nn.Module, ABC):
         options = [f"{key}{_in_name(value)}" for key, value in self.options().items()]
         return "-".join([type(self).__name__.lower(), *options])
 
-    def paces(self) -> dict[str, float]:
-        """Parameters whose learning rate is so many times that of the others, by name."""
+    def lr_multipliers(self) -> dict[str, float]:
+        """By name, each parameter whose learning rate is a multiple of the others', and that multiplier."""
         return {}
 
     @property

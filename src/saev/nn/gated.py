@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step, TrainingPass
+from saev.nn.base import Progress, TrainingPass
 from saev.nn.dense_pass import bias_pace, dense_pass
 from saev.nn.one_layer import OneLayerAutoencoder
 
@@ -54,7 +54,7 @@ class Gated(OneLayerAutoencoder):
         return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff}
 
     @override
-    def paces(self) -> dict[str, float]:
+    def lr_multipliers(self) -> dict[str, float]:
         """Biases are fast."""
         return {"b_enc": bias_pace(self.d_in), "b_mag": bias_pace(self.d_in)}
 
@@ -67,18 +67,18 @@ class Gated(OneLayerAutoencoder):
 
     @override
     @torch.no_grad()
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Gate and magnitude start equal."""
-        super().point(latents_a, directions_ad, size)
+        super().reset_latents(latents_a, directions_ad, size)
         self.r_mag[latents_a] = 0
         self.b_mag[latents_a] = 0
 
     @override
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
         h_bs = self.pre_activations(z_bd)
         gate_bs = h_bs.relu()
         z_gate_bd = gate_bs @ self.W_dec.detach() + self.b_dec.detach()
-        penalty = step.sparsity * self.l1_coeff * gate_bs.sum() / (len(z_bd) * self.d_in)
+        penalty = progress.sparsity * self.l1_coeff * gate_bs.sum() / (len(z_bd) * self.d_in)
         return dense_pass(self, z_bd, self.activate(h_bs), penalty, extra=(z_gate_bd - z_bd).square().mean())
 
     @override

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step
+from saev.nn.base import Progress
 from saev.nn.pattern import Pattern
 from saev.nn.prefixes import nested_loss, nested_reconstructions
 from saev.nn.selecting import SelectingAutoencoder
@@ -49,7 +49,7 @@ class HierarchicalTopK(SelectingAutoencoder):
 
     @override
     def reconstruction(
-        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, step: Step
+        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, progress: Progress
     ) -> tuple[Tensor, Tensor]:
         """The loss over all budgets, and the reconstruction by all codes."""
         values_bk = values_n.detach().view(len(z_bd), -1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step, TrainingPass
+from saev.nn.base import Progress, TrainingPass
 from saev.nn.dense_pass import dense_pass
 from saev.nn.one_layer import OneLayerAutoencoder
 
@@ -109,12 +109,12 @@ class JumpReLU(OneLayerAutoencoder):
 
     @override
     @torch.no_grad()
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Thresholds start anew, too: on the scale of given encoders, or as the mean of the others."""
         others_s = torch.ones_like(self.log_threshold, dtype=torch.bool)
         others_s[latents_a] = False
         start = self.log_threshold[others_s].mean() if size is None else (size * self.threshold).log() / PACE
-        super().point(latents_a, directions_ad, size)
+        super().reset_latents(latents_a, directions_ad, size)
         self.log_threshold[latents_a] = start.to(self.log_threshold)
 
     @override
@@ -131,7 +131,7 @@ class JumpReLU(OneLayerAutoencoder):
         self.log_threshold.fill_(weakest.clamp_min(1e-6).log() / PACE)
 
     @override
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
         h_bs = self.pre_activations(z_bd)
         threshold_s = self.thresholds()
         f_bs: Tensor = _Jump.apply(h_bs, threshold_s, self.bandwidth)
@@ -140,7 +140,7 @@ class JumpReLU(OneLayerAutoencoder):
         else:
             silence = (threshold_s - h_bs).relu().sum()
             penalty = self.l0_coeff * (TANH_STEEPNESS * f_bs).tanh().sum() + SILENCE_COEFF * silence
-        return dense_pass(self, z_bd, f_bs, step.sparsity * penalty / (len(z_bd) * self.d_in))
+        return dense_pass(self, z_bd, f_bs, progress.sparsity * penalty / (len(z_bd) * self.d_in))
 
 
 class _Jump(torch.autograd.Function):

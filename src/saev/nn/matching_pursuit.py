@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import SparseAutoencoder, Step, TrainingPass
+from saev.nn.base import Progress, SparseAutoencoder, TrainingPass
 from saev.nn.pre_activations import rows_of_a_block
 from saev.nn.pursuit import pursue, residual
 from saev.nn.selecting import check_k
@@ -64,8 +64,8 @@ class MatchingPursuit(SparseAutoencoder):
         return (z_bd - self.b_dec) @ W_dec.T
 
     @override
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
-        k = min(round(self.k * step.k), self.d_sae)
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
+        k = min(round(self.k * progress.k), self.d_sae)
         r_bd = z_bd - self.b_dec
         found = pursue(r_bd, self.W_dec, k, rows_of_a_block(r_bd, self.d_sae))
         with torch.autocast(z_bd.device.type, enabled=False):
@@ -86,7 +86,7 @@ class MatchingPursuit(SparseAutoencoder):
 
     @override
     @torch.no_grad()
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Only the decoder has a direction; its rows have norm 1 whatever the size."""
         self.W_dec[latents_a] = directions_ad.to(self.W_dec)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step
+from saev.nn.base import Progress
 from saev.nn.pattern import Pattern
 from saev.nn.prefixes import nested_loss, nested_reconstructions
 from saev.nn.selecting import SelectingAutoencoder
@@ -72,10 +72,10 @@ class Matryoshka(SelectingAutoencoder):
 
     @override
     def reconstruction(
-        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, step: Step
+        self, z_bd: Tensor, values_n: Tensor, pattern: Pattern, decoder_sd: Tensor, progress: Progress
     ) -> tuple[Tensor, Tensor]:
         """The loss over all prefixes, and the reconstruction by all latents."""
-        sizes = self._sizes(step.number).to(z_bd.device)
+        sizes = self._sizes(progress.step).to(z_bd.device)
         group_n = torch.bucketize(pattern.latents_n + self.own_latents.start, sizes, right=True)
         own_bgd = nested_reconstructions(values_n, pattern, group_n, len(sizes) + 1, decoder_sd)
         z_hat_bgd = self.processes.latents.sum_on_graph(own_bgd) + self.b_dec

@@ -49,7 +49,7 @@ class OneLayerAutoencoder(SparseAutoencoder, ABC):
 
     @override
     @torch.no_grad()
-    def point(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
+    def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         if size is None:
             size = self.mean_size(latents_a)
         self.W_dec[latents_a] = directions_ad.to(self.W_dec)

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step, TrainingPass
+from saev.nn.base import Progress, TrainingPass
 from saev.nn.dense_pass import bias_pace, dense_pass
 from saev.nn.one_layer import OneLayerAutoencoder
 
@@ -45,7 +45,7 @@ class ReLU(OneLayerAutoencoder):
         self.has_unit_rows = l1 == "plain"
 
     @override
-    def paces(self) -> dict[str, float]:
+    def lr_multipliers(self) -> dict[str, float]:
         """Biases are fast."""
         return {"b_enc": bias_pace(self.d_in)}
 
@@ -55,10 +55,10 @@ class ReLU(OneLayerAutoencoder):
         return h_bs.relu()
 
     @override
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
         f_bs = self.pre_activations(z_bd).relu()
         l1 = f_bs.sum(0) @ torch.linalg.vector_norm(self.W_dec, dim=1) if self.l1 == "weighted" else f_bs.sum()
-        return dense_pass(self, z_bd, f_bs, step.sparsity * self.l1_coeff * l1 / (len(z_bd) * self.d_in))
+        return dense_pass(self, z_bd, f_bs, progress.sparsity * self.l1_coeff * l1 / (len(z_bd) * self.d_in))
 
     @override
     def options(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.nn.base import Step, TrainingPass
+from saev.nn.base import Progress, TrainingPass
 from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.pattern import Pattern, combine, encode_selected
 from saev.nn.pre_activations import PreActivations, Product
@@ -16,7 +16,7 @@ from saev.nn.selection import PerBatch, PerToken, Selection
 
 PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # With more new starts of dead latents upset the others of a batch.
 # With a faster encoder more latents lose their tokens to others and die.
-ENCODER_PACE = {"token": 0.4, "batch": 0.6}
+ENCODER_LR = {"token": 0.4, "batch": 0.6}
 
 SELECTIONS: dict[str, type[Selection]] = {"token": PerToken, "batch": PerBatch}
 
@@ -45,7 +45,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
             raise InputError(f"per={per!r} must be {' or '.join(SELECTIONS)}")
         self.selection = SELECTIONS[per](k)
         self.peak_lr = PEAK_LR[per]
-        self._encoder_pace = ENCODER_PACE[per]
+        self._encoder_lr = ENCODER_LR[per]
 
     @property
     def k(self) -> int:
@@ -53,9 +53,9 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         return self.selection.k
 
     @override
-    def paces(self) -> dict[str, float]:
+    def lr_multipliers(self) -> dict[str, float]:
         """The encoder is slow."""
-        return {"W_enc": self._encoder_pace}
+        return {"W_enc": self._encoder_lr}
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
@@ -67,15 +67,15 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         return self.W_dec
 
     @override
-    def training_pass(self, z_bd: Tensor, step: Step) -> TrainingPass:
-        k = min(round(self.k * step.k), self.d_sae)
+    def training_pass(self, z_bd: Tensor, progress: Progress) -> TrainingPass:
+        k = min(round(self.k * progress.k), self.d_sae)
         with torch.no_grad():
             pattern, known_n = self.selection.select(self._pre_activations(z_bd, k), k, self.processes)
         with torch.autocast(z_bd.device.type, enabled=False):
             exact_n = known_n if known_n.dtype == self.W_enc.dtype else None
             values_n = encode_selected(z_bd, self.W_enc.T, self.b_enc, pattern, exact_n).relu()
             decoder_sd = self.decoder()
-            loss, z_hat_bd = self.reconstruction(z_bd, values_n, pattern, decoder_sd, step)
+            loss, z_hat_bd = self.reconstruction(z_bd, values_n, pattern, decoder_sd, progress)
         return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)
 
     def reconstruction(
@@ -84,7 +84,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         values_n: Tensor,
         pattern: Pattern,
         decoder_sd: Tensor,
-        step: Step,  # noqa: ARG002 - for architectures that draw something in each step
+        progress: Progress,  # noqa: ARG002 - for architectures that draw something in each step
     ) -> tuple[Tensor, Tensor]:
         """The loss, the mean squared error over tokens and dimensions, and the reconstruction (b, d)."""
         own_bd = combine(values_n, decoder_sd, pattern)

@@ -1,4 +1,4 @@
-"""Training losses: pure functions of tensors."""
+"""Training of SAEs without Lightning."""
 
 from saev.training.auxk import auxk_loss
 from saev.training.loss import AuxK, StepLosses, step_losses

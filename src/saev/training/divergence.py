@@ -9,20 +9,25 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from saev.errors import InputError
 from saev.metrics.functional import ReconstructionSums, fvu, reconstruction_sums
 from saev.nn import SparseAutoencoder
 
-MOST_TOKENS: Final = 1024
+MAX_TOKENS: Final = 1024
 """Of a batch: enough for an FVU that is off by orders of magnitude, and little memory for their dense codes."""
 
 ROUNDING: Final = 1e-12
 """Share of the squares that rounding may leave where nothing varies."""
 
 
+class DivergenceError(InputError):
+    """Raised where the losses or weights of all SAEs in training are not finite."""
+
+
 @torch.no_grad()
 def evaluated_fvu(sae: SparseAutoencoder, x_bd: Tensor) -> Tensor:
     """FVU, a float64 scalar, of raw activations of all processes, as the SAE reconstructs them outside of training."""
-    x_bd = x_bd[: max(1, MOST_TOKENS // sae.processes.tokens.size)]
+    x_bd = x_bd[: max(1, MAX_TOKENS // sae.processes.tokens.size)]
     was_training = sae.training
     sae.eval()
     with torch.autocast(x_bd.device.type, enabled=False):

@@ -17,6 +17,7 @@ FIGURES: Final = (
     *("coherence", "coherence_max"),
 )
 """What is measured; coherence only of two latents or more."""
+HISTOGRAM: Final = "frequency_histogram"
 
 
 @final
@@ -41,13 +42,14 @@ class Evaluation:
         self._codes.update(f_bs)
         self._reconstruction.update(x_bd, self._sae.decode(f_bs))
 
-    def compute(self) -> tuple[dict[str, float], list[int]]:
-        """All figures by name, and the histogram of frequencies; all processes call it."""
-        found = {name: value.item() for name, value in (self._reconstruction.compute() | self._codes.compute()).items()}
+    def compute(self) -> dict[str, float | list[int]]:
+        """All figures by name, with the histogram of frequencies; all processes call it."""
+        values = self._reconstruction.compute() | self._codes.compute()
+        found: dict[str, float | list[int]] = {name: value.item() for name, value in values.items()}
         if self._sae.d_sae > 1:
             coherence = self._coherence()
             found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
-        return found, self._codes.histogram()
+        return found | {HISTOGRAM: self._codes.histogram()}
 
     def _coherence(self) -> Coherence:
         latents, own_sd = self._sae.processes.latents, self._sae.W_dec.detach()

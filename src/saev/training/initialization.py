@@ -70,11 +70,11 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
     w_sd = unit_rows(DATA_SHARE * u_nd[points_s[sae.own_latents]] + (1 - DATA_SHARE) * unit_rows(noise_sd))
     everything = torch.arange(len(w_sd), device=w_sd.device)
     z_nd = sae.normalize(x_nd[:FIT_TOKENS])
-    sae.point(everything, w_sd, w_sd.new_ones(()))
+    sae.reset_latents(everything, w_sd, w_sd.new_ones(()))
     sae.calibrate(z_nd)
     z_hat_nd = sae.reconstruct(sae.codes(z_nd))
     alpha = (z_nd * z_hat_nd).sum() / z_hat_nd.square().sum().clamp_min(1e-12)
-    sae.point(everything, w_sd, alpha)
+    sae.reset_latents(everything, w_sd, alpha)
     sae.calibrate(z_nd)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from saev.nn import SparseAutoencoder, Step, TrainingPass
+from saev.nn import Progress, SparseAutoencoder, TrainingPass
 from saev.training.auxk import auxk_loss
 
 
@@ -30,7 +30,7 @@ class StepLosses:
 
 
 def step_losses(
-    sae: SparseAutoencoder, x_bd: Tensor, dead_a: Tensor, aux: AuxK, step: Step | None = None
+    sae: SparseAutoencoder, x_bd: Tensor, dead_a: Tensor, aux: AuxK, progress: Progress | None = None
 ) -> StepLosses:
     """Losses of raw activations (b, d), in the normalised space.
 
@@ -39,10 +39,10 @@ def step_losses(
         x_bd: Raw activations.
         dead_a: The latents that the auxiliary loss may use.
         aux: Settings of the auxiliary loss; with a coefficient of 0 it is not computed.
-        step: Where the run stands; by default past all warming up.
+        progress: How far the run has come; by default all warming up is over.
     """
     z_bd = sae.normalize(x_bd)
-    found = sae.training_pass(z_bd, step or Step())
+    found = sae.training_pass(z_bd, progress or Progress())
     auxk = found.reconstruction.new_zeros(())
     if aux.coeff > 0 and sae.processes.latents.total(len(dead_a), x_bd.device):
         h_ba, decoder_ad = sae.pre_activations(z_bd, dead_a), found.decoder_sd[dead_a]

@@ -45,7 +45,7 @@ def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Te
         latents_a: Indices of the latents, not all that there are.
         directions_ad: Their new directions.
     """
-    sae.point(latents_a, directions_ad)
+    sae.reset_latents(latents_a, directions_ad)
 
 
 @torch.no_grad()

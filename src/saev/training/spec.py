@@ -10,21 +10,20 @@ from typing import Any, final, get_type_hints
 import torch
 
 from saev.errors import InputError, one_line
-from saev.free_memory import known_free_memory
 from saev.nn import SparseAutoencoder
 from saev.nn.options import check_rebuilds
-from saev.training.options import TrainingOptions
-from saev.training.state import Member
+from saev.training.options import TrainingOptions, check_type
+from saev.training.state import SaeInTraining
 
 OF_SAE = "sae."
 BYTES_OF_PARAMETER = 24  # Weight, gradient, two moments of Adam, and a third again for what a step needs meanwhile.
-MOST_BYTES_OF_NAME = 200
+MAX_BYTES_OF_NAME = 200
 MODEL_SHARE = 0.5  # Of free memory; the rest is for batches and evaluation.
 
 
 @final
 @dataclass(frozen=True)
-class Recipe:
+class SaeSpec:
     """How to build one SAE of a run.
 
     Args:
@@ -45,21 +44,19 @@ class Recipe:
     n_parameters: int
     n_trained: int
 
-    def build(self) -> Member:
+    def build(self) -> SaeInTraining:
         """The SAE with its first weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.seed)
-            return Member(self.name, self.architecture(self.d_in, **self.sae), self.options)
+            return SaeInTraining(self.name, self.architecture(self.d_in, **self.sae), self.options)
 
 
-def recipes(
+def sae_specs(
     architecture: Callable[..., SparseAutoencoder],
     d_in: int,
     options: TrainingOptions,
     sweep: Mapping[str, Any],
-    *,
-    own_lr: bool = False,
-) -> list[Recipe]:
+) -> list[SaeSpec]:
     """All SAEs of a run: one, or one for each combination of a sweep.
 
     Args:
@@ -67,12 +64,11 @@ def recipes(
         d_in: Width of the activations.
         options: How they are trained.
         sweep: Options and lists of values.
-        own_lr: Take the learning rate that suits the architecture, unless the sweep says another.
 
     Raises:
         InputError: If an option is unknown or a value makes no sense.
     """
-    found: dict[str, Recipe] = {}
+    found: dict[str, SaeSpec] = {}
     for combination in combinations(sweep):
         changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
         try:
@@ -88,25 +84,37 @@ def recipes(
             what = f"sweep: {combination}" if combination else "--model.sae"
             raise InputError(f"{what} makes no SAE: {one_line(error)}") from error
         check_rebuilds(sae)
-        if own_lr and "lr" not in changes:
-            own = own.replaced({"lr": sae.peak_lr})
+        own = own.with_lr(sae.peak_lr)
         if own.k_start != 1 and "k" not in sae.options():
             raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")
         name = "-".join([sae.name, *(f"{key}{value}" for key, value in changes.items())])
-        if "/" in name or len(name.encode()) > MOST_BYTES_OF_NAME:
+        if "/" in name or len(name.encode()) > MAX_BYTES_OF_NAME:
             raise InputError(f"{name!r} would name a directory: it has a slash or is too long")
         if name in found:
             raise InputError(f"sweep: two combinations would both be called {name}")
         sizes = {parameter: parameter.numel() for parameter in sae.parameters()}
         n_trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
-        found[name] = Recipe(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
+        found[name] = SaeSpec(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
     return list(found.values())
 
 
-def fitting(recipes: Sequence[Recipe], n_bytes: int) -> int:
-    """How many SAEs can be trained at the same time with this much free memory: at least one."""
-    largest = max(recipe.n_parameters for recipe in recipes) * BYTES_OF_PARAMETER
-    return max(1, min(len(recipes), int(MODEL_SHARE * n_bytes) // largest))
+def n_fitting(specs: Sequence[SaeSpec], n_bytes: int) -> int:
+    """How many SAEs can surely be trained at the same time with this much free memory."""
+    largest = max(spec.n_parameters for spec in specs) * BYTES_OF_PARAMETER
+    return min(len(specs), int(MODEL_SHARE * n_bytes) // largest)
+
+
+def part_of_sweep(sweep: Mapping[str, Sequence[Any]], n: int) -> dict[str, list[Any]]:
+    """The first values of a sweep's options that make n combinations or fewer, n being 1 or more.
+
+    >>> part_of_sweep({"sae.k": [16, 32, 64], "lr": [0.1, 0.2]}, 5)
+    {'sae.k': [16, 32], 'lr': [0.1, 0.2]}
+    """
+    part: dict[str, list[Any]] = {}
+    for name, values in reversed(list(sweep.items())):
+        part[name] = list(values[: max(1, n)])
+        n //= len(part[name])
+    return dict(reversed(list(part.items())))
 
 
 def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -137,11 +145,11 @@ def of_sae(combination: Mapping[str, Any], architecture: Callable[..., SparseAut
         InputError: If the architecture has no such option.
     """
     found = {name.removeprefix(OF_SAE): value for name, value in combination.items() if name.startswith(OF_SAE)}
-    known = _options_of(architecture)
+    known = options_of(architecture)
     for name, value in found.items():
         if name not in known:
             raise InputError(f"sweep: the SAE has no option {name!r}; it has {', '.join(known)}")
-        _check_type(f"{OF_SAE}{name}", value, known[name])
+        check_type(f"sweep: {OF_SAE}{name}", value, known[name])
     return found
 
 
@@ -152,24 +160,14 @@ def of_training(combination: Mapping[str, Any]) -> dict[str, Any]:
         InputError: If there is no such option.
     """
     found = {name: value for name, value in combination.items() if not name.startswith(OF_SAE)}
-    known = get_type_hints(TrainingOptions)
-    for name, value in found.items():
+    for name in found:
         if name not in TrainingOptions.names():
             names = ", ".join(["sae.OPTION", *TrainingOptions.names()])
             raise InputError(f"sweep: there is no option {name!r} to sweep over; there are {names}")
-        _check_type(name, value, known[name])
     return found
 
 
-def _check_type(name: str, value: object, kind: object) -> None:
-    """Refuse what is no number where one is needed; other kinds are looked at where the SAE is made."""
-    if kind is int and type(value) is not int:
-        raise InputError(f"sweep: {name} must be a whole number, not {value!r}")
-    if kind is float and type(value) not in (int, float):
-        raise InputError(f"sweep: {name} must be a number, not {value!r}")
-
-
-def _options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, object]:
+def options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, object]:
     """The options of an architecture and their types."""
     found: Any = architecture
     while isinstance(found, partial):
@@ -177,17 +175,3 @@ def _options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, obj
         found = next((arg for arg in found.args if inspect.isclass(arg)), found.func)
     types = get_type_hints(found.__init__ if inspect.isclass(found) else found)
     return {name: types.get(name) for name in inspect.signature(found).parameters if name != "d_in"}
-
-
-def number_at_once(chosen: int | None, recipes: Sequence[Recipe]) -> int:
-    """How many SAEs are trained at the same time, where the device is the CPU.
-
-    Raises:
-        InputError: If the number that was chosen is not positive.
-    """
-    if chosen is not None and chosen < 1:
-        raise InputError(f"at_once={chosen} must be 1 or more")
-    if chosen is not None or len(recipes) == 1:
-        return min(chosen or 1, len(recipes))
-    found = known_free_memory()
-    return len(recipes) if found is None else fitting(recipes, found[0])

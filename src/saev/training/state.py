@@ -3,44 +3,34 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.lr_scheduler import LambdaLR
 
 from saev.host_copy import HostCopies
 from saev.metrics import fraction_of_variance_unexplained
-from saev.nn import SparseAutoencoder
+from saev.nn import Progress, SparseAutoencoder
 from saev.nn.sharding import divide, own_part
-from saev.training import AuxK, StepLosses, step_losses
 from saev.training.divergence import evaluated_fvu, has_diverged
 from saev.training.initialization import initialize_from_data, set_normalization
+from saev.training.loss import AuxK, StepLosses, step_losses
 from saev.training.options import TrainingOptions
 from saev.training.restarts import forget_moments, restart_latents, worst_directions
 
-BETAS = (0.9, 0.99)  # Runs are short, and squares of gradients change as latents find their features.
-
-
-class Course(NamedTuple):
-    """How far a run has come: steps taken, steps in all, and tokens of a step over all processes."""
-
-    step: int
-    n_steps: int
-    tokens_per_step: int
+INIT_TOKENS = 65_536
+"""Least number of sampled tokens that training starts from."""
 
 
 @final
-class Member(nn.Module):
+class SaeInTraining(nn.Module):
     """An SAE, how it is trained, and what its training has to remember.
 
     Args:
         name: Names its results.
         sae: The SAE.
-        options: How it is trained.
+        options: How it is trained; without a learning rate, with the one that suits the SAE.
     """
 
     silent_tokens_s: Tensor
@@ -51,7 +41,7 @@ class Member(nn.Module):
         super().__init__()
         self.name = name
         self.sae = sae
-        self.options = options
+        self.options = options.with_lr(sae.peak_lr)
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
         self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
@@ -110,18 +100,23 @@ class Member(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def groups(self) -> list[dict[str, Any]]:
-        """The same in groups of one learning rate."""
-        paces = self.sae.paces()
-        by_pace: dict[float, list[nn.Parameter]] = {}
+        """The trained parameters in groups of one learning rate."""
+        multipliers = self.sae.lr_multipliers()
+        found: dict[float, list[nn.Parameter]] = {}
         for name, parameter in self.sae.named_parameters():
             if parameter.requires_grad:
-                by_pace.setdefault(paces.get(name, 1.0), []).append(parameter)
-        return [{"params": found, "lr": self.options.lr * pace} for pace, found in by_pace.items()]
+                found.setdefault(multipliers.get(name, 1.0), []).append(parameter)
+        return [{"params": some, "lr": self.options.peak_lr * multiplier} for multiplier, some in found.items()]
 
     def settings(self) -> dict[str, object]:
         """All that must not change when a run goes on."""
         sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
-        return {**sae, **self.options.to_dict(), "paces": self.sae.paces()}
+        return {**sae, **self.options.to_dict(), "paces": self.sae.lr_multipliers()}
+
+    @property
+    def n_sample(self) -> int:
+        """How many sampled tokens training starts from, where there are so many."""
+        return max(INIT_TOKENS, self.sae.d_sae)
 
     def start(self, x_nd: Tensor) -> None:
         """Set the normalisation and the first weights from raw sampled activations."""
@@ -129,16 +124,16 @@ class Member(nn.Module):
         if self.options.init == "data":
             initialize_from_data(self.sae, x_nd, torch.Generator().manual_seed(self.options.seed))
 
-    def restart(self, x_bd: Tensor, course: Course, optimizer: torch.optim.Optimizer) -> None:
+    def restart(self, x_bd: Tensor, progress: Progress, optimizer: torch.optim.Optimizer) -> None:
         """Give dead latents a new start, where one is due."""
-        if self.has_failed or not self.options.restarts_at(course.step, course.n_steps):
+        if self.has_failed or not self.options.restarts_at(progress.step, progress.n_steps):
             return
-        dead_s = self.sae.processes.latents.rows(self._dead(course))
-        latents_a = dead_s.nonzero().squeeze(-1)[: course.tokens_per_step]
+        dead_s = self.sae.processes.latents.rows(self._dead(progress))
+        latents_a = dead_s.nonzero().squeeze(-1)[: progress.tokens_per_step]
         if not 0 < len(latents_a) < self.sae.d_sae:
             return
         # Seeded by the step: a resumed run draws what the undisturbed one draws.
-        generator = torch.Generator().manual_seed(self.options.seed + course.step)
+        generator = torch.Generator().manual_seed(self.options.seed + progress.step)
         directions_ad = worst_directions(self.sae, x_bd, len(latents_a), generator)
         own = self.sae.own_latents
         own_a = (latents_a >= own.start) & (latents_a < own.stop)
@@ -148,7 +143,7 @@ class Member(nn.Module):
         self.silent_tokens_s[latents_a] = 0
         self._n_dead = None
 
-    def gradients(self, x_bd: Tensor, course: Course) -> tuple[StepLosses | None, list[Tensor]]:
+    def gradients(self, x_bd: Tensor, progress: Progress) -> tuple[StepLosses | None, list[Tensor]]:
         """The losses of raw activations and the gradients of the parameters, zeros once training has failed.
 
         Whether it fails now, because the loss is not finite in some process, is the same in all of them.
@@ -157,14 +152,14 @@ class Member(nn.Module):
         if self.has_failed:
             return None, [torch.zeros_like(parameter) for parameter in parameters]
         aux = AuxK(self.options.auxk_coeff, self.options.k_aux)
-        step = self.options.step(course.step, course.n_steps)
-        losses = step_losses(self.sae, x_bd, self._dead_latents(course), aux, step)
+        now = self.options.with_multipliers(progress)
+        losses = step_losses(self.sae, x_bd, self._dead_latents(progress), aux, now)
         fired_s = losses.architecture.fired_s
         # One exchange for both: a latent that fires in one process only is alive in all.
         tokens = self.sae.processes.tokens
         seen = tokens.sum(torch.cat([fired_s.int(), (~losses.total.isfinite()).int().view(1)]))
-        self.silent_tokens_s.add_(course.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
-        told = torch.stack([losses.total.detach().float(), seen[-1].float(), self._dead(course).sum().float()])
+        self.silent_tokens_s.add_(progress.tokens_per_step).masked_fill_(seen[:-1] > 0, 0)
+        told = torch.stack([losses.total.detach().float(), seen[-1].float(), self._dead(progress).sum().float()])
         told_later = self._copies.start(told)
         with torch.autocast(x_bd.device.type, enabled=False):
             grads = torch.autograd.grad(losses.total, parameters, allow_unused=True, materialize_grads=True)
@@ -176,20 +171,20 @@ class Member(nn.Module):
             grads = tuple(torch.zeros_like(grad) for grad in grads)
         return losses, list(grads)
 
-    def clip(self, most: float) -> None:
+    def clip(self, max_norm: float) -> None:
         """Shorten the gradient to this norm, where it is longer."""
         of_latents = {weight for weight, _ in self.sae.latent_parameters()}
         own = [weight.grad for weight in self.trained if weight.grad is not None and weight in of_latents]
         common = [weight.grad for weight in self.trained if weight.grad is not None and weight not in of_latents]
         squares = self.sae.processes.latents.sum(get_total_norm(own).square()) + get_total_norm(common).square()
-        clip_grads_with_norm_(self.trained, most, squares.sqrt())
+        clip_grads_with_norm_(self.trained, max_norm, squares.sqrt())
 
     @torch.no_grad()
-    def describe(self, x_bd: Tensor, losses: StepLosses, course: Course) -> dict[str, float]:
+    def describe(self, x_bd: Tensor, losses: StepLosses, progress: Progress) -> dict[str, float]:
         """What TensorBoard shows of a training batch."""
         found = losses.architecture
         x_hat_bd = self.sae.denormalize(found.z_hat_bd)
-        dead = self._dead(course).sum() / self.sae.d_sae
+        dead = self._dead(progress).sum() / self.sae.d_sae
         l0, l1, dead = self.sae.processes.latents.sum(torch.stack([found.l0, found.l1, dead]))
         values = {
             "loss": losses.total,
@@ -201,30 +196,20 @@ class Member(nn.Module):
             "l1": l1,
             "dead": dead,
         }
-        return {name: value.item() for name, value in values.items()}
+        # All at once: each look at a value waits for the device.
+        found_n = torch.stack([value.double() for value in values.values()]).tolist()
+        return dict(zip(values, found_n, strict=True))
 
-    def _dead_latents(self, course: Course) -> Tensor:
+    def _dead_latents(self, progress: Progress) -> Tensor:
         """Their indices. To look for them waits for the device, so that this is left out where there are none."""
         if self._n_dead == 0:
             return self.silent_tokens_s.new_zeros(0)
-        return self._dead(course).nonzero().squeeze(-1)
+        return self._dead(progress).nonzero().squeeze(-1)
 
-    def _dead(self, course: Course) -> Tensor:
-        return self.silent_tokens_s >= self.options.dead_window(course.n_steps, course.tokens_per_step)
+    def _dead(self, progress: Progress) -> Tensor:
+        return self.silent_tokens_s >= self.options.dead_window(progress.n_steps, progress.tokens_per_step)
 
 
 def _forget(member: nn.Module, _keys: object) -> None:
-    assert isinstance(member, Member)
+    assert isinstance(member, SaeInTraining)
     member.forget()
-
-
-def adam(members: Sequence[Member]) -> torch.optim.Adam:
-    """Adam, with groups of parameters and learning rates of its own for each SAE."""
-    return torch.optim.Adam([group for member in members for group in member.groups()], betas=BETAS, fused=True)
-
-
-def scheduled(optimizer: torch.optim.Adam, members: Sequence[Member], n_steps: int) -> LambdaLR:
-    """The course of the learning rates of all groups in so many steps."""
-    by_parameter = {parameter: member for member in members for parameter in member.trained}
-    owners = [by_parameter[group["params"][0]] for group in optimizer.param_groups]
-    return LambdaLR(optimizer, [partial(owner.options.lr_factor, n_steps=n_steps) for owner in owners])

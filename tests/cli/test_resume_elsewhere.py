@@ -69,10 +69,10 @@ def test_another_amount_of_memory(make_shards: MakeShards, tmp_path: Path, monke
     """Without --data.buffer_gib the run goes on with the memory that it was begun with."""
     shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
     argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN)
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (110_000, "this machine"))
+    monkeypatch.setattr("saev.training.data.buffer.free_memory", lambda: (110_000, "this machine"))
     assert main([*argv, f"--run_dir={tmp_path / 'whole'}"]) == 0
     checkpoint = stopped(argv, tmp_path, monkeypatch)
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (10**10, "this machine"))
+    monkeypatch.setattr("saev.training.data.buffer.free_memory", lambda: (10**10, "this machine"))
     assert main([*argv, "--ckpt_path=last"]) == 0
     expected = weights(tmp_path / "whole")
     assert 0 < checkpoint < 40

@@ -100,7 +100,7 @@ def test_layers_of_the_original_are_paired(tmp_path: Path) -> None:
 
 
 def memory(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", lambda: (n_bytes, "this machine"))
+    monkeypatch.setattr("saev.training.data.buffer.free_memory", lambda: (n_bytes, "this machine"))
 
 
 def test_the_buffer_follows_the_memory(
@@ -146,7 +146,7 @@ def test_a_system_that_does_not_tell_its_memory(shards: Path, monkeypatch: pytes
     def fail() -> None:
         raise OSError("no /proc")
 
-    monkeypatch.setattr("saev.datamodules.buffer.free_memory", fail)
+    monkeypatch.setattr("saev.training.data.buffer.free_memory", fail)
     with pytest.raises(InputError, match=r"\(no /proc\): give --data.buffer_gib"):
         attached(shards).train_dataloader()
     assert len(attached(shards, buffer_gib=1).train_dataloader()) == 20

@@ -7,10 +7,10 @@ from typing import final
 import numpy as np
 
 from saev.artifacts import TrainingSet
-from saev.datamodules.image_choice import ImageChoice
 from saev.errors import InputError
 from saev.ranges import Ints
 from saev.shards.tokens import TokenSelection, random_subset
+from saev.training.data.image_choice import ImageChoice
 
 
 @final

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saev.shards.reading.open import open_shards as open_shards
     from saev.splicing.attach import attach as attach
     from saev.splicing.edits import Edit as Edit
+    from saev.training.train import train as train
     from saev.vit.images import ImageFolder as ImageFolder
     from saev.vit.load import load_backbone as load_backbone
 
@@ -50,13 +51,14 @@ _PLACES = {
     "attach": "saev.splicing.attach",
     "encode": "saev.latents.encode",
     "load": "saev.artifacts.sae_files:load_sae",
+    "load_backbone": "saev.vit.load",
     "open_shards": "saev.shards.reading.open",
+    "record": "saev.recording.record",
     "register": "saev.registry",
     "render": "saev.gallery.from_shards",
     "save": "saev.artifacts.sae_files:save_sae",
     "survey": "saev.latents.survey.over_images",
-    "load_backbone": "saev.vit.load",
-    "record": "saev.recording.record",
+    "train": "saev.training.train",
 }
 
 

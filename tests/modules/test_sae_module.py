@@ -9,12 +9,18 @@ import torch
 from tests.cli.fitting import sparse_acts
 from tests.conftest import MakeShards
 from torch import Tensor
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
+import saev
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
-from saev.modules import SAELightningModule
+from saev.modules import EvaluationModule, SAELightningModule
 from saev.nn import SparseAutoencoder, TopK
+from saev.training.evaluation import evaluated
+from saev.training.fit import fit
+from saev.training.options import TrainingOptions
+from saev.training.spec import sae_specs
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +155,61 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_numbers_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(wrong))}=.* is too small"):
         SAELightningModule(small_topk, d_in=16, **wrong)  # type: ignore[arg-type]
+
+
+plain_loader = pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:.*num_workers")
+
+
+@pytest.fixture(scope="module")
+def x() -> Tensor:
+    return sparse_acts(100, 4).flatten(0, 1)
+
+
+@plain_loader
+def test_a_plain_loader_trains_what_fit_trains(x: Tensor) -> None:
+    """Its first batches are the sample; the step is the same without Lightning."""
+    module = SAELightningModule(small_topk, d_in=16, dead_after=100)
+    trainer(gradient_clip_val=0.5, max_epochs=3).fit(module, DataLoader(x, batch_size=32, drop_last=True))
+    alone = saev.train(
+        x[:384].split(32), small_topk, n_tokens=1152, batch_size=32, clip=0.5, dead_after=100, progress=False
+    )
+    (sae,) = module.saes.values()
+    for name, tensor in alone.state_dict().items():
+        assert torch.equal(sae.state_dict()[name], tensor), name
+    module.keep_outcomes()
+    assert module.results[module.names[0]]["train"] == alone.metrics["train"]
+
+
+def test_a_sweep_equals_the_saes_alone(x: Tensor) -> None:
+    specs = sae_specs(TopK, 16, TrainingOptions(dead_after=100), {"sae.d_sae": [48, 64], "sae.k": [2, 4]})
+    together, alone = ([spec.build() for spec in specs] for _ in range(2))
+    fit(together, x.split(40), 10, lambda n: x[:n], clip=0.5)
+    for member, one in zip(together, alone, strict=True):
+        fit([one], x.split(40), 10, lambda n: x[:n], clip=0.5)
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(member.state_dict()[name], tensor), name
+
+
+@plain_loader
+def test_evaluation_on_a_plain_loader(x: Tensor) -> None:
+    module = EvaluationModule()
+    sae = small_topk(16).eval()
+    module.adopt({"one": sae})
+    trainer().test(module, DataLoader(x, batch_size=50), verbose=False)
+    assert module.results["one"]["test"] == evaluated(sae, x.split(50))
+
+
+@plain_loader
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (torch.zeros(64, 8), r"activations of shape \(16, 8\): give \(b, 16\)"),
+        (torch.zeros(64, 3, 16), r"activations of shape \(16, 3, 16\): give \(b, 16\)"),
+        (torch.zeros(64, 16, dtype=torch.int32), "activations are int32: give floating-point numbers"),
+        (torch.full((64, 16), torch.nan), "the activations that training starts from are not finite"),
+        ([(row, 1) for row in torch.zeros(64, 16)], r"batches are list: give tensors \(b, 16\)"),
+    ],
+)
+def test_batches_that_are_no_activations(batches: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        trainer().fit(SAELightningModule(small_topk, d_in=16), DataLoader(batches, batch_size=16))

@@ -2,7 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -95,6 +97,9 @@ class SparseAutoencoder(nn.Module, ABC):
     """The learning rate of Adam that suits it, unless the instance has one of its own."""
     provenance: object = None
     """Where it comes from: a `saev.Provenance`, which files keep; None where nothing is known."""
+
+    metrics: Mapping[str, Mapping[str, float | list[int]]] = MappingProxyType({})
+    """What `saev.train` measured on it, by stage ("train", "val"), as in metrics.json; empty where nothing was."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()

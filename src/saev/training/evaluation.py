@@ -3,6 +3,7 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
+from collections.abc import Iterable
 from typing import Final, final
 
 import torch
@@ -54,3 +55,13 @@ class Evaluation:
     def _coherence(self) -> Coherence:
         latents, own_sd = self._sae.processes.latents, self._sae.W_dec.detach()
         return Coherence.of(latents.rows(nearest_other(own_sd, latents.each(own_sd), latents.rank)))
+
+
+@torch.no_grad()
+def evaluated(sae: SparseAutoencoder, batches: Iterable[Tensor]) -> dict[str, float | list[int]]:
+    """The metrics of an SAE in evaluation mode on raw activations (b, d_in); nothing where there are none."""
+    metrics, n_tokens = Evaluation(sae, sae.W_dec.device), 0
+    for x_bd in batches:
+        metrics.update(x_bd.to(sae.W_dec.device).float())
+        n_tokens += len(x_bd)
+    return metrics.compute() if n_tokens else {}

@@ -214,8 +214,8 @@ def check_activations(x_bd: object, d_in: int) -> None:
         InputError: If it is no tensor (b, d_in) of floating-point numbers.
     """
     if not isinstance(x_bd, Tensor):
-        raise InputError(f"batches are {type(x_bd).__name__}: give tensors (b, {d_in}) of raw activations")
-    if x_bd.dim() != 2 or x_bd.shape[1] != d_in:
-        raise InputError(f"activations of shape {tuple(x_bd.shape)}: an SAE with d_in={d_in} takes (b, {d_in})")
+        raise InputError(f"batches are {type(x_bd).__name__}: give tensors (b, {d_in or 'd_in'}) of raw activations")
+    if x_bd.dim() != 2 or x_bd.shape[1] != d_in or not d_in:
+        raise InputError(f"activations of shape {tuple(x_bd.shape)}: give (b, {d_in or 'd_in'}), tokens by dimensions")
     if not x_bd.is_floating_point():
         raise InputError(f"activations are {str(x_bd.dtype).removeprefix('torch.')}: give floating-point numbers")

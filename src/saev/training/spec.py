@@ -72,7 +72,7 @@ def sae_specs(
     for combination in combinations(sweep):
         changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
         try:
-            own = options.replaced(changes)
+            own = _replaced(options, changes)
             with torch.device("meta"):
                 sae = architecture(d_in, **of_the_sae)
         except RuntimeError as error:
@@ -96,6 +96,13 @@ def sae_specs(
         n_trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
         found[name] = SaeSpec(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
     return list(found.values())
+
+
+def _replaced(options: TrainingOptions, changes: dict[str, Any]) -> TrainingOptions:
+    try:
+        return options.replaced(changes)
+    except InputError as error:
+        raise InputError(f"sweep: {error}") from error
 
 
 def n_fitting(specs: Sequence[SaeSpec], n_bytes: int) -> int:

@@ -74,7 +74,7 @@ def test_weights_that_are_no_file(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("family", "ckpt", "weights", "size", "expected"),
     [
-        ("elf", "test_vit", "random", None, "unknown family of the SAE's ViT 'elf'"),
+        ("elf", "test_vit", "random", None, "the family of the SAE's ViT names the backbone 'elf', known are clip, "),
         ("timm", "elf", "random", None, "unknown timm model 'elf' in the SAE's ViT"),
         ("timm", "resnet18", "random", None, "the SAE's ViT resnet18 is a ResNet"),
         ("timm", "test_vit", "random", 33, "the image size of the SAE's ViT (33, 33) is not a multiple"),

@@ -121,7 +121,12 @@ def test_random_weights_are_the_same_each_time_and_leave_the_callers_random_numb
 @pytest.mark.parametrize(
     ("family", "ckpt", "size", "message"),
     [
-        ("clap", "x", None, "unknown --model.family 'clap'; it is one of clip, siglip"),
+        (
+            "clap",
+            "x",
+            None,
+            "--model.family names the backbone 'clap', known are clip, dinov2, dinov3, siglip, timm: --import",
+        ),
         ("timm", "vit_smal_patch16_224", None, "did you mean .*vit_small_patch16_224"),
         ("timm", "test_vit.r161_in1k", None, "unknown tag of test_vit 'r161_in1k'.*r160_in1k"),
         ("dinov2", "vit_small_patch16_224", None, "unknown dinov2 model.*dinov2"),

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Subset
 
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import BadImage, ImageFolder, SegmentationFolder
-from saev.vit.preprocess import Preprocessing
+from saev.vit.preprocess import OpenClipPreprocessing
 
 MEAN = {"mean": [0.5] * 3, "std": [0.5] * 3}
 SIZE = {"mode": "RGB", "size": 32, "interpolation": "bicubic", "resize_mode": "squash", "fill_color": 0}
-PREPROCESSING = Preprocessing("open_clip", {**SIZE, **MEAN})
+PREPROCESSING = OpenClipPreprocessing({**SIZE, **MEAN})
 
 
 def test_an_item_is_the_image_and_what_is_known_of_its_file(pictures: Path):

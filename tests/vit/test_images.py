@@ -174,8 +174,8 @@ def test_a_description_rebuilds_the_source(pictures: Path, scenes: Path, tmp_pat
     [
         (None, "described by class and args"),
         ({"class": "ImageFolder"}, "described by class and args"),
-        ({"class": "Popen", "args": {"args": "ls"}}, "unknown source of pictures 'Popen'"),
-        ({"class": ["ImageFolder"], "args": {}}, "unknown source of pictures"),
+        ({"class": "Popen", "args": {"args": "ls"}}, "the recording names the source of pictures 'Popen', known are "),
+        ({"class": ["ImageFolder"], "args": {}}, "names the source of pictures"),
         ({"class": "ImageFolder", "args": {"root": "x", "more": 1}}, "takes the arguments root"),
         ({"class": "ImageFolder", "args": {}}, "cannot be built"),
         ({"class": "ImageFolder", "args": {"root": 3}}, "cannot be built"),

@@ -12,18 +12,18 @@ from timm.data import create_transform, resolve_model_data_config
 
 from saev.errors import InputError
 from saev.vit.load import load_backbone
-from saev.vit.preprocess import Preprocessing
+from saev.vit.preprocess import OpenClipPreprocessing, Preprocessing, TimmPreprocessing
 
 OPEN_CLIP = {"mode": "RGB", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "fill_color": 0}
 TIMM = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "crop_pct": 0.9}
 ALL = [
     *(
-        Preprocessing("open_clip", {**OPEN_CLIP, "size": size, "interpolation": "bicubic", "resize_mode": mode})
+        OpenClipPreprocessing({**OPEN_CLIP, "size": size, "interpolation": "bicubic", "resize_mode": mode})
         for mode in ("shortest", "longest", "squash")
         for size in (64, [48, 64])
     ),
     *(
-        Preprocessing("timm", {**TIMM, "input_size": [3, *size], "interpolation": "bicubic", "crop_mode": mode})
+        TimmPreprocessing({**TIMM, "input_size": [3, *size], "interpolation": "bicubic", "crop_mode": mode})
         for mode in ("center", "border", "squash")
         for size in ((64, 64), (48, 64))
     ),
@@ -86,9 +86,7 @@ def test_a_mask_moves_as_its_picture_does(preprocessing: Preprocessing, size: tu
 
 
 def test_padding_becomes_no_label():
-    longest = Preprocessing(
-        "open_clip", {**OPEN_CLIP, "size": 64, "interpolation": "bicubic", "resize_mode": "longest"}
-    )
+    longest = OpenClipPreprocessing({**OPEN_CLIP, "size": 64, "interpolation": "bicubic", "resize_mode": "longest"})
     moved = np.asarray(longest.nearest(Image.new("L", (100, 50), 3)))
     assert (moved[:15] == 255).all()
     assert (moved[17:47] == 3).all()

@@ -73,19 +73,34 @@ def import_modules(names: Sequence[str], argv: Sequence[str]) -> None:
         register_module(module)
 
 
-def _imported(module: str, given: str) -> ModuleType:
+def class_at(path: str, option: str) -> type:
+    """The class of a path that the user gives: ``mymod.MyBackbone``, which becomes known by its name.
+
+    Raises:
+        InputError: If there is no such class, its module fails, or saev cannot be extended by it.
+    """
+    from saev.registry import register
+
+    module, _, name = path.rpartition(".")
+    found = getattr(_imported(module, path, option), name, None)
+    if not isinstance(found, type):
+        raise InputError(f"{option} {path}: the module {module} has no class {name}")
+    return register(found)
+
+
+def _imported(module: str, given: str, option: str = OPTION) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise InputError(
-                f"{OPTION} {given}: there is no module {error.name}, neither installed nor in {Path.cwd()}"
+                f"{option} {given}: there is no module {error.name}, neither installed nor in {Path.cwd()}"
             ) from error
-        raise InputError(f"{OPTION} {given}: {_where(error)}{one_line(error)}") from error
+        raise InputError(f"{option} {given}: {_where(error)}{one_line(error)}") from error
     except InputError:
         raise
     except Exception as error:  # the code is the user's
-        raise InputError(f"{OPTION} {given}: {_where(error)}{type(error).__name__}: {reason(error)}") from error
+        raise InputError(f"{option} {given}: {_where(error)}{type(error).__name__}: {reason(error)}") from error
 
 
 def _where(error: Exception) -> str:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from saev.byte_text import byte_text
 from saev.callbacks import VitActivationWriter
 from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.own_modules import class_at
 from saev.cli.process_count import granted
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
@@ -23,6 +24,7 @@ from saev.errors import InputError, one_line, printable, tell
 from saev.modules import VitLightningModule
 from saev.recording.plan import RecordingPlan
 from saev.shards.writing.partial import PartialRecording
+from saev.vit.backbone import BACKBONES
 from saev.vit.images import BadImage
 
 DESCRIPTION = """Record the activations of a frozen ViT: one shard directory a layer.
@@ -39,6 +41,16 @@ class RecordCLI(CommandCLI):
         parser.add_lightning_class_args(VitActivationWriter, "writer")
         parser.link_arguments("model.preprocessing", "data.preprocessing", apply_on="instantiate")
         parser.link_arguments("model.grid", "data.grid", apply_on="instantiate")
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        """Import a backbone that the user gives as a class path; recordings name it as its class is called."""
+        family = self.config.model.family
+        if "." in family:
+            cls = class_at(family, "--model.family")
+            if cls not in BACKBONES.values():
+                raise InputError(f"--model.family {family} is no backbone: derive it from saev.vit.backbone.Backbone")
+            self.config.model.family = next(name for name, known in BACKBONES.items() if known is cls)
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:

@@ -21,7 +21,8 @@ class VitLightningModule(lightning.LightningModule):
     the same is checked against it.
 
     Args:
-        family: clip or siglip (open_clip), dinov2, dinov3 or timm (timm).
+        family: clip or siglip (open_clip), dinov2, dinov3 or timm (timm), or a backbone of your own: MODULE.CLASS, or
+            the name of one that is registered.
         ckpt: ARCH/TAG such as ViT-B-32/openai (open_clip), a timm name, or hf-hub:...
         layers: Blocks to record, from 0; negative numbers count from the end.
         weights: A .safetensors or .pt file to take the weights from, or "random" for a try without weights;
@@ -37,7 +38,7 @@ class VitLightningModule(lightning.LightningModule):
 
     def __init__(
         self,
-        family: Literal["clip", "siglip", "dinov2", "dinov3", "timm"],
+        family: str,
         ckpt: str,
         layers: list[int],
         weights: str | None = None,

@@ -13,7 +13,7 @@ from saev.shards.format.metadata import Metadata
 from saev.shards.format.recording import Recording
 from saev.shards.writing.partial import PartialRecording
 from saev.vit.backbone import Backbone
-from saev.vit.images import ImageSource
+from saev.vit.images import ImageSource, description
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _recording(
         preprocessing=backbone.preprocessing.to_dict(),
         image_set=image_set,
         layout=layout,
-        source=images.describe(),
+        source=description(images),
         class_names=images.class_names,
         dataset=images.location,
         pixel_agg=images.pixel_agg,

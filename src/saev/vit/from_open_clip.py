@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError
-from saev.vit.backbone import Backbone
+from saev.vit.backbone import BACKBONES, Backbone, ModelChoice
 from saev.vit.from_timm import check_plain_vit, load_trunk, timm_backbone, without_heads
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
-from saev.vit.preprocess import Preprocessing
-from saev.vit.refusals import MODEL, Options, check_image_size, not_a_vit
+from saev.vit.preprocess import OpenClipPreprocessing
+from saev.vit.refusals import Options, check_image_size, not_a_vit
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
 _NOT_VISUAL = (
@@ -35,8 +35,16 @@ _NOT_VISUAL = (
 class OpenClipBackbone(Backbone):
     """The ViT that open_clip itself implements."""
 
+    families = ("clip", "siglip")
+
+    @classmethod
     @override
-    def _block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
+    def load(cls, choice: ModelChoice) -> Backbone:
+        """The vision tower of a model of open_clip, which may be a ViT of timm."""
+        return _loaded(choice)
+
+    @override
+    def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
         tower: Any = self.tower
         outputs = tower.forward_intermediates(
             images,
@@ -66,17 +74,18 @@ class OpenClipBackbone(Backbone):
         return pooled if isinstance(pooled, Tensor) else pooled[0]
 
 
-def load_open_clip(
-    family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None, options: Options = MODEL
-) -> Backbone:
-    """Build the vision tower of an open_clip model; see `saev.vit.backbone.load_backbone`."""
+BACKBONES.add(OpenClipBackbone)
+
+
+def _loaded(choice: ModelChoice) -> Backbone:
+    family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
     plan = plan_of(family, ckpt, weights, options)
-    visual = _build(plan, ckpt, size, options)
+    visual = _build(plan, ckpt, choice.image_size, options)
     if weights != "random":
         file = Path(weights) if weights is not None else download(ckpt, plan, options)
         _load(visual, _visual_part(read_weights(file)), file, ckpt, options)
     config = merge_preprocess_dict(plan.preprocess, {"size": visual.image_size})
-    preprocessing = Preprocessing("open_clip", config)
+    preprocessing = OpenClipPreprocessing(config)
     if isinstance(visual, TimmModel):
         return timm_backbone(visual.trunk, family, ckpt, preprocessing)
     return OpenClipBackbone(

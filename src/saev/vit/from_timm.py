@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import InputError, one_line
-from saev.vit.backbone import Backbone
+from saev.vit.backbone import BACKBONES, Backbone, ModelChoice
 from saev.vit.network import hub
-from saev.vit.preprocess import Preprocessing
+from saev.vit.preprocess import Preprocessing, TimmPreprocessing
 from saev.vit.refusals import HUB, MODEL, Options, check_image_size, not_a_vit, not_had, unknown
 from saev.vit.weights import drop_heads, load_exactly, read_weights
 
@@ -31,8 +31,16 @@ HEADS = ("head", "head_drop", "head_dist", "fc_norm", "attn_pool")
 class TimmBackbone(Backbone):
     """A timm VisionTransformer, Eva or Beit."""
 
+    families = ("dinov2", "dinov3", "timm")
+
+    @classmethod
     @override
-    def _block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
+    def load(cls, choice: ModelChoice) -> Backbone:
+        """A plain ViT of timm; of the families dinov2 and dinov3 those whose name says so."""
+        return _loaded(choice)
+
+    @override
+    def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
         tower: Any = self.tower
         outputs = tower.forward_intermediates(
             images,
@@ -60,10 +68,12 @@ class TimmBackbone(Backbone):
         return pooled.mean(1) if pooled.ndim == 3 else pooled
 
 
-def load_timm(
-    family: str, ckpt: str, weights: str | None, size: tuple[int, int] | None, options: Options = MODEL
-) -> Backbone:
-    """Build a timm model; see `saev.vit.backbone.load_backbone`."""
+BACKBONES.add(TimmBackbone)
+
+
+def _loaded(choice: ModelChoice) -> Backbone:
+    family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
+    size = choice.image_size
     _check_name(family, ckpt, options)
     model = _create(ckpt, weights is None, size, options)
     check_plain_vit(model, ckpt, options)
@@ -75,7 +85,7 @@ def load_timm(
         load_trunk(model, read_weights(Path(weights)), Path(weights), ckpt, options)
     input_size = (3, *model.patch_embed.img_size)
     config = resolve_data_config({"input_size": input_size}, pretrained_cfg=model.pretrained_cfg)
-    return timm_backbone(model, family, ckpt, Preprocessing("timm", config))
+    return timm_backbone(model, family, ckpt, TimmPreprocessing(config))
 
 
 def timm_backbone(trunk: Any, family: str, ckpt: str, preprocessing: Preprocessing) -> Backbone:

@@ -3,13 +3,11 @@
 import torch
 
 from saev.errors import InputError
-from saev.vit.backbone import Backbone
-from saev.vit.from_open_clip import load_open_clip
-from saev.vit.from_timm import load_timm
+from saev.vit.backbone import BACKBONES, Backbone, ModelChoice
+from saev.vit.from_open_clip import OpenClipBackbone  # noqa: F401 - makes its families known
+from saev.vit.from_timm import TimmBackbone  # noqa: F401 - makes its families known
 from saev.vit.preprocess import MAX_SIDE
 from saev.vit.refusals import MODEL, Options
-
-FAMILIES = ("clip", "siglip", "dinov2", "dinov3", "timm")
 
 
 def load_backbone(
@@ -22,7 +20,8 @@ def load_backbone(
     """Build a model by its family and name and load its weights.
 
     Args:
-        family: clip and siglip are built by open_clip; dinov2, dinov3 and timm by timm.
+        family: clip and siglip are built by open_clip; dinov2, dinov3 and timm by timm; or the name of a backbone that
+            was registered.
         ckpt: ``ARCH/TAG`` of open_clip, the name of a timm model, or ``hf-hub:...`` for both.
         weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
         image_size: Pixels, one number or (height, width); None is the model's own.
@@ -31,14 +30,11 @@ def load_backbone(
     Raises:
         InputError: Unknown family, model or tag; no plain ViT; weights that do not fit; impossible size.
     """
-    if family not in FAMILIES:
-        raise InputError(f"unknown {options.family} '{family}'; it is one of {', '.join(FAMILIES)}")
+    kind = BACKBONES.named(family, options.family)
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if size is not None and (len(size) != 2 or not 1 <= min(size) <= max(size) <= MAX_SIDE):
         raise InputError(f"{options.image_size} {image_size} must be a number, or height and width, of 1 to {MAX_SIDE}")
     # All towers draw their first weights from one seed, and the caller's random numbers stay what they were.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        if family in ("clip", "siglip"):
-            return load_open_clip(family, ckpt, weights, size, options)
-        return load_timm(family, ckpt, weights, size, options)
+        return kind.load(ModelChoice(family, ckpt, weights, size, options))

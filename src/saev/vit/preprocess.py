@@ -1,11 +1,11 @@
-"""What a picture goes through before the model sees it: the library's own evaluation transform."""
+"""What a picture goes through before the model sees it: mostly the library's own evaluation transform."""
 
 import copy
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, final
 
 import open_clip.transform
 import timm.data.transforms
@@ -14,87 +14,134 @@ from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize, ToTensor
+from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, one_line
+from saev.registry import Registry
 from saev.vit.images.base import NO_LABEL
 
-Library = Literal["open_clip", "timm"]
 MAX_SIDE = 2**14
 """Of a model's input, in pixels: about that of the largest pictures that are decoded."""
 
-_KEYS: dict[str, frozenset[str]] = {
-    "open_clip": frozenset(PreprocessCfg.__dataclass_fields__),
-    "timm": frozenset({"input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode"}),
-}
 _RESIZE = (Resize, open_clip.transform.ResizeKeepRatio, timm.data.transforms.ResizeKeepRatio)
 _PAD = (open_clip.transform.CenterCropOrPad, timm.data.transforms.CenterCropOrPad)
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """The evaluation transform of open_clip or timm, described by that library's own configuration."""
+class Preprocessing(ABC):
+    """What a picture goes through before the model sees it. Files describe it by its library and its configuration.
 
-    library: Library
-    config: dict[str, Any]
+    Args:
+        config: Plain JSON values that say all about it; tuples become lists in files.
 
-    @classmethod
-    def from_dict(cls, content: object) -> "Preprocessing":
-        """Rebuild what `to_dict` gave.
+    Raises:
+        InputError: If it cannot be used.
+    """
 
-        Raises:
-            InputError: Another library, other keys than that library's, or pictures that nobody has memory for.
-        """
-        if not isinstance(content, Mapping) or set(content) != {"library", "config"}:
-            raise InputError(f"preprocessing must have the keys library and config, not {content!r}")
-        library, config = content["library"], content["config"]
-        if library not in get_args(Library):
-            raise InputError(f"preprocessing library must be one of {get_args(Library)}, not {library!r}")
-        if not isinstance(config, Mapping) or set(config) != _KEYS[library]:
-            raise InputError(f"preprocessing of {library} must have the keys {sorted(_KEYS[library])}, not {config!r}")
-        _check_sizes(library, config)
-        return cls(library, dict(config))
+    library: ClassVar[str] = ""
+    """Its name in files, by default that of the class."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = dict(config)
+
+    @property
+    @abstractmethod
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the model's input in pixels."""
+
+    @abstractmethod
+    def tensor(self, picture: Image.Image) -> Tensor:
+        """Turn an RGB picture into the model's input (3, H, W), float32, normalised."""
+
+    @abstractmethod
+    def view(self, picture: Image.Image) -> Image.Image:
+        """Return the RGB picture (W, H) as the model saw it: resized and cropped, not normalised."""
+
+    @abstractmethod
+    def nearest(self, mask: Image.Image) -> Image.Image:
+        """Move a mask of mode L as the picture is moved, by nearest neighbours; padding is 255, no label."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values (tuples become lists)."""
-        content: dict[str, Any] = json.loads(json.dumps({"library": self.library, "config": self.config}))
+        content: dict[str, Any] = json.loads(json.dumps({"library": _name(type(self)), "config": self.config}))
         return content
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the model's input in pixels."""
-        size = self.config["size"] if self.library == "open_clip" else self.config["input_size"][-2:]
-        return (size, size) if isinstance(size, int) else (size[0], size[1])
+    @staticmethod
+    def from_dict(content: object) -> "Preprocessing":
+        """Rebuild what `to_dict` gave.
 
+        Raises:
+            InputError: Another library, a configuration that is not one of that library, or pictures that nobody has
+                memory for.
+        """
+        if not isinstance(content, Mapping) or set(content) != {"library", "config"}:
+            raise InputError(f"preprocessing must have the keys library and config, not {content!r}")
+        kind, config = PREPROCESSINGS.named(content["library"], "the recording"), content["config"]
+        if not isinstance(config, Mapping):
+            raise InputError(f"preprocessing of {content['library']} must have a config of keys, not {config!r}")
+        try:
+            found = kind(config)
+            height, width = found.image_size
+        except InputError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"preprocessing of {content['library']}: {config!r}: {one_line(error)}") from error
+        _check_side(content["library"], (height, width), 1.0)
+        return found
+
+
+def _name(kind: type[Preprocessing]) -> str:
+    return kind.library or kind.__name__
+
+
+PREPROCESSINGS: Registry[Preprocessing] = Registry(
+    Preprocessing, "preprocessing", "saev.preprocessings", lambda kind: (_name(kind),)
+)
+
+
+class _LibraryTransform(Preprocessing):
+    """The evaluation transform of a library, described by that library's own configuration."""
+
+    keys: ClassVar[frozenset[str]]
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        if set(config) != self.keys:
+            raise InputError(f"preprocessing of {self.library} must have the keys {sorted(self.keys)}, not {config!r}")
+        _check_sizes(self.library, config)
+
+    @abstractmethod
+    def _transforms(self, config: dict[str, Any]) -> Sequence[Callable[[Any], Any]]:
+        """The steps from a picture to a tensor."""
+
+    @override
     def tensor(self, picture: Image.Image) -> Tensor:
-        """Turn an RGB picture into the model's input (3, H, W), float32, normalised."""
         image: Any = picture
         for step in self._steps:
             image = step(image)
         assert isinstance(image, Tensor)
         return image
 
+    @override
     def view(self, picture: Image.Image) -> Image.Image:
-        """Return the RGB picture (W, H) as the model saw it: resized and cropped, not normalised."""
         for step in self._picture_steps:
             picture = step(picture)
         return picture.convert("RGB")
 
+    @override
     def nearest(self, mask: Image.Image) -> Image.Image:
-        """Move a mask of mode L as the picture is moved, by nearest neighbours; padding is 255, no label."""
         for step in self._mask_steps:
             mask = step(mask)
         return mask
 
     @cached_property
-    def _steps(self) -> list[Callable[[Any], Any]]:
+    def _steps(self) -> Sequence[Callable[[Any], Any]]:
         # JSON knows no tuples, the libraries insist on them.
-        config = {key: tuple(value) if isinstance(value, list) else value for key, value in self.config.items()}
-        if self.library == "open_clip":
-            return list(image_transform_v2(PreprocessCfg(**config), is_train=False).transforms)
-        return list(create_transform(**config, is_training=False).transforms)
+        return self._transforms(
+            {key: tuple(value) if isinstance(value, list) else value for key, value in self.config.items()}
+        )
 
     @cached_property
-    def _picture_steps(self) -> list[Callable[[Any], Any]]:
+    def _picture_steps(self) -> Sequence[Callable[[Any], Any]]:
         to_tensor = (ToTensor, timm.data.transforms.MaybeToTensor)
         end = next(i for i, step in enumerate(self._steps) if isinstance(step, to_tensor))
         return self._steps[:end]
@@ -105,7 +152,47 @@ class Preprocessing:
         return [_for_masks(step) for step in self._picture_steps if isinstance(step, geometry)]
 
 
-def _check_sizes(library: Library, config: Mapping[str, Any]) -> None:
+@final
+class OpenClipPreprocessing(_LibraryTransform):
+    """The evaluation transform of open_clip; its configuration is that of `open_clip.transform.PreprocessCfg`."""
+
+    library = "open_clip"
+    keys = frozenset(PreprocessCfg.__dataclass_fields__)
+
+    @property
+    @override
+    def image_size(self) -> tuple[int, int]:
+        size = self.config["size"]
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+    @override
+    def _transforms(self, config: dict[str, Any]) -> Sequence[Callable[[Any], Any]]:
+        return list(image_transform_v2(PreprocessCfg(**config), is_train=False).transforms)
+
+
+@final
+class TimmPreprocessing(_LibraryTransform):
+    """The evaluation transform of timm; its configuration is that of `timm.data.resolve_data_config`."""
+
+    library = "timm"
+    keys = frozenset({"input_size", "interpolation", "mean", "std", "crop_pct", "crop_mode"})
+
+    @property
+    @override
+    def image_size(self) -> tuple[int, int]:
+        _, height, width = self.config["input_size"]
+        return (height, width)
+
+    @override
+    def _transforms(self, config: dict[str, Any]) -> Sequence[Callable[[Any], Any]]:
+        return list(create_transform(**config, is_training=False).transforms)
+
+
+for _kind in (OpenClipPreprocessing, TimmPreprocessing):
+    PREPROCESSINGS.add(_kind)
+
+
+def _check_sizes(library: str, config: Mapping[str, Any]) -> None:
     """Refuse pictures of impossible size: pictures are resized to it before anybody sees how much memory it takes."""
     size = config["size"] if library == "open_clip" else config["input_size"]
     n_channels = int(library == "timm")
@@ -113,9 +200,13 @@ def _check_sizes(library: Library, config: Mapping[str, Any]) -> None:
     kept = config["crop_pct"] if library == "timm" else 1.0  # share of the resized side that is not cropped
     if type(kept) not in (int, float) or len(sides) != 2 or not all(type(side) is int for side in sides):
         raise InputError(f"preprocessing of {library}: {size!r} and crop_pct {kept!r} are no size of a picture")
+    _check_side(library, sides, kept)
+
+
+def _check_side(library: str, sides: Sequence[int], kept: float) -> None:
     if not kept > 0 or min(sides) < 1 or not max(sides) / kept <= MAX_SIDE:
         raise InputError(
-            f"preprocessing of {library}: pictures of {size!r} pixels and crop_pct {kept} are impossible: a side "
+            f"preprocessing of {library}: pictures of {list(sides)} pixels and crop_pct {kept} are impossible: a side "
             f"has 1 to {MAX_SIDE} pixels"
         )
 

@@ -23,7 +23,7 @@ class Options:
 
 MODEL = Options("--model.ckpt", "--model.weights")
 NAMER = Options("--visualizer.namer", "--visualizer.namer_weights")
-RECORDED = Options("the SAE's ViT", "--weights", "family of the SAE's ViT", "the image size of the SAE's ViT")
+RECORDED = Options("the SAE's ViT", "--weights", "the family of the SAE's ViT", "the image size of the SAE's ViT")
 
 
 def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> InputError:

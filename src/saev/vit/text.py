@@ -26,7 +26,7 @@ from saev.errors import InputError, one_line
 from saev.vit.causal_text import encode_text
 from saev.vit.network import hub
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
-from saev.vit.preprocess import Preprocessing
+from saev.vit.preprocess import OpenClipPreprocessing, Preprocessing
 from saev.vit.refusals import HUB, NAMER, Options
 from saev.vit.weights import drop_heads, load_exactly, read_weights, weights_digest
 
@@ -136,7 +136,7 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
     if file is not None:
         load_exactly(model, _fitted(read_weights(file), model, file, options), file, ckpt, options)
     config = merge_preprocess_dict(plan.preprocess, {"size": model.visual.image_size})
-    return Clip(model, tokenizer, Preprocessing("open_clip", config), ckpt)
+    return Clip(model, tokenizer, OpenClipPreprocessing(config), ckpt)
 
 
 def _check_has_text(ckpt: str, options: Options) -> None:

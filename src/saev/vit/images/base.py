@@ -12,6 +12,7 @@ from PIL import Image
 from typing_extensions import override
 
 from saev.files import UnreadableFile, irregular, read_regular, unreadable
+from saev.registry import Registry
 from saev.vit.images.decode import BadImage, decode
 
 PixelAgg = Literal["majority", "prefer-fg"]
@@ -34,7 +35,7 @@ class ImageEntry:
 class ImageSource(ABC):
     """Pictures in an order that never changes, read one at a time.
 
-    Subclasses fill `entries`. Sources are pickled for the workers of a DataLoader.
+    Subclasses fill `entries`, in `__init__`. The workers of a DataLoader are forked and have copies.
     """
 
     entries: Sequence[ImageEntry]
@@ -58,7 +59,7 @@ class ImageSource(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return the class and its arguments as plain JSON, enough for `from_description`."""
+        """Return ``{"class": its name, "args": its arguments}`` as plain JSON, enough for `from_description`."""
 
     @property
     @abstractmethod
@@ -141,6 +142,11 @@ class ImageSource(ABC):
     def without(self, indices: Collection[int]) -> "ImageSource":
         """Return the same source with these pictures left out, the others moved up."""
         return _Without(self, sorted(indices)) if indices else self
+
+
+IMAGE_SOURCES: Registry[ImageSource] = Registry(
+    ImageSource, "source of pictures", "saev.image_sources", lambda cls: (cls.__name__.removeprefix("_"),)
+)
 
 
 @final

@@ -66,7 +66,7 @@ class CodeStatistics(Metric):
     def histogram(self) -> list[int]:
         """Numbers of latents by frequency, as in `frequency_histogram`; all processes must call it."""
         # What torchmetrics does around compute, and only there.
-        with self.sync_context(should_sync=self._to_sync, should_unsync=self._should_unsync):
+        with self.sync_context(should_sync=self.sync_on_compute):
             numbers: list[int] = frequency_histogram(self._sums()).tolist()
         return numbers
 

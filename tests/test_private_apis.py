@@ -89,7 +89,7 @@ RELIED: Final[dict[str, Callable[[], bool]]] = {
     "_instances": lambda: tqdm.tqdm(disable=False, file=io.StringIO()) in tqdm.tqdm._instances,
 }
 # Private in name only: the documentation has them.
-DOCUMENTED: Final = {"_asdict", "_fields", "_exit"}
+DOCUMENTED: Final = {"_asdict", "_fields", "_make", "_replace", "_exit"}
 # Set on self, so that the source does not show that the name is another package's.
 SET_ON_SELF: Final = {"_launcher"}
 # What Python and torch put into every class of a kind.

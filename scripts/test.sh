@@ -7,5 +7,6 @@ scripts/install.sh '.[dev]'
 .venv/bin/ruff check
 .venv/bin/ruff format --check
 .venv/bin/mypy
+.venv/bin/python scripts/lint_page.py
 # One thread a process: the tests start processes of their own. Two workers: many tests wait for those.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"

@@ -50,7 +50,7 @@ class FrequencyHistogram {
   }
 
   count(isCounted) {
-    const counts = new Array(this.nBins).fill(0);
+    const counts = Array.from({ length: this.nBins }, () => 0);
     for (const latent of this.data.alive) {
       if (isCounted(latent)) counts[Math.floor(Math.log10(this.data.frequency[latent]) * this.perDecade) - this.firstBin] += 1;
     }

@@ -174,7 +174,7 @@ class Scatter {
     this.brush.hidden = [...frequency, ...meanValue].every((bound) => bound === null);
     const { left, right, top, bottom } = Scatter.margin;
     const place = (axis, bound, end) => (bound === null ? end : axis.place(Math.max(bound, 1e-30)));
-    const within = (place, low, high) => Math.min(Math.max(place, low), high);
+    const within = (pixel, low, high) => Math.min(Math.max(pixel, low), high);
     const [x0, x1] = [place(this.x, frequency[0], 0), place(this.x, frequency[1], Infinity)].map((x) => within(x, left, this.width - right));
     const [y1, y0] = [place(this.y, meanValue[0], Infinity), place(this.y, meanValue[1], 0)].map((y) => within(y, top, this.height - bottom));
     Object.assign(this.brush.style, { left: `${x0}px`, top: `${y0}px`, width: `${Math.max(0, x1 - x0)}px`, height: `${Math.max(0, y1 - y0)}px` });

@@ -29,10 +29,6 @@ from saev.latents.pictures import Picture
 _LONGEST_SIDE = 288
 _JPEG_QUALITY = 85
 
-LIVE_SCRIPTS = ("live_edits.js", "live.js")
-LIVE_STYLES = ("live.css",)
-"""Assets that only a page from `saev view` loads: they need the ViT behind them."""
-
 
 def write_gallery(
     out: Path,

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-from saev.gallery.write import LIVE_SCRIPTS, LIVE_STYLES
-
 MAX_FILE_BYTES: Final = 2**31
 """Upper bound of a file of a gallery."""
 MIME_TYPES: Final = {
@@ -30,8 +28,7 @@ _OTHER_VERSION = (
     '\n<p role="status">Your own pictures cannot be looked at here: this page is of another version of saev. '
     "<code>saev render --run_dir RUN</code> makes it anew.</p>\n"
 )
-_LAST_SCRIPT = '<script src="assets/main.js" defer></script>'
-_LAST_STYLE = '<link rel="stylesheet" href="assets/detail.css">'
+_LIVE = '<meta name="saev-live" content="{}">'
 
 
 def gallery_names(features: Path) -> list[str]:
@@ -74,20 +71,17 @@ def file_of(features: Path, parts: list[str]) -> Path | None:
 
 def takes_live_part(index: bytes) -> bool:
     """Whether a gallery's page is of this version of saev, so that `live_page` can add to it."""
-    return _LAST_SCRIPT.encode() in index and _LAST_STYLE.encode() in index
+    return _LIVE.format("").encode() in index
 
 
 def live_page(index: str) -> str:
-    """The page of a gallery with the scripts that talk to the server; its policy comes in a header instead.
+    """The page of a gallery, told that a server is there; its policy comes in a header instead.
 
-    A page of another version of saev gets no such scripts, and a line that says so.
+    A page of another version of saev is not told, and gets a line that says so.
     """
     if not takes_live_part(index.encode("utf-8")):
         return _BODY.sub(lambda found: found[0] + _OTHER_VERSION, index, count=1)
-    scripts = "".join(f'<script src="assets/{name}" defer></script>\n' for name in LIVE_SCRIPTS)
-    styles = "".join(f'\n<link rel="stylesheet" href="assets/{name}">' for name in LIVE_STYLES)
-    page = index.replace(_LAST_SCRIPT, scripts + _LAST_SCRIPT).replace(_LAST_STYLE, _LAST_STYLE + styles)
-    return _OWN_POLICY.sub("", page, count=1)
+    return _OWN_POLICY.sub("", index.replace(_LIVE.format(""), _LIVE.format("yes")), count=1)
 
 
 def list_page(names: list[str]) -> str:

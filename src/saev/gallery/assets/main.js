@@ -5,6 +5,23 @@
 
 let app;
 
+/** What only a page from `saev view` loads: it needs the ViT behind it. */
+const liveParts = { scripts: ["live_edits.js", "live.js"], styles: ["live.css"] };
+
+/** Loads the parts that talk to the server, in their order, where the page comes from one. */
+async function loadLiveParts() {
+  if (!document.querySelector('meta[name="saev-live"]').content) return;
+  for (const href of liveParts.styles) document.head.append(element("link", { rel: "stylesheet", href: `assets/${href}` }));
+  for (const name of liveParts.scripts) {
+    await new Promise((resolve, reject) => {
+      const script = element("script", { src: `assets/${name}` });
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", () => reject(new Error(`assets/${name} is missing.`)));
+      document.head.append(script);
+    });
+  }
+}
+
 class Router {
   constructor(data) {
     this.data = data;
@@ -68,7 +85,7 @@ class Router {
 async function start() {
   const loading = document.getElementById("loading");
   try {
-    const data = await GalleryData.open();
+    const [data] = await Promise.all([GalleryData.open(), loadLiveParts()]);
     loading.hidden = true; // before the page scrolls to where it was left
     connectPage(data);
   } catch (error) {

@@ -10,7 +10,7 @@ from tests.nn.small_saes import D_IN, SMALL, build
 from torch import Tensor
 
 import saev
-from saev.artifacts import load_run, save_sae
+from saev.artifacts import RunDirectory, save_sae
 from saev.errors import InputError
 from saev.nn import JumpReLU, TopK
 
@@ -118,4 +118,4 @@ def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"saes/NAME"):
         saev.load(tmp_path / "nothing")
     with pytest.raises(InputError, match="has `saev fit"):
-        load_run(tmp_path)
+        RunDirectory(tmp_path).load_saes()

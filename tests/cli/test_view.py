@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from tests.cli.fitting import environment, fit_options, one_line, only
 from tests.cli.recording import folder, noise, options, write_pictures
 
+from saev.artifacts import RunDirectory
 from saev.cli.main import main
-from saev.cli.view import run_shards
 from saev.errors import InputError
 from saev.serving.open_run import open_saes
 
@@ -160,8 +160,8 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run_dir: Path, tmp_path
         file.unlink()
         os.mkfifo(file)
     with pytest.raises(InputError, match=r"config.yaml: is no regular file"):
-        run_shards(tmp_path / "run")
-    (reason,) = open_saes(tmp_path / "run").values()
+        RunDirectory(tmp_path / "run").shards()
+    (reason,) = open_saes(RunDirectory(tmp_path / "run")).values()
     assert re.search("overview.js: is no regular file: `saev render --run_dir .*` makes the gallery anew", str(reason))
 
 
@@ -176,35 +176,15 @@ def test_an_sae_that_was_trained_anew_has_no_live_gallery(run_dir: Path, tmp_pat
     shutil.copytree(run_dir, tmp_path / "run")
     weights = only(tmp_path / "run", "saes/*/sae.safetensors")
     save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, weights)
-    (reason,) = open_saes(tmp_path / "run").values()
+    (reason,) = open_saes(RunDirectory(tmp_path / "run")).values()
     assert isinstance(reason, str)
     assert "another SAE" in reason
     only(tmp_path / "run", "features/*/data/overview.js").write_text('saevTake({"saeId":"x"});\n')
-    (reason,) = open_saes(tmp_path / "run").values()
+    (reason,) = open_saes(RunDirectory(tmp_path / "run")).values()
     assert "written by another version" in str(reason)
     only(tmp_path / "run", "features/*/index.html").write_text("<body>old</body>")
-    (reason,) = open_saes(tmp_path / "run").values()
+    (reason,) = open_saes(RunDirectory(tmp_path / "run")).values()
     assert "page is of another version of saev: `saev render" in str(reason)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("data: {shards: /a, layer: null}", ("/a", None)),
-        ("data: {shards: [/a, /b], layer: 3}", ("/a", 3)),
-        ("data: {shards: []}", None),
-        ("data: [1]", None),
-        ("[", None),
-        ("", None),
-    ],
-)
-def test_shards_of_a_run(tmp_path: Path, text: str, found: tuple[str, int | None] | None) -> None:
-    (tmp_path / "config.yaml").write_text(text)
-    if found is not None:
-        assert run_shards(tmp_path) == (Path(found[0]), found[1])
-        return
-    with pytest.raises(InputError, match="not the configuration of a run"):
-        run_shards(tmp_path)
 
 
 def test_help_explains_every_option_without_torch() -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from tests.cli.fitting import fit_options, only
 
+from saev.artifacts import RunDirectory
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.serving.live_gallery import LiveGalleries, LiveGallery
@@ -50,7 +51,7 @@ def run_dir(shards: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def opened(run_dir: Path) -> OpenedSae:
-    (found,) = open_saes(run_dir).values()
+    (found,) = open_saes(RunDirectory(run_dir)).values()
     assert not isinstance(found, str), found
     return found
 

@@ -1,14 +1,15 @@
 """SAEs as files: our own format, and what is known of where they come from."""
 
 from saev.artifacts.provenance import HeldOut, Provenance, RecordedLayer, TrainingSet, provenance_of
-from saev.artifacts.sae_files import load_run, load_sae, read_provenance, save_sae
+from saev.artifacts.run_directory import RunDirectory
+from saev.artifacts.sae_files import load_sae, read_provenance, save_sae
 
 __all__ = [
     "HeldOut",
     "Provenance",
     "RecordedLayer",
+    "RunDirectory",
     "TrainingSet",
-    "load_run",
     "load_sae",
     "provenance_of",
     "read_provenance",

@@ -104,18 +104,6 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def load_run(run_dir: Path) -> dict[str, SparseAutoencoder]:
-    """All SAEs of a run directory, by name.
-
-    Raises:
-        InputError: If there is none.
-    """
-    directories = sorted(path.parent for path in run_dir.glob(f"saes/*/{CONFIG_FILE}"))
-    if not directories:
-        raise InputError(f"{run_dir} holds no saes/NAME/{CONFIG_FILE}: has `saev fit --run_dir {run_dir}` finished?")
-    return {directory.name: load_sae(directory) for directory in directories}
-
-
 def read_provenance(directory: Path) -> Provenance:
     """Where an SAE comes from, without its weights.
 

@@ -10,6 +10,7 @@ import lightning
 from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
+from saev.artifacts import RunDirectory
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
@@ -141,7 +142,7 @@ class FeatureVisualizer(NotesFaults):
     def _draw(self, trainer: lightning.Trainer, subjects: dict[str, Subject], source: Source) -> None:
         if self._namer is not None:
             self._namer.clip.to(trainer.strategy.root_device)
-        out = Path(trainer.default_root_dir) / "features"
+        out = RunDirectory(Path(trainer.default_root_dir)).features
         for rendered in render_galleries(subjects, source, self._options, out, self._namer):
             self._to_tensorboard(trainer, rendered, source.pictures)
         source.pictures.warn_of_faults()

@@ -1,6 +1,5 @@
 """TensorBoard's table of hyperparameters."""
 
-from pathlib import Path
 from typing import Protocol, cast
 
 import lightning
@@ -8,9 +7,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
+from saev.artifacts.metrics_file import Figures, finite
 from saev.callbacks.noted_faults import NotesFaults
-from saev.callbacks.sae_exporter import sae_directory
 
 
 class TrainedModel(Protocol):
@@ -23,12 +21,11 @@ class TrainedModel(Protocol):
     def settings(self) -> list[dict[str, object]]:
         """What each of them was trained with."""
 
+    results: dict[str, dict[str, Figures]]
+
 
 class Hyperparameters(NotesFaults):
-    """Gives TensorBoard what each SAE of a run was trained with, beside its metrics on held-out tokens.
-
-    It comes after the metrics were written.
-    """
+    """Gives TensorBoard what each SAE of a run was trained with, beside its metrics on held-out tokens."""
 
     @override
     @rank_zero_only
@@ -48,7 +45,7 @@ class Hyperparameters(NotesFaults):
     def _add_rows(self, trainer: lightning.Trainer, model: TrainedModel) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for name, settings in zip(model.names, model.settings(), strict=True):
-            metrics = _held_out(sae_directory(trainer, name) / METRICS_FILE)
+            metrics = _held_out(model.results.get(name, {}).get("val", {}))
             own = [logger for logger in loggers if logger.version == name] or loggers[:1]
             for logger in own if metrics else []:
                 logger.log_hyperparams(
@@ -57,9 +54,8 @@ class Hyperparameters(NotesFaults):
                 )
 
 
-def _held_out(path: Path) -> dict[str, float]:
-    metrics = read_metrics(path).get("val", {})
-    return {key: value for key, value in metrics.items() if isinstance(value, float | int)}
+def _held_out(figures: Figures) -> dict[str, float]:
+    return {key: value for key, value in finite(figures).items() if isinstance(value, float | int)}
 
 
 def _shown(value: object) -> bool | int | float | str:

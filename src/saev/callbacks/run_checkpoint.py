@@ -10,11 +10,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
+from saev.artifacts.run_directory import CHECKPOINT
 from saev.callbacks.step_signals import StepSignals
 from saev.errors import InputError
 from saev.stopping import SIGNALS, companions, handle
-
-LAST = Path("checkpoints") / "last.ckpt"
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -33,13 +32,13 @@ class RunCheckpoint(ModelCheckpoint):
         if every_n_steps < 1:
             raise InputError(f"every_n_steps={every_n_steps} must be 1 or more")
         super().__init__(
-            filename=LAST.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
+            filename=CHECKPOINT.stem, every_n_train_steps=every_n_steps, save_top_k=1, enable_version_counter=False
         )
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Put the checkpoints into the run directory."""
-        self.dirpath = str(Path(trainer.default_root_dir) / LAST.parent)
+        self.dirpath = str(Path(trainer.default_root_dir) / CHECKPOINT.parent)
         with warnings.catch_warnings():
             # It is not empty when a run goes on, and no other run gets that far.
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
@@ -108,7 +107,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _save_step(self, trainer: lightning.Trainer) -> None:
         if self._last_global_step_saved != trainer.global_step:
-            self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / LAST))
+            self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / CHECKPOINT))
 
     def _release(self) -> None:
         if self._signals is not None:

@@ -7,9 +7,8 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.artifacts import RunDirectory
 from saev.files import write_whole
-
-CONFIG = "config.yaml"
 
 
 class RunConfig(lightning.Callback):
@@ -28,4 +27,4 @@ class RunConfig(lightning.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the file."""
-        write_whole(Path(trainer.default_root_dir) / CONFIG, self._text().encode())
+        write_whole(RunDirectory(Path(trainer.default_root_dir)).config, self._text().encode())

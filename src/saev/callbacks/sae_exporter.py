@@ -8,8 +8,8 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import Provenance, save_sae
-from saev.callbacks.metrics_file import METRICS_FILE, add_metrics, read_metrics
+from saev.artifacts import Provenance, RunDirectory, save_sae
+from saev.artifacts.metrics_file import add_metrics, read_metrics
 from saev.nn import SparseAutoencoder
 
 
@@ -65,7 +65,7 @@ class SAEExporter(lightning.Callback):
         saes = model.whole_saes()
         if trainer.is_global_zero:
             for name, sae in saes.items():
-                save_sae(sae, sae_directory(trainer, name), data.provenance)
+                save_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), data.provenance)
         self._exported = True
 
     @override
@@ -82,18 +82,12 @@ class SAEExporter(lightning.Callback):
         _write_metrics(trainer, cast(TrainedModel, pl_module))
 
 
-def sae_directory(trainer: lightning.Trainer, name: str) -> Path:
-    """Where an SAE goes in the run directory."""
-    return Path(trainer.default_root_dir) / "saes" / name
-
-
-def diverged_saes(run_dir: Path, names: Sequence[str]) -> list[str]:
+def diverged_saes(run: RunDirectory, names: Sequence[str]) -> list[str]:
     """Of the SAEs that a run was to train, and has trained, those whose training did harm, with the reason."""
     found = []
     for name in names:
-        directory = run_dir / "saes" / name
-        train = read_metrics(directory / METRICS_FILE).get("train", {})
-        if not directory.is_dir():
+        train = read_metrics(run.metrics(name)).get("train", {})
+        if not run.sae(name).is_dir():
             found.append(f"{name} (given up)")
         elif train.get("diverged"):
             fvu = train["fvu"]
@@ -104,4 +98,4 @@ def diverged_saes(run_dir: Path, names: Sequence[str]) -> list[str]:
 def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
     """Add what was measured now to what was before."""
     for name in model.saes:
-        add_metrics(sae_directory(trainer, name) / METRICS_FILE, model.results.get(name, {}))
+        add_metrics(RunDirectory(Path(trainer.default_root_dir)).metrics(name), model.results.get(name, {}))

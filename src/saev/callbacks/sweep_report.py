@@ -12,9 +12,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import load_sae
-from saev.artifacts.sae_files import CONFIG_FILE
-from saev.callbacks.metrics_file import METRICS_FILE, Figures, finite, read_metrics
+from saev.artifacts import RunDirectory, load_sae
+from saev.artifacts.metrics_file import Figures, finite, read_metrics
 from saev.callbacks.noted_faults import NotesFaults
 from saev.errors import tell
 from saev.files import write_whole
@@ -42,13 +41,13 @@ class SweepReport(NotesFaults):
     tokens, after `saev test` those of the test; where there are none, there is nothing to tell.
 
     Args:
-        saes: Where the SAEs lie.
+        run: Where the SAEs lie.
         write: Write files, too.
     """
 
-    def __init__(self, saes: Path, *, write: bool = True) -> None:
+    def __init__(self, run: RunDirectory, *, write: bool = True) -> None:
         super().__init__()
-        self._saes = saes
+        self._run = run
         self._write = write
         self._told = ""
 
@@ -68,12 +67,11 @@ class SweepReport(NotesFaults):
             self._told = f"{table(found, [])}\n"
         self._print()
 
-    def _figures(self, out: Path, model: lightning.LightningModule, stage: str) -> AllFigures:
+    def _figures(self, out: RunDirectory, model: lightning.LightningModule, stage: str) -> AllFigures:
         """What metrics.json says of all SAEs, also of those that another part of a sweep trained."""
         if not self._write:
             return _measured(model, stage)
-        names = [path.parent.name for path in sorted(self._saes.glob(f"*/{CONFIG_FILE}"))]
-        found = {name: read_metrics(out / "saes" / name / METRICS_FILE) for name in names}
+        found = {name: read_metrics(out.metrics(name)) for name in self._run.names()}
         return {name: stages[stage] | _outcome(stages) for name, stages in found.items() if stage in stages}
 
     def _print(self) -> None:
@@ -100,32 +98,34 @@ class SweepReport(NotesFaults):
     @rank_zero_only
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tell the figures of `saev test`."""
-        out = Path(trainer.default_root_dir)
+        out = RunDirectory(Path(trainer.default_root_dir))
         self._tell(out, self._figures(out, pl_module, "test"), [])
 
     def _compare(self, trainer: lightning.Trainer, model: lightning.LightningModule) -> None:
-        out = Path(trainer.default_root_dir)
+        out = RunDirectory(Path(trainer.default_root_dir))
         figures = self._figures(out, model, "val")
         if len(figures) < 2:
             self._tell(out, figures, [])
             return
-        for name, value in _stability(self._saes, list(figures)).items():
+        for name, value in _stability(self._run, list(figures)).items():
             figures[name]["stability"] = value
         front = pareto_front(figures)
         self._tell(out, figures, front)
         if self._write:
             self._write_files(out, trainer, figures, front)
 
-    def _write_files(self, out: Path, trainer: lightning.Trainer, figures: AllFigures, front: list[str]) -> None:
+    def _write_files(
+        self, out: RunDirectory, trainer: lightning.Trainer, figures: AllFigures, front: list[str]
+    ) -> None:
         png = pareto_plot(figures)
-        write_whole(out / "sweep.csv", _csv(figures, front).encode())
-        write_whole(out / "sweep.png", png)
+        write_whole(out.comparison, _csv(figures, front).encode())
+        write_whole(out.comparison.with_suffix(".png"), png)
         for logger in trainer.loggers[:1]:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("sweep", pixels(png), trainer.global_step, dataformats="HWC")
 
-    def _tell(self, out: Path, figures: AllFigures, front: list[str]) -> None:
-        where = f"all figures: {out / 'saes'}/*/{METRICS_FILE}\n" if self._write else ""
+    def _tell(self, out: RunDirectory, figures: AllFigures, front: list[str]) -> None:
+        where = f"all figures: {out.metrics('*')}\n" if self._write else ""
         if figures:
             self._told = f"{table(figures, front)}\n{where}"
 
@@ -157,12 +157,12 @@ def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:
     return {name: finite(stages[stage]) for name, stages in results.items() if stage in stages}
 
 
-def _stability(saes: Path, names: list[str]) -> dict[str, float]:
+def _stability(run: RunDirectory, names: list[str]) -> dict[str, float]:
     """For each SAE the mean agreement with those that differ in their seed alone; nothing where there are none."""
     found: dict[str, list[float]] = {}
     for one, other in combinations(names, 2):
         if SEED.sub("", one) == SEED.sub("", other):
-            w_rd, w_td = (load_sae(saes / name).W_dec for name in (one, other))
+            w_rd, w_td = (load_sae(run.sae(name)).W_dec for name in (one, other))
             is_large = max(len(w_rd), len(w_td)) > MOST_MATCHED
             value = nearest_stability(w_rd, w_td) if is_large else stability(w_rd, w_td).matched
             for name in (one, other):

@@ -13,13 +13,11 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
-from saev.artifacts import Provenance, load_run, provenance_of
+from saev.artifacts import Provenance, RunDirectory, provenance_of
 from saev.artifacts.comparable import completed_by, held_out_for
+from saev.artifacts.metrics_file import read_metrics
 from saev.callbacks import SAEExporter, SweepReport
-from saev.callbacks.metrics_file import METRICS_FILE, read_metrics
 from saev.callbacks.noted_faults import noted
-from saev.callbacks.run_config import CONFIG
-from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.given_files import check_named_files
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places
@@ -76,15 +74,15 @@ class EvaluateCLI(TrainCLI):
     @override
     def callbacks(self) -> list[lightning.Callback]:
         """Those that the user cannot choose."""
-        saes = self.config_init.run_dir / "saes"
+        run, out = RunDirectory(self.config_init.run_dir), RunDirectory(self.out())
         try:
-            check_places(self.out(), "features", *sorted(self.out().glob("saes/*")))
+            check_places(out.path, out.features.name, *sorted(out.saes.glob("*")))
         except InputError as error:
             if self.config_init.out is not None:
                 raise
             self.fault = str(error)
-            return [SweepReport(saes, write=False)]
-        return [SAEExporter(), SweepReport(saes)]
+            return [SweepReport(run, write=False)]
+        return [SAEExporter(), SweepReport(run)]
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
@@ -142,11 +140,11 @@ def _main(command: str, argv: list[str]) -> int:
     with contextlib.redirect_stdout(sys.stderr), stoppable():
         _refuse_model_options(command, argv)
         # What fit was told of the data is the default of what comes later.
-        from_run = ["--config", _run_config(_run_dir(argv), command), *argv]
+        from_run = ["--config", _run_config(_run(argv), command), *argv]
         cli = build(kind, command, DESCRIPTIONS[command], from_run)
         writes = cli.fault is None and cli.trainer.is_global_zero
         with alone_in(cli.out()) if writes else contextlib.nullcontext():
-            _evaluate(cli, cli.config_init.run_dir, command)
+            _evaluate(cli, RunDirectory(cli.config_init.run_dir), command)
     if cli.fault is None:
         announce(cli.out())
     elif cli.trainer.is_global_zero:
@@ -154,21 +152,21 @@ def _main(command: str, argv: list[str]) -> int:
     return 0 if cli.fault is None else 1
 
 
-def _run_dir(argv: list[str]) -> Path:
+def _run(argv: list[str]) -> RunDirectory:
     """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run_dir")
     given: str | None = parser.parse_known_args(argv)[0].run_dir
     if not given:
         raise InputError("give the directory of a finished run: --run_dir RUN")
-    run_dir = Path(given)
+    run = RunDirectory(Path(given))
     try:
-        check_run(run_dir)
-        if (run_dir / CONFIG).is_file():
-            return run_dir
+        run.check()
+        if run.config.is_file():
+            return run
     except OSError as error:
-        raise InputError(f"{run_dir} cannot be read ({error.strerror})") from error
-    raise InputError(f"{run_dir} is not the directory of a run: it holds no {CONFIG}")
+        raise InputError(f"{run.path} cannot be read ({error.strerror})") from error
+    raise InputError(f"{run.path} is not the directory of a run: it holds no {run.config.name}")
 
 
 def _refuse_model_options(command: str, argv: list[str]) -> None:
@@ -177,20 +175,19 @@ def _refuse_model_options(command: str, argv: list[str]) -> None:
         raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
 
 
-def _run_config(run_dir: Path, command: str) -> str:
+def _run_config(run: RunDirectory, command: str) -> str:
     """What test and validate take from a run's config.yaml: nothing that could name code to import."""
-    path = run_dir / CONFIG
-    config = read_config(path)
-    with usable(path):
+    config = run.options()
+    with run.usable():
         data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
         taken = {"data": data, "visualizer": config["visualizer"]}
         check_named_files(taken)
         return str(yaml.safe_dump(taken))
 
 
-def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
+def _evaluate(cli: EvaluateCLI, run: RunDirectory, command: str) -> None:
     data = cli.datamodule
-    saes = load_run(run_dir)
+    saes = run.load_saes()
     for name, sae in saes.items():
         if sae.d_in != data.d_model:
             raise InputError(
@@ -205,10 +202,10 @@ def _evaluate(cli: EvaluateCLI, run_dir: Path, command: str) -> None:
         return
     cli.model.adopt(saes)
     if cli.config_init.out is not None:
-        _take_over_training(cli, run_dir)
+        _take_over_training(cli, run)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)
     if faults := noted(cli.trainer):
-        raise InputError(f"{run_dir}: the SAEs are evaluated, but {'; '.join(faults)}")
+        raise InputError(f"{run.path}: the SAEs are evaluated, but {'; '.join(faults)}")
 
 
 def _check_comparable(provenances: list[Provenance], data: ShardDataModule, command: str) -> None:
@@ -239,9 +236,9 @@ def _same(one: Provenance, other: Provenance) -> bool:
     return (one.layers, one.tokens) == (other.layers, other.tokens)
 
 
-def _take_over_training(cli: TrainCLI, run_dir: Path) -> None:
+def _take_over_training(cli: TrainCLI, run: RunDirectory) -> None:
     """What training has made of an SAE belongs to its figures, wherever these go."""
     for name in cli.model.saes:
-        found = read_metrics(run_dir / "saes" / name / METRICS_FILE)
+        found = read_metrics(run.metrics(name))
         if "train" in found:
             cli.model.results[name] = {"train": found["train"]}

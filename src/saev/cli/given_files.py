@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from saev.cli.earlier_config import MAX_CONFIG_BYTES
+from saev.artifacts.run_directory import MAX_CONFIG_BYTES
 from saev.cli.numbers import leaves
 from saev.errors import InputError
 from saev.files import irregular

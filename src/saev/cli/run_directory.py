@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from saev.artifacts import RunDirectory
+from saev.artifacts.run_directory import CHECKPOINT
 from saev.artifacts.sae_files import WEIGHTS_FILE
 from saev.byte_text import byte_text
-from saev.callbacks.run_checkpoint import LAST
 from saev.errors import InputError
 from saev.files import check_writable, free_bytes
 from saev.modules import SAELightningModule
@@ -31,7 +32,8 @@ def check_places_of_fit(run_dir: Path) -> None:
     Raises:
         InputError: If a place cannot be written.
     """
-    check_places(run_dir, LAST.parent, "saes", "features", "logs")
+    run = RunDirectory(run_dir)
+    check_places(run_dir, CHECKPOINT.parent, *(path.name for path in (run.saes, run.features, run.logs)))
 
 
 def check_space(run_dir: Path, model: SAELightningModule) -> None:
@@ -43,9 +45,9 @@ def check_space(run_dir: Path, model: SAELightningModule) -> None:
         InputError: If it does not fit the disk.
     """
     size = BYTES_IN_CHECKPOINT * sum(spec.n_parameters for spec in model.specs)
-    checkpoints = size + _missing(run_dir / LAST, size)
+    checkpoints = size + _missing(run_dir / CHECKPOINT, size)
     exports = sum(
-        _missing(run_dir / "saes" / spec.name / WEIGHTS_FILE, BYTES_IN_EXPORT * spec.n_parameters)
+        _missing(RunDirectory(run_dir).sae(spec.name) / WEIGHTS_FILE, BYTES_IN_EXPORT * spec.n_parameters)
         for spec in model.specs
     )
     galleries = FLOOR_OF_GALLERY * len(model.specs)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from saev.artifacts import RunDirectory
+from saev.artifacts.run_directory import CHECKPOINT
 from saev.callbacks.noted_faults import noted
-from saev.callbacks.run_checkpoint import LAST
 from saev.callbacks.sae_exporter import diverged_saes
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places_of_fit, check_space
@@ -54,15 +55,15 @@ def _fit(cli: TrainCLI, run_dir: Path) -> None:
     if cli.trainer.is_global_zero:
         check_places_of_fit(run_dir)
     given = cli.config_init.ckpt_path
-    ckpt_path = None if given is None else (run_dir / LAST if given == "last" else Path(given)).absolute()
+    ckpt_path = None if given is None else (run_dir / CHECKPOINT if given == "last" else Path(given)).absolute()
     if ckpt_path is not None and not ckpt_path.is_file():
-        shown = run_dir / LAST if given == "last" else f"'{given}'"
+        shown = run_dir / CHECKPOINT if given == "last" else f"'{given}'"
         raise InputError(f"there is no checkpoint {shown}: leave --ckpt_path out to start anew")
     with contextlib.ExitStack() as stack:
         if cli.trainer.is_global_zero:
             stack.enter_context(alone_in(run_dir))
             stack.enter_context(_resumable_or_absent(run_dir))
-            if ckpt_path is None or ckpt_path.resolve() != (run_dir / LAST).resolve():
+            if ckpt_path is None or ckpt_path.resolve() != (run_dir / CHECKPOINT).resolve():
                 _check_unused(run_dir)
         _train(cli, run_dir, ckpt_path)
 
@@ -84,7 +85,7 @@ def _train(cli: TrainCLI, run_dir: Path, ckpt_path: Path | None) -> None:
         again = f"`saev validate --run_dir {run_dir}` tries again"
         faults.append(f"the validation has failed ({again}): {cli.model.validation_fault}")
     names = cli.model.names
-    if cli.trainer.is_global_zero and (diverged := diverged_saes(run_dir, names)):
+    if cli.trainer.is_global_zero and (diverged := diverged_saes(RunDirectory(run_dir), names)):
         faults.append(f"{len(diverged)} of {len(names)} diverged, lower the lr: {'; '.join(diverged)}")
     if faults and not cli.trainer.is_global_zero:
         raise SystemExit(1)  # the first process says why
@@ -123,7 +124,7 @@ def _advice(cli: TrainCLI) -> str:
 
 
 def _what_is_kept(cli: TrainCLI) -> str:
-    if not (cli.config_init.run_dir / LAST).is_file():
+    if not (cli.config_init.run_dir / CHECKPOINT).is_file():
         return "nothing was kept"
     step = cli.config_init.checkpoint.saved_step
     saved = f"step {step:,} is saved: " if step else ""
@@ -133,7 +134,7 @@ def _what_is_kept(cli: TrainCLI) -> str:
 def _check_unused(run_dir: Path) -> None:
     """Raise InputError where a new run would mix with something else."""
     if contents(run_dir):
-        go_on = "go on with --ckpt_path last, or " if (run_dir / LAST).is_file() else ""
+        go_on = "go on with --ckpt_path last, or " if (run_dir / CHECKPOINT).is_file() else ""
         raise InputError(f"{run_dir} is not empty: {go_on}give another --run_dir")
 
 
@@ -144,7 +145,7 @@ def _resumable_or_absent(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if is_new and not (run_dir / LAST).is_file():
+        if is_new and not (run_dir / CHECKPOINT).is_file():
             for path in contents(run_dir):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)

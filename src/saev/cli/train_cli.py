@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
+from saev.artifacts import RunDirectory
 from saev.callbacks import (
     DurableCheckpointIO,
     FeatureVisualizer,
@@ -105,7 +106,7 @@ class TrainCLI(CommandCLI):
 
     def callbacks(self) -> list[lightning.Callback]:
         """Those that the user cannot choose."""
-        report = SweepReport(self.config_init.run_dir / "saes")
+        report = SweepReport(RunDirectory(self.config_init.run_dir))
         return [RunConfig(self._reusable_config), SAEExporter(), report, Hyperparameters()]
 
     def check_memory(self) -> None:
@@ -133,7 +134,7 @@ class TrainCLI(CommandCLI):
         tolerance = Tolerance()
         if len(names) == 1:
             return [RunLogger(run_dir, "", "", tolerance)]
-        return [RunLogger(run_dir, "logs", name, tolerance) for name in names]
+        return [RunLogger(run_dir, RunDirectory(run_dir).logs.name, name, tolerance) for name in names]
 
     def _reusable_config(self) -> str:
         """The configuration for `saev validate` and `saev test`."""

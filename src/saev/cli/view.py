@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
-from saev.cli.earlier_config import check_run, read_config, usable
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError, one_line, tell
 
@@ -74,7 +73,6 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--port {options.port} must be from 0 to 65535; 0 takes a free one")
     if options.n_images < 0:
         raise InputError(f"--n_images {options.n_images} must be 0 or more; 0 compares with none")
-    check_run(options.run_dir)
     with _server(options) as server:
         print(server.url, flush=True)
         if options.open:
@@ -85,13 +83,16 @@ def main(argv: list[str]) -> int:
 
 def _server(options: Namespace) -> "GalleryServer":
     # Here and not above: the help answers without torch.
+    from saev.artifacts import RunDirectory
     from saev.device import chosen_device
     from saev.serving.open_run import open_galleries, open_saes
     from saev.serving.server import GalleryServer
 
     device = chosen_device(options.device)
-    saes = open_saes(options.run_dir)
-    server = GalleryServer(options.port, options.run_dir / "features", {})  # a taken port is said before the long part
+    run = RunDirectory(options.run_dir)
+    run.check()
+    saes = open_saes(run)
+    server = GalleryServer(options.port, run.features, {})  # a taken port is said before the long part
     try:
         recorded = _recorded(saes, options, device)
         server.live = open_galleries(saes, options.weights, device, recorded)
@@ -106,12 +107,13 @@ def _server(options: Namespace) -> "GalleryServer":
 
 def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: Any) -> "dict[str, Recorded | str]":
     """The images to compare with. Shards that are named must be there, those of the run's config.yaml may be gone."""
+    from saev.artifacts import RunDirectory
     from saev.serving.open_run import recorded_images
 
     def open_reader() -> "ShardReader":
         from saev.shards.reading.open import open_shards
 
-        shards, layer = run_shards(options.run_dir)
+        shards, layer = RunDirectory(options.run_dir).shards()
         return open_shards(options.shards or shards, None if options.shards else layer)
 
     try:
@@ -122,18 +124,3 @@ def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: An
         reason = one_line(error)
         tell(f"no neighbours: {reason}")
         return dict.fromkeys(saes, f"{reason}; --shards names others")
-
-
-def run_shards(run_dir: Path) -> tuple[Path, int | None]:
-    """The shard directory of a run's config.yaml, the first of several, and the layer if it says one.
-
-    Raises:
-        InputError: If config.yaml is missing, no regular file, or names none.
-    """
-    path = run_dir / "config.yaml"
-    config = read_config(path)
-    with usable(path):
-        data = config["data"]
-        shards, layer = data["shards"], data.get("layer")
-        first = shards[0] if isinstance(shards, list) else shards
-        return Path(first), None if layer is None else int(layer)

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Lock
 from typing import TypeVar, final
 
 import numpy as np
 import torch
 
-from saev.artifacts import Provenance, load_sae, provenance_of
+from saev.artifacts import Provenance, RunDirectory, load_sae, provenance_of
 from saev.artifacts.comparable import completed_by
 from saev.artifacts.sae_files import CONFIG_FILE
 from saev.errors import InputError, one_line
@@ -41,17 +40,16 @@ class OpenedSae:
     overview: Overview
 
 
-def open_saes(run_dir: Path) -> dict[str, OpenedSae | str]:
+def open_saes(run: RunDirectory) -> dict[str, OpenedSae | str]:
     """The SAEs of a run's galleries by name; where one cannot be had, why not.
 
     Raises:
         InputError: If the run has no galleries.
     """
-    features = run_dir / "features"
-    names = gallery_names(features)
+    names = gallery_names(run.features)
     if not names:
-        raise InputError(f"{features} holds no gallery: `saev render --run_dir {run_dir}` makes them")
-    return {name: _or_reason(lambda name=name: _opened(run_dir, name)) for name in names}  # type: ignore[misc]
+        raise InputError(f"{run.features} holds no gallery: `saev render --run_dir {run.path}` makes them")
+    return {name: _or_reason(lambda name=name: _opened(run, name)) for name in names}  # type: ignore[misc]
 
 
 def open_galleries(
@@ -137,12 +135,12 @@ def recorded_images(
     return found | {name: Recorded(one, names) for name, one in means.items()}
 
 
-def _opened(run_dir: Path, name: str) -> OpenedSae:
-    directory, script = run_dir / "saes" / name, run_dir / "features" / name / "data" / "overview.js"
+def _opened(run: RunDirectory, name: str) -> OpenedSae:
+    directory, script = run.sae(name), run.gallery(name) / "data" / "overview.js"
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(f"there is no SAE {directory}")
-    again = f"`saev render --run_dir {run_dir}` makes the gallery anew"
-    if not takes_live_part(read_regular(run_dir / "features" / name / "index.html", MAX_FILE_BYTES)):
+    again = f"`saev render --run_dir {run.path}` makes the gallery anew"
+    if not takes_live_part(read_regular(run.gallery(name) / "index.html", MAX_FILE_BYTES)):
         raise InputError(f"the gallery's page is of another version of saev: {again}")
     try:
         overview = read_overview(read_regular(script, MAX_FILE_BYTES).decode("ascii"))

@@ -11,7 +11,6 @@ from saev.errors import InputError, one_line, tell
 from saev.files import read_regular, write_whole
 from saev.shards.format.strict_json import parse_json
 
-METRICS_FILE = "metrics.json"
 MOST_BYTES = 2**26
 
 Figures = dict[str, Any]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST_KEPT = 2**27
-MOST_KEPT = 2**29
+MAX_KEPT_BYTES = 2**29
 
 
 def empty_bytes(shape: tuple[int, ...]) -> Tensor:
@@ -33,4 +33,4 @@ def keep_freed_memory() -> None:
     """
     if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
-        libc.mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, MAX_KEPT_BYTES)

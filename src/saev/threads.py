@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, final
 from saev.errors import InputError
 
 T = TypeVar("T")
-MOST_THREADS: Final = 1024
+MAX_THREADS: Final = 1024
 """More than any machine has cores: a disk gives no more for it, and the system may start no more."""
 _NoJob: Final = queue.Empty  # kept: when the interpreter ends, `queue` may be gone first
 _PATIENCE: Final = 1.0
@@ -25,8 +25,8 @@ def check_threads(name: str, n: int, least: int = 1) -> None:
         n: Its value.
         least: 0 where no thread or process at all makes sense, too.
     """
-    if not least <= n <= MOST_THREADS:
-        raise InputError(f"{name}={n} must be from {least} to {MOST_THREADS}")
+    if not least <= n <= MAX_THREADS:
+        raise InputError(f"{name}={n} must be from {least} to {MAX_THREADS}")
 
 
 @final

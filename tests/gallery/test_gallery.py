@@ -18,7 +18,7 @@ from tests.gallery.galleries import HOSTILE, make_gallery, make_page, make_pictu
 from saev.errors import InputError
 from saev.gallery.data import LatentExample, LatentPage
 from saev.gallery.scripts import (
-    MOST_A_PATCH,
+    MAX_LATENTS_A_PATCH,
     PictureEntry,
     latent_script,
     overview_script,
@@ -137,7 +137,7 @@ def test_heatmaps_are_stored_whole_or_by_places(grid: tuple[int, int], share: fl
 
 
 def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
-    counts = [3, 0, MOST_A_PATCH + 5]
+    counts = [3, 0, MAX_LATENTS_A_PATCH + 5]
     latents = np.concatenate([np.arange(n) + 70_000 for n in counts])
     levels = np.concatenate([255 - np.arange(n) for n in counts]).astype(np.uint8)
     value = value_of(picture_script(PatchCodes(np.cumsum([0, *counts]), latents, levels)))
@@ -145,12 +145,12 @@ def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
         name: np.frombuffer(base64.b64decode(str(value[name])), kind)
         for name, kind in {"latents": "<u4", "offsets": "<u4", "entries": "<u2", "levels": "u1"}.items()
     }
-    assert read["offsets"].tolist() == [0, 3, 3, 3 + MOST_A_PATCH]
-    expected = [*range(3), *range(MOST_A_PATCH)]
+    assert read["offsets"].tolist() == [0, 3, 3, 3 + MAX_LATENTS_A_PATCH]
+    expected = [*range(3), *range(MAX_LATENTS_A_PATCH)]
     assert (read["latents"][read["entries"]] - 70_000).tolist() == expected
     assert read["levels"].tolist() == [255 - i for i in expected]
-    assert (value["most"], value["nCut"]) == (MOST_A_PATCH, 1)
-    whole = PatchCodes(np.array([0, MOST_A_PATCH]), latents[:MOST_A_PATCH], levels[:MOST_A_PATCH])
+    assert (value["most"], value["nCut"]) == (MAX_LATENTS_A_PATCH, 1)
+    whole = PatchCodes(np.array([0, MAX_LATENTS_A_PATCH]), latents[:MAX_LATENTS_A_PATCH], levels[:MAX_LATENTS_A_PATCH])
     assert value_of(picture_script(whole))["nCut"] == 0
 
 

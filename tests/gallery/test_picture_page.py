@@ -211,7 +211,7 @@ def test_without_lists_nothing_is_said_of_a_latent_without_page(
 def test_lists_that_were_cut_leave_open_what_they_do_not_hold(
     tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scripts, "MOST_A_PATCH", 2)
+    monkeypatch.setattr(scripts, "MAX_LATENTS_A_PATCH", 2)
     opened = open_page(write(tmp_path / "g"), "#picture=0")
     fires(opened)
     cut = "15 patches list their 2 strongest latents alone"

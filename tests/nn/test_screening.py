@@ -20,7 +20,7 @@ from saev.nn.selection import PerBatch
 @pytest.fixture(scope="module", autouse=True)
 def blocks_of_a_few_tokens() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("saev.nn.pre_activations.BLOCK_BYTES", {"cpu": 2**14})
+        patch.setattr("saev.nn.pre_activations.PRE_ACTIVATION_BYTES", {"cpu": 2**14})
         yield
 
 
@@ -137,7 +137,7 @@ def test_bounds_hide_none_of_the_largest(k: int, s: int, error: float, direction
 
 
 def test_screening_decides_most_and_asks_the_whole_product_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saev.nn.pre_activations.BLOCK_BYTES", {"cpu": 2**24})
+    monkeypatch.setattr("saev.nn.pre_activations.PRE_ACTIVATION_BYTES", {"cpu": 2**24})
     asked = []
     addmm = torch.addmm
     monkeypatch.setattr(torch, "addmm", lambda *a, **more: asked.append(a[1]) or addmm(*a, **more))

@@ -113,7 +113,7 @@ def test_more_connections_than_there_is_room_for_are_sent_away(server: GallerySe
     with ExitStack() as many:
         idle = [
             many.enter_context(socket.create_connection(("127.0.0.1", server.server_port), timeout=20))
-            for _ in range(server_module.MOST_CONNECTIONS)
+            for _ in range(server_module.MAX_CONNECTIONS)
         ]
         assert ask(server, "GET", f"/{name}/live/state")[0].status == 503
         idle[0].close()

@@ -168,7 +168,7 @@ def test_edits_that_make_no_sense_are_refused(live: LiveGallery, body: bytes) ->
 
 
 def test_only_the_last_pictures_are_kept(live: LiveGallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_gallery, "MOST_PICTURES", 3)
+    monkeypatch.setattr(live_gallery, "MAX_PICTURES", 3)
     first, second, *_ = keys = [live.look(file_of(own_picture(40 + i)))["id"] for i in range(3)]
     live.view(first)  # is now the one used last
     last = live.look(file_of(own_picture()))["id"]

@@ -73,7 +73,7 @@ def gradients(sae: SelectingAutoencoder, loss: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("block_bytes", [2**24, 4 * D_SAE * 7])
 def test_exact(case: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saev.nn.pre_activations.BLOCK_BYTES", {"cpu": block_bytes})
+    monkeypatch.setattr("saev.nn.pre_activations.PRE_ACTIVATION_BYTES", {"cpu": block_bytes})
     sae = build(case, torch.float64).train()
     assert isinstance(sae, SelectingAutoencoder)
     x = 2 * torch.randn(50, D_IN, dtype=torch.float64)

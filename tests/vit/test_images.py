@@ -17,7 +17,7 @@ from saev.vit.images import (
     SegmentationFolder,
     from_description,
 )
-from saev.vit.images.scan import MOST_WAYS
+from saev.vit.images.scan import MAX_WAYS
 
 NAMES = ["cat/1.jpg", "cat/2.PNG", "cat/deep/er/3.webp", "dog/1.jpeg", "dog/10.bmp", "dog/2.tif", "top.gif"]
 
@@ -62,7 +62,7 @@ def test_folders_that_link_to_each_other_are_refused(pictures: Path):
         (pictures / str(number)).mkdir()
         for name in ("a", "b"):
             (pictures / str(number) / name).symlink_to(pictures / str(number + 1))
-    with pytest.raises(InputError, match=rf"links lead to '{pictures}/.*' in more than {MOST_WAYS} ways: remove"):
+    with pytest.raises(InputError, match=rf"links lead to '{pictures}/.*' in more than {MAX_WAYS} ways: remove"):
         ImageFolder(pictures)
 
 

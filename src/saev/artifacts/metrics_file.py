@@ -11,7 +11,7 @@ from saev.errors import InputError, one_line, tell
 from saev.files import read_regular, write_whole
 from saev.shards.format.strict_json import parse_json
 
-MOST_BYTES = 2**26
+MAX_METRICS_BYTES = 2**26
 
 Figures = dict[str, Any]
 """Numbers, lists of them, and null, by name."""
@@ -59,7 +59,7 @@ def finite(values: Mapping[str, Any]) -> Figures:
 def _read(path: Path) -> dict[str, Figures]:
     if not os.path.lexists(path):
         return {}
-    data = read_regular(path, MOST_BYTES)
+    data = read_regular(path, MAX_METRICS_BYTES)
     try:
         metrics = parse_json(data, "its content")
     except InputError as error:

@@ -24,7 +24,7 @@ SEED = re.compile(r"-seed\d+")
 AllFigures = dict[str, Figures]
 """By the name of the SAE."""
 UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
-MOST_MATCHED = 4096  # Latents; matching more takes long for each pair.
+MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
 
 
 class EvaluatedModel(Protocol):
@@ -163,7 +163,7 @@ def _stability(run: RunDirectory, names: list[str]) -> dict[str, float]:
     for one, other in combinations(names, 2):
         if SEED.sub("", one) == SEED.sub("", other):
             w_rd, w_td = (load_sae(run.sae(name)).W_dec for name in (one, other))
-            is_large = max(len(w_rd), len(w_td)) > MOST_MATCHED
+            is_large = max(len(w_rd), len(w_td)) > MAX_MATCHED
             value = nearest_stability(w_rd, w_td) if is_large else stability(w_rd, w_td).matched
             for name in (one, other):
                 found.setdefault(name, []).append(value)

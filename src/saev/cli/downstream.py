@@ -11,7 +11,7 @@ from saev.errors import InputError
 from saev.files import check_writable, write_whole
 from saev.threads import check_threads
 
-MOST_IMAGES_FOR_MEAN = 256
+MAX_IMAGES_FOR_MEAN = 256
 
 
 def _parser() -> ArgumentParser:
@@ -121,7 +121,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
             raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
         zero_shot = classes, zero_shot_rows(vit, options.weights, classes, options.zero_shot)
     items = ImageDataset(source, backbone.preprocessing, backbone.grid)
-    few = chosen[random_subset(len(chosen), MOST_IMAGES_FOR_MEAN, options.seed)]
+    few = chosen[random_subset(len(chosen), MAX_IMAGES_FOR_MEAN, options.seed)]
     # What stands for a whole image at this layer.
     whole = token_layout(backbone).positions("cls" if backbone.cls else "content")
     loading = options.batch_size, options.num_workers

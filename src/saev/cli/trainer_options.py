@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from saev.cli.process_count import check_devices, check_machines
 from saev.errors import InputError
 
-PRECISIONS: Final = ("None", "32", "32-true", "bf16", "bf16-mixed")
+TRAINER_PRECISIONS: Final = ("None", "32", "32-true", "bf16", "bf16-mixed")
 FIXED: Final = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,
@@ -49,7 +49,7 @@ def check_trainer(settings: Namespace, n_steps: int) -> None:
                 f"--trainer.{name} {settings[name]} contradicts saev's own options: leave it out, "
                 "and use --data.n_tokens, --data.n_val_tokens and --run_dir"
             )
-    if str(settings.precision) not in PRECISIONS:
+    if str(settings.precision) not in TRAINER_PRECISIONS:
         raise InputError(f"--trainer.precision {settings.precision}: weights stay float32, give bf16-mixed")
     check_devices(settings.accelerator, settings.devices)
     check_machines(settings.num_nodes)

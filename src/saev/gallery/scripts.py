@@ -17,7 +17,7 @@ from saev.gallery.data import Gallery, LabelCount, LatentExample, LatentPage
 from saev.gallery.heatmap import COLOUR_MAPS, overlay_table
 from saev.latents.heatmaps import Levels, PatchCodes
 
-MOST_A_PATCH = 64
+MAX_LATENTS_A_PATCH = 64
 """Latents listed for a patch of a picture, the strongest ones."""
 
 
@@ -99,8 +99,8 @@ def latent_script(page: LatentPage) -> str:
 
 
 def picture_script(codes: PatchCodes) -> str:
-    """Which latents fire where in one picture, at most `MOST_A_PATCH` of them on a patch."""
-    return _script(picture_value(codes, MOST_A_PATCH))
+    """Which latents fire where in one picture, at most `MAX_LATENTS_A_PATCH` of them on a patch."""
+    return _script(picture_value(codes, MAX_LATENTS_A_PATCH))
 
 
 def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:

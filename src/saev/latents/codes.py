@@ -28,7 +28,7 @@ from saev.latents.code_files import (
     read_description,
 )
 from saev.latents.encoding import Encoding, ImageCodes, Images, sae_digest
-from saev.latents.sparse import MAX_ENTRIES, SparseCodes, Spots
+from saev.latents.sparse import MAX_PART_ENTRIES, SparseCodes, Spots
 from saev.nn import SparseAutoencoder
 from saev.ranges import Ints, ranges
 from saev.shards.format.hashing import BLOCK_BYTES
@@ -359,7 +359,7 @@ def _together(rows: Ints, part: Part) -> Iterator[Ints]:
     starts = part.image_starts
     begin = 0
     for i in range(1, len(rows)):
-        if starts[rows[i] + 1] - starts[rows[begin]] > MAX_ENTRIES:
+        if starts[rows[i] + 1] - starts[rows[begin]] > MAX_PART_ENTRIES:
             yield rows[begin:i]
             begin = i
     yield rows[begin:]

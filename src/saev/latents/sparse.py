@@ -21,7 +21,7 @@ Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 SLICE_CELLS: Final = 2**21  # Dense codes that a part grows by, or one image.
 STRETCH_CELLS: Final = 2**18  # Dense codes looked at in one go: they stay in the cache until their values are read.
-MAX_ENTRIES: Final = 2**20  # Of one part, but for what its last slice has too many.
+MAX_PART_ENTRIES: Final = 2**20  # Of one part, but for what its last slice has too many.
 
 
 @final
@@ -85,7 +85,7 @@ class SparseCodes:
     def parts(cls, f_bts: Tensor) -> Iterator[tuple[slice, "SparseCodes"]]:
         """The entries of dense codes (b, t, s) on any device, compared as float32.
 
-        They come in parts of so many images that each has about `MAX_ENTRIES` entries at most, or one image.
+        They come in parts of so many images that each has about `MAX_PART_ENTRIES` entries at most, or one image.
 
         Raises:
             InputError: If a code is not finite.
@@ -96,7 +96,7 @@ class SparseCodes:
         start = 0
         for stop in [*range(per_slice, b, per_slice), b]:
             found.append(_entries(f_bts[start + sum(part[2] for part in found) : stop]))
-            if stop == b or sum(len(part[1]) for part in found) >= MAX_ENTRIES:
+            if stop == b or sum(len(part[1]) for part in found) >= MAX_PART_ENTRIES:
                 yield slice(start, stop), _joined(found, stop - start, t, d_sae)
                 start, found = stop, []
 

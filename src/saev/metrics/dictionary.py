@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from saev.errors import InputError
 
-CHUNK_BYTES = 2**27  # Bound of the cosines that are held at once.
+COSINE_BYTES = 2**27  # Bound of the cosines that are held at once.
 
 
 class Coherence(NamedTuple):
@@ -135,5 +135,5 @@ def _nearest(w_rd: Tensor, w_td: Tensor, *, to_others: bool = False) -> Tensor:
 def _cosines(w_rd: Tensor, w_td: Tensor) -> Iterator[Tensor]:
     """Cosines (c, t) of some rows at a time."""
     unit_rd, unit_td = normalize(w_rd.float(), dim=-1), normalize(w_td.float(), dim=-1)
-    for unit_cd in torch.split(unit_rd, max(1, CHUNK_BYTES // (4 * len(unit_td)))):
+    for unit_cd in torch.split(unit_rd, max(1, COSINE_BYTES // (4 * len(unit_td)))):
         yield unit_cd @ unit_td.T

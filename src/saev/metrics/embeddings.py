@@ -13,8 +13,8 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from saev.errors import InputError
 
-CHUNK_BYTES = 2**27  # Bound of the cosines that are held at once.
-MOST_PROBE_STEPS = 1000
+COSINE_BYTES = 2**27  # Bound of the cosines that are held at once.
+MAX_PROBE_STEPS = 1000
 SMALLEST_LOSS = 1e-6  # Less than this is rounding.
 
 
@@ -37,7 +37,7 @@ def knn_agreement(before_ne: Tensor, after_ne: Tensor, k: int = 10) -> float:
 
 def _neighbours(embeddings_ne: Tensor, k: int) -> Tensor:
     unit_ne = normalize(embeddings_ne.double(), dim=-1)
-    n = max(1, CHUNK_BYTES // (8 * len(unit_ne)))
+    n = max(1, COSINE_BYTES // (8 * len(unit_ne)))
     found = []
     for start in range(0, len(unit_ne), n):
         cosines_cn = unit_ne[start : start + n] @ unit_ne.T
@@ -87,7 +87,7 @@ def probe_accuracies(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_PROBE_STEPS))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MAX_PROBE_STEPS))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few images of many classes
         probe.fit(train_ne.double().cpu().numpy(), list(train_labels))

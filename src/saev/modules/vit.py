@@ -3,15 +3,13 @@
 from typing import Literal
 
 import lightning
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.vit.backbone import PRECISIONS
 from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class VitLightningModule(lightning.LightningModule):

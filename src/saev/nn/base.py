@@ -15,7 +15,7 @@ from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
 from saev.nn.processes import DIVIDED_TOKENS
 from saev.registry import Registry
 
-MOST_IN_NAME = 12  # Entries of a list.
+MAX_ENTRIES_IN_NAME = 12  # Entries of a list.
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ ARCHITECTURES: Registry[SparseAutoencoder] = Registry(SparseAutoencoder, "archit
 
 
 def _in_name(value: object) -> str:
-    if isinstance(value, list) and len(value) > MOST_IN_NAME:
+    if isinstance(value, list) and len(value) > MAX_ENTRIES_IN_NAME:
         digest = hashlib.sha256(repr(value).encode()).hexdigest()[:8]
         return f"{value[0]}_etc{len(value)}_{digest}"
     return "_".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -16,7 +16,7 @@ from saev.memory import empty_bytes
 from saev.nn import kernels
 from saev.nn.functional import top_k
 
-BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**31}  # Of pre-activations in float32.
+PRE_ACTIVATION_BYTES = {"cpu": 2**24, "cuda": 2**31}  # Of pre-activations in float32.
 GROUPS = (kernels.GROUP, 16, 8, 4, 2, 1)
 
 
@@ -76,7 +76,7 @@ class Product(PreActivations):
 
 def rows_of_a_block(z_bd: Tensor, d_sae: int) -> int:
     """How many tokens may have their pre-activations in memory at once."""
-    return max(1, BLOCK_BYTES.get(z_bd.device.type, 2**31) // (4 * d_sae))
+    return max(1, PRE_ACTIVATION_BYTES.get(z_bd.device.type, 2**31) // (4 * d_sae))
 
 
 def entries_above(blocks: Iterable[tuple[Tensor, float | Tensor]]) -> Entries:

@@ -18,10 +18,10 @@ from saev.nn.pre_activations import Entries, PreActivations, Product, entries_ab
 
 ROUNDOFF = 2.0**-8  # What a float32 differs from its nearest bfloat16, at most, relative to either.
 # With fewer latents for each one that is looked for, or fewer weights, the candidates take longer than the product.
-LEAST_LATENTS, LEAST_WEIGHTS = 128, 2**22
+MIN_LATENTS, MIN_WEIGHTS = 128, 2**22
 CANDIDATES = 2  # Times k.
-MOST_UNSURE = 0.25  # Share of a block's tokens; with more the exact product is quicker.
-MOST_LOOSE = 0.01  # Share of a batch's tokens with an error near the bound.
+MAX_UNSURE_SHARE = 0.25  # Share of a block's tokens; with more the exact product is quicker.
+MAX_LOOSE_SHARE = 0.01  # Share of a batch's tokens with an error near the bound.
 
 
 @final
@@ -78,7 +78,7 @@ class ScreenedProduct(PreActivations):
     @override
     def above(self, bound: float) -> Entries:
         error_b1 = self.e_b1.float() * self.n_s1.float().mean()
-        if not error_b1.isfinite().all() or (error_b1 > bound / 4).float().mean() > MOST_LOOSE:
+        if not error_b1.isfinite().all() or (error_b1 > bound / 4).float().mean() > MAX_LOOSE_SHARE:
             bounds = torch.split(bound - self.sums_b1 * self.n_s1.float().max(), self.exact.rows)
             found = entries_above(zip(self.exact.blocks(), bounds, strict=True))
         else:
@@ -94,7 +94,7 @@ class ScreenedProduct(PreActivations):
         for h_rs, e_r1, z_rd in zip(self.rough.blocks(), errors, tokens, strict=True):
             latents_rc, kept_rc, sure_r = screen(h_rs, k, e_r1, self.n_s1, self.g_s)
             unsure_u = (~sure_r).nonzero().squeeze(1)
-            if len(unsure_u) > MOST_UNSURE * len(sure_r):
+            if len(unsure_u) > MAX_UNSURE_SHARE * len(sure_r):
                 _, latents_bk = self.exact.largest(k)
                 return latents_bk, torch.ones_like(latents_bk, dtype=torch.bool)
             if len(unsure_u):
@@ -150,7 +150,7 @@ def screen(upper_rs: Tensor, k: int, e_r1: Tensor, n_s1: Tensor, g_s: Tensor) ->
 
 def screening_pays(k: int, W_ds: Tensor) -> bool:
     """Whether finding k latents of a token takes less time with screening, on this processor."""
-    return W_ds.shape[1] >= LEAST_LATENTS * k and W_ds.numel() >= LEAST_WEIGHTS and multiplies_bfloat16()
+    return W_ds.shape[1] >= MIN_LATENTS * k and W_ds.numel() >= MIN_WEIGHTS and multiplies_bfloat16()
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch.utils.data import DataLoader
@@ -11,11 +10,9 @@ from tqdm import tqdm
 from saev.errors import InputError
 from saev.recording.layers import LayerWriters
 from saev.recording.plan import make_plan
-from saev.vit.backbone import Backbone
+from saev.vit.backbone import PRECISIONS, Backbone
 from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
 from saev.vit.images import ImageFolder, ImageSource
-
-PRECISIONS: Final = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 def record(
@@ -61,9 +58,10 @@ def record(
     """
     source = images if isinstance(images, ImageSource) else ImageFolder(Path(images))
     source.check_known()
-    precision = PRECISIONS.get(next(backbone.parameters()).dtype)
+    computed = next(backbone.parameters()).dtype
+    precision = next((name for name, dtype in PRECISIONS.items() if dtype == computed), None)
     if precision is None:
-        raise InputError(f"the backbone computes in {next(backbone.parameters()).dtype}: give float32 or bfloat16")
+        raise InputError(f"the backbone computes in {computed}: give {' or '.join(PRECISIONS)}")
     if batch_size < 1 or num_workers < 0:
         raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
     numbers = backbone.resolve_layers([layers] if isinstance(layers, int) else layers)

@@ -16,7 +16,7 @@ BODY_SECONDS: Final = 120.0
 _DROP_SECONDS: Final = 2.0
 _DROP_BYTES: Final = 2**26
 _CHUNK: Final = 2**20
-_MOST_DIGITS: Final = 12
+_MAX_DIGITS: Final = 12
 _ONCE: Final = ("Host", "Origin", "Content-Length")
 
 
@@ -93,7 +93,7 @@ def content_length(headers: Message, most: int) -> int:
     if not (said.isascii() and said.isdigit()):
         raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is no number of bytes")
     digits = said.lstrip("0") or "0"
-    if len(digits) > _MOST_DIGITS or int(digits) > most:
+    if len(digits) > _MAX_DIGITS or int(digits) > most:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {most / 2**20:g} MiB are taken")
     return int(digits)
 

@@ -24,12 +24,12 @@ MAX_BYTES: Final = 32 * 2**20
 """Upper bound of a picture's file."""
 MAX_PIXELS: Final = 50_000_000
 """Upper bound of its pixels, 150 MB when it is decoded."""
-MOST_PICTURES: Final = 16
+MAX_PICTURES: Final = 16
 """Pictures that are kept, the ones used last."""
-MOST_A_PATCH: Final = 512
+MAX_LATENTS_A_PATCH: Final = 512
 """Latents that are told of a patch, the strongest ones."""
-MOST_EDITS: Final = 64
-MOST_NEIGHBOURS: Final = 100
+MAX_EDITS: Final = 64
+MAX_NEIGHBOURS: Final = 100
 MAX_FACTOR: Final = 1000.0
 _N_STRONGEST: Final = 200
 
@@ -102,7 +102,7 @@ class LiveGallery:
         key = self._keep(_Kept(seen.mean_s, _png(seen)))
         f_ps = seen.f_qs[seen.patches]
         codes = (
-            picture_value(patch_codes(SparseCodes.of(f_ps[None]), self._max_value_s), MOST_A_PATCH)
+            picture_value(patch_codes(SparseCodes.of(f_ps[None]), self._max_value_s), MAX_LATENTS_A_PATCH)
             if len(f_ps)
             else None
         )
@@ -153,14 +153,14 @@ class LiveGallery:
         key = secrets.token_hex(8)
         with self._kept_lock:
             self._kept[key] = picture
-            while len(self._kept) > MOST_PICTURES:
+            while len(self._kept) > MAX_PICTURES:
                 self._kept.popitem(last=False)
         return key
 
     def _find(self, key: str) -> _Kept:
         with self._kept_lock:
             if key not in self._kept:
-                raise Forgotten(f"only the last {MOST_PICTURES} pictures are kept: open this one again")
+                raise Forgotten(f"only the last {MAX_PICTURES} pictures are kept: open this one again")
             self._kept.move_to_end(key)
             return self._kept[key]
 
@@ -188,10 +188,10 @@ def _parsed(body: bytes, d_sae: int) -> tuple[str, dict[int, float], int]:
         key, k = raw["picture"], raw["k"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadRequest("an edit is {picture, factors: [[latent, factor], ...], k}") from error
-    if not isinstance(key, str) or type(k) is not int or not 1 <= k <= MOST_NEIGHBOURS:
-        raise BadRequest(f"picture is a text, and k a number from 1 to {MOST_NEIGHBOURS}")
-    if len(pairs) > MOST_EDITS:
-        raise BadRequest(f"{MOST_EDITS} latents can be changed at once")
+    if not isinstance(key, str) or type(k) is not int or not 1 <= k <= MAX_NEIGHBOURS:
+        raise BadRequest(f"picture is a text, and k a number from 1 to {MAX_NEIGHBOURS}")
+    if len(pairs) > MAX_EDITS:
+        raise BadRequest(f"{MAX_EDITS} latents can be changed at once")
     if not all(type(latent) is int and 0 <= latent < d_sae for latent, _ in pairs):
         raise BadRequest(f"latents are numbers from 0 to {d_sae - 1}")
     if not all(type(factor) in (int, float) and 0 <= factor <= MAX_FACTOR for _, factor in pairs):

@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 ADDRESS: Final = "127.0.0.1"
 LIVE: Final = "live"
 """The folder of each gallery that is no folder: what the SAE answers."""
-MOST_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 64
 """At once; a browser keeps six."""
-MOST_BODIES: Final = 4
+MAX_BODIES: Final = 4
 """Pictures and edits that are taken at once; others wait."""
 _MAX_EDIT_BYTES: Final = 2**16
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -65,13 +65,13 @@ class GalleryServer(ThreadingHTTPServer):
         InputError: If the port is taken or may not be used.
     """
 
-    request_queue_size = MOST_CONNECTIONS  # that come at the same moment
+    request_queue_size = MAX_CONNECTIONS  # that come at the same moment
     daemon_threads = True  # a browser that keeps its connection open must not keep the process alive
 
     def __init__(self, port: int, features: Path, live: LiveGalleries) -> None:
         self.features, self.live = features, live
-        self.bodies = BoundedSemaphore(MOST_BODIES)
-        self._connections = BoundedSemaphore(MOST_CONNECTIONS)
+        self.bodies = BoundedSemaphore(MAX_BODIES)
+        self._connections = BoundedSemaphore(MAX_CONNECTIONS)
         try:
             super().__init__((ADDRESS, port), GalleryHandler)
         except (OSError, OverflowError) as error:

@@ -1,18 +1,15 @@
 """The ViT whose activations trained an SAE, built again."""
 
-import torch
-
 from saev.artifacts import Provenance, RecordedLayer
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 from saev.splicing.attach import Attached, attach
-from saev.vit.backbone import Backbone
+from saev.vit.backbone import PRECISIONS, Backbone
 from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import RECORDED
 
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_KNOWN = ", ".join(_PRECISIONS)
+_KNOWN = ", ".join(PRECISIONS)
 GIVE_VIT = "give a recording of it with --shards, or --model.family, --model.ckpt and --model.layer"
 
 
@@ -33,7 +30,7 @@ def load_recorded_backbone(vit: RecordedLayer, weights: str | None = None) -> Ba
         missing = ", ".join(vit.missing(("family", "ckpt")))
         raise InputError(f"the SAE does not say which ViT it was trained on ({missing}): {GIVE_VIT}")
     precision = vit.precision or "float32"
-    if precision not in _PRECISIONS:
+    if precision not in PRECISIONS:
         raise InputError(f"the SAE was trained on a ViT in {precision}, this version of saev has {_KNOWN}: {GIVE_VIT}")
     preprocessing = None if vit.preprocessing is None else Preprocessing.from_dict(vit.preprocessing)
     size = None if preprocessing is None else preprocessing.image_size
@@ -49,7 +46,7 @@ def load_recorded_backbone(vit: RecordedLayer, weights: str | None = None) -> Ba
             f"the SAE was trained on pictures prepared by {preprocessing.to_dict()}, {vit.ckpt} now prepares them "
             f"by {backbone.preprocessing.to_dict()}: install the versions of timm and open_clip that recorded them"
         )
-    return backbone.to(_PRECISIONS[precision])
+    return backbone.to(PRECISIONS[precision])
 
 
 def attach_recorded(sae: SparseAutoencoder, provenance: Provenance, backbone: Backbone) -> Attached:

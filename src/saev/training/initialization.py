@@ -19,7 +19,7 @@ DATA_SHARE = 0.8
 FIT_TOKENS = 4096
 STATISTICS_TOKENS = 65_536  # That are float64 at the same time.
 ROUNDS = 16
-MOST_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
+MAX_PICKS_A_ROUND = 256  # Bounds the memory of the distances: samples times this.
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def _spread_points(u_nd: Tensor, n_points: int, generator: torch.Generator) -> T
         # 1 - cosine is half the squared distance; a little is added for duplicates, points drawn have nothing.
         weights_n = (1 - nearest_n).clamp_min(1e-6)
         weights_n[torch.cat(drawn) if drawn else slice(0)] = 0
-        size = min(left, MOST_A_ROUND, -(-n_distinct // ROUNDS))
+        size = min(left, MAX_PICKS_A_ROUND, -(-n_distinct // ROUNDS))
         drawn.append(torch.multinomial(weights_n.cpu(), size, generator=generator).to(u_nd.device))
         nearest_n = torch.maximum(nearest_n, (u_nd @ u_nd[drawn[-1]].T).amax(1))
         left -= size

@@ -6,7 +6,7 @@ Shapes: B images, H x W pixels, T tokens (CLS, registers, patches in row-major o
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from saev.registry import Registry, path_of
 from saev.vit.preprocess import Preprocessing
 from saev.vit.refusals import MODEL, Options
 from saev.vit.weights import weights_digest
+
+PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What a forward pass computes in."""
 
 
 @final

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from saev.errors import InputError
 from saev.latents.naming import Embedder, LatentName, TopPicture, WordScore, embed_words
 from saev.latents.naming import name_latents as name_by_words
-from saev.latents.naming.name_latents import FALSE_NAMES, MOST_CROPS
+from saev.latents.naming.name_latents import FALSE_NAMES, MAX_CROPS
 from saev.vit.text import load_clip
 
 __all__ = ["tiny_open_clip"]
@@ -113,7 +113,7 @@ def test_each_picture_is_opened_and_each_crop_embedded_once() -> None:
     name_latents(
         {0: same, 1: same[:20], 2: same[10:]}, lambda i: opened.append(i) or pictures(i), clip, ["red", "blue"]
     )
-    strongest = {t.image_id for tops in (same, same[:20], same[10:]) for t in tops[:MOST_CROPS]}
+    strongest = {t.image_id for tops in (same, same[:20], same[10:]) for t in tops[:MAX_CROPS]}
     assert opened == sorted(strongest)
     assert sum(clip.n_pictures) == len(strongest)
 

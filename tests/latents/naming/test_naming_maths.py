@@ -60,7 +60,7 @@ def test_chunks_hold_the_bound_and_change_nothing(monkeypatch: pytest.MonkeyPatc
     crops_ne, words_ve = unit(50, 8), unit(30, 8, seed=1)
     tops = random_tops(41, 50, np.random.default_rng(0))
     whole = torch.cat(list(evidence_chunks(crops_ne, words_ve, tops)))
-    monkeypatch.setattr(evidence, "CHUNK_BYTES", 4 * 30 * N_CROPS * 4)
+    monkeypatch.setattr(evidence, "PROBABILITY_BYTES", 4 * 30 * N_CROPS * 4)
     chunks = list(evidence_chunks(crops_ne, words_ve, tops))
     assert max(len(chunk) for chunk in chunks) == 4
     assert torch.allclose(torch.cat(chunks), whole, rtol=1e-5)
@@ -228,7 +228,7 @@ def test_words_are_found_by_decoder_directions_and_mixtures_are_not(monkeypatch:
     assert named[:20].all()
     assert found.words_lb[:20, 0].tolist() == list(range(20))
     assert named[20:].float().mean() < 0.04
-    monkeypatch.setattr(directions, "CHUNK_BYTES", 4 * 100 * 7)
+    monkeypatch.setattr(directions, "COSINE_BYTES", 4 * 100 * 7)
     assert torch.allclose(direction_words(W_dec_sd, ln_d, projection_de, words, [3, 250]).p_l, found.p_l[[3, 250]])
 
 

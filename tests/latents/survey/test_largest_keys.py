@@ -17,7 +17,7 @@ def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int,
     table, halves = LargestKeys(7, k), [LargestKeys(7, k), LargestKeys(7, k)]
     everything: set[tuple[int, int]] = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(largest_keys, "BLOCK_CELLS", cells)
+        patch.setattr(largest_keys, "KEY_CELLS", cells)
         patch.setattr(largest_keys, "ASIDE", aside)
         for number, offer in enumerate(offers):
             new = sorted(set(offer) - everything)

@@ -105,7 +105,7 @@ def test_parts_put_together_are_the_whole(cells: int, entries: int, monkeypatch:
     f = torch.rand(9, 4, 6, generator=torch.Generator().manual_seed(0)) - 0.4
     f[3] = -1
     monkeypatch.setattr(sparse, "SLICE_CELLS", cells)
-    monkeypatch.setattr(sparse, "MAX_ENTRIES", entries)
+    monkeypatch.setattr(sparse, "MAX_PART_ENTRIES", entries)
     parts = list(SparseCodes.parts(f))
     assert [part.n_images for _, part in parts] == [len(f[images]) for images, _ in parts]
     for images, part in parts:

@@ -26,7 +26,7 @@ def test_coactive_latents_equal_brute_force(
     sample = TokenSample(6, seed=0)
     sample.update(sparse_codes(torch.from_numpy(fires).float().view(4, 3, 6)), np.arange(4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token_sample, "BLOCK_CELLS", cells)
+        patch.setattr(token_sample, "PAIR_CELLS", cells)
         found = sample.nearest(torch.tensor(latents, dtype=torch.int64), n, at_least)
     assert found.latents.shape == found.cosines.shape == (len(latents), n)
     counts = fires.sum(0)
@@ -44,7 +44,7 @@ def test_coactive_latents_equal_brute_force(
 
 @pytest.mark.parametrize("cells", [1, 100, 2**22])
 def test_decoders_equal_all_cosines(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "BLOCK_CELLS", cells)
+    monkeypatch.setattr(neighbours, "COSINE_CELLS", cells)
     W_dec = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 41)[:, None]
     latents = torch.tensor([3, 39, 0])
     found = nearest_decoders(W_dec, latents, 5)

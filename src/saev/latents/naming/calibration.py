@@ -71,7 +71,7 @@ def best_words(
 ) -> BestWords:
     """The best words of latents that have equally many crops, calibrated.
 
-    Memory: `evidence.CHUNK_BYTES` three times over, and a few numbers for each latent.
+    Memory: `evidence.PROBABILITY_BYTES` three times over, and a few numbers for each latent.
 
     Args:
         crops_ne: Unit embeddings of the crops of all latents.

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from saev.latents.naming.calibration import N_SHUFFLED, BestWords, calibrated
 from saev.latents.naming.words import EmbeddedWords
 
-CHUNK_BYTES = 2**26  # Bound of the cosines (l, v) that are held at once.
+COSINE_BYTES = 2**26  # Bound of the cosines (l, v) that are held at once.
 
 
 def projected(W_dec_ld: Tensor, ln_weight_d: Tensor, projection_de: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def direction_words(
     words_ve = normalize(words.embeddings_ve - words.embeddings_ve.mean(0), dim=-1)
 
     def cosines(rows_ld: Tensor) -> Iterator[Tensor]:
-        n = max(1, CHUNK_BYTES // (4 * len(words_ve)))
+        n = max(1, COSINE_BYTES // (4 * len(words_ve)))
         for start in range(0, len(rows_ld), n):
             yield projected(rows_ld[start : start + n], ln_weight_d, projection_de) @ words_ve.T
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-CHUNK_BYTES = 2**26  # Bound of the probabilities (c, k, v) that are held at once; the cosines double it.
+PROBABILITY_BYTES = 2**26  # Bound of the probabilities (c, k, v) that are held at once; the cosines double it.
 SCALE = 10.0  # Of the cosines, as in CLIP-Dissect.
 # Memberships of a crop of value 0 and of the latent's strongest crop. CLIP-Dissect has 0.97 and 0.998 by rank. With a
 # vocabulary of a thousand words P is small and the evidence goes with m / (1 - m) P: the strongest crops would weigh 15
@@ -65,7 +65,7 @@ def evidence_chunks(crops_ne: Tensor, words_ve: Tensor, tops: TopCrops) -> Itera
         tops: The latents.
     """
     n_latents, n_crops = tops.crops_lk.shape
-    per_chunk = max(1, CHUNK_BYTES // (4 * n_crops * len(words_ve)))
+    per_chunk = max(1, PROBABILITY_BYTES // (4 * n_crops * len(words_ve)))
     for start in range(0, n_latents, per_chunk):
         crops_cke = crops_ne[tops.crops_lk[start : start + per_chunk]].float()
         p_ckv = torch.softmax(SCALE * (crops_cke @ words_ve.T), dim=-1)

@@ -18,7 +18,7 @@ from saev.latents.naming.words import EmbeddedWords, Embedder
 
 Heatmap = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 FALSE_NAMES = 0.01  # Share of meaningless latents that get a name all the same.
-MOST_CROPS = 16
+MAX_CROPS = 16
 _AT_ONCE = 64  # Crops that wait as pictures for being embedded.
 
 
@@ -75,7 +75,7 @@ def name_latents(
     """Name latents by the crops on which they are strongest, after CLIP-Dissect (https://arxiv.org/abs/2204.10965).
 
     Each picture is opened once, each crop embedded once. Memory: 2 bytes x width of the embedding for each crop
-    (`MOST_CROPS` a latent at most), and chunks. The more latents and pictures, the better is told what chance reaches;
+    (`MAX_CROPS` a latent at most), and chunks. The more latents and pictures, the better is told what chance reaches;
     of a few latents on the same pictures none is named.
 
     Args:
@@ -98,7 +98,7 @@ def name_latents(
 
 def _strongest(top: Sequence[TopPicture]) -> list[TopPicture]:
     assert len({one.image_id for one in top}) == len(top), "a latent's top pictures are different ones"
-    return sorted((one for one in top if one.value > 0), key=lambda one: (-one.value, one.image_id))[:MOST_CROPS]
+    return sorted((one for one in top if one.value > 0), key=lambda one: (-one.value, one.image_id))[:MAX_CROPS]
 
 
 def _embedded_crops(

@@ -9,7 +9,7 @@ from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.naming.directions import direction_words
 from saev.latents.naming.kept_words import kept_words
-from saev.latents.naming.name_latents import MOST_CROPS, LatentName, TopPicture, name_latents, named_words
+from saev.latents.naming.name_latents import MAX_CROPS, LatentName, TopPicture, name_latents, named_words
 from saev.latents.naming.vocabulary import read_vocabulary
 from saev.latents.naming.words import EmbeddedWords
 from saev.latents.pictures import RecordedPictures
@@ -59,7 +59,7 @@ class Namer:
             seed: Draws the shuffled latents that stand for chance.
         """
         top = survey.top["patch"]
-        images, values = (table[list(latents), :MOST_CROPS].tolist() for table in (top.images, top.values))
+        images, values = (table[list(latents), :MAX_CROPS].tolist() for table in (top.images, top.values))
         found = {
             latent: [(i, v) for i, v in zip(*row, strict=True) if i >= 0]
             for latent, *row in zip(latents, images, values, strict=True)

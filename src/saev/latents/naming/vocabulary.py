@@ -9,7 +9,7 @@ from saev.files import UnreadableFile, read_regular
 
 LONGEST_WORD = 100
 _MAX_BYTES = 2**26
-MOST_WORDS = 100_000
+MAX_WORDS = 100_000
 FEWEST_WORDS = 2
 
 
@@ -47,8 +47,8 @@ def _words(text: str, where: str) -> list[str]:
             f"{where} has {len(words)} different words: a latent's name is the best of several, so give at least "
             f"{FEWEST_WORDS}, better some hundreds"
         )
-    if len(words) > MOST_WORDS:
-        raise InputError(f"{where} has {len(words):,} words, more than {MOST_WORDS:,}")
+    if len(words) > MAX_WORDS:
+        raise InputError(f"{where} has {len(words):,} words, more than {MAX_WORDS:,}")
     return words
 
 

@@ -13,7 +13,7 @@ from saev.ranges import ranges
 
 Keys = NDArray[np.int64]
 NO_KEY: Final = np.iinfo(np.int64).min
-BLOCK_CELLS: Final = 2**17  # Keys compared in one go.
+KEY_CELLS: Final = 2**17  # Keys compared in one go.
 ASIDE: Final = 8  # How many times less keys than in the table may wait: it is cheaper to enter many in one go.
 
 
@@ -47,7 +47,7 @@ class LargestKeys:
         """Offer the keys of another such table."""
         assert keys_sk.shape == self._keys_sk.shape, f"{keys_sk.shape} for {self._keys_sk.shape}"
         self._settle()
-        step = max(1, BLOCK_CELLS // (2 * keys_sk.shape[1]))
+        step = max(1, KEY_CELLS // (2 * keys_sk.shape[1]))
         for start in range(0, len(keys_sk), step):
             rows_r = np.arange(start, min(start + step, len(keys_sk)))
             both = np.empty((len(rows_r), 2 * keys_sk.shape[1]), dtype=np.int64)
@@ -72,11 +72,11 @@ class LargestKeys:
             self._keep_largest(latents_p[starts[chosen]], both)
 
     def _blocks(self, counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Latents that are looked at together: with about as many keys, and few enough for `BLOCK_CELLS`."""
+        """Latents that are looked at together: with about as many keys, and few enough for `KEY_CELLS`."""
         sizes = np.frexp(counts)[1]
         for size in np.unique(sizes):
             alike = np.flatnonzero(sizes == size)
-            step = max(1, BLOCK_CELLS // (self._keys_sk.shape[1] + 2 ** int(size)))
+            step = max(1, KEY_CELLS // (self._keys_sk.shape[1] + 2 ** int(size)))
             yield from (alike[start : start + step] for start in range(0, len(alike), step))
 
     def _keep_largest(self, rows_r: NDArray[np.int64], both: Keys) -> None:

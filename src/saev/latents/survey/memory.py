@@ -51,7 +51,7 @@ def tables_bytes(
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
-    return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_ENTRIES)
+    return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_SAMPLE_ENTRIES)
 
 
 def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -> int:
@@ -60,5 +60,5 @@ def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -
     # A part ends with the slice that makes it large enough.
     in_slice = max(sparse.SLICE_CELLS * active // d_sae, n_positions * active)
     dense = 6 * max(sparse.SLICE_CELLS, n_positions * d_sae)  # Its mask twice, and its codes if they had to be cast.
-    blocks = 4 * 8 * largest_keys.BLOCK_CELLS
-    return ENTRY_BYTES * (sparse.MAX_ENTRIES + in_slice) + dense + blocks
+    blocks = 4 * 8 * largest_keys.KEY_CELLS
+    return ENTRY_BYTES * (sparse.MAX_PART_ENTRIES + in_slice) + dense + blocks

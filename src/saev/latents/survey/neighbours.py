@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-BLOCK_CELLS: Final = 2**22  # Cosines in memory at once.
+COSINE_CELLS: Final = 2**22  # Cosines in memory at once.
 
 
 class Neighbours(NamedTuple):
@@ -36,7 +36,7 @@ def nearest_decoders(W_dec: Tensor, latents_a: Tensor, n: int) -> Neighbours:
     n_found = min(n, len(unit_sd) - 1)
     latents = torch.full((len(latents_a), n), -1)
     cosines = torch.zeros(len(latents_a), n)
-    step = max(1, BLOCK_CELLS // len(unit_sd))
+    step = max(1, COSINE_CELLS // len(unit_sd))
     for start in range(0, len(latents_a), step):
         rows_r = latents_a[start : start + step].to(unit_sd.device)
         cosines_rs = unit_sd[rows_r] @ unit_sd.T

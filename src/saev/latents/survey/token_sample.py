@@ -23,8 +23,8 @@ from saev.mixing import token_hashes
 from saev.ranges import ranges
 
 MAX_TOKENS: Final = 2**17
-MAX_ENTRIES: Final = 2**22
-BLOCK_CELLS: Final = 2**20  # Co-occurrences in memory at once.
+MAX_SAMPLE_ENTRIES: Final = 2**22
+PAIR_CELLS: Final = 2**20  # Co-occurrences in memory at once.
 
 
 class _Tokens(NamedTuple):
@@ -54,7 +54,9 @@ class TokenSample:
         max_entries: Active latents of all these tokens at most.
     """
 
-    def __init__(self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(
+        self, d_sae: int, seed: int, max_tokens: int = MAX_TOKENS, max_entries: int = MAX_SAMPLE_ENTRIES
+    ) -> None:
         self._d_sae = d_sae
         self._seed = seed
         self._max_tokens = max_tokens
@@ -116,7 +118,7 @@ class TokenSample:
         tokens = self.tokens()
         fires_s = np.bincount(tokens.indices, minlength=self._d_sae)
         columns = tokens.tocsc()
-        step = max(1, BLOCK_CELLS // self._d_sae)
+        step = max(1, PAIR_CELLS // self._d_sae)
         found = [
             _nearest(tokens, columns, fires_s, rows.numpy(), n, at_least)
             for rows in torch.split(latents_a, step)

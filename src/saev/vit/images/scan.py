@@ -12,7 +12,7 @@ from saev.vit.images.base import ImageEntry, look_at_file
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
-MOST_WAYS: Final = 10
+MAX_WAYS: Final = 10
 """In which links may lead to one folder: a few folders that link to each other hold millions of names."""
 
 
@@ -24,7 +24,7 @@ def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:
 
     Raises:
         InputError: The folder is missing, empty of such files, or a folder in it is unreadable or reached in more than
-            `MOST_WAYS` ways.
+            `MAX_WAYS` ways.
     """
     if not root.is_dir():
         raise InputError(f"folder of pictures '{root}' {'is a file' if root.exists() else 'does not exist'}")
@@ -56,8 +56,8 @@ def _walk(root: str) -> Iterator[str]:
         if this in parents:
             continue  # a link to a folder above
         ways[this] += 1
-        if ways[this] > MOST_WAYS:
-            raise InputError(f"links lead to '{folder}' in more than {MOST_WAYS} ways: remove some of them")
+        if ways[this] > MAX_WAYS:
+            raise InputError(f"links lead to '{folder}' in more than {MAX_WAYS} ways: remove some of them")
         with os.scandir(folder) as listing:
             for item in listing:
                 if item.name.startswith("."):

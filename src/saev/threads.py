@@ -1,4 +1,4 @@
-"""Threads that read: they may wait for a disk for ever without keeping the interpreter from ending."""
+"""Background threads that never keep the interpreter from ending, however long they wait for a disk."""
 
 import queue
 import threading
@@ -49,7 +49,7 @@ class DaemonThreads:
         self._places, self._timeout = places, timeout
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self.n_done = 0
-        """Jobs done so far, about: whether it grows shows whether anything goes on."""
+        """About how many jobs are done; while it grows, something goes on."""
         self._threads = [threading.Thread(target=self._work, name=f"{name} {i}", daemon=True) for i in range(n)]
         try:
             for thread in self._threads:
@@ -68,7 +68,7 @@ class DaemonThreads:
         return future
 
     def result(self, job: Future[T]) -> T:
-        """What a job gives: one of these threads, or one that waits for them.
+        """The result of a job of these threads, or of one that waits for them.
 
         Raises:
             InputError: If these threads get nothing done for too long, and what the job raises.
@@ -85,7 +85,7 @@ class DaemonThreads:
         return job.result()
 
     def close(self) -> None:
-        """End the threads after the jobs that they are at; what waits is given up, and so is who hangs for a second."""
+        """End the threads after their present jobs; cancel what waits, and give up threads that hang for a second."""
         with suppress(_NoJob):
             while (waiting := self._jobs.get_nowait()) is not None:
                 waiting[0].cancel()

@@ -96,7 +96,7 @@ class TokenSelection:
         return sum(reader.layout.bytes_per_token for reader in self.readers)
 
     def identity(self) -> dict[str, str]:
-        """What tells these tokens from others: equal for equal tokens on any machine."""
+        """Identifies these tokens: equal for equal tokens, on any machine."""
         examples = hashlib.sha256(self.examples.astype("<i8").tobytes())
         if self.kept is not None:
             examples.update(np.packbits(self.kept).tobytes())

@@ -1,4 +1,4 @@
-"""Activations to the bytes that are stored and back: pure functions, on whatever device the tensor is.
+"""Encodes activations as the bytes that are stored, and decodes them: pure functions, on any device.
 
 int8 has a scale for each token, so that a token of small activations keeps its digits beside one of large ones: a
 token is D values q, int8, then its scale s, float32, and stands for x = q s with s = max|x| / 127.

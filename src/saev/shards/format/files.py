@@ -62,7 +62,7 @@ def open_file(directory: Path, name: str) -> int:
 
 @contextmanager
 def opened(directory: Path, name: str) -> Iterator[int]:
-    """The same, closed at the end.
+    """A file descriptor to read a regular file of a directory, closed at the end.
 
     Raises:
         InputError: As `open_file`.
@@ -153,7 +153,7 @@ def read_whole(directory: Path, name: str, target: memoryview) -> None:
 class OpenFile:
     """A file opened for reads at any place; it is closed with the last reference to this object.
 
-    So nobody closes it while another thread reads through it.
+    So it is never closed while another thread reads from it.
 
     Raises:
         InputError: As `open_file`.

@@ -127,7 +127,7 @@ def hash_bytes(data: bytes) -> FileRecord:
 
 
 def hash_file(fd: int, progress: Callable[[int], None]) -> FileRecord:
-    """The hashes of an open file from its beginning; `progress` hears the number of bytes of each piece.
+    """The hashes of an open file from its beginning; `progress` is called with the bytes of each piece.
 
     Raises:
         OSError: If it cannot be read.

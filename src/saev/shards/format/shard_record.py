@@ -1,4 +1,4 @@
-"""What says that a shard of an unfinished recording is whole, and which of its files hold what."""
+"""The record that makes a shard of an unfinished recording whole, and the names of its files."""
 
 import json
 import re

@@ -33,7 +33,7 @@ def parse_json(data: bytes, where: str) -> object:
     """Parse UTF-8 JSON; NaN, infinities and repeated keys are refused.
 
     Raises:
-        InputError: For whatever is not such JSON; `where` begins the message.
+        InputError: For anything else; `where` begins the message.
     """
     try:
         return json.loads(data.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique)

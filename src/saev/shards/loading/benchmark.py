@@ -29,7 +29,7 @@ class Benchmark:
         uniform_images: What draws of tokens that are independent would give.
         positions: Distinct positions in a batch, on average.
         uniform_positions: What such draws would give.
-        memory: Peak memory taken, in bytes; None where the system doesn't tell.
+        memory: Peak memory taken, in bytes; None where the system does not say.
     """
 
     n_batches: int

@@ -56,7 +56,7 @@ def empty_rows(n: int, row_bytes: int) -> Bytes:
 
 @final
 class BatchMemory:
-    """Memory for the rows of batches, used again when nobody holds the batch any more.
+    """Memory for the rows of batches. It is used again as soon as nothing refers to the batch.
 
     New memory would cost several times as much as filling it: the kernel clears each of its pages first.
 
@@ -76,7 +76,7 @@ class BatchMemory:
         if self._pin:
             return torch.empty(self._shape, dtype=torch.uint8, pin_memory=True)  # torch uses these again itself
         memory = self._spare.pop() if self._spare else empty_rows(*self._shape)
-        # The tensor keeps the view, and whatever shares its memory does; the view's end is the end of them all.
+        # The tensor and all that share its memory keep the view: it ends with the last of them.
         view = memory[:]
         weakref.finalize(view, self._give_back, memory).atexit = False
         return torch.from_numpy(view)

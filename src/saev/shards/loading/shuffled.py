@@ -26,7 +26,7 @@ from saev.shards.tokens import TokenSelection
 from saev.threads import DaemonThreads
 
 BATCHES_HELD: Final = 2
-"""Whoever holds one batch when the next is given out holds two."""
+"""A consumer that keeps a batch until it has the next one holds two."""
 GATHER_THREADS: Final = 2
 
 

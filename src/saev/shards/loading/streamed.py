@@ -36,7 +36,7 @@ class Load:
     """Segments that one job reads, and where their tokens are wanted.
 
     Attributes:
-        first: The first batch that a token of these segments belongs to, in whatever process: loads are in this order.
+        first: The first batch, of any process, that has a token of these segments; loads are in this order.
         segments: What to read.
         wanted: For each of their tokens, whether this process gives it.
         batch: For each wanted token the batch that it belongs to.

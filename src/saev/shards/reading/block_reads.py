@@ -1,7 +1,7 @@
 """Reads spans of a file, verifying every block that a span touches, or without hashes as they are.
 
-Each piece is hashed at once by the thread that read it, while it is in the processor's cache. A helper thread was
-tried: where the cores have other work, too, to wake it takes longer than to hash.
+The thread that reads a piece hashes it at once, while it is in the processor's cache. A helper thread was slower: on
+busy cores, waking it takes longer than hashing.
 """
 
 from collections.abc import Iterable, Iterator

@@ -22,7 +22,7 @@ GIVE: Final = "give a directory that `saev predict` printed"
 
 
 def check_is_finished(directory: Path) -> None:
-    """Refuse what is no finished directory of shards of ours.
+    """Raise InputError for anything but a finished directory of shards.
 
     Raises:
         InputError: Saying what it is instead.

@@ -57,13 +57,13 @@ class OriginalShards:
     digest: str
     """SHA-256 of the metadata: all that identifies the pictures without opening a pickle."""
     layout: ShardLayout
-    """Of one layer: as if the others were not there."""
+    """Of one layer alone."""
     files: dict[str, int]
     """Bytes of each file of activations, and of the patch labels if there are any."""
 
     @classmethod
     def describe(cls, path: Path) -> Self:
-        """Read and check the descriptions alone.
+        """Read and check the descriptions, and no other file.
 
         Raises:
             InputError: If they are missing, of another kind or contradictory.
@@ -112,7 +112,7 @@ class OriginalShards:
         )
 
     def choose(self, layer: int | None) -> ShardDirectory:
-        """One layer, as if it was a directory of its own.
+        """One layer, as a directory of its own.
 
         Raises:
             InputError: If there is no such layer, or several to choose from; lists them.
@@ -155,7 +155,7 @@ def has_list(directory: Path, metadata: Metadata) -> bool:
 
 
 def _layout(metadata: Metadata, where: str) -> ShardLayout:
-    """Where each token of one layer would lie if the others were not there."""
+    """Where each token of one layer would lie without the other layers."""
     n_content, n_layers = metadata.content_tokens_per_example, len(metadata.layers)
     side = math.isqrt(n_content)
     grid = (side, side) if side * side == n_content else (1, n_content)
@@ -251,7 +251,7 @@ def _spellings(value: Mapping[str, object]) -> dict[str, str]:
 
 
 def _check_kind(value: Mapping[str, object], where: str) -> None:
-    """Refuse what is no directory of the original saev, or none that can be read, saying what it is."""
+    """Raise InputError unless this is a directory of the original saev that can be read."""
     protocol, dtype = value.get("protocol", ORIGINAL_PROTOCOLS[0]), value.get("dtype", "float32")
     # Theirs is base64 or the text of a Python object, which begin otherwise; ours is the JSON text of an object.
     if str(value.get("data")).lstrip().startswith("{") or protocol == "3.0":

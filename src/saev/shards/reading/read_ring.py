@@ -134,7 +134,7 @@ class ReadRing:
 
     def _wait(self) -> None:
         """Let the kernel do what is queued, and wait for all of it."""
-        # Heads and tails count from 0 for ever: what is queued, under way and done is all told by the kernel's words.
+        # Heads and tails only grow: the kernel's words alone say what is queued, under way and done.
         try:
             while left := _distance(self._done_tail, self._tail):
                 with suppress(InterruptedError):
@@ -150,8 +150,8 @@ class ReadRing:
         self._call(_ENTER, *numbers, None, ctypes.c_size_t(0))
 
     def _collect(self, results: Ints) -> None:
-        # ARM may load what is done before the tail that tells of it, if a signal ended the wait; not before a system
-        # call that depends on that tail, and this is one that keeps the interpreter's lock.
+        # If a signal ended the wait, ARM may load results before the tail that counts them, though never across a
+        # system call that depends on the tail. This one keeps the interpreter's lock.
         os.getppid()
         found = self._done[(int(self._done_head[0]) + np.arange(len(results))) % len(self._done)]
         results[found["user_data"].astype(np.int64)] = found["res"]

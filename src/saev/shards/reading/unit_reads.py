@@ -123,7 +123,7 @@ class UnitReads:
         whole = found == lengths
         if self._hashes is not None:
             whole &= self._fit(examples, first, stop, places, memory)
-        for i in np.flatnonzero(~whole).tolist():  # again alone, which tells what is wrong
+        for i in np.flatnonzero(~whole).tolist():  # once more alone: the error says what is wrong
             part = memory[places[i] : places[i] + lengths[i]]
             self.read(int(examples[i]), int(first[i]), int(stop[i]), part)
 

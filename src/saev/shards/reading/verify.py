@@ -18,7 +18,7 @@ from saev.shards.reading.original import OriginalShards, is_original
 
 MAX_DEFAULT_THREADS: Final = 8
 Progress = Callable[[int, int], None]
-"""Hears the bytes done so far and in all."""
+"""Called with the bytes done so far and in all."""
 
 
 def default_threads() -> int:
@@ -107,7 +107,7 @@ def file_faults(
         try:
             return dict(zip(names, pool.map(look, names), strict=True))
         finally:
-            shared.stop()  # Whoever interrupts this must not wait for gigabytes.
+            shared.stop()  # An interrupt must not wait for gigabytes.
 
 
 def content_faults(directory: Path, name: str, manifest: Manifest, advance: Callable[[int], None]) -> list[str]:
@@ -117,7 +117,7 @@ def content_faults(directory: Path, name: str, manifest: Manifest, advance: Call
         directory: Where the file lies.
         name: Its name in the manifest.
         manifest: The hashes of all files; a file may hold the content of another one.
-        advance: Hears the number of bytes of each piece that has been looked at.
+        advance: Called with the bytes of each piece that has been read.
     """
     path, expected = directory / name, manifest.files[name]
     try:
@@ -173,7 +173,7 @@ class StoppedError(Exception):
 
 @final
 class SharedProgress:
-    """Adds up the bytes that several threads have done, and tells them to stop."""
+    """Counts the bytes that several threads have read, and stops the threads."""
 
     def __init__(self, total: int, show: Progress) -> None:
         self._total = total

@@ -16,7 +16,7 @@ _CANNOT_RESERVE: Final = (errno.EOPNOTSUPP, errno.ENOSYS)
 def reserve(path: Path, n_bytes: int) -> None:
     """Create a new file whose `n_bytes` are set aside on disk, so that writing it cannot run out of space.
 
-    Where the file system cannot do that, the file is empty and writing tells.
+    Where the file system cannot do that, the file stays empty, and writing it may run out of space.
 
     Raises:
         OSError: If the bytes are not there (ENOSPC, EDQUOT, EFBIG), or the file is.

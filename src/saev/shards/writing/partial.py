@@ -156,7 +156,7 @@ class PartialRecording:
         """Whether a shard is recorded: its record is there, and its files have the sizes that it says.
 
         Raises:
-            InputError: If that cannot be told.
+            InputError: If that cannot be decided.
         """
         record = ShardRecord.find(self.path / files.record)
         if record is None:
@@ -227,7 +227,7 @@ class PartialRecording:
             self._lock.release()
 
     def leave(self) -> None:
-        """Let other runs in; nothing stays of a recording without a whole shard that nobody else works at.
+        """Let other runs in. A recording without a whole shard is removed, unless another process works on it.
 
         Again does nothing.
         """

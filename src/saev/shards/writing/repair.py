@@ -24,7 +24,7 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
 
     Args:
         directory: A finished directory of ours.
-        progress: Hears the bytes verified so far and in all.
+        progress: Called with the bytes verified so far and in all.
         threads: Files looked at at once.
 
     Returns:

@@ -126,7 +126,7 @@ class ShardWriter:
     def abort(self) -> None:
         """Stop after what was appended; shards that are whole stay. Does nothing after `finish` or a second time."""
         for thread in (self._writes, self._commits):
-            with suppress(Exception):  # a fault was told before, or is not what ends this run
+            with suppress(Exception):  # it was raised before, or is not what ends this run
                 thread.finish()
         self._pool.shutdown()
         if self._open is not None:

@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# Installs what the tests need, then checks style and types and runs all tests.
-# Usage: scripts/test.sh [options for pytest, for example -m 'not slow']
+# Installs what the tests need, then checks style and types and runs tests.
+# Usage: scripts/test.sh [TIER] [options for pytest]
+# TIER: fast   what is quick, before each commit: at most 3 minutes
+#       all    (default) all tests but for exhaustive variants: at most 12 minutes
+#       daily  all
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "${1:-}" in
+fast) tier='not slow and not browser and not daily' ;;
+daily) tier='' ;;
+*) tier='not daily' ;;
+esac
+case "${1:-}" in fast | all | daily) shift ;; esac
 scripts/install.sh '.[dev]'
 .venv/bin/ruff check
 .venv/bin/ruff format --check
 .venv/bin/mypy
 .venv/bin/python scripts/lint_page.py
 # One thread a process: the tests start processes of their own. Two workers: many tests wait for those.
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m "$tier" "$@"

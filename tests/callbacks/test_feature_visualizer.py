@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.cli.fitting import finish, fit_options, only, start
+from tests.cli.fitting import fit_options, only
+from tests.cli.zygote import finish, start
 
 import saev
 from saev.cli.main import main

@@ -1,9 +1,6 @@
-"""What the tests of `saev fit` share: data with a structure, a short command line, and real processes."""
+"""What the tests of `saev fit` share: data with a structure, a short command line, and what a run leaves."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,29 +41,6 @@ def fit_options(shards: Path, run_dir: Path, *more: str) -> list[str]:
         "--visualizer.n_latents=2",
         *more,
     ]
-
-
-def environment() -> dict[str, str]:
-    """The variables of a process that imports what this one does."""
-    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
-    return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-
-
-def start(argv: list[str], cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-    """A real `python -m saev`."""
-    command = [sys.executable, "-m", "saev", *argv]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process: subprocess.Popen[str], timeout: float = 120) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a process that must end by itself."""
-    try:
-        out, err = process.communicate(timeout=timeout)
-    finally:
-        process.kill()
-    return process.returncode, out, err
 
 
 def only(directory: Path, pattern: str) -> Path:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests.cli.zygote import Command
+
 Tree = dict[str, tuple[int, bytes]]
 
 
@@ -37,7 +39,7 @@ def _parent(pid: int) -> int:
 
 def _is_rank_1(pid: int) -> bool:
     try:
-        return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/comm").read_text() == "LOCAL_RANK=1\n"
     except (FileNotFoundError, ProcessLookupError):
         return False  # a command that torch runs
 
@@ -50,10 +52,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Fail if it does not come true in time."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], process: Command | None = None) -> None:
+    """Wait for what comes true. Fails after two minutes, or where a process ends that was to make it true."""
+    deadline = time.monotonic() + 120
     while not condition():
+        assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 

@@ -35,6 +35,12 @@ def write_pictures(root: Path, n: int = 5) -> Path:
     return root
 
 
+def long_options(out: Path, pictures: Path, *more: str) -> list[str]:
+    """Record two layers of 384 pictures in 16 shards of 24: long enough to be met in the middle."""
+    layers = ["--model.layers=[1,2]", "--data.num_workers=1", "--writer.n_patches_per_shard=2424"]
+    return options(out, folder(pictures), *layers, *more)
+
+
 def huge_png() -> bytes:
     """A PNG that says to have 10^10 pixels."""
 

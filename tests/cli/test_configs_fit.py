@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import finish, metrics, only, sparse_acts, start
+from tests.cli.fitting import metrics, only, sparse_acts
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 from saev.cli.main import main

@@ -8,18 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.cli.fitting import (
-    SAVE_OFTEN,
-    finish,
-    fit_options,
-    metrics,
-    numpy_fvu,
-    one_line,
-    only,
-    sparse_acts,
-    start,
-    weights,
-)
+from tests.cli.fitting import SAVE_OFTEN, fit_options, metrics, numpy_fvu, one_line, only, sparse_acts, weights
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 from torch import Tensor
 

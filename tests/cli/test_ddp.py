@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.cli.fitting import finish, fit_options, metrics, only, scalars, sparse_acts, start, weights
+from tests.cli.fitting import fit_options, metrics, only, scalars, sparse_acts, weights
+from tests.cli.zygote import finish, start, start_interpreter
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -26,7 +27,7 @@ def test_two_processes_train_as_one(shards: Path, tmp_path: Path) -> None:
     # One held-out image: a process has nothing to validate and must not leave the other one waiting.
     more = ["--data.val_share=0.02", "--model.dead_after=640", "--trainer.gradient_clip_val=1"]
     one, two = tmp_path / "one", tmp_path / "two"
-    process = start(fit_options(shards, two, *more, *TWO))
+    process = start_interpreter(fit_options(shards, two, *more, *TWO))
     assert main(fit_options(shards, one, *more)) == 0
     status, out, err = finish(process)
     assert (status, out) == (0, f"{two}\n"), err

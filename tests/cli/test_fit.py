@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import finish, fit_options, metrics, numpy_fvu, only, scalars, sparse_acts, start, weights
+from tests.cli.fitting import fit_options, metrics, numpy_fvu, only, scalars, sparse_acts, weights
+from tests.cli.zygote import finish, start_interpreter
 from tests.conftest import MakeShards
 from torch import Tensor
 
@@ -123,7 +124,7 @@ def test_the_token_budget_is_the_number_of_steps(data: tuple[Path, Tensor], tmp_
 
 @pytest.mark.slow
 def test_the_real_command_says_little(data: tuple[Path, Tensor], tmp_path: Path) -> None:
-    status, out, err = finish(start(fit_options(data[0], Path("run")), cwd=tmp_path))
+    status, out, err = finish(start_interpreter(fit_options(data[0], Path("run")), cwd=tmp_path))
     assert (status, out) == (0, f"{tmp_path / 'run'}\n"), err
     for chatter in ("LeafSpec", "weights_only", "logging interval", "Warning", "warn", "deprecat", "Tip"):
         assert chatter not in err

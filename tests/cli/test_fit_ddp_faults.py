@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import SAVE_OFTEN, finish, fit_options, only, sparse_acts, start
+from tests.cli.fitting import SAVE_OFTEN, fit_options, only, sparse_acts
 from tests.cli.processes import family, is_alive, rank_1_of, send, wait_until
-from tests.cli.waiting import wait_for
+from tests.cli.zygote import Command, finish, start
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -18,7 +17,6 @@ from saev.cli.run_lock import contents
 pytestmark = pytest.mark.slow
 
 TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu"]
-SECONDS = 120  # Mostly imports, on a busy machine.
 STARTED: list[int] = []
 
 
@@ -49,14 +47,14 @@ def test_a_killed_process_of_a_training(rank: int, more: list[str], shards: Path
     run_dir = tmp_path / "run"
     process = start(fit_options(shards, run_dir, "--data.n_tokens=640000000", SAVE_OFTEN, *TWO, *more))
     STARTED.append(process.pid)  # the other one ends with it
-    wait_for(run_dir / "checkpoints" / "last.ckpt", SECONDS)
+    wait_until((run_dir / "checkpoints" / "last.ckpt").exists, process)
     all_pids = family(process.pid)
     STARTED.extend(all_pids)
     rank_1 = rank_1_of(process.pid)
     assert rank_1 is not None
     os.kill([process.pid, rank_1][rank], signal.SIGKILL)
-    status, out, err = finish(process, SECONDS)
-    wait_until(lambda: not any(map(is_alive, all_pids)), SECONDS)
+    status, out, err = finish(process)
+    wait_until(lambda: not any(map(is_alive, all_pids)))
     assert (status, out) == ([-signal.SIGKILL, 1][rank], ""), err
     killed = "process 1 of this training was ended by SIGKILL (is memory short?)"
     gone = "the process that started this one is gone: the training stops"
@@ -66,14 +64,14 @@ def test_a_killed_process_of_a_training(rank: int, more: list[str], shards: Path
     assert (run_dir / "checkpoints" / "last.ckpt").is_file()
 
 
-def ended(process: subprocess.Popen[str], command: str) -> str:
+def ended(process: Command, command: str) -> str:
     """Kill the second process; the last line, from which the beginning that all have is taken off."""
     STARTED.append(process.pid)
-    wait_until(lambda: process.poll() is not None or rank_1_of(process.pid) is not None, SECONDS)
+    wait_until(lambda: rank_1_of(process.pid) is not None, process)
     rank_1 = rank_1_of(process.pid)
     assert rank_1 is not None
     os.kill(rank_1, signal.SIGKILL)
-    status, out, err = finish(process, SECONDS)
+    status, out, err = finish(process)
     assert (status, out) == (1, ""), err
     work = "training" if command == "fit" else "evaluation"
     killed = f"saev {command}: error: process 1 of this {work} was ended by SIGKILL (is memory short?)"
@@ -99,7 +97,7 @@ def test_a_killed_process_of_an_evaluation(shards: Path, tmp_path: Path) -> None
     figures = only(run_dir, "saes/*/metrics.json")
     process = start(["test", f"--run_dir={run_dir}", f"--data.shards={shards}", *TWO])
     # Then the second process waits for the first one, which draws.
-    wait_until(lambda: process.poll() is not None or '"test"' in figures.read_text(), SECONDS)
+    wait_until(lambda: '"test"' in figures.read_text(), process)
     assert ended(process, "test") == ""
 
 
@@ -107,7 +105,7 @@ def test_what_one_process_says_comes_before_the_last_line(shards: Path, tmp_path
     argv = fit_options(shards, tmp_path / "run", "--trainer.callbacks=tests.cli.spoiling.SecondFails", *TWO)
     process = start(argv)
     STARTED.append(process.pid)
-    status, out, err = finish(process, SECONDS)
+    status, out, err = finish(process)
     assert (status, out) == (1, ""), err
     assert "Traceback" not in err
     first, last = (line for line in err.splitlines() if line.startswith("saev "))

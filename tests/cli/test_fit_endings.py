@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
-from tests.cli.fitting import finish, fit_options, html_files, one_line, only, sparse_acts, start
+from tests.cli.fitting import fit_options, html_files, one_line, only, sparse_acts
 from tests.cli.spoiling import flip_bit
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 from saev.artifacts import read_provenance

@@ -1,27 +1,15 @@
 """A signal ends `saev fit` after the step, with a checkpoint from which the run ends as if nothing had happened."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.cli.fitting import (
-    environment,
-    finish,
-    fit_options,
-    metrics,
-    one_line,
-    only,
-    scalars,
-    sparse_acts,
-    start,
-    weights,
-)
+from tests.cli.fitting import fit_options, metrics, one_line, only, scalars, sparse_acts, weights
 from tests.cli.processes import family, is_alive, send, wait_until
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -139,24 +127,21 @@ def test_an_error_in_training_says_what_is_kept(
 
 
 TWICE = """
-import os, signal, sys
+import signal
 import saev.modules
 def training_step(module, *args):
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
 saev.modules.SAELightningModule.training_step = training_step
-from saev.cli.main import main
-sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.mark.slow
 def test_a_second_signal_ends_at_once(make_shards: MakeShards, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", TWICE, *fit_options(make_shards(40)[0], tmp_path / "run")]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (130, ""), done.stderr
-    assert "Traceback" not in done.stderr
-    assert "another signal ends it at once" in done.stderr
+    status, out, err = finish(start(fit_options(make_shards(40)[0], tmp_path / "run"), TWICE))
+    assert (status, out) == (130, ""), err
+    assert "Traceback" not in err
+    assert "another signal ends it at once" in err
 
 
 @pytest.mark.slow
@@ -166,8 +151,8 @@ def test_two_processes(make_shards: MakeShards, tmp_path: Path) -> None:
     more = [
         "--trainer.devices=2",
         "--trainer.strategy=ddp",
-        f"--data.n_tokens={64 * 600}",
-        "--checkpoint.every_n_steps=97",
+        f"--data.n_tokens={64 * 240}",
+        "--checkpoint.every_n_steps=41",
     ]
     argv = fit_options(shards, tmp_path / "run", *more)
     stop_in_training(argv, tmp_path / "run", signal.SIGINT, 130)
@@ -184,7 +169,7 @@ def stop_in_training(argv: list[str], run_dir: Path, signum: int, status: int) -
     last = run_dir / "checkpoints" / "last.ckpt"
     before = written(last)
     process = start(argv)
-    wait_until(lambda: process.poll() is not None or written(last) > before, 120)
+    wait_until(lambda: written(last) > before, process)
     pids = family(process.pid)
     assert len(pids) >= 2
     send(pids if signum == signal.SIGINT else pids[:1], signum)

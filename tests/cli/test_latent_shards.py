@@ -5,20 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import (
-    SAVE_OFTEN,
-    finish,
-    fit_options,
-    metrics,
-    one_line,
-    only,
-    scalars,
-    sparse_acts,
-    start,
-    weights,
-)
+from tests.cli.fitting import SAVE_OFTEN, fit_options, metrics, one_line, only, scalars, sparse_acts, weights
 from tests.cli.processes import family, is_alive, send, wait_until
 from tests.cli.stopping import StopError
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 from torch import Tensor
 
@@ -37,7 +27,7 @@ SAES = {
     "BatchTopK": ["--model.sae=BatchTopK", "--model.sae.k=4"],
     "Matryoshka": ["--model.sae=Matryoshka", "--model.sae.k=4", "--model.sae.prefixes=[7,60]"],
 }
-N_STEPS = 400
+N_STEPS = 160
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +87,7 @@ def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
     process = start(argv)
     last = run_dir / "checkpoints" / "last.ckpt"
 
-    def is_far_enough() -> bool:
-        assert process.poll() is None, process.communicate()
-        return last.is_file() and steps_done(run_dir) >= n_steps
-
-    wait_until(is_far_enough, 120)
+    wait_until(lambda: last.is_file() and steps_done(run_dir) >= n_steps, process)
     pids = family(process.pid)
     send(pids, signal.SIGKILL)
     process.communicate()
@@ -123,7 +109,7 @@ def test_killed_and_gone_on(architecture: str, shards: Path, tmp_path: Path) -> 
     argv = options(shards, run, architecture, *length, *TWO)
     kill_after(argv, run, 5)
     go_on = [*argv, "--ckpt_path=last"]
-    kill_after(go_on, run, 150)
+    kill_after(go_on, run, 60)
     status, _, err = finish(start(go_on))
     assert status == 0, err
     expected, found = weights(whole), weights(run)

@@ -16,7 +16,6 @@ import torch
 from open_clip.constants import INCEPTION_MEAN, INCEPTION_STD
 from PIL import Image
 from safetensors.torch import save_file
-from tests.cli.fitting import finish, start
 from tests.cli.recording import (
     activations,
     examples,
@@ -28,6 +27,7 @@ from tests.cli.recording import (
     refused,
     write_pictures,
 )
+from tests.cli.zygote import finish, start_interpreter
 from tests.tiny_models import hooked, tiny_open_clip
 from tests.writable import writable
 from timm.data import create_transform, resolve_data_config
@@ -385,7 +385,7 @@ def test_a_limit_on_file_sizes_that_data_workers_would_meet(pictures: Path, tmp_
 @pytest.mark.slow
 def test_a_real_process_under_the_other_name_with_workers(pictures: Path, tmp_path: Path):
     argv = options(tmp_path / "out", folder(pictures), "--data.num_workers=2")
-    status, out, err = finish(start(["activations", *argv[1:]], cwd=tmp_path))
+    status, out, err = finish(start_interpreter(["activations", *argv[1:]], cwd=tmp_path))
     assert status == 0, err
     assert [Path(line).parent for line in out.splitlines()] == [tmp_path / "out"]
     assert "Warning" not in err

@@ -1,15 +1,13 @@
 """Several processes record the bytes of one, however they are started."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import environment, finish, start
 from tests.cli.processes import Tree, tree
 from tests.cli.recording import folder, options, recorded, write_pictures
+from tests.cli.zygote import finish, start, start_interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -61,32 +59,33 @@ def test_processes_without_any_shard(tmp_path: Path, capsys: pytest.CaptureFixtu
     pictures = write_pictures(tmp_path / "one picture", 1)
     one, three = tmp_path / "one", tmp_path / "three"
     recorded(command(one, pictures), capsys)
-    done = torchrun(command(three, pictures, "--trainer.devices=3"), 3)
+    ended = list(together(command(three, pictures, "--trainer.devices=3"), [elastic(i, 3) for i in range(3)]))
+    assert [status for status, _, _ in ended] == [0, 0, 0], ended
     assert tree(three) == tree(one)
-    printed_once(three, done.stdout)
-    assert "Warning" not in done.stderr
+    printed_once(three, ended[0][1])
+    assert not any("Warning" in err for _, _, err in ended)
 
 
 def test_torchrun(pictures: Path, alone: Tree, tmp_path: Path) -> None:
-    done = torchrun(command(tmp_path, pictures, TWO), 2)
+    more = ["--nproc_per_node=2", f"--master_port={free_port()}", "-m", "saev", *command(tmp_path, pictures, TWO)]
+    status, printed, err = finish(start_interpreter(more, module="torch.distributed.run"))
+    assert status == 0, err
     assert tree(tmp_path) == alone
-    printed_once(tmp_path, done.stdout)
-
-
-def torchrun(argv: list[str], n: int) -> "subprocess.CompletedProcess[str]":
-    """Start n processes of a command that must succeed."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={n}", f"--master_port={free_port()}"]
-    done = subprocess.run(
-        [*launcher, "-m", "saev", *argv], env=environment(), capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done
+    printed_once(tmp_path, printed)
 
 
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def elastic(number: int, n: int) -> dict[str, str]:
+    """What torchrun tells a process."""
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "ROLE_RANK"), number)
+    sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "ROLE_WORLD_SIZE"), n)
+    run = {"TORCHELASTIC_RUN_ID": "1", "TORCHELASTIC_USE_AGENT_STORE": False, "GROUP_RANK": 0}
+    return {name: str(value) for name, value in (ranks | sizes | run).items()}
 
 
 def slurm(number: int) -> dict[str, str]:

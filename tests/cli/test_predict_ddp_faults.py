@@ -3,15 +3,14 @@
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import finish, start
 from tests.cli.processes import Tree, family, is_alive, rank_1_of, send, tree, wait_until
-from tests.cli.recording import folder, noise, options, recorded, write_pictures
+from tests.cli.recording import long_options, noise, recorded, write_pictures
+from tests.cli.zygote import Command, finish, start
 
 pytestmark = pytest.mark.slow
 
@@ -19,34 +18,11 @@ TWO = "--trainer.devices=2"
 SECONDS_TO_END = 60  # Mostly imports, on a busy machine.
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough pictures for a recording that takes seconds."""
-    root = write_pictures(tmp_path_factory.mktemp("many"))
-    for number in range(795):
-        (root / f"cat/link{number}.png").hardlink_to(root / "cat/0.png")
-    return root
-
-
-def command(out: Path, pictures: Path, *more: str) -> list[str]:
-    """Record two layers in shards of 50 pictures."""
-    layers = ["--model.layers=[1,2]", "--data.num_workers=1", "--writer.n_patches_per_shard=5050"]
-    return options(out, folder(pictures), *layers, *more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    out = tmp_path_factory.mktemp("undisturbed")
-    status, _, err = finish(start(command(out, many)))
-    assert status == 0, err
-    return tree(out)
-
-
 @dataclass
 class Recording:
     """A command in two processes, in the middle of its work."""
 
-    process: subprocess.Popen[str]
+    process: Command
     argv: list[str]
     out: Path
     all: list[int]
@@ -55,7 +31,7 @@ class Recording:
     def ended(self, status: int, said: str) -> str:
         """Wait until all processes have ended, each in its time; what standard error holds."""
         found, printed, err = finish(self.process, SECONDS_TO_END)
-        wait_until(lambda: not any(map(is_alive, self.all)), SECONDS_TO_END)
+        wait_until(lambda: not any(map(is_alive, self.all)))
         assert (found, printed) == (status, ""), err
         assert "Traceback" not in err
         assert err.splitlines()[-1].startswith("saev predict: ")
@@ -71,10 +47,9 @@ class Recording:
 
 def begin(out: Path, pictures: Path, *more: str) -> Recording:
     """Start a recording, and wait for a few whole shards of each process."""
-    argv = command(out, pictures, *more)
+    argv = long_options(out, pictures, *more)
     process = start([*argv, TWO])
-    wait_until(lambda: process.poll() is not None or len(list(out.glob(".*.partial/acts00000[01].json"))) == 4)
-    assert process.poll() is None, process.communicate()
+    wait_until(lambda: len(list(out.glob(".*.partial/acts00000[01].json"))) == 4, process)
     rank_1 = rank_1_of(process.pid)
     assert rank_1 is not None
     return Recording(process, argv, out, family(process.pid), rank_1)
@@ -88,7 +63,7 @@ def running(many: Path, tmp_path: Path) -> Iterator[Recording]:
     recording.process.communicate()
 
 
-def goes_on(recording: Recording, undisturbed: Tree, n: int, capsys: pytest.CaptureFixture[str]) -> None:
+def goes_on(recording: Recording, many_recorded: Tree, n: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The same command in n processes records what is missing, and only that."""
     before = recording.shards()
     assert len(before) >= 4
@@ -97,7 +72,7 @@ def goes_on(recording: Recording, undisturbed: Tree, n: int, capsys: pytest.Capt
     else:
         status, printed, err = finish(start([*recording.argv, f"--trainer.devices={n}"]))
         assert (status, len(printed.splitlines())) == (0, 2), err
-    assert tree(recording.out) == undisturbed
+    assert tree(recording.out) == many_recorded
     for path, written in before.items():
         assert (recording.out / path.parent.name[1:-8] / path.name).stat().st_mtime_ns == written
 
@@ -113,7 +88,7 @@ def says_what_stays(recording: Recording, err: str) -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_killed_process_ends_the_first(
-    waits: bool, running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]
+    waits: bool, running: Recording, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if waits:  # for the other one, with all of its own shards done
         os.kill(running.rank_1, signal.SIGSTOP)
@@ -121,11 +96,11 @@ def test_a_killed_process_ends_the_first(
     os.kill(running.rank_1, signal.SIGKILL)
     err = running.ended(1, "error: process 1 of this recording was ended by SIGKILL (is memory short?)")
     says_what_stays(running, err)
-    goes_on(running, undisturbed, 1, capsys)
+    goes_on(running, many_recorded, 1, capsys)
 
 
 def test_a_second_recording_is_refused_and_when_the_first_process_is_killed_the_others_end(
-    running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]
+    running: Recording, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     send(running.all, signal.SIGSTOP)
     status, printed, err = finish(start([*running.argv, TWO]), SECONDS_TO_END)
@@ -138,30 +113,32 @@ def test_a_second_recording_is_refused_and_when_the_first_process_is_killed_the_
     send([running.process.pid], signal.SIGKILL)
     send(running.all, signal.SIGCONT)
     running.ended(-signal.SIGKILL, "error: the process that started this one is gone: the recording stops")
-    goes_on(running, undisturbed, 3, capsys)
+    goes_on(running, many_recorded, 3, capsys)
 
 
 @pytest.mark.parametrize(
     ("signum", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_a_signal_ends_all_and_only_the_first_tells(
-    signum: int, status: int, said: str, running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]
+    signum: int, status: int, said: str, running: Recording, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Ctrl-C reaches all processes of a terminal; `kill` only the first one.
     send(running.all if signum == signal.SIGINT else [running.process.pid], signum)
     err = running.ended(status, said)
     assert len([line for line in err.splitlines() if line.startswith("saev ")]) == 1, err
     says_what_stays(running, err)
-    goes_on(running, undisturbed, 1, capsys)
+    goes_on(running, many_recorded, 1, capsys)
 
 
-def test_a_disk_fault_of_one_process(running: Recording, undisturbed: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_fault_of_one_process(
+    running: Recording, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
     resource.prlimit(running.rank_1, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     err = running.ended(1, "error: process 1 of this recording has failed: what it said stands above")
     (line,) = (line for line in err.splitlines() if "cannot be written (File too large)" in line)
     assert line.startswith("saev predict: error: ")
     says_what_stays(running, err)
-    goes_on(running, undisturbed, 1, capsys)
+    goes_on(running, many_recorded, 1, capsys)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -171,7 +148,7 @@ def test_a_bad_picture_of_one_process(rank: int, tmp_path: Path, capsys: pytest.
     small = ["--writer.n_patches_per_shard=101", "--data.num_workers=0"]
     bad.write_bytes(b"nothing")
     out = tmp_path / "out"
-    status, printed, err = finish(start([*command(out, pictures, *small), TWO]))
+    status, printed, err = finish(start([*long_options(out, pictures, *small), TWO]))
     assert (status, printed) == (1, "")
     assert "Traceback" not in err
     told = [line for line in err.splitlines() if "error: " in line]
@@ -180,20 +157,20 @@ def test_a_bad_picture_of_one_process(rank: int, tmp_path: Path, capsys: pytest.
     assert ends in err.splitlines()[-1]
     assert not list(out.glob("[!.]*"))
     noise(7 - rank).save(bad)  # another picture is another recording, of which nothing is there
-    recorded(command(out, pictures, *small), capsys)
+    recorded(long_options(out, pictures, *small), capsys)
 
 
-def started_rank_1(process: subprocess.Popen[str]) -> int:
+def started_rank_1(process: Command) -> int:
     """The second process, which still imports what it needs."""
-    wait_until(lambda: process.poll() is not None or rank_1_of(process.pid) is not None)
+    wait_until(lambda: rank_1_of(process.pid) is not None, process)
     rank_1 = rank_1_of(process.pid)
-    assert rank_1 is not None, process.communicate()
+    assert rank_1 is not None
     return rank_1
 
 
 def test_a_process_that_cannot_start_ends_the_first(many: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = start([*command(out, many), TWO])
+    process = start([*long_options(out, many), TWO])
     child = started_rank_1(process)
     os.kill(child, signal.SIGKILL)
     status, printed, err = finish(process, SECONDS_TO_END)
@@ -203,9 +180,9 @@ def test_a_process_that_cannot_start_ends_the_first(many: Path, tmp_path: Path) 
 
 
 def test_when_the_first_process_is_killed_early_the_others_do_not_wait_for_it(many: Path, tmp_path: Path) -> None:
-    process = start([*command(tmp_path / "out", many), TWO])
+    process = start([*long_options(tmp_path / "out", many), TWO])
     child = started_rank_1(process)
     process.kill()
     _, _, err = finish(process, SECONDS_TO_END)
     assert err.splitlines()[-1] == "saev predict: error: the process that started this one is gone: the recording stops"
-    wait_until(lambda: not is_alive(child), SECONDS_TO_END)
+    wait_until(lambda: not is_alive(child))

@@ -1,14 +1,12 @@
 """A disk that is full before the start, at the reservation or on the way: one line, no signal, and nothing is lost."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.cli.disks import PAGE, Disk, disk
-from tests.cli.fitting import environment, finish, start
 from tests.cli.recording import contents_of, folder, options, write_pictures
+from tests.cli.zygote import finish, start
 
 __all__ = ["disk"]
 N_PICTURES = 5
@@ -71,18 +69,8 @@ def test_a_full_disk(n_pages: int, said: str, n_whole: int, disk: Disk, pictures
 
 @pytest.mark.slow
 def test_a_limit_on_the_size_of_files(pictures: Path, tmp_path: Path) -> None:
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
-        "from saev.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *command(tmp_path / "out", pictures)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    status, printed, err = finish(process)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))"
+    status, printed, err = finish(start(command(tmp_path / "out", pictures), limit))
     assert (status, printed) == (1, "")
     assert "File too large" in err.splitlines()[-1]
     assert "raise the limit on file sizes (ulimit -f)" in err.splitlines()[-1]

@@ -2,42 +2,17 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import environment, finish, start
-from tests.cli.recording import contents_of, folder, options, recorded, refused, write_pictures
+from tests.cli.processes import Tree, tree, wait_until
+from tests.cli.recording import long_options, recorded, refused
+from tests.cli.zygote import Command, finish, start
 
 pytestmark = pytest.mark.slow
 
 N_SHARDS = 16
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough pictures for a recording that takes seconds."""
-    root = write_pictures(tmp_path_factory.mktemp("many"))
-    for number in range(795):
-        (root / f"cat/link{number}.png").hardlink_to(root / "cat/0.png")
-    return root
-
-
-def command(out: Path, pictures: Path, *more: str) -> list[str]:
-    """Record two layers in shards of 50 pictures."""
-    layers = ["--model.layers=[1,2]", "--data.num_workers=2", "--writer.n_patches_per_shard=5050"]
-    return options(out, folder(pictures), *layers, *more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("undisturbed")
-    status, _, err = finish(start(command(out, many)))
-    assert status == 0, err
-    return contents_of(out)
 
 
 def n_records(out: Path) -> int:
@@ -45,22 +20,14 @@ def n_records(out: Path) -> int:
     return len(list(out.glob(".*.partial/acts*.json")))
 
 
-Running = tuple[subprocess.Popen[str], list[str], Path]
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+Running = tuple[Command, list[str], Path]
 
 
 @pytest.fixture
 def running(many: Path, tmp_path: Path) -> Iterator[Running]:
     """A real process in the middle of recording two layers, its command and its place."""
     out = tmp_path / "out"
-    argv = command(out, many)
+    argv = long_options(out, many)
     process = start(argv)
     wait_until(lambda: n_records(out) > 3, process)
     yield process, argv, out
@@ -76,7 +43,7 @@ def test_a_stopped_recording_says_what_stays_and_goes_on(
     status: int,
     said: str,
     running: Running,
-    undisturbed: dict[str, bytes],
+    many_recorded: Tree,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     process, argv, out = running
@@ -92,13 +59,13 @@ def test_a_stopped_recording_says_what_stays_and_goes_on(
     assert not list(out.glob(".*.lock"))
     before = {path: path.stat().st_mtime_ns for path in out.glob(".*.partial/acts*.json")}
     recorded(argv, capsys)
-    assert contents_of(out) == undisturbed
+    assert tree(out) == many_recorded
     names = [out / path.parent.name[1:-8] / f"{path.stem}.bin" for path in before]
     assert all(path.stat().st_mtime_ns <= then for path, then in zip(names, before.values(), strict=True))
 
 
 def test_a_second_recording_at_the_same_time_is_refused_and_a_killed_one_goes_on(
-    running: Running, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    running: Running, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process, argv, out = running
     process.send_signal(signal.SIGSTOP)
@@ -108,11 +75,11 @@ def test_a_second_recording_at_the_same_time_is_refused_and_a_killed_one_goes_on
     assert not list(out.glob("[!.]*"))
     # The killed run's workers may still live; its lock does not.
     recorded(argv, capsys)
-    assert contents_of(out) == undisturbed
+    assert tree(out) == many_recorded
 
 
 def test_a_killed_data_worker_is_one_clear_line(
-    running: Running, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+    running: Running, many_recorded: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process, argv, out = running
     process.send_signal(signal.SIGSTOP)
@@ -124,36 +91,26 @@ def test_a_killed_data_worker_is_one_clear_line(
     assert "saev predict: error: a data worker ended unexpectedly" in err.splitlines()[-1]
     assert "Traceback" not in err
     recorded(argv, capsys)
-    assert contents_of(out) == undisturbed
+    assert tree(out) == many_recorded
 
 
-def test_an_exception_in_the_forward_pass_keeps_whole_shards(
-    many: Path, tmp_path: Path, undisturbed: dict[str, bytes]
-) -> None:
+def test_an_exception_in_the_forward_pass_keeps_whole_shards(many: Path, tmp_path: Path, many_recorded: Tree) -> None:
     code = """
-import sys, torch
-from saev.cli.main import main
+import torch
 from saev.modules import VitLightningModule
 step = VitLightningModule.predict_step
 def failing(self, batch, batch_idx):
-    if batch_idx == 200:
+    if batch_idx == 96:
         raise torch.OutOfMemoryError("no memory on the device")
     return step(self, batch, batch_idx)
 VitLightningModule.predict_step = failing
-sys.exit(main(sys.argv[1:]))
 """
     out = tmp_path / "out"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *command(out, many)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert "no memory on the device" in result.stderr
-    assert "8 of 16 shards are whole and stay; the same command goes on from there" in result.stderr
+    status, _, err = finish(start(long_options(out, many), code))
+    assert status == 1
+    assert "no memory on the device" in err
+    assert "8 of 16 shards are whole and stay; the same command goes on from there" in err
     assert not list(out.glob("[!.]*"))
-    status, _, err = finish(start(command(out, many)))
+    status, _, err = finish(start(long_options(out, many)))
     assert status == 0, err
-    assert contents_of(out) == undisturbed
+    assert tree(out) == many_recorded

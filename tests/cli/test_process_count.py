@@ -1,14 +1,12 @@
 """Numbers of processes that cannot be meant are refused, or fewer are started, and no wait is without an end."""
 
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import environment, finish, fit_options, one_line, sparse_acts
+from tests.cli.fitting import fit_options, one_line, sparse_acts
 from tests.cli.recording import folder, options, recorded, refused, write_pictures
+from tests.cli.zygote import Command, finish, start
 from tests.conftest import MakeShards
 
 from saev.cli import process_count
@@ -17,7 +15,7 @@ from saev.cli.process_count import Devices, granted
 from saev.cli.run_lock import contents
 
 Capture = pytest.CaptureFixture[str]
-FEW_MINUTES = "import saev.cli.meeting as m; m.MINUTES_TO_MEET = 0.01; from saev.cli.main import run; run()"
+FEW_MINUTES = "import saev.cli.meeting as m; m.MINUTES_TO_MEET = 0.01"
 
 
 @pytest.fixture(autouse=True)
@@ -102,12 +100,10 @@ def test_what_fit_refuses(more: str, said: str, shards: Path, tmp_path: Path, ca
     assert not (tmp_path / "run").exists()
 
 
-def alone(argv: Iterable[str]) -> "subprocess.Popen[str]":
+def alone(argv: list[str]) -> Command:
     """The first of two machines, whose patience is short."""
     variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "NODE_RANK": "0"}
-    command = [sys.executable, "-c", FEW_MINUTES, *argv, "--trainer.num_nodes=2"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment() | variables, stdout=pipe, stderr=pipe, text=True)
+    return start([*argv, "--trainer.num_nodes=2"], FEW_MINUTES, **variables)
 
 
 @pytest.mark.slow

@@ -2,22 +2,20 @@
 
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, environment, finish, fit_options, one_line, only, sparse_acts, start, weights
+from tests.cli.fitting import SAVE_OFTEN, fit_options, one_line, only, sparse_acts, weights
 from tests.cli.processes import family, send, wait_until
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-N_STEPS = 200
+N_STEPS = 120
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
@@ -44,7 +42,7 @@ def steps_done(run_dir: Path) -> int:
 def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
     """Kill -9 all processes of a real run as soon as it has a checkpoint of so many steps."""
     process = start(argv)
-    wait_until(lambda: steps_done(run_dir) >= n_steps or process.poll() is not None)
+    wait_until(lambda: steps_done(run_dir) >= n_steps, process)
     send(family(process.pid), signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -97,7 +95,7 @@ def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 STUCK = """
-import sys, threading
+import threading
 import saev.modules
 from saev.shards.reading import unit_reads
 read_all, step = unit_reads.read_all, saev.modules.SAELightningModule.training_step
@@ -112,20 +110,15 @@ def training_step(module, *args):
     return step(module, *args)
 unit_reads.read_all = wait
 saev.modules.SAELightningModule.training_step = training_step
-from saev.cli.main import main
-sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_a_stuck_disk_ends_the_run(make_shards: MakeShards, tmp_path: Path) -> None:
     shards, _ = make_shards(50, d_model=16, grid=(3, 4), acts=sparse_acts(50, 13))
     argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN, "--data.buffer_gib=4.8e-5", "--data.timeout=0.5")
-    command = [sys.executable, "-c", STUCK, *argv]
-    begin = time.monotonic()
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert re.search(rf"nothing could be read for 0.5 seconds from {shards}: look at", one_line(done.stderr))
-    assert time.monotonic() - begin < 50
+    status, out, err = finish(start(argv, STUCK))
+    assert (status, out) == (1, ""), err
+    assert re.search(rf"nothing could be read for 0.5 seconds from {shards}: look at", one_line(err))
     assert steps_done(tmp_path / "run") == 5
     assert main([*argv, "--ckpt_path=last"]) == 0
     assert only(tmp_path / "run", "saes/*/config.json").is_file()

@@ -1,13 +1,11 @@
 """After a kill each file of a run is the old one or the new one, and the same command, or another, goes on."""
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import environment, fit_options, metrics, only, sparse_acts
+from tests.cli.fitting import fit_options, metrics, only, sparse_acts
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 import saev
@@ -31,9 +29,9 @@ def finished(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def kill(jobs: list[tuple[str, list[str]]]) -> None:
     """Run these commands and kill each of them where a file of this name would take its place."""
-    command = [sys.executable, "-m", "tests.cli.killed", json.dumps(jobs)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout.split() == ["-9"] * len(jobs), done.stderr
+    for name, argv in jobs:
+        status, _, err = finish(start(argv, f"from tests.cli.faulty import kill_at; kill_at({name!r})"))
+        assert status == -9, err
 
 
 @pytest.mark.slow

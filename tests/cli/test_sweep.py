@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.cli.fitting import finish, fit_options, html_files, one_line, scalars, sparse_acts, start
+from tests.cli.fitting import fit_options, html_files, one_line, scalars, sparse_acts
+from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
 import saev

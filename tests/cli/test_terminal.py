@@ -5,8 +5,9 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import fit_options, only, start
+from tests.cli.fitting import fit_options, only
 from tests.cli.recording import folder, options, recorded, write_pictures
+from tests.cli.zygote import start
 from tests.shards.original_saev import make_acts, write_original
 
 from saev.cli.main import main

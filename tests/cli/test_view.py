@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tests.cli.fitting import environment, fit_options, one_line, only
+from tests.cli.fitting import fit_options, one_line, only
 from tests.cli.recording import folder, noise, options, write_pictures
+from tests.cli.zygote import Command, environment, start
 
 from saev.artifacts import RunDirectory
 from saev.cli.main import main
@@ -40,19 +41,14 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def viewing(*argv: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def viewing(*argv: str) -> Iterator[tuple[Command, str]]:
     """A process that serves, and its address."""
-    command = [sys.executable, "-m", "saev", "view", "--port=0", "--device=cpu", *argv]
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+    process = start(["view", "--port=0", "--device=cpu", *argv])
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
     try:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        address = process.stdout.readline()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", address), process.stderr.read()
+        address = process.stdout.readline().decode()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", address), process.stderr.readall()
         yield process, address.strip()
     finally:
         watchdog.cancel()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.fitting import environment
+from tests.cli.zygote import environment
 from tests.shards.loading.named import TOKEN_BYTES, loader, select
 
 import saev.threads

@@ -1,0 +1,35 @@
+"""A recording that tests meet in the middle, and which tests of commands are in the fast tier."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.processes import Tree, tree
+from tests.cli.recording import long_options, write_pictures
+from tests.cli.zygote import finish, start
+
+FAST = ("test_fit.py", "test_predict.py", "test_shards_cli.py", "test_help.py", "test_option_errors.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Most tests of commands take a second or more: the fast tier has those of what users do first."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name not in FAST:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures of `long_options`."""
+    root = write_pictures(tmp_path_factory.mktemp("many"))
+    for number in range(379):
+        (root / f"cat/link{number}.png").hardlink_to(root / "cat/0.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def many_recorded(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """What an undisturbed recording of `long_options` leaves."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    status, _, err = finish(start(long_options(out, many)))
+    assert status == 0, err
+    return tree(out)

@@ -3,7 +3,6 @@ import itertools
 import pytest
 import torch
 
-import saev.metrics.dictionary
 from saev.errors import InputError
 from saev.metrics import decoder_coherence, nearest_stability, stability
 
@@ -18,7 +17,7 @@ def cosines(w: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("chunk_bytes", [1, 4 * 9 * 4, 2**27])
 def test_coherence_is_the_largest_cosine_with_another_row(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saev.metrics.dictionary, "COSINE_BYTES", chunk_bytes)
+    monkeypatch.setattr("saev.metrics.neighbours.COSINE_BYTES", chunk_bytes)
     w = rows(9, 4)
     off = cosines(w, w).masked_fill(torch.eye(9, dtype=torch.bool), -1)
     found = decoder_coherence(w)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-import saev.metrics.embeddings
 from saev.errors import InputError
 from saev.metrics import embedding_cosine, knn_agreement, probe_accuracies, probe_halves, recovered
 
@@ -17,7 +16,7 @@ def neighbours(x: torch.Tensor, k: int) -> list[set[int]]:
 
 @pytest.mark.parametrize("chunk_bytes", [1, 8 * 30 * 7, 2**27])
 def test_agreement_is_the_share_of_common_neighbours(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saev.metrics.embeddings, "COSINE_BYTES", chunk_bytes)
+    monkeypatch.setattr("saev.metrics.neighbours.COSINE_BYTES", chunk_bytes)
     before = embeddings(30)
     after = before + embeddings(30, 1)
     pairs = zip(neighbours(before, 4), neighbours(after, 4), strict=True)

@@ -21,11 +21,10 @@ from saev.latents.survey import (
     PERCENTILES,
     LabelCounts,
     LatentSurvey,
-    Neighbours,
     Order,
-    nearest_decoders,
     quantile_groups,
 )
+from saev.metrics import Nearest, nearest
 from saev.nn import SparseAutoencoder
 
 N_NEIGHBOURS = 8
@@ -76,7 +75,8 @@ class Pages:
             for order in orders
         }
         self._sampled = survey.sample.images[self._latents], survey.sample.values[self._latents]
-        self._decoders = nearest_decoders(subject.sae.W_dec, self._latents, N_NEIGHBOURS)
+        rows = subject.sae.W_dec
+        self._decoders = nearest(rows[self._latents], rows, N_NEIGHBOURS, self._latents)
         self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
         self._percentiles = survey.histogram.percentiles()[self._latents]
         self._shown = {latent: self._shown_at(row) for row, latent in enumerate(latents)}
@@ -185,6 +185,6 @@ def _words(name: ShownName | None) -> list[tuple[str, float]]:
     return [] if name is None else [(name.name, name.score), *name.runners_up]
 
 
-def _pairs(found: Neighbours, row: int) -> list[tuple[int, float]]:
-    pairs = zip(found.latents[row].tolist(), found.cosines[row].tolist(), strict=True)
+def _pairs(found: Nearest, row: int) -> list[tuple[int, float]]:
+    pairs = zip(found.numbers[row].tolist(), found.cosines[row].tolist(), strict=True)
     return [(latent, cosine) for latent, cosine in pairs if latent >= 0]

@@ -22,7 +22,7 @@ from saev.latents.naming import LatentName
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import Picture, RecordedPictures
 from saev.latents.survey import EDGES, LatentSurvey
-from saev.metrics import nearest_rows
+from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
 from saev.shards.tokens import TokenSelection, random_subset
 from saev.vit.weights import weights_digest
@@ -98,7 +98,7 @@ def latents_of_all(
         first = next(iter(found), None)
         preferred: list[int] = []
         if first is not None:
-            preferred = nearest_rows(subjects[first].sae.W_dec[found[first]], subject.sae.W_dec)[0].tolist()
+            preferred = nearest(subjects[first].sae.W_dec[found[first]], subject.sae.W_dec).numbers[:, 0].tolist()
         try:
             found[name] = chosen_latents(subject.survey, options, preferred)
         except InputError as error:
@@ -200,8 +200,9 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
     found = []
     for other_name, other in subjects.items():
         if other_name != name:
-            matched_s, cosine_s = nearest_rows(subjects[name].sae.W_dec, other.sae.W_dec)
-            found.append(OtherSae(other_name, other_name, matched_s.cpu().numpy(), cosine_s.cpu().numpy()))
+            matched = nearest(subjects[name].sae.W_dec, other.sae.W_dec)
+            numbers_s, cosines_s = matched.numbers[:, 0].numpy(), matched.cosines[:, 0].numpy()
+            found.append(OtherSae(other_name, other_name, numbers_s, cosines_s))
     return found
 
 

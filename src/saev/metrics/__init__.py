@@ -6,7 +6,6 @@ from saev.metrics.dictionary import (
     Stability,
     decoder_coherence,
     nearest_other,
-    nearest_rows,
     nearest_stability,
     stability,
 )
@@ -20,20 +19,22 @@ from saev.metrics.embeddings import (
 )
 from saev.metrics.functional import fraction_of_variance_unexplained
 from saev.metrics.monosemanticity import Monosemanticity
+from saev.metrics.neighbours import Nearest, nearest
 from saev.metrics.reconstruction import ReconstructionQuality
 
 __all__ = [
     "CodeStatistics",
     "Coherence",
     "Monosemanticity",
+    "Nearest",
     "ReconstructionQuality",
     "Stability",
     "decoder_coherence",
     "embedding_cosine",
     "fraction_of_variance_unexplained",
     "knn_agreement",
+    "nearest",
     "nearest_other",
-    "nearest_rows",
     "nearest_stability",
     "probe_accuracies",
     "probe_halves",

@@ -3,16 +3,14 @@
 Shape suffixes: d = d_in, s = d_sae, r and t = latents of two SAEs, c = latents of a chunk.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from saev.errors import InputError
-
-COSINE_BYTES = 2**27  # Bound of the cosines that are held at once.
+from saev.metrics.neighbours import cosine_chunks
 
 
 class Coherence(NamedTuple):
@@ -57,7 +55,8 @@ def nearest_other(w_rd: Tensor, parts: Iterable[Tensor], number: int) -> Tensor:
         parts: All parts, equally large, one after the other.
         number: Which of them w_rd is.
     """
-    found = [_nearest(w_rd, w_td, to_others=i == number) for i, w_td in enumerate(parts)]
+    own_r = torch.arange(len(w_rd))
+    found = [_nearest(w_rd, w_td, own_r if i == number else None) for i, w_td in enumerate(parts)]
     return torch.stack(found).amax(0)
 
 
@@ -73,7 +72,6 @@ def nearest_stability(w_rd: Tensor, w_td: Tensor) -> float:
     Raises:
         InputError: If their widths differ.
     """
-    _check_widths(w_rd, w_td)
     return ((_nearest(w_rd, w_td).mean() + _nearest(w_td, w_rd).mean()) / 2).item()
 
 
@@ -94,46 +92,11 @@ def stability(w_rd: Tensor, w_td: Tensor) -> Stability:
     # Here and not above: it takes a while to import, and only this function needs it.
     from scipy.optimize import linear_sum_assignment
 
-    _check_widths(w_rd, w_td)
-    cosines_rt = (normalize(w_rd.float(), dim=-1) @ normalize(w_td.float(), dim=-1).T).cpu().numpy()
+    cosines_rt = torch.cat(list(cosine_chunks(w_rd, w_td))).cpu().numpy()
     rows, columns = linear_sum_assignment(cosines_rt, maximize=True)
     return Stability(float(cosines_rt[rows, columns].mean()), nearest_stability(w_rd, w_td))
 
 
-@torch.no_grad()
-def nearest_rows(w_rd: Tensor, w_td: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row (r, d) the number (r,) of the nearest row of another dictionary (t, d), and their cosine (r,).
-
-    Several rows may have the same nearest one; it takes memory for a chunk of cosines.
-
-    Raises:
-        InputError: If the widths differ.
-    """
-    _check_widths(w_rd, w_td)
-    best = [cosines_ct.max(1) for cosines_ct in _cosines(w_rd, w_td)]
-    return torch.cat([one.indices for one in best]), torch.cat([one.values for one in best])
-
-
-def _check_widths(w_rd: Tensor, w_td: Tensor) -> None:
-    if w_rd.shape[1] != w_td.shape[1]:
-        raise InputError(
-            f"directions of width {w_rd.shape[1]} and {w_td.shape[1]} cannot be compared: give SAEs of one layer"
-        )
-
-
-def _nearest(w_rd: Tensor, w_td: Tensor, *, to_others: bool = False) -> Tensor:
-    """Largest cosine (r,) of each row with a row of the other; `to_others` leaves out the row of its own number."""
-    found, start = [], 0
-    for cosines_ct in _cosines(w_rd, w_td):
-        if to_others:
-            cosines_ct.diagonal(offset=start).fill_(-torch.inf)
-        found.append(cosines_ct.amax(1))
-        start += len(cosines_ct)
-    return torch.cat(found)
-
-
-def _cosines(w_rd: Tensor, w_td: Tensor) -> Iterator[Tensor]:
-    """Cosines (c, t) of some rows at a time."""
-    unit_rd, unit_td = normalize(w_rd.float(), dim=-1), normalize(w_td.float(), dim=-1)
-    for unit_cd in torch.split(unit_rd, max(1, COSINE_BYTES // (4 * len(unit_td)))):
-        yield unit_cd @ unit_td.T
+def _nearest(w_rd: Tensor, w_td: Tensor, own_r: Tensor | None = None) -> Tensor:
+    """Largest cosine (r,) of each row with a row of the other, but for that with its own number there."""
+    return torch.cat([cosines_ct.amax(1) for cosines_ct in cosine_chunks(w_rd, w_td, own_r)])

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity
 
 from saev.errors import InputError
+from saev.metrics.neighbours import nearest
 
-COSINE_BYTES = 2**27  # Bound of the cosines that are held at once.
 MAX_PROBE_STEPS = 1000
 SMALLEST_LOSS = 1e-6  # Less than this is rounding.
 
@@ -36,14 +36,8 @@ def knn_agreement(before_ne: Tensor, after_ne: Tensor, k: int = 10) -> float:
 
 
 def _neighbours(embeddings_ne: Tensor, k: int) -> Tensor:
-    unit_ne = normalize(embeddings_ne.double(), dim=-1)
-    n = max(1, COSINE_BYTES // (8 * len(unit_ne)))
-    found = []
-    for start in range(0, len(unit_ne), n):
-        cosines_cn = unit_ne[start : start + n] @ unit_ne.T
-        cosines_cn.diagonal(offset=start).fill_(-torch.inf)
-        found.append(cosines_cn.topk(k, dim=-1).indices)
-    return torch.cat(found)
+    exact_ne = embeddings_ne.double()
+    return nearest(exact_ne, exact_ne, k, torch.arange(len(exact_ne))).numbers
 
 
 def probe_halves(labels: Sequence[str | None], seed: int = 0) -> tuple[list[int], list[int]]:

@@ -7,7 +7,6 @@ from saev.latents.survey.image_sample import ImageSample, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
 from saev.latents.survey.moments import Moments
-from saev.latents.survey.neighbours import Neighbours, nearest_decoders
 from saev.latents.survey.over_images import merge_into_first, survey_images
 from saev.latents.survey.survey import ORDERS, LatentSurvey, Order
 from saev.latents.survey.token_sample import TokenSample
@@ -22,7 +21,6 @@ __all__ = [
     "LatentCodes",
     "LatentSurvey",
     "Moments",
-    "Neighbours",
     "Order",
     "Pairs",
     "SparseCodes",
@@ -33,7 +31,6 @@ __all__ = [
     "ValueHistogram",
     "memory_bytes",
     "merge_into_first",
-    "nearest_decoders",
     "present",
     "quantile_groups",
     "survey_images",

@@ -17,8 +17,8 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from saev.latents.sparse import SparseCodes
-from saev.latents.survey.neighbours import Neighbours
 from saev.latents.survey.top_images import LAST_ID, value_bits, values_of_bits
+from saev.metrics import Nearest
 from saev.mixing import token_hashes
 from saev.ranges import ranges
 
@@ -103,7 +103,7 @@ class TokenSample:
         ones = np.ones(len(found.latents_e), dtype=np.float32)
         return csr_array((ones, found.latents_e, starts), shape=(len(found.counts_c), self._d_sae))
 
-    def nearest(self, latents_a: Tensor, n: int, at_least: int = 3) -> Neighbours:
+    def nearest(self, latents_a: Tensor, n: int, at_least: int = 3) -> Nearest:
         r"""The latents that fire most on the same tokens, by the cosine :math:`n_{ij} / \sqrt{n_i n_j}`.
 
         `n_i` are the tokens on which latent i fires, `n_ij` those on which both do. Ties go to the lower latent. Beside
@@ -126,7 +126,7 @@ class TokenSample:
         ]
         keys_an = np.concatenate([np.empty((0, n), dtype=np.int64), *found])
         latents = np.where(keys_an == 0, -1, LAST_ID - (keys_an & LAST_ID))
-        return Neighbours(torch.from_numpy(latents), torch.from_numpy(values_of_bits(keys_an >> 32)))
+        return Nearest(torch.from_numpy(latents), torch.from_numpy(values_of_bits(keys_an >> 32)))
 
     def state(self) -> dict[str, Tensor]:
         """The sample, filled up with 0 to the same shape whatever was seen, and its numbers of tokens and entries."""

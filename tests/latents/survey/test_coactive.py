@@ -1,4 +1,4 @@
-"""Nearest latents against all pairs."""
+"""Latents that fire together, against all pairs."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.latents.survey.brute_force import sparse_codes
 
-from saev.latents.survey import TokenSample, neighbours, token_sample
-from saev.latents.survey.neighbours import nearest_decoders
+from saev.latents.survey import TokenSample, token_sample
 
 
 @settings(deadline=None)
@@ -28,7 +27,7 @@ def test_coactive_latents_equal_brute_force(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(token_sample, "PAIR_CELLS", cells)
         found = sample.nearest(torch.tensor(latents, dtype=torch.int64), n, at_least)
-    assert found.latents.shape == found.cosines.shape == (len(latents), n)
+    assert found.numbers.shape == found.cosines.shape == (len(latents), n)
     counts = fires.sum(0)
     for row, i in enumerate(latents):
         pairs = [
@@ -38,23 +37,5 @@ def test_coactive_latents_equal_brute_force(
         ]
         best = sorted((-cosine, j) for cosine, j in pairs if cosine > 0)[:n]
         best += [(0.0, -1)] * (n - len(best))
-        assert found.latents[row].tolist() == [j for _, j in best]
+        assert found.numbers[row].tolist() == [j for _, j in best]
         assert found.cosines[row].tolist() == [-cosine for cosine, _ in best]
-
-
-@pytest.mark.parametrize("cells", [1, 100, 2**22])
-def test_decoders_equal_all_cosines(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "COSINE_CELLS", cells)
-    W_dec = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 41)[:, None]
-    latents = torch.tensor([3, 39, 0])
-    found = nearest_decoders(W_dec, latents, 5)
-    cosines = torch.nn.functional.cosine_similarity(W_dec[:, None], W_dec[None], dim=-1).fill_diagonal_(-2)
-    expected = cosines[latents].sort(descending=True)
-    assert torch.equal(found.latents, expected.indices[:, :5])
-    torch.testing.assert_close(found.cosines, expected.values[:, :5])
-
-
-def test_fewer_decoders_than_asked_for() -> None:
-    found = nearest_decoders(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([1]), 3)
-    assert found.latents.tolist() == [[0, -1, -1]]
-    torch.testing.assert_close(found.cosines, torch.tensor([[0.5**0.5, 0.0, 0.0]]))

@@ -80,6 +80,13 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     Raises:
         InputError: If a file is missing or damaged, or was written for another version; if an option or a tensor is
             missing, unknown or of another kind, or a weight is not finite. Names it.
+
+    >>> import saev, tempfile, torch
+    >>> sae, x_bd = saev.TopK(d_in=8, d_sae=32, k=4).eval(), torch.randn(5, 8)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     saev.save(sae, directory)
+    ...     torch.equal(saev.load(directory).encode(x_bd), sae.encode(x_bd))
+    True
     """
     directory = Path(directory)
     path = directory / CONFIG_FILE

@@ -33,8 +33,16 @@ def render(
 ) -> dict[str, Path]:
     """Write a gallery of each SAE to `out/NAME/`, in the place of an older one there.
 
-    >>> saev.render({"mine": sae}, "SHARDS/NAME", "features", n_latents=100)    # doctest: +SKIP
-    {'mine': PosixPath('features/mine/index.html')}
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 2)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     index = render({"mine": sae}, shards, f"{directory}/features", n_latents=5)["mine"]
+    ...     index.relative_to(directory).as_posix(), (index.parent / "data").is_dir()
+    ('features/mine/index.html', True)
 
     Args:
         saes: SAEs of one width, or their directories, by the names that their galleries get.

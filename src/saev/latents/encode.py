@@ -65,9 +65,16 @@ def encode(
     process: a batch of dense codes (256 MiB) in all forms that the SAE needs on the way, and about four times
     `file_bytes`; 1.7 GB in all, torch itself among it, were measured with a TopK of 1,024 latents.
 
-    >>> codes = saev.encode("RUN/saes/NAME", "SHARDS/NAME", "CODES")        # doctest: +SKIP
-    >>> codes.of_images([0]).matrix.shape, codes.of_latents([7, 9]).shape   # doctest: +SKIP
-    ((256, 16384), (184320, 2))
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 2)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     codes = encode(sae, shards)
+    >>> codes.of_images([0]).matrix.shape, codes.of_latents([7, 9]).shape  # 100 patches of each picture
+    ((100, 128), (200, 2))
 
     Args:
         sae: An SAE, or the directory of one.

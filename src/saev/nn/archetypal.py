@@ -44,6 +44,10 @@ class Archetypal(SelectingAutoencoder):
 
     Raises:
         InputError: If k is out of range, n_points is not positive, or delta is negative.
+
+    >>> sae = Archetypal(d_in=8, d_sae=32, k=4, n_points=16)
+    >>> sae.points.shape, sae.A_logits.shape, sae.W_dec.shape
+    (torch.Size([16, 8]), torch.Size([32, 16]), torch.Size([32, 8]))
     """
 
     points: Tensor

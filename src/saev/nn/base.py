@@ -86,6 +86,11 @@ class SparseAutoencoder(nn.Module, ABC):
 
     Raises:
         InputError: If a size is not positive.
+
+    >>> from saev.nn import TopK
+    >>> sae, x_bd = TopK(d_in=8, d_sae=32, k=4), torch.randn(5, 8)
+    >>> isinstance(sae, SparseAutoencoder), torch.equal(sae(x_bd), sae.decode(sae.encode(x_bd)))
+    (True, True)
     """
 
     mean_d: Tensor

@@ -21,6 +21,11 @@ class BatchTopK(SelectingAutoencoder):
 
     Raises:
         InputError: If k is not between 1 and d_sae.
+
+    >>> import torch
+    >>> sae = BatchTopK(d_in=8, d_sae=32, k=4).train()
+    >>> (sae.encode(torch.randn(5, 8)) > 0).sum().item()  # 4 a token on average; in evaluation by the threshold
+    20
     """
 
     is_divisible = True

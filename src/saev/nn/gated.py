@@ -38,6 +38,10 @@ class Gated(OneLayerAutoencoder):
 
     Raises:
         InputError: If l1_coeff is negative.
+
+    >>> sae = Gated(d_in=8, d_sae=32)
+    >>> sae.encode(torch.randn(5, 8)).shape, sae.r_mag.shape, sae.b_mag.shape
+    (torch.Size([5, 32]), torch.Size([32]), torch.Size([32]))
     """
 
     def __init__(self, d_in: int, d_sae: int = 16_384, l1_coeff: float = 1.0) -> None:

@@ -32,6 +32,9 @@ class HierarchicalTopK(SelectingAutoencoder):
 
     Raises:
         InputError: If k is not between 1 and d_sae, or a budget not between 1 and k.
+
+    >>> HierarchicalTopK(d_in=8, d_sae=64, k=32).budgets  # and k
+    [1, 2, 4, 8, 16]
     """
 
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32, budgets: list[int] | None = None) -> None:

@@ -60,6 +60,11 @@ class JumpReLU(OneLayerAutoencoder):
 
     Raises:
         InputError: If l0_coeff is negative, or bandwidth or threshold not positive.
+
+    >>> sae = JumpReLU(d_in=8, d_sae=32, threshold=0.5)
+    >>> f_bs = sae.encode(torch.randn(5, 8))
+    >>> (f_bs[f_bs > 0] > 0.499).all().item(), sae.thresholds().shape
+    (True, torch.Size([32]))
     """
 
     def __init__(

@@ -36,6 +36,10 @@ class MatchingPursuit(SparseAutoencoder):
 
     Raises:
         InputError: If k is not between 1 and d_sae.
+
+    >>> sae, x_bd = MatchingPursuit(d_in=8, d_sae=32, k=4), torch.randn(5, 8)
+    >>> (sae.encode(x_bd) > 0).sum(dim=1).max().item() <= 4, ((sae(x_bd) - x_bd).norm() < x_bd.norm()).item()
+    (True, True)
     """
 
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:

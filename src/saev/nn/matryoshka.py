@@ -36,6 +36,9 @@ class Matryoshka(SelectingAutoencoder):
 
     Raises:
         InputError: If k or a prefix is out of range, or both kinds of prefixes are given.
+
+    >>> Matryoshka(d_in=8, d_sae=64, k=4).prefixes  # and all 64
+    [4, 8, 16, 32]
     """
 
     is_divisible = True

@@ -30,6 +30,10 @@ class ReLU(OneLayerAutoencoder):
 
     Raises:
         InputError: If l1_coeff is negative.
+
+    >>> sae = ReLU(d_in=8, d_sae=32, l1_coeff=2.0)
+    >>> sae.encode(torch.randn(5, 8)).shape, sae.name
+    (torch.Size([5, 32]), 'relu-d_sae32-l1_coeff2.0-l1plain')
     """
 
     def __init__(

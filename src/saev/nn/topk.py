@@ -20,6 +20,12 @@ class TopK(SelectingAutoencoder):
 
     Raises:
         InputError: If k is not between 1 and d_sae.
+
+    >>> import torch
+    >>> sae = TopK(d_in=8, d_sae=32, k=4)
+    >>> f_bs = sae.encode(torch.randn(5, 8))
+    >>> f_bs.shape, (f_bs > 0).sum(dim=1).max().item() <= 4, sae.decode(f_bs).shape
+    (torch.Size([5, 32]), True, torch.Size([5, 8]))
     """
 
     is_divisible = True

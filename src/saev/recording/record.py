@@ -51,10 +51,15 @@ def record(
         InputError: If a picture cannot be read, a layer does not exist, the disk is too small, or another run records
             the same thing.
 
-    Example:
-        >>> backbone = saev.load_backbone("timm", "vit_small_patch16_224")  # doctest: +SKIP
-        >>> saev.record("photographs", backbone, [-2], "shards")  # doctest: +SKIP
-        [PosixPath('shards/timm-vit_small_patch16_224-layer10-8f0c2d1ab46e')]
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 2)
+    ...     [shards] = record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     x_btd = saev.open_shards(shards).read(0, 2)
+    >>> shards.name.rpartition("-")[0], x_btd.shape
+    ('timm-test_vit-layer04', torch.Size([2, 101, 64]))
     """
     source = images if isinstance(images, ImageSource) else ImageFolder(Path(images))
     source.check_known()

@@ -29,6 +29,14 @@ def load_backbone(
 
     Raises:
         InputError: Unknown family, model or tag; no plain ViT; weights that do not fit; impossible size.
+
+    >>> backbone = load_backbone("timm", "test_vit", weights="random")
+    >>> backbone.n_layers, backbone.d_model, backbone.grid, backbone.preprocessing.image_size
+    (6, 64, (10, 10), (160, 160))
+    >>> with torch.no_grad():
+    ...     (tokens,) = backbone(torch.randn(2, 3, 160, 160), [4]).values()  # CLS, then the patches row by row
+    >>> tokens.shape
+    torch.Size([2, 101, 64])
     """
     kind = BACKBONES.named(family, options.family)
     size = (image_size, image_size) if isinstance(image_size, int) else image_size

@@ -71,9 +71,16 @@ def survey(
 ) -> LatentSurvey:
     """What the latents of an SAE do: frequencies, values, top images, labels, latents that fire together.
 
-    >>> found = saev.survey("RUN/saes/NAME", "SHARDS/NAME")                     # doctest: +SKIP
-    >>> found.moments.frequency.shape, found.top["patch"].images.shape          # doctest: +SKIP
-    (torch.Size([16384]), torch.Size([16384, 128]))
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 2)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     found = survey(sae, shards)
+    >>> found.moments.frequency.shape, found.top["patch"].images.shape  # both pictures of each latent
+    (torch.Size([128]), torch.Size([128, 2]))
 
     Args:
         sae: An SAE, or the directory of one.

@@ -19,6 +19,15 @@ class ImageFolder(ImageSource):
 
     Raises:
         InputError: The folder is missing, unreadable, or has no pictures.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     (Path(directory) / "cats").mkdir()
+    ...     Image.new("RGB", (32, 24)).save(Path(directory) / "cats" / "one.png")
+    ...     pictures = ImageFolder(directory)
+    ...     len(pictures), pictures.class_names, pictures.record(0).path, pictures.read(0).size
+    (1, ['cats'], 'cats/one.png', (32, 24))
     """
 
     def __init__(self, root: str | Path) -> None:

@@ -26,7 +26,6 @@ from shards_on_disk import write
 from saev.shards.format.dtypes import tensor_bytes
 from saev.shards.format.hashing import UNITS_FILE
 from saev.shards.reading.block_reads import read_span, read_unverified
-from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -38,7 +37,7 @@ def unverified(reader: ShardReader) -> ShardReader:
     """The same directory, as if it had no hashes."""
     manifest = reader.manifest
     files = {name: file for name, file in manifest.files.items() if name != UNITS_FILE}
-    return ShardReader(ShardDirectory(reader.path, reader.metadata, replace(manifest, files=files)))
+    return ShardReader(replace(reader.directory, manifest=replace(manifest, files=files)))
 
 
 def sequential(reader: ShardReader, mib: int) -> None:

@@ -192,7 +192,7 @@ def test_a_layer_that_counts_from_the_end_is_not_written() -> None:
 def test_source_with_number_keys_can_be_read_again(tmp_path: Path) -> None:
     recording = vary(source={"names": {2: "a", 10: "b"}, "sizes": (1, 2)})
     opened = ShardDirectory.open(record(tmp_path, recording, make_acts(recording)))
-    assert opened.manifest.source == {"names": {"2": "a", "10": "b"}, "sizes": [1, 2]}
+    assert opened.manifest.recording.source == {"names": {"2": "a", "10": "b"}, "sizes": [1, 2]}
 
 
 def test_summary_tells_what_was_recorded(tmp_path: Path) -> None:

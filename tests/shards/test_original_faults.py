@@ -147,7 +147,7 @@ def test_the_oldest_has_a_spare_file_or_not(spelling: str, spare: bool, tmp_path
     assert faults(original) == []
     reader = open_shards(original, -2)
     assert np.array_equal(reader.read(0, 6).numpy(), acts[:, 1])
-    assert reader.metadata.ckpt == changes.get("model_ckpt", "ViT-B-32/openai")
+    assert reader.recording.model["ckpt"] == changes.get("model_ckpt", "ViT-B-32/openai")
     if spare:
         os.truncate(original / "acts000002.bin", 10)
         assert "truncated: 10 bytes instead of 720" in faults(original)[0]

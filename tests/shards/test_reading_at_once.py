@@ -13,7 +13,6 @@ from tests.shards.small_recordings import make_acts, make_recording, record
 from saev.errors import InputError
 from saev.shards.format.hashing import BLOCK_BYTES, UNITS_FILE
 from saev.shards.format.layout import TokenLayout
-from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
@@ -75,7 +74,7 @@ def test_an_interrupted_verification_stops_at_once(reader: ShardReader) -> None:
 def test_without_hashes_bytes_are_read_as_they_are(reader: ShardReader) -> None:
     name = reader.layout.file_name(1)
     files = {name: file for name, file in reader.manifest.files.items() if name != UNITS_FILE}
-    other = ShardReader(ShardDirectory(reader.path, reader.metadata, replace(reader.manifest, files=files)))
+    other = ShardReader(replace(reader.directory, manifest=replace(reader.manifest, files=files)))
     original = (reader.path / name).read_bytes()
     changed = bytes([original[0] ^ 1]) + original[1:]
     (reader.path / name).write_bytes(changed)

@@ -29,7 +29,7 @@ def completed_by(provenance: Provenance, readers: Sequence[ShardReader], tokens:
     if None not in (tokens, provenance.tokens) and tokens != provenance.tokens:
         raise InputError(f"the SAE was trained on {provenance.tokens} tokens, --data.tokens is {tokens}")
     paths = " + ".join(str(reader.path) for reader in readers)
-    found = [RecordedLayer.of(reader.manifest.recording) for reader in readers]
+    found = [RecordedLayer.of(reader.recording) for reader in readers]
     own = provenance.layers or [RecordedLayer()] * len(found)
     if len(own) != len(found):
         before, now = (" + ".join(str(layer.layer) for layer in layers) for layers in (own, found))
@@ -63,6 +63,6 @@ def held_out_for(provenances: Iterable[Provenance], reader: ShardReader) -> Ints
         one.held_out.images(reader.n_examples)
         for provenance in provenances
         for one in provenance.data
-        if one.content_id == reader.manifest.content_id
+        if one.content_id == reader.recording.content_id
     ]
     return reduce(np.intersect1d, found) if found else None

@@ -195,7 +195,7 @@ class Provenance:
     @classmethod
     def of(cls, readers: Sequence[ShardReader], tokens: str, data: Sequence[TrainingSet] = ()) -> Self:
         """Of an SAE of the activations that some shards hold, one directory for each layer of a token."""
-        return cls([RecordedLayer.of(reader.manifest.recording) for reader in readers], tokens, data)
+        return cls([RecordedLayer.of(reader.recording) for reader in readers], tokens, data)
 
     @property
     def one_layer(self) -> RecordedLayer:

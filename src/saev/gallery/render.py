@@ -208,10 +208,10 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
 
 def _facts(subject: Subject, tokens: TokenSelection) -> dict[str, str]:
     """What stands at the top of the page."""
-    metadata, moments = tokens.reader.metadata, subject.survey.moments
+    model, moments = tokens.reader.recording.model, subject.survey.moments
     return {
-        "model": f"{metadata.family} {metadata.ckpt}",
-        "layer": " + ".join(str(reader.manifest.recording.layer) for reader in tokens.readers),
+        "model": f"{model['family']} {model['ckpt']}",
+        "layer": " + ".join(str(reader.recording.layer) for reader in tokens.readers),
         "latents": f"{subject.sae.d_sae:,}",
         "images": f"{moments.n_images:,}",
         "tokens": f"{moments.n_tokens:,}",

@@ -123,7 +123,7 @@ def encoding_of(
             f"the SAE takes activations of width {sae.d_in}, {reader.path} has {reader.layout.d_model}: "
             "give shards of the same ViT"
         )
-    provenance.one_layer.check_same(RecordedLayer.of(reader.manifest.recording), str(reader.path))
+    provenance.one_layer.check_same(RecordedLayer.of(reader.recording), str(reader.path))
     kind: Any = tokens or provenance.tokens or "content"
     return Encoding(sae.to(chosen_device(device)), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
 

@@ -46,7 +46,7 @@ class Labels:
         if patch_numbers is None:
             return cls(names, numbers, [], None)
         n = _largest(patch_numbers) + 1
-        recorded = _find(reader.manifest.config.get("image_set"), "patch_class_names")
+        recorded = _find(reader.recording.image_set, "patch_class_names")
         patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
         return cls(names, numbers, patch_names, patch_numbers)
 

@@ -69,7 +69,7 @@ class RecordedPictures:
 
 
 def _views(reader: ShardReader) -> View:
-    preprocessing = Preprocessing.from_dict(reader.manifest.config["preprocessing"])
+    preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
     read_bytes = _reader_by_name(reader)
 
     def view(record: ExampleRecord) -> Image.Image:
@@ -101,7 +101,7 @@ def _unchanged(read_bytes: ReadBytes, record: ExampleRecord) -> bytes:
 def _reader_by_name(reader: ShardReader) -> ReadBytes:
     """Reads pictures by name: their numbers change when a file comes or goes."""
     try:
-        source = from_description(reader.manifest.source)
+        source = from_description(reader.recording.source)
     except (InputError, OSError) as error:
         # A run of hours does not end here for want of pictures.
         return _fails(str(error))

@@ -101,9 +101,9 @@ class TokenSelection:
         if self.kept is not None:
             examples.update(np.packbits(self.kept).tobytes())
         return {
-            "shards": " + ".join(reader.manifest.content_id for reader in self.readers),
+            "shards": " + ".join(reader.recording.content_id for reader in self.readers),
             "bytes": " + ".join(reader.manifest.bytes_digest for reader in self.readers),
-            "layers": " + ".join(str(reader.manifest.recording.layer) for reader in self.readers),
+            "layers": " + ".join(str(reader.recording.layer) for reader in self.readers),
             "tokens": f"{self.positions.start} to {self.positions.stop} of each image",
             "images": f"{len(self.examples)} ({examples.hexdigest()[:12]})",
         }

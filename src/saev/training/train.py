@@ -181,7 +181,7 @@ def _device(device: str | torch.device | None, x: object) -> torch.device:
 
 def _source(x: Activations, seed: int, val_share: float, options: Mapping[str, Any], *, reports: bool) -> Source:
     if isinstance(x, ShardReader):
-        options, x = {"layer": x.manifest.recording.layer, **options}, x.path
+        options, x = {"layer": x.recording.layer, **options}, x.path
     if _is_shards(x):
         paths = [Path(one) for one in x] if isinstance(x, list) else Path(cast(Path_, x))
         return ShardSource(ShardTokens(paths, val_share=val_share, seed=seed, **options), reports=reports)

@@ -83,10 +83,11 @@ class Namer:
         return _named(dict(zip(latents, named_words(best, self.words), strict=True)))
 
     def _is_last_layer(self, tokens: TokenSelection) -> bool:
-        metadata, recorded = tokens.reader.metadata, tokens.reader.manifest.recording
+        recorded = tokens.reader.recording
         visual: Any = self.clip.model.visual
         blocks = getattr(getattr(visual, "transformer", None), "resblocks", ())
-        is_same = (metadata.family, metadata.ckpt) == ("clip", self.clip.ckpt) and self.clip.has_projection
+        model = recorded.model["family"], recorded.model["ckpt"]
+        is_same = model == ("clip", self.clip.ckpt) and self.clip.has_projection
         is_last = len(tokens.readers) == 1 and len(blocks) > 0 and recorded.layer == len(blocks) - 1
         return is_same and is_last and recorded.model["weights_digest"] == self.clip.tower_digest
 

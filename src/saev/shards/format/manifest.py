@@ -79,21 +79,6 @@ class Manifest:
         return hashlib.sha256(text.encode("ascii")).hexdigest()[:12]
 
     @property
-    def config(self) -> dict[str, object]:
-        """The configuration that is hashed."""
-        return self.recording.canonical()
-
-    @property
-    def source(self) -> dict[str, object]:
-        """How to open the pictures again."""
-        return self.recording.source
-
-    @property
-    def class_names(self) -> list[str]:
-        """The labels of the pictures, sorted."""
-        return self.recording.class_names
-
-    @property
     def layout(self) -> ShardLayout:
         """Where each token lies."""
         return self.recording.layout
@@ -124,9 +109,9 @@ class Manifest:
             "schema": SCHEMA,
             "content_id": self.content_id,
             "name": self.recording.name,
-            "config": self.config,
-            "source": self.source,
-            "class_names": self.class_names,
+            "config": self.recording.canonical(),
+            "source": self.recording.source,
+            "class_names": self.recording.class_names,
             "dataset": self.recording.dataset,
             "tool_version": self.tool_version,
             "files": {name: file.to_dict() for name, file in self.files.items()},

@@ -21,7 +21,7 @@ from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.hashing import block_span
 from saev.shards.format.layout import ShardLayout
 from saev.shards.format.manifest import Manifest
-from saev.shards.format.metadata import Metadata
+from saev.shards.format.recording import Recording
 from saev.shards.reading.block_reads import BlockError, read_span, read_unverified
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.unit_reads import UnitReads
@@ -40,27 +40,27 @@ class ShardReader:
 
     def __init__(self, directory: ShardDirectory) -> None:
         assert sys.byteorder == "little", "shards are little-endian"
-        self._directory = directory
+        self.directory = directory
 
     @property
     def path(self) -> Path:
         """The directory."""
-        return self._directory.path
-
-    @property
-    def metadata(self) -> Metadata:
-        """What protocol 2.1 says of it."""
-        return self._directory.metadata
+        return self.directory.path
 
     @property
     def manifest(self) -> Manifest:
-        """Everything else, and the hashes."""
-        return self._directory.manifest
+        """The recording and its files, with their hashes."""
+        return self.directory.manifest
+
+    @property
+    def recording(self) -> Recording:
+        """What was recorded: model, layer, preprocessing, pictures."""
+        return self.directory.manifest.recording
 
     @property
     def layout(self) -> ShardLayout:
         """Where each token lies."""
-        return self._directory.layout
+        return self.directory.layout
 
     @property
     def n_examples(self) -> int:
@@ -73,7 +73,7 @@ class ShardReader:
         Raises:
             InputError: If the file is damaged.
         """
-        return self._directory.examples()
+        return self.directory.examples()
 
     def patch_labels(self) -> NDArray[np.uint8] | None:
         """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
@@ -81,7 +81,7 @@ class ShardReader:
         Raises:
             InputError: If the file is damaged.
         """
-        return self._directory.patch_labels()
+        return self.directory.patch_labels()
 
     def read(self, start: int, stop: int) -> Tensor:
         """The activations (stop - start, T, D) of some examples, in the stored dtype; int8 is decoded to float32.
@@ -138,13 +138,13 @@ class ShardReader:
         Raises:
             InputError: If the file of their hashes cannot be opened.
         """
-        return UnitReads(self._directory)
+        return UnitReads(self.directory)
 
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""
         layout, name = self.layout, self.layout.file_name(shard)
         if not self.manifest.has_hashes:
-            spans = self._directory.layer.spans(offset, len(target), layout.bytes_per_example)
+            spans = self.directory.layer.spans(offset, len(target), layout.bytes_per_example)
             read_unverified(self.path, name, spans, target)
             return
         try:

@@ -30,7 +30,7 @@ def open_data_sets(shards: Sequence[Path], paired: Sequence[Path], layer: int | 
     for path in shards[1:]:
         reader = open_shards(Path(path), layer)
         for earlier in readers:
-            if earlier.manifest.content_id == reader.manifest.content_id:
+            if earlier.recording.content_id == reader.recording.content_id:
                 raise InputError(f"{reader.path} and {earlier.path} are the same recording: give it once")
         _check_like(first, reader, "d_model")
         _check_like(first, reader, "dtype")
@@ -46,10 +46,10 @@ def open_val_shards(path: Path, data_sets: Sequence[Layers]) -> ShardReader:
         InputError: If they are some of the training shards, or of another ViT, layer or preprocessing.
     """
     first = data_sets[0][0]
-    reader = open_shards(path, first.manifest.recording.layer)
+    reader = open_shards(path, first.recording.layer)
     check_width([reader], first.layout.d_model)
     for (trained_on,) in data_sets:
-        if reader.manifest.content_id == trained_on.manifest.content_id:
+        if reader.recording.content_id == trained_on.recording.content_id:
             raise InputError(f"val_shards {reader.path} are the training shards: give others, or val_share")
     _layer(first).check_same(_layer(reader), str(reader.path), strict=True)
     return reader
@@ -76,9 +76,9 @@ def _pair(first: ShardReader, others: Sequence[ShardReader]) -> Layers:
     Raises:
         InputError: If not.
     """
-    layers = {first.manifest.recording.layer: first}
+    layers = {first.recording.layer: first}
     for reader in others:
-        layer = reader.manifest.recording.layer
+        layer = reader.recording.layer
         if layer in layers:
             raise InputError(f"paired {reader.path} holds layer {layer}, as {layers[layer].path} does: give another")
         layers[layer] = reader
@@ -96,11 +96,11 @@ def _images(reader: ShardReader) -> tuple[object, ...]:
     """What tells sets of pictures apart: names, sizes and labels, and where they are known, their digests."""
     files = reader.manifest.files
     digest = files[EXAMPLES_FILE].sha256 if EXAMPLES_FILE in files else None
-    return reader.manifest.recording.image_set, digest
+    return reader.recording.image_set, digest
 
 
 def _layer(reader: ShardReader) -> RecordedLayer:
-    return RecordedLayer.of(reader.manifest.recording)
+    return RecordedLayer.of(reader.recording)
 
 
 def _check_like(first: ShardReader, reader: ShardReader, name: str) -> None:

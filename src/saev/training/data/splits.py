@@ -40,7 +40,7 @@ class Split:
 
     def provenance(self) -> TrainingSet:
         """For the SAE's config.json."""
-        return TrainingSet(self.everything.reader.manifest.content_id, self.images.held_out)
+        return TrainingSet(self.everything.reader.recording.content_id, self.images.held_out)
 
 
 def held_out_tokens(splits: Sequence[Split], n_tokens: int) -> list[TokenSelection]:

@@ -211,7 +211,7 @@ def test_damage_in_mid_training_ends_the_run(
 ) -> None:
     """Also where what is damaged is not in the sample that training starts from."""
     broken = Path(shutil.copytree(first[0], tmp_path / first[0].name))
-    monkeypatch.setattr("saev.modules.sae.INIT_TOKENS", 48)
+    monkeypatch.setattr("saev.training.state.INIT_TOKENS", 48)
     path = broken / "acts000003.bin"
     data = bytearray(path.read_bytes())
     place = len(data) - 13 * 64 + 64 + 7

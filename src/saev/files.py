@@ -152,7 +152,7 @@ def replacing(path: Path, n_bytes: int | None = None) -> Iterator[Path]:
         partial.replace(path)
         bring_to_disk(path.parent)
     except OSError as error:
-        _remove(partial)  # before what is free is told
+        _remove(partial)  # before the free space is reported
         raise InputError(unwritable(path, error, n_bytes)) from error
     finally:
         _remove(partial)
@@ -191,7 +191,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """See whether files can be made in a directory, or the directory itself, before anything long begins.
+    """Check whether files can be made in a directory, or the directory itself, before anything long begins.
 
     Nothing is left behind.
 

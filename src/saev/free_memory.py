@@ -41,7 +41,7 @@ def free_memory(root: Path = ROOT) -> tuple[int, str]:
 
 
 def known_free_memory() -> tuple[int, str] | None:
-    """What `free_memory` gives; None where the system does not tell."""
+    """What `free_memory` gives; None where the system does not say."""
     try:
         return free_memory()
     except (OSError, ValueError):

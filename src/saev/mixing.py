@@ -53,7 +53,7 @@ def mix64(x: LongWords) -> LongWords:
 
 
 def latent_keys(d_sae: int, seed: int) -> Words:
-    """(s,) what tells the hashes of one latent from those of another."""
+    """(s,) a key for the hashes of each latent."""
     start = mix64(_seed_word(seed))
     numbers = start + np.arange(1, d_sae + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
     keys: Words = (mix64(numbers) >> np.uint64(32)).astype(np.uint32)

@@ -25,7 +25,7 @@ class HeldOut:
 
     Args:
         n: How many.
-        seed: Chosen by `random_subset` with this seed among all images; None where `numbers` tells them.
+        seed: Chosen by `random_subset` with this seed among all images; None where `numbers` has them.
         numbers: Their numbers, ascending, where training had a choice of the images only.
     """
 

@@ -61,7 +61,7 @@ def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
         try:
             save_file(tensors, partial)
         except SafetensorError as error:
-            # It tells the system's number in its text only.
+            # The system's number is in its text only.
             number = re.search(r"\(os error (\d+)\)", str(error))
             raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
         partial.chmod(mode)

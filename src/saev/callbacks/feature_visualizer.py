@@ -74,7 +74,7 @@ class FeatureVisualizer(NotesFaults):
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """See now, and not after hours of training, whether what is asked for is there.
+        """Check now, and not after hours of training, whether what is asked for is there.
 
         Raises:
             InputError: If the SAE has no such latents, or the namer cannot be had.
@@ -105,7 +105,7 @@ class FeatureVisualizer(NotesFaults):
         data: list[TokenSelection],
         saved: Sequence[Path] = (),
     ) -> None:
-        """Render SAEs by name; all processes call it, those whose processes divide the latents without any.
+        """Render SAEs by name. All processes call it; where they divide the latents, all but the first pass no SAEs.
 
         Raises:
             InputError: In all processes, if the galleries could not be made.

@@ -9,7 +9,7 @@ from saev.errors import InputError, one_line
 
 
 class NotesFaults(lightning.Callback):
-    """A callback that notes what goes wrong at the end of a run, so that what follows is done all the same."""
+    """A callback that notes faults at the end of a run, so that the work after them is still done."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class NotesFaults(lightning.Callback):
 
     @contextmanager
     def noting(self, what: str) -> Iterator[None]:
-        """Do something; a fault of the disk or of the input is noted, with what could not be done."""
+        """Note a fault of the disk or of the input within this context, with what could not be done."""
         try:
             yield
         except (InputError, OSError) as error:

@@ -57,7 +57,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Remember what signals do: Lightning installs a handler that waits for all processes."""
         self._handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
-        # Our own launcher has told them already.
+        # Our own launcher has set them already.
         if isinstance(launcher := trainer.strategy.launcher, _SubprocessScriptLauncher) and launcher.procs:
             companions[:] = launcher.procs
 

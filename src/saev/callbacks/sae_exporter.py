@@ -30,7 +30,7 @@ class TrainedModel(Protocol):
 
 
 class TrainingData(Protocol):
-    """The part of the data module that config.json tells about."""
+    """The part of the data module that config.json describes."""
 
     @property
     def provenance(self) -> Provenance:
@@ -83,7 +83,7 @@ class SAEExporter(lightning.Callback):
 
 
 def diverged_saes(run: RunDirectory, names: Sequence[str]) -> list[str]:
-    """Of the SAEs that a run was to train, and has trained, those whose training did harm, with the reason."""
+    """The name of each SAE of a run that was given up or has diverged, with its FVU."""
     found = []
     for name in names:
         train = read_metrics(run.metrics(name)).get("train", {})

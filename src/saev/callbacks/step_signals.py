@@ -17,7 +17,7 @@ _NOTE: Final = b"\nthe run stops after this step, with a checkpoint; another sig
 
 @final
 class StepSignals:
-    """Holds SIGINT and SIGTERM back while training steps run, and tells all processes of one that came to any of them.
+    """Holds SIGINT and SIGTERM back while training steps run; all processes agree on one that came to any of them.
 
     The processes agree through a group of their own, on the hosts: a reduction that is started after one step is read
     after the next one. No step waits for it, and none for the device.

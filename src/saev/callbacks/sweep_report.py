@@ -1,4 +1,4 @@
-"""Tells how good the SAEs of a run are, and compares those of a sweep."""
+"""Prints how good the SAEs of a run are, and compares those of a sweep."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
 
 
 class EvaluatedModel(Protocol):
-    """The part of the LightningModule that is told of."""
+    """The part of the LightningModule that is reported."""
 
     results: dict[str, AllFigures]
 
@@ -37,8 +37,8 @@ class SweepReport(NotesFaults):
     """Prints a table of the SAEs; several are compared in ``sweep.csv``, ``sweep.png`` and TensorBoard, too.
 
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
-    those of the others. It comes after the SAEs and their metrics were written, of which it takes those on held-out
-    tokens, after `saev test` those of the test; where there are none, there is nothing to tell.
+    those of the others. It comes after the SAEs and their metrics were written. It takes the metrics of held-out
+    tokens, after `saev test` those of the test; without such it prints nothing.
 
     Args:
         run: Where the SAEs lie.
@@ -97,7 +97,7 @@ class SweepReport(NotesFaults):
     @override
     @rank_zero_only
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Tell the figures of `saev test`."""
+        """Print the metrics of `saev test`."""
         out = RunDirectory(Path(trainer.default_root_dir))
         self._tell(out, self._figures(out, pl_module, "test"), [])
 

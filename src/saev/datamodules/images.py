@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class ImageDataModule(lightning.LightningDataModule):
     """Decodes and preprocesses pictures in the order of their source, for prediction.
 
-    It gives all of them, or the stretches that `select` was told.
+    It gives all of them, or the stretches that `select` was given.
 
     A batch holds "image" (b, 3, H, W), "index", "width", "height", "n_bytes" and "digest" of each picture, and
     "patch_labels" (b, patches) where the source has masks.
@@ -116,7 +116,7 @@ def _leave_interrupts_to_the_main_process(_worker: int) -> None:
 
 
 def _print_unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # When the main process is stopped while it takes a batch, torch's thread on this side has nothing to tell.
+    # When the main process is stopped while it takes a batch, the error of torch's thread on this side means nothing.
     if not issubclass(kind, EOFError | ConnectionError):
         sys.__excepthook__(kind, error, trace)
 

@@ -133,7 +133,7 @@ class Gallery:
         grid: (h, w) patches of a picture.
         bin_edges: (bins + 1,) of the histograms of values.
         rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
-        labels: Per latent the label that tells most about it, and its purity.
+        labels: Per latent the label that describes it best, and its purity.
         names: Names that were found for latents.
         others: SAEs to compare with.
     """

@@ -69,7 +69,7 @@ class RenderOptions:
                 raise InputError(f"{name} has no use without a namer")
 
     def check_latents(self, d_sae: int) -> None:
-        """See whether an SAE of this size has the latents that are asked for.
+        """Check whether an SAE of this size has the latents that are asked for.
 
         Raises:
             InputError: If not.

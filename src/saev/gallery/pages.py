@@ -127,7 +127,7 @@ class Pages:
         ]
 
     def top_labels(self) -> dict[int, tuple[str, float]]:
-        """For each latent the label that tells most about it, of patches where there are such, and its purity.
+        """For each latent the label that describes it best, of patches where there are such, and its purity.
 
         That is the one which contributes most to the divergence from the base rates, purity x log(lift): the most
         frequent one would be the background for nearly all latents. A latent whose label is hardly more frequent than

@@ -172,7 +172,7 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
 
 
 def sae_id(sae: SparseAutoencoder) -> str:
-    """A digest of the weights: tells SAEs apart, whatever they are called and wherever they lie."""
+    """A digest of the weights: it identifies an SAE, whatever it is called and wherever it lies."""
     return weights_digest(sae)[:16]
 
 

@@ -67,7 +67,7 @@ def write_gallery(
         _swap(partial, out, old)
     except OSError as error:  # what is read, and cannot be, is an InputError
         n_bytes = 512 * sum(path.stat().st_blocks for path in partial.rglob("*"))
-        shutil.rmtree(partial, ignore_errors=True)  # before what is free is told
+        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
         raise InputError(unwritable(out, error, n_bytes)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -113,7 +113,7 @@ def _save(view: Image.Image, path: Path) -> tuple[int, int]:
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    path.write_bytes(file.getbuffer())  # Pillow does not tell why a file cannot be written
+    path.write_bytes(file.getbuffer())  # Pillow does not say why a file cannot be written
     return picture.size
 
 

@@ -222,7 +222,7 @@ class SavedFile:
     shape: FileShape
 
     def check_size(self) -> None:
-        """See whether the file is there with all its bytes.
+        """Check whether the file is there with all its bytes.
 
         Raises:
             InputError: If not.

@@ -256,7 +256,7 @@ class Codes(ImageCodes):
                     progress.update(len(rows))
 
     def check(self, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
-        """See whether these are the codes of an SAE on the tokens of a recording.
+        """Check whether these are the codes of an SAE on the tokens of a recording.
 
         Raises:
             InputError: If not; names both values.

@@ -135,7 +135,7 @@ class Plan:
 
     Args:
         encoding: The SAE and the images.
-        origin: What tells its codes from others.
+        origin: What identifies its codes.
         images_per_file: Images of each file but the last.
         directory: Where the files go.
     """

@@ -21,7 +21,7 @@ Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 SLICE_CELLS: Final = 2**21  # Dense codes that a part grows by, or one image.
 STRETCH_CELLS: Final = 2**18  # Dense codes looked at in one go: they stay in the cache until their values are read.
-MAX_PART_ENTRIES: Final = 2**20  # Of one part, but for what its last slice has too many.
+MAX_PART_ENTRIES: Final = 2**20  # Of one part; its last slice may exceed it.
 
 
 @final

@@ -1,4 +1,4 @@
-"""What a decoder tells without data: how alike its directions are, and whether another SAE found the same ones.
+"""Measures of a decoder without data: how alike its directions are, and whether another SAE found the same ones.
 
 Shape suffixes: d = d_in, s = d_sae, r and t = latents of two SAEs, c = latents of a chunk.
 """

@@ -16,7 +16,7 @@ State = dict[str, Any]
 
 
 class DividedModel(Protocol):
-    """The part of the LightningModule that tells what is divided."""
+    """The part of the LightningModule that names what is divided."""
 
     def latent_dims(self) -> dict[str, int]:
         """By its name in the state, each tensor that is divided, and along which dimension."""

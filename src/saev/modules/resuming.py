@@ -56,7 +56,7 @@ def check_same(earlier: Sequence[Mapping[str, object]], now: Sequence[Mapping[st
 
 
 def check_keys(checkpoint: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """See whether all parts are there.
+    """Check whether all parts are there.
 
     Args:
         checkpoint: What was read.
@@ -74,7 +74,7 @@ def check_resumable(
     members: Sequence[SaeInTraining],
     divided: Mapping[str, int],
 ) -> None:
-    """See whether a checkpoint holds all that a module needs to go on.
+    """Check whether a checkpoint holds all that a module needs to go on.
 
     Args:
         checkpoint: What was read.
@@ -102,7 +102,7 @@ def check_resumable(
 def check_contents(
     checkpoint: Mapping[str, Any], tensors: Mapping[str, Shape], trained: Sequence[str], loops: Iterable[str]
 ) -> None:
-    """See whether the parts of a checkpoint hold all that they should.
+    """Check whether the parts of a checkpoint hold all that they should.
 
     Args:
         checkpoint: What was read, with all parts.

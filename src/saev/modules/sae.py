@@ -75,7 +75,7 @@ class SAELightningModule(EvaluatedSaes):
         self._last_bd: Tensor | None = None  # the last batch of training, until its step is done
 
     def check_divisible(self, n_processes: int) -> None:
-        """See whether so many processes can divide the latents.
+        """Check whether so many processes can divide the latents.
 
         Raises:
             InputError: If not.

@@ -44,7 +44,7 @@ def check_options(architecture: type[SparseAutoencoder], options: Mapping[str, o
 
 
 def check_rebuilds(sae: SparseAutoencoder) -> None:
-    """See whether what is saved of an SAE builds it again, and make its class known: asked before it is trained.
+    """Check whether what is saved of an SAE builds it again, and make its class known: asked before it is trained.
 
     Raises:
         InputError: If another class has its name, or its `options` are not all of its arguments, cannot be saved as

@@ -1,4 +1,4 @@
-"""What the processes of a training run divide among them, and what they exchange. A process alone has all there is."""
+"""How the processes of a run divide tokens or latents, and how they exchange tensors; a single process has all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing_extensions import override
 @final
 @dataclass(frozen=True)
 class Group:
-    """Processes that exchange something: all of the run, or each one only with itself.
+    """The processes that take part in an exchange: all of the run, or this one alone.
 
     Args:
         everyone: Whether it is all of the run.

@@ -14,7 +14,7 @@ from saev.nn.pre_activations import PreActivations, Product
 from saev.nn.screening import ScreenedProduct, screening_pays
 from saev.nn.selection import PerBatch, PerToken, Selection
 
-PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # With more new starts of dead latents upset the others of a batch.
+PEAK_LR = {"token": 8e-3, "batch": 4e-3}  # A higher one lets reset latents upset the others of a batch.
 # With a faster encoder more latents lose their tokens to others and die.
 ENCODER_LR = {"token": 0.4, "batch": 0.6}
 
@@ -101,7 +101,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
 
 
 def check_k(k: int, d_sae: int) -> None:
-    """See whether so many latents can be active.
+    """Check whether so many latents can be active.
 
     Raises:
         InputError: If not.

@@ -64,7 +64,7 @@ class PerToken(Selection):
 class PerBatch(Selection):
     """The k * b largest positive pre-activations of a batch of b tokens, over all processes.
 
-    Whether these divide the tokens or the latents, only the b of all of them is another one.
+    Where they divide the tokens, b is their sum; where they divide the latents, all of them have the same b tokens.
 
     At evaluation a token must not depend on its neighbours: everything above a threshold is kept, the running mean
     of the smallest values that training batches kept. Bussmann et al. 2024, "BatchTopK Sparse Autoencoders",
@@ -107,7 +107,7 @@ class PerBatch(Selection):
     def _largest(self, h: PreActivations, k: int, most: Tensor, processes: Processes) -> tuple[Entries, Tensor]:
         """All entries that can be among the `most` largest, and the smallest of these.
 
-        What was kept last tells where they may begin; if enough of them are there, they do.
+        The smallest entry that was kept last gives a bound; it holds if enough entries reach it.
         """
         if self._last > 0:
             found = h.above(CAUTION * self._last)

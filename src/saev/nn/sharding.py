@@ -14,7 +14,7 @@ from saev.nn.processes import DIVIDED_LATENTS, EVERYONE
 
 
 def check_divisible(sae: SparseAutoencoder, n_processes: int) -> None:
-    """See whether so many processes can divide the latents.
+    """Check whether so many processes can divide the latents.
 
     Raises:
         InputError: If not.

@@ -106,7 +106,7 @@ class LayerWriters:
         self._places = {}
 
     def abort(self, *, says: bool) -> None:
-        """Stop and leave; the shards that are whole stay, and where it `says` so, the log tells how many."""
+        """Stop and leave; the shards that are whole stay, and with `says` the log has their number."""
         for writer in self._writers.values():
             writer.abort()
         self._writers = {}

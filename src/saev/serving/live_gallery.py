@@ -27,7 +27,7 @@ MAX_PIXELS: Final = 50_000_000
 MAX_PICTURES: Final = 16
 """Pictures that are kept, the ones used last."""
 MAX_LATENTS_A_PATCH: Final = 512
-"""Latents that are told of a patch, the strongest ones."""
+"""Latents that are listed for a patch, the strongest ones."""
 MAX_EDITS: Final = 64
 MAX_NEIGHBOURS: Final = 100
 MAX_FACTOR: Final = 1000.0

@@ -75,9 +75,9 @@ def takes_live_part(index: bytes) -> bool:
 
 
 def live_page(index: str) -> str:
-    """The page of a gallery, told that a server is there; its policy comes in a header instead.
+    """The page of a gallery with live inference switched on; its policy comes in a header instead.
 
-    A page of another version of saev is not told, and gets a line that says so.
+    A page of another version of saev stays without it, and gets a line that says so.
     """
     if not takes_live_part(index.encode("utf-8")):
         return _BODY.sub(lambda found: found[0] + _OTHER_VERSION, index, count=1)

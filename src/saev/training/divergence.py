@@ -36,7 +36,7 @@ def evaluated_fvu(sae: SparseAutoencoder, x_bd: Tensor) -> Tensor:
     sums = ReconstructionSums(*(sae.processes.tokens.sum(one) for one in sums))
     square = sums.x2_d.sum()
     varies = square - (sums.x_d.square() / sums.n).sum() > ROUNDING * square
-    # Where all tokens are the same, FVU is undefined: then only what is not finite tells anything.
+    # Where all tokens are the same, FVU is undefined: then only values that are not finite count.
     return torch.where(varies, fvu(sums), 0 * sums.r2_d.sum())
 
 

@@ -208,7 +208,7 @@ def fit(
 
 
 def check_activations(x_bd: object, d_in: int) -> None:
-    """See whether something is a batch or a sample of activations.
+    """Check whether something is a batch or a sample of activations.
 
     Raises:
         InputError: If it is no tensor (b, d_in) of floating-point numbers.

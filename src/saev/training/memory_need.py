@@ -73,7 +73,7 @@ def training_need(specs: Sequence[SaeSpec], n_parts: int, batch_size: int, n_sam
 
 
 def check_weights_fit(specs: Sequence[SaeSpec], sweep: Mapping[str, Sequence[Any]]) -> None:
-    """See whether SAEs can be built, which is done in main memory.
+    """Check whether SAEs can be built, which is done in main memory.
 
     Raises:
         InputError: If not.
@@ -118,7 +118,7 @@ def check_fits(
 def check_training_fits(
     specs: Sequence[SaeSpec], sweep: Mapping[str, Sequence[Any]], need: TrainingNeed, device: torch.device, built: int
 ) -> None:
-    """See whether training fits the memory of a device.
+    """Check whether training fits the memory of a device.
 
     Args:
         specs: The SAEs, one or more, which are trained at the same time.

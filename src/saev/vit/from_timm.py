@@ -36,7 +36,7 @@ class TimmBackbone(Backbone):
     @classmethod
     @override
     def load(cls, choice: ModelChoice) -> Backbone:
-        """A plain ViT of timm; of the families dinov2 and dinov3 those whose name says so."""
+        """A plain ViT of timm; for the families dinov2 and dinov3 its name must have that word."""
         return _loaded(choice)
 
     @override

@@ -9,7 +9,8 @@ prior of CLIP-Dissect does. A second set gives the distribution of the best word
 
 A latent whose crops are a random draw is one more shuffled latent, so its p is uniform: naming where p <= 1 % names 1 %
 of the meaningless latents, whatever the number of words. A latent on coherent pictures for which the
-vocabulary has no word gets the nearest one: calibration tells chance from agreement, not right words from wrong ones.
+vocabulary has no word gets the nearest one: calibration separates chance from agreement, not right words from wrong
+ones.
 
 Shape suffixes as in `saev.latents.naming.evidence`; r = shuffled latents, b = best words.
 """

@@ -5,8 +5,8 @@ There a CLIP computes the embedding of a picture as LN(x) P, with the final laye
 
 .. math:: u = (g \odot (w - \bar w)) P,
 
-and the words are ranked by their cosines with u, after their mean was taken off: all texts share a part that tells
-none of them from the others. No picture is needed. Earlier layers still pass through blocks that this leaves out.
+and the words are ranked by their cosines with u, after their mean was taken off: all texts share a part that
+distinguishes none of them. No picture is needed. Earlier layers still pass through blocks that this leaves out.
 
 Shape suffixes: s = d_sae, d = width of the tower, e = width of the common space, v = words, l = latents, r = mixtures.
 """

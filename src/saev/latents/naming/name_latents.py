@@ -75,7 +75,7 @@ def name_latents(
     """Name latents by the crops on which they are strongest, after CLIP-Dissect (https://arxiv.org/abs/2204.10965).
 
     Each picture is opened once, each crop embedded once. Memory: 2 bytes x width of the embedding for each crop
-    (`MAX_CROPS` a latent at most), and chunks. The more latents and pictures, the better is told what chance reaches;
+    (`MAX_CROPS` a latent at most), and chunks. The more latents and pictures, the better is the estimate of chance;
     of a few latents on the same pictures none is named.
 
     Args:

@@ -11,7 +11,7 @@ def default_buffer(n_processes: int) -> tuple[int, str]:
     """Bytes for each of the processes of this machine, and in words where they come from.
 
     Raises:
-        InputError: If the system does not tell how much memory is available.
+        InputError: If the system does not say how much memory is available.
     """
     try:
         available, where = free_memory()

@@ -93,7 +93,7 @@ def _pair(first: ShardReader, others: Sequence[ShardReader]) -> Layers:
 
 
 def _images(reader: ShardReader) -> tuple[object, ...]:
-    """What tells sets of pictures apart: names, sizes and labels, and where they are known, their digests."""
+    """What identifies a set of pictures: names, sizes and labels, and where they are known, their digests."""
     files = reader.manifest.files
     digest = files[EXAMPLES_FILE].sha256 if EXAMPLES_FILE in files else None
     return reader.recording.image_set, digest

@@ -133,7 +133,7 @@ class ImageSource(ABC):
         return []
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells this set from others: a hash over names, labels and sizes, no machine path."""
+        """Return what identifies this set: a hash over names, labels and sizes, no machine path."""
         digest = hashlib.sha256()
         for entry in self.entries:
             digest.update(json.dumps([entry.path, entry.label, entry.n_bytes]).encode())

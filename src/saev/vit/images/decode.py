@@ -83,7 +83,7 @@ def _loaded(data: bytes, formats: Sequence[str], max_pixels: int) -> Image.Image
 
 @contextmanager
 def _told(data: bytes, what: str, formats: Sequence[str]) -> Iterator[None]:
-    """Tells in one line of `BadImage` whatever goes wrong while a file is decoded."""
+    """Raise whatever goes wrong while a file is decoded as one line of `BadImage`."""
     if not data:
         raise BadImage(f"{what} is empty (0 bytes); replace it")
     size = f"{len(data)} bytes"

@@ -23,7 +23,7 @@ from saev.files import replacing, unwritable
 
 @final
 class Tolerance:
-    """A disk that does not take what TensorBoard gets costs that alone, from then on, which is said once for a run."""
+    """A disk that fails ends the writing for TensorBoard, not the run; one line per run says so."""
 
     def __init__(self) -> None:
         self.is_spent = False
@@ -46,7 +46,7 @@ class Tolerance:
 
 
 class RunLogger(TensorBoardLogger):
-    """A TensorBoardLogger whose faults of the disk end no run, because what it writes can be done without.
+    """A TensorBoardLogger whose disk faults do not end the run, because nothing depends on its files.
 
     Args:
         save_dir: The run directory.
@@ -96,7 +96,7 @@ class _Writer(SummaryWriter):
 
 @final
 class _Events(FileWriter):
-    """A FileWriter without the thread of tensorboard's, whose faults nobody catches: events are few and small."""
+    """A FileWriter without tensorboard's thread, whose exceptions nobody catches: events are few and small."""
 
     def __init__(self, log_dir: Path, tolerance: Tolerance) -> None:
         self.event_writer = _EventFile(log_dir, tolerance)

@@ -21,7 +21,7 @@ class TrainedModel(Protocol):
         """The SAEs by name."""
 
     def keep_outcomes(self) -> None:
-        """Put what training has made of each SAE among the results."""
+        """Add the training metrics of each SAE to the results."""
 
     def whole_saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs with all latents, for process 0; all processes call it."""
@@ -96,6 +96,6 @@ def diverged_saes(run: RunDirectory, names: Sequence[str]) -> list[str]:
 
 
 def _write_metrics(trainer: lightning.Trainer, model: TrainedModel) -> None:
-    """Add what was measured now to what was before."""
+    """Add the new metrics to those of earlier stages."""
     for name in model.saes:
         add_metrics(RunDirectory(Path(trainer.default_root_dir)).metrics(name), model.results.get(name, {}))

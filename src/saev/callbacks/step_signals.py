@@ -64,7 +64,7 @@ class StepSignals:
         return int(told)
 
     def release(self) -> None:
-        """Let signals do again what they did before."""
+        """Restore the earlier signal handlers."""
         handle(self._earlier)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

@@ -105,7 +105,7 @@ class ImageDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """Move the pictures alone: what is written down about them is read on the CPU, without a wait."""
+        """Move the pictures only: the facts about them are read on the CPU, without waiting for the device."""
         return {**batch, "image": batch["image"].to(device, non_blocking=True)}
 
 

@@ -77,7 +77,7 @@ class ShardDataModule(lightning.LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        """Begin anew: each fit of a trainer has the first batches, with its own processes."""
+        """Forget the batches: each fit of a trainer begins with the first ones, with its own processes."""
         if stage == "fit":
             self._train_loader = None
 

@@ -88,7 +88,7 @@ class Gated(OneLayerAutoencoder):
     @override
     @torch.no_grad()
     def folded(self) -> Self:
-        """As for every one-layer SAE; the bias of the magnitudes takes up what the bias of the gate changes by."""
+        """As for every one-layer SAE; b_mag changes by what b_enc changes by, on the scale of the magnitudes."""
         other = super().folded()
         other.b_mag.add_((other.b_enc - self.b_enc) * self.r_mag.exp())
         return other

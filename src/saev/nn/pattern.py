@@ -150,7 +150,7 @@ def _sparse(pattern: Pattern, values_n: Tensor) -> Tensor:
 
 @cache
 def _accept_beta() -> None:
-    """Have torch give its only warning that such matrices are in beta where nobody sees it."""
+    """Make torch warn here, unseen, that such matrices are in beta: it does so once."""
     with warnings.catch_warnings(action="ignore"):
         torch.zeros(1, 1).to_sparse_csr()
 

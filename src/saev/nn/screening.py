@@ -106,7 +106,7 @@ class ScreenedProduct(PreActivations):
         return torch.cat(latents), torch.cat(kept)
 
     def _values(self, rows_n: Tensor, latents_n: Tensor) -> Tensor:
-        """Exact ones of entries that are sorted by row; those of a pair do not depend on the other pairs."""
+        """Exact pre-activations of entries that are sorted by row; no entry depends on the others."""
         pattern = Pattern.of_sorted(rows_n, latents_n, *self.shape)
         return encode_selected(self.exact.z_bd, self.exact.W_ds.T, self.exact.b_s, pattern)
 
@@ -118,7 +118,7 @@ def norm(x_nd: Tensor) -> Tensor:
 
 
 def rounded_up(x: Tensor) -> Tensor:
-    """Not below x, also times another one; bfloat16."""
+    """In bfloat16, not below x; the rounded product of two such numbers is not below the exact one either."""
     return (x + 2 * ROUNDOFF * x.abs()).bfloat16()
 
 

@@ -22,7 +22,7 @@ from saev.vit.preprocess import Preprocessing
 
 @final
 class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
-    """Items of a source of pictures: the preprocessed image and what is written down about its file.
+    """Items of a source of pictures: the preprocessed image and the facts about its file.
 
     An item is ``{"index", "image" (3, H, W) float32, "width", "height" (pixels, upright), "n_bytes", "digest"
     (SHA-256 of the file in hex)}``, with masks also ``"patch_labels" (h * w,) uint8``.

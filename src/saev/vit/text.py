@@ -140,7 +140,7 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
 
 
 def _check_has_text(ckpt: str, options: Options) -> None:
-    """A timm model has a vision tower alone; its name would else be called unknown."""
+    """A timm model has a vision tower only; without this check its name would be called unknown."""
     name = ckpt.partition("/")[0].partition(".")[0]
     if not ckpt.startswith(HUB) and name not in open_clip.list_models() and timm.is_model(name):
         raise _no_text(f"{options.ckpt} {ckpt} is a model of timm and has")

@@ -68,7 +68,7 @@ def row_sums(weights_n: Tensor, table_td: Tensor, picked_n: Tensor, offsets: Ten
 @final
 @dataclass(frozen=True)
 class Pieces:
-    """Sums of any length divided into pieces of at most `LONGEST` picks, so that all programs have alike to do.
+    """Sums of any length divided into pieces of at most `LONGEST` picks, so that all programs have equal work.
 
     Attributes:
         target_p: Where the sum of a piece belongs: its own row, or one behind all rows if the sum has several pieces;

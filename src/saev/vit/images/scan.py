@@ -13,7 +13,7 @@ from saev.vit.images.base import ImageEntry, look_at_file
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
 MAX_WAYS: Final = 10
-"""In which links may lead to one folder: a few folders that link to each other hold millions of names."""
+"""Upper bound of the ways by which links lead to one folder: a few that link to each other hold millions of names."""
 
 
 def scan(root: Path, suffixes: tuple[str, ...]) -> list[ImageEntry]:

@@ -11,15 +11,16 @@ import timm
 import torch
 from open_clip.constants import INCEPTION_MEAN, INCEPTION_STD, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from timm.models import register_model
+from timm.models.beit import Beit, _create_beit
 from timm.models.vision_transformer import VisionTransformer, _create_vision_transformer
 from torch import Tensor, nn
 
-default_cfgs = {
-    "tiny_siglip": timm.models.PretrainedCfg(
-        input_size=(3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3, first_conv="patch_embed.proj", num_classes=0
-    )
-}
-default_cfgs = timm.models.generate_default_cfgs({name: cfg.to_dict() for name, cfg in default_cfgs.items()})
+_CFG = timm.models.PretrainedCfg(
+    input_size=(3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3, first_conv="patch_embed.proj", num_classes=0
+)
+default_cfgs = timm.models.generate_default_cfgs(
+    {name: _CFG.to_dict() for name in ("tiny_beit", "tiny_registers", "tiny_siglip")}
+)
 
 _TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
 _REAL_TEXT = {**_TEXT, "context_length": 77, "vocab_size": 49408}  # What open_clip's own tokenizer gives.
@@ -58,6 +59,25 @@ def tiny_siglip(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     return _create_vision_transformer(
         "tiny_siglip", pretrained, **{**options, "img_size": 32, "global_pool": "map", **kwargs}
     )
+
+
+@register_model
+def tiny_registers(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    """No CLS token, four registers, the mean of the patches."""
+    options = {"patch_size": 16, "embed_dim": 64, "depth": 4, "num_heads": 4, "class_token": False, "reg_tokens": 4}
+    return _create_vision_transformer(
+        "tiny_registers",
+        pretrained,
+        **{**options, "img_size": 32, "no_embed_class": True, "global_pool": "avg", **kwargs},
+    )
+
+
+@register_model
+def tiny_beit(pretrained: bool = False, **kwargs: Any) -> Beit:
+    """Relative positions."""
+    options = {"patch_size": 16, "embed_dim": 64, "depth": 4, "num_heads": 4, "init_values": 0.1}
+    options |= {"use_abs_pos_emb": False, "use_rel_pos_bias": True}
+    return _create_beit("tiny_beit", pretrained, **{**options, "img_size": 32, **kwargs})
 
 
 @pytest.fixture(scope="session", autouse=True)

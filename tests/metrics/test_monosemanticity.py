@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import pytest
@@ -19,12 +18,10 @@ def images(n: int, d_sae: int = 6, width: int = 4) -> tuple[torch.Tensor, torch.
 
 def brute_force(a: torch.Tensor, e: torch.Tensor) -> float:
     """The weighted mean over all pairs of images, in double precision."""
-    weighted, total = 0.0, 0.0
-    for n, m in itertools.combinations(range(len(a)), 2):
-        weight = (a[n].double() * a[m].double() / a.double().max() ** 2).item() if a.max() > 0 else 0.0
-        weighted += weight * cosine_similarity(e[n].double(), e[m].double(), dim=0).item()
-        total += weight
-    return weighted / total if total else math.nan
+    n, m = torch.combinations(torch.arange(len(a))).T
+    weights = a[n].double() * a[m].double() / a.double().max().square() if a.max() > 0 else torch.zeros(len(n))
+    cosines = cosine_similarity(e[n].double(), e[m].double(), dim=1)
+    return (weights @ cosines / weights.sum()).item() if weights.sum() > 0 else math.nan
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4))

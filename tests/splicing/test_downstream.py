@@ -16,9 +16,9 @@ from saev.vit.load import load_backbone
 
 MODELS = [
     ("timm", "test_vit", 32),
-    ("timm", "vit_medium_patch16_reg4_gap_256", 32),  # mean patch
+    ("timm", "tiny_registers", 32),  # mean patch
     ("timm", "eva02_tiny_patch14_224", 28),  # rotary positions
-    ("timm", "beit_base_patch16_224", 32),  # relative positions
+    ("timm", "tiny_beit", 32),  # relative positions
     ("dinov2", "vit_small_patch14_reg4_dinov2", 28),
     ("dinov3", "vit_small_patch16_dinov3", 32),
     ("clip", "tiny-ViT/openai", None),

@@ -78,7 +78,7 @@ def test_auxk_revives_dead_latents() -> None:
     dead_at_end = []
     for coeff in (0.0, 1.0):
         torch.manual_seed(0)
-        x = torch.randn(2048, 16)
+        x = torch.randn(512, 16)
         sae = TopK(16, d_sae=64, k=4)
         with torch.no_grad():
             sae.b_enc[:8] = 4

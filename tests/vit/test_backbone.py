@@ -25,7 +25,7 @@ def vit() -> Backbone:
     [
         ("timm", "test_vit", 32, (2, 2), True, 0, 64),
         ("timm", "test_vit", (32, 64), (2, 4), True, 0, 64),
-        ("timm", "vit_medium_patch16_reg4_gap_256", 32, (2, 2), False, 4, 512),
+        ("timm", "tiny_registers", 32, (2, 2), False, 4, 64),
         ("timm", "deit_tiny_distilled_patch16_224", 32, (2, 2), True, 1, 192),
         ("timm", "eva02_tiny_patch14_224", 28, (2, 2), True, 0, 192),
         ("dinov2", "vit_small_patch14_dinov2", 28, (2, 2), True, 0, 384),

@@ -32,6 +32,9 @@ def stopped(request: "Request") -> bool:
     return request.failure == "net::ERR_ABORTED"
 
 
+FILES = ("file:", "blob:")
+
+
 @final
 class Tabs:
     """Tabs that share what the browser keeps for them.
@@ -39,11 +42,16 @@ class Tabs:
     Args:
         context: Where they are opened.
         resting: A file that says nothing: tabs show it between tests, and storage of files is emptied there.
+
+    Attributes:
+        complaints: What pages complain of, for now.
+        allowed: How addresses begin that pages may ask for.
     """
 
     def __init__(self, context: "BrowserContext", resting: Path) -> None:
         self.context, self.resting = context, resting
         self.complaints: list[str] = []
+        self.allowed = FILES
         self._free: list[Page] = []
         self._used: list[Page] = []
         self._scripted: list[Page] = []
@@ -79,7 +87,7 @@ class Tabs:
         page.on("pageerror", lambda error: complain(str(error)))
         page.on("requestfailed", lambda request: None if stopped(request) else complain(f"failed {request.url}"))
         page.on("dialog", lambda dialog: complain(f"dialog {dialog.message}"))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "blob:")) else complain(r.url))
+        page.on("request", lambda r: None if r.url.startswith(self.allowed) else complain(r.url))
         page.goto(self.resting.as_uri())
         return page
 

@@ -160,7 +160,7 @@ class TestEveryArchitecture:
         sae.train()
         optimizer = torch.optim.Adam(sae.parameters(), lr=0.01)
         losses = []
-        for number in range(200):
+        for number in range(120):
             optimizer.zero_grad()
             found = step_losses(sae, x, torch.arange(0), AuxK(0.0, 1), Progress(number)).architecture
             (found.reconstruction + 0.03 * found.sparsity).backward()

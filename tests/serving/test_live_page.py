@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.browsing import FILES, Tabs
 from tests.serving.conftest import CPU, file_of, own_picture
 
 from saev.serving.live_gallery import LiveGallery
@@ -19,7 +20,7 @@ from saev.serving.server import GalleryServer
 from saev.vit.backbone import Backbone
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 HOSTILE = '"><img src=x onerror=alert(1)>.png'
@@ -67,23 +68,19 @@ class Served:
 
 
 @pytest.fixture
-def served(browser: "Browser", run_dir: Path, live: LiveGallery) -> Iterator[Served]:
+def served(tabs: Tabs, run_dir: Path, live: LiveGallery) -> Iterator[Served]:
     (gallery,) = (run_dir / "features").iterdir()
     with GalleryServer(0, run_dir / "features", {gallery.name: live}) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        found = Served(page, server, gallery.name)
-        page.on("console", lambda message: found.complaints.append(message.text))
-        page.on("pageerror", lambda error: found.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: found.complaints.append(f"dialog {dialog.message}"))
-        page.on(
-            "request", lambda r: None if r.url.startswith((server.url, "blob:")) else found.complaints.append(r.url)
-        )
-        page.goto(server.url)
-        page.wait_for_selector("main:not([hidden])")
+        found = Served(tabs.take(), server, gallery.name)  # a port of its own, and with it storage of its own
+        tabs.complaints, tabs.allowed = found.complaints, (server.url, "blob:")
+        found.page.set_viewport_size({"width": 1280, "height": 800})
+        found.page.goto(server.url)
+        found.page.wait_for_selector("main:not([hidden])")
         yield found
-        page.close()
+        tabs.allowed = FILES
+        tabs.empty()
         server.shutdown()
         thread.join()
     assert found.complaints == []
@@ -226,16 +223,19 @@ def test_why_there_are_no_neighbours_is_said(served: Served, opened: OpenedSae, 
     served.page.wait_for_selector("#live .fire")
 
 
-def test_without_a_server_the_page_has_no_such_entry(browser: "Browser", run_dir: Path) -> None:
+def test_without_a_server_the_page_has_no_such_entry(open_page: Callable[..., "Page"], run_dir: Path) -> None:
     (gallery,) = (run_dir / "features").iterdir()
-    page = browser.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((gallery / "index.html").as_uri() + "#live")
+    page = open_page(gallery / "index.html", "#live")
     page.wait_for_selector("#overview:not([hidden])")
     assert page.locator(".live-link, #live").count() == 0
+    asked: list[str] = []
+    listener = lambda request: asked.append(request.url)  # noqa: E731
+    page.on("request", listener)
+    page.reload()
+    page.wait_for_selector("#overview:not([hidden])")
+    page.remove_listener("request", listener)
+    assert asked
     assert not [url for url in asked if "live" in url.rsplit("/", 1)[-1] or not url.startswith("file:")]
-    page.close()
 
 
 def test_the_policy_keeps_foreign_code_out(served: Served) -> None:

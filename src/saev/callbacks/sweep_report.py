@@ -18,13 +18,14 @@ from saev.callbacks.noted_faults import NotesFaults
 from saev.errors import tell
 from saev.files import write_whole
 from saev.gallery.pareto import pareto_front, pareto_plot, pixels
-from saev.metrics import nearest_stability, stability
+from saev.metrics import nearest_stability, own_figures, stability
 
 SEED = re.compile(r"-seed\d+")
 AllFigures = dict[str, Figures]
 """By the name of the SAE."""
 UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
 MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
+MIN_COLUMN = 8  # Characters.
 
 
 class EvaluatedModel(Protocol):
@@ -134,16 +135,23 @@ def table(metrics: AllFigures, front: list[str]) -> str:
     """The SAEs by L0; those on the front, if there is one, are marked."""
     width = max(len(name) for name in metrics)
     has_stability = any("stability" in one for one in metrics.values())
-    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}"]
+    own = [name for name in own_figures() if any(name in one for one in metrics.values())]
+    heads = "".join(f"  {head:>{MIN_COLUMN}}" for head in own)
+    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}{heads}"]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
         fvu = "-" if one["fvu"] is None else f"{one['fvu']:.4f}" if one["fvu"] < 1000 else f"{one['fvu']:.2g}"
         ending = "  diverged" if one.get("diverged") else ""
         stable = f"{one['stability']:11.3f}" if "stability" in one else f"{'-':>11}" if has_stability else ""
-        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {fvu:>8}  {one['dead']:6.1%}{stable}{ending}")
+        more = "".join(f"  {_short(one.get(head)):>{max(MIN_COLUMN, len(head))}}" for head in own)
+        lines.append(f"{mark} {name:{width}}  {one['l0']:8.2f}  {fvu:>8}  {one['dead']:6.1%}{stable}{more}{ending}")
     if front:
         lines.append("* Pareto-optimal: no other one is better in both L0 and FVU")
     return "\n".join(lines)
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _outcome(stages: AllFigures) -> Figures:

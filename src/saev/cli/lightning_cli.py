@@ -17,6 +17,7 @@ from typing_extensions import override
 from saev.cli.given_files import check_given_files
 from saev.cli.parse_errors import class_names, parsed
 from saev.errors import InputError
+from saev.registry import load_packages
 from saev.stopping import Stopped, end_companions, stopping_on_signals
 
 # Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
@@ -44,6 +45,7 @@ class CommandCLI(LightningCLI):
     ) -> None:
         # Lightning uses a class that torch renames: nothing that a user could do anything about.
         warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", module=r"lightning\.pytorch\..*")
+        load_packages()  # before the parser looks for the names of classes
         super().__init__(
             model_class,
             datamodule_class,

@@ -20,15 +20,19 @@ from saev.metrics.embeddings import (
 from saev.metrics.functional import fraction_of_variance_unexplained
 from saev.metrics.monosemanticity import Monosemanticity
 from saev.metrics.neighbours import Nearest, nearest
+from saev.metrics.own import METRICS, SaeMetric, check_own_metrics, own_figures, own_metrics
 from saev.metrics.reconstruction import ReconstructionQuality
 
 __all__ = [
+    "METRICS",
     "CodeStatistics",
     "Coherence",
     "Monosemanticity",
     "Nearest",
     "ReconstructionQuality",
+    "SaeMetric",
     "Stability",
+    "check_own_metrics",
     "decoder_coherence",
     "embedding_cosine",
     "fraction_of_variance_unexplained",
@@ -36,6 +40,8 @@ __all__ = [
     "nearest",
     "nearest_other",
     "nearest_stability",
+    "own_figures",
+    "own_metrics",
     "probe_accuracies",
     "probe_halves",
     "recovered",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from saev.errors import tell
+from saev.metrics import own_figures
 from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
 from saev.training.evaluation import FIGURES, Evaluation
@@ -51,7 +52,8 @@ class EvaluatedSaes(lightning.LightningModule, ABC):
     @property
     def logged_names(self) -> list[str]:
         """Names of the values that callbacks can monitor."""
-        return ["loss", *(f"{self._prefix(name)}val/{figure}" for name in self.names for figure in FIGURES)]
+        figures = [*FIGURES, *own_figures()]
+        return ["loss", *(f"{self._prefix(name)}val/{figure}" for name in self.names for figure in figures)]
 
     @override
     def on_validation_epoch_start(self) -> None:

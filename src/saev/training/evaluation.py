@@ -9,7 +9,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from saev.metrics import CodeStatistics, Coherence, ReconstructionQuality, nearest_other
+from saev.metrics import CodeStatistics, Coherence, ReconstructionQuality, nearest_other, own_metrics
 from saev.nn import SparseAutoencoder
 
 FIGURES: Final = (
@@ -19,6 +19,8 @@ FIGURES: Final = (
 )
 """What is measured; coherence only of two latents or more."""
 HISTOGRAM: Final = "frequency_histogram"
+TAKEN: Final = (*FIGURES, HISTOGRAM, "name", "on_front", "stability", "fvu_start", "diverged")
+"""Names of figures, of metrics.json and sweep.csv, that metrics of one's own cannot have."""
 
 
 @final
@@ -36,12 +38,17 @@ class Evaluation:
         divides_tokens = sae.processes.tokens.everyone
         self._reconstruction = ReconstructionQuality(sae.d_in, sync_on_compute=divides_tokens).to(device)
         self._codes = CodeStatistics(sae.d_sae, sae.own_latents).to(device)
+        # Those of users would take the codes of one process for all.
+        self._own = [metric.to(device) for metric in own_metrics(sae.d_in, sae.d_sae)] if divides_tokens else []
 
     def update(self, x_bd: Tensor) -> None:
         """Add a batch of raw activations."""
         f_bs = self._sae.encode(x_bd)
+        x_hat_bd = self._sae.decode(f_bs)
         self._codes.update(f_bs)
-        self._reconstruction.update(x_bd, self._sae.decode(f_bs))
+        self._reconstruction.update(x_bd, x_hat_bd)
+        for metric in self._own:
+            metric.update(x_bd, x_hat_bd, f_bs)
 
     def compute(self) -> dict[str, float | list[int]]:
         """All figures by name, with the histogram of frequencies; all processes call it."""
@@ -50,6 +57,8 @@ class Evaluation:
         if self._sae.d_sae > 1:
             coherence = self._coherence()
             found |= {"coherence": coherence.mean, "coherence_max": coherence.max}
+        for metric in self._own:
+            found |= metric.values()
         return found | {HISTOGRAM: self._codes.histogram()}
 
     def _coherence(self) -> Coherence:

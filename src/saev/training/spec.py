@@ -10,8 +10,10 @@ from typing import Any, final, get_type_hints
 import torch
 
 from saev.errors import InputError, one_line
+from saev.metrics import check_own_metrics
 from saev.nn import SparseAutoencoder
 from saev.nn.options import check_rebuilds
+from saev.training.evaluation import TAKEN
 from saev.training.options import TrainingOptions, check_type
 from saev.training.state import SaeInTraining
 
@@ -84,6 +86,7 @@ def sae_specs(
             what = f"sweep: {combination}" if combination else "--model.sae"
             raise InputError(f"{what} makes no SAE: {one_line(error)}") from error
         check_rebuilds(sae)
+        check_own_metrics(d_in, sae.d_sae, TAKEN)
         own = own.with_lr(sae.peak_lr)
         if own.k_start != 1 and "k" not in sae.options():
             raise InputError(f"k_start={own.k_start}: {type(sae).__name__} has no k")

@@ -149,7 +149,7 @@ def check_training(case: str) -> None:
     assert restarted > 0
     evaluation = Evaluation(two.sae.eval(), torch.device("cpu"))
     evaluation.update(tokens(60))
-    found, expected = evaluation.compute()[0], decoder_coherence(one.sae.W_dec)
+    found, expected = evaluation.compute(), decoder_coherence(one.sae.W_dec)
     assert (found["coherence"], found["coherence_max"]) == pytest.approx(tuple(expected), rel=1e-5)
     dims = two.latent_dims()
     for name, value in two.state_dict().items():

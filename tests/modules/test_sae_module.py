@@ -190,6 +190,12 @@ def test_a_sweep_equals_the_saes_alone(x: Tensor) -> None:
             assert torch.equal(member.state_dict()[name], tensor), name
 
 
+def test_batches_that_end_early(x: Tensor) -> None:
+    (spec,) = sae_specs(TopK, 16, TrainingOptions(), {"sae.d_sae": [48], "sae.k": [2]})
+    with pytest.raises(InputError, match="the batches end after 3 of 10 steps: give more tokens, or a lower n_tokens"):
+        fit([spec.build()], x.split(40)[:3], 10, lambda n: x[:n])
+
+
 @plain_loader
 def test_evaluation_on_a_plain_loader(x: Tensor) -> None:
     module = EvaluationModule()

@@ -39,13 +39,17 @@ def reader(tmp_path: Path) -> ShardReader:
     return open_shards(record(tmp_path, RECORDING, make_acts(RECORDING)))
 
 
+Opened = dict[str, tuple[UnitReads, np.ndarray]]
+
+
 @pytest.fixture(scope="module")
-def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ShardReader]:
-    """Of the same activations in each dtype."""
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """The same activations in each dtype, and their stored bytes."""
     found = {}
     for dtype in DTYPES:
         recording = make_recording(5, TOKENS, 1000, dtype, budget=2 * TOKENS.n_tokens)
-        found[dtype] = open_shards(record(tmp_path_factory.mktemp(dtype), recording, make_acts(recording)))
+        directory = record(tmp_path_factory.mktemp(dtype), recording, make_acts(recording))
+        found[dtype] = open_shards(directory).units(), stored(make_acts(recording), dtype)
     return found
 
 
@@ -57,32 +61,28 @@ def run_of(data: st.DataObject, units: UnitReads) -> tuple[int, int, int]:
 @given(data=st.data())
 @pytest.mark.parametrize("dtype", DTYPES)
 @every_way
-def test_any_run_of_units_is_read(readers: dict[str, ShardReader], read: Read, dtype: str, data: st.DataObject) -> None:
-    units = readers[dtype].units()
+def test_any_run_of_units_is_read(opened: Opened, read: Read, dtype: str, data: st.DataObject) -> None:
+    units, acts = opened[dtype]
     example, first, stop = run_of(data, units)
-    expected = stored(make_acts(RECORDING), dtype)[example, units.bounds[first] : units.bounds[stop]]
+    expected = acts[example, units.bounds[first] : units.bounds[stop]]
     assert read(units, example, first, stop, expected.shape[-1]) == expected.tobytes()
-    units.close()
 
 
 @given(data=st.data())
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_runs_are_read_together(readers: dict[str, ShardReader], dtype: str, data: st.DataObject) -> None:
-    units = readers[dtype].units()
+def test_any_runs_are_read_together(opened: Opened, dtype: str, data: st.DataObject) -> None:
+    units, acts = opened[dtype]
     runs = [run_of(data, units) for _ in range(data.draw(st.integers(0, 9)))]
-    acts, bounds = stored(make_acts(RECORDING), dtype), units.bounds
+    bounds = units.bounds
     expected = [acts[example, bounds[first] : bounds[stop]].tobytes() for example, first, stop in runs]
     assert read_runs(units, runs, acts.shape[-1]) == b"".join(expected)
-    units.close()
 
 
 @given(data=st.data())
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_runs_that_fail_together_are_read_again_alone(
-    readers: dict[str, ShardReader], dtype: str, data: st.DataObject
-) -> None:
+def test_runs_that_fail_together_are_read_again_alone(opened: Opened, dtype: str, data: st.DataObject) -> None:
     """Short counts, errors and wrong bytes that are gone at the second read: right bytes, no fault."""
-    units = readers[dtype].units()
+    units, acts = opened[dtype]
     runs = [run_of(data, units) for _ in range(data.draw(st.integers(1, 5)))]
     faulty = data.draw(st.lists(st.sampled_from(["", "short", "error", "wrong"]), min_size=5, max_size=5))
     again = []
@@ -101,12 +101,11 @@ def test_runs_that_fail_together_are_read_again_alone(
         again.append((example, first, stop))
         alone(self, example, first, stop, target)
 
-    acts, bounds = stored(make_acts(RECORDING), dtype), units.bounds
+    bounds = units.bounds
     expected = [acts[example, bounds[first] : bounds[stop]].tobytes() for example, first, stop in runs]
     with patch.object(unit_reads, "read_all", read_badly), patch.object(UnitReads, "read", read_again):
         assert read_runs(units, runs, acts.shape[-1]) == b"".join(expected)
     assert again == [run for run, fault in zip(runs, faulty, strict=False) if fault]
-    units.close()
 
 
 @every_way

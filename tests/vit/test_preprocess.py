@@ -28,7 +28,7 @@ ALL = [
         for size in ((64, 64), (48, 64))
     ),
 ]
-each = pytest.mark.parametrize("preprocessing", ALL, ids=str)
+each = pytest.mark.parametrize("preprocessing", ALL, ids=[f"{one.library}-{i}" for i, one in enumerate(ALL)])
 
 
 def blobs(width: int, height: int) -> Image.Image:

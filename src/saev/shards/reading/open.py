@@ -35,6 +35,9 @@ def open_shards(path: str | Path, layer: int | None = None) -> ShardReader:
     Raises:
         InputError: If it is missing, unfinished, of another version, contradictory or truncated, or has no such layer.
 
+    >>> reader = open_shards("shards/timm-vit_small_patch16_224-layer10-8f0c2d1ab46e")  # doctest: +SKIP
+    >>> reader.read(0, 10).shape  # doctest: +SKIP
+    torch.Size([10, 197, 384])
     >>> open_shards("nowhere")
     Traceback (most recent call last):
     saev.errors.InputError: nowhere: no such directory: give a directory that `saev predict` printed

@@ -15,6 +15,7 @@ from tests.conftest import MakeShards
 import saev
 from saev.errors import InputError
 from saev.latents import encode as encoding_module
+from saev.latents import encode_plan
 from saev.latents.codes import Codes, open_codes
 from saev.latents.encoding import sae_digest
 from saev.nn import TopK
@@ -100,7 +101,7 @@ def test_no_such_images_or_latents(saved: Codes) -> None:
 @pytest.mark.parametrize("n_files", [0, 1, 3])
 def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: Path, n_files: int) -> None:
     written = 0
-    real = encoding_module.write_codes
+    real = encode_plan.write_codes
 
     def dying(*args: object) -> object:
         nonlocal written
@@ -111,7 +112,7 @@ def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: P
 
     child = os.fork()
     if not child:
-        encoding_module.write_codes = dying  # type: ignore[assignment]
+        encode_plan.write_codes = dying  # type: ignore[assignment]
         saev.encode(sae, shards, tmp_path / "again", file_bytes=1)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL

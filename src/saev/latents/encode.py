@@ -1,11 +1,10 @@
 """`saev.encode`: the codes of an SAE on all images of a recording, in memory or saved."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import numpy as np
 from tqdm import tqdm
@@ -14,37 +13,29 @@ from saev.artifacts import RecordedLayer, load_sae, provenance_of
 from saev.byte_text import byte_text
 from saev.device import chosen_device
 from saev.errors import InputError, tell
-from saev.files import bring_to_disk, free_bytes, unwritable, write_whole
+from saev.files import bring_to_disk, free_bytes, unwritable
 from saev.free_memory import known_free_memory
 from saev.latents.code_files import (
     CODES_FILE,
     MAX_FILES,
-    MAX_JSON_BYTES,
-    CodeFile,
     Origin,
-    file_name,
     read_description,
-    write_codes,
     write_description,
 )
-from saev.latents.codes import Codes, InMemory, differences, open_codes, origin_of, saved_file
+from saev.latents.code_parts import InMemory
+from saev.latents.codes import Codes, differences, open_codes, origin_of
+from saev.latents.encode_plan import Plan, bytes_per_image, images_per_file_of
 from saev.latents.encoding import Encoding
-from saev.latents.sparse import SparseCodes
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.nn import SparseAutoencoder
-from saev.nn.functional import images_at_once
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.strict_json import canonical_json, parse_json, read_bytes
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
 
 FILE_BYTES: Final = 2**27
-ENTRY_BYTES: Final = 16  # Of an active code on disk: latent, value, token and value again.
-N_SAMPLED: Final = 8
 _PLAN_FILE: Final = "plan.json"
 _RECORDS: Final = "codes*[0-9].json"
-Report = Callable[[int], object]
 
 
 def encode(
@@ -128,69 +119,8 @@ def encoding_of(
     return Encoding(sae.to(chosen_device(device)), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
 
 
-@final
-@dataclass(frozen=True)
-class Plan:
-    """What is to be encoded, in which files.
-
-    Args:
-        encoding: The SAE and the images.
-        origin: What identifies its codes.
-        images_per_file: Images of each file but the last.
-        directory: Where the files go.
-    """
-
-    encoding: Encoding
-    origin: Origin
-    images_per_file: int
-    directory: Path
-
-    @property
-    def n_files(self) -> int:
-        """All files."""
-        return -(-self.origin.n_images // self.images_per_file)
-
-    def images(self, number: int) -> range:
-        """Those of a file."""
-        first = number * self.images_per_file
-        return range(first, min(first + self.images_per_file, self.origin.n_images))
-
-    def codes(self, number: int, report: Report) -> SparseCodes:
-        """Those of a file; `report` hears of each number of images that is done."""
-        parts = []
-        for ids_b, part in self.encoding.batches(self.images(number), None):
-            parts.append(part)
-            report(len(ids_b))
-        return SparseCodes.joined(parts)
-
-    def record(self, number: int) -> Path:
-        """Where is said what a finished file holds, until all are finished."""
-        return (self.directory / file_name(number)).with_suffix(".json")
-
-    def finished(self) -> dict[int, CodeFile]:
-        """The files that are whole."""
-        found = {}
-        for number in range(self.n_files):
-            path = self.record(number)
-            if path.is_file():
-                file = CodeFile.from_dict(parse_json(read_bytes(path, MAX_JSON_BYTES), str(path)), str(path))
-                saved_file(self.directory, self.origin, self.images_per_file, number, file).check_size()
-                found[number] = file
-        return found
-
-    def write(self, numbers: Iterable[int], report: Report) -> None:
-        """Encode and write some files.
-
-        Raises:
-            InputError: If the disk does not take one, or a shard is damaged.
-        """
-        for number in numbers:
-            file = write_codes(self.directory / file_name(number), self.codes(number, report))
-            write_whole(self.record(number), canonical_json(file.to_dict()).encode("ascii"))
-
-
 def _in_memory(encoding: Encoding) -> Codes:
-    per_image = _bytes_per_image(encoding)
+    per_image = bytes_per_image(encoding)
     origin = origin_of(encoding.sae, encoding.tokens)
     # Half as much as on disk unless columns are asked for, and twice while parts are joined.
     found, need = known_free_memory(), per_image * origin.n_images
@@ -199,24 +129,10 @@ def _in_memory(encoding: Encoding) -> Codes:
             f"the codes of {origin.n_images:,} images take about {byte_text(need)} of memory, {byte_text(found[0])} "
             f"are free on {found[1]}: save them with out"
         )
-    plan = Plan(encoding, origin, _images_per_file(encoding, FILE_BYTES, per_image), Path())
+    plan = Plan(encoding, origin, images_per_file_of(encoding, FILE_BYTES, per_image), Path())
     with tqdm(total=origin.n_images, desc="encoding", unit=" images") as bar:
         parts = [InMemory(plan.codes(number, bar.update)) for number in range(plan.n_files)]
     return Codes(origin, plan.images_per_file, parts)
-
-
-def _bytes_per_image(encoding: Encoding) -> int:
-    """About how much an image takes on disk, from a few that lie far apart."""
-    n = len(encoding.tokens.examples)
-    few = np.unique(np.linspace(0, n - 1, min(n, N_SAMPLED)).astype(np.int64))
-    n_entries = sum(len(part.values_n) for _, part in encoding.batches(few, None))
-    return 8 * encoding.spots.n_positions + ENTRY_BYTES * n_entries // len(few)
-
-
-def _images_per_file(encoding: Encoding, file_bytes: int, per_image: int) -> int:
-    """As many as fit, but whole batches, one or more: how a product is rounded may depend on the size of a batch."""
-    n, batch = file_bytes // per_image, images_at_once(encoding.d_sae, encoding.spots.n_positions)
-    return max(batch, n - n % batch)
 
 
 def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Codes:
@@ -227,7 +143,7 @@ def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Co
     with _alone(partial):
         if (partial / CODES_FILE).is_file():  # killed while it was being finished
             return _published(partial, out)
-        per_image = _bytes_per_image(encoding)
+        per_image = bytes_per_image(encoding)
         plan = _begun(encoding, origin, partial, file_bytes, per_image)
         finished = plan.finished()
         missing = [number for number in range(plan.n_files) if number not in finished]
@@ -283,7 +199,7 @@ def _begun(encoding: Encoding, origin: Origin, partial: Path, file_bytes: int, p
                 "directory (rm -r), or name another one"
             )
         return Plan(encoding, origin, per_file, partial)
-    plan = Plan(encoding, origin, _images_per_file(encoding, file_bytes, per_image), partial)
+    plan = Plan(encoding, origin, images_per_file_of(encoding, file_bytes, per_image), partial)
     if plan.n_files > MAX_FILES:
         raise InputError(f"{plan.n_files} files are more than {MAX_FILES}: raise file_bytes={file_bytes}")
     write_description(path, origin, plan.images_per_file, None)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 
 from saev.errors import InputError, one_line
-from saev.latents.encode import Plan, Report
+from saev.latents.encode_plan import Plan, Report
 
 
 def write_divided(plan: Plan, numbers: list[int], n_processes: int, report: Report) -> None:

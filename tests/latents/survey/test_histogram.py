@@ -9,7 +9,7 @@ from tests.latents.survey.brute_force import sparse_codes
 
 from saev.latents.survey import EDGES, PERCENTILES, ValueHistogram
 from saev.latents.survey.by_latent import LatentCodes
-from saev.latents.survey.histogram import ERROR, N_BINS
+from saev.latents.survey.values import ERROR, N_BINS
 
 
 def histogram(values: list[list[float]]) -> ValueHistogram:

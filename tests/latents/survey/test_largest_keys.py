@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saev.latents.survey import largest_keys
-from saev.latents.survey.largest_keys import NO_KEY, LargestKeys
+from saev.latents.survey import kept_images
+from saev.latents.survey.kept_images import NO_KEY, LargestKeys
 
 OFFERS = st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(NO_KEY + 1, 2**63 - 1)), max_size=40), max_size=5)
 
@@ -17,8 +17,8 @@ def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int,
     table, halves = LargestKeys(7, k), [LargestKeys(7, k), LargestKeys(7, k)]
     everything: set[tuple[int, int]] = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(largest_keys, "KEY_CELLS", cells)
-        patch.setattr(largest_keys, "ASIDE", aside)
+        patch.setattr(kept_images, "KEY_CELLS", cells)
+        patch.setattr(kept_images, "ASIDE", aside)
         for number, offer in enumerate(offers):
             new = sorted(set(offer) - everything)
             everything |= set(new)

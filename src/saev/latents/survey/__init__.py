@@ -2,15 +2,13 @@
 
 from saev.latents.sparse import SparseCodes, Spots, present
 from saev.latents.survey.by_latent import LatentCodes, Pairs
-from saev.latents.survey.histogram import EDGES, PERCENTILES, ValueHistogram
-from saev.latents.survey.image_sample import ImageSample, quantile_groups
+from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
-from saev.latents.survey.moments import Moments
 from saev.latents.survey.over_images import merge_into_first, survey_images
 from saev.latents.survey.survey import ORDERS, LatentSurvey, Order
 from saev.latents.survey.token_sample import TokenSample
-from saev.latents.survey.top_images import TopImages
+from saev.latents.survey.values import EDGES, PERCENTILES, Moments, ValueHistogram
 
 __all__ = [
     "EDGES",

@@ -1,10 +1,10 @@
 """How much memory a survey takes."""
 
 from saev.latents import sparse
-from saev.latents.survey import largest_keys, token_sample
-from saev.latents.survey.histogram import N_BINS
+from saev.latents.survey import kept_images, token_sample
 from saev.latents.survey.labels import LabelCounts, label_bytes
 from saev.latents.survey.survey import N_SAMPLE
+from saev.latents.survey.values import N_BINS
 
 MOMENTS_BYTES = 28  # Of a latent.
 ENTRY_BYTES = 80  # Of an active code during an update, in all forms that it has at the same time.
@@ -47,7 +47,7 @@ def tables_bytes(
 ) -> int:
     """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
-    keys = sum(8 * (k + 1) + 2 * 16 * k // largest_keys.ASIDE for k in [top_k] * n_orders + [n_sample])
+    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample])
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
@@ -60,5 +60,5 @@ def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -
     # A part ends with the slice that makes it large enough.
     in_slice = max(sparse.SLICE_CELLS * active // d_sae, n_positions * active)
     dense = 6 * max(sparse.SLICE_CELLS, n_positions * d_sae)  # Its mask twice, and its codes if they had to be cast.
-    blocks = 4 * 8 * largest_keys.KEY_CELLS
+    blocks = 4 * 8 * kept_images.KEY_CELLS
     return ENTRY_BYTES * (sparse.MAX_PART_ENTRIES + in_slice) + dense + blocks

@@ -12,12 +12,10 @@ from torch import Tensor
 
 from saev.latents.sparse import SparseCodes, Spots
 from saev.latents.survey.by_latent import LatentCodes, Pairs
-from saev.latents.survey.histogram import ValueHistogram
-from saev.latents.survey.image_sample import ImageSample
+from saev.latents.survey.kept_images import LAST_ID, ImageSample, TopImages
 from saev.latents.survey.labels import LabelCounts
-from saev.latents.survey.moments import Moments
 from saev.latents.survey.token_sample import TokenSample
-from saev.latents.survey.top_images import LAST_ID, TopImages
+from saev.latents.survey.values import Moments, ValueHistogram
 
 Order = Literal["patch", "img", "cls"]
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)

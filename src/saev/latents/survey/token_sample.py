@@ -17,7 +17,7 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from saev.latents.sparse import SparseCodes
-from saev.latents.survey.top_images import LAST_ID, value_bits, values_of_bits
+from saev.latents.survey.kept_images import LAST_ID, value_bits, values_of_bits
 from saev.metrics import Nearest
 from saev.mixing import token_hashes
 from saev.ranges import ranges

@@ -70,7 +70,7 @@ def test_a_tensor(x: Tensor) -> None:
     val = sae.metrics["val"]
     assert isinstance(val["fvu"], float) and val["fvu"] < 0.5 * numpy_fvu(saev.TopK(16, 48, k=4), x, 4)
     assert {"fvu", "l0", "dead", "coherence", "frequency_histogram"} <= val.keys()
-    for again in (x.numpy(), x.double(), x.clone()):
+    for again in (x.numpy(), x.double(), x.clone().requires_grad_()):
         assert same(saev.train(again, saev.TopK, **SMALL), sae)
     assert not same(saev.train(x, "TopK", seed=1, **SMALL), sae)
     assert torch.equal(saev.train(x, partial(saev.TopK, d_sae=48, k=4), **without("d_sae", "k")).W_dec, sae.W_dec)

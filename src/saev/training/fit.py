@@ -71,7 +71,7 @@ class JointTraining:
                 check_activations(x_nd, member.sae.d_in)
                 if not bool(x_nd.isfinite().all()):
                     raise InputError("the activations that training starts from are not finite: look for NaN in them")
-                samples[member.n_sample] = x_nd.to(device).float()
+                samples[member.n_sample] = x_nd.detach().to(device).float()
             member.start(samples[member.n_sample])
 
     def optimizer(self) -> torch.optim.Adam:
@@ -191,7 +191,7 @@ def fit(
         if (batch := next(source, None)) is None:
             raise InputError(f"the batches end after {step} of {n_steps} steps: give more tokens, or a lower n_tokens")
         check_activations(batch, members[0].sae.d_in)
-        x_bd = batch.to(device, non_blocking=True).float()
+        x_bd = batch.detach().to(device, non_blocking=True).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             found = training.gradients(x_bd, Progress(step, n_steps, len(x_bd)), optimizer)
         for parameter, gradient in zip(found.parameters, found.gradients, strict=True):

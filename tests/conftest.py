@@ -4,7 +4,9 @@ import tests.triton_device  # noqa: F401, I001 - before anything imports Triton
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -73,6 +75,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
         labels: Tensor | None = None,
         images: str = "0" * 64,
         ckpt: str = "test_vit",
+        **facts: Any,
     ) -> tuple[Path, Tensor]:
         tokens = TokenLayout(cls, n_registers, grid)
         layout = ShardLayout.balanced(n_examples, tokens, d_model, dtype, max_tokens)
@@ -90,6 +93,7 @@ def make_shards(tmp_path_factory: pytest.TempPathFactory) -> MakeShards:
             dataset="nowhere",
         )
         examples = [ExampleRecord(f"{i:05d}.png", "a", 10, 10, 100, "0" * 64) for i in range(n_examples)]
+        recording = replace(recording, **facts)
         return record(tmp_path_factory.mktemp("shards"), recording, acts, labels=labels, examples=examples), acts
 
     return make

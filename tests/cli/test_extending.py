@@ -2,17 +2,50 @@
 
 import csv
 import json
+import re
+import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.cli.page import Ended, commands, run, write_modules
 from tests.cli.recording import noise, write_pictures
+from tests.cli.zygote import finish, start
 
 import saev
 
 PAGE = Path(saev.__file__).parents[2] / "docs" / "extending.md"
+SECTIONS = re.split(r"^## (.*)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 GREY = "are shown as grey tiles"
+
+
+class Ended(NamedTuple):
+    """What a command gave."""
+
+    status: int
+    out: str
+    err: str
+
+
+def blocks(language: str, section: str) -> list[str]:
+    """The blocks of a language in a section."""
+    text = SECTIONS[SECTIONS.index(section) + 1]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(section: str) -> list[str]:
+    """The commands of a section, each without the word `saev`."""
+    text = "".join(blocks("sh", section)).replace("\\\n", " ")
+    return [line.removeprefix("saev ") for line in text.splitlines()]
+
+
+def run(lines: list[str], cwd: Path) -> list[Ended]:
+    """Run command lines one after the other in a directory; a * stands for one path."""
+    found = []
+    for line in lines:
+        argv = [str(next(cwd.glob(part)).relative_to(cwd)) if "*" in part else part for part in shlex.split(line)]
+        found.append(Ended(*finish(start(argv, cwd=cwd), timeout=300)))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("user")
     write_pictures(found / "pictures", 8)
     np.save(found / "stack.npy", np.stack([np.asarray(noise(number)) for number in range(8)]))
-    whole(run(commands(PAGE, "How a name finds a class"), found))
+    whole(run(commands("How a name finds a class"), found))
     return found
 
 
@@ -35,8 +68,9 @@ def whole(ended: list[Ended]) -> list[Ended]:
 
 def example(section: str, place: Path) -> list[Ended]:
     """Write the modules of a section and run its commands."""
-    write_modules(PAGE, section, place)
-    return whole(run(commands(PAGE, section), place))
+    for block in blocks("python", section):
+        (place / block.splitlines()[0].removeprefix("# ")).write_text(block)
+    return whole(run(commands(section), place))
 
 
 def figures(run_dir: Path) -> list[dict[str, dict[str, float]]]:
@@ -52,11 +86,9 @@ def test_an_architecture(place: Path) -> None:
     config = json.loads(next(place.glob("run/saes/*/config.json")).read_text())
     assert (config["architecture"], config["shift"]) == ("Shrunk", 0.2)
     assert len(list(place.glob("again/features/*/index.html"))) == 1
-    python, unknown, known = run(
-        ["python use_my_sae.py", "saev test --run_dir run --data.shards recorded/*", "saev fit --import my_sae --help"],
-        place,
-    )
-    assert python.out.splitlines() == ["0.2", "{'d_sae': 32, 'shift': 0.1, 'l1_coeff': 0.3}"], python.err
+    python = finish(start([], f"import sys; sys.path.append({str(place)!r})", place, module="use_my_sae"))
+    assert python[1].splitlines() == ["0.2", "{'d_sae': 32, 'shift': 0.1, 'l1_coeff': 0.3}"], python[2]
+    unknown, known = run(["test --run_dir run --data.shards recorded/*", "fit --import my_sae --help"], place)
     assert unknown.status == 1
     assert "names the architecture 'Shrunk', known are Archetypal" in unknown.err.splitlines()[-1]
     assert "--import MODULE" in unknown.err.splitlines()[-1]
@@ -69,7 +101,7 @@ def test_a_backbone(place: Path) -> None:
     assert figures(place / "run_tiny")[0]["test"]["l0"] <= 4
     assert json.loads((place / "downstream.json").read_text())["model"] == "TinyVit tiny"
     (unknown,) = run(
-        ["saev downstream --sae run_tiny/saes/* --images pictures --k 2 --weights random --out x.json"],
+        ["downstream --sae run_tiny/saes/* --images pictures --k 2 --weights random --out x.json"],
         place,
     )
     assert unknown.status == 1
@@ -79,8 +111,8 @@ def test_a_backbone(place: Path) -> None:
 @pytest.mark.slow
 def test_a_source_of_pictures(place: Path) -> None:
     example("A source of pictures", place)
-    assert "my_pictures.Stack" in json.loads((place / "of_stack.json").read_text())["images"]
-    (grey,) = run(["saev render --run_dir run_stack --data.shards of_stack/* --out grey"], place)
+    assert json.loads((place / "of_stack.json").read_text())["images"] == str(place / "stack.npy")
+    (grey,) = run(["render --run_dir run_stack --data.shards of_stack/* --out grey"], place)
     assert grey.status == 0
     assert GREY in grey.err
     assert "names the source of pictures 'Stack', known are " in grey.err

@@ -1,5 +1,6 @@
 """`saev downstream`: what an SAE's reconstructions cost the ViT that they are spliced into."""
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from saev.threads import check_threads
 MAX_IMAGES_FOR_MEAN = 256
 
 
-def _parser() -> ArgumentParser:
+def _parser(with_class: bool = False) -> ArgumentParser:
     parser = ArgumentParser(
         prog="saev downstream",
         description="Put an SAE's reconstructions in place of the activations inside the running ViT, and measure what "
@@ -25,9 +26,15 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--sae", type=Path, required=True, help="directory of an SAE: RUN/saes/NAME")
-    parser.add_argument(
-        "--images", type=Path, required=True, help="folder of pictures; the first folder level is the class"
+    what = (
+        "folder of pictures, the first folder level is the class; or a class of sources with its options, as of predict"
     )
+    if with_class:
+        from saev.vit.images import ImageSource
+
+        parser.add_subclass_arguments(ImageSource, "images", required=True, help=what)
+    else:
+        parser.add_argument("--images", type=Path, required=True, help=what)
     parser.add_argument("--n_images", type=int, default=2000, help="upper bound of the images, a random choice")
     parser.add_argument("--batch_size", type=int, default=32, help="images of a forward pass")
     parser.add_argument(
@@ -61,8 +68,11 @@ def main(argv: list[str]) -> int:
         InputError: If the SAE, the ViT or the pictures cannot be had, or do not belong together.
         SystemExit: For `--help` (0).
     """
-    options = parsed(_parser(), argv)
+    parser = _parser(_names_class(argv))
+    options = parsed(parser, argv)
     _check(options)
+    if not isinstance(options.images, Path):
+        options = parser.instantiate_classes(options)
     # Here and not above, as in the functions below: the help answers without torch.
     from saev.cli.downstream_report import table
 
@@ -70,6 +80,14 @@ def main(argv: list[str]) -> int:
     print(table(report))
     write_whole(options.out, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     return 0
+
+
+def _names_class(argv: list[str]) -> bool:
+    """Whether the pictures are those of a class of sources, and not a folder."""
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("--images", default="")
+    given: str = known.parse_known_args(argv)[0].images
+    return any(option.startswith("--images.") for option in argv) or ("." in given and not Path(given).exists())
 
 
 def _check(options: Namespace) -> None:
@@ -99,16 +117,17 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.splicing.recorded_backbone import attach_recorded, load_recorded_backbone
     from saev.splicing.zero_shot import zero_shot_rows
     from saev.vit.dataset import ImageDataset, image_batches
-    from saev.vit.images import ImageFolder
+    from saev.vit.images import ImageFolder, ImageSource
 
     sae = load_sae(options.sae)
     provenance = provenance_of(sae)
     vit = provenance.one_layer
-    source = ImageFolder(options.images)
+    source = options.images if isinstance(options.images, ImageSource) else ImageFolder(options.images)
+    name = str(options.images) if isinstance(options.images, Path) else source.location
     source.check_known()
     chosen = random_subset(len(source), options.n_images, options.seed)
     if len(chosen) <= options.k:
-        raise InputError(f"{len(chosen)} images of {options.images}: for --k {options.k} neighbours more are needed")
+        raise InputError(f"{len(chosen)} images of {name}: for --k {options.k} neighbours more are needed")
     device = chosen_device(options.device)
     backbone = load_recorded_backbone(vit, options.weights)
     labels = [source.record(index).label for index in chosen.tolist()]
@@ -116,7 +135,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     if options.zero_shot is not None:
         classes = source.class_names
         if len(classes) < 2:
-            raise InputError(f"--zero_shot needs two folders (classes) or more, {options.images} has {len(classes)}")
+            raise InputError(f"--zero_shot needs two folders (classes) or more, {name} has {len(classes)}")
         if not any(labels):
             raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
         zero_shot = classes, zero_shot_rows(vit, options.weights, classes, options.zero_shot)
@@ -135,7 +154,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
         "model": f"{backbone.family} {backbone.ckpt}",
         "layer": vit.layer % backbone.n_layers,
         "tokens": provenance.tokens,
-        "images": str(options.images),
+        "images": name,
         "n_images": len(chosen),
     }
     if zero_shot is not None:

@@ -11,7 +11,7 @@ from PIL import Image
 from saev.errors import InputError
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.reading.reader import ShardReader
-from saev.vit.images import from_description
+from saev.vit.images import ImageSource, from_description
 from saev.vit.images.decode import decode
 from saev.vit.preprocess import Preprocessing
 
@@ -69,8 +69,12 @@ class RecordedPictures:
 
 
 def _views(reader: ShardReader) -> View:
-    preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
-    read_bytes = _reader_by_name(reader)
+    try:
+        preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
+        read_bytes = _reader_by_name(from_description(reader.recording.source))
+    except (InputError, OSError) as error:
+        # A run of hours does not end here for want of pictures.
+        return _fails(str(error))
 
     def view(record: ExampleRecord) -> Image.Image:
         return preprocessing.view(decode(_unchanged(read_bytes, record), record.path))
@@ -98,13 +102,8 @@ def _unchanged(read_bytes: ReadBytes, record: ExampleRecord) -> bytes:
     return data
 
 
-def _reader_by_name(reader: ShardReader) -> ReadBytes:
+def _reader_by_name(source: ImageSource) -> ReadBytes:
     """Reads pictures by name: their numbers change when a file comes or goes."""
-    try:
-        source = from_description(reader.recording.source)
-    except (InputError, OSError) as error:
-        # A run of hours does not end here for want of pictures.
-        return _fails(str(error))
     places = {source.record(index).path: index for index in range(len(source))}
 
     def read(record: ExampleRecord) -> bytes:

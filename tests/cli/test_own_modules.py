@@ -1,0 +1,166 @@
+"""Modules of the user on the command line: what is imported, what never is, and what is refused at once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.recording import write_pictures
+from tests.cli.zygote import finish, start
+from tests.conftest import MakeShards
+
+OWN = """
+from saev.nn import OneLayerAutoencoder, dense_pass
+
+
+class Shrunk(OneLayerAutoencoder):
+    def __init__(self, d_in: int, d_sae: int = 48, shift: float = 0.1) -> None:
+        super().__init__(d_in, d_sae)
+        self.shift = shift
+
+    def activate(self, h_bs):
+        return (h_bs - self.shift).relu()
+
+    def training_pass(self, z_bd, step):
+        f_bs = self.codes(z_bd)
+        return dense_pass(self, z_bd, f_bs, f_bs.mean())
+
+    def options(self):
+        return {"d_sae": self.d_sae, "shift": self.shift}
+
+
+class Forgets(Shrunk):
+    def options(self):
+        return {"d_sae": self.d_sae}
+
+
+class Tuple(Shrunk):
+    def options(self):
+        return {"d_sae": self.d_sae, "shift": (self.shift,)}
+
+
+class Needs(Shrunk):
+    def __init__(self, d_in: int, width: int) -> None:
+        super().__init__(d_in, width)
+
+
+class TopK(Shrunk):
+    pass
+
+
+class Half(OneLayerAutoencoder):
+    pass
+
+
+class NotOne:
+    pass
+"""
+METRIC = """
+import torch
+from saev.metrics import SaeMetric
+
+
+class Broken(SaeMetric):
+    figures = ("broken",)
+
+    def update(self, x_bd, x_hat_bd, f_bs):
+        pass
+
+    def compute(self):
+        return {"other": torch.zeros(())}
+"""
+TRAP = "from pathlib import Path\nPath(__file__).with_name('sprung').touch()\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with modules of a user."""
+    (tmp_path / "mymod.py").write_text(OWN)
+    (tmp_path / "mymetric.py").write_text(METRIC)
+    (tmp_path / "broken.py").write_text("import saev\nx = 1 / 0\n")
+    (tmp_path / "needs.py").write_text("import not_installed\n")
+    (tmp_path / "json.py").write_text("")
+    (tmp_path / "trap.py").write_text(TRAP)
+    return tmp_path
+
+
+def saev(argv: list[str], place: Path) -> tuple[int, str, str]:
+    return finish(start(argv, cwd=place))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--model.sae=mymod.Gone"], "--model.sae: the module mymod has no Gone"),
+        (["--model.sae=nomod.Mine"], "--model.sae: there is no module nomod, neither installed nor in this directory"),
+        (["--model.sae=mymod.NotOne"], "'mymod.NotOne' to be a subclass of SparseAutoencoder"),
+        (["--model.sae=mymod.Half"], "makes no SAE: Can't instantiate abstract class Half with abstract methods"),
+        (["--model.sae=mymod.Needs"], "required and not given: --model.sae.width"),
+        (["--model.sae=mymod.Forgets", "--model.sae.shift=1"], "makes an SAE whose shift is 0.1, not 1"),
+        (["--model.sae=mymod.Tuple"], "mymod.Tuple.options(): shift is (0.1,), which JSON makes [0.1] of: give that"),
+        (["--model.sae=mymod.TopK"], "mymod.TopK has the name of another architecture, saev.nn.topk.TopK"),
+        (["--import=mymod"], "mymod.TopK has the name of another architecture, saev.nn.topk.TopK"),
+        (["--import=mymetric"], "mymetric.Broken.compute() gives ['other'], its figures are ['broken']"),
+        (["--import", "nomod"], "--import nomod: there is no module nomod, neither installed nor in "),
+        (["--import", "./nomod.py"], "--import ./nomod.py: there is no such file"),
+        (["--import=broken"], "broken.py, line 2: ZeroDivisionError: division by zero"),
+        (["--import=./needs.py"], "needs.py, line 1: No module named 'not_installed'"),
+        (["--import=./json.py"], "--import ./json.py: there is another module json ("),
+        (["--import"], "--import needs the name of a module or its file"),
+    ],
+)
+def test_what_could_not_be_loaded_in_the_end_is_refused_in_the_beginning(
+    more: list[str], expected: str, place: Path, make_shards: MakeShards
+) -> None:
+    shards = make_shards(20, d_model=16)[0]
+    given = [part for part in fit_options(shards, place / "run") if not part.startswith("--model.sae")]
+    status, out, err = saev([*given, *more], place)
+    assert (status, out) == (1, "")
+    assert expected in one_line(err)
+    assert not (place / "run").exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_imported_because_a_file_names_it(place: Path, make_shards: MakeShards) -> None:
+    shards = make_shards(
+        20,
+        d_model=16,
+        source={"class": "trap.Trap", "args": {}},
+        preprocessing={"library": "trap.Trap", "config": {}},
+        model={"family": "trap.Trap", "ckpt": "x", "weights_digest": "0" * 64, "precision": "float32"},
+    )[0]
+    write_pictures(place / "pictures")
+    run = place / "run"
+    # The working directory is on the path: what is imported here is a choice.
+    look = ["--import=harmless", "--trainer.accelerator=cpu", f"--run_dir={run}", f"--data.shards={shards}"]
+    (place / "harmless.py").write_text("")
+    status, _, err = saev([*fit_options(shards, run), "--import=harmless"], place)
+    assert status == 0, err
+    sae, path = only(run, "saes/*"), run / "config.yaml"
+    whole: dict[str, Any] = yaml.safe_load(path.read_text())
+    trap = {"class_path": "trap.Trap"}
+    for section, value in (
+        ("model", {"sae": trap}),
+        ("trainer", {"callbacks": [trap]}),
+        ("visualizer", trap),
+        ("data", trap),
+    ):
+        path.write_text(yaml.safe_dump({**whole, section: {**whole[section], **value}}))
+        saev(["test", *look], place)
+        saev(["render", *look], place)
+    path.write_text(yaml.safe_dump(whole))
+    weights = ["--weights=random", "--import=harmless"]
+    status, _, err = saev(["downstream", f"--sae={sae}", "--images=pictures", "--k=2", "--out=x.json", *weights], place)
+    assert status == 1
+    assert "names the preprocessing 'trap.Trap', known are open_clip, timm" in one_line(err)
+    saev(["shards", "info", str(shards), "--import=harmless"], place)
+    config = json.loads((sae / "config.json").read_text())
+    (sae / "config.json").write_text(json.dumps({**config, "architecture": "trap.Trap"}))
+    status, _, err = saev(["test", *look], place)
+    assert status == 1
+    assert "names the architecture 'trap.Trap', known are " in one_line(err)
+    assert not (place / "sprung").exists()
+    assert saev(["test", "--import=trap", *look], place)[0] == 1
+    assert (place / "sprung").exists(), "the trap works"

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +107,22 @@ def test_a_backbone(place: Path) -> None:
     )
     assert unknown.status == 1
     assert "names the backbone 'TinyVit', known are clip, " in unknown.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("more", "reason"), [(["--import=my_vit"], "None"), ([], "names the backbone 'TinyVit'")])
+def test_pictures_through_a_backbone_of_ones_own(more: list[str], reason: str, place: Path) -> None:
+    if not (place / "run_tiny").exists():
+        example("A backbone", place)
+    process = start(["view", "--port=0", "--device=cpu", "--run_dir=run_tiny", *more], cwd=place)
+    try:
+        address = process.stdout.readline().decode().strip()
+        (name,) = (path.name for path in (place / "run_tiny" / "features").iterdir())
+        with urllib.request.urlopen(f"{address}{name}/live/state", timeout=60) as response:
+            assert reason in str(json.loads(response.read())["reason"])
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.slow

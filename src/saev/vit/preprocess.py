@@ -80,12 +80,11 @@ class Preprocessing(ABC):
             raise InputError(f"preprocessing of {content['library']} must have a config of keys, not {config!r}")
         try:
             found = kind(config)
-            height, width = found.image_size
+            _check_side(content["library"], found.image_size, 1.0)
         except InputError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise InputError(f"preprocessing of {content['library']}: {config!r}: {one_line(error)}") from error
-        _check_side(content["library"], (height, width), 1.0)
         return found
 
 

@@ -11,7 +11,15 @@ import pytest
 from tests.conftest import MakeShards
 
 import saev
-from saev.artifacts import HeldOut, Provenance, RecordedLayer, TrainingSet, provenance_of, read_provenance
+from saev.artifacts import (
+    HeldOut,
+    Provenance,
+    RecordedLayer,
+    TrainingSet,
+    differ_in_seed,
+    provenance_of,
+    read_provenance,
+)
 from saev.artifacts.comparable import completed_by, held_out_for
 from saev.errors import InputError
 from saev.nn import TopK
@@ -128,3 +136,16 @@ def test_images_that_were_held_out_for_all(make_shards: MakeShards) -> None:
     np.testing.assert_array_equal(found, [4, 7])
     with pytest.raises(InputError, match="1 images held out of 9"):
         held_out_for([trained(9)], reader)
+
+
+def test_saes_that_differ_in_their_seed_alone() -> None:
+    def sae(k: int = 3, **training: Any) -> saev.SparseAutoencoder:
+        found = TopK(6, d_sae=12, k=k)
+        found.provenance = Provenance(training=training)
+        return found
+
+    one = sae(seed=0, lr=0.1)
+    assert differ_in_seed(one, sae(seed=1, lr=0.1))
+    for other in (one, sae(seed=1, lr=0.2), sae(k=2, seed=1, lr=0.1), sae(lr=0.1), TopK(6, d_sae=12, k=3)):
+        assert not differ_in_seed(one, other)
+    assert not differ_in_seed(TopK(6, d_sae=12, k=3), TopK(6, d_sae=12, k=3))

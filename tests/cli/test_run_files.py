@@ -73,18 +73,6 @@ def test_a_damaged_metrics_file_of_an_older_version(
     assert metrics(run) == {"val": metrics(finished)["val"]}
 
 
-def test_a_damaged_metrics_file_of_another_sae_is_left_out(
-    options: list[str], finished: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    run = Path(shutil.copytree(finished, tmp_path / "run"))
-    other = Path(shutil.copytree(run / "saes" / NAME, run / "saes" / "other")) / "metrics.json"
-    other.write_bytes(b"")
-    capsys.readouterr()
-    assert main([*options, f"--run_dir={run}", "--ckpt_path=last"]) == 0
-    assert f"{other} is damaged (it is empty): left out" in capsys.readouterr().err
-    assert other.read_bytes() == b""
-
-
 def test_an_exported_sae_can_be_read_by_whom_other_files_can(finished: Path) -> None:
     first, *others = (path.stat().st_mode for path in (finished / "saes" / NAME).iterdir())
     assert len(others) == 2

@@ -1,6 +1,14 @@
 """SAEs as files: our own format, and what is known of where they come from."""
 
-from saev.artifacts.provenance import HeldOut, Provenance, RecordedLayer, TrainingSet, provenance_of
+from saev.artifacts.provenance import (
+    HeldOut,
+    Provenance,
+    RecordedLayer,
+    TrainingSet,
+    differ_in_seed,
+    provenance_of,
+    trained_on,
+)
 from saev.artifacts.run_directory import RunDirectory
 from saev.artifacts.sae_files import load_sae, read_provenance, save_sae
 
@@ -10,8 +18,10 @@ __all__ = [
     "RecordedLayer",
     "RunDirectory",
     "TrainingSet",
+    "differ_in_seed",
     "load_sae",
     "provenance_of",
     "read_provenance",
     "save_sae",
+    "trained_on",
 ]

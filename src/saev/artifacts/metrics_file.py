@@ -11,6 +11,7 @@ from saev.errors import InputError, one_line, tell
 from saev.files import read_regular, write_whole
 from saev.shards.format.strict_json import parse_json
 
+METRICS_FILE = "metrics.json"
 MAX_METRICS_BYTES = 2**26
 
 Figures = dict[str, Any]
@@ -21,8 +22,9 @@ class _DamagedError(Exception):
     """The file holds no figures by stage: a kill could leave half of it before files were replaced in one step."""
 
 
-def read_metrics(path: Path) -> dict[str, Figures]:
-    """The figures by stage, "val" and "test"; of a file that is missing none, nor of a damaged one, which is said.
+def read_metrics(path: Path, *, quiet: bool = False) -> dict[str, Figures]:
+    """The figures by stage, "val" and "test"; of a file that is missing none, nor of a damaged one, which is
+    said unless `quiet`.
 
     Raises:
         InputError: If the file is there and cannot be read.
@@ -30,7 +32,8 @@ def read_metrics(path: Path) -> dict[str, Figures]:
     try:
         return _read(path)
     except _DamagedError as error:
-        tell(f"{path} is damaged ({error}): left out")
+        if not quiet:
+            tell(f"{path} is damaged ({error}): left out")
         return {}
 
 

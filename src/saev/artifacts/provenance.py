@@ -1,7 +1,7 @@
 """Where an SAE comes from, as its config.json says. Each fact may be unknown: an SAE of another tool has few."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self, final
 
 import numpy as np
@@ -255,6 +255,19 @@ class Provenance:
 def provenance_of(sae: SparseAutoencoder) -> Provenance:
     """Where an SAE comes from, as far as its `provenance` says."""
     return sae.provenance if isinstance(sae.provenance, Provenance) else Provenance()
+
+
+def trained_on(sae: SparseAutoencoder, data: Provenance | None) -> Provenance:
+    """What an SAE was trained on, with what it says itself of how it was trained."""
+    own, known = provenance_of(sae), data or Provenance()
+    return replace(known, training={**known.training, **own.training}, source=own.source)
+
+
+def differ_in_seed(one: SparseAutoencoder, other: SparseAutoencoder) -> bool:
+    """Whether two SAEs are of one configuration but for the seed of training. SAEs of unknown training are not."""
+    first, second = ({**provenance_of(sae).training, **sae.options(), "sae": type(sae)} for sae in (one, other))
+    seeds = first.pop("seed", None), second.pop("seed", None)
+    return None not in seeds and seeds[0] != seeds[1] and first == second
 
 
 def _data_set(value: object, where: str) -> TrainingSet:

@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 import yaml
 
+from saev.artifacts.metrics_file import METRICS_FILE
 from saev.artifacts.sae_files import CONFIG_FILE, load_sae
 from saev.errors import InputError, one_line
 from saev.files import read_regular
@@ -64,7 +65,7 @@ class RunDirectory:
 
     def metrics(self, name: str) -> Path:
         """What was measured on an SAE."""
-        return self.saes / name / "metrics.json"
+        return self.saes / name / METRICS_FILE
 
     def gallery(self, name: str) -> Path:
         """Directory of the gallery of an SAE."""

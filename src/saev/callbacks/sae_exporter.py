@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import Provenance, RunDirectory, save_sae
+from saev.artifacts import Provenance, RunDirectory, save_sae, trained_on
 from saev.artifacts.metrics_file import add_metrics, read_metrics
 from saev.nn import SparseAutoencoder
 
@@ -29,8 +29,9 @@ class TrainedModel(Protocol):
     results: dict[str, dict[str, dict[str, float | list[int]]]]
 
 
+@runtime_checkable
 class TrainingData(Protocol):
-    """The part of the data module that config.json describes."""
+    """The part of the data module that config.json describes, if there is one."""
 
     @property
     def provenance(self) -> Provenance:
@@ -61,11 +62,12 @@ class SAEExporter(lightning.Callback):
             _write_metrics(trainer, cast(TrainedModel, pl_module))
 
     def _export(self, trainer: lightning.Trainer, model: TrainedModel) -> None:
-        data = cast(TrainingData, trainer.datamodule)  # type: ignore[attr-defined]
-        saes = model.whole_saes()
+        data = getattr(trainer, "datamodule", None)
+        known = data.provenance if isinstance(data, TrainingData) else None
+        saes, parts = model.whole_saes(), model.saes
         if trainer.is_global_zero:
             for name, sae in saes.items():
-                save_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), data.provenance)
+                save_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), trained_on(parts[name], known))
         self._exported = True
 
     @override

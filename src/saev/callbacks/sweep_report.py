@@ -2,7 +2,7 @@
 
 import csv
 import io
-import re
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Protocol, cast
@@ -12,15 +12,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import RunDirectory, load_sae
-from saev.artifacts.metrics_file import Figures, finite, read_metrics
+from saev.artifacts import RunDirectory, differ_in_seed
+from saev.artifacts.metrics_file import Figures, finite
 from saev.callbacks.noted_faults import NotesFaults
+from saev.callbacks.sae_exporter import TrainedModel
 from saev.errors import tell
 from saev.files import write_whole
 from saev.gallery.pareto import pareto_front, pareto_plot, pixels
 from saev.metrics import nearest_stability, own_figures, stability
+from saev.nn import SparseAutoencoder
 
-SEED = re.compile(r"-seed\d+")
 AllFigures = dict[str, Figures]
 """By the name of the SAE."""
 UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
@@ -33,22 +34,24 @@ class EvaluatedModel(Protocol):
 
     results: dict[str, AllFigures]
 
+    @property
+    def saes(self) -> dict[str, SparseAutoencoder]:
+        """The SAEs by name."""
+
 
 class SweepReport(NotesFaults):
     """Prints a table of the SAEs; several are compared in ``sweep.csv``, ``sweep.png`` and TensorBoard, too.
 
     SAEs that differ in their seed alone also get the stability of their features: how well decoder rows of one match
-    those of the others. It comes after the SAEs and their metrics were written. It takes the metrics of held-out
-    tokens, after `saev test` those of the test; without such it prints nothing.
+    those of the others. It takes the metrics of held-out tokens, after `saev test` those of the test; without such it
+    prints nothing.
 
     Args:
-        run: Where the SAEs lie.
         write: Write files, too.
     """
 
-    def __init__(self, run: RunDirectory, *, write: bool = True) -> None:
+    def __init__(self, *, write: bool = True) -> None:
         super().__init__()
-        self._run = run
         self._write = write
         self._told = ""
 
@@ -68,13 +71,6 @@ class SweepReport(NotesFaults):
             self._told = f"{table(found, [])}\n"
         self._print()
 
-    def _figures(self, out: RunDirectory, model: lightning.LightningModule, stage: str) -> AllFigures:
-        """What metrics.json says of all SAEs, also of those that another part of a sweep trained."""
-        if not self._write:
-            return _measured(model, stage)
-        found = {name: read_metrics(out.metrics(name)) for name in self._run.names()}
-        return {name: stages[stage] | _outcome(stages) for name, stages in found.items() if stage in stages}
-
     def _print(self) -> None:
         for line in self._told.splitlines():
             tell(line)
@@ -91,8 +87,9 @@ class SweepReport(NotesFaults):
     @override
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Compare all SAEs that the run directory holds by now."""
+        """Compare the SAEs that were trained."""
         with self.noting(UNCOMPARED):
+            cast(TrainedModel, pl_module).keep_outcomes()
             self._compare(trainer, pl_module)
 
     @override
@@ -100,15 +97,15 @@ class SweepReport(NotesFaults):
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Print the metrics of `saev test`."""
         out = RunDirectory(Path(trainer.default_root_dir))
-        self._tell(out, self._figures(out, pl_module, "test"), [])
+        self._tell(out, _measured(pl_module, "test"), [])
 
     def _compare(self, trainer: lightning.Trainer, model: lightning.LightningModule) -> None:
         out = RunDirectory(Path(trainer.default_root_dir))
-        figures = self._figures(out, model, "val")
+        figures = _measured(model, "val")
         if len(figures) < 2:
             self._tell(out, figures, [])
             return
-        for name, value in _stability(self._run, list(figures)).items():
+        for name, value in _stability({name: cast(EvaluatedModel, model).saes[name] for name in figures}).items():
             figures[name]["stability"] = value
         front = pareto_front(figures)
         self._tell(out, figures, front)
@@ -154,23 +151,22 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _outcome(stages: AllFigures) -> Figures:
-    """Whether training did harm, where that is known."""
-    diverged = stages.get("train", {}).get("diverged")
-    return {} if diverged is None else {"diverged": int(bool(diverged))}
-
-
 def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:
-    results = cast(EvaluatedModel, model).results
-    return {name: finite(stages[stage]) for name, stages in results.items() if stage in stages}
+    """The figures of a stage, and whether training did harm, where that is known."""
+    return {
+        name: finite(stages[stage])
+        | {key: int(bool(value)) for key, value in stages.get("train", {}).items() if key == "diverged"}
+        for name, stages in cast(EvaluatedModel, model).results.items()
+        if stage in stages
+    }
 
 
-def _stability(run: RunDirectory, names: list[str]) -> dict[str, float]:
+def _stability(saes: Mapping[str, SparseAutoencoder]) -> dict[str, float]:
     """For each SAE the mean agreement with those that differ in their seed alone; nothing where there are none."""
     found: dict[str, list[float]] = {}
-    for one, other in combinations(names, 2):
-        if SEED.sub("", one) == SEED.sub("", other):
-            w_rd, w_td = (load_sae(run.sae(name)).W_dec for name in (one, other))
+    for (one, first), (other, second) in combinations(saes.items(), 2):
+        if differ_in_seed(first, second):
+            w_rd, w_td = first.W_dec.detach().cpu(), second.W_dec.detach().cpu()
             is_large = max(len(w_rd), len(w_td)) > MAX_MATCHED
             value = nearest_stability(w_rd, w_td) if is_large else stability(w_rd, w_td).matched
             for name in (one, other):

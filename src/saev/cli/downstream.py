@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from saev.cli.given_facts import add_facts, with_given
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError
 from saev.files import check_writable, write_whole
@@ -26,6 +27,13 @@ def _parser(with_class: bool = False) -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--sae", type=Path, required=True, help="directory of an SAE: RUN/saes/NAME")
+    parser.add_argument(
+        "--shards",
+        type=Path | None,
+        default=None,
+        help="a recording of the ViT, which says what the SAE does not say of itself: ViT, layer and preprocessing",
+    )
+    add_facts(parser)
     what = (
         "folder of pictures, the first folder level is the class; or a class of sources with its options, as of predict"
     )
@@ -111,6 +119,7 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.artifacts import load_sae, provenance_of
     from saev.cli.downstream_report import figures
     from saev.device import chosen_device
+    from saev.shards.reading.open import open_shards
     from saev.shards.tokens import random_subset
     from saev.splicing.attach import token_layout
     from saev.splicing.downstream import mean_token, measure
@@ -120,7 +129,8 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     from saev.vit.images import ImageFolder, ImageSource
 
     sae = load_sae(options.sae)
-    provenance = provenance_of(sae)
+    reader = None if options.shards is None else open_shards(options.shards, options.model.layer)
+    provenance = with_given(provenance_of(sae), options, reader)
     vit = provenance.one_layer
     source = options.images if isinstance(options.images, ImageSource) else ImageFolder(options.images)
     name = str(options.images) if isinstance(options.images, Path) else source.location

@@ -1,6 +1,5 @@
 """`saev validate`, `saev test` and `saev render`: evaluate the SAEs of a run, and look at them."""
 
-import argparse
 import contextlib
 import sys
 from argparse import SUPPRESS
@@ -9,7 +8,6 @@ from typing import Any
 
 import lightning
 import numpy as np
-import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
@@ -18,7 +16,7 @@ from saev.artifacts.comparable import completed_by, held_out_for
 from saev.artifacts.metrics_file import read_metrics
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.noted_faults import noted
-from saev.cli.given_files import check_named_files
+from saev.cli.given_saes import GivenSaes
 from saev.cli.lightning_cli import stoppable, wants_help
 from saev.cli.run_directory import check_places
 from saev.cli.run_lock import alone_in
@@ -26,20 +24,15 @@ from saev.cli.train_cli import TrainCLI, announce, build
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
 
-# What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
-NOT_TAKEN_OVER = {
-    "validate": ("weights",),
-    "test": ("weights", "share", "examples", "val_shards"),
-    "render": ("weights", "share", "examples", "val_shards"),
-}
 DESCRIPTIONS = {
     "validate": "Evaluate the SAEs of a run on the images that were held out of its training. Standard error gets the "
     "main figures, RUN/saes/NAME/metrics.json all of them.",
     "test": "Evaluate the SAEs of a run on all images of --data.shards (on the shards that trained them: on the images "
     "that were held out) and render their features again, on all images of the shards, in place of the galleries that "
-    "are there. Standard error gets the main figures, RUN/saes/NAME/metrics.json all of them.",
+    "are there. Standard error gets the main figures, RUN/saes/NAME/metrics.json all of them. One SAE without a run is "
+    "tested with --sae and --out.",
     "render": "Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that "
-    "are there: without training or metrics, in one process.",
+    "are there: without training or metrics, in one process. One SAE without a run is rendered with --sae and --out.",
 }
 TRAINING_ONLY = (  # of the trainer's options
     *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "overfit_batches"),
@@ -56,9 +49,15 @@ class EvaluateCLI(TrainCLI):
     """Why the run directory cannot be written, if it cannot: what is found is then only told."""
 
     @override
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add where results go."""
-        super().add_arguments_to_parser(parser)
+    def add_places(self, parser: LightningArgumentParser) -> None:
+        """Add where the SAEs lie, and where results go."""
+        parser.add_argument("--run_dir", type=Path | None, default=None, help="Directory of a finished run.")
+        parser.add_argument(
+            "--sae",
+            type=Path | None,
+            default=None,
+            help="Directory of a single SAE instead, from wherever it comes; --data.shards and --out are then needed.",
+        )
         parser.add_argument(
             "--out",
             type=Path | None,
@@ -74,15 +73,15 @@ class EvaluateCLI(TrainCLI):
     @override
     def callbacks(self) -> list[lightning.Callback]:
         """Those that the user cannot choose."""
-        run, out = RunDirectory(self.config_init.run_dir), RunDirectory(self.out())
+        out = RunDirectory(self.out())
         try:
             check_places(out.path, out.features.name, *sorted(out.saes.glob("*")))
         except InputError as error:
             if self.config_init.out is not None:
                 raise
             self.fault = str(error)
-            return [SweepReport(run, write=False)]
-        return [SAEExporter(), SweepReport(run)]
+            return [SweepReport(write=False)]
+        return [SAEExporter(), SweepReport()]
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
@@ -140,11 +139,11 @@ def _main(command: str, argv: list[str]) -> int:
     with contextlib.redirect_stdout(sys.stderr), stoppable():
         _refuse_model_options(command, argv)
         # What fit was told of the data is the default of what comes later.
-        from_run = ["--config", _run_config(_run(argv), command), *argv]
-        cli = build(kind, command, DESCRIPTIONS[command], from_run)
+        given = GivenSaes.of(argv, command)
+        cli = build(kind, command, DESCRIPTIONS[command], ["--config", given.options(command), *argv])
         writes = cli.fault is None and cli.trainer.is_global_zero
         with alone_in(cli.out()) if writes else contextlib.nullcontext():
-            _evaluate(cli, RunDirectory(cli.config_init.run_dir), command)
+            _evaluate(cli, given, command)
     if cli.fault is None:
         announce(cli.out())
     elif cli.trainer.is_global_zero:
@@ -152,42 +151,15 @@ def _main(command: str, argv: list[str]) -> int:
     return 0 if cli.fault is None else 1
 
 
-def _run(argv: list[str]) -> RunDirectory:
-    """The run directory of a command line that is not parsed yet, because its defaults lie in there."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--run_dir")
-    given: str | None = parser.parse_known_args(argv)[0].run_dir
-    if not given:
-        raise InputError("give the directory of a finished run: --run_dir RUN")
-    run = RunDirectory(Path(given))
-    try:
-        run.check()
-        if run.config.is_file():
-            return run
-    except OSError as error:
-        raise InputError(f"{run.path} cannot be read ({error.strerror})") from error
-    raise InputError(f"{run.path} is not the directory of a run: it holds no {run.config.name}")
-
-
 def _refuse_model_options(command: str, argv: list[str]) -> None:
     wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path", "--checkpoint"))]
     if wrong:
-        raise InputError(f"saev {command} takes the SAEs that the run exported: leave {wrong[0]} out")
+        raise InputError(f"saev {command} takes SAEs as they were saved: leave {wrong[0]} out")
 
 
-def _run_config(run: RunDirectory, command: str) -> str:
-    """What test and validate take from a run's config.yaml: nothing that could name code to import."""
-    config = run.options()
-    with run.usable():
-        data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
-        taken = {"data": data, "visualizer": config["visualizer"]}
-        check_named_files(taken)
-        return str(yaml.safe_dump(taken))
-
-
-def _evaluate(cli: EvaluateCLI, run: RunDirectory, command: str) -> None:
+def _evaluate(cli: EvaluateCLI, given: GivenSaes, command: str) -> None:
     data = cli.datamodule
-    saes = run.load_saes()
+    saes = given.load()
     for name, sae in saes.items():
         if sae.d_in != data.d_model:
             raise InputError(
@@ -201,11 +173,10 @@ def _evaluate(cli: EvaluateCLI, run: RunDirectory, command: str) -> None:
         cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens, cli.config_init.codes or [])
         return
     cli.model.adopt(saes)
-    if cli.config_init.out is not None:
-        _take_over_training(cli, run)
+    _take_over_training(cli, given)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)
     if faults := noted(cli.trainer):
-        raise InputError(f"{run.path}: the SAEs are evaluated, but {'; '.join(faults)}")
+        raise InputError(f"{given.where}: the SAEs are evaluated, but {'; '.join(faults)}")
 
 
 def _check_comparable(provenances: list[Provenance], data: ShardDataModule, command: str) -> None:
@@ -236,9 +207,10 @@ def _same(one: Provenance, other: Provenance) -> bool:
     return (one.layers, one.tokens) == (other.layers, other.tokens)
 
 
-def _take_over_training(cli: TrainCLI, run: RunDirectory) -> None:
+def _take_over_training(cli: EvaluateCLI, given: GivenSaes) -> None:
     """What training has made of an SAE belongs to its figures, wherever these go."""
     for name in cli.model.saes:
-        found = read_metrics(run.metrics(name))
+        # Whoever adds to a damaged file says so.
+        found = read_metrics(given.metrics(name), quiet=cli.config_init.out is None)
         if "train" in found:
             cli.model.results[name] = {"train": found["train"]}

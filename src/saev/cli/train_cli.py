@@ -32,7 +32,6 @@ from saev.training.memory_need import check_training_fits, training_need
 from saev.training.state import INIT_TOKENS
 
 MAX_STEPS_BETWEEN_LOGS = 50
-PATHS = ("data.shards", "data.paired", "data.val_shards", "data.examples", "visualizer.vocabulary", "run_dir", "out")
 
 
 T = TypeVar("T", bound="TrainCLI")
@@ -44,7 +43,7 @@ class TrainCLI(CommandCLI):
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run directory and the callbacks; the width of the SAE comes from the shards."""
-        parser.add_argument("--run_dir", type=Path, required=True, help="Directory that holds all results of a run.")
+        self.add_places(parser)
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
@@ -56,16 +55,19 @@ class TrainCLI(CommandCLI):
         if self.model_class is SAELightningModule:
             parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
 
+    def add_places(self, parser: LightningArgumentParser) -> None:
+        """Add where results go."""
+        parser.add_argument("--run_dir", type=Path, required=True, help="Directory that holds all results of a run.")
+
     @override
     def before_instantiate_classes(self) -> None:
         """Make the paths absolute, because config.yaml is read from elsewhere later."""
-        for key in PATHS:
-            value = self.config.get(key)
-            if isinstance(value, list):
+        for key, value in list(self.config.items()):
+            if isinstance(value, Path):
+                self.config[key] = value.absolute()
+            elif isinstance(value, list) and any(isinstance(path, Path) for path in value):
                 # Text: within lists config.yaml would show what Python calls a path.
-                self.config[key] = [str(Path(path).absolute()) for path in value]
-            elif value is not None:
-                self.config[key] = Path(value).absolute()
+                self.config[key] = [str(path.absolute()) for path in value]
         weights = self.config.get("visualizer.namer_weights")
         if weights not in (None, "random"):
             self.config["visualizer.namer_weights"] = str(Path(weights).absolute())
@@ -106,7 +108,7 @@ class TrainCLI(CommandCLI):
 
     def callbacks(self) -> list[lightning.Callback]:
         """Those that the user cannot choose."""
-        report = SweepReport(RunDirectory(self.config_init.run_dir))
+        report = SweepReport()
         return [RunConfig(self._reusable_config), SAEExporter(), report, Hyperparameters()]
 
     def check_memory(self) -> None:

@@ -1,15 +1,19 @@
 """`saev view`: a run's galleries in the browser, with an SAE behind them that takes new pictures."""
 
 import webbrowser
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
+from saev.cli.given_facts import add_facts, with_given
 from saev.cli.parse_errors import parsed
 from saev.errors import InputError, one_line, tell
 
 if TYPE_CHECKING:
+    from saev.artifacts import RunDirectory
     from saev.serving.live_gallery import Recorded
     from saev.serving.open_run import OpenedSae
     from saev.serving.server import GalleryServer
@@ -28,6 +32,13 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--run_dir", type=Path, required=True, help="directory of a run that has galleries")
+    parser.add_argument(
+        "--sae",
+        type=Path | None,
+        default=None,
+        help="directory of an SAE that does not lie in the run; its gallery is the one of the same name",
+    )
+    add_facts(parser)
     parser.add_argument(
         "--port",
         type=int,
@@ -48,7 +59,8 @@ def _parser() -> ArgumentParser:
         "--shards",
         type=Path | None,
         default=None,
-        help="recorded images that your pictures are compared with; by default those that trained the SAEs",
+        help="recorded images that your pictures are compared with, and which say what an SAE does not say of itself; "
+        "by default those that trained the SAEs",
     )
     parser.add_argument(
         "--n_images",
@@ -91,10 +103,12 @@ def _server(options: Namespace) -> "GalleryServer":
     device = chosen_device(options.device)
     run = RunDirectory(options.run_dir)
     run.check()
-    saes = open_saes(run)
+    saes = open_saes(run, {} if options.sae is None else {options.sae.resolve().name: options.sae})
     server = GalleryServer(options.port, run.features, {})  # a taken port is said before the long part
     try:
-        recorded = _recorded(saes, options, device)
+        reader = _reader(options, run)
+        saes = _completed(saes, options, reader)
+        recorded = _recorded(saes, options, reader, device)
         server.live = open_galleries(saes, options.weights, device, recorded)
     except BaseException:
         server.server_close()
@@ -105,16 +119,46 @@ def _server(options: Namespace) -> "GalleryServer":
     return server
 
 
-def _recorded(saes: "dict[str, OpenedSae | str]", options: Namespace, device: Any) -> "dict[str, Recorded | str]":
-    """The images to compare with. Shards that are named must be there, those of the run's config.yaml may be gone."""
-    from saev.artifacts import RunDirectory
+def _reader(options: Namespace, run: "RunDirectory") -> "ShardReader | InputError":
+    """The shards. Those that are named must be there, those of the run's config.yaml may be gone."""
+    from saev.shards.reading.open import open_shards
+
+    if options.shards is not None:
+        return open_shards(options.shards, options.model.layer)
+    try:
+        return open_shards(*run.shards())
+    except InputError as error:
+        return error
+
+
+def _completed(
+    saes: "Mapping[str, OpenedSae | str]", options: Namespace, reader: "ShardReader | InputError"
+) -> "dict[str, OpenedSae | str]":
+    """The SAEs with what the options and the shards say of them."""
+    found = dict(saes)
+    for name, one in saes.items():
+        if isinstance(one, str) or len(one.provenance.layers) > 1:
+            continue
+        try:
+            provenance = with_given(one.provenance, options, None if isinstance(reader, InputError) else reader)
+        except InputError:
+            if options.shards:
+                raise
+            provenance = with_given(one.provenance, options, None)  # why there are no neighbours is said later
+        found[name] = replace(one, provenance=provenance)
+    return found
+
+
+def _recorded(
+    saes: "dict[str, OpenedSae | str]", options: Namespace, reader: "ShardReader | InputError", device: Any
+) -> "dict[str, Recorded | str]":
+    """The images to compare with, or why there are none."""
     from saev.serving.open_run import recorded_images
 
     def open_reader() -> "ShardReader":
-        from saev.shards.reading.open import open_shards
-
-        shards, layer = RunDirectory(options.run_dir).shards()
-        return open_shards(options.shards or shards, None if options.shards else layer)
+        if isinstance(reader, InputError):
+            raise reader
+        return reader
 
     try:
         return recorded_images(saes, open_reader, options.n_images, device)

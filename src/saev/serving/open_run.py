@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import TypeVar, final
 
@@ -40,8 +42,12 @@ class OpenedSae:
     overview: Overview
 
 
-def open_saes(run: RunDirectory) -> dict[str, OpenedSae | str]:
+def open_saes(run: RunDirectory, others: Mapping[str, Path] | None = None) -> dict[str, OpenedSae | str]:
     """The SAEs of a run's galleries by name; where one cannot be had, why not.
+
+    Args:
+        run: The run.
+        others: Directories of SAEs that lie elsewhere, by name.
 
     Raises:
         InputError: If the run has no galleries.
@@ -49,7 +55,12 @@ def open_saes(run: RunDirectory) -> dict[str, OpenedSae | str]:
     names = gallery_names(run.features)
     if not names:
         raise InputError(f"{run.features} holds no gallery: `saev render --run_dir {run.path}` makes them")
-    return {name: _or_reason(lambda name=name: _opened(run, name)) for name in names}  # type: ignore[misc]
+    elsewhere = others or {}
+
+    def opened(name: str) -> OpenedSae:
+        return _opened(run, elsewhere.get(name, run.sae(name)), name)
+
+    return {name: _or_reason(partial(opened, name)) for name in names}
 
 
 def open_galleries(
@@ -135,10 +146,10 @@ def recorded_images(
     return found | {name: Recorded(one, names) for name, one in means.items()}
 
 
-def _opened(run: RunDirectory, name: str) -> OpenedSae:
-    directory, script = run.sae(name), run.gallery(name) / "data" / "overview.js"
+def _opened(run: RunDirectory, directory: Path, name: str) -> OpenedSae:
+    script = run.gallery(name) / "data" / "overview.js"
     if not (directory / CONFIG_FILE).is_file():
-        raise InputError(f"there is no SAE {directory}")
+        raise InputError(f"there is no SAE {directory}: where it lies elsewhere, give --sae DIR")
     again = f"`saev render --run_dir {run.path}` makes the gallery anew"
     if not takes_live_part(read_regular(run.gallery(name) / "index.html", MAX_FILE_BYTES)):
         raise InputError(f"the gallery's page is of another version of saev: {again}")

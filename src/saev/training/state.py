@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+import saev
+from saev.artifacts import Provenance
 from saev.host_copy import HostCopies
 from saev.metrics import fraction_of_variance_unexplained
 from saev.nn import Progress, SparseAutoencoder
@@ -42,6 +44,7 @@ class SaeInTraining(nn.Module):
         self.name = name
         self.sae = sae
         self.options = options.with_lr(sae.peak_lr)
+        sae.provenance = Provenance(training=self.options.to_dict(), source=f"saev {saev.__version__}")
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
         self.register_buffer("failed", torch.zeros((), dtype=torch.bool))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from saev.artifacts import trained_on
 from saev.errors import InputError, one_line, tell
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.shards.reading.reader import ShardReader
@@ -122,7 +123,7 @@ def _finished(
         metrics["val"] = found
     if outcome["diverged"]:
         tell(f"the SAE has diverged, lower the lr: FVU {outcome['fvu']:.3g} on the last batch")
-    sae.metrics, sae.provenance = metrics, source.provenance
+    sae.metrics, sae.provenance = metrics, trained_on(sae, source.provenance)
     return sae
 
 

@@ -1,5 +1,6 @@
 """The tokens of shard directories: those that an SAE is trained on, and those that are held out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, final
 
@@ -131,7 +132,8 @@ class ShardTokens:
     def provenance(self) -> Provenance:
         """What is trained on, for the SAE's config.json."""
         sets = [split.provenance() for split in self._splits]
-        return Provenance.of(self.train_tokens[0].readers, self.token_kind, sets)
+        found = Provenance.of(self.train_tokens[0].readers, self.token_kind, sets)
+        return replace(found, training={"n_tokens": self.n_tokens, "batch_size": self.batch_size})
 
     def batches(self, buffer_bytes: int, *, rank: int = 0, world_size: int = 1, pin: bool = False) -> ShuffledTokens:
         """Shuffled training batches, as many as the token budget has.

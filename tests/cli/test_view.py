@@ -92,7 +92,7 @@ def test_without_weights_and_shards_the_gallery_is_served(run_dir: Path, tmp_pat
         shutil.copytree(run_dir / name, moved / name)
     config = only(moved, "saes/*/config.json")
     about = json.loads(config.read_text())
-    about["about"]["trained_on"]["model"]["weights_digest"] = "unknown"
+    about["about"]["trained_on"]["model"]["ckpt"] = "unknown"
     config.write_text(json.dumps(about))
     with viewing(f"--run_dir={moved}") as (process, address):
         with urllib.request.urlopen(address, timeout=60) as response:

@@ -10,8 +10,10 @@ from tests.cli.fitting import SAVE_OFTEN, fit_options, one_line, only, sparse_ac
 from tests.cli.processes import family, send, wait_until
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
+from torch import Tensor
 
 from saev.cli.main import main
+from saev.modules import SAELightningModule
 
 pytestmark = pytest.mark.slow
 
@@ -84,12 +86,15 @@ def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     class StopError(Exception):
         pass
 
-    def stop(module: object, loss: object, *_: object) -> None:
-        if module.trainer.global_step == 17:  # type: ignore[attr-defined]
+    step = SAELightningModule.training_step
+
+    def stop(module: SAELightningModule, x_bd: Tensor, number: int) -> Tensor:
+        if number == 17:
             raise StopError
+        return step(module, x_bd, number)
 
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr("saev.modules.SAELightningModule._check", stop)
+        patch.setattr(SAELightningModule, "training_step", stop)
         main(argv)
     return steps_done(tmp_path / "run")
 

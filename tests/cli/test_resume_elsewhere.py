@@ -8,12 +8,11 @@ import pytest
 import torch
 from tests.cli.fitting import SAVE_OFTEN, fit_options, one_line, only, sparse_acts, weights
 from tests.cli.processes import family, send, wait_until
+from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
-from torch import Tensor
 
 from saev.cli.main import main
-from saev.modules import SAELightningModule
 
 pytestmark = pytest.mark.slow
 
@@ -71,32 +70,16 @@ def test_another_amount_of_memory(make_shards: MakeShards, tmp_path: Path, monke
     argv = fit_options(shards, tmp_path / "run", SAVE_OFTEN)
     monkeypatch.setattr("saev.training.data.buffer.free_memory", lambda: (110_000, "this machine"))
     assert main([*argv, f"--run_dir={tmp_path / 'whole'}"]) == 0
-    checkpoint = stopped(argv, tmp_path, monkeypatch)
+    stop = ["--trainer.callbacks=tests.cli.stopping.StopBefore", "--trainer.callbacks.step=17"]
+    with pytest.raises(StopError):
+        main([*argv, *stop])
+    checkpoint = steps_done(tmp_path / "run")
     monkeypatch.setattr("saev.training.data.buffer.free_memory", lambda: (10**10, "this machine"))
     assert main([*argv, "--ckpt_path=last"]) == 0
     expected = weights(tmp_path / "whole")
     assert 0 < checkpoint < 40
     for name, tensor in weights(tmp_path / "run").items():
         assert torch.equal(tensor, expected[name]), name
-
-
-def stopped(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Stop a run in its middle; the step of its checkpoint."""
-
-    class StopError(Exception):
-        pass
-
-    step = SAELightningModule.training_step
-
-    def stop(module: SAELightningModule, x_bd: Tensor, number: int) -> Tensor:
-        if number == 17:
-            raise StopError
-        return step(module, x_bd, number)
-
-    with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(SAELightningModule, "training_step", stop)
-        main(argv)
-    return steps_done(tmp_path / "run")
 
 
 STUCK = """

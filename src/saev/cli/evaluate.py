@@ -210,7 +210,12 @@ def _same(one: Provenance, other: Provenance) -> bool:
 def _take_over_training(cli: EvaluateCLI, given: GivenSaes) -> None:
     """What training has made of an SAE belongs to its figures, wherever these go."""
     for name in cli.model.saes:
-        # Whoever adds to a damaged file says so.
-        found = read_metrics(given.metrics(name), quiet=cli.config_init.out is None)
+        elsewhere = cli.config_init.out is not None
+        try:
+            found = read_metrics(given.metrics(name), quiet=not elsewhere)
+        except InputError:
+            if elsewhere:
+                raise
+            continue  # whoever writes there says so, after the figures were printed
         if "train" in found:
             cli.model.results[name] = {"train": found["train"]}

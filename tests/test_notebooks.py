@@ -51,3 +51,11 @@ def test_notebooks_are_kept_without_outputs(path: Path) -> None:
     assert [(cell["execution_count"], cell["outputs"]) for cell in code_cells(path.name)] == [
         (None, []) for _ in code_cells(path.name)
     ]
+
+
+def test_the_readme_shows_lines_of_the_notebook() -> None:
+    readme = (NOTEBOOKS.parents[1] / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("## From Python\n\n```python\n")[2].partition("```")[0]
+    lines = {line.rstrip() for cell in code_cells("first_steps.ipynb") for line in cell["source"]}
+    assert set(block.splitlines()) - {""} <= lines
+    assert len(block.splitlines()) > 10

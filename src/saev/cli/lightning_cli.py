@@ -61,7 +61,7 @@ class CommandCLI(LightningCLI):
 
     @override
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Offer no global seed: what is random has a seed of its own."""
+        """Hide the global seed: each random choice has an option for its own seed."""
         parser.add_argument("--seed_everything", type=int, default=0, help=SUPPRESS)
 
     @override

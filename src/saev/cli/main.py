@@ -50,8 +50,8 @@ def usage() -> str:
 def run() -> NoReturn:
     """Run the command line of this process, and exit.
 
-    A process that still belongs to a group here has failed in the middle of something with others. torch's threads
-    then wait for those, and may abort an interpreter that shuts down under them.
+    A process that still belongs to a group here failed while it exchanged tensors with others. torch's threads then
+    wait for those, and may abort an interpreter that shuts down under them.
     """
     status = main()
     distributed = sys.modules.get("torch.distributed")

@@ -162,7 +162,7 @@ def _skip_is_offered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _first_tells() -> Iterator[None]:
-    """A signal that ends all processes is told by the first one."""
+    """Let only the first process report a signal that ends all of them."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:

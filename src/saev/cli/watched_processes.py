@@ -110,7 +110,7 @@ class WatchedStrategy(DDPStrategy):
             raise ProcessEndedError(f"the process that started this one is gone: the {self.work} stops")
 
     def await_failure(self) -> None:
-        """Let a process that has left end, so that it can be told how; one that this one has started is told by it.
+        """Wait for another process that is about to end, so that the error can name it and its status.
 
         Raises:
             ProcessEndedError: as `check`.

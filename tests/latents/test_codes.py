@@ -133,6 +133,19 @@ def test_two_processes_write_the_same(shards: Path, sae: TopK, saved: Codes, tmp
     assert tree(tmp_path / "again") == tree(tmp_path / "codes")
 
 
+def test_a_fault_in_another_process_is_said(shards: Path, sae: TopK, tmp_path: Path) -> None:
+    copy = tmp_path / shards.name
+    shutil.copytree(shards, copy)
+    first = copy / "acts000000.bin"
+    first.chmod(0o644)
+    data = bytearray(first.read_bytes())
+    data[4 * 7 * 8 * 4 + 100] ^= 1  # a patch of image 4, which is not among those that the first process looks at
+    first.write_bytes(data)
+    with pytest.raises(InputError, match=r"acts000000\.bin: .* damaged"):
+        saev.encode(sae, copy, tmp_path / "codes", file_bytes=1, processes=2)
+    assert not (tmp_path / "codes").exists()
+
+
 def test_what_is_there_is_kept(
     shards: Path, sae: TopK, saved: Codes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ class Tokens(SaeMetric):
     def update(self, x_bd: Tensor, x_hat_bd: Tensor, f_bs: Tensor) -> None:
         assert x_bd.shape == x_hat_bd.shape == (len(f_bs), self.d_in)
         assert f_bs.shape[1] == self.d_sae
+        assert len(f_bs), "a batch of no tokens is none"
         self.n = self.n + len(x_bd)
 
     def compute(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Tokens(SaeMetric):
 def test_a_registered_metric_is_measured_with_the_others() -> None:
     METRICS.add(Tokens)
     check_own_metrics(6, 8, TAKEN)
-    found = evaluated(TopK(6, d_sae=8, k=2).eval(), [torch.randn(5, 6), torch.randn(4, 6)])
+    found = evaluated(TopK(6, d_sae=8, k=2).eval(), [torch.randn(n, 6) for n in (5, 0, 4)])
     assert (found["n_tokens"], found["width"]) == (9.0, 6.0)
     assert "fvu" in found
     assert own_figures() == ["n_tokens", "width"]

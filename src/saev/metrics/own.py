@@ -3,6 +3,7 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -38,7 +39,7 @@ class SaeMetric(Metric, ABC):
     @abstractmethod
     @override
     def update(self, x_bd: Tensor, x_hat_bd: Tensor, f_bs: Tensor) -> None:
-        """Add a batch: raw activations (b, d), reconstructions (b, d) and codes (b, s)."""
+        """Add a batch of a token or more: raw activations (b, d), reconstructions (b, d) and codes (b, s)."""
 
     @abstractmethod
     @override
@@ -51,7 +52,9 @@ class SaeMetric(Metric, ABC):
         Raises:
             InputError: If it gives others than `figures`.
         """
-        found = self.compute()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The ``compute`` method")  # a process may have had no tokens
+            found = self.compute()
         if not isinstance(found, dict) or set(found) != set(self.figures):
             given = sorted(found) if isinstance(found, dict) else found
             raise InputError(f"{path_of(type(self))}.compute() gives {given}, its figures are {sorted(self.figures)}")

@@ -47,8 +47,9 @@ class Evaluation:
         x_hat_bd = self._sae.decode(f_bs)
         self._codes.update(f_bs)
         self._reconstruction.update(x_bd, x_hat_bd)
-        for metric in self._own:
-            metric.update(x_bd, x_hat_bd, f_bs)
+        if len(x_bd):  # a process may have none of the tokens
+            for metric in self._own:
+                metric.update(x_bd, x_hat_bd, f_bs)
 
     def compute(self) -> dict[str, float | list[int]]:
         """All figures by name, with the histogram of frequencies; all processes call it."""

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from saev.latents.encoding import sae_digest
 from saev.nn import TopK
 from saev.shards.reading.open import open_shards
 
+Patch = pytest.MonkeyPatch
 N, GRID, D_SAE = 23, (2, 3), 24
 
 
@@ -48,7 +50,7 @@ def saved(shards: Path, sae: TopK, tmp_path: Path) -> Codes:
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_batches(monkeypatch: Patch) -> None:
     """Five images at a time."""
     monkeypatch.setattr("saev.nn.functional.CODES_BYTES", 4 * D_SAE * 6 * 5)
 
@@ -98,6 +100,13 @@ def test_no_such_images_or_latents(saved: Codes) -> None:
         saved.of_latents([-1])
 
 
+@pytest.mark.parametrize("numbers", [[True, False], [1.7], 3, [[1, 2]], np.ones(2), ["1"]])
+def test_what_is_no_list_of_whole_numbers_is_refused(saved: Codes, numbers: Any) -> None:
+    for what, read in (("images", saved.of_images), ("latents", saved.of_latents)):
+        with pytest.raises(InputError, match=rf"{what} .*: give a list of whole numbers, such as \[0, 2[23]\]"):
+            read(numbers)
+
+
 @pytest.mark.parametrize("n_files", [0, 1, 3])
 def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: Path, n_files: int) -> None:
     written = 0
@@ -120,12 +129,33 @@ def test_a_killed_run_goes_on(shards: Path, sae: TopK, saved: Codes, tmp_path: P
     kept = {path.name: path.stat().st_ino for path in partial.glob("*.safetensors")}
     assert len(kept) == n_files
     if n_files:
-        with pytest.raises(InputError, match=r"holds half of the codes of the SAE .*, not of [0-9a-f]{64}: finish"):
+        with pytest.raises(InputError, match=r"holds unfinished codes of the SAE .*, not of [0-9a-f]{64}: finish"):
             saev.encode(TopK(8, D_SAE, k=3), shards, tmp_path / "again")
     saev.encode(sae, shards, tmp_path / "again", file_bytes=1)
     assert tree(tmp_path / "again") == tree(tmp_path / "codes")
     assert kept.items() <= {path.name: path.stat().st_ino for path in (tmp_path / "again").iterdir()}.items()
     assert not partial.exists()
+
+
+def test_finished_codes_of_another_sae_are_not_published(shards: Path, saved: Codes, tmp_path: Path) -> None:
+    (tmp_path / "codes").rename(tmp_path / ".other.partial")  # as a kill leaves them just before they get their name
+    with pytest.raises(
+        InputError, match=r"\.other\.partial holds unfinished codes of the SAE .*: finish those, remove"
+    ):
+        saev.encode(TopK(8, D_SAE, k=3), shards, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_sae_is_afterwards_as_before(shards: Path, sae: TopK, tmp_path: Path, monkeypatch: Patch) -> None:
+    moves: list[torch.device] = []
+    monkeypatch.setattr(TopK, "to", lambda self, device: (moves.append(device), self)[1])
+    monkeypatch.setattr(encoding_module, "chosen_device", lambda _: torch.device("cpu", 0))
+    sae.train().add_module("part", torch.nn.Identity().eval())
+    for call in (saev.encode, saev.survey, lambda sae, shards: saev.render({"a": sae}, shards, tmp_path, n_latents=1)):
+        call(sae, shards)
+        assert (sae.training, sae.part.training) == (True, False)
+        assert moves == [torch.device("cpu", 0), torch.device("cpu")]
+        moves.clear()
 
 
 def test_two_processes_write_the_same(shards: Path, sae: TopK, saved: Codes, tmp_path: Path) -> None:
@@ -196,7 +226,7 @@ def test_an_edited_description_is_refused(saved: Codes, tmp_path: Path, key: str
 
 
 def test_what_does_not_fit_is_refused(
-    shards: Path, sae: TopK, make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, sae: TopK, make_shards: MakeShards, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     wide = make_shards(3, d_model=6, images="7" * 64)[0]
     with pytest.raises(InputError, match=r"the SAE takes activations of width 8, .* has 6: give shards of"):

@@ -1,6 +1,7 @@
 """`saev.render`: galleries of SAEs on the images of a recording, in one call."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from saev.gallery.pages import Subject
 from saev.gallery.render import Source, render_galleries
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encoding_of
+from saev.latents.encoding import Encoding, ImageCodes
 from saev.latents.labels import Labels
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
@@ -66,13 +68,27 @@ def render(
         if name in ("", ".", "..") or "/" in name or name.startswith("."):
             raise InputError(f"{name!r} cannot be the name of a gallery's directory: give another one")
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
-    encodings = {name: encoding_of(sae, reader, None, tokens, device) for name, sae in saes.items()}
+    with ExitStack() as stack:
+        encodings = {
+            name: stack.enter_context(encoding_of(sae, reader, None, tokens, device)) for name, sae in saes.items()
+        }
+        return _rendered(encodings, with_saved(encodings, codes), reader, chosen, Path(out))
+
+
+def _rendered(
+    encodings: Mapping[str, Encoding],
+    sources: Mapping[str, ImageCodes],
+    reader: ShardReader,
+    chosen: RenderOptions,
+    out: Path,
+) -> dict[str, Path]:
     kinds = {one.tokens.positions: one for one in encodings.values()}
     if len(kinds) != 1:
-        raise InputError(f"{len(kinds)} kinds of tokens in {len(saes)} SAEs: galleries are made for one kind at a time")
+        raise InputError(
+            f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
+        )
     for one in encodings.values():
         chosen.check_latents(one.d_sae)
-    sources = with_saved(encodings, codes)
     namer = None if chosen.namer is None else Namer.load(chosen.namer, chosen.namer_weights, chosen.vocabulary)
     (first,) = kinds.values()
     labels = Labels.of(reader)
@@ -80,6 +96,6 @@ def render(
     surveys = survey_images(sources, images, labels, top_k=chosen.top_k, seed=chosen.seed)
     subjects = {name: Subject(one.sae, sources[name], surveys[name]) for name, one in encodings.items()}
     source = Source(first.tokens, RecordedPictures(reader), labels)
-    found = {one.name: one.index for one in render_galleries(subjects, source, chosen, Path(out), namer)}
+    found = {one.name: one.index for one in render_galleries(subjects, source, chosen, out, namer)}
     source.pictures.warn_of_faults()
     return found

@@ -3,6 +3,7 @@
 Shape suffixes: b = images, t = positions of an image, s = d_sae, a = some latents, n = active codes.
 """
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,9 @@ class Codes(ImageCodes):
         """The codes of some images, in the order given: sparse rows of b t tokens, see `SparseCodes`.
 
         Raises:
-            InputError: If there is no such image, or a file is damaged.
+            InputError: If these are no whole numbers in one row, there is no such image, or a file is damaged.
         """
-        wanted = np.asarray(images, dtype=np.int64)
-        _check_range(wanted, self.n_images, "images")
+        wanted = _numbers(images, self.n_images, "images")
         ascending, place = np.unique(wanted, return_inverse=True)
         found = [part for _, part in self.batches(ascending, None)]
         if not found:
@@ -102,10 +102,9 @@ class Codes(ImageCodes):
         Only what belongs to these latents is read, and what shares a block of 4 MiB with it.
 
         Raises:
-            InputError: If there is no such latent, or a file is damaged.
+            InputError: If these are no whole numbers in one row, there is no such latent, or a file is damaged.
         """
-        latents_a = np.asarray(latents, dtype=np.int64)
-        _check_range(latents_a, self.d_sae, "latents")
+        latents_a = _numbers(latents, self.d_sae, "latents")
         per_part = self.images_per_part * self.n_positions
         columns = [part.columns(latents_a) for part in self.parts]
         counts_pa = np.stack([one.counts_a for one in columns])
@@ -242,7 +241,12 @@ def _together(rows: Ints, part: Part) -> Iterator[Ints]:
     yield rows[begin:]
 
 
-def _check_range(numbers: Ints, n: int, what: str) -> None:
+def _numbers(given: Images, n: int, what: str) -> Ints:
+    found = np.asarray(given)
+    if found.ndim != 1 or (len(found) and not np.issubdtype(found.dtype, np.integer)):
+        raise InputError(f"{what} {reprlib.repr(given)}: give a list of whole numbers, such as [0, {n - 1}]")
+    numbers = found.astype(np.int64)
     bad = numbers[(numbers < 0) | (numbers >= n)]
     if len(bad):
         raise InputError(f"{what} {bad[:5].tolist()}: there are {what} 0 to {n - 1}")
+    return numbers

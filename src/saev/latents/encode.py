@@ -84,26 +84,27 @@ def encode(
     """
     if processes < 1 or file_bytes < 1:
         raise InputError(f"processes={processes} and file_bytes={file_bytes} must be 1 or more")
-    encoding = encoding_of(sae, shards, layer, tokens, device)
-    if out is None:
-        return _in_memory(encoding)
-    return _saved(encoding, Path(out), processes, file_bytes)
+    with encoding_of(sae, shards, layer, tokens, device) as encoding:
+        return _in_memory(encoding) if out is None else _saved(encoding, Path(out), processes, file_bytes)
 
 
+@contextmanager
 def encoding_of(
     sae: SparseAutoencoder | str | Path,
     shards: ShardReader | str | Path,
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
-) -> Encoding:
+) -> Iterator[Encoding]:
     """An SAE and a recording that belong together, as `encode` takes them.
+
+    The SAE evaluates, on the device, while the block runs; mode and device are then again what they were.
 
     Raises:
         InputError: If they do not.
     """
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
-    sae = sae.eval() if isinstance(sae, SparseAutoencoder) else load_sae(sae)
+    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     provenance = provenance_of(sae)
     if len(provenance.layers) > 1:
         raise InputError("the SAE takes several layers at once: saev encode takes an SAE of one layer")
@@ -116,7 +117,14 @@ def encoding_of(
         )
     provenance.one_layer.check_same(RecordedLayer.of(reader.recording), str(reader.path))
     kind: Any = tokens or provenance.tokens or "content"
-    return Encoding(sae.to(chosen_device(device)), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
+    selection = TokenSelection.of([reader], np.arange(reader.n_examples), kind)
+    modes, earlier = {part: part.training for part in sae.modules()}, sae.mean_d.device
+    try:
+        yield Encoding(sae.eval().to(chosen_device(device)), selection)
+    finally:
+        sae.to(earlier)
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def _in_memory(encoding: Encoding) -> Codes:
@@ -142,6 +150,7 @@ def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Co
     partial = out.with_name(f".{out.name}.partial")
     with _alone(partial):
         if (partial / CODES_FILE).is_file():  # killed while it was being finished
+            _check_earlier(read_description(partial / CODES_FILE)[0], origin, partial)
             return _published(partial, out)
         per_image = bytes_per_image(encoding)
         plan = _begun(encoding, origin, partial, file_bytes, per_image)
@@ -193,17 +202,21 @@ def _begun(encoding: Encoding, origin: Origin, partial: Path, file_bytes: int, p
     path = partial / _PLAN_FILE
     if path.is_file() and any(partial.glob(_RECORDS)):
         earlier, per_file, _ = read_description(path, has_files=False)
-        for what, own, other in differences(earlier, origin):
-            raise InputError(
-                f"{partial} holds half of the codes of {what} {own}, not of {other}: finish those, remove the "
-                "directory (rm -r), or name another one"
-            )
+        _check_earlier(earlier, origin, partial)
         return Plan(encoding, origin, per_file, partial)
     plan = Plan(encoding, origin, images_per_file_of(encoding, file_bytes, per_image), partial)
     if plan.n_files > MAX_FILES:
         raise InputError(f"{plan.n_files} files are more than {MAX_FILES}: raise file_bytes={file_bytes}")
     write_description(path, origin, plan.images_per_file, None)
     return plan
+
+
+def _check_earlier(earlier: Origin, origin: Origin, partial: Path) -> None:
+    for what, own, other in differences(earlier, origin):
+        raise InputError(
+            f"{partial} holds unfinished codes of {what} {own}, not of {other}: finish those, remove the directory "
+            "(rm -r), or name another one"
+        )
 
 
 def _check_space(plan: Plan, missing: list[int], per_image: int, out: Path) -> None:

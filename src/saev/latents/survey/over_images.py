@@ -97,11 +97,11 @@ def survey(
         InputError: If the SAE, the shards or the codes do not belong together, the tables do not fit into memory, or a
             file is damaged.
     """
-    encoding = encoding_of(sae, shards, layer, tokens, device)
-    sources = with_saved({"the SAE": encoding}, [] if codes is None else [codes])
-    images = encoding.tokens.subset(n_images, seed).examples
-    labels = Labels.of(encoding.tokens.reader)
-    return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
+    with encoding_of(sae, shards, layer, tokens, device) as encoding:
+        sources = with_saved({"the SAE": encoding}, [] if codes is None else [codes])
+        images = encoding.tokens.subset(n_images, seed).examples
+        labels = Labels.of(encoding.tokens.reader)
+        return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
 
 
 def _begun(codes: ImageCodes, top_k: int, n_labels: int, n_patch_labels: int, seed: int) -> LatentSurvey:

@@ -46,13 +46,14 @@ def test_the_bytes_are_those_of_the_command(
         num_workers=num_workers,
         **OPTIONS,  # type: ignore[arg-type]
     )
-    assert [path.name for path in ours] == [path.name for path in theirs]
+    assert [path.name for path in reversed(ours)] == [path.name for path in theirs], "in the order asked for"
+    ours.reverse()
     for one, other in zip(ours, theirs, strict=True):
         assert contents(one) == contents(other)
     # Again: all is there.
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "ours").rglob("*")}
     again = saev.record(pictures, backbone, [-2, 1], tmp_path / "ours", dtype=dtype, **OPTIONS)  # type: ignore[arg-type]
-    assert again == ours
+    assert again == ours[::-1]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "ours").rglob("*")} == times
 
 
@@ -89,6 +90,8 @@ def test_what_cannot_be_recorded_is_refused(backbone: Backbone, pictures: Path, 
         saev.record(pictures, backbone, 1, out, batch_size=0)
     with pytest.raises(InputError, match="missing"):
         saev.record(tmp_path / "missing", backbone, 1, out)
+    with pytest.raises(InputError, match="device foo cannot be used"):
+        saev.record(pictures, backbone, 1, out, device="foo")
     half = saev.load_backbone("timm", "test_vit", "random").to(torch.float16)
     with pytest.raises(InputError, match=r"computes in torch\.float16: give float32 or bfloat16"):
         saev.record(pictures, half, 1, out)

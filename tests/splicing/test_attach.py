@@ -1,7 +1,7 @@
 """An SAE inside backbones and plain modules, against arithmetic by hand."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -149,11 +149,64 @@ def test_a_plain_module_and_its_layer_by_name() -> None:
     assert not model.layers[1]._forward_hooks
 
 
-def test_edits_follow_each_other_and_leave_what_they_got() -> None:
-    f_bps = torch.arange(12.0).reshape(2, 2, 3)
-    found = edited_codes(f_bps, [Edit(0, "set", 2.0), Edit([0, 1], "scale", -1.0), Edit(2, "zero", tokens=[1])])
-    assert found.tolist() == [[[-2, -1, 2], [-2, -4, 0]], [[-2, -7, 8], [-2, -10, 0]]]
-    assert torch.equal(f_bps, torch.arange(12.0).reshape(2, 2, 3))
+class Stream(NamedTuple):
+    h: Tensor
+    attention: str
+
+
+class Named(nn.Module):
+    """A layer that gives a named tuple."""
+
+    @override
+    def forward(self, x: Tensor) -> Stream:
+        return Stream(x * 1.0, "attention")
+
+
+def test_a_named_tuple_stays_one() -> None:
+    layer, x = Named(), torch.randn(2, 5, 16)
+    sae = sae_of(16)
+    with attach(layer, sae, "") as inside:
+        found = inside.spliced(x)
+    assert isinstance(found, Stream)
+    assert torch.equal(found.h, sae(x).detach())
+
+
+def test_autocast_is_the_models_alone() -> None:
+    model, sae, x = Model(), sae_of(16), torch.randn(2, 5, 16)
+    with attach(model, sae, "layers.1") as inside:
+        x_bpd = inside.activations(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            f_bps = inside.encode(x_bpd)
+            half = inside.edited(x, [Edit(3, "add", 1.0)])
+    assert torch.equal(f_bps, sae.encode(x_bpd))
+    assert half.dtype == torch.bfloat16
+    with attach(model, sae.to(torch.bfloat16), "layers.1") as inside:
+        assert inside.codes(x).dtype == torch.bfloat16
+
+
+def test_a_place_is_entered_once_at_a_time() -> None:
+    model, x = Model(), torch.randn(2, 5, 16)
+    inside = attach(model, sae_of(16), "layers.1")
+    with inside, pytest.raises(InputError, match="attached already"), inside:
+        pass
+    assert not model.layers[1]._forward_hooks
+    with inside, attach(model, sae_of(16), "layers.1") as other:
+        both = inside.codes(x), other.codes(x)
+    assert torch.equal(*both)
+
+
+def test_a_mask_has_a_row_for_each_image_however_the_codes_are_divided(
+    backbone: Backbone, pictures: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = torch.zeros(3, 16, dtype=torch.bool)
+    mask[1, 4:9] = True
+    with attach(backbone, sae_of(backbone.d_model), LAYER) as inside:
+        whole = inside.edited(pictures, Edit(3, "add", 4.0, tokens=mask))
+        assert torch.equal(whole[0], inside.edited(pictures, [])[0])
+        monkeypatch.setattr("saev.nn.functional.CODES_BYTES", 4 * 48 * 16)
+        torch.testing.assert_close(inside.edited(pictures, Edit(3, "add", 4.0, tokens=mask)), whole)
+        with pytest.raises(InputError, match="mask of 2 images: 3 are edited"):
+            inside.edited(pictures, Edit(3, "add", 4.0, tokens=mask[:2]))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 16])
@@ -173,6 +226,8 @@ def test_codes_in_parts_are_the_same(backbone: Backbone, pictures: Tensor, monke
         (lambda: Edit(48, "zero"), "latent 48 does not exist: the SAE has latents 0 to 47"),
         (lambda: Edit(-1, "zero"), "latent -1 does not exist"),
         (lambda: Edit([], "zero"), "one latent or more"),
+        (lambda: Edit([True, False], "zero"), "must be whole numbers"),
+        (lambda: Edit([0.5], "zero"), "must be whole numbers"),  # type: ignore[list-item]
         (lambda: Edit(1, "double"), "how='double' must be one of zero, set, scale, add"),  # type: ignore[arg-type]
         (lambda: Edit(1, "set", math.nan), "value=nan must be finite"),
         (lambda: Edit(1, "zero", 2.0), 'value=2.0: "zero" takes no value'),
@@ -198,6 +253,12 @@ def test_what_cannot_be_attached_is_refused(backbone: Backbone, pictures: Tensor
         attach(model, sae, 1)
     with pytest.raises(InputError, match="give a range of positions"):
         attach(model, sae, "layers.1", tokens="content")
+    for tokens in (range(0), range(0, 5, 2), range(4, -1, -1)):
+        with pytest.raises(InputError, match="must be one position or more, ascending by 1"):
+            attach(model, sae, "layers.1", tokens=tokens)
+    for where in (model, backbone):
+        with pytest.raises(InputError, match=r"tokens=\[0, 1\] must be a range"):
+            attach(where, sae, "layers.1", tokens=[0, 1])  # type: ignore[arg-type]
     with pytest.raises(InputError, match="width 16, test_vit has 64"):
         attach(backbone, sae, LAYER)
     with pytest.raises(InputError, match="layer 40 does not exist"):

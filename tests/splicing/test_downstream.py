@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from saev.errors import InputError
 from saev.nn import TopK
-from saev.splicing.attach import Attached, attach
+from saev.splicing.attach import attach
+from saev.splicing.attached import Attached
 from saev.splicing.downstream import ABLATED, ORIGINAL, SPLICED, WITH_ERROR, standard_variants
 from saev.vit.backbone import Backbone
 from saev.vit.load import load_backbone

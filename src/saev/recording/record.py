@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from saev.device import chosen_device
 from saev.errors import InputError
 from saev.recording.layers import LayerWriters
 from saev.recording.plan import make_plan
@@ -45,7 +46,7 @@ def record(
         device: Where the pass runs; by default a GPU if there is one.
 
     Returns:
-        The directories, in the order of the layers.
+        The directories, one for each layer that was given, in that order.
 
     Raises:
         InputError: If a picture cannot be read, a layer does not exist, the disk is too small, or another run records
@@ -69,13 +70,14 @@ def record(
         raise InputError(f"the backbone computes in {computed}: give {' or '.join(PRECISIONS)}")
     if batch_size < 1 or num_workers < 0:
         raise InputError(f"batch_size={batch_size} must be 1 or more, num_workers={num_workers} 0 or more")
-    numbers = backbone.resolve_layers([layers] if isinstance(layers, int) else layers)
+    given = [layers] if isinstance(layers, int) else list(layers)
+    numbers = backbone.resolve_layers(given)
     plan = make_plan(
         source, backbone, numbers, precision=precision, dump_to=Path(out), dtype=dtype, max_tokens=n_patches_per_shard
     )
     found = dict(plan.finished)
     if plan.pending:
-        backbone.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        backbone.to(chosen_device(None if device is None else str(device)))
         writers = LayerWriters(plan)
         try:
             missing = writers.claim()
@@ -87,7 +89,7 @@ def record(
         except BaseException:
             writers.abort(says=True)
             raise
-    return [found[layer] for layer in numbers]
+    return [found[number] for layer in given for number in backbone.resolve_layers([layer])]
 
 
 @torch.inference_mode()

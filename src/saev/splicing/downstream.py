@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality
-from saev.splicing.attach import Attached
+from saev.splicing.attached import Attached
 
 ORIGINAL, SPLICED, WITH_ERROR, ABLATED = "original", "spliced", "with_error", "ablated"
 

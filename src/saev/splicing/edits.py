@@ -5,8 +5,8 @@ Shape suffixes: b = images, p = tokens that the SAE takes, s = d_sae, l = latent
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, final, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, Self, final, get_args
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class Edit:
     (Edit(latents=12, how='zero', value=0.0, tokens=None), Edit(latents=[3, 4], how='scale', value=2.0, tokens=None))
     """
 
-    latents: int | Sequence[int]
+    latents: int | Sequence[int] | Tensor
     how: How
     value: float = 0.0
     tokens: Sequence[int] | Tensor | None = None
@@ -93,7 +93,22 @@ class Edit:
         return mask
 
     def _latents(self) -> list[int]:
-        return [self.latents] if isinstance(self.latents, int) else list(self.latents)
+        found = torch.as_tensor(self.latents).flatten()
+        if len(found) and (found.dtype == torch.bool or found.is_floating_point()):
+            raise InputError(f"latents={self.latents!r} must be whole numbers")
+        return [int(latent) for latent in found.tolist()]
+
+    def of_images(self, first: int, n: int, n_images: int) -> Self:
+        """The edit of n images of a batch, from the first of these on: a mask (b, p) has a row for each image.
+
+        Raises:
+            InputError: If it has rows for another number of images.
+        """
+        if self.tokens is None or (mask := torch.as_tensor(self.tokens)).ndim != 2:
+            return self
+        if len(mask) != n_images:
+            raise InputError(f"a mask of {len(mask)} images: {n_images} are edited, give one row for each")
+        return replace(self, tokens=mask[first : first + n])
 
 
 def edited_codes(f_bps: Tensor, edits: Sequence[Edit]) -> Tensor:

@@ -3,7 +3,8 @@
 from saev.artifacts import Provenance, RecordedLayer
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
-from saev.splicing.attach import Attached, attach
+from saev.splicing.attach import attach
+from saev.splicing.attached import Attached
 from saev.vit.backbone import PRECISIONS, Backbone
 from saev.vit.load import load_backbone
 from saev.vit.preprocess import Preprocessing

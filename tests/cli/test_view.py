@@ -96,7 +96,7 @@ def test_without_weights_and_shards_the_gallery_is_served(run_dir: Path, tmp_pat
     config.write_text(json.dumps(about))
     with viewing(f"--run_dir={moved}") as (process, address):
         with urllib.request.urlopen(address, timeout=60) as response:
-            assert b'<meta name="saev-live"' in response.read()
+            assert b'<meta name="saev-live" content="yes">' in response.read()
             gallery = response.url
         assert "does not say which ViT" in ask(f"{gallery}live/state")["reason"]
         with pytest.raises(urllib.error.HTTPError, match="503"):

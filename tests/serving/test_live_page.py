@@ -108,9 +108,9 @@ def test_a_picture_with_a_hostile_name_is_shown_with_its_latents(
     assert numbers == expected[:10]
     assert page.locator("#live img[src=x]").count() == 0
     image = page.locator("#live .stage img")
-    assert image.evaluate("(one) => [one.naturalWidth, one.naturalHeight]") == list(
-        backbone.preprocessing.view(own_picture()).size
-    )
+    assert image.evaluate(
+        "async (one) => { await one.decode(); return [one.naturalWidth, one.naturalHeight]; }"
+    ) == list(backbone.preprocessing.view(own_picture()).size)
     assert HOSTILE in (image.get_attribute("alt") or "")
     assert page.title().startswith("Your picture")
 

@@ -22,7 +22,7 @@ def test_the_page_and_its_files(server: GalleryServer, name: str, run_dir: Path)
     assert (response.status, response.headers["Location"]) == (302, f"/{name}/")
     response, page = ask(server, "GET", f"/{name}/")
     assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert b"assets/live.js" in page
+    assert b'<meta name="saev-live" content="yes">' in page
     assert b"http-equiv" not in page
     folder = run_dir / "features" / name
     image = next((folder / "images").iterdir()).name

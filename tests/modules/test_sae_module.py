@@ -6,6 +6,8 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.plugins import MixedPrecision
 from tests.cli.fitting import sparse_acts
 from tests.conftest import MakeShards
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 import saev
+from saev.callbacks.sweep_report import SweepReport
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
 from saev.modules import EvaluationModule, SAELightningModule
@@ -219,3 +222,65 @@ def test_evaluation_on_a_plain_loader(x: Tensor) -> None:
 def test_batches_that_are_no_activations(batches: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         trainer().fit(SAELightningModule(small_topk, d_in=16), DataLoader(batches, batch_size=16))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"accumulate_grad_batches": 4}, "accumulate_grad_batches=4 would sum gradients: leave it out"),
+        ({"callbacks": [GradientAccumulationScheduler({3: 2})]}, "accumulate_grad_batches=2 would sum gradients"),
+        (
+            {"plugins": [MixedPrecision("16-mixed", "cpu")]},
+            "precision=16-mixed: weights stay float32, give one of 32-true, bf16-mixed",
+        ),
+        ({"precision": "bf16-true"}, "precision=bf16-true: weights stay float32"),
+    ],
+)
+@plain_loader
+def test_trainers_that_would_change_gradients(x: Tensor, options: dict[str, Any], message: str) -> None:
+    one = trainer(*options.pop("callbacks", []), **options)
+    with pytest.raises(InputError, match=message):
+        one.fit(SAELightningModule(small_topk, d_in=16), DataLoader(x, batch_size=100))
+
+
+@plain_loader
+def test_steps_that_end_in_the_middle_of_an_epoch(x: Tensor) -> None:
+    """A trainer without a number of epochs does not count the steps, and so reads no batch before."""
+    module = SAELightningModule(small_topk, d_in=16)
+    trainer(max_epochs=None, max_steps=15).fit(module, DataLoader(x, batch_size=60))
+    module.keep_outcomes()
+    (found,) = module.results.values()
+    assert found["train"].keys() == {"fvu_start", "fvu", "diverged"}
+
+
+def test_an_sae_that_is_given_up_after_a_validation(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = SAELightningModule(small_topk, d_in=16, sweep={"seed": [0, 1, 2]})
+
+    class Fail(lightning.Callback):
+        @override
+        def on_train_batch_start(
+            self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Tensor, batch_idx: int
+        ) -> None:
+            # One before the second validation, one after it.
+            for at, number in ((6, 1), (9, 2)):
+                if batch_idx == at:
+                    module.training_run.members[number].failed.fill_(True)
+                    module.training_run.members[number].forget()
+
+    report = SweepReport(write=False)
+    trainer(Fail(), report, val_check_interval=4).fit(module, data(shards))
+    assert not report.faults and module.results.keys() == {module.names[0], module.names[2]}
+    printed = capsys.readouterr().err
+    assert module.names[0] in printed and module.names[1] not in printed and module.names[2] not in printed
+
+
+@plain_loader
+def test_weights_are_loaded_without_a_trainer(x: Tensor, tmp_path: Path) -> None:
+    module = SAELightningModule(small_topk, d_in=16)
+    one = trainer(gradient_clip_val=0.5)
+    one.fit(module, DataLoader(x, batch_size=100))
+    one.save_checkpoint(tmp_path / "some.ckpt")
+    loaded = SAELightningModule.load_from_checkpoint(tmp_path / "some.ckpt", sae=small_topk, d_in=16)
+    assert torch.equal(loaded.members[0].sae.W_dec, module.members[0].sae.W_dec)
+    with pytest.raises(InputError, match=r"lr was 0\.008 and is 0\.1"):
+        SAELightningModule.load_from_checkpoint(tmp_path / "some.ckpt", sae=small_topk, d_in=16, lr=0.1)

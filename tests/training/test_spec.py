@@ -2,6 +2,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from tests.training.small_options import OPTIONS
 
 from saev.errors import InputError
@@ -81,3 +82,12 @@ def test_dead_latents_are_not_looked_for_too_early() -> None:
     restarting = OPTIONS.replaced({"restarts": 10})
     assert [step for step in range(50) if restarting.restarts_at(step, 50)] == [20]
     assert [step for step in range(400) if restarting.restarts_at(step, 400)] == [40, 80, 120, 160, 200, 240]
+
+
+def test_a_build_leaves_generators_of_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.random.get_rng_state()
+    (spec,) = sae_specs(TopK, 8, OPTIONS, {"sae.d_sae": [20], "sae.k": [3]})
+    spec.build()
+    assert not seeded and torch.equal(torch.random.get_rng_state(), before)

@@ -152,12 +152,13 @@ def _short(value: float | None) -> str:
 
 
 def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:
-    """The figures of a stage, and whether training did harm, where that is known."""
+    """The figures of a stage, and whether training did harm, where that is known; none of SAEs that were given up."""
+    saes, results = cast(EvaluatedModel, model).saes, cast(EvaluatedModel, model).results
     return {
         name: finite(stages[stage])
         | {key: int(bool(value)) for key, value in stages.get("train", {}).items() if key == "diverged"}
-        for name, stages in cast(EvaluatedModel, model).results.items()
-        if stage in stages
+        for name, stages in results.items()
+        if name in saes and stage in stages
     }
 
 

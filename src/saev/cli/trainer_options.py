@@ -9,8 +9,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from saev.cli.process_count import check_devices, check_machines
 from saev.errors import InputError
+from saev.modules.resuming import PRECISIONS
 
-TRAINER_PRECISIONS: Final = ("None", "32", "32-true", "bf16", "bf16-mixed")
+TRAINER_PRECISIONS: Final = ("None", "32", "bf16", *PRECISIONS)
 FIXED: Final = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,

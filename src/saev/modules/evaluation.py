@@ -97,6 +97,8 @@ class EvaluatedSaes(lightning.LightningModule, ABC):
 
     def _finish(self, stage: str) -> None:
         """Keep and log what was measured."""
+        for name in self.results.keys() - self._metrics.keys():
+            del self.results[name]  # it was given up since
         for name, metrics in self._metrics.items():
             values = metrics.compute()
             self.results.setdefault(name, {})[stage] = dict(values)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import lightning
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor
 
 from saev.errors import InputError
@@ -12,6 +13,24 @@ from saev.training.state import SaeInTraining
 Shape = tuple[int, ...]
 _OTHER: Final = "the run cannot go on with another SAE or training"
 _MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+TRAINER_SETTINGS: Final = {"precision", "gradient_clip_val", "gradient_clip_algorithm"}
+PRECISIONS: Final = ("32-true", "bf16-mixed")
+"""Of a trainer, as it names them itself."""
+
+
+def check_trainer(trainer: lightning.Trainer) -> None:
+    """Check whether a trainer leaves gradients as they are, which are computed before its backward pass.
+
+    Raises:
+        InputError: If it sums those of several batches, scales them, or changes the precision of the weights.
+    """
+    callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    schedulers = [one for one in callbacks if isinstance(one, GradientAccumulationScheduler)]
+    n = max([trainer.accumulate_grad_batches, *(max(one.scheduling.values()) for one in schedulers)])
+    if n != 1:
+        raise InputError(f"accumulate_grad_batches={n} would sum gradients: leave it out, and give larger batches")
+    if trainer.precision not in PRECISIONS:
+        raise InputError(f"precision={trainer.precision}: weights stay float32, give one of {', '.join(PRECISIONS)}")
 
 
 def trainer_settings(trainer: lightning.Trainer) -> dict[str, object]:

@@ -12,7 +12,14 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.memory import keep_freed_memory
 from saev.modules.evaluation import EvaluatedSaes
-from saev.modules.resuming import check_keys, check_resumable, check_same, trainer_settings
+from saev.modules.resuming import (
+    TRAINER_SETTINGS,
+    check_keys,
+    check_resumable,
+    check_same,
+    check_trainer,
+    trainer_settings,
+)
 from saev.nn import Progress, SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS
 from saev.nn.sharding import assembled, check_divisible
@@ -140,13 +147,21 @@ class SAELightningModule(EvaluatedSaes):
             InputError: Naming what is missing, or the differences.
         """
         check_keys(checkpoint, {SETTINGS_KEY: list, "state_dict": dict})
-        check_same(checkpoint[SETTINGS_KEY], self.settings())
+        earlier = checkpoint[SETTINGS_KEY]
+        if self._trainer is None:  # as in `load_from_checkpoint`
+            earlier = [{key: one[key] for key in one.keys() - TRAINER_SETTINGS} for one in earlier]
+        check_same(earlier, self.settings())
         if self._trainer is not None and self.trainer.state.fn == "fit":
             check_resumable(checkpoint, self, self.training_run.members, self.latent_dims())
 
     @override
     def on_fit_start(self) -> None:
-        """Set the normalisation and the first weights from data, unless a checkpoint brings them."""
+        """Set the normalisation and the first weights from data, unless a checkpoint brings them.
+
+        Raises:
+            InputError: If the trainer would change the gradients; if there is no data to start from.
+        """
+        check_trainer(self.trainer)
         if self.device.type == "cpu":
             keep_freed_memory()
         if self.trainer.ckpt_path is not None:
@@ -162,6 +177,7 @@ class SAELightningModule(EvaluatedSaes):
 
     def _first_batches(self, n_tokens: int) -> Tensor:
         """As many of the first process's first batches as have so many tokens."""
+        self.trainer.fit_loop.setup_data()  # by now the trainer has only done so where it had to count the steps
         found, n = [], 0
         for x_bd in islice(cast(Any, self.trainer.train_dataloader), self._n_steps):
             check_activations(x_bd, self.specs[0].d_in)
@@ -200,7 +216,7 @@ class SAELightningModule(EvaluatedSaes):
         progress = Progress(self.trainer.global_step, self._n_steps, n_tokens)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         logs = every > 0 and (batch_idx + 1) % every == 0
-        self._last_bd = x_bd if self.trainer.is_last_batch else None
+        self._last_bd = x_bd if progress.step + 1 == progress.n_steps else None
 
         def log(member: SaeInTraining, losses: StepLosses) -> None:
             values = member.describe(x_bd, losses, progress)

@@ -49,7 +49,7 @@ class SaeSpec:
     def build(self) -> SaeInTraining:
         """The SAE with its first weights."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.seed)
+            torch.default_generator.manual_seed(self.options.seed)  # and no GPU's, which the caller may use
             return SaeInTraining(self.name, self.architecture(self.d_in, **self.sae), self.options)
 
 

@@ -28,6 +28,27 @@ def test_a_saved_sae_takes_raw_activations(case: str, tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
+def test_metrics_are_kept_with_the_sae(tmp_path: Path) -> None:
+    sae = TopK(6, d_sae=12, k=3)
+    sae.metrics = {"val": {"fvu": 0.25, "diverged": float("nan"), "frequency_histogram": [1, 2]}}
+    save_sae(sae, tmp_path)
+    assert saev.load(tmp_path).metrics == {"val": {"fvu": 0.25, "diverged": None, "frequency_histogram": [1, 2]}}
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path, overwrite=True)
+    assert saev.load(tmp_path).metrics == {}
+    (tmp_path / "metrics.json").mkdir()
+    assert saev.load(tmp_path).metrics == {}
+
+
+@pytest.mark.parametrize("name", ["config.json", "sae.safetensors", "metrics.json"])
+def test_nothing_is_overwritten_unless_asked(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"{name} is there already: name another directory, or give overwrite=True"):
+        save_sae(TopK(6, d_sae=12, k=3), tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+    save_sae(TopK(6, d_sae=12, k=3), tmp_path, overwrite=True)
+    assert saev.load(tmp_path).metrics == {}
+
+
 def test_loading_needs_neither_lightning_nor_a_network(tmp_path: Path) -> None:
     save_sae(TopK(6, d_sae=12, k=3), tmp_path)
     code = (

@@ -22,12 +22,14 @@ VIT = ["--model.family=timm", "--model.ckpt=test_vit", "--model.layer=4"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording, a run on it, and its SAE without a provenance."""
+    """A recording, a run on it, and its SAE without provenance and metrics."""
     root = tmp_path_factory.mktemp("foreign")
     assert main(options(root / "shards", folder(write_pictures(root / "pictures", 6)), "--model.image_size=32")) == 0
     argv = fit_options(shards_of(root), root / "run", "--data.n_tokens=640", "--data.batch_size=16")
     assert main([*argv, "--data.val_share=0", "--visualizer.n_latents=0"]) == 0
-    saev.save(saev.load(only(root, "run/saes/*")), root / "mine", Provenance())
+    sae = saev.load(only(root, "run/saes/*"))
+    sae.metrics = {}
+    saev.save(sae, root / "mine", Provenance())
     return root
 
 

@@ -59,7 +59,7 @@ def test_shards_train_what_the_command_trains(
     assert expected.keys() == sae.state_dict().keys()
     for name, tensor in sae.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
-    assert sae.metrics == json.loads((directory / "metrics.json").read_text())
+    assert sae.metrics == saev.load(directory).metrics == json.loads((directory / "metrics.json").read_text())
     assert provenance_of(sae) == read_provenance(directory)
 
 

@@ -10,7 +10,7 @@ from saev.artifacts.provenance import (
     trained_on,
 )
 from saev.artifacts.run_directory import RunDirectory
-from saev.artifacts.sae_files import load_sae, read_provenance, save_sae
+from saev.artifacts.sae_files import load_sae, read_provenance, save_sae, write_sae
 
 __all__ = [
     "HeldOut",
@@ -24,4 +24,5 @@ __all__ = [
     "read_provenance",
     "save_sae",
     "trained_on",
+    "write_sae",
 ]

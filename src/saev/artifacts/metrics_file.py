@@ -48,8 +48,17 @@ def add_metrics(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     except _DamagedError as error:
         before = {}
         _put_aside(path, error)
-    metrics = before | {stage: finite(values) for stage, values in found.items()}
-    write_whole(path, (json.dumps(metrics, indent=2) + "\n").encode())
+    write_metrics(path, {**before, **found})
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write figures by stage, in the place of those that are there.
+
+    Raises:
+        InputError: If the disk does not take it; the file is then as before.
+    """
+    found = {stage: finite(values) for stage, values in metrics.items()}
+    write_whole(path, (json.dumps(found, indent=2) + "\n").encode())
 
 
 def finite(values: Mapping[str, Any]) -> Figures:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from saev.artifacts.checked_weights import load_checked
+from saev.artifacts.metrics_file import METRICS_FILE, read_metrics, write_metrics
 from saev.artifacts.provenance import Provenance, provenance_of
 from saev.errors import InputError
-from saev.files import check_regular, read_regular, replacing, write_whole
+from saev.files import check_regular, read_regular, replacing, unwritable, write_whole
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.nn.options import OWN_KEYS, check_options, check_rebuilds
 from saev.shards.format.strict_json import parse_json
@@ -26,18 +28,25 @@ MAX_WEIGHTS_BYTES = 2**40
 MAX_CONFIG_BYTES = 2**28  # It may list millions of images that were held out.
 
 
-def save_sae(sae: SparseAutoencoder, directory: str | Path, provenance: Provenance | None = None) -> None:
+def save_sae(
+    sae: SparseAutoencoder,
+    directory: str | Path,
+    provenance: Provenance | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write an SAE to a directory, which is made if need be.
 
     Args:
         sae: The SAE, with its normalisation.
-        directory: Where ``config.json`` and ``sae.safetensors`` go.
+        directory: Where ``config.json`` and ``sae.safetensors`` go, and ``metrics.json`` where ``sae.metrics`` has any.
         provenance: Where the SAE comes from; by default what it says itself (``sae.provenance``, which `load_sae`
             sets). Without one, commands take the ViT, the layer and the tokens from shards or options.
+        overwrite: Whether it may take the place of another SAE, whose metrics are removed.
 
     Raises:
-        InputError: If the disk does not take them, or the SAE could not be loaded again; files that were there before
-            stay.
+        InputError: If an SAE is there, the disk does not take the files, or the SAE could not be loaded again; files
+            that were there before stay.
 
     >>> import saev, tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -45,11 +54,30 @@ def save_sae(sae: SparseAutoencoder, directory: str | Path, provenance: Provenan
     ...     saev.load(f"{directory}/my_sae").k
     32
     """
-    check_rebuilds(sae)
     directory = Path(directory)
+    for name in (CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE):
+        if not overwrite and os.path.lexists(directory / name):
+            raise InputError(f"{directory / name} is there already: name another directory, or give overwrite=True")
+    write_sae(sae, directory, provenance_of(sae) if provenance is None else provenance)
+    if sae.metrics:
+        write_metrics(directory / METRICS_FILE, sae.metrics)
+        return
+    try:
+        (directory / METRICS_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(unwritable(directory / METRICS_FILE, error)) from error
+
+
+def write_sae(sae: SparseAutoencoder, directory: Path, provenance: Provenance) -> None:
+    """Write an SAE in the place of one that is there, beside metrics that stay.
+
+    Raises:
+        InputError: As `save_sae`.
+    """
+    check_rebuilds(sae)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}
     _write_weights(directory / WEIGHTS_FILE, tensors)
-    about = (provenance_of(sae) if provenance is None else provenance).to_json()
+    about = provenance.to_json()
     config = {"schema": SCHEMA, "architecture": type(sae).__name__, "d_in": sae.d_in, **sae.options(), "about": about}
     write_whole(directory / CONFIG_FILE, f"{json.dumps(config, indent=2, ensure_ascii=False)}\n".encode())
 
@@ -75,7 +103,8 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
 
     Returns:
         The SAE in evaluation mode on the CPU; `encode`, `decode` and `forward` take and give raw activations (b, d_in).
-        Its `provenance` is a `Provenance`, empty where config.json says nothing about it.
+        Its `provenance` is a `Provenance`, empty where config.json says nothing about it; its `metrics` are those of
+        metrics.json, if they can be read.
 
     Raises:
         InputError: If a file is missing or damaged, or was written for another version; if an option or a tensor is
@@ -97,6 +126,8 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     check_regular(directory / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     sae = load_checked(partial(architecture, **options), directory / WEIGHTS_FILE, path)
     sae.provenance = _provenance(config, path)
+    with suppress(InputError):  # figures are no part of the SAE
+        sae.metrics = read_metrics(directory / METRICS_FILE, quiet=True)
     return sae.eval().requires_grad_(False)
 
 

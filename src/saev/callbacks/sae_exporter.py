@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import Provenance, RunDirectory, save_sae, trained_on
+from saev.artifacts import Provenance, RunDirectory, trained_on, write_sae
 from saev.artifacts.metrics_file import add_metrics, read_metrics
 from saev.nn import SparseAutoencoder
 
@@ -67,7 +67,7 @@ class SAEExporter(lightning.Callback):
         saes, parts = model.whole_saes(), model.saes
         if trainer.is_global_zero:
             for name, sae in saes.items():
-                save_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), trained_on(parts[name], known))
+                write_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), trained_on(parts[name], known))
         self._exported = True
 
     @override

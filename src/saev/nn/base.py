@@ -103,8 +103,8 @@ class SparseAutoencoder(nn.Module, ABC):
     provenance: object = None
     """Where it comes from: a `saev.Provenance`, which files keep; None where nothing is known."""
 
-    metrics: Mapping[str, Mapping[str, float | list[int]]] = MappingProxyType({})
-    """What `saev.train` measured on it, by stage ("train", "val"), as in metrics.json; empty where nothing was."""
+    metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """What was measured on it, by stage ("train", "val", "test"), as in metrics.json; empty where nothing was."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()

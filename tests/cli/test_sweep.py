@@ -1,6 +1,8 @@
 """Sweeps through the command line."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,11 @@ def weights_of(run_dir: Path, name: str) -> bytes:
     return (run_dir / "saes" / name / "sae.safetensors").read_bytes()
 
 
+def table(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_each_sae_gets_its_own_results(run: Path) -> None:
     assert sorted(path.name for path in (run / "saes").iterdir()) == NAMES
     assert sorted(path.parent.name for path in html_files(run)) == NAMES
@@ -57,8 +64,7 @@ def test_a_sae_of_a_sweep_equals_the_one_trained_alone(shards: Path, tmp_path: P
 
 
 def test_the_sweep_is_compared(run: Path) -> None:
-    with (run / "sweep.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(run)
     assert sorted(row["name"] for row in rows) == NAMES
     assert [float(row["l0"]) for row in rows] == sorted(float(row["l0"]) for row in rows)
     for row in rows:
@@ -70,6 +76,21 @@ def test_the_sweep_is_compared(run: Path) -> None:
         assert float(row["stability"]) == pytest.approx(expected)
     with Image.open(run / "sweep.png") as picture:
         assert picture.size == (960, 600)
+
+
+def test_validate_keeps_the_stability_of_saes_that_do_not_say_how_they_were_trained(run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "run"
+    shutil.copytree(run, old)
+    for path in old.glob("saes/*/config.json"):
+        config = json.loads(path.read_text())
+        del config["about"]["training"]
+        path.write_text(json.dumps(config))
+    assert main(["validate", f"--run_dir={old}"]) == 0
+    columns = [[(row["name"], row["stability"]) for row in table(one)] for one in (old, run)]
+    assert columns[0] == columns[1]
+    (old / "sweep.csv").write_text("name,stability\nx\n")
+    assert main(["validate", f"--run_dir={old}"]) == 0
+    assert "stability" not in table(old)[0]
 
 
 def test_all_saes_are_tested_at_once(shards: Path, run: Path) -> None:
@@ -102,8 +123,7 @@ def test_an_sae_that_is_worse_than_the_mean_is_said_to_have_diverged(
     assert "but 1 of 2 diverged, lower the lr: topk-d_sae48-k4-lr10000000000.0 (FVU " in one_line(err)
     (row,) = (line for line in err.splitlines() if line.endswith("  diverged"))
     assert "lr10000000000.0" in row
-    with (run_dir / "sweep.csv").open(newline="") as file:
-        assert {row["name"][-5:]: row["diverged"] for row in csv.DictReader(file)} == {"0.004": "0", "000.0": "1"}
+    assert {row["name"][-5:]: row["diverged"] for row in table(run_dir)} == {"0.004": "0", "000.0": "1"}
 
 
 @pytest.mark.parametrize("architecture", ["BatchTopK", "JumpReLU", "ReLU", "TopK"])

@@ -12,12 +12,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from saev.artifacts import RunDirectory, differ_in_seed
+from saev.artifacts import RunDirectory, differ_in_seed, provenance_of
 from saev.artifacts.metrics_file import Figures, finite
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.sae_exporter import TrainedModel
-from saev.errors import tell
-from saev.files import write_whole
+from saev.errors import InputError, tell
+from saev.files import read_regular_text, write_whole
 from saev.gallery.pareto import pareto_front, pareto_plot, pixels
 from saev.metrics import nearest_stability, own_figures, stability
 from saev.nn import SparseAutoencoder
@@ -26,6 +26,7 @@ AllFigures = dict[str, Figures]
 """By the name of the SAE."""
 UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
 MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
+MAX_TABLE_BYTES = 2**26
 MIN_COLUMN = 8  # Characters.
 
 
@@ -105,7 +106,8 @@ class SweepReport(NotesFaults):
         if len(figures) < 2:
             self._tell(out, figures, [])
             return
-        for name, value in _stability({name: cast(EvaluatedModel, model).saes[name] for name in figures}).items():
+        saes = {name: cast(EvaluatedModel, model).saes[name] for name in figures}
+        for name, value in {**_kept_stability(out.comparison, saes), **_stability(saes)}.items():
             figures[name]["stability"] = value
         front = pareto_front(figures)
         self._tell(out, figures, front)
@@ -173,6 +175,16 @@ def _stability(saes: Mapping[str, SparseAutoencoder]) -> dict[str, float]:
             for name in (one, other):
                 found.setdefault(name, []).append(value)
     return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _kept_stability(path: Path, saes: Mapping[str, SparseAutoencoder]) -> dict[str, float]:
+    """What an earlier table says of SAEs whose config.json, an old one, does not say how they were trained."""
+    unknown = {name for name, sae in saes.items() if not provenance_of(sae).training}
+    try:
+        rows = csv.DictReader(io.StringIO(read_regular_text(path, MAX_TABLE_BYTES)))
+        return {row["name"]: float(row["stability"]) for row in rows if row["name"] in unknown and row.get("stability")}
+    except (InputError, KeyError, ValueError, TypeError, csv.Error):  # no table, or an edited one
+        return {}
 
 
 def _sorted(metrics: AllFigures) -> list[str]:

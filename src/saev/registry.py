@@ -132,6 +132,8 @@ def register(cls: C) -> C:
     >>> register(TopK).__name__  # one of saev's own, which is known: nothing changes
     'TopK'
     """
+    if not isinstance(cls, type):
+        raise InputError(f"{cls!r} is no class: give the class itself")
     registry = _registry_of(cls)
     if registry is None:
         raise InputError(

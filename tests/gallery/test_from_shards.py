@@ -1,6 +1,7 @@
 """`saev.render` and `saev.survey`: galleries and surveys from Python, with and without saved codes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,4 +69,22 @@ def test_what_does_not_belong_together_is_refused(
         saev.render({"../x": sae}, shards, tmp_path)
     with pytest.raises(InputError, match=r"include_latents \[24\]: the SAE has latents 0 to 23"):
         saev.render({"a": sae}, shards, tmp_path, include_latents=[24])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_makes_no_sense_is_refused(shards: Path, sae: TopK, tmp_path: Path) -> None:
+    def refused(message: str, call: Any, *args: object, **options: object) -> None:
+        with pytest.raises(InputError, match=message):
+            call(*args, **options)
+
+    for option in ("top_k", "n_images"):
+        refused(rf"{option}=0.* must be 1 or more", saev.survey, sae, shards, **{option: 0})
+    refused("seed=-1 0 or more", saev.survey, sae, shards, seed=-1)
+    refused("saev.render has no option 'foo': it has top_k, ", saev.render, {"a": sae}, shards, tmp_path, foo=1)
+    refused("saes is list: give SAEs by name", saev.render, [sae], shards, tmp_path)
+    for name in ("a b\n", "", "..", 3):
+        refused("cannot be the name of a gallery's directory", saev.render, {name: sae}, shards, tmp_path)
+    refused("shards are list: give the path of one directory", saev.encode, sae, [shards])
+    refused("the SAE is list: give an SAE or the path", saev.encode, [sae], shards)
+    refused("'x.y' is no class: give the class itself", saev.register, "x.y")
     assert list(tmp_path.iterdir()) == []

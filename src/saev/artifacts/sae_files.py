@@ -117,6 +117,8 @@ def load_sae(directory: str | Path) -> SparseAutoencoder:
     ...     torch.equal(saev.load(directory).encode(x_bd), sae.encode(x_bd))
     True
     """
+    if not isinstance(directory, str | Path):
+        raise InputError(f"the SAE is {type(directory).__name__}: give an SAE or the path of its directory")
     directory = Path(directory)
     path = directory / CONFIG_FILE
     config = _read_config(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,14 @@ def render(
         InputError: If an option makes no sense, SAEs, shards or codes do not belong together, something else is in a
             gallery's place, the disk does not take it, or a file is damaged.
     """
+    known = [one.name for one in fields(RenderOptions)]
+    if unknown := options.keys() - known:
+        raise InputError(f"saev.render has no option {min(unknown)!r}: it has {', '.join(known)}")
     chosen = RenderOptions(**options)
+    if not isinstance(saes, Mapping):
+        raise InputError(f"saes is {type(saes).__name__}: give SAEs by name, such as {{'mine': sae}}")
     for name in saes:
-        if name in ("", ".", "..") or "/" in name or name.startswith("."):
+        if not isinstance(name, str) or not name.isprintable() or "/" in name or name.startswith(".") or not name:
             raise InputError(f"{name!r} cannot be the name of a gallery's directory: give another one")
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
     with ExitStack() as stack:

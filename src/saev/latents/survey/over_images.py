@@ -94,9 +94,11 @@ def survey(
         seed: Fixes the random choices.
 
     Raises:
-        InputError: If the SAE, the shards or the codes do not belong together, the tables do not fit into memory, or a
-            file is damaged.
+        InputError: If a number makes no sense, the SAE, the shards or the codes do not belong together, the tables do
+            not fit into memory, or a file is damaged.
     """
+    if min(n_images, top_k) < 1 or seed < 0:
+        raise InputError(f"n_images={n_images} and top_k={top_k} must be 1 or more, seed={seed} 0 or more")
     with encoding_of(sae, shards, layer, tokens, device) as encoding:
         sources = with_saved({"the SAE": encoding}, [] if codes is None else [codes])
         images = encoding.tokens.subset(n_images, seed).examples

@@ -42,6 +42,8 @@ def open_shards(path: str | Path, layer: int | None = None) -> ShardReader:
     Traceback (most recent call last):
     saev.errors.InputError: nowhere: no such directory: give a directory that `saev predict` printed
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"shards are {type(path).__name__}: give the path of one directory")
     path = Path(path)
     check_is_finished(path)
     if is_original(path):

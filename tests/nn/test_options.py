@@ -1,12 +1,17 @@
 """Before training: whether what is saved of an SAE will build it again."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+import torch
 from tests.nn.small_saes import SMALL, build
 
+import saev
 from saev.errors import InputError
-from saev.nn import ARCHITECTURES
+from saev.nn import ARCHITECTURES, ReLU
 from saev.nn.one_layer import OneLayerAutoencoder
 from saev.nn.options import check_options, check_rebuilds
 
@@ -66,6 +71,45 @@ def test_options_that_do_not_build_it_again_are_refused(
     monkeypatch.setattr(_Own, "told", told)
     with pytest.raises(InputError, match=rf"^tests.*_Own\.options\(\).*{message}"):
         check_rebuilds(sae)
+
+
+class _Annotated(ReLU):
+    def __init__(
+        self,
+        d_in: int,
+        sizes: Sequence[int] = (3,),
+        pair: tuple[int, int] | None = None,
+        table: Mapping[str, float] = MappingProxyType({}),
+        other: dict[str, Any] | str = "",
+        anything: Any = None,
+    ) -> None:
+        super().__init__(d_in, d_sae=8)
+        self.told = {"sizes": list(sizes), "pair": pair and list(pair), "table": dict(table), "other": other}
+
+    def options(self) -> dict[str, Any]:
+        return self.told  # type: ignore[no-any-return]
+
+
+def test_options_of_any_annotation_are_taken(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"sizes": [1, 2], "pair": [3, 4], "table": {"a": 0.5}, "other": {"b": [None]}}
+    x = torch.randn(60, 4)
+    sae = saev.train(x, _Annotated, **given, n_tokens=60, batch_size=30, val_share=0, progress=False)
+    saev.save(sae, tmp_path)
+    assert saev.load(tmp_path).options() == given
+    with pytest.raises(InputError, match=r"here: d_in is \[4\], not a whole number"):
+        check_options(_Annotated, {"d_in": [4]}, "here")
+
+
+def test_types_that_only_type_checkers_know_are_no_error() -> None:
+    class Hidden(ReLU):
+        def __init__(self, d_in: int, width: "Unknown" = 8) -> None:  # type: ignore[name-defined] # noqa: F821
+            super().__init__(d_in, width)
+
+        def options(self) -> dict[str, Any]:
+            return {"width": self.d_sae}
+
+    x = torch.randn(60, 4)
+    assert saev.train(x, Hidden, n_tokens=60, batch_size=30, val_share=0, progress=False, width=5).d_sae == 5
 
 
 def test_arguments_without_a_type_and_of_any_name_are_taken() -> None:

@@ -3,7 +3,7 @@
 import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -37,7 +37,7 @@ def check_options(architecture: type[SparseAutoencoder], options: Mapping[str, o
         raise InputError(f"{where}: {architecture.__name__} has no option {min(unknown)!r}")
     if "d_in" not in options:
         raise InputError(f"{where}: d_in is missing")
-    kinds = _kinds(architecture)
+    kinds = argument_types(architecture)
     for name, value in options.items():
         if name in kinds and not _fits(value, kinds[name]):
             raise InputError(f"{where}: {name} is {value!r}, not {_in_words(kinds[name])}")
@@ -87,15 +87,16 @@ def _shapes(sae: SparseAutoencoder) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in sae.state_dict().items()}
 
 
-def _kinds(architecture: type[SparseAutoencoder]) -> dict[str, Any]:
+def argument_types(architecture: Callable[..., SparseAutoencoder]) -> dict[str, Any]:
     """The types of its arguments, as far as they are known."""
     try:
-        return get_type_hints(architecture.__init__)
-    except NameError:  # of a type that is imported for type checkers only
+        return get_type_hints(architecture.__init__ if inspect.isclass(architecture) else architecture)
+    except Exception:  # the code may be the user's, and name types that are imported for type checkers only
         return {}
 
 
 def _fits(value: object, kind: Any) -> bool:
+    """Whether a value is of a kind; true for kinds that JSON does not have, which `check_rebuilds` tries."""
     if get_origin(kind) in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(kind))
     if get_origin(kind) is Literal:
@@ -104,7 +105,7 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, list) and all(_fits(one, get_args(kind)[0]) for one in value)
     if kind is float:
         return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type] # checked before
-    return type(value) is kind
+    return kind not in _WORDS or type(value) is kind
 
 
 def _in_words(kind: Any) -> str:
@@ -114,4 +115,4 @@ def _in_words(kind: Any) -> str:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if get_origin(kind) is list:
         return f"a list, each {_in_words(get_args(kind)[0])}"
-    return _WORDS.get(kind, str(kind))
+    return _WORDS[kind]

@@ -1,7 +1,8 @@
 """How an SAE is trained."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, final, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Self, Union, final, get_args, get_origin, get_type_hints
 
 from saev.errors import InputError
 from saev.nn import Progress
@@ -131,8 +132,8 @@ def check_type(name: str, value: object, kind: object) -> None:
     Raises:
         InputError: If the value is of another type.
     """
-    kinds = get_args(kind) or (kind,)
-    if value is None and type(None) in kinds:
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if not all(one in (int, float, NoneType) for one in kinds) or (value is None and NoneType in kinds):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if int in kinds and not (is_number and isinstance(value, int)):

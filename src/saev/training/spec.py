@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Any, final, get_type_hints
+from typing import Any, final
 
 import torch
 
 from saev.errors import InputError, one_line
 from saev.metrics import check_own_metrics
 from saev.nn import SparseAutoencoder
-from saev.nn.options import check_rebuilds
+from saev.nn.options import argument_types, check_rebuilds
 from saev.training.evaluation import TAKEN
 from saev.training.options import TrainingOptions, check_type
 from saev.training.state import SaeInTraining
@@ -183,5 +183,5 @@ def options_of(architecture: Callable[..., SparseAutoencoder]) -> dict[str, obje
     while isinstance(found, partial):
         # The command line gives a partial of a function whose first argument is the class.
         found = next((arg for arg in found.args if inspect.isclass(arg)), found.func)
-    types = get_type_hints(found.__init__ if inspect.isclass(found) else found)
+    types = argument_types(found)
     return {name: types.get(name) for name in inspect.signature(found).parameters if name != "d_in"}

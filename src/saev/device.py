@@ -7,8 +7,8 @@ import torch
 from saev.errors import InputError, one_line
 
 
-def chosen_device(name: str | None) -> torch.device:
-    """The device of `--device`; by default a GPU if there is one.
+def chosen_device(name: str | torch.device | None, option: str = "--device") -> torch.device:
+    """The device that an option names; by default a GPU if there is one.
 
     Raises:
         InputError: If there is no such device, or it cannot compute.
@@ -21,5 +21,5 @@ def chosen_device(name: str | None) -> torch.device:
         zero.cpu()  # the device "meta" makes tensors that hold nothing
     except Exception as error:  # each kind of device fails in its own way
         known = "cpu or cuda" if torch.cuda.is_available() else "cpu"
-        raise InputError(f"--device {wanted} cannot be used here, {known} can ({one_line(error)})") from error
+        raise InputError(f"{option} {wanted} cannot be used here, {known} can ({one_line(error)})") from error
     return zero.device

@@ -11,7 +11,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from tests.cli.fitting import sparse_acts
 from tests.conftest import MakeShards
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
 import saev
@@ -181,6 +181,16 @@ def test_a_plain_loader_trains_what_fit_trains(x: Tensor) -> None:
         assert torch.equal(sae.state_dict()[name], tensor), name
     module.keep_outcomes()
     assert module.results[module.names[0]]["train"] == alone.metrics["train"]
+
+
+@plain_loader
+def test_batches_of_a_data_set_of_tensors(x: Tensor) -> None:
+    one, other = (SAELightningModule(small_topk, d_in=16) for _ in range(2))
+    for module, rows in ((one, TensorDataset(x)), (other, x)):
+        loaders = [DataLoader[Any](rows, batch_size=100) for _ in range(2)]  # type: ignore[arg-type]
+        trainer().fit(module, *loaders)
+    assert torch.equal(one.members[0].sae.W_dec, other.members[0].sae.W_dec)
+    assert one.results == other.results and one.results[one.names[0]].keys() == {"val"}
 
 
 def test_a_sweep_equals_the_saes_alone(x: Tensor) -> None:

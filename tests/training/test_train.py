@@ -1,24 +1,29 @@
 """`saev.train`: tensors, arrays, shards and iterables."""
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.cli.fitting import fit_options, numpy_fvu, only, sparse_acts
 from tests.conftest import MakeShards
 from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
 import saev
 from saev.artifacts import provenance_of, read_provenance
 from saev.cli.main import main
 from saev.errors import InputError
 from saev.training.data.sources import TensorSource
+from saev.training.torch_modes import TorchModes
 
 SMALL: dict[str, Any] = {"d_sae": 48, "k": 4, "n_tokens": 6400, "batch_size": 64, "device": "cpu", "progress": False}
 
@@ -110,7 +115,7 @@ def test_batches_are_cut_and_joined_and_repeated_in_their_order(x: Tensor) -> No
     assert same(saev.train(iter(x.split(100)), **SMALL | {"n_tokens": 1152}), sae)
     assert sae.metrics.keys() == {"train"}
     twice = saev.train(x.split(400), **SMALL | {"n_tokens": 2400})
-    assert same(saev.train(torch.utils.data.DataLoader(x, batch_size=400), **SMALL | {"n_tokens": 2400}), twice)  # type: ignore[arg-type]
+    assert same(saev.train(DataLoader(x, batch_size=400), **SMALL | {"n_tokens": 2400}), twice)  # type: ignore[arg-type]
 
 
 def test_bfloat16_activations_and_products(x: Tensor) -> None:
@@ -118,6 +123,84 @@ def test_bfloat16_activations_and_products(x: Tensor) -> None:
     assert sae.W_dec.dtype == torch.float32
     fvu = sae.metrics["val"]["fvu"]
     assert isinstance(fvu, float) and fvu < 0.6
+
+
+def test_arrays_of_any_order_of_bytes_and_rows(x: Tensor, tmp_path: Path) -> None:
+    alone = saev.train(x, **SMALL)
+    array = x.numpy()
+    np.save(tmp_path / "x.npy", array)
+    given = {
+        "negative strides": array[::-1].copy()[::-1],
+        "big-endian": array.astype(">f4"),
+        "read-only": np.load(tmp_path / "x.npy", mmap_mode="r"),
+    }
+    for name, one in given.items():
+        assert same(saev.train(one, **SMALL), alone), name
+    held_out = saev.train(x[:900], **SMALL, held_out=array[900:][::-1]).metrics["val"]["fvu"]
+    assert held_out == pytest.approx(saev.train(x[:900], **SMALL, held_out=x[900:]).metrics["val"]["fvu"])
+
+
+def test_numbers_of_numpy(x: Tensor, tmp_path: Path) -> None:
+    numbers = {name: np.int64(SMALL[name]) for name in ("d_sae", "k", "n_tokens", "batch_size")}
+    sae = saev.train(x, **SMALL | numbers, clip=np.float32(0.5), lr=np.float32(0.5**7), val_share=np.float32(0.0625))
+    assert same(sae, saev.train(x, **SMALL, clip=0.5, lr=0.5**7, val_share=0.0625))
+    saev.save(sae, tmp_path / "sae")
+    assert provenance_of(saev.load(tmp_path / "sae")).training["n_tokens"] == 6400
+
+
+def test_batches_of_a_data_set_of_tensors(x: Tensor) -> None:
+    one, some = (DataLoader(data, batch_size=400) for data in (TensorDataset(x), x))  # type: ignore[arg-type]
+    assert same(saev.train(one, **SMALL), saev.train(some, **SMALL))
+
+
+def in_mode(mode: AbstractContextManager[object], x: Tensor) -> Iterator[Tensor]:
+    """Batches of a generator that stands in a context of its own while others use them."""
+    with mode:
+        before = TorchModes.now()
+        while True:
+            yield x + 0
+            assert TorchModes.now() == before
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)],
+    ids=["no_grad", "inference_mode", "autocast"],
+)
+@pytest.mark.parametrize("normalize", ["scalar", "none"])
+def test_modes_of_torch_that_the_caller_has_set(
+    x: Tensor, mode: Callable[[], AbstractContextManager[object]], normalize: str
+) -> None:
+    options = SMALL | {"n_tokens": 640, "normalize": normalize}
+    alone, of_batches = saev.train(x, **options), saev.train(itertools.repeat(x), **options)
+    before = TorchModes.now()
+    with mode():
+        assert same(saev.train(x + 0, **options), alone)
+        batches = (x + 0 for _ in itertools.count())
+        again = saev.train(batches, **options)
+    assert same(again, of_batches)
+    assert not any(parameter.is_inference() for parameter in again.parameters())
+    assert same(saev.train(in_mode(mode(), x), **options), of_batches)
+    assert TorchModes.now() == before
+
+
+def test_evaluated_rows_are_spread_over_all_stretches(x: Tensor) -> None:
+    marked = torch.cat([x, torch.arange(len(x)).view(-1, 1).float()], dim=1)
+    few, all_of_them = (
+        [row for batch in one.held_out() for row in batch[:, -1].long().tolist()]
+        for one in (
+            TensorSource(marked, n_tokens=100, batch_size=100, val_share=0.2, n_val_tokens=n, seed=0)
+            for n in (40, 10**6)
+        )
+    )
+    assert len(few) == 40 and set(few) < set(all_of_them) and few == sorted(few)
+    assert {row // 12 for row in few} == {row // 12 for row in all_of_them}
+
+
+def test_what_is_known_of_the_training_of_a_tensor(x: Tensor) -> None:
+    for given in (x, [x]):
+        known = provenance_of(saev.train(given, **SMALL)).training
+        assert (known["n_tokens"], known["batch_size"], known["seed"]) == (6400, 64, 0)
 
 
 def endless() -> Iterator[Tensor]:
@@ -160,7 +243,26 @@ def test_the_progress_bar_shows_the_loss(x: Tensor, capsys: pytest.CaptureFixtur
         ({"val_share": 1.0}, "val_share=1.0 must be at least 0 and below 1"),
         ({"seed": -1}, "seed=-1 must be 0 or more"),
         ({"clip": "a"}, "clip must be a number"),
-        ({"device": "warp"}, "device 'warp' cannot be used"),
+        ({"device": "warp"}, "device warp cannot be used here, cpu can"),
+        ({"device": "meta"}, "device meta cannot be used here, cpu can"),
+        ({"device": 3.5}, r"device 3\.5 cannot be used here, cpu can"),
+        ({"x": torch.zeros(640, 16, device="meta"), "device": None}, "device meta cannot be used here"),
+        ({"x": [torch.zeros(640, 16, device="meta")]}, "activations are on the device meta, which holds no values"),
+        (
+            {"x": torch.zeros(640, 16).to_sparse()},
+            r"are of the layout torch.sparse_coo: give a dense tensor \(b, d_in\)",
+        ),
+        (
+            {"x": torch.zeros(640, 16).to(torch.float8_e4m3fn)},
+            "are float8_e4m3fn: give floating-point numbers of 16",
+        ),
+        ({"x": np.zeros((640, 16), dtype=object)}, "activations are object of numpy: "),
+        ({"clip": -1.0}, r"clip=-1\.0 must be finite and above 0"),
+        ({"clip": float("nan")}, "clip=nan must be finite and above 0"),
+        ({"clip": 0}, "clip=0 must be finite and above 0"),
+        ({"seed": 2**70}, "seed=1180591620717411303424 must have at most 63 bits"),
+        ({"held_out": np.full((5, 16), np.nan)}, "row 0 of held_out has values that are not finite"),
+        ({"held_out": [1.0, 2.0]}, r"batches are list: give tensors \(b, 16\)"),
         ({"x": torch.zeros(640, 16, device="meta"), "device": "cpu"}, "the activations are on meta, device is cpu"),
         ({"held_out": torch.zeros(5, 3)}, r"shape \(5, 3\): give \(b, 16\)"),
     ],

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Protocol, final, runtime_checkable
 
 import lightning
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
 from saev.errors import tell
 from saev.metrics import own_figures
 from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
+from saev.training.activations import activations
 from saev.training.evaluation import FIGURES, Evaluation
 
 
@@ -66,15 +67,16 @@ class EvaluatedSaes(lightning.LightningModule, ABC):
         self.on_validation_epoch_start()
 
     @override
-    def validation_step(self, x_bd: Tensor, batch_idx: int) -> None:
+    def validation_step(self, batch: object, batch_idx: int) -> None:
         """Add a batch of raw activations (b, d_in) to the metrics."""
+        x_bd = activations(batch).float()
         for metrics in self._metrics.values():
-            metrics.update(x_bd.float())
+            metrics.update(x_bd)
 
     @override
-    def test_step(self, x_bd: Tensor, batch_idx: int) -> None:
+    def test_step(self, batch: object, batch_idx: int) -> None:
         """Add a batch of raw activations (b, d_in) to the metrics."""
-        self.validation_step(x_bd, batch_idx)
+        self.validation_step(batch, batch_idx)
 
     @override
     def on_validation_epoch_end(self) -> None:

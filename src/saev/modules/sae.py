@@ -23,7 +23,8 @@ from saev.modules.resuming import (
 from saev.nn import Progress, SparseAutoencoder, TopK
 from saev.nn.processes import DIVIDED_LATENTS
 from saev.nn.sharding import assembled, check_divisible
-from saev.training.fit import JointTraining, check_activations
+from saev.training.activations import activations
+from saev.training.fit import JointTraining
 from saev.training.loss import StepLosses
 from saev.training.memory_need import check_weights_fit
 from saev.training.options import TrainingOptions
@@ -179,10 +180,9 @@ class SAELightningModule(EvaluatedSaes):
         """As many of the first process's first batches as have so many tokens."""
         self.trainer.fit_loop.setup_data()  # by now the trainer has only done so where it had to count the steps
         found, n = [], 0
-        for x_bd in islice(cast(Any, self.trainer.train_dataloader), self._n_steps):
-            check_activations(x_bd, self.specs[0].d_in)
-            found.append(x_bd)
-            n += len(x_bd)
+        for batch in islice(cast(Any, self.trainer.train_dataloader), self._n_steps):
+            found.append(activations(batch, self.specs[0].d_in))
+            n += len(found[-1])
             if n >= n_tokens:
                 break
         x_nd: Tensor = self.trainer.strategy.broadcast(torch.cat(found)[:n_tokens])
@@ -208,10 +208,9 @@ class SAELightningModule(EvaluatedSaes):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     @override
-    def training_step(self, x_bd: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: object, batch_idx: int) -> Tensor:
         """The sum of the losses of a batch of raw activations (b, d_in), in whatever dtype they are stored."""
-        check_activations(x_bd, self.specs[0].d_in)
-        x_bd = x_bd.float()  # here and not before: fewer bytes go to the device
+        x_bd = activations(batch, self.specs[0].d_in).float()  # here and not before: fewer bytes go to the device
         n_tokens = len(x_bd) * self.training_run.members[0].sae.processes.tokens.size
         progress = Progress(self.trainer.global_step, self._n_steps, n_tokens)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]

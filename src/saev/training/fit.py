@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from saev.errors import InputError, tell
 from saev.memory import keep_freed_memory
 from saev.nn import Progress
+from saev.training.activations import activations
 from saev.training.divergence import DivergenceError
 from saev.training.loss import StepLosses
 from saev.training.state import SaeInTraining
@@ -67,8 +68,7 @@ class JointTraining:
         samples: dict[int, Tensor] = {}
         for member in self.members:
             if member.n_sample not in samples:
-                x_nd = sample(member.n_sample)
-                check_activations(x_nd, member.sae.d_in)
+                x_nd = activations(sample(member.n_sample), member.sae.d_in)
                 if not bool(x_nd.isfinite().all()):
                     raise InputError("the activations that training starts from are not finite: look for NaN in them")
                 samples[member.n_sample] = x_nd.detach().to(device).float()
@@ -99,6 +99,7 @@ class JointTraining:
         Raises:
             DivergenceError: If the losses of all SAEs are not finite.
         """
+        x_bd = x_bd.clone() if x_bd.is_inference() else x_bd  # else no gradient could be computed from it
         found = StepGradients(x_bd.new_zeros(()), [], [])
         for member in self.members:
             if progress.step == 0:
@@ -190,7 +191,7 @@ def fit(
     for step in range(n_steps):
         if (batch := next(source, None)) is None:
             raise InputError(f"the batches end after {step} of {n_steps} steps: give more tokens, or a lower n_tokens")
-        check_activations(batch, members[0].sae.d_in)
+        batch = activations(batch, members[0].sae.d_in)
         x_bd = batch.detach().to(device, non_blocking=True).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             found = training.gradients(x_bd, Progress(step, n_steps, len(x_bd)), optimizer)
@@ -205,17 +206,3 @@ def fit(
         scheduler.step()
         if on_step is not None:
             on_step(training)
-
-
-def check_activations(x_bd: object, d_in: int) -> None:
-    """Check whether something is a batch or a sample of activations.
-
-    Raises:
-        InputError: If it is no tensor (b, d_in) of floating-point numbers.
-    """
-    if not isinstance(x_bd, Tensor):
-        raise InputError(f"batches are {type(x_bd).__name__}: give tensors (b, {d_in or 'd_in'}) of raw activations")
-    if x_bd.dim() != 2 or x_bd.shape[1] != d_in or not d_in:
-        raise InputError(f"activations of shape {tuple(x_bd.shape)}: give (b, {d_in or 'd_in'}), tokens by dimensions")
-    if not x_bd.is_floating_point():
-        raise InputError(f"activations are {str(x_bd.dtype).removeprefix('torch.')}: give floating-point numbers")

@@ -10,6 +10,7 @@ from saev.training.initialization import Init, Normalization
 from saev.training.schedule import Decay, ramp, warmup_hold_decay
 
 MAX_DEAD_AFTER = 10_000_000
+MAX_SEED = 2**63  # What generators of torch take, and the number of a step beside it.
 CHOICES = {"schedule": get_args(Decay), "normalize": get_args(Normalization), "init": get_args(Init)}
 STEPS_BETWEEN_RESTARTS = 20  # Living latents are silent for some steps, too.
 LAST_RESTART = 0.7  # Share of the run; later ones would find a learning rate too low to settle.
@@ -65,6 +66,8 @@ class TrainingOptions:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}={getattr(self, name)!r} must be one of {', '.join(choices)}")
+        if not -MAX_SEED <= self.seed < MAX_SEED:
+            raise InputError(f"seed={self.seed} must have at most 63 bits")
         _at_least("lr", self.lr is None or self.lr > 0, self.lr)
         _at_least("k_aux", self.k_aux > 0, self.k_aux)
         for name in ("warmup", "decay", "auxk_coeff", "restarts", "sparsity_warmup", "k_anneal"):

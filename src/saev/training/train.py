@@ -1,7 +1,8 @@
 """Train an SAE from Python: on a tensor, on shards, or on an iterable of batches."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -13,20 +14,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 from saev.artifacts import trained_on
+from saev.device import chosen_device
 from saev.errors import InputError, one_line, tell
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.shards.reading.reader import ShardReader
+from saev.training.activations import activations, check_finite
 from saev.training.data.option_checks import check_numbers
 from saev.training.data.shard_tokens import ShardTokens
 from saev.training.data.sources import IterableSource, ShardSource, Source, TensorSource
 from saev.training.evaluation import evaluated
-from saev.training.fit import JointTraining, check_activations, fit
+from saev.training.fit import JointTraining, fit
 from saev.training.memory_need import check_training_fits, training_need
 from saev.training.options import TrainingOptions, check_type
 from saev.training.spec import SaeSpec, options_of, sae_specs
+from saev.training.torch_modes import TorchModes
 
 Path_ = str | Path
-Activations = Tensor | NDArray[Any] | Path_ | list[Path_] | ShardReader | Iterable[Tensor]
+Activations = Tensor | NDArray[Any] | Path_ | list[Path_] | ShardReader | Iterable[Tensor | Sequence[Tensor]]
 _OWN = ("shards", "n_tokens", "batch_size", "val_share", "n_val_tokens", "seed", "d_model")
 
 
@@ -38,7 +42,7 @@ def train(
     batch_size: int = 16_384,
     val_share: float = 0.05,
     n_val_tokens: int = 1_000_000,
-    held_out: Tensor | None = None,
+    held_out: Tensor | NDArray[Any] | None = None,
     clip: float | None = None,
     bf16: bool = False,
     device: str | torch.device | None = None,
@@ -53,8 +57,9 @@ def train(
 
     Args:
         x: Raw activations: a tensor or an array (n, d_in); a directory of shards, several of them, or what
-            `saev.open_shards` gives; or an iterable of tensors (b, d_in) of any b, which are trained on in the order
-            that they have, so that it should mix the images. One that can be gone through again (a list, a DataLoader)
+            `saev.open_shards` gives; or an iterable of tensors (b, d_in) of any b, also in lists of one as a DataLoader
+            of a TensorDataset has them, which are trained on in the order that they have, so that it should mix the
+            images. One that can be gone through again (a list, a DataLoader)
             is repeated where it has fewer than n_tokens; a generator that ends before is an error.
         sae: Architecture, by name or as a class; or a function that makes an SAE, given d_in.
         n_tokens: How many tokens to train on; tensors and shards are repeated, in a new order, where they have fewer.
@@ -62,8 +67,8 @@ def train(
         val_share: Share that is held out and evaluated on: of the images of shards, of the rows of a tensor (in random
             stretches of a hundredth of the rows, because neighbours may be of one image). Nothing of an iterable is.
         n_val_tokens: Upper bound of the tokens that are evaluated.
-        held_out: Activations (n, d_in) to evaluate on instead; then all of a tensor is trained on.
-        clip: Upper bound of the norm of the gradient; by default none.
+        held_out: A tensor or an array (n, d_in) to evaluate on instead; then all of a tensor is trained on.
+        clip: Upper bound of the norm of the gradient, above 0; by default none.
         bf16: Find the largest pre-activations in bfloat16 where an architecture knows how to, which is faster on GPUs.
         device: Where to train, such as "cuda:1"; by default where a tensor on a GPU is, or else on the GPU, if there is
             one.
@@ -88,23 +93,35 @@ def train(
     (torch.Size([3, 64]), True)
     """
     architecture = _architecture(sae)
+    options = {name: _plain(value) for name, value in options.items()}
     of_training, of_sae, of_shards = _divided(options, architecture, with_shards=_is_shards(x))
+    n_tokens, batch_size, n_val_tokens = _plain(n_tokens), _plain(batch_size), _plain(n_val_tokens)
+    val_share, clip = _plain(val_share), _plain(clip)
     numbers = {"n_tokens": n_tokens, "batch_size": batch_size, "n_val_tokens": n_val_tokens}
     for name, number in numbers.items():
         check_type(name, number, int)
     check_type("clip", clip, float | None)
+    if clip is not None and not 0 < clip < math.inf:
+        raise InputError(f"clip={clip} must be finite and above 0; leave it out to clip nothing")
     training, where = TrainingOptions(**of_training), _device(device, x)
     share = val_share if held_out is None else 0.0
     source = _source(x, training.seed, share, {**numbers, **of_shards}, reports=progress)
     if held_out is not None:
-        check_activations(held_out, source.d_in)
+        held_out = activations(held_out, source.d_in)
+        check_finite(held_out, "held_out")
     spec = _spec(partial(architecture, **of_sae), source.d_in, training)
     n_steps = n_tokens // batch_size
     check_training_fits([spec], {}, training_need([spec], n_parts=1, batch_size=batch_size, n_sample=0), where, 0)
-    member = spec.build().to(where)
-    with tqdm(total=n_steps, desc=spec.name, unit="step", disable=not progress) as bar:
-        fit([member], source, n_steps, source.sample, clip=clip, bf16=bf16, on_step=partial(_show, bar))
-    return _finished(member.sae, member.outcome(), source, held_out)
+    with TorchModes.of_training().entered():
+        member = spec.build().to(where)
+        with tqdm(total=n_steps, desc=spec.name, unit="step", disable=not progress) as bar:
+            fit([member], source, n_steps, source.sample, clip=clip, bf16=bf16, on_step=partial(_show, bar))
+        return _finished(member.sae, member.outcome(), source, held_out)
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python for one of numpy, which no file could keep."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _show(bar: "tqdm[Any]", training: JointTraining) -> None:
@@ -168,15 +185,10 @@ def _device(device: str | torch.device | None, x: object) -> torch.device:
     Raises:
         InputError: If there is no such device, or a tensor is on another GPU.
     """
-    is_on_gpu = isinstance(x, Tensor) and x.device.type != "cpu"
-    if device is None:
-        return cast(Tensor, x).device if is_on_gpu else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used: {one_line(error)}") from error
-    if is_on_gpu and cast(Tensor, x).device != found:
-        raise InputError(f"the activations are on {cast(Tensor, x).device}, device is {found}: move them, or leave it")
+    of_x = x.device if isinstance(x, Tensor) and x.device.type != "cpu" else None
+    found = chosen_device(of_x if device is None else device, "device")
+    if of_x is not None and of_x != found:
+        raise InputError(f"the activations are on {of_x}, device is {found}: move them, or leave it")
     return found
 
 
@@ -187,13 +199,11 @@ def _source(x: Activations, seed: int, val_share: float, options: Mapping[str, A
         paths = [Path(one) for one in x] if isinstance(x, list) else Path(cast(Path_, x))
         return ShardSource(ShardTokens(paths, val_share=val_share, seed=seed, **options), reports=reports)
     check_numbers(**options, val_share=val_share, seed=seed, buffer_gib=None, share=1.0, threads=1, timeout=1.0)
-    if isinstance(x, np.ndarray):
-        x = torch.from_numpy(x)
-    if isinstance(x, Tensor):
-        return TensorSource(x, val_share=val_share, seed=seed, **options)
+    if isinstance(x, Tensor | np.ndarray):
+        return TensorSource(activations(x), val_share=val_share, seed=seed, **options)
     if not isinstance(x, Iterable):
         raise InputError(f"x is {type(x).__name__}: give a tensor (n, d_in), a directory of shards, or an iterable")
-    return IterableSource(cast(Iterable[Tensor], x), n_tokens=options["n_tokens"], batch_size=options["batch_size"])
+    return IterableSource(x, n_tokens=options["n_tokens"], batch_size=options["batch_size"])
 
 
 def _spec(architecture: Callable[[int], SparseAutoencoder], d_in: int, training: TrainingOptions) -> SaeSpec:

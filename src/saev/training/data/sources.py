@@ -4,7 +4,7 @@ Shape suffixes: b = tokens of a batch, n = tokens, d = d_in.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, final
 
 import numpy as np
@@ -15,14 +15,14 @@ from typing_extensions import override
 from saev.artifacts import Provenance
 from saev.errors import InputError, tell
 from saev.ranges import Ints
+from saev.training.activations import activations, check_finite
 from saev.training.data.buffer import default_buffer, report
 from saev.training.data.shard_tokens import ShardTokens
-from saev.training.fit import check_activations
+from saev.training.torch_modes import TorchModes
 
 STRETCHES = 100
 """Into how many equal parts the rows of a tensor are divided, some of which are held out whole."""
-_BLOCK = 2**18
-"""Rows of a tensor that are looked at in one go."""
+_END = object()
 
 
 class Source(Protocol):
@@ -79,7 +79,7 @@ class TensorSource(Source):
     tokens of one image.
 
     Args:
-        x_nd: Raw activations, of any floating-point dtype, on any device.
+        x_nd: Raw activations, as `activations` gives them.
         n_tokens: How many tokens to train on.
         batch_size: Tokens of a step.
         val_share: Share of the rows that is held out.
@@ -87,27 +87,21 @@ class TensorSource(Source):
         seed: Fixes the order and what is held out.
 
     Raises:
-        InputError: If the tensor is no (n, d_in) of finite numbers, or has too few rows for a batch.
+        InputError: If the tensor has values that are not finite, or too few rows for a batch.
     """
-
-    provenance = None
 
     def __init__(
         self, x_nd: Tensor, *, n_tokens: int, batch_size: int, val_share: float, n_val_tokens: int, seed: int
     ) -> None:
-        check_activations(x_nd, x_nd.shape[-1] if x_nd.dim() else 0)
-        for start in range(0, len(x_nd), _BLOCK):
-            if not bool((finite := x_nd[start : start + _BLOCK].isfinite().all(1)).all()):
-                row = start + int((~finite).nonzero()[0])
-                raise InputError(f"row {row} of the activations has values that are not finite: leave it out")
-        self.d_in = x_nd.shape[1]
+        check_finite(x_nd, "the activations")
+        self.d_in, self.provenance = x_nd.shape[1], _trained_with(n_tokens, batch_size)
         self._x_nd, self._seed = x_nd, seed
         self._n_steps, self._batch_size = n_tokens // batch_size, batch_size
         stretches = np.array_split(np.arange(len(x_nd)), max(1, min(len(x_nd), STRETCHES)))
         order = np.random.default_rng([seed, 0]).permutation(len(stretches))
         n_held_out = min(max(round(len(stretches) * val_share), int(val_share > 0)), len(stretches) - 1)
-        self._held_out = _rows(stretches, order[:n_held_out])[:n_val_tokens]
-        self._trained = _rows(stretches, order[n_held_out:])
+        self._held_out = _rows(_shortened([stretches[number] for number in order[:n_held_out]], n_val_tokens))
+        self._trained = _rows([stretches[number] for number in order[n_held_out:]])
         if len(self._trained) < batch_size:
             raise InputError(
                 f"{len(x_nd)} activations, {len(self._trained)} of which are trained on, are fewer than a batch, "
@@ -139,8 +133,21 @@ class TensorSource(Source):
         return self._x_nd[torch.from_numpy(rows).to(self._x_nd.device)]
 
 
-def _rows(stretches: list[Ints], chosen: Iterable[int]) -> Ints:
-    return np.concatenate([np.empty(0, np.int64), *(stretches[number] for number in sorted(chosen))])
+def _rows(stretches: Sequence[Ints]) -> Ints:
+    """All of their numbers, ascending."""
+    return np.sort(np.concatenate([np.empty(0, np.int64), *stretches]))
+
+
+def _shortened(stretches: Sequence[Ints], n: int) -> Sequence[Ints]:
+    """The beginnings of the stretches, equally long, where they have more than n rows together."""
+    if sum(map(len, stretches)) <= n:
+        return stretches
+    bounds = np.linspace(0, n, len(stretches) + 1).astype(np.int64)
+    return [stretch[:size] for stretch, size in zip(stretches, np.diff(bounds), strict=True)]
+
+
+def _trained_with(n_tokens: int, batch_size: int) -> Provenance:
+    return Provenance(training={"n_tokens": n_tokens, "batch_size": batch_size})
 
 
 @final
@@ -150,7 +157,8 @@ class IterableSource(Source):
     What can be gone through again, such as a list or a DataLoader, is repeated where it has too few tokens.
 
     Args:
-        batches: Raw activations (b, d_in) each, of any b.
+        batches: What `activations` makes (b, d_in) of, of any b. It is gone through in the modes of torch that are set
+            now, and keeps those that it sets itself.
         n_tokens: How many tokens to train on.
         batch_size: Tokens of a step.
 
@@ -158,11 +166,10 @@ class IterableSource(Source):
         InputError: If there is no batch, or the first one is no tensor (b, d_in).
     """
 
-    provenance = None
-
-    def __init__(self, batches: Iterable[Tensor], *, n_tokens: int, batch_size: int) -> None:
+    def __init__(self, batches: Iterable[object], *, n_tokens: int, batch_size: int) -> None:
         self._batches, self._n_tokens, self._batch_size = batches, n_tokens, batch_size
-        self._iterator = iter(batches)
+        self._iterator, self._modes = iter(batches), TorchModes.now()
+        self.provenance = _trained_with(n_tokens, batch_size)
         self._ahead: deque[Tensor] = deque()
         self.d_in = 0  # until the first batch is there
         if not self._read():
@@ -199,15 +206,19 @@ class IterableSource(Source):
 
     def _read(self) -> bool:
         """Take the next batch that has tokens; whether there was one."""
-        for batch in self._iterator:
-            x_bd = torch.from_numpy(batch) if isinstance(batch, np.ndarray) else batch
-            if self.d_in == 0 and isinstance(x_bd, Tensor) and x_bd.dim():
-                self.d_in = x_bd.shape[-1]
-            check_activations(x_bd, self.d_in)
+        while (batch := self._next()) is not _END:
+            x_bd = activations(batch, self.d_in)
+            self.d_in = x_bd.shape[1]
             if len(x_bd):
                 self._ahead.append(x_bd)
                 return True
         return False
+
+    def _next(self) -> object:
+        with self._modes.entered():
+            batch = next(self._iterator, _END)
+            self._modes = TorchModes.now()  # a generator may stand within a context of its own
+        return batch
 
     def _read_again(self) -> bool:
         again = iter(self._batches)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
 import saev
+from saev.callbacks.sae_exporter import SAEExporter
 from saev.callbacks.sweep_report import SweepReport
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError
@@ -294,3 +295,12 @@ def test_weights_are_loaded_without_a_trainer(x: Tensor, tmp_path: Path) -> None
     assert torch.equal(loaded.members[0].sae.W_dec, module.members[0].sae.W_dec)
     with pytest.raises(InputError, match=r"lr was 0\.008 and is 0\.1"):
         SAELightningModule.load_from_checkpoint(tmp_path / "some.ckpt", sae=small_topk, d_in=16, lr=0.1)
+
+
+@plain_loader
+def test_what_is_exported_is_of_the_last_step(x: Tensor, tmp_path: Path) -> None:
+    module = SAELightningModule(small_topk, d_in=16)
+    loaders = [DataLoader[Any](x, batch_size=100) for _ in range(2)]  # type: ignore[arg-type]
+    trainer(SAEExporter(), max_epochs=3, check_val_every_n_epoch=2, default_root_dir=tmp_path).fit(module, *loaders)
+    (name,) = module.names
+    assert torch.equal(saev.load(tmp_path / "saes" / name).W_dec, module.saes[name].W_dec)

@@ -44,7 +44,7 @@ class SAEExporter(lightning.Callback):
     metrics.json has an object for each stage, "train", "val" and "test", with the figures in docs/metrics.md.
     """
 
-    _exported = False
+    _exported_step: int | None = None
 
     @override
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -54,8 +54,8 @@ class SAEExporter(lightning.Callback):
 
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the SAEs, unless they are written, and the metrics of the last validation."""
-        if not self._exported:
+        """Write the SAEs, unless these are written, and the metrics of the last validation."""
+        if self._exported_step != trainer.global_step:
             self._export(trainer, cast(TrainedModel, pl_module))
         cast(TrainedModel, pl_module).keep_outcomes()
         if trainer.is_global_zero:
@@ -68,7 +68,7 @@ class SAEExporter(lightning.Callback):
         if trainer.is_global_zero:
             for name, sae in saes.items():
                 write_sae(sae, RunDirectory(Path(trainer.default_root_dir)).sae(name), trained_on(parts[name], known))
-        self._exported = True
+        self._exported_step = trainer.global_step
 
     @override
     @rank_zero_only

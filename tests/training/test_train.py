@@ -262,6 +262,12 @@ def test_the_progress_bar_shows_the_loss(x: Tensor, capsys: pytest.CaptureFixtur
         ({"clip": 0}, "clip=0 must be finite and above 0"),
         ({"seed": 2**70}, "seed=1180591620717411303424 must have at most 63 bits"),
         ({"held_out": np.full((5, 16), np.nan)}, "row 0 of held_out has values that are not finite"),
+        ({"held_out": np.zeros((0, 16))}, "held_out has no tokens"),
+        (
+            {"x": torch.full((640, 16), 1e200, dtype=torch.float64)},
+            "row 0 of the activations has values that are not f",
+        ),
+        ({"x": [torch.full((640, 16), 1e200, dtype=torch.float64)]}, "that training starts from are not finite"),
         ({"held_out": [1.0, 2.0]}, r"batches are list: give tensors \(b, 16\)"),
         ({"x": torch.zeros(640, 16, device="meta"), "device": "cpu"}, "the activations are on meta, device is cpu"),
         ({"held_out": torch.zeros(5, 3)}, r"shape \(5, 3\): give \(b, 16\)"),

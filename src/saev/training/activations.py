@@ -35,7 +35,8 @@ def activations(given: object, d_in: int = 0) -> Tensor:
     if not isinstance(x_bd, Tensor):
         raise InputError(f"batches are {type(given).__name__}: give tensors (b, {width}) of raw activations")
     if x_bd.is_nested or x_bd.layout != torch.strided:
-        raise InputError(f"activations are of the layout {x_bd.layout}: give a dense tensor (b, {width})")
+        layout = "nested" if x_bd.is_nested else str(x_bd.layout)
+        raise InputError(f"activations are of the layout {layout}: give a dense tensor (b, {width})")
     if x_bd.dim() != 2 or not x_bd.shape[1] or (d_in and x_bd.shape[1] != d_in):
         expected = d_in or (x_bd.shape[-1] if x_bd.dim() else 0) or "d_in"
         raise InputError(f"activations of shape {tuple(x_bd.shape)}: give (b, {expected}), tokens by dimensions")
@@ -48,7 +49,7 @@ def activations(given: object, d_in: int = 0) -> Tensor:
 
 
 def check_finite(x_nd: Tensor, what: str) -> None:
-    """Check whether all values are finite.
+    """Check whether all values are finite in float32, in which they are trained on.
 
     Args:
         x_nd: Any number of activations.
@@ -58,7 +59,7 @@ def check_finite(x_nd: Tensor, what: str) -> None:
         InputError: If not; names the first row.
     """
     for start in range(0, len(x_nd), _BLOCK):
-        if not bool((finite := x_nd[start : start + _BLOCK].isfinite().all(1)).all()):
+        if not bool((finite := x_nd[start : start + _BLOCK].float().isfinite().all(1)).all()):
             row = start + int((~finite).nonzero()[0])
             raise InputError(f"row {row} of {what} has values that are not finite: leave it out")
 

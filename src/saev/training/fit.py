@@ -68,10 +68,10 @@ class JointTraining:
         samples: dict[int, Tensor] = {}
         for member in self.members:
             if member.n_sample not in samples:
-                x_nd = activations(sample(member.n_sample), member.sae.d_in)
+                x_nd = activations(sample(member.n_sample), member.sae.d_in).detach().to(device).float()
                 if not bool(x_nd.isfinite().all()):
                     raise InputError("the activations that training starts from are not finite: look for NaN in them")
-                samples[member.n_sample] = x_nd.detach().to(device).float()
+                samples[member.n_sample] = x_nd
             member.start(samples[member.n_sample])
 
     def optimizer(self) -> torch.optim.Adam:

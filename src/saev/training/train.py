@@ -109,6 +109,8 @@ def train(
     if held_out is not None:
         held_out = activations(held_out, source.d_in)
         check_finite(held_out, "held_out")
+        if not len(held_out):
+            raise InputError("held_out has no tokens: give some, or leave it out")
     spec = _spec(partial(architecture, **of_sae), source.d_in, training)
     n_steps = n_tokens // batch_size
     check_training_fits([spec], {}, training_need([spec], n_parts=1, batch_size=batch_size, n_sample=0), where, 0)

@@ -164,6 +164,11 @@ def load_packages() -> None:
         registry.load_packages()
 
 
+def known_packages() -> set[str]:
+    """The top packages of all classes that are known."""
+    return {cls.__module__.partition(".")[0] for registry in _REGISTRIES for cls in registry.values()}
+
+
 def path_of(cls: type) -> str:
     """Module and name of a class.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.cli.fitting import fit_options, one_line, only
-from tests.cli.recording import write_pictures
+from tests.cli.recording import folder, options, write_pictures
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
@@ -120,6 +120,35 @@ def test_what_could_not_be_loaded_in_the_end_is_refused_in_the_beginning(
     assert (status, out) == (1, "")
     assert expected in one_line(err)
     assert not (place / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("fit", "model.sae", {"class_path": "trap.Trap"}),
+        ("fit", "trainer.callbacks", [{"class_path": "trap.Trap"}]),
+        ("predict", "model.family", "trap.Trap"),
+        ("predict", "data.images", {"class_path": "trap.Trap"}),
+    ],
+)
+def test_nothing_is_imported_because_a_given_file_names_it(
+    command: str, option: str, value: object, place: Path, make_shards: MakeShards
+) -> None:
+    (place / "harmless.py").touch()  # with it the working directory is on the path
+    group, _, key = option.partition(".")
+    (place / "given.yaml").write_text(yaml.safe_dump({group: {key: value}}))
+    whole = (
+        fit_options(make_shards(20, d_model=16)[0], place / "run")
+        if command == "fit"
+        else options(place / "recorded", folder(place))
+    )
+    argv = [*(one for one in whole if not one.startswith(f"--{option}")), "--config=given.yaml"]
+    status, _, err = saev([*argv, "--import=harmless"], place)
+    assert status == 1
+    assert "trap.Trap: nothing is imported because a file names it: add --import MODULE" in one_line(err)
+    assert not (place / "sprung").exists()
+    saev([*argv, "--import=trap"], place)
+    assert (place / "sprung").exists(), "the trap works"
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """The modules of the user: ``--import MODULE``, on every command, and class paths such as ``--model.sae mymod.MySAE``.
 
-Only the command line names them; what a file names is never imported.
+Only the command line names them; what a file names is never imported, not even a file of ``--config``.
 """
 
 import importlib
@@ -16,6 +16,8 @@ from saev.errors import InputError, one_line, reason
 
 OPTION: Final = "--import"
 _DOTTED: Final = re.compile(r"(?<![\w./-])([A-Za-z_]\w*)(?:\.\w+)+")
+UNNAMED: Final = f"nothing is imported because a file names it: add {OPTION} MODULE to the command line"
+_named: Final = {"saev", "lightning", "torch"}  # Top packages; those that the command line names are added.
 
 
 def without_imports(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -54,8 +56,11 @@ def import_modules(names: Sequence[str], argv: Sequence[str]) -> None:
     Raises:
         InputError: If there is no such module, or it fails; or a class has the name of another one.
     """
-    if names or _names_module_here(argv):
+    heads = {found[1] for this in argv for found in _DOTTED.finditer(this)}
+    if names or any(Path(f"{head}.py").is_file() or Path(head, "__init__.py").is_file() for head in heads):
         _look_into(Path.cwd())
+    heads |= {Path(name).stem if "/" in name else name.partition(".")[0] for name in names}
+    _named.update(heads - sys.stdlib_module_names)
     for name in names:
         file = Path(name).absolute() if name.endswith(".py") or "/" in name else None
         if file is not None and not file.is_file():
@@ -73,6 +78,13 @@ def import_modules(names: Sequence[str], argv: Sequence[str]) -> None:
         register_module(module)
 
 
+def nameable() -> list[str]:
+    """The packages of which a value may name a class: saev's, Lightning's, torch's, and those that the user named."""
+    from saev.registry import known_packages
+
+    return sorted(_named | known_packages())
+
+
 def class_at(path: str, option: str) -> type:
     """The class of a path that the user gives: ``mymod.MyBackbone``, which becomes known by its name.
 
@@ -82,6 +94,8 @@ def class_at(path: str, option: str) -> type:
     from saev.registry import register
 
     module, _, name = path.rpartition(".")
+    if module.partition(".")[0] not in nameable():
+        raise InputError(f"{option} {path}: {UNNAMED}")
     found = getattr(_imported(module, path, option), name, None)
     if not isinstance(found, type):
         raise InputError(f"{option} {path}: the module {module} has no class {name}")
@@ -107,11 +121,6 @@ def _where(error: Exception) -> str:
     """The line that failed."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename}, line {last.lineno}: "
-
-
-def _names_module_here(argv: Sequence[str]) -> bool:
-    heads = {found[1] for this in argv for found in _DOTTED.finditer(this)}
-    return any(Path(f"{head}.py").is_file() or Path(head, "__init__.py").is_file() for head in heads)
 
 
 def _look_into(directory: Path) -> None:

@@ -10,12 +10,14 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 import saev.cli.given_paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.numbers import check_numbers
+from saev.cli.own_modules import UNNAMED
 from saev.errors import InputError
 from saev.files import EMPTY
 
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
 _REWRITES = [
+    (r".*?Importing '([\w.]+)' is not allowed.*", rf"\1: {UNNAMED}"),
     (rf"(Parser key \"[\w.]+\":).*({EMPTY}).*", r"\1 \2"),
     (r"- Expected a path but .*? either not accessible or invalid - ", ""),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),

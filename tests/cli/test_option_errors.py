@@ -55,8 +55,8 @@ def test_every_architecture_names_its_options(name: str, capsys: Capture) -> Non
             "--data.images must be given before its options",
         ),
         (
-            [*FIT, "--model.sae=fractions.Fraction"],
-            "--model.sae Fraction: Expected 'fractions.Fraction' to be a subclass of SparseAutoencoder",
+            [*FIT, "--model.sae=torch.nn.Linear"],
+            "--model.sae Linear: Expected 'torch.nn.Linear' to be a subclass of SparseAutoencoder",
         ),
         (["shards", "info"], "required and not given: directory ("),
         (["downstream", "--sae=x"], "required and not given: --images, --out ("),

@@ -9,14 +9,12 @@ from typing import Any
 
 import lightning
 import torch.distributed as dist
-from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from saev.cli.given_files import check_given_files
-from saev.cli.own_modules import nameable
 from saev.cli.parse_errors import class_names, parsed
 from saev.errors import InputError
 from saev.registry import load_packages
@@ -72,7 +70,6 @@ class CommandCLI(LightningCLI):
         assert isinstance(args, list)
         _help_of_classes(parser, args)
         check_given_files(args)
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=nameable())
         self.config = parsed(parser, args)
 
     @override

@@ -6,11 +6,11 @@ import sys
 from argparse import Action
 from difflib import get_close_matches
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 import saev.cli.given_paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.numbers import check_numbers
-from saev.cli.own_modules import UNNAMED
+from saev.cli.own_modules import UNNAMED, nameable
 from saev.errors import InputError
 from saev.files import EMPTY
 
@@ -53,6 +53,7 @@ def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
         InputError: If it is wrong.
         SystemExit: For `--help` (0).
     """
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=nameable())
     try:
         options = parser.parse_args(argv)
         check_numbers(options)

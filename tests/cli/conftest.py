@@ -1,13 +1,23 @@
-"""A recording that tests meet in the middle, and which tests of commands are in the fast tier."""
+"""Pictures and recordings that tests share, and which tests of commands are in the fast tier."""
 
 from pathlib import Path
 
 import pytest
 from tests.cli.processes import Tree, tree
-from tests.cli.recording import long_options, write_pictures
+from tests.cli.recording import activations, folder, long_options, options, write_pictures
 from tests.cli.zygote import finish, start
+from torch import Tensor
 
-FAST = ("test_fit.py", "test_predict.py", "test_shards_cli.py", "test_help.py", "test_option_errors.py")
+from saev.cli.record import record
+
+FAST = (
+    "test_fit.py",
+    "test_predict.py",
+    "test_predict_pictures.py",
+    "test_shards_cli.py",
+    "test_help.py",
+    "test_option_errors.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,6 +25,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent and item.path.name not in FAST:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pictures in two classes."""
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def float32(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Tensor:
+    """The activations that the default options record."""
+    (directory,) = record(options(tmp_path_factory.mktemp("float32"), folder(pictures))[1:])
+    return activations(Path(directory))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,9 @@ def test_every_public_name_is_there_for_users_and_for_type_checkers() -> None:
     assert lazy == typed
     assert all(getattr(saev, name) is not None for name in lazy)
     assert set(lazy) <= set(dir(saev))
+    given: dict[str, object] = {}
+    exec("from saev import *", given)
+    assert given.keys() - {"__builtins__"} == set(lazy)
 
 
 def test_import_saev_imports_neither_torch_nor_lightning() -> None:

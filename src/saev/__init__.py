@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from saev.vit.load import load_backbone as load_backbone
 
 __version__ = "0.1.0"
-__all__ = ["load", "open_shards", "save"]  # the others have their own names
+__all__ = [
+    "Archetypal", "BatchTopK", "Edit", "Gated", "HierarchicalTopK", "ImageFolder", "JumpReLU", "MatchingPursuit",
+    "Matryoshka", "Provenance", "ReLU", "SparseAutoencoder", "TopK", "attach", "encode", "load", "load_backbone",
+    "open_shards", "record", "register", "render", "save", "survey", "train",
+]  # fmt: skip
 
 # Public names and the modules that have them, under another name where one follows the colon. A module is imported with
 # the first use of a name, so that `import saev` and `saev --help` answer at once.

@@ -215,7 +215,9 @@ class SAELightningModule(EvaluatedSaes):
         progress = Progress(self.trainer.global_step, self._n_steps, n_tokens)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         logs = every > 0 and (batch_idx + 1) % every == 0
-        self._last_bd = x_bd if progress.step + 1 == progress.n_steps else None
+        # Of each epoch: a callback may end the run after it.
+        is_last = self.trainer.is_last_batch or progress.step + 1 == progress.n_steps
+        self._last_bd = x_bd if is_last else None
 
         def log(member: SaeInTraining, losses: StepLosses) -> None:
             values = member.describe(x_bd, losses, progress)

@@ -1,13 +1,14 @@
 """Names that would steer a terminal: escaped wherever they are told, whole where they are results."""
 
 import shutil
+import signal
 import warnings
 from pathlib import Path
 
 import pytest
 from tests.cli.fitting import fit_options, only
 from tests.cli.recording import folder, options, recorded, write_pictures
-from tests.cli.zygote import start
+from tests.cli.zygote import finish, start
 from tests.shards.original_saev import make_acts, write_original
 
 from saev.cli.main import main
@@ -82,3 +83,12 @@ def test_warnings_of_libraries_are_escaped(capsys: Capture) -> None:
     err = capsys.readouterr().err
     assert f"UserWarning: {SHOWN} is odd\nvery\n" in err
     assert escaped(err)
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_after_the_last_word_ends_without_a_traceback(tmp_path: Path, number: str) -> None:
+    at_exit = f"import atexit, os, signal; atexit.register(lambda: os.kill(os.getpid(), signal.{number}))"
+    status, out, err = finish(start(["shards", "info", str(tmp_path / "nothing")], at_exit))
+    assert (status, out) == (-getattr(signal, number), "")
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("saev shards: error: ")

@@ -79,8 +79,9 @@ def served(tabs: Tabs, run_dir: Path, live: LiveGallery) -> Iterator[Served]:
         found.page.goto(server.url)
         found.page.wait_for_selector("main:not([hidden])")
         yield found
-        tabs.allowed = FILES
+        tabs.allowed = (server.url, *FILES)  # the page's icon may be asked for late
         tabs.empty()
+        tabs.allowed = FILES
         server.shutdown()
         thread.join()
     assert found.complaints == []

@@ -54,6 +54,10 @@ def run() -> NoReturn:
     wait for those, and may abort an interpreter that shuts down under them.
     """
     status = main()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # What a handler raises from here on would be a traceback of some exit function.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     distributed = sys.modules.get("torch.distributed")
     if distributed and distributed.is_available() and distributed.is_initialized():
         atexit._run_exitfuncs()

@@ -108,7 +108,7 @@ def test_a_second_recording_is_refused_and_when_the_first_process_is_killed_the_
     (line,) = (line for line in err.splitlines() if line.startswith("saev "))
     assert line == err.splitlines()[-1]
     assert "another run is recording the same thing: wait for it or stop it" in line
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     assert all(map(is_alive, running.all))
     send([running.process.pid], signal.SIGKILL)
     send(running.all, signal.SIGCONT)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -196,6 +197,8 @@ def run(job: Job) -> NoReturn:
     os.environ.update(job["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)  # however the tests were started
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # of the warm process: libraries of torch, which take their operators back one by one
     exec(job["before"], {})
     sys.argv[1:] = job["argv"]
     status: Any = 0

@@ -28,8 +28,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
 import saev
-from saev.cli import parse_errors
-from saev.cli.lightning_cli import _NOISE
+from saev.cli.parsing import errors as parse_errors
+from saev.cli.parsing.lightning_cli import _NOISE
 from saev.nn import SparseAutoencoder
 
 ROOT: Final = Path(saev.__file__).parent
@@ -183,7 +183,7 @@ def said(argv: list[str]) -> str:
     return " ".join(str(caught.value).split())
 
 
-# For each form of message that saev.cli.parse_errors rewrites a command line that gets it.
+# For each form of message that saev.cli.parsing.errors rewrites a command line that gets it.
 WRONG: Final = (
     [], ["--number", "x"], ["--path", ""], ["--mode", "c"], ["--rows", "3"], ["--maybe", "4"], ["--given", "Nope"],
     ["--sae", "torch.no"], ["--sae", "no.No"], ["--sae", "os.no"],

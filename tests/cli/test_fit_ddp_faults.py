@@ -12,7 +12,7 @@ from tests.cli.zygote import Command, finish, start
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
-from saev.cli.run_lock import contents
+from saev.cli.runs.lock import contents
 
 pytestmark = pytest.mark.slow
 

@@ -9,19 +9,19 @@ from tests.cli.recording import folder, options, recorded, refused, write_pictur
 from tests.cli.zygote import Command, finish, start
 from tests.conftest import MakeShards
 
-from saev.cli import process_count
 from saev.cli.main import main
-from saev.cli.process_count import Devices, granted
-from saev.cli.run_lock import contents
+from saev.cli.processes import count
+from saev.cli.processes.count import Devices, granted
+from saev.cli.runs.lock import contents
 
 Capture = pytest.CaptureFixture[str]
-FEW_MINUTES = "import saev.cli.meeting as m; m.MINUTES_TO_MEET = 0.01"
+FEW_MINUTES = "import saev.cli.processes.meeting as m; m.MINUTES_TO_MEET = 0.01"
 
 
 @pytest.fixture(autouse=True)
 def three_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_count, "n_cpus", lambda: 3)
-    for name in (*process_count.BY_HAND, "LOCAL_RANK"):
+    monkeypatch.setattr(count, "n_cpus", lambda: 3)
+    for name in (*count.BY_HAND, "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -50,7 +50,7 @@ def test_processes_that_are_there_already_stay(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LOCAL_RANK", "0")
     assert granted("cpu", 4, 1, 1).devices == 4
     monkeypatch.setenv("LOCAL_RANK", "3")
-    monkeypatch.setenv(process_count.N_STARTED, "4")  # by a process that found 4 shards, which may be fewer by now
+    monkeypatch.setenv(count.N_STARTED, "4")  # by a process that found 4 shards, which may be fewer by now
     assert granted("cpu", 1000, 1, 1).devices == 4
 
 

@@ -8,7 +8,7 @@ from tests.cli.processes import tree
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
-from saev.cli.run_lock import LOCK, alone_in
+from saev.cli.runs.lock import LOCK, alone_in
 from saev.modules import SAELightningModule
 
 Capture = pytest.CaptureFixture[str]

@@ -55,7 +55,7 @@ def remember_parsers() -> None:
     """Build the parser of a command once."""
     from saev.cli.evaluate import EvaluateCLI
     from saev.cli.record import RecordCLI
-    from saev.cli.train_cli import TrainCLI
+    from saev.cli.runs.train_cli import TrainCLI
 
     parsers: dict[tuple[type, str], Any] = {}
     for kind in (RecordCLI, TrainCLI, EvaluateCLI):

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from saev.byte_text import byte_text
 from saev.cli import record, train
-from saev.cli.parse_errors import parsed
+from saev.cli.parsing.errors import parsed
 from saev.demo.scenes import write_scenes
 from saev.errors import InputError, tell
 from saev.files import free_bytes

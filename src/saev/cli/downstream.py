@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from saev.cli.given_facts import add_facts, with_given
-from saev.cli.parse_errors import parsed
+from saev.cli.parsing.errors import parsed
 from saev.errors import InputError
 from saev.files import check_writable, write_whole
 from saev.threads import check_threads

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from saev.cli.parse_errors import parsed
+from saev.cli.parsing.errors import parsed
 from saev.stopping import Stopped, stopping_on_signals
 
 

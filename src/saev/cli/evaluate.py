@@ -17,10 +17,10 @@ from saev.artifacts.metrics_file import read_metrics
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.noted_faults import noted
 from saev.cli.given_saes import GivenSaes
-from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.run_directory import check_places
-from saev.cli.run_lock import alone_in
-from saev.cli.train_cli import TrainCLI, announce, build
+from saev.cli.parsing.lightning_cli import stoppable, wants_help
+from saev.cli.runs.lock import alone_in
+from saev.cli.runs.places import check_places
+from saev.cli.runs.train_cli import TrainCLI, announce, build
 from saev.datamodules import ShardDataModule
 from saev.errors import InputError, tell
 

@@ -10,7 +10,7 @@ import yaml
 
 from saev.artifacts import RunDirectory, load_sae, read_provenance
 from saev.artifacts.metrics_file import METRICS_FILE
-from saev.cli.given_files import check_named_files
+from saev.cli.parsing.files import check_named_files
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from saev.cli.last_words import say_last
 from saev.cli.out_of_memory import out_of_memory
-from saev.cli.own_modules import import_modules, without_imports
+from saev.cli.parsing.own_modules import import_modules, without_imports
 from saev.errors import InputError, printable, shortened, tell
 from saev.stopping import Stopped, unwind
 

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from saev.byte_text import byte_text
 from saev.callbacks import VitActivationWriter
-from saev.cli.lightning_cli import CommandCLI, interruptible, wants_help
-from saev.cli.own_modules import class_at
-from saev.cli.process_count import granted
+from saev.cli.parsing.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.parsing.own_modules import class_at
+from saev.cli.processes.count import granted
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule

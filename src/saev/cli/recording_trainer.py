@@ -8,8 +8,8 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
 
 from saev.callbacks import ImageProgress
-from saev.cli.process_count import check_machines
-from saev.cli.recording_processes import RecordingStrategy
+from saev.cli.processes.count import check_machines
+from saev.cli.processes.recording import RecordingStrategy
 from saev.errors import InputError
 
 # Lightning's names of one process a device: nothing is trained, so that they mean the same here.

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from saev.byte_text import byte_text
 from saev.cli import shards_bench
-from saev.cli.parse_errors import parsed
+from saev.cli.parsing.errors import parsed
 from saev.errors import printable
 from saev.shards.reading.describe import describe
 from saev.shards.reading.original import is_original

@@ -11,11 +11,11 @@ from saev.artifacts import RunDirectory
 from saev.artifacts.run_directory import CHECKPOINT
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.sae_exporter import diverged_saes
-from saev.cli.lightning_cli import stoppable, wants_help
-from saev.cli.run_directory import check_places_of_fit, check_space
-from saev.cli.run_lock import alone_in, contents
-from saev.cli.train_cli import TrainCLI, announce, announce_galleries, build
-from saev.cli.training_processes import TrainingStrategy
+from saev.cli.parsing.lightning_cli import stoppable, wants_help
+from saev.cli.processes.training import TrainingStrategy
+from saev.cli.runs.lock import alone_in, contents
+from saev.cli.runs.places import check_places_of_fit, check_space
+from saev.cli.runs.train_cli import TrainCLI, announce, announce_galleries, build
 from saev.errors import InputError, tell
 from saev.stopping import Stopped
 from saev.training.divergence import DivergenceError

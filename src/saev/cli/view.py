@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from saev.cli.given_facts import add_facts, with_given
-from saev.cli.parse_errors import parsed
+from saev.cli.parsing.errors import parsed
 from saev.errors import InputError, one_line, tell
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Final
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-from saev.cli.process_count import check_devices, check_machines
+from saev.cli.processes.count import check_devices, check_machines
 from saev.errors import InputError
 from saev.modules.resuming import PRECISIONS
 

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-import saev.cli.given_paths  # noqa: F401 - lets jsonargparse refuse empty paths
-from saev.cli.numbers import check_numbers
-from saev.cli.own_modules import UNNAMED, nameable
+import saev.cli.parsing.paths  # noqa: F401 - lets jsonargparse refuse empty paths
+from saev.cli.parsing.numbers import check_numbers
+from saev.cli.parsing.own_modules import UNNAMED, nameable
 from saev.errors import InputError
 from saev.files import EMPTY
 

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 from jsonargparse import Namespace
 from typing_extensions import override
 
-from saev.cli.meeting import watched
-from saev.cli.process_count import n_asked
-from saev.cli.watched_processes import ProcessEndedError, WatchedStrategy
+from saev.cli.processes.count import n_asked
+from saev.cli.processes.meeting import watched
+from saev.cli.processes.watched import ProcessEndedError, WatchedStrategy
 from saev.errors import InputError
 from saev.modules import LatentShards
 

@@ -12,8 +12,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from typing_extensions import override
 
-from saev.cli.meeting import announce_wait, first_meeting
-from saev.cli.process_count import N_STARTED
+from saev.cli.processes.count import N_STARTED
+from saev.cli.processes.meeting import announce_wait, first_meeting
 from saev.errors import InputError, one_line
 from saev.stopping import companions
 

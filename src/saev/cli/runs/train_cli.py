@@ -22,9 +22,9 @@ from saev.callbacks import (
     TrainingProgress,
 )
 from saev.callbacks.run_logger import RunLogger, Tolerance
-from saev.cli.lightning_cli import CommandCLI
-from saev.cli.trainer_options import check_monitors, check_trainer
-from saev.cli.training_processes import training_strategy
+from saev.cli.parsing.lightning_cli import CommandCLI
+from saev.cli.processes.training import training_strategy
+from saev.cli.runs.trainer_options import check_monitors, check_trainer
 from saev.datamodules import ShardDataModule
 from saev.errors import tell
 from saev.modules import EvaluationModule, SAELightningModule

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, final
 import torch.distributed as dist
 from typing_extensions import override
 
-from saev.cli.watched_processes import SECONDS_TO_STOP, ProcessEndedError, WatchedLauncher, WatchedStrategy
+from saev.cli.processes.watched import SECONDS_TO_STOP, ProcessEndedError, WatchedLauncher, WatchedStrategy
 from saev.stopping import companions
 
 logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)

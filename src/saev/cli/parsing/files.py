@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from saev.artifacts.run_directory import MAX_CONFIG_BYTES
-from saev.cli.numbers import leaves
+from saev.cli.parsing.numbers import leaves
 from saev.errors import InputError
 from saev.files import irregular
 

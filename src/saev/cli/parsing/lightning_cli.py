@@ -14,8 +14,8 @@ from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
-from saev.cli.given_files import check_given_files
-from saev.cli.parse_errors import class_names, parsed
+from saev.cli.parsing.errors import class_names, parsed
+from saev.cli.parsing.files import check_given_files
 from saev.errors import InputError
 from saev.registry import load_packages
 from saev.stopping import Stopped, end_companions, stopping_on_signals

@@ -1,0 +1,1 @@
+"""Several processes of one command: how many, how they meet, and that none stays behind."""

@@ -88,7 +88,7 @@ class Codes(ImageCodes):
         Raises:
             InputError: If these are no whole numbers in one row, there is no such image, or a file is damaged.
         """
-        wanted = _numbers(images, self.n_images, "images")
+        wanted = checked_numbers(images, self.n_images, "images")
         ascending, place = np.unique(wanted, return_inverse=True)
         found = [part for _, part in self.batches(ascending, None)]
         if not found:
@@ -104,7 +104,7 @@ class Codes(ImageCodes):
         Raises:
             InputError: If these are no whole numbers in one row, there is no such latent, or a file is damaged.
         """
-        latents_a = _numbers(latents, self.d_sae, "latents")
+        latents_a = checked_numbers(latents, self.d_sae, "latents")
         per_part = self.images_per_part * self.n_positions
         columns = [part.columns(latents_a) for part in self.parts]
         counts_pa = np.stack([one.counts_a for one in columns])
@@ -241,7 +241,12 @@ def _together(rows: Ints, part: Part) -> Iterator[Ints]:
     yield rows[begin:]
 
 
-def _numbers(given: Images, n: int, what: str) -> Ints:
+def checked_numbers(given: Images, n: int, what: str) -> Ints:
+    """Numbers of images, latents, ... of which there are n, as int64.
+
+    Raises:
+        InputError: If these are no whole numbers in one row, or one is out of range.
+    """
     found = np.asarray(given)
     if found.ndim != 1 or (len(found) and not np.issubdtype(found.dtype, np.integer)):
         raise InputError(f"{what} {reprlib.repr(given)}: give a list of whole numbers, such as [0, {n - 1}]")

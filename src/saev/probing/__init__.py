@@ -1,0 +1,1 @@
+"""Hypotheses about latents: proposed, frozen, tested once, reported."""

@@ -1,0 +1,1 @@
+"""What is known of the recorded pictures, and what latents do on them."""

@@ -1,10 +1,13 @@
 """A table of recorded pictures: what its columns are taken for, and what is refused."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from saev.errors import InputError
 from saev.latents import metadata
@@ -139,6 +142,35 @@ def test_what_is_no_table_of_the_pictures_is_refused_in_one_line(tmp_path: Path,
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+CELLS = st.sampled_from(
+    [*(record.path for record in RECORDS), "path", "a", "", "1", "yes", ",", '"', "\n", "\r", "\0", ";"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=80), st.lists(CELLS, max_size=30).map(lambda cells: ("path,x\n" + "".join(cells)).encode())
+    )
+)
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
+    try:
+        table = read(tmp_path, data)
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(len(column.numbers_i) == N and column.kind for column in table.columns)
+
+
+@given(st.lists(st.sampled_from(["", "yes", "no", "0", "1", "2.5", "owl", "tit", "a note"]), min_size=N, max_size=N))
+def test_values_come_back_as_they_were_written(values: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        column = of_column(Path(directory), values)
+    assert [column.values[n] if n >= 0 else "" for n in column.numbers_i] == values
+    if column.kind == "numeric":
+        assert [None if np.isnan(x) else x for x in column.floats()] == [float(v) if v else None for v in values]
 
 
 def test_missing_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

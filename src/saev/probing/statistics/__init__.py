@@ -1,0 +1,1 @@
+"""The statistics of tests: pure maths on arrays, no files, no torch."""

@@ -1,0 +1,173 @@
+"""What a test says about a hypothesis, and why, in a sentence."""
+
+from dataclasses import dataclass
+from math import atanh
+from typing import Final, Literal
+
+from scipy.stats import norm
+
+from saev.errors import InputError
+from saev.probing.statistics.power import n_needed
+
+MOST_PICTURES: Final = 1_000_000
+"""More are not asked for."""
+NEAREST_TO_ONE: Final = 0.99
+"""A perfect agreement counts as this much where pictures are asked for: Fisher's z of 1 is infinite."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a test of one frozen hypothesis measured. MCC has the sign of the claim: it is positive where it holds.
+
+    Args:
+        estimate: MCC at the frozen threshold, on pictures that chose nothing.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p_corrected: One-sided p by permutation, corrected for the hypotheses that were tested together (`holm`).
+        n: Pictures.
+        alpha: Chance of a false confirmation that is accepted.
+        smallest_effect: The smallest MCC that matters.
+        matched_quantile: MCC that 95 % of random latents of the same frequency stay under; None where not measured.
+        refuted: Whether the hard negatives refute the claim; None where there were none.
+        n_tested: Hypotheses that were tested together.
+
+    Raises:
+        InputError: If a number is not in its range: something was not measured, and there is no verdict on that.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_corrected: float
+    n: int
+    alpha: float = 0.05
+    smallest_effect: float = 0.2
+    matched_quantile: float | None = None
+    refuted: bool | None = None
+    n_tested: int = 1
+
+    def __post_init__(self) -> None:
+        effects = {"estimate": self.estimate, "low": self.low, "high": self.high}
+        if self.matched_quantile is not None:
+            effects["matched_quantile"] = self.matched_quantile
+        for name, value in effects.items():
+            if not -1 <= value <= 1:
+                raise InputError(f"{name} is an MCC, from -1 to 1, and is {value}")
+        for name, value in {"alpha": self.alpha, "smallest_effect": self.smallest_effect}.items():
+            if not 0 < value < 1:
+                raise InputError(f"{name} is between 0 and 1, and is {value}")
+        if not (0 <= self.p_corrected <= 1 and self.low <= self.high and self.n > 0 and self.n_tested > 0):
+            raise InputError(f"no verdict can rest on this: {self}")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of a hypothesis.
+
+    Args:
+        verdict: "confirmed", "rejected" or "undecided".
+        reason: One sentence.
+        n_needed: Pictures of the same kind that would decide it with a chance of 80 %, if the true effect is the
+            estimate; None where it is decided, or pictures are not what is missing.
+    """
+
+    verdict: Literal["confirmed", "rejected", "undecided"]
+    reason: str
+    n_needed: int | None = None
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Apply the rule.
+
+    confirmed: corrected p <= alpha, interval above 0, estimate at least the smallest effect that matters, above the
+    95 % quantile of random latents of the same frequency, and not refuted by hard negatives. rejected: the whole
+    interval is under the smallest effect that matters. undecided: everything else; that a test finds nothing rejects
+    nothing.
+
+    >>> judge(Evidence(estimate=0.52, low=0.31, high=0.69, p_corrected=0.004, n=60, matched_quantile=0.18)).verdict
+    'confirmed'
+    >>> found = judge(Evidence(estimate=0.15, low=-0.1, high=0.39, p_corrected=0.12, n=60))
+    >>> found.verdict, found.n_needed
+    ('undecided', 2872)
+    """
+    says = (
+        f"the latent and the label agree by {evidence.estimate:.2f} (1 is perfect, 0 is chance), with 95 % confidence "
+        f"by {evidence.low:.2f} to {evidence.high:.2f}"
+    )
+    if evidence.high < evidence.smallest_effect:
+        least = f"less than the {evidence.smallest_effect:.2f} that matters"
+        return Verdict("rejected", f"Rejected: {says}, which is {least}.")
+    uncertain, other = _too_uncertain(evidence), _speaks_against(evidence)
+    if not uncertain and not other:
+        return Verdict("confirmed", f"Confirmed: {says}; {_in_favour(evidence)}.")
+    n = _n_needed(evidence) if uncertain else None
+    return Verdict(
+        "undecided", f"Undecided: {says}; {_joined([*uncertain, *other])}; {_advice(n, bool(uncertain))}.", n
+    )
+
+
+def _too_uncertain(evidence: Evidence) -> list[str]:
+    """What further pictures could change."""
+    found = []
+    if evidence.p_corrected > evidence.alpha:
+        found.append(f"shuffled labels agree as well too often (corrected p {evidence.p_corrected:.2g})")
+    if evidence.estimate < evidence.smallest_effect:
+        found.append(f"the {evidence.smallest_effect:.2f} that matters is not reached but cannot be ruled out")
+    elif evidence.low <= 0:
+        found.append("no agreement at all cannot be ruled out")
+    return found
+
+
+def _speaks_against(evidence: Evidence) -> list[str]:
+    """What further pictures of the same kind would not change."""
+    found = []
+    if evidence.matched_quantile is not None and evidence.estimate <= evidence.matched_quantile:
+        found.append(f"random latents that fire as often reach {evidence.matched_quantile:.2f}")
+    if evidence.refuted:
+        found.append("it also fires on pictures that look similar and do not fit the claim")
+    return found
+
+
+def _in_favour(evidence: Evidence) -> str:
+    found = [
+        f"shuffled labels hardly ever agree as well (corrected p {evidence.p_corrected:.2g})",
+        f"it is at least the {evidence.smallest_effect:.2f} that matters",
+    ]
+    if evidence.matched_quantile is None:
+        found.append("random latents that fire as often were not looked at")
+    else:
+        found.append(f"random latents that fire as often stay under {evidence.matched_quantile:.2f}")
+    if evidence.refuted is None:
+        found.append("pictures that look similar and do not fit the claim were not tested")
+    else:
+        found.append("pictures that look similar and do not fit the claim do not speak against it")
+    return _joined(found)
+
+
+def _advice(n: int | None, is_uncertain: bool) -> str:
+    if not is_uncertain:
+        return "more pictures of the same kind would not decide it"
+    if n is None:
+        return "the effect is so near to that bound that no reasonable number of pictures would decide it"
+    return f"about {n:,} pictures would decide it"
+
+
+def _n_needed(evidence: Evidence) -> int | None:
+    """Pictures that tell the estimate from 0, or from the smallest effect that matters if it is under it.
+
+    `power.n_needed`, times how much wider the interval is than that of as many independent pictures of equal weight.
+    """
+    estimate, low, high = (
+        max(-NEAREST_TO_ONE, min(NEAREST_TO_ONE, value)) for value in (evidence.estimate, evidence.low, evidence.high)
+    )
+    against = evidence.smallest_effect if estimate < evidence.smallest_effect else 0.0
+    error = (atanh(high) - atanh(low)) / (2 * float(norm.ppf(0.975)))
+    design = error**2 * max(1, evidence.n - 3) or 1.0
+    n = max(
+        evidence.n + 1, round(design * n_needed(estimate, alpha=evidence.alpha / evidence.n_tested, against=against))
+    )
+    return None if n > MOST_PICTURES else n
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,62 @@
+"""Sign flips of paired differences."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from saev.errors import InputError
+from saev.probing.statistics.paired import paired_effect, sign_flip
+
+RNG = np.random.default_rng(0)
+
+
+def test_six_of_six_is_the_fewest_that_reaches_five_percent() -> None:
+    assert sign_flip([1] * 6, 100, RNG) == sign_flip([-1, -2, -3, -4, -5, -6], 100, RNG) == 0.03125
+    assert sign_flip([1] * 5, 100, RNG) == 0.0625
+
+
+def test_all_flips_are_counted() -> None:
+    difference = np.array([0.3, -0.1, 0.7, 0.2, 0.2, 1.1, -0.4])
+    sums = [abs(np.dot(signs, difference)) for signs in product([-1, 1], repeat=7)]
+    expected = np.mean(np.array(sums) >= abs(difference.sum()) - 1e-9)
+    assert sign_flip(difference, 100, RNG) == pytest.approx(expected)
+    drawn = sign_flip(np.repeat(difference, 2), 100, RNG, group_i=np.repeat(np.arange(7), 2))
+    assert drawn == pytest.approx(expected)
+
+
+def test_pairs_that_do_not_differ_say_nothing() -> None:
+    assert sign_flip([0, 0, 0], 100, RNG) == 1
+    assert sign_flip([1] * 6 + [0] * 50, 100, RNG) == 0.03125
+
+
+def test_many_pairs_are_drawn_and_p_is_uniform_without_an_effect() -> None:
+    rng = np.random.default_rng(1)
+    p = np.array([sign_flip(rng.standard_t(3, 20), 199, rng) for _ in range(600)])
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(p <= level) == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / 600))
+    assert sign_flip(np.ones(40), 999, rng) == 0.001
+
+
+def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    difference = np.random.default_rng(2).normal(0.2, 1, 30)
+    expected = sign_flip(difference, 500, np.random.default_rng(3))
+    monkeypatch.setattr("saev.probing.statistics.paired.SLAB", 100)
+    assert sign_flip(difference, 500, np.random.default_rng(3)) == expected
+
+
+def test_effect_of_an_edit() -> None:
+    found = paired_effect([0, 0, 0, 2], [1, 1, 0, 1], 100, RNG)
+    assert (found.n, found.mean, found.share_as_claimed) == (4, 0.25, 0.5)
+    assert paired_effect([0, 0, 0, 2], [1, 1, 0, 1], 100, RNG, rises=False).share_as_claimed == 0.25
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InputError, match="no pairs"):
+        sign_flip([], 100, RNG)
+    with pytest.raises(InputError, match="as many values before as after"):
+        paired_effect([1, 2], [1], 100, RNG)
+    with pytest.raises(InputError, match="not finite"):
+        sign_flip([1, np.inf], 100, RNG)
+    with pytest.raises(InputError, match="groups are of shape"):
+        sign_flip([1, 2], 100, RNG, group_i=[1])

@@ -1,0 +1,107 @@
+"""Each branch of the rule, and what it says."""
+
+from dataclasses import replace
+
+import pytest
+
+from saev.errors import InputError
+from saev.probing.statistics.power import n_needed
+from saev.probing.statistics.verdict import Evidence, judge
+
+GOOD = Evidence(0.52, 0.31, 0.69, p_corrected=0.004, n=60, matched_quantile=0.18, refuted=False)
+
+
+def test_confirmed() -> None:
+    found = judge(GOOD)
+    assert (found.verdict, found.n_needed) == ("confirmed", None)
+    assert found.reason == (
+        "Confirmed: the latent and the label agree by 0.52 (1 is perfect, 0 is chance), with 95 % confidence by 0.31 "
+        "to 0.69; shuffled labels hardly ever agree as well (corrected p 0.004), it is at least the 0.20 that matters, "
+        "random latents that fire as often stay under 0.18 and pictures that look similar and do not fit the claim do "
+        "not speak against it."
+    )
+    assert judge(replace(GOOD, p_corrected=0.05, estimate=0.2, low=0.01)).verdict == "confirmed"
+
+
+def test_what_was_not_measured_is_said() -> None:
+    found = judge(replace(GOOD, matched_quantile=None, refuted=None))
+    assert found.verdict == "confirmed"
+    assert "random latents that fire as often were not looked at" in found.reason
+    assert "pictures that look similar and do not fit the claim were not tested" in found.reason
+
+
+def test_rejected() -> None:
+    found = judge(replace(GOOD, estimate=0.05, low=-0.09, high=0.19, p_corrected=0.001))
+    assert (found.verdict, found.n_needed) == ("rejected", None)
+    assert found.reason.startswith("Rejected: the latent and the label agree by 0.05")
+    assert found.reason.endswith("which is less than the 0.20 that matters.")
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "asks"),
+    [
+        ({"p_corrected": 0.051}, "shuffled labels agree as well too often (corrected p 0.051)", True),
+        ({"low": 0.0}, "no agreement at all cannot be ruled out", True),
+        ({"estimate": 0.19, "low": 0.01}, "the 0.20 that matters is not reached but cannot be ruled out", True),
+        ({"matched_quantile": 0.52}, "random latents that fire as often reach 0.52", False),
+        ({"refuted": True}, "it also fires on pictures that look similar and do not fit the claim", False),
+    ],
+)
+def test_undecided(change: dict[str, float], says: str, asks: bool) -> None:
+    found = judge(replace(GOOD, **change))
+    assert found.verdict == "undecided"
+    assert says in found.reason
+    assert (found.n_needed is not None) == asks
+    if asks:
+        assert f"about {found.n_needed:,} pictures would decide it" in found.reason
+    else:
+        assert "more pictures of the same kind would not decide it" in found.reason
+
+
+def test_finding_nothing_is_not_rejection() -> None:
+    assert judge(replace(GOOD, estimate=0.0, low=-0.25, high=0.25, p_corrected=1.0)).verdict == "undecided"
+
+
+def test_all_reasons_are_named() -> None:
+    found = judge(replace(GOOD, estimate=0.1, low=-0.2, high=0.4, p_corrected=0.3, matched_quantile=0.3, refuted=True))
+    for part in ("too often", "not reached", "random latents", "look similar"):
+        assert part in found.reason
+
+
+def test_pictures_asked_for_follow_the_power_and_the_width_of_the_interval() -> None:
+    n = 103
+    # Fisher's z +- 1.96 / 10.
+    independent = replace(GOOD, estimate=0.25, low=0.0593, high=0.4231, p_corrected=0.06, n=n)
+    asked = judge(independent).n_needed
+    assert asked is not None
+    assert asked == pytest.approx(n_needed(0.25), rel=0.01)
+    grouped = judge(replace(independent, low=-0.15, high=0.58)).n_needed
+    assert grouped is not None
+    assert grouped > 3 * asked
+    several = judge(replace(independent, n_tested=10)).n_needed
+    assert several is not None
+    assert several > asked
+
+
+def test_an_effect_at_the_bound_needs_no_number() -> None:
+    found = judge(replace(GOOD, estimate=0.1999, low=0.1, high=0.3))
+    assert found.n_needed is None
+    assert "so near to that bound that no reasonable number of pictures would decide it" in found.reason
+    assert judge(replace(GOOD, estimate=1.0, low=0.9, high=1.0, p_corrected=0.1, n=4)).n_needed == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"estimate": float("nan")}, "estimate is an MCC, from -1 to 1, and is nan"),
+        ({"matched_quantile": 1.2}, "matched_quantile is an MCC"),
+        ({"alpha": 0.0}, "alpha is between 0 and 1"),
+        ({"smallest_effect": 1.0}, "smallest_effect is between 0 and 1"),
+        ({"p_corrected": float("nan")}, "no verdict can rest on this"),
+        ({"low": 0.6, "high": 0.5}, "no verdict can rest on this"),
+        ({"n": 0}, "no verdict can rest on this"),
+    ],
+)
+def test_no_verdict_rests_on_what_was_not_measured(change: dict[str, float], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        replace(GOOD, **change)

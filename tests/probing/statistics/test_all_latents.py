@@ -83,8 +83,9 @@ def test_p_holds_for_sparse_latents_and_rare_attributes(n_positive: int) -> None
 def test_correlations_equal_scipy(seed: int, offset: float) -> None:
     rng = np.random.default_rng(seed)
     a = rng.normal(size=(30, 4)) * (rng.random((30, 4)) < 0.5) + offset
+    a[:5] += np.arange(5)[:, None]
     x = rng.normal(size=(30, 5)) + offset
-    x[rng.random((30, 5)) < [0, 0, 0.2, 0.5, 0]] = np.nan
+    x[5:][rng.random((25, 5)) < [0, 0, 0.2, 0.5, 0]] = np.nan
     found = correlations(sparse.csc_array(a), x)
     for latent, attribute in np.ndindex(4, 5):
         known = ~np.isnan(x[:, attribute])

@@ -137,6 +137,7 @@ def _correlations(pooled_il: Any, x_ij: Floats) -> Floats:
     if not n:
         return np.zeros((pooled_il.shape[1], x_ij.shape[1]))
     centred_ij = np.where(np.ptp(x_ij, axis=0) == 0, 0, x_ij - x_ij.mean(0))
+    centred_ij -= centred_ij.mean(0)  # What rounding left of large means.
     part = pooled_il.astype(np.float64)
     together_lj = part.T @ centred_ij  # The means of the latents drop out: what is centred adds up to 0.
     stored_l, mean_l = np.diff(part.indptr), part.sum(0) / n

@@ -111,6 +111,13 @@ class JsonObject:
             raise self._wrong(key, f"an integer of at least {minimum}")
         return value
 
+    def number(self, key: str) -> float:
+        """A finite number of at most 2^53 in size."""
+        value = self._value[key]
+        if type(value) not in (int, float) or not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]
+            raise self._wrong(key, "a number")
+        return float(value)  # type: ignore[arg-type]
+
     def boolean(self, key: str) -> bool:
         """True or false."""
         value = self._value[key]
@@ -153,6 +160,15 @@ class JsonObject:
         if len(values) != length or len(self.array(key)) != length:
             raise self._wrong(key, f"a list of {length} integers of at least {minimum}")
         return values
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of finite numbers of at most 2^53 in size."""
+        each = [JsonObject({key: value}, self._where, (key,)) for value in self.array(key)]
+        return tuple(one.number(key) for one in each)
+
+    def optional_numbers(self, key: str) -> tuple[float, ...] | None:
+        """A list of such numbers, or null."""
+        return None if self._value[key] is None else self.numbers(key)
 
     def texts(self, key: str) -> list[str]:
         """A list of strings."""

@@ -1,0 +1,1 @@
+"""What is claimed of latents, frozen before it is tested."""

@@ -1,0 +1,161 @@
+"""The file of hypotheses: a draft, which people and programs write, or frozen, with a date and a hash of itself."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, final
+
+from saev.errors import InputError
+from saev.files import write_whole
+from saev.latents.encoding import sae_digest
+from saev.nn import SparseAutoencoder
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.shards.format.strict_json import canonical_digest
+from saev.vit.weights import weights_digest
+
+FORMAT: Final = "saev-hypotheses"
+VERSION: Final = 1
+ALPHA: Final = 0.05
+
+
+@final
+@dataclass(frozen=True)
+class Halves:
+    """How the pictures are divided into those that one may look at and those of the test.
+
+    Args:
+        seed: Of the division.
+        columns: Of the user's table: pictures with the same value in one of them stay together, as equal ones do.
+    """
+
+    seed: int = 0
+    columns: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Draft:
+    """Hypotheses that are not frozen yet: thresholds may be missing.
+
+    Args:
+        hypotheses: At least one, each with an id of its own.
+        alpha: The error that is allowed over all of them.
+        halves: How the pictures are divided.
+        sae: Digest of the SAE that they are on, where it is known.
+        shards: Content id of the recording, where it is known.
+        weights: How the digest of the SAE's weights begins, where the hypotheses come from notes.
+
+    Raises:
+        InputError: There is no hypothesis, two have one id, or `alpha` is not between 0 and 1.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    alpha: float = ALPHA
+    halves: Halves = Halves()
+    sae: str | None = None
+    shards: str | None = None
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self.hypotheses, self.alpha)
+
+    def frozen(self, sae: SparseAutoencoder, shards: str, now: datetime) -> "Frozen":
+        """Freeze them for an SAE and a recording.
+
+        Args:
+            sae: The SAE whose latents they are on.
+            shards: Content id of the recording.
+            now: The time, with its zone.
+
+        Raises:
+            InputError: They are on another SAE or another recording, on a latent that there is not, or a threshold is
+                missing.
+        """
+        digest, weights = sae_digest(sae), weights_digest(sae)
+        for what, own, given in (("SAE", self.sae, digest), ("recording", self.shards, shards)):
+            if own not in (None, given):
+                raise InputError(f"the hypotheses are on the {what} {own}, not on {given}: give that {what}")
+        if not weights.startswith(self.weights):
+            raise InputError(f"the notes are on the SAE {self.weights}, not on {weights[:16]}: give that SAE")
+        for one in self.hypotheses:
+            if max(one.latents.all) >= sae.d_sae:
+                raise InputError(
+                    f"hypothesis {one.id}: latent {max(one.latents.all)}: the SAE has latents 0 to {sae.d_sae - 1}"
+                )
+        date = now.astimezone(UTC).isoformat(timespec="seconds")
+        return Frozen(self.hypotheses, self.alpha, self.halves, digest, shards, date)
+
+
+@final
+@dataclass(frozen=True)
+class Frozen:
+    """Hypotheses that are tested as they are.
+
+    Args:
+        hypotheses: At least one, each with an id of its own and all thresholds.
+        alpha: The error that is allowed over all of them.
+        halves: How the pictures are divided.
+        sae: Digest of the SAE.
+        shards: Content id of the recording.
+        date: When they were frozen, in UTC as ISO 8601.
+
+    Raises:
+        InputError: As `Draft`, and where a threshold is missing.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    alpha: float
+    halves: Halves
+    sae: str
+    shards: str
+    date: str
+
+    def __post_init__(self) -> None:
+        _check(self.hypotheses, self.alpha)
+        for one in self.hypotheses:
+            if one.latents.thresholds is None:
+                raise InputError(f"hypothesis {one.id} has no threshold: nothing is frozen without one")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all that is frozen."""
+        return canonical_digest(self._body())
+
+    def _body(self) -> dict[str, object]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "sae": self.sae,
+            "shards": self.shards,
+            "date": self.date,
+            "alpha": self.alpha,
+            "halves": {"seed": self.halves.seed, "columns": list(self.halves.columns)},
+            "hypotheses": [one.to_dict() for one in self.hypotheses],
+        }
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return self._body() | {"hash": self.hash}
+
+    def write(self, path: Path) -> None:
+        """Write them as JSON in one step.
+
+        Raises:
+            InputError: If something is there already, or the disk does not take it.
+        """
+        if path.exists():
+            raise InputError(f"{path} is there already: what is frozen is not overwritten, name another file")
+        write_whole(path, f"{json.dumps(self.to_dict(), indent=2)}\n".encode("ascii"))
+
+
+def _check(hypotheses: tuple[Hypothesis, ...], alpha: float) -> None:
+    if not hypotheses:
+        raise InputError("there is no hypothesis")
+    if not 0 < alpha < 1:
+        raise InputError(f"alpha {alpha}: give a probability between 0 and 1, such as {ALPHA}")
+    seen: set[str] = set()
+    for one in hypotheses:
+        if one.id.casefold() in seen:  # some file systems do not tell them apart
+            raise InputError(f"two hypotheses have the id {one.id}: give each an id of its own")
+        seen.add(one.id.casefold())

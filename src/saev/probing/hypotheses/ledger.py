@@ -1,0 +1,94 @@
+"""Which tests a set was used for: a set that was tested on once is spent, and a later look at it is exploratory."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final, Literal, Self, cast, final, get_args
+
+from saev.errors import InputError
+from saev.files import read_regular, unwritable, write_whole
+from saev.lock import LOCK_SUFFIX, FileLock
+from saev.shards.format.strict_json import JsonObject, parse_json
+
+LEDGER_FILE: Final = "ledger.jsonl"
+_MAX_BYTES: Final = 20_000_000
+VerdictName = Literal["confirmed", "rejected", "undecided"]
+
+
+@final
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One test.
+
+    Args:
+        date: When, in UTC as ISO 8601.
+        hypotheses: Hash of the frozen hypotheses.
+        hypothesis: Which of them.
+        set_digest: Digest of the set.
+        verdict: What came out.
+        exploratory: Whether the set was spent already.
+    """
+
+    date: str
+    hypotheses: str
+    hypothesis: str
+    set_digest: str
+    verdict: VerdictName
+    exploratory: bool
+
+    @classmethod
+    def from_line(cls, line: bytes, where: str) -> Self:
+        """From a line of JSON, strictly.
+
+        Raises:
+            InputError: For anything else than an entry.
+        """
+        found = JsonObject(parse_json(line, where), where, [field.name for field in fields(cls)])
+        return cls(
+            found.text("date"),
+            found.text("hypotheses"),
+            found.text("hypothesis"),
+            found.text("set_digest"),
+            cast("VerdictName", found.choice("verdict", get_args(VerdictName))),
+            found.boolean("exploratory"),
+        )
+
+
+def read_ledger(directory: Path) -> list[LedgerEntry]:
+    """The tests of the set in a directory, the oldest first; none where it has no ledger.
+
+    Raises:
+        InputError: If the ledger cannot be read, or a line of it is anything else than an entry.
+    """
+    path = directory / LEDGER_FILE
+    if not path.exists():
+        return []
+    lines = read_regular(path, _MAX_BYTES).splitlines()
+    return [LedgerEntry.from_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+
+def is_spent(directory: Path) -> bool:
+    """Whether the set in a directory was tested on before, by whatever hypotheses.
+
+    Raises:
+        InputError: As `read_ledger`.
+    """
+    return bool(read_ledger(directory))
+
+
+def note_test(directory: Path, entry: LedgerEntry) -> None:
+    """Put a test into the ledger of the set in a directory; to be done before anybody sees the verdict.
+
+    Raises:
+        InputError: As `read_ledger`; the disk does not take it, or another process notes a test just now.
+    """
+    path = directory / LEDGER_FILE
+    lock = FileLock(path.with_name(f".{LEDGER_FILE}{LOCK_SUFFIX}"), f"{path}: another test is being noted: try again")
+    try:
+        lock.claim()
+        entries = [*read_ledger(directory), entry]
+        write_whole(path, "".join(f"{json.dumps(asdict(one))}\n" for one in entries).encode("ascii"))
+    except OSError as error:
+        raise InputError(unwritable(path, error)) from error
+    finally:
+        lock.release()

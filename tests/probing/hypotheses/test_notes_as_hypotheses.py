@@ -1,0 +1,66 @@
+"""Notes that the gallery exports become hypotheses in words."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from saev.errors import InputError
+from saev.gallery.render import sae_id
+from saev.nn import TopK
+from saev.probing.hypotheses.hypothesis import AttributeName, Latents
+from saev.probing.hypotheses.notes import read_notes
+
+SAE = TopK(d_in=4, d_sae=50, k=2)
+
+
+def note(latent: int, text: str) -> dict[str, object]:
+    return {"latent": latent, "star": True, "text": text}
+
+
+def write(directory: Path, *notes: object, **facts: object) -> Path:
+    value = {"format": "saev-notes", "version": 1, "sae": sae_id(SAE), "title": "g", "notes": notes} | facts
+    path = directory / "notes.json"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def test_each_note_with_a_text_is_a_claim_in_words(tmp_path: Path) -> None:
+    draft = read_notes(
+        write(tmp_path, note(17, " stripes\nof zebras "), note(3, ""), note(4, "wheels")), pooling="mean"
+    )
+    first, second = draft.hypotheses
+    assert (first.id, second.id) == ("latent-17", "latent-4")
+    assert (first.text, first.attribute) == ("stripes\nof zebras", AttributeName("words", "stripes\nof zebras"))
+    assert (first.latents, first.pooling, first.tokens) == (Latents((17,)), "mean", "content")
+
+
+def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
+    draft = read_notes(write(tmp_path, note(17, "stripes")))
+    chosen = type(draft)(tuple(one.with_thresholds((1.0,)) for one in draft.hypotheses), weights=draft.weights)
+    assert chosen.frozen(SAE, "5" * 64, datetime.now(UTC)).hypotheses[0].latents.thresholds == (1.0,)
+    with pytest.raises(InputError, match=f"the notes are on the SAE {sae_id(SAE)}, not on"):
+        chosen.frozen(TopK(d_in=4, d_sae=50, k=2), "5" * 64, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("notes", "facts", "message"),
+    [
+        ([note(1, "a")], {"format": "saev-note"}, "no file of notes of version 1"),
+        ([note(1, "a")], {"version": 2}, "no file of notes of version 1"),
+        ([note(1, "a")], {"sae": 3}, "'sae' must be a string"),
+        ([note(1, "a")], {"more": 3}, "unknown keys"),
+        ([note(1, "a"), note(1, "")], {}, r"notes\[1\] is a second one of latent 1"),
+        ([note(-1, "a")], {}, "'latent' must be an integer"),
+        ([{"latent": 1, "text": "a"}], {}, r"notes\[0\]: missing keys"),
+        ([note(1, "a" * 10_001)], {}, "text has 10001 characters"),
+        ([note(1, " ")], {}, "none of its 1 notes has a text"),
+        ([], {}, "none of its 0 notes has a text"),
+    ],
+)
+def test_notes_with_a_mistake_are_refused(
+    tmp_path: Path, notes: list[object], facts: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_notes(write(tmp_path, *notes, **facts))

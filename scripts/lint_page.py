@@ -1,8 +1,9 @@
-"""Lint the scripts of the gallery's page with oxlint, as what they are: classic scripts that share their names.
+"""Lint the scripts of each page with oxlint, as what they are: classic scripts that share their names.
 
     python scripts/lint_page.py
 
-What a script declares at its top is known to all others; a name that none declares, and one that none uses, is a fault.
+What a script declares at its top is known to all others of its page; a name that none declares, and one that none uses,
+is a fault.
 """
 
 import json
@@ -13,7 +14,8 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ASSETS = Path(__file__).resolve().parents[1] / "src" / "saev" / "gallery" / "assets"
+ROOT = Path(__file__).resolve().parents[1] / "src" / "saev"
+PAGES = (ROOT / "gallery" / "assets" / "index.html", ROOT / "probing" / "sets" / "assets" / "label.html")
 DECLARED = re.compile(r"^(?:const|let|class|(?:async )?function) (\w+)", re.MULTILINE)
 UNUSED = {"ignoreRestSiblings": True}  # const { left_out, ...rest }
 RULES = {
@@ -27,14 +29,19 @@ RULES = {
 
 
 def main() -> int:
-    """Run the linter; its exit status, or 1 where a name is declared twice or never used."""
-    scripts = {path: path.read_text(encoding="utf-8") for path in sorted(ASSETS.glob("*.js"))}
+    """Lint each page; 0 where none has a fault."""
+    return max(map(lint, PAGES))
+
+
+def lint(page: Path) -> int:
+    """Run the linter on the scripts beside a page; its exit status, or 1 where a name stands twice or is never used."""
+    scripts = {path: path.read_text(encoding="utf-8") for path in sorted(page.parent.glob("*.js"))}
     declared = Counter(name for text in scripts.values() for name in DECLARED.findall(text))
-    everything = "\n".join((*scripts.values(), (ASSETS / "index.html").read_text(encoding="utf-8")))
+    everything = "\n".join((*scripts.values(), page.read_text(encoding="utf-8")))
     faults = [f"{name} is declared twice" for name, n in declared.items() if n > 1]
     faults += [f"{name} is never used" for name in declared if len(re.findall(rf"\b{name}\b", everything)) == 1]
     for fault in faults:
-        print(fault, file=sys.stderr)
+        print(f"{page}: {fault}", file=sys.stderr)
     config = {
         "env": {"browser": True, "es2024": True},
         "globals": dict.fromkeys(declared, "readonly"),

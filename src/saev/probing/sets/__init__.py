@@ -1,0 +1,1 @@
+"""Pictures on which hypotheses are tested, and their blind labelling."""

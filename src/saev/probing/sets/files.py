@@ -1,0 +1,115 @@
+"""A set on disk: SETS/HYPOTHESIS/ with set.json, pictures/ and the page on which they are labelled.
+
+set.json      what `ImageSet` says: not for those who label
+pictures/     p001.jpg, ...: links to the pictures, or copies, in random order and with names that say nothing
+shown/        the same as PNG, of those that browsers cannot show
+label.html    the page, with label/
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from saev.errors import InputError
+from saev.files import bring_to_disk, read_regular, unwritable
+from saev.probing.sets.image_set import ImageSet, SetPicture
+from saev.probing.sets.label_page import write_label_page
+from saev.shards.format.strict_json import parse_json
+from saev.vit.images.base import MAX_FILE_BYTES
+from saev.vit.images.decode import decode
+
+SET_FILE: Final = "set.json"
+PICTURES: Final = "pictures"
+SHOWN: Final = "shown"
+_MAX_BYTES: Final = 2**28
+_BY_BROWSERS: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
+
+
+def write_set(directory: Path, made: ImageSet, source: Callable[[SetPicture], Path | bytes]) -> Path:
+    """Write a set into a new directory, which is there whole or not at all.
+
+    Args:
+        directory: SETS/HYPOTHESIS.
+        made: The set.
+        source: Where a picture is, which is then linked, or its bytes, which are then copied.
+
+    Returns:
+        The path of the page on which it is labelled.
+
+    Raises:
+        InputError: If something is there already, the disk does not take it, or a picture is gone or is not the one any
+            more that was recorded.
+    """
+    if directory.exists():
+        raise InputError(f"{directory} is there already: a set is not overwritten, name another directory")
+    partial = directory.with_name(f".{directory.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        for folder in (partial / PICTURES, partial / SHOWN):
+            folder.mkdir(parents=True)
+        shown = [(one.id, _put(partial, one, source(one))) for one in made.pictures]
+        if not any((partial / SHOWN).iterdir()):
+            (partial / SHOWN).rmdir()
+        write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
+        (partial / SET_FILE).write_bytes(f"{json.dumps(made.to_dict(), indent=1)}\n".encode("ascii"))
+        for path in (partial, *partial.rglob("*")):
+            if not path.is_symlink():
+                bring_to_disk(path)
+        partial.rename(directory)
+        bring_to_disk(directory.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
+        raise InputError(unwritable(directory, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory / "label.html"
+
+
+def read_set(directory: Path) -> ImageSet:
+    """Read what a set says of itself; see `check_pictures` for its pictures.
+
+    Raises:
+        InputError: If there is none, or it was edited.
+    """
+    path = directory / SET_FILE
+    return ImageSet.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+
+
+def read_picture(directory: Path, picture: SetPicture) -> bytes:
+    """The bytes of a picture's file, checked.
+
+    Raises:
+        InputError: If it is missing or another one.
+    """
+    path = directory / PICTURES / picture.file
+    data = read_regular(path, MAX_FILE_BYTES)
+    _check(data, picture, path)
+    return data
+
+
+def _check(data: bytes, picture: SetPicture, where: str | Path) -> None:
+    if hashlib.sha256(data).hexdigest() != picture.sha256:
+        raise InputError(f"{where} is not the picture any more that was recorded as '{picture.path}'")
+
+
+def _put(root: Path, picture: SetPicture, source: Path | bytes) -> str:
+    """Link or copy a picture; the path below `root` of what browsers show."""
+    place = root / PICTURES / picture.file
+    if isinstance(source, bytes):
+        data = source
+        _check(data, picture, f"'{picture.path}'")
+        place.write_bytes(data)
+    else:
+        data = read_regular(source, MAX_FILE_BYTES)
+        _check(data, picture, source)
+        place.symlink_to(source.absolute())
+    if place.suffix in _BY_BROWSERS:
+        return f"{PICTURES}/{picture.file}"
+    file = io.BytesIO()
+    decode(data, picture.path).save(file, "PNG")
+    (root / SHOWN / f"{picture.id}.png").write_bytes(file.getbuffer())
+    return f"{SHOWN}/{picture.id}.png"

@@ -1,0 +1,125 @@
+"""Pictures from the whole range of a latent's values: a few dozen labelled ones speak for all of them.
+
+Shape suffixes: i = pictures to choose from, k = pictures of the sample, s = strata.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saev.errors import InputError
+from saev.ranges import Ints
+
+N_STRATA: Final = 4
+"""Of the positive values; zeros are one more."""
+
+
+@final
+@dataclass(frozen=True)
+class Stratum:
+    """Pictures whose values lie close to each other.
+
+    Args:
+        low: Their smallest value.
+        high: Their largest one.
+        size: How many there are to choose from.
+        n: How many of them were chosen, at random.
+    """
+
+    low: float
+    high: float
+    size: int
+    n: int
+
+    @property
+    def weight(self) -> float:
+        """For how many pictures each of the chosen ones stands."""
+        return self.size / self.n
+
+
+@final
+@dataclass(frozen=True)
+class Sample:
+    """Some pictures, in random order.
+
+    Args:
+        pictures_k: Their places among those to choose from.
+        strata_k: The stratum of each.
+        strata: From the smallest values on.
+    """
+
+    pictures_k: Ints
+    strata_k: Ints
+    strata: tuple[Stratum, ...]
+
+    @property
+    def weights_k(self) -> NDArray[np.float64]:
+        """For how many pictures each stands: a weighted sum over the sample estimates the sum over all."""
+        return np.array([stratum.weight for stratum in self.strata])[self.strata_k]
+
+
+def stratified_sample(values_i: NDArray[np.floating[Any]], n: int, seed: int, n_strata: int = N_STRATA) -> Sample:
+    """Choose n pictures: one part of those where the latent is silent, and of each quantile of its positive values.
+
+    All strata give as many pictures, but the zeros twice as many: that is where what the latent misses must be found.
+    A stratum with fewer pictures is taken whole, and the others give more. Equal values are in one stratum, so that
+    there may be fewer strata.
+
+    Args:
+        values_i: Value of the latents on each picture, none below 0.
+        n: How many to choose; where there are fewer, all are taken.
+        seed: Of the choice and of the order.
+        n_strata: Quantiles of the positive values.
+
+    Raises:
+        InputError: Fewer pictures are asked for than there are strata, or there are none to choose from.
+
+    >>> sample = stratified_sample(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4.0]), n=4, seed=0, n_strata=2)
+    >>> [(stratum.low, stratum.high, stratum.size, stratum.n) for stratum in sample.strata]
+    [(0.0, 0.0, 6, 2), (1.0, 2.0, 2, 1), (3.0, 4.0, 2, 1)]
+    >>> float(sample.weights_k.sum())
+    10.0
+    """
+    if not len(values_i):
+        raise InputError("there are no pictures to choose from")
+    strata_i = _strata(values_i, n_strata)
+    size_s = np.bincount(strata_i)
+    n = min(n, len(values_i))
+    if n < len(size_s):
+        raise InputError(f"{n} pictures are too few: there are {len(size_s)} strata, of which each needs one")
+    has_zeros = bool((values_i <= 0).any())
+    share_s = np.where((np.arange(len(size_s)) == 0) & has_zeros, 2.0, 1.0)
+    n_s = allotted(size_s, share_s, n)
+    rng = np.random.default_rng(seed)
+    chosen = [rng.choice(np.flatnonzero(strata_i == s), n_s[s], replace=False) for s in range(len(size_s))]
+    pictures_k = rng.permutation(np.concatenate(chosen))
+    strata = tuple(
+        Stratum(float(values_i[strata_i == s].min()), float(values_i[strata_i == s].max()), int(size_s[s]), int(n_s[s]))
+        for s in range(len(size_s))
+    )
+    return Sample(pictures_k, strata_i[pictures_k], strata)
+
+
+def allotted(size_s: Ints, share_s: NDArray[np.float64], n: int) -> Ints:
+    """Divide n among strata by their shares: each gets at least one, none more than it has.
+
+    >>> allotted(np.array([100, 3, 50]), np.array([2.0, 1.0, 1.0]), 20).tolist()
+    [11, 3, 6]
+    """
+    assert len(size_s) <= n <= size_s.sum(), (size_s, n)
+    n_s = np.ones(len(size_s), dtype=np.int64)
+    for _ in range(n - len(size_s)):
+        # The one that is furthest behind its share; the first of equal ones.
+        n_s[np.where(n_s < size_s, n_s / share_s, np.inf).argmin()] += 1
+    return n_s
+
+
+def _strata(values_i: NDArray[np.floating[Any]], n_strata: int) -> Ints:
+    """The stratum of each picture, numbered without gaps from the smallest values on."""
+    positive = values_i[values_i > 0]
+    edges = np.quantile(positive, np.arange(1, n_strata) / n_strata) if len(positive) else np.empty(0)
+    # The largest value of each stratum; 0 closes that of the silent ones.
+    found_i = np.searchsorted(np.concatenate([[0.0], edges]), values_i, side="left")
+    return np.unique(found_i, return_inverse=True)[1].astype(np.int64)

@@ -114,8 +114,6 @@ def of_class(kind: type, option: str) -> Iterator[list[str]]:
 def lines_of(command: str, base: list[str], masked: Path) -> Iterator[list[str]]:
     """What is put behind the base line of a command, the option that is tried last."""
     parser = parser_of(base)
-    if command.startswith("shards "):
-        parser = parser._subcommands_action._name_parser_map[command.removeprefix("shards ")]
     # What `test` refuses, these refuse in the same place.
     for one in numeric_options(parser, VALUES[1:3] if command in ("validate", "render") else VALUES):
         yield [one]

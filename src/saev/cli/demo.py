@@ -5,11 +5,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
-
 from saev.byte_text import byte_text
 from saev.cli import record, train
-from saev.cli.parsing.errors import parsed
+from saev.cli.parsing import typed
 from saev.demo.scenes import write_scenes
 from saev.errors import InputError, tell
 from saev.files import free_bytes
@@ -18,36 +16,38 @@ BATCH_SIZE = 2048
 BYTES_OF_IMAGE = 197 * 192 * 4  # recorded: tokens of vit_tiny_patch16_224, their width, float32
 
 
-def main(argv: list[str]) -> int:
-    """Run `saev demo`."""
-    parser = ArgumentParser(
-        prog="saev demo",
-        description="Draw pictures, record a small ViT with random weights on them, train an SAE, render its "
-        "features. The last line of standard output is the page to open.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--out", type=Path, default=Path("saev-demo"), help="Directory for the results.")
-    parser.add_argument("--n_images", type=int, default=400, help="Number of pictures to draw.")
-    parser.add_argument("--n_tokens", type=int, default=600_000, help="Tokens to train the SAE on.")
-    options = parsed(parser, argv)
-    _check(options)
+def demo(*, out: Path = Path("saev-demo"), n_images: int = 400, n_tokens: int = 600_000) -> int:
+    """Draw pictures, record a small ViT with random weights on them, train an SAE, render its features.
+
+    The last line of standard output is the page to open.
+
+    Args:
+        out: directory for the results
+        n_images: number of pictures to draw
+        n_tokens: tokens to train the SAE on
+    """
+    _check(out, n_images, n_tokens)
     with contextlib.redirect_stdout(sys.stderr):
-        page = run(options.out, options.n_images, options.n_tokens)
+        page = run(out, n_images, n_tokens)
     print(page)
     return 0
 
 
-def _check(options: Namespace) -> None:
+def main(argv: list[str]) -> int:
+    """Run `saev demo ARGV` and return the exit status."""
+    return typed.run(demo, argv, "saev demo")
+
+
+def _check(out: Path, n_images: int, n_tokens: int) -> None:
     """Raise InputError before pictures are drawn in vain."""
-    if options.n_images < 10:
-        raise InputError(f"--n_images {options.n_images}: a demonstration needs at least 10 pictures")
-    if options.n_tokens < BATCH_SIZE:
-        raise InputError(f"--n_tokens {options.n_tokens}: a demonstration needs at least a batch, {BATCH_SIZE}")
-    needed, free = options.n_images * BYTES_OF_IMAGE, free_bytes(options.out)
+    if n_images < 10:
+        raise InputError(f"--n_images {n_images}: a demonstration needs at least 10 pictures")
+    if n_tokens < BATCH_SIZE:
+        raise InputError(f"--n_tokens {n_tokens}: a demonstration needs at least a batch, {BATCH_SIZE}")
+    needed, free = n_images * BYTES_OF_IMAGE, free_bytes(out)
     if needed > free:
         raise InputError(
-            f"--n_images {options.n_images}: their activations take {byte_text(needed)}, {byte_text(free)} are free: "
+            f"--n_images {n_images}: their activations take {byte_text(needed)}, {byte_text(free)} are free: "
             "give fewer, or another --out"
         )
 

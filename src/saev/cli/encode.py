@@ -1,24 +1,23 @@
 """`saev encode`: the codes of an SAE on all images of a recording, as files."""
 
 from pathlib import Path
-from typing import Literal
 
-from jsonargparse import ArgumentParser
-
-from saev.cli.parsing.errors import parsed
+from saev.cli.parsing import typed
+from saev.shards.format.layout import TokenKind
 from saev.stopping import Stopped, stopping_on_signals
 
 
 def encode(
+    *,
     sae: Path,
     shards: Path,
     out: Path,
     layer: int | None = None,
-    tokens: Literal["content", "cls", "registers", "all"] | None = None,
+    tokens: TokenKind | None = None,
     device: str | None = None,
     processes: int = 1,
     file_bytes: int = 2**27,
-) -> list[str]:
+) -> int:
     """Write the active codes of an SAE on all images of a recording, as docs/files.md describes them.
 
     They can be read by image and by latent, and `saev render --codes` takes them instead of encoding again. After an
@@ -46,19 +45,10 @@ def encode(
         except Stopped as stopped:
             stopped.advice = "the same command goes on from the files that are whole"
             raise
-    return [str(out)]
+    print(out)
+    return 0
 
 
 def main(argv: list[str]) -> int:
-    """Run `saev encode ARGV` and return the exit status.
-
-    Raises:
-        InputError: If the SAE or the shards cannot be had or do not belong together, or the codes cannot be written.
-        SystemExit: For `--help` (0).
-    """
-    described, _, _ = (encode.__doc__ or "").partition("Args:")
-    parser = ArgumentParser(prog="saev encode", description=described, exit_on_error=False, allow_abbrev=False)
-    parser.add_function_arguments(encode, as_group=False)
-    for line in encode(**parsed(parser, argv).as_dict()):
-        print(line)
-    return 0
+    """Run `saev encode ARGV` and return the exit status."""
+    return typed.run(encode, argv, "saev encode")

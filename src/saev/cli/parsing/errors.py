@@ -88,15 +88,9 @@ def _rewritten(text: str, parser: ArgumentParser, prefix: str = "") -> str:
 
 
 def _shown(name: str, parser: ArgumentParser) -> str:
-    """An argument as the user writes it: with dashes where it is an option, and without the subcommand."""
-    head, _, rest = name.partition(".")
-    for action in parser._actions:
-        if isinstance(action.choices, dict) and isinstance(action.choices.get(head), ArgumentParser):
-            return _shown(rest, action.choices[head])
-        if action.dest == name and not action.option_strings:
-            return name
-    is_subcommand = any(isinstance(action.choices, dict) for action in parser._actions)
-    return name if is_subcommand else f"--{name}"
+    """An argument as the user writes it: with dashes where it is an option."""
+    is_positional = any(action.dest == name and not action.option_strings for action in parser._actions)
+    return name if is_positional else f"--{name}"
 
 
 def _of_a_class(text: str, parser: ArgumentParser) -> str | None:

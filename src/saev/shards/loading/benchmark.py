@@ -1,15 +1,21 @@
 """What training batches from a directory reach on this machine: speed, mixing and memory."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import numpy as np
+from tqdm import tqdm
 
-from saev.shards.loading.shuffled import ShuffledTokens
+from saev.errors import InputError, printable
+from saev.free_memory import BUFFER_SHARE, free_memory
+from saev.shards.format.layout import TokenKind
+from saev.shards.loading.shuffled import DataSet, ShuffledTokens
+from saev.shards.reading.open import open_shards
 from saev.shards.tokens import TokenSelection
+from saev.threads import check_threads
 
 _LOOKED_AT = 5  # batches whose mixture is looked at
 
@@ -20,6 +26,8 @@ class Benchmark:
     """What was measured.
 
     Attributes:
+        plan: How the batches are made, one fact a line.
+        buffer_bytes: Memory that they may take.
         n_batches: Batches given out.
         first_seconds: Until the first one.
         seconds: From the first one to the last.
@@ -32,6 +40,8 @@ class Benchmark:
         memory: Peak memory taken, in bytes; None where the system does not say.
     """
 
+    plan: Sequence[str]
+    buffer_bytes: int
     n_batches: int
     first_seconds: float
     seconds: float
@@ -51,6 +61,51 @@ def expected_distinct(n: int, draws: int) -> float:
     6442
     """
     return n * (1 - (1 - 1 / n) ** draws)
+
+
+def bench(
+    directory: str | Path,
+    *,
+    tokens: TokenKind = "content",
+    batch_size: int = 16_384,
+    buffer_gib: float | None = None,
+    threads: int = 4,
+    seconds: float = 20.0,
+    seed: int = 0,
+    layer: int | None = None,
+) -> Benchmark:
+    """Take shuffled training batches from a directory for some time, as fast as they come, with a progress bar.
+
+    Args:
+        directory: A recording.
+        tokens: Which tokens of each image.
+        batch_size: Tokens of a batch.
+        buffer_gib: Memory in GiB; by default 40 % of what is available.
+        threads: How many read.
+        seconds: How long; one pass over the data at the most.
+        seed: Fixes the order.
+        layer: Which layer, where a directory of the original saev holds several.
+
+    Raises:
+        InputError: For a directory that cannot be read or is damaged, and numbers that make no sense.
+    """
+    for name, number in (("batch_size", batch_size), ("seconds", seconds), ("buffer_gib", buffer_gib)):
+        if number is not None and number <= 0:
+            raise InputError(f"--{name} {number} must be above 0")
+    if seed < 0:
+        raise InputError(f"--seed {seed} must be 0 or more")
+    check_threads("--threads", threads)
+    reader = open_shards(directory, layer)
+    chosen = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
+    n_batches = chosen.n_tokens // batch_size
+    if not n_batches:
+        raise InputError(f"--batch_size {batch_size} is more than the {chosen.n_tokens} tokens: give a smaller one")
+    buffer = int(buffer_gib * 2**30) if buffer_gib else int(free_memory()[0] * BUFFER_SHARE)
+    batches = ShuffledTokens(
+        [DataSet(chosen, batch_size)], n_batches=n_batches, buffer_bytes=buffer, seed=seed, n_threads=threads
+    )
+    with tqdm(total=n_batches, desc=f"bench {printable(Path(directory).name)}", unit=" batches") as bar:
+        return benchmark(chosen, batches, seconds, bar.update)
 
 
 def benchmark(
@@ -82,6 +137,8 @@ def benchmark(
     n_tokens = (n - 1) * batches.batch_size
     images, positions = _mixture(batches, n)
     return Benchmark(
+        plan=batches.describe(),
+        buffer_bytes=batches.buffer_bytes,
         n_batches=n,
         first_seconds=first_seconds,
         seconds=now - first_seconds,

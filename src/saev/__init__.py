@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saev.shards.reading.open import open_shards as open_shards
     from saev.splicing.attach import attach as attach
     from saev.splicing.edits import Edit as Edit
+    from saev.splicing.measure_downstream import measure_downstream as measure_downstream
     from saev.training.train import train as train
     from saev.vit.images import ImageFolder as ImageFolder
     from saev.vit.load import load_backbone as load_backbone
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Archetypal", "BatchTopK", "Edit", "Gated", "HierarchicalTopK", "ImageFolder", "JumpReLU", "MatchingPursuit",
     "Matryoshka", "Provenance", "ReLU", "SparseAutoencoder", "TopK", "attach", "encode", "load", "load_backbone",
-    "open_shards", "record", "register", "render", "save", "survey", "train",
+    "measure_downstream", "open_shards", "record", "register", "render", "save", "survey", "train",
 ]  # fmt: skip
 
 # Public names and the modules that have them, under another name where one follows the colon. A module is imported with
@@ -56,6 +57,7 @@ _PLACES = {
     "encode": "saev.latents.encode",
     "load": "saev.artifacts.sae_files:load_sae",
     "load_backbone": "saev.vit.load",
+    "measure_downstream": "saev.splicing.measure_downstream",
     "open_shards": "saev.shards.reading.open",
     "record": "saev.recording.record",
     "register": "saev.registry",

@@ -142,6 +142,16 @@ def test_batches_and_processes_change_nothing(sae_dir: Path, pictures: Path, tmp
         assert {column: two["downstream"][name][column] for column in numbers} == pytest.approx(numbers, rel=1e-4)
 
 
+def test_python_gives_the_same_report_and_leaves_the_sae_as_it_was(
+    sae_dir: Path, pictures: Path, tmp_path: Path, capsys: Capture
+):
+    found, _ = report(downstream(sae_dir, pictures, tmp_path / "o.json", "--k=3"), capsys)
+    sae = saev.load(sae_dir).train()
+    same = saev.measure_downstream(sae, pictures, weights="random", k=3, device="cpu")
+    assert same == found | {"sae": "TopK"}
+    assert sae.training
+
+
 def test_an_sae_of_the_cls_token(pictures: Path, tmp_path: Path, capsys: Capture):
     sae_dir = trained(pictures, tmp_path, "--data.tokens=cls", "--data.batch_size=4", "--data.n_tokens=80")
     found, _ = report(downstream(sae_dir, pictures, tmp_path / "o.json", "--k=3"), capsys)

@@ -22,10 +22,13 @@ from tests.cli.fitting import fit_options, one_line, only
 from tests.cli.recording import folder, noise, options, write_pictures
 from tests.cli.zygote import Command, environment, start
 
-from saev.artifacts import RunDirectory
+import saev
+from saev.artifacts import Provenance, RunDirectory
 from saev.cli.main import main
 from saev.errors import InputError
+from saev.serving.live_gallery import LiveGallery
 from saev.serving.open_run import open_saes
+from saev.serving.server import GalleryServer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -140,6 +143,11 @@ def test_pictures_are_looked_at_where_the_shards_are_gone(run_dir: Path, tmp_pat
         (["--shards=/nowhere"], "/nowhere"),
         (["--weights=/nowhere.pt"], "/nowhere.pt"),
         (["--ports=3"], "did you mean --port"),
+        (["--codes=/nowhere"], "/nowhere holds no codes.json: give a directory that `saev encode` printed"),
+        (["--codes=/nowhere", "--n_images=0"], "--n_images 0 compares with no recorded images: leave out --codes"),
+        (["--sae=/nowhere/elf"], "holds no gallery elf, but topk"),
+        (["--sae=/nowhere/elf", "--sae=/else/elf"], "--sae /nowhere/elf and /else/elf have one name"),
+        (["--sae", "[/nowhere/elf, /else/elf]"], "--sae /nowhere/elf and /else/elf have one name"),
     ],
 )
 def test_wrong_options_are_one_line(run_dir: Path, more: list[str], said: str, capsys: Capture) -> None:
@@ -148,6 +156,87 @@ def test_wrong_options_are_one_line(run_dir: Path, more: list[str], said: str, c
     out, err = capsys.readouterr()
     assert out == ""
     assert said in one_line(err)
+
+
+@pytest.fixture(scope="module")
+def codes(run_dir: Path) -> Path:
+    """The codes of the run's SAE on its shards."""
+    shards = only(run_dir.parent, "shards/*-layer04-*")
+    named = [f"--sae={only(run_dir, 'saes/*')}", f"--shards={shards}", f"--out={run_dir.parent / 'codes'}"]
+    assert main(["encode", *named, "--device=cpu"]) == 0
+    return run_dir.parent / "codes"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a server would answer with, once a command has run."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(GalleryServer, "serve_forever", lambda self: found.update(self.live))
+    return found
+
+
+def neighbours(live: LiveGallery, picture: Path) -> Any:
+    edit = {"picture": live.look(picture.read_bytes())["id"], "factors": [], "k": 6}
+    return live.edit(json.dumps(edit).encode())["before"]
+
+
+def test_saved_codes_take_the_place_of_encoding(
+    run_dir: Path, codes: Path, served: dict[str, Any], capsys: Capture
+) -> None:
+    picture = next((run_dir.parent / "pictures" / "cat").iterdir())
+    argv, found = ["view", f"--run_dir={run_dir}", "--port=0", "--device=cpu", "--weights=random"], []
+    for more in ([], [f"--codes={codes}"]):
+        assert main([*argv, *more]) == 0
+        (live,) = served.values()
+        found.append(neighbours(live, picture))
+    assert found[0] == found[1]
+    file = only(codes, "*.safetensors")
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        capsys.readouterr()
+        assert main([*argv, f"--codes={codes}"]) == 1  # they are read
+        assert "damaged" in one_line(capsys.readouterr().err)
+    finally:
+        file.write_bytes(whole)
+
+
+def test_codes_of_another_sae_are_refused(run_dir: Path, codes: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "codes" / "codes.json"
+    shutil.copytree(codes, tmp_path / "codes")
+    written = json.loads(file.read_text())
+    written["sae"]["digest"] = "0" * 64
+    file.write_text(json.dumps(written))
+    capsys.readouterr()
+    argv = ["view", f"--run_dir={run_dir}", "--port=0", "--device=cpu", "--weights=random"]
+    assert main([*argv, f"--codes={tmp_path / 'codes'}"]) == 1
+    assert re.search(r"codes: of an SAE with the digest 0{64}, topk-.* have ", one_line(capsys.readouterr().err))
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_several_saes_lie_elsewhere(
+    as_list: bool, several: tuple[Path, list[Path]], run_dir: Path, served: dict[str, Any], capsys: Capture
+) -> None:
+    out, saes = several
+    named = [f"--sae=[{', '.join(map(str, saes))}]"] if as_list else [f"--sae={sae}" for sae in saes]
+    shards = only(run_dir.parent, "shards/*-layer04-*")
+    argv = ["view", f"--run_dir={out}", "--port=0", "--device=cpu", "--weights=random", f"--shards={shards}"]
+    assert main([*argv, *named]) == 0, capsys.readouterr().err
+    picture = next((run_dir.parent / "pictures" / "cat").iterdir())
+    assert [len(neighbours(served[sae.name], picture)) for sae in saes] == [6, 6]
+    assert main([*argv, named[0]]) == 0
+    assert as_list or "where it lies elsewhere, give --sae DIR" in served[saes[1].name]
+
+
+@pytest.fixture(scope="module")
+def several(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """A directory with the galleries of two SAEs, of which one says which tokens it takes, and those SAEs."""
+    root, shards = tmp_path_factory.mktemp("several"), only(run_dir.parent, "shards/*-layer04-*")
+    for name, known in (("one", Provenance()), ("two", Provenance(tokens="cls"))):
+        saev.save(saev.TopK(d_in=64, d_sae=16, k=2), root / name, known)
+        argv = ["render", f"--sae={root / name}", f"--data.shards={shards}", f"--out={root / 'out'}"]
+        assert main([*argv, "--trainer.accelerator=cpu", "--visualizer.n_latents=1"]) == 0
+    return root / "out", [root / "one", root / "two"]
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run_dir: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def backbone(opened: OpenedSae) -> Backbone:
 @pytest.fixture(scope="session")
 def live(opened: OpenedSae, shards: Path) -> LiveGallery:
     """With a ViT of its own: a test that uses another one meanwhile does not run into its hooks."""
-    (recorded,) = recorded_images({"one": opened}, lambda: open_shards(shards), 100, CPU).values()
+    (recorded,) = recorded_images({"one": opened}, open_shards(shards), 100, CPU).values()
     sae = LiveSae(opened.sae, opened.provenance, load_recorded_backbone(opened.provenance.one_layer, "random"), CPU)
     return LiveGallery(sae, opened.overview.max_value, recorded, Lock())
 

@@ -128,7 +128,7 @@ def test_a_recorded_picture_is_nearest_to_itself(live: LiveGallery, shards: Path
 def test_an_sae_of_the_cls_token_has_no_patches(opened: OpenedSae, backbone: Backbone, shards: Path) -> None:
     provenance = replace(opened.provenance, tokens="cls")
     of_cls = replace(opened, provenance=provenance)
-    (recorded,) = recorded_images({"one": of_cls}, lambda: open_shards(shards), 100, CPU).values()
+    (recorded,) = recorded_images({"one": of_cls}, open_shards(shards), 100, CPU).values()
     sae = LiveSae(opened.sae, provenance, backbone, CPU)
     live = LiveGallery(sae, opened.overview.max_value, recorded, Lock())
     found = live.look(file_of(own_picture()))
@@ -191,14 +191,28 @@ def test_shards_of_another_layer_are_refused(opened: OpenedSae, shards: Path) ->
     layers = [replace(opened.provenance.one_layer, layer=2)]
     other = replace(opened, provenance=replace(opened.provenance, layers=layers))
     with pytest.raises(InputError, match=r"layer 2, .* has 4"):
-        recorded_images({"one": other}, lambda: open_shards(shards), 100, CPU)
+        recorded_images({"one": other}, open_shards(shards), 100, CPU)
+
+
+def test_saes_of_one_run_may_take_other_tokens_and_other_layers(opened: OpenedSae, shards: Path) -> None:
+    of_cls = replace(opened, provenance=replace(opened.provenance, tokens="cls"))
+    layers = [replace(opened.provenance.one_layer, layer=2)]
+    elsewhere = replace(opened, provenance=replace(opened.provenance, layers=layers))
+    saes: dict[str, OpenedSae | str] = {"patches": opened, "cls": of_cls, "elsewhere": elsewhere}
+    found = recorded_images(saes, open_shards(shards), 100, CPU)
+    assert "layer 2" in str(found["elsewhere"])
+    for name in ("patches", "cls"):
+        (alone,) = recorded_images({name: saes[name]}, open_shards(shards), 100, CPU).values()
+        both = [one.means.nearest(torch.ones(64), N_IMAGES) for one in (alone, found[name]) if not isinstance(one, str)]
+        assert len(both) == 2
+        assert both[0] == both[1]
 
 
 def test_few_images_are_compared_with_those_of_the_gallery_first(opened: OpenedSae, shards: Path) -> None:
     names = [record.path for record in open_shards(shards).examples()]
     thumbnails = {3: names[3], 8: names[8], 5: "another.jpg", 500: "gone.jpg"}
     gallery = replace(opened, overview=opened.overview._replace(thumbnails=thumbnails))
-    (recorded,) = recorded_images({"one": gallery}, lambda: open_shards(shards), 4, CPU).values()
+    (recorded,) = recorded_images({"one": gallery}, open_shards(shards), 4, CPU).values()
     assert not isinstance(recorded, str)
     assert len(recorded.means.images) == 4
     assert {3, 8} <= set(recorded.means.images.tolist())

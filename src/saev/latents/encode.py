@@ -28,6 +28,7 @@ from saev.latents.encode_plan import Plan, bytes_per_image, images_per_file_of
 from saev.latents.encoding import Encoding
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.nn import SparseAutoencoder
+from saev.nn.evaluating import evaluating
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
@@ -118,13 +119,8 @@ def encoding_of(
     provenance.one_layer.check_same(RecordedLayer.of(reader.recording), str(reader.path))
     kind: Any = tokens or provenance.tokens or "content"
     selection = TokenSelection.of([reader], np.arange(reader.n_examples), kind)
-    modes, earlier = {part: part.training for part in sae.modules()}, sae.mean_d.device
-    try:
-        yield Encoding(sae.eval().to(chosen_device(device)), selection)
-    finally:
-        sae.to(earlier)
-        for part, mode in modes.items():
-            part.training = mode
+    with evaluating(sae, chosen_device(device)) as ready:
+        yield Encoding(ready, selection)
 
 
 def _in_memory(encoding: Encoding) -> Codes:

@@ -1,12 +1,12 @@
 """The SAEs of a run with all that answers for them, or the reasons why something cannot be had."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
 from saev.gallery.render import sae_id
 from saev.gallery.scripts import Overview, read_overview
+from saev.latents.codes import Codes, with_saved
 from saev.latents.encoding import Encoding
 from saev.nn import SparseAutoencoder
 from saev.serving.live_gallery import LiveGallery, Recorded
@@ -50,12 +51,17 @@ def open_saes(run: RunDirectory, others: Mapping[str, Path] | None = None) -> di
         others: Directories of SAEs that lie elsewhere, by name.
 
     Raises:
-        InputError: If the run has no galleries.
+        InputError: If the run has no galleries, or none of the name of another SAE.
     """
     names = gallery_names(run.features)
     if not names:
         raise InputError(f"{run.features} holds no gallery: `saev render --run_dir {run.path}` makes them")
     elsewhere = others or {}
+    for name in elsewhere.keys() - set(names):
+        raise InputError(
+            f"--sae {elsewhere[name]}: {run.features} holds no gallery {name}, but {', '.join(names)}: "
+            f"`saev render --sae {elsewhere[name]} --out {run.path} ...` makes it"
+        )
 
     def opened(name: str) -> OpenedSae:
         return _opened(run, elsewhere.get(name, run.sae(name)), name)
@@ -103,47 +109,77 @@ def open_galleries(
 
 
 def recorded_images(
-    saes: Mapping[str, OpenedSae | str], open_reader: Callable[[], ShardReader], n_images: int, device: torch.device
+    saes: Mapping[str, OpenedSae | str],
+    reader: ShardReader | InputError,
+    n_images: int,
+    device: torch.device,
+    codes: Sequence[Codes | str | Path] = (),
 ) -> dict[str, Recorded | str]:
     """The images that live pictures are compared with, by gallery, or why there are none.
 
     Those with thumbnails come first, since they can be shown, and then a random choice of the others.
 
     Args:
-        saes: From `open_saes`.
-        open_reader: Opens the shards.
+        saes: From `open_saes`; which tokens each of them takes is known.
+        reader: The shards, or why they cannot be had, which is raised if they are needed.
         n_images: Upper bound of the images.
         device: Where to compute.
+        codes: Saved codes of some of the SAEs, or their directories; those of the others are computed.
 
     Raises:
-        InputError: If the shards are missing, damaged, or of another ViT or layer.
+        InputError: If the shards are missing, damaged, or of another ViT or layer than each of the SAEs, or the codes
+            are of none of the SAEs or of other shards.
     """
     found: dict[str, Recorded | str] = {name: one for name, one in saes.items() if isinstance(one, str)}
     ready = {name: one for name, one in saes.items() if not isinstance(one, str)}
     if not n_images:
         return found | dict.fromkeys(ready, "neighbours are switched off: --n_images 0")
-    if not ready:
-        return found
-    reader = open_reader()
-    names = [record.path for record in reader.examples()]
     # An SAE of several layers has no live inference either.
     single = {name: one for name, one in ready.items() if len(one.provenance.layers) <= 1}
-    for one in single.values():
-        completed_by(one.provenance, [reader])
     found |= dict.fromkeys(ready.keys() - single.keys(), "the SAE takes several layers at once")
     if not single:
         return found
+    if isinstance(reader, InputError):
+        raise reader
+    fitting, faults = _fitting(single, reader)
+    found |= {name: " ".join(str(error).split()) for name, error in faults.items()}
+    names = [record.path for record in reader.examples()]
     shown = {
         image
-        for one in single.values()
+        for one in fitting.values()
         for image, name in one.overview.thumbnails.items()
         if image < len(names) and names[image] == name
     }
-    tokens = TokenSelection.of([reader], np.arange(reader.n_examples), next(iter(single.values())).provenance.tokens)  # type: ignore[arg-type] # checked there
     images = chosen_images(reader.n_examples, n_images, sorted(shown))
-    ready_saes = {name: one.sae.to(device) for name, one in single.items()}
-    means = recorded_means(ready_saes, {name: Encoding(sae, tokens) for name, sae in ready_saes.items()}, images)
-    return found | {name: Recorded(one, names) for name, one in means.items()}
+    encodings = {name: _encoding(one, reader, device) for name, one in fitting.items()}
+    all_codes = with_saved(encodings, codes)
+    # SAEs that are read together take the same tokens.
+    for kind in sorted({str(one.provenance.tokens) for one in fitting.values()}):
+        own = {name: all_codes[name] for name, one in fitting.items() if one.provenance.tokens == kind}
+        means = recorded_means({name: encodings[name].sae for name in own}, own, images)
+        found |= {name: Recorded(one, names) for name, one in means.items()}
+    return found
+
+
+def _fitting(saes: Mapping[str, OpenedSae], reader: ShardReader) -> tuple[dict[str, OpenedSae], dict[str, InputError]]:
+    """The SAEs that some shards belong to, at least one, and why they do not belong to the others."""
+    fitting, faults = dict(saes), {}
+    for name, one in saes.items():
+        try:
+            completed_by(one.provenance, [reader])
+            if one.sae.d_in != reader.layout.d_model:
+                raise InputError(f"the SAE takes width {one.sae.d_in}, {reader.path} has {reader.layout.d_model}")
+        except InputError as error:
+            faults[name] = error
+            del fitting[name]
+    if not fitting:
+        raise next(iter(faults.values()))
+    return fitting, faults
+
+
+def _encoding(one: OpenedSae, reader: ShardReader, device: torch.device) -> Encoding:
+    kind: Any = one.provenance.tokens  # checked there
+    return Encoding(one.sae.to(device), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
 
 
 def _opened(run: RunDirectory, directory: Path, name: str) -> OpenedSae:

@@ -4,17 +4,31 @@ Shape suffixes: b = images, c = images of a chunk, t = tokens of an image, p = t
 s = d_sae, n = all images, e = width of the final embedding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import final
+from math import isfinite
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality
+from saev.metrics import (
+    CodeStatistics,
+    Monosemanticity,
+    ReconstructionQuality,
+    decoder_coherence,
+    embedding_cosine,
+    knn_agreement,
+    probe_accuracies,
+    probe_halves,
+    recovered,
+    zero_shot_accuracy,
+)
 from saev.splicing.attached import Attached
 
 ORIGINAL, SPLICED, WITH_ERROR, ABLATED = "original", "spliced", "with_error", "ablated"
+
+Row = dict[str, float | None]
 
 
 @final
@@ -106,3 +120,63 @@ def standard_variants(inside: Attached, x_btd: Tensor, x_hat_bpd: Tensor, mean_d
         WITH_ERROR: inside.with_tokens(x_btd, x_hat_bpd + (x_bpd - x_hat_bpd)),
         ABLATED: inside.with_tokens(x_btd, mean_d.expand_as(x_bpd)),
     }
+
+
+def figures(
+    found: Measured,
+    labels: Sequence[str | None],
+    decoder_sd: Tensor,
+    n_neighbours: int,
+    seed: int,
+    zero_shot: tuple[Sequence[str], Tensor] | None = None,
+) -> dict[str, Any]:
+    """All figures as plain JSON.
+
+    Args:
+        found: What the pass over the pictures gave.
+        labels: Classes of the pictures.
+        decoder_sd: The SAE's directions.
+        n_neighbours: Nearest neighbours that are compared.
+        seed: Fixes the halves of the probe.
+        zero_shot: Names of classes, and the direction of each, where zero-shot accuracy is asked for.
+    """
+    original = found.embeddings[ORIGINAL]
+    rounding = (found.embeddings[WITH_ERROR] - original).norm(dim=-1) / original.norm(dim=-1)
+    probe, halves = _probe(found, labels, seed)
+    rows = {
+        "cosine": _row({name: embedding_cosine(original, after) for name, after in found.embeddings.items()}),
+        "knn_agreement": _row(
+            {name: knn_agreement(original, after, n_neighbours) for name, after in found.embeddings.items()}
+        ),
+        "probe_accuracy": probe,
+    }
+    if zero_shot is not None:
+        classes, rows_ce = zero_shot
+        rows["zero_shot_accuracy"] = _row(
+            {name: zero_shot_accuracy(after, rows_ce, classes, labels) for name, after in found.embeddings.items()}
+        )
+    coherence = {f"decoder_coherence_{name}": v for name, v in decoder_coherence(decoder_sd)._asdict().items()}
+    return {
+        "n_neighbours": n_neighbours,
+        **halves,
+        "rounding": rounding.max().item(),
+        "downstream": rows,
+        # JSON has no NaN, which the monosemanticity is where it has no latent to score.
+        "sae_values": {name: value if isfinite(value) else None for name, value in (found.values | coherence).items()},
+        "frequency_histogram": found.histogram,
+    }
+
+
+def _probe(found: Measured, labels: Sequence[str | None], seed: int) -> tuple[Row | None, dict[str, int]]:
+    train, test = probe_halves(labels, seed)
+    if not train:
+        return None, {}
+    train_labels, test_labels = ([str(labels[image]) for image in half] for half in (train, test))
+    tested = [embeddings_ne[test] for embeddings_ne in found.embeddings.values()]
+    accuracies = probe_accuracies(found.embeddings[ORIGINAL][train], train_labels, tested, test_labels)
+    halves = {"n_classes": len(set(test_labels)), "n_probe_train": len(train), "n_probe_test": len(test)}
+    return _row(dict(zip(found.embeddings, accuracies, strict=True))), halves
+
+
+def _row(values: dict[str, float]) -> Row:
+    return {**values, "recovered": recovered(values[ORIGINAL], values[SPLICED], values[ABLATED])}

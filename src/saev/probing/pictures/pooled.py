@@ -90,9 +90,13 @@ class _Pool:
             kept_n &= (place_n >= self.positions.start) & (place_n < self.positions.stop)
         return kept_n
 
-    def cells(self, cells_n: Ints, values_n: NDArray[np.float32]) -> tuple[Ints, NDArray[np.float32]]:
+    def cells(
+        self, cells_n: NDArray[np.integer[Any]], values_n: NDArray[np.float32]
+    ) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
         """Cells (c,) with values, each once, and their pooled values; from the cell of each value, ascending."""
-        begin_c = np.flatnonzero(np.diff(cells_n, prepend=-1))
+        is_first_n = np.ones(len(cells_n), dtype=np.bool_)
+        np.not_equal(cells_n[1:], cells_n[:-1], out=is_first_n[1:])
+        begin_c = np.flatnonzero(is_first_n)
         if self.pooling == "max":
             found_c: NDArray[Any] = np.maximum.reduceat(values_n, begin_c)
         elif self.pooling == "count":
@@ -122,19 +126,21 @@ def _parts(codes: Codes, images: Ints, latents_l: Ints, pool: _Pool, progress: b
             n = min(codes.images_per_part, codes.n_images - first)
             low, high = np.searchsorted(images, [first, first + n])
             if low < high:
-                row_of = np.full(n, -1, dtype=np.int64)
+                row_of = np.full(n, -1, dtype=np.int32)
                 row_of[images[low:high] - first] = np.arange(high - low)
                 yield _part(part.columns(latents_l), row_of, int(low), pool)
             bar.update(high - low)
             first += n
 
 
-def _part(found: Columns, row_of: Ints, first_row: int, pool: _Pool) -> _Part:
+def _part(found: Columns, row_of: NDArray[np.int32], first_row: int, pool: _Pool) -> _Part:
     n_latents, n_rows = len(found.counts_a), int(row_of.max()) + 1
     rows_n = row_of[found.tokens_n // pool.n_positions]
     kept_n = pool.kept(found.tokens_n, found.values_n) & (rows_n >= 0)
-    cells_n = np.repeat(np.arange(n_latents) * n_rows, found.counts_a)[kept_n] + rows_n[kept_n]
-    cells, values = pool.cells(cells_n, found.values_n[kept_n])
+    # Half as many bytes as int64 where they suffice: reading and writing these takes most of the time.
+    begin_l = np.arange(n_latents, dtype=np.int32 if n_latents * n_rows < 2**31 else np.int64) * n_rows
+    cells_n = np.repeat(begin_l, found.counts_a) + rows_n
+    cells, values = pool.cells(cells_n[kept_n], found.values_n[kept_n])
     latents, rows = np.divmod(cells, n_rows)
     return _Part(np.bincount(latents, minlength=n_latents), (rows + first_row).astype(np.int32), values)
 

@@ -4,9 +4,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from saev.errors import InputError
-from saev.probing.statistics.paired import paired_effect, sign_flip
+from saev.probing.statistics.paired import mean_interval, paired_effect, sign_flip
 
 RNG = np.random.default_rng(0)
 
@@ -51,11 +52,36 @@ def test_effect_of_an_edit() -> None:
     assert paired_effect([0, 0, 0, 2], [1, 1, 0, 1], 100, RNG, rises=False).share_as_claimed == 0.25
 
 
+def test_interval_of_a_mean() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(1, 2, 30)
+    theirs = ttest_1samp(values, 0).confidence_interval(0.9)
+    np.testing.assert_allclose(mean_interval(values, level=0.9), theirs)
+    np.testing.assert_allclose(mean_interval(np.repeat(values, 3), np.repeat(np.arange(30), 3), 0.9), theirs)
+    assert mean_interval([1, 2], ["a", "a"]) == (-np.inf, np.inf)
+    found = paired_effect(np.zeros(30), values, 100, rng)
+    assert (found.low, found.high) == mean_interval(values)
+
+
+def test_interval_of_a_mean_covers_it_with_groups_and_not_without() -> None:
+    rng = np.random.default_rng(6)
+    ends, naive = [], []
+    for _ in range(1000):
+        group = np.repeat(np.arange(30), rng.integers(1, 6, 30))
+        values = rng.normal(size=30)[group] + rng.normal(size=len(group))
+        ends.append(mean_interval(values, group))
+        naive.append(mean_interval(values))
+    assert 0.93 <= np.mean([low <= 0 <= high for low, high in ends]) <= 0.97
+    assert np.mean([low <= 0 <= high for low, high in naive]) < 0.88
+
+
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="no pairs"):
         sign_flip([], 100, RNG)
     with pytest.raises(InputError, match="as many values before as after"):
         paired_effect([1, 2], [1], 100, RNG)
+    with pytest.raises(InputError, match="no values"):
+        mean_interval([])
     with pytest.raises(InputError, match="not finite"):
         sign_flip([1, np.inf], 100, RNG)
     with pytest.raises(InputError, match="groups are of shape"):

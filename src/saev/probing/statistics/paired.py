@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import t as student
 
 from saev.errors import InputError
 from saev.probing.statistics.arrays import Floats, as_floats, as_numbers
@@ -25,12 +26,16 @@ class PairedEffect:
     Args:
         n: Pairs.
         mean: Mean of a' - a.
+        low: Lower end of its interval, see `mean_interval`.
+        high: Upper end.
         share_as_claimed: Share of pairs that moved in the claimed direction; pairs that did not move did not.
         p: Two-sided, by `sign_flip`.
     """
 
     n: int
     mean: float
+    low: float
+    high: float
     share_as_claimed: float
     p: float
 
@@ -72,6 +77,38 @@ def _flipped(sum_g: Floats, is_flipped_bg: np.ndarray[tuple[int, ...], np.dtype[
     return found
 
 
+def mean_interval(value_i: ArrayLike, group_i: ArrayLike | None = None, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a mean by Student's t over groups: mean +- t_{G - 1} sqrt(G / (G - 1) sum_g e_g^2) / n.
+
+    e_g is the sum over a group's pictures of what is above the mean (the ratio estimator of cluster samples; Cochran,
+    Sampling Techniques, 1977, 9A). Without groups this is the usual interval.
+
+    Args:
+        value_i: (i,) values.
+        group_i: (i,) groups; without them each value is one.
+        level: Share of samples whose interval covers the true mean.
+
+    Returns:
+        Lower and upper end, infinite for a single group.
+
+    Raises:
+        InputError: If there are no values, one is not finite, or lengths differ.
+
+    >>> [round(end, 3) for end in mean_interval([1, 2, 3, 4])]
+    [0.446, 4.554]
+    """
+    value = as_floats(value_i)
+    if value.ndim != 1 or not value.size:
+        raise InputError("there are no values to take a mean of")
+    group = as_numbers(group_i, value.size, "groups")
+    above_g = np.bincount(group, weights=value - value.mean())
+    n = len(above_g)
+    if n < 2:
+        return float("-inf"), float("inf")
+    half = float(student.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1) * (above_g @ above_g)) / value.size)
+    return float(value.mean()) - half, float(value.mean()) + half
+
+
 def paired_effect(
     before_i: ArrayLike,
     after_i: ArrayLike,
@@ -93,13 +130,15 @@ def paired_effect(
     Raises:
         InputError: If there are no pairs, a value is not finite, or lengths differ.
 
-    >>> paired_effect([3, 3, 3, 3, 3, 3], [1, 2, 1, 1, 2, 2], 1000, np.random.default_rng(0), rises=False)
-    PairedEffect(n=6, mean=-1.5, share_as_claimed=1.0, p=0.03125)
+    >>> found = paired_effect([3, 3, 3, 3, 3, 3], [1, 2, 1, 1, 2, 2], 1000, np.random.default_rng(0), rises=False)
+    >>> found.mean, found.share_as_claimed, found.p, round(found.low, 3), round(found.high, 3)
+    (-1.5, 1.0, 0.03125, -2.075, -0.925)
     """
     before, after = as_floats(before_i), as_floats(after_i)
     if before.shape != after.shape:
         raise InputError(f"pairs need as many values before as after: got shapes {before.shape} and {after.shape}")
     difference = after - before
     p = sign_flip(difference, n, rng, group_i)
+    low, high = mean_interval(difference, group_i)
     moved = difference > 0 if rises else difference < 0
-    return PairedEffect(difference.size, float(difference.mean()), float(moved.mean()), p)
+    return PairedEffect(difference.size, float(difference.mean()), low, high, float(moved.mean()), p)

@@ -1,0 +1,162 @@
+"""Intervals of scores, by resampling groups within strata.
+
+Shape suffixes: i = pictures, g = groups (in each stratum), h = strata, b = draws, k = the four cells of `Counts`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from saev.errors import InputError
+from saev.probing.statistics.arrays import Bools, Floats, Integers, as_labels, as_numbers, as_weights, same_length
+from saev.probing.statistics.scores import Counts
+
+PRIOR = 0.5  # Pictures that Jeffreys' prior adds to a cell.
+
+
+class Interval(NamedTuple):
+    """An estimate and the ends of its interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def interval(
+    score: Callable[[Counts], Any],
+    fires_i: ArrayLike,
+    y_i: ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+    weights_i: ArrayLike | None = None,
+    group_i: ArrayLike | None = None,
+    stratum_i: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
+
+    Args:
+        score: Of `Counts` of arrays, as `Counts.mcc`.
+        fires_i: (i,) whether the latent fires, at a threshold that these labels did not choose.
+        y_i: (i,) labels, 0 or 1.
+        n: Draws, about 2,000.
+        rng: Where chance comes from.
+        weights_i: (i,) weights of a sample that was drawn with unequal chances, 1 without them.
+        group_i: (i,) groups (specimen, site); without them each picture is one.
+        stratum_i: (i,) strata that the sample was drawn from, each with a number of pictures that was fixed; without
+            them one. Not confounders: chance chose how many pictures have those.
+        level: Share of samples whose interval covers the true value.
+
+    Raises:
+        InputError: If there is a single group, or as `counts`.
+
+    >>> fires, y = [1] * 20 + [0] * 40, [1] * 15 + [0] * 45
+    >>> found = interval(Counts.mcc, fires, y, 2000, np.random.default_rng(0))
+    >>> round(found.estimate, 2), round(found.low, 1), round(found.high, 1)
+    (0.82, 0.6, 0.9)
+    """
+    fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
+    same_length(y.size, firing=fires, labels=y)
+    w = as_weights(weights_i, y.size)
+    cells_ik = _cells(fires, y, w)
+    estimate = float(score(Counts(*cells_ik.sum(0))))
+    draws_b = score(draw_counts(fires, y, n, rng, w, group_i, stratum_i))
+    low, high = np.quantile(draws_b, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, min(float(low), estimate), max(float(high), estimate))
+
+
+def draw_counts(
+    fires_i: ArrayLike,
+    y_i: ArrayLike,
+    n: int,
+    rng: np.random.Generator,
+    weights_i: ArrayLike | None = None,
+    group_i: ArrayLike | None = None,
+    stratum_i: ArrayLike | None = None,
+) -> Counts:
+    """Counts (b,) that other samples of the same kind could have given.
+
+    Of the G groups of each stratum G - 1 are drawn with replacement and count G / (G - 1) times (Rao and Wu, 1988):
+    their variance is unbiased for few groups. To each cell of each stratum a random mass of 1/2 picture on average is
+    added, from a gamma distribution of shape 1/2, times the stratum's design effect: what Jeffreys' prior adds to the
+    draws of shares (Brown, Cai and DasGupta, 2001). Without it a sample without a single miss would be sure that there
+    are none. Cells of firing that a stratum never shows stay empty: strata of the latent's value have one kind. The
+    design effect is the mean of the cells' (Rao and Scott, 1981), at least 1.
+
+    Strata that share a group are drawn from as one. Arguments and errors are those of `interval`.
+
+    >>> draw_counts([1, 0, 1, 0], [1, 0, 0, 1], 3, np.random.default_rng(0)).tp.shape
+    (3,)
+    """
+    fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
+    same_length(y.size, firing=fires, labels=y)
+    w = as_weights(weights_i, y.size)
+    group, stratum = as_numbers(group_i, y.size, "groups"), _strata(stratum_i, y.size)
+    if y.size == 0 or group.max() == 0:
+        raise InputError(f"an interval needs at least two groups of pictures: {y.size} pictures are in one")
+    cells_ik = _cells(fires, y, w)
+    drawn_bk = np.zeros((n, 4))
+    for is_in_i in _apart(group, stratum):
+        drawn_bk += _resampled(_summed(cells_ik[is_in_i], group[is_in_i]), n, rng)
+    for number in range(stratum.max() + 1):
+        is_in_i = stratum == number
+        effect = _design_effect(_summed(cells_ik[is_in_i], group[is_in_i]), int(is_in_i.sum()))
+        mass = effect * w[is_in_i].mean()
+        seen = fires[is_in_i]
+        shown_k = np.array([seen.any(), seen.any(), not seen.all(), not seen.all()])
+        drawn_bk += mass * shown_k * rng.gamma(PRIOR, 1, (n, 4))
+    return Counts(*drawn_bk.T)
+
+
+def _cells(fires_i: Bools, y_i: Bools, w_i: Floats) -> Floats:
+    """The weight of each picture in its cell (i, k)."""
+    found = np.zeros((y_i.size, 4))
+    found[np.arange(y_i.size), np.where(fires_i, np.where(y_i, 0, 1), np.where(y_i, 2, 3))] = w_i
+    return found
+
+
+def _strata(stratum_i: ArrayLike | None, n: int) -> Integers:
+    return as_numbers(np.zeros(n) if stratum_i is None else stratum_i, n, "strata")
+
+
+def _apart(group_i: Integers, stratum_i: Integers) -> list[Bools]:
+    """Pictures (i,) of each set of strata that shares no group with another."""
+    linked = sparse.csr_array(
+        (np.ones(group_i.size), (group_i, group_i.max() + 1 + stratum_i)),
+        shape=(group_i.max() + stratum_i.max() + 2,) * 2,
+    )
+    part_i = connected_components(linked, directed=False)[1][group_i]
+    return [part_i == part for part in np.unique(part_i)]
+
+
+def _summed(cells_ik: Floats, group_i: Integers) -> Floats:
+    """Sums over the pictures of each group that is there (g, k)."""
+    number_i = np.unique(group_i, return_inverse=True)[1].ravel()
+    return np.stack([np.bincount(number_i, weights=column) for column in cells_ik.T], axis=1)
+
+
+def _resampled(cells_gk: Floats, n: int, rng: np.random.Generator) -> Floats:
+    """Sums over drawn groups (b, k). Equal groups are drawn together, so that pictures that stand alone cost little."""
+    kinds, times = np.unique(cells_gk, axis=0, return_counts=True)
+    total = len(cells_gk)
+    if total == 1:
+        return cells_gk
+    drawn: Floats = rng.multinomial(total - 1, times / total, size=n) @ kinds * (total / (total - 1))
+    return drawn
+
+
+def _design_effect(cells_gk: Floats, n_pictures: int) -> float:
+    """The variance of the cells' sums over that of as many independent pictures of the mean weight, at least 1."""
+    n_groups, total = len(cells_gk), cells_gk.sum()
+    there_gk = cells_gk[:, cells_gk.any(0)]
+    if n_groups < 2 or there_gk.shape[1] < 2:
+        return 1.0
+    share_k = there_gk.sum(0) / total
+    off_gk = there_gk - there_gk.sum(1, keepdims=True) * share_k
+    variance_k = n_groups / (n_groups - 1) * (off_gk**2).sum(0)
+    independent_k = total**2 / n_pictures * share_k
+    return max(1.0, float((variance_k / independent_k).sum()) / (len(share_k) - 1))

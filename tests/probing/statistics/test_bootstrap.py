@@ -1,0 +1,112 @@
+"""Intervals cover what is true, for independent pictures, groups, and samples by the latent's values."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from saev.errors import InputError
+from saev.probing.statistics.bootstrap import draw_counts, interval
+from saev.probing.statistics.scores import Counts, mcc
+
+N_SAMPLES, N_DRAWS = 200, 200
+SLACK = 3 * np.sqrt(0.95 * 0.05 / N_SAMPLES)
+
+
+def test_the_estimate_is_the_score_and_lies_within() -> None:
+    rng = np.random.default_rng(0)
+    fires, y, w = rng.random(50) < 0.4, rng.random(50) < 0.4, rng.random(50)
+    found = interval(Counts.mcc, fires, y, 500, rng, w)
+    assert found.estimate == pytest.approx(mcc(fires, y, w))
+    assert found.low < found.estimate < found.high
+    perfect = interval(Counts.mcc, y, y, 500, rng)
+    assert perfect.estimate == perfect.high == 1
+    assert perfect.low < 0.97  # fifty pictures without a miss do not prove that there are none
+    wide, narrow = (interval(Counts.f1, fires, y, 500, rng, level=level) for level in (0.99, 0.5))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_draws_have_the_mean_and_variance_of_samples() -> None:
+    """Of 400 independent pictures, where the prior weighs little."""
+    rng = np.random.default_rng(1)
+    fires, y = np.arange(400) % 2 == 0, np.arange(400) < 100
+    drawn = draw_counts(fires, y, 20_000, rng)
+    for cell, seen in (("tp", 50), ("fp", 150), ("fn", 50), ("tn", 150)):
+        values = getattr(drawn, cell)
+        assert values.mean() == pytest.approx(seen + 0.5, abs=0.3)
+        assert values.var() == pytest.approx(seen * (1 - seen / 400), rel=0.05)
+
+
+def test_strata_keep_their_size_and_silent_ones_stay_silent() -> None:
+    fires = np.repeat([True, False], [20, 30])
+    y = np.tile([True, False], 25)
+    drawn = draw_counts(fires, y, 2000, np.random.default_rng(2), stratum_i=fires)
+    assert np.abs((drawn.tp + drawn.fp).mean() - 21) < 0.2
+    assert (drawn.tp + drawn.fp).std() < 1.2  # of the prior alone
+    only = draw_counts(~fires[:20], y[:20], 100, np.random.default_rng(2))
+    assert (only.tp == 0).all() and (only.fp == 0).all()
+
+
+def test_pictures_that_are_copies_count_once() -> None:
+    rng = np.random.default_rng(3)
+    fires, y = rng.random(60) < 0.5, rng.random(60) < 0.5
+    copied = interval(Counts.mcc, np.repeat(fires, 4), np.repeat(y, 4), 4000, rng, group_i=np.repeat(np.arange(60), 4))
+    once = interval(Counts.mcc, fires, y, 4000, rng)
+    assert copied == pytest.approx(once, abs=0.02)
+
+
+def test_strata_that_share_a_group_are_one() -> None:
+    rng = np.random.default_rng(4)
+    fires, y = rng.random(40) < 0.5, rng.random(40) < 0.5
+    group, stratum = np.arange(40) // 2, np.arange(40) % 2
+    split = draw_counts(fires, y, 4000, np.random.default_rng(5), group_i=group, stratum_i=stratum)
+    assert np.var(split.tp + split.fp) > 4
+    apart = draw_counts(fires, y, 4000, np.random.default_rng(5), stratum_i=fires)
+    assert np.var(apart.tp + apart.fp) < 2
+
+
+def covered(n: int, prevalence: float, kind: str) -> float:
+    """Share of samples whose interval covers the true MCC; a latent of 60 % recall that fires on 15 % of the rest."""
+    rng = np.random.default_rng(n)
+    recall, false = 0.6, 0.15
+    hits = 0
+    if kind == "by value":  # half of the pictures are silent ones, the others from two bands of values
+        fires_share = prevalence * recall + (1 - prevalence) * false
+        share = np.array([1 - fires_share, fires_share / 2, fires_share / 2])
+        positive = prevalence * recall / fires_share
+        chance = np.array([prevalence * (1 - recall) / share[0], 0.7 * positive, 1.3 * positive])
+        size = np.array([n // 2, n // 4, n // 4])
+        band = np.repeat([0, 1, 2], size)
+    true = Counts(
+        recall * prevalence, false * (1 - prevalence), (1 - recall) * prevalence, (1 - false) * (1 - prevalence)
+    ).mcc()
+    for _ in range(N_SAMPLES):
+        group = stratum = weights = None
+        if kind == "by value":
+            fires, y, stratum, weights = band > 0, rng.random(len(band)) < chance[band], band, (share / size)[band]
+        elif kind == "alone":
+            y = rng.random(n) < prevalence
+            fires = rng.random(n) < np.where(y, recall, false)
+        else:
+            group = np.repeat(np.arange(n), rng.integers(1, 4, n))[:n]
+            y = (rng.random(n) < prevalence)[group]
+            noise = np.sqrt(0.6) * rng.normal(size=n)[group] + np.sqrt(0.4) * rng.normal(size=n)
+            fires = noise < norm.ppf(np.where(y, recall, false))
+        found = interval(Counts.mcc, fires, y, N_DRAWS, rng, weights, group, stratum)
+        hits += found.low <= true <= found.high
+    return hits / N_SAMPLES
+
+
+@pytest.mark.parametrize("kind", ["alone", "in groups", "by value"])
+@pytest.mark.parametrize(("n", "prevalence"), [(60, 0.5), pytest.param(100, 0.2, marks=pytest.mark.daily)])
+def test_they_cover_the_truth_in_93_to_97_percent(n: int, prevalence: float, kind: str) -> None:
+    assert 0.93 - SLACK / 2 <= covered(n, prevalence, kind) <= 0.97 + SLACK / 2
+
+
+def test_bad_input() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="at least two groups of pictures: 3 pictures are in one"):
+        interval(Counts.mcc, [1, 0, 1], [1, 0, 0], 10, rng, group_i=["a", "a", "a"])
+    with pytest.raises(InputError, match="at least two groups"):
+        draw_counts([], [], 10, rng)
+    with pytest.raises(InputError, match="strata are of shape"):
+        draw_counts([1, 0], [1, 0], 10, rng, stratum_i=[1])

@@ -56,6 +56,20 @@ def test_planted_and_not_is_found(seed: int) -> None:
     assert found.mcc[-1] == pytest.approx(matthews_corrcoef(y_i, fires(found, x_il)))
 
 
+def test_what_helps_by_chance_is_joined_once_in_ten_times() -> None:
+    n_more = {9: 0, 0: 0}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x_il = rng.gamma(2, size=(300, 1000)) * (rng.random((300, 1000)) < 0.1)
+        y_i = ((x_il[:, [1, 2]] > 0.5).any(1) ^ (rng.random(300) < 0.1)).astype(np.int8)
+        for n_shuffles in n_more:
+            found = joined(csc_array(x_il), y_i, n_shuffles=n_shuffles, seed=seed).latents.all
+            assert {1, 2} <= set(found)
+            n_more[n_shuffles] += len(found) > 2
+    assert n_more[9] <= 4
+    assert n_more[0] >= 18
+
+
 def test_the_best_latent_is_the_best_of_all_thresholds() -> None:
     rng = np.random.default_rng(0)
     x_il = np.round(rng.gamma(1, size=(50, 6)) * (rng.random((50, 6)) < 0.6), 1)

@@ -114,3 +114,29 @@ VitLightningModule.predict_step = failing
     status, _, err = finish(start(long_options(out, many)))
     assert status == 0, err
     assert tree(out) == many_recorded
+
+
+def test_a_second_signal_ends_at_once(many: Path, tmp_path: Path, many_recorded: Tree) -> None:
+    code = """
+import signal
+from saev.callbacks import VitActivationWriter
+def on_exception(*_):
+    signal.raise_signal(signal.SIGTERM)
+    print("not at once")
+VitActivationWriter.on_exception = on_exception
+from saev.modules import VitLightningModule
+step = VitLightningModule.predict_step
+def interrupted(self, batch, batch_idx):
+    if batch_idx == 96:
+        signal.raise_signal(signal.SIGINT)
+    return step(self, batch, batch_idx)
+VitLightningModule.predict_step = interrupted
+"""
+    out = tmp_path / "out"
+    status, printed, err = finish(start(long_options(out, many), code))
+    assert (status, printed) == (143, "")
+    assert "Traceback" not in err
+    assert not list(out.glob("[!.]*"))
+    status, _, err = finish(start(long_options(out, many)))
+    assert status == 0, err
+    assert tree(out) == many_recorded

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
 from saev.shards.format.layout import TokenKind
-from saev.stopping import Stopped, stopping_on_signals
 
 
 def encode(
@@ -36,15 +36,14 @@ def encode(
     """
     from saev.latents.encode import encode as encode_to  # here and not above: the help answers without torch
 
-    with stopping_on_signals():
-        try:
-            encode_to(
-                sae, shards, out,
-                layer=layer, tokens=tokens, device=device, processes=processes, file_bytes=file_bytes,
-            )  # fmt: skip
-        except Stopped as stopped:
-            stopped.advice = "the same command goes on from the files that are whole"
-            raise
+    try:
+        encode_to(
+            sae, shards, out,
+            layer=layer, tokens=tokens, device=device, processes=processes, file_bytes=file_bytes,
+        )  # fmt: skip
+    except Stopped as stopped:
+        stopped.advice = "the same command goes on from the files that are whole"
+        raise
     print(out)
     return 0
 

@@ -17,7 +17,7 @@ from saev.artifacts.metrics_file import read_metrics
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.noted_faults import noted
 from saev.cli.given_saes import GivenSaes
-from saev.cli.parsing.lightning_cli import stoppable, wants_help
+from saev.cli.parsing.lightning_cli import wants_help
 from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
 from saev.cli.runs.train_cli import TrainCLI, announce, build
@@ -136,7 +136,7 @@ def _main(command: str, argv: list[str]) -> int:
     kind = RenderCLI if command == "render" else EvaluateCLI
     if wants_help(argv):
         build(kind, command, DESCRIPTIONS[command], argv)
-    with contextlib.redirect_stdout(sys.stderr), stoppable():
+    with contextlib.redirect_stdout(sys.stderr):
         _refuse_model_options(command, argv)
         # What fit was told of the data is the default of what comes later.
         given = GivenSaes.of(argv, command)

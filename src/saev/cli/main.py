@@ -1,22 +1,17 @@
-"""The command `saev`: finds the subcommand and turns failures into exit codes.
+"""The command `saev`: finds the subcommand and runs it; `saev.cli.ending` says how it ends.
 
 torch and Lightning take seconds to import, so that this module stays free of them and each subcommand's module is
 imported when it is asked for.
 """
 
-import atexit
 import importlib
 import importlib.metadata
-import os
-import signal
 import sys
 from typing import NoReturn
 
-from saev.cli.last_words import say_last
-from saev.cli.out_of_memory import out_of_memory
+from saev.cli.ending import ended, exit_after
 from saev.cli.parsing.own_modules import import_modules, without_imports
-from saev.errors import InputError, printable, shortened, tell
-from saev.stopping import Stopped, unwind
+from saev.errors import tell
 
 COMMANDS = {
     "predict": ("saev.cli.record:predict", "record ViT activations to shards (also: activations)"),
@@ -48,23 +43,8 @@ def usage() -> str:
 
 
 def run() -> NoReturn:
-    """Run the command line of this process, and exit.
-
-    A process that still belongs to a group here failed while it exchanged tensors with others. torch's threads then
-    wait for those, and may abort an interpreter that shuts down under them.
-    """
-    status = main()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # What a handler raises from here on would be a traceback of some exit function.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    distributed = sys.modules.get("torch.distributed")
-    if distributed and distributed.is_available() and distributed.is_initialized():
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+    """Run the command line of this process, and exit."""
+    exit_after(main)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,28 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     if command not in COMMANDS:
         tell(f"saev: there is no command {argv[0]!r}; saev --help lists the commands")
         return 2
-    signal.signal(signal.SIGTERM, unwind)
     _escape(is_own_process)
-    try:
-        argv, modules = without_imports(argv)
-        import_modules(modules, argv)
-        return _run(command, argv[1:])
-    except InputError as error:
-        say_last(f"saev {command}: error: {shortened(printable(' '.join(str(error).split())))}")
-        return 1
-    except Stopped as stopped:
-        if not stopped.is_silent:
-            say_last(f"saev {command}: {stopped}")
-        return int(stopped.code or 0)
-    except Exception as error:
-        advice = out_of_memory(command, error)
-        if advice is None:
-            raise
-        say_last(f"saev {command}: error: {advice}")
-        return 1
-    except KeyboardInterrupt:
-        say_last(f"saev {command}: interrupted")
-        return 130
+    return ended(command, lambda: _run(command, argv))
 
 
 def _escape(is_own_process: bool) -> None:
@@ -114,7 +74,9 @@ def _escape(is_own_process: bool) -> None:
         escape_warnings()
 
 
-def _run(command: str, argv: list[str]) -> int:
+def _run(command: str, given: list[str]) -> int:
+    argv, modules = without_imports(given)
+    import_modules(modules, argv)
     module, function = COMMANDS[command][0].split(":")
-    status: int = getattr(importlib.import_module(module), function)(argv)
+    status: int = getattr(importlib.import_module(module), function)(argv[1:])
     return status

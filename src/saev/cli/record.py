@@ -1,7 +1,6 @@
 """`saev predict`: record activations."""
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,18 +8,17 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from saev.byte_text import byte_text
 from saev.callbacks import VitActivationWriter
-from saev.cli.parsing.lightning_cli import CommandCLI, interruptible, wants_help
+from saev.cli.parsing.lightning_cli import CommandCLI, wants_help
 from saev.cli.parsing.own_modules import class_at
 from saev.cli.processes.count import granted
 from saev.cli.recording_estimate import images_per_second
 from saev.cli.recording_trainer import recording_trainer
 from saev.datamodules import ImageDataModule
-from saev.errors import InputError, one_line, printable, tell
+from saev.errors import InputError, printable, tell
 from saev.modules import VitLightningModule
 from saev.recording.plan import RecordingPlan
 from saev.shards.writing.partial import PartialRecording
@@ -66,7 +64,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr), _first_tells(), _skip_is_offered(), interruptible():
+    with contextlib.redirect_stdout(sys.stderr), _skip_is_offered():
         lines = record(argv)
     for line in lines:
         print(line)
@@ -101,8 +99,7 @@ def record(argv: list[str]) -> list[str]:
             tell(line)
     if plan.pending:
         cli.model.layers = sorted(plan.pending)
-        with _worker_faults():
-            cli.trainer.predict(cli.model, cli.datamodule, return_predictions=False)
+        cli.trainer.predict(cli.model, cli.datamodule, return_predictions=False)
     finished = {**plan.finished, **writer.directories}
     return [str(finished[layer]) for layer in sorted(finished)] if cli.trainer.is_global_zero else []
 
@@ -158,39 +155,3 @@ def _skip_is_offered() -> Iterator[None]:
         yield
     except BadImage as error:
         raise InputError(f"{error}, or leave it out with --data.on_bad_image skip") from error
-
-
-@contextlib.contextmanager
-def _first_tells() -> Iterator[None]:
-    """Let only the first process report a signal that ends all of them."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as end:
-        if _is_first():
-            raise
-        raise SystemExit(end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT) from None
-
-
-def _is_first() -> bool:
-    rank: int = getattr(rank_zero_only, "rank", 0)
-    return rank == 0
-
-
-@contextlib.contextmanager
-def _worker_faults() -> Iterator[None]:
-    """A data worker that was killed becomes one line.
-
-    Raises:
-        InputError: instead of the data loader's error.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        # Of an error inside the worker the last line says what it was.
-        said = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-        raise InputError(
-            f"a data worker ended unexpectedly ({one_line(RuntimeError(said))}): is memory short? Try fewer "
-            "--data.num_workers"
-        ) from error

@@ -11,13 +11,13 @@ from saev.artifacts import RunDirectory
 from saev.artifacts.run_directory import CHECKPOINT
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.sae_exporter import diverged_saes
-from saev.cli.parsing.lightning_cli import stoppable, wants_help
+from saev.cli.ending import Stopped
+from saev.cli.parsing.lightning_cli import wants_help
 from saev.cli.processes.training import TrainingStrategy
 from saev.cli.runs.lock import alone_in, contents
 from saev.cli.runs.places import check_places_of_fit, check_space
 from saev.cli.runs.train_cli import TrainCLI, announce, announce_galleries, build
 from saev.errors import InputError, tell
-from saev.stopping import Stopped
 from saev.training.divergence import DivergenceError
 
 DESCRIPTION = "Train an SAE on shards. The last line of standard output is the run directory."
@@ -40,14 +40,13 @@ def fit(argv: list[str]) -> int:
 
 def train(argv: list[str]) -> Path:
     """Do what the command line says; its run directory."""
-    with stoppable():
-        try:
-            cli = build(TrainCLI, "fit", DESCRIPTION, argv)
-        except Stopped as stopped:
-            stopped.advice = "training had not begun"
-            raise
-        with _told_how_to_go_on(cli):
-            _fit(cli, cli.config_init.run_dir)
+    try:
+        cli = build(TrainCLI, "fit", DESCRIPTION, argv)
+    except Stopped as stopped:
+        stopped.advice = "training had not begun"
+        raise
+    with _told_how_to_go_on(cli):
+        _fit(cli, cli.config_init.run_dir)
     return Path(cli.config_init.run_dir)
 
 

@@ -1,11 +1,8 @@
 """Pictures for a frozen ViT."""
 
 import logging
-import signal
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Literal
 
 import lightning
@@ -16,7 +13,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.threads import check_threads
-from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
+from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files, leave_interrupts
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing
 
@@ -98,7 +95,7 @@ class ImageDataModule(lightning.LightningDataModule):
             # Forked workers start at once and share the list of pictures and the imported libraries with this
             # process; others import torch for seconds and hold half a gigabyte each. They never touch the GPU.
             multiprocessing_context="fork" if self._num_workers else None,
-            worker_init_fn=_leave_interrupts_to_the_main_process,
+            worker_init_fn=leave_interrupts,
         )
 
     @override
@@ -107,18 +104,6 @@ class ImageDataModule(lightning.LightningDataModule):
     ) -> dict[str, Any]:
         """Move the pictures only: the facts about them are read on the CPU, without waiting for the device."""
         return {**batch, "image": batch["image"].to(device, non_blocking=True)}
-
-
-def _leave_interrupts_to_the_main_process(_worker: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the main one stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.excepthook = _print_unless_left
-
-
-def _print_unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # When the main process is stopped while it takes a batch, the error of torch's thread on this side means nothing.
-    if not issubclass(kind, EOFError | ConnectionError):
-        sys.__excepthook__(kind, error, trace)
 
 
 def without_bad(images: ImageSource, n_threads: int) -> ImageSource:

@@ -12,7 +12,7 @@ from saev.errors import InputError
 from saev.recording.layers import LayerWriters
 from saev.recording.plan import make_plan
 from saev.vit.backbone import PRECISIONS, Backbone
-from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files
+from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files, leave_interrupts
 from saev.vit.images import ImageFolder, ImageSource
 
 
@@ -110,6 +110,7 @@ def _run(
         batch_size=None,
         num_workers=num_workers,
         multiprocessing_context="fork" if num_workers else None,
+        worker_init_fn=leave_interrupts,
     )
     weight = next(backbone.parameters())
     with tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:

@@ -2,7 +2,10 @@
 
 import hashlib
 import resource
+import signal
+import sys
 from collections.abc import Iterator, Sequence
+from types import TracebackType
 from typing import Any, final
 
 import numpy as np
@@ -114,11 +117,24 @@ def image_batches(
         num_workers=num_workers,
         # Forked workers start at once; they never touch the GPU.
         multiprocessing_context="fork" if num_workers else None,
+        worker_init_fn=leave_interrupts,
     )
     with tqdm(total=len(chosen), desc=what, unit=" images") as bar:
         for batch in loader:
             yield batch["image"]
             bar.update(len(batch["image"]))
+
+
+def leave_interrupts(_worker: int) -> None:
+    """Begin a worker: Ctrl-C reaches all processes of a terminal, and the main one stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _print_unless_left
+
+
+def _print_unless_left(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    # When the main process is stopped while it takes a batch, the error of torch's thread on this side means nothing.
+    if not issubclass(kind, EOFError | ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:

@@ -3,14 +3,11 @@
 import logging
 import warnings
 from argparse import SUPPRESS
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import lightning
-import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
@@ -18,10 +15,9 @@ from saev.cli.parsing.errors import class_names, parsed
 from saev.cli.parsing.files import check_given_files
 from saev.errors import InputError
 from saev.registry import load_packages
-from saev.stopping import Stopped, end_companions, stopping_on_signals
 
-# Of what Lightning says this helps nobody who uses saev; what a signal does is said in one line at the end.
-_NOISE = ("Tip:", "Detected KeyboardInterrupt", "distributed_backend=", "TPU available", "Seed set to")
+# Of what Lightning says this helps nobody who uses saev.
+_NOISE = ("Tip:", "distributed_backend=", "TPU available", "Seed set to")
 for _logger in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
     logging.getLogger(f"lightning.{_logger}").addFilter(
         lambda record: not any(noise in record.getMessage() for noise in _NOISE)
@@ -99,38 +95,6 @@ def _help_of_classes(parser: LightningArgumentParser, argv: list[str]) -> None:
         if f"--{key}.help" == option and following.startswith("-") and (names := class_names(key, parser)):
             print(f"--{key} is one of {', '.join(names)}.\n`{parser.prog} {option} {names[0]}` explains its options.")
             raise SystemExit(0)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Give Ctrl-C back: the trainer cleans up after it and then exits with a status that says nothing."""
-    try:
-        yield
-        _part()
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):
-            raise end.__context__ from None
-        raise
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Obey signals while a trainer works: a second one at once. Processes that this one started end where it fails."""
-    with stopping_on_signals():
-        try:
-            yield
-            _part()
-        except BaseException as error:
-            if isinstance(error, Stopped):
-                error.is_silent = bool(_get_rank())  # the first process says it
-            end_companions()
-            raise
-
-
-def _part() -> None:
-    """Leave the other processes when all is done: torch's threads that outlive the interpreter may abort it."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def wants_help(argv: list[str]) -> bool:

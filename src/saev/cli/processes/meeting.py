@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -12,9 +11,9 @@ from typing import Final
 
 from lightning.pytorch.strategies import DDPStrategy
 
-from saev.cli.last_words import say_last
+from saev.cli.ending import end_now
 from saev.errors import InputError
-from saev.stopping import SIGNALS, end_companions
+from saev.stopping import SIGNALS, handle
 
 log = logging.getLogger(__name__)
 MINUTES_TO_MEET: Final = 10
@@ -51,9 +50,7 @@ def _watch(command: str, check: Callable[[], None], patience: float, minutes: fl
         except InputError as error:
             if done.wait(patience):
                 return
-            say_last(f"saev {command}: error: {error}")
-            end_companions()
-            os._exit(1)
+            end_now(command, error)
 
 
 @contextmanager
@@ -66,13 +63,13 @@ def first_meeting(command: str, check: Callable[[], None]) -> Iterator[None]:
         command: The name of the command, for the message.
         check: Raises InputError for a reason to end, such as another process that has ended.
     """
-    handlers = {signum: signal.signal(signum, signal.SIG_DFL) for signum in SIGNALS}
+    earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    handle(dict.fromkeys(SIGNALS, signal.SIG_DFL))
     try:
         with watched(command, check, 0, MINUTES_TO_MEET):
             yield
     finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
+        handle(earlier)
 
 
 def announce_wait(strategy: DDPStrategy) -> None:

@@ -49,11 +49,9 @@ class RecordingStrategy(WatchedStrategy):
 
     @override
     def launched(self, run: Callable[[], T]) -> T:
-        """Record, and meet no more: torch's threads that outlive the interpreter may abort the process."""
+        """Record, and hold the group no more: its threads would outlive the interpreter, and may abort the process."""
         result = run()
-        if dist.is_initialized():
-            self._meeting = None
-            dist.destroy_process_group()
+        self._meeting = None
         return result
 
     @override

@@ -109,6 +109,11 @@ def saev(argv: list[str], place: Path) -> tuple[int, str, str]:
         (["--import=./needs.py"], "needs.py, line 1: No module named 'not_installed'"),
         (["--import=./json.py"], "--import ./json.py: there is another module json ("),
         (["--import"], "--import needs the name of a module or its file"),
+        (["--model.sae=os.system"], "os.system: nothing of Python's own library is taken, whoever names it (see "),
+        (
+            ["--import=collections", "--trainer.callbacks=collections.Counter"],
+            "collections.Counter: nothing of Python's own library is taken, whoever names it (see ",
+        ),
     ],
 )
 def test_what_could_not_be_loaded_in_the_end_is_refused_in_the_beginning(
@@ -149,6 +154,14 @@ def test_nothing_is_imported_because_a_given_file_names_it(
     assert not (place / "sprung").exists()
     saev([*argv, "--import=trap"], place)
     assert (place / "sprung").exists(), "the trap works"
+
+
+def test_a_backbone_is_nothing_of_pythons_own_library(place: Path) -> None:
+    status, out, err = saev(options(place / "recorded", folder(place), "--model.family=os.system"), place)
+    assert (status, out) == (1, "")
+    assert one_line(err).endswith(
+        "--model.family os.system: nothing of Python's own library is taken, whoever names it"
+    )
 
 
 @pytest.mark.slow

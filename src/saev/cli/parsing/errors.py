@@ -4,20 +4,21 @@ import inspect
 import re
 import sys
 from argparse import Action
+from collections.abc import Callable
 from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 import saev.cli.parsing.paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.parsing.numbers import check_numbers
-from saev.cli.parsing.own_modules import UNNAMED, nameable
+from saev.cli.parsing.own_modules import nameable, refusal
 from saev.errors import InputError
 from saev.files import EMPTY
 
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
-_REWRITES = [
-    (r".*?Importing '([\w.]+)' is not allowed.*", rf"\1: {UNNAMED}"),
+_REWRITES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    (r".*?Importing '([\w.]+)' is not allowed.*", lambda found: refusal(found[1])),
     (rf"(Parser key \"[\w.]+\":).*({EMPTY}).*", r"\1 \2"),
     (r"- Expected a path but .*? either not accessible or invalid - ", ""),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),

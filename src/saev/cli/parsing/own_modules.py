@@ -16,7 +16,6 @@ from saev.errors import InputError, one_line, reason
 
 OPTION: Final = "--import"
 _DOTTED: Final = re.compile(r"(?<![\w./-])([A-Za-z_]\w*)(?:\.\w+)+")
-UNNAMED: Final = f"nothing is imported because a file names it: add {OPTION} MODULE to the command line"
 _named: Final = {"saev", "lightning", "torch"}  # Top packages; those that the command line names are added.
 
 
@@ -85,6 +84,13 @@ def nameable() -> list[str]:
     return sorted(_named | known_packages())
 
 
+def refusal(path: str) -> str:
+    """Why a value may not name what stands in other packages than `nameable`, for the end of a line."""
+    if path.partition(".")[0] in sys.stdlib_module_names:
+        return f"{path}: nothing of Python's own library is taken, whoever names it"
+    return f"{path}: nothing is imported because a file names it: add {OPTION} MODULE to the command line"
+
+
 def class_at(path: str, option: str) -> type:
     """The class of a path that the user gives: ``mymod.MyBackbone``, which becomes known by its name.
 
@@ -95,7 +101,7 @@ def class_at(path: str, option: str) -> type:
 
     module, _, name = path.rpartition(".")
     if module.partition(".")[0] not in nameable():
-        raise InputError(f"{option} {path}: {UNNAMED}")
+        raise InputError(f"{option} {refusal(path)}")
     found = getattr(_imported(module, path, option), name, None)
     if not isinstance(found, type):
         raise InputError(f"{option} {path}: the module {module} has no class {name}")

@@ -27,6 +27,8 @@ class RunCheckpoint(ModelCheckpoint):
     """
 
     _signals: StepSignals | None = None
+    _holds = False
+    """Whether signals wait."""
 
     def __init__(self, every_n_steps: int = 1000) -> None:
         if every_n_steps < 1:
@@ -67,26 +69,21 @@ class RunCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         handle(self._handlers)
         self._signals = StepSignals(trainer)
+        self._holds = True
 
     @override
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any) -> None:
         """Write a checkpoint where one is due, where this was the last step, and where a signal stops the run."""
         super().on_train_batch_end(trainer, pl_module, *args)
-        if self._signals is None:
-            return
-        is_last = trainer.is_last_batch
-        signum = self._signals.agreed(is_last=is_last)
+        is_last = _is_last_step(trainer)
+        signum = self._agreed(is_last=is_last)
         if signum or is_last:
-            self._save_step(trainer)
-            self._release()
-        if signum:
-            signal.raise_signal(signum)
+            self._end(trainer, signum)
 
     @override
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the last step of a run that another callback stopped."""
-        self._save_step(trainer)
-        self._release()
+        """Write the last step of a run that another callback stopped, and obey a signal that came after it."""
+        self._end(trainer, self._agreed(is_last=True))
 
     @override
     def on_exception(
@@ -105,10 +102,23 @@ class RunCheckpoint(ModelCheckpoint):
         """The last step that this run has written a checkpoint of, or 0."""
         return self._last_global_step_saved
 
-    def _save_step(self, trainer: lightning.Trainer) -> None:
+    def _agreed(self, *, is_last: bool) -> int:
+        return self._signals.agreed(is_last=is_last) if self._signals is not None and self._holds else 0
+
+    def _end(self, trainer: lightning.Trainer, signum: int) -> None:
         if self._last_global_step_saved != trainer.global_step:
             self._save_checkpoint(trainer, str(Path(trainer.default_root_dir) / CHECKPOINT))
+        self._release()
+        if signum:
+            signal.raise_signal(signum)
 
     def _release(self) -> None:
-        if self._signals is not None:
+        if self._signals is not None and self._holds:
             self._signals.release()
+        self._holds = False
+
+
+def _is_last_step(trainer: lightning.Trainer) -> bool:
+    """Whether training ends after this batch, by its epochs or its steps: a callback may stop it earlier."""
+    ends_epochs = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+    return ends_epochs or 0 <= trainer.max_steps <= trainer.global_step

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 import saev
 from saev.artifacts import RunDirectory, save_sae
 from saev.errors import InputError
-from saev.nn import JumpReLU, TopK
+from saev.nn import JumpReLU, MatchingPursuit, TopK
 
 
 @pytest.mark.parametrize("case", sorted(SMALL))
@@ -37,6 +38,38 @@ def test_metrics_are_kept_with_the_sae(tmp_path: Path) -> None:
     assert saev.load(tmp_path).metrics == {}
     (tmp_path / "metrics.json").mkdir()
     assert saev.load(tmp_path).metrics == {}
+
+
+def zero_a_direction(sae: MatchingPursuit) -> None:
+    sae.W_dec.data[2] = 0
+
+
+def select_fewer(sae: MatchingPursuit) -> None:
+    sae.k = 2
+
+
+@pytest.mark.parametrize("change", [zero_a_direction, select_fewer])
+def test_metrics_of_other_weights_or_options_are_left_out(
+    change: Callable[[MatchingPursuit], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sae = MatchingPursuit(6, d_sae=12, k=3)
+    sae.metrics = {"val": {"fvu": 0.25}}
+    save_sae(sae, tmp_path / "a")
+    loaded = saev.load(tmp_path / "a")
+    assert isinstance(loaded, MatchingPursuit)
+    save_sae(loaded.to(torch.float32), tmp_path / "unchanged")
+    assert saev.load(tmp_path / "unchanged").metrics == sae.metrics
+    assert capsys.readouterr().err == ""
+    change(loaded)
+    save_sae(loaded, tmp_path / "a", overwrite=True)
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/a: without metrics.json: the SAE was changed after its metrics were measured\n"
+    )
+    assert not (tmp_path / "a" / "metrics.json").exists()
+    assert saev.load(tmp_path / "a").metrics == {}
+    loaded.metrics = {"val": {"fvu": 0.5}}  # measured anew
+    save_sae(loaded, tmp_path / "a", overwrite=True)
+    assert saev.load(tmp_path / "a").metrics == loaded.metrics
 
 
 @pytest.mark.parametrize("name", ["config.json", "sae.safetensors", "metrics.json"])

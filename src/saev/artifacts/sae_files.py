@@ -15,7 +15,7 @@ from torch import Tensor
 from saev.artifacts.checked_weights import load_checked
 from saev.artifacts.metrics_file import METRICS_FILE, read_metrics, write_metrics
 from saev.artifacts.provenance import Provenance, provenance_of
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import check_regular, read_regular, replacing, unwritable, write_whole
 from saev.nn import ARCHITECTURES, SparseAutoencoder
 from saev.nn.options import OWN_KEYS, check_options, check_rebuilds
@@ -40,6 +40,7 @@ def save_sae(
     Args:
         sae: The SAE, with its normalisation.
         directory: Where ``config.json`` and ``sae.safetensors`` go, and ``metrics.json`` where ``sae.metrics`` has any.
+            Metrics are left out, which is said, where weights or options were changed after these were set.
         provenance: Where the SAE comes from; by default what it says itself (``sae.provenance``, which `load_sae`
             sets). Without one, commands take the ViT, the layer and the tokens from shards or options.
         overwrite: Whether it may take the place of another SAE, whose metrics are removed.
@@ -59,9 +60,11 @@ def save_sae(
         if not overwrite and os.path.lexists(directory / name):
             raise InputError(f"{directory / name} is there already: name another directory, or give overwrite=True")
     write_sae(sae, directory, provenance_of(sae) if provenance is None else provenance)
-    if sae.metrics:
+    if sae.metrics and sae.is_as_measured:
         write_metrics(directory / METRICS_FILE, sae.metrics)
         return
+    if sae.metrics:
+        tell(f"{directory}: without {METRICS_FILE}: the SAE was changed after its metrics were measured")
     try:
         (directory / METRICS_FILE).unlink(missing_ok=True)
     except OSError as error:

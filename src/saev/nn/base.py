@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import torch
+import xxhash
 from torch import Tensor, nn
 
 from saev.errors import InputError
@@ -103,8 +104,9 @@ class SparseAutoencoder(nn.Module, ABC):
     provenance: object = None
     """Where it comes from: a `saev.Provenance`, which files keep; None where nothing is known."""
 
-    metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    """What was measured on it, by stage ("train", "val", "test"), as in metrics.json; empty where nothing was."""
+    _metrics: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    _measured = ""
+    """The digest of what the metrics were measured on."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__()
@@ -163,6 +165,27 @@ class SparseAutoencoder(nn.Module, ABC):
     def lr_multipliers(self) -> dict[str, float]:
         """By name, each parameter whose learning rate is a multiple of the others', and that multiplier."""
         return {}
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was measured on it, by stage ("train", "val", "test"), as in metrics.json; empty where nothing was."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+        self._metrics, self._measured = found, self._digest() if found else ""
+
+    @property
+    def is_as_measured(self) -> bool:
+        """Whether weights and options are those that it had when its metrics were set."""
+        return not self._metrics or self._measured == self._digest()
+
+    def _digest(self) -> str:
+        found = xxhash.xxh3_128(repr(sorted(self.options().items())).encode())
+        for name, tensor in self.state_dict().items():
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return found.hexdigest()
 
     @property
     def own_latents(self) -> slice:

@@ -148,9 +148,10 @@ def say_last(text: str) -> None:
     if tqdm is not None:
         for bar in list(getattr(tqdm.tqdm, "_instances", ())):
             bar.close()
-    if not _is_first():
-        tell("")  # of the other process's bar this one knows nothing
-    tell(text)
+    if _is_first():
+        tell(text)
+    else:  # Of the first one's bar this process knows nothing: in one piece, so that it is not drawn in between.
+        print(f"\n{printable(text)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

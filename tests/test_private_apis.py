@@ -19,7 +19,6 @@ import safetensors.torch
 import torch
 import tqdm
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
-from lightning.fabric.utilities import rank_zero
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import DDPStrategy, launchers
@@ -68,7 +67,6 @@ RELIED: Final[dict[str, Callable[[], bool]]] = {
         parameters(launchers._SubprocessScriptLauncher._call_children_scripts) == ["self"]
     ),
     "_configure_launcher": lambda: parameters(DDPStrategy._configure_launcher) == ["self"],
-    "_get_rank": lambda: parameters(rank_zero._get_rank) == [],
     "_last_global_step_saved": lambda: ModelCheckpoint()._last_global_step_saved == 0,
     "_launcher": lambda: DDPStrategy()._launcher is None,
     "_save_checkpoint": lambda: parameters(ModelCheckpoint._save_checkpoint) == ["self", "trainer", "filepath"],

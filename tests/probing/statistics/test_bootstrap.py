@@ -64,6 +64,14 @@ def test_strata_that_share_a_group_are_one() -> None:
     assert np.var(apart.tp + apart.fp) < 2
 
 
+def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    fires, y, w = rng.random(30) < 0.5, rng.random(30) < 0.5, rng.random(30)
+    expected = interval(Counts.mcc, fires, y, 500, np.random.default_rng(7), w)
+    monkeypatch.setattr("saev.probing.statistics.bootstrap.CELLS", 1000)
+    assert interval(Counts.mcc, fires, y, 500, np.random.default_rng(7), w) == expected
+
+
 def covered(n: int, prevalence: float, kind: str) -> float:
     """Share of samples whose interval covers the true MCC; a latent of 60 % recall that fires on 15 % of the rest."""
     rng = np.random.default_rng(n)

@@ -16,6 +16,7 @@ from saev.probing.statistics.arrays import Bools, Floats, Integers, as_labels, a
 from saev.probing.statistics.scores import Counts
 
 PRIOR = 0.5  # Pictures that Jeffreys' prior adds to a cell.
+CELLS = 2**22  # Bound of draws x groups that are held at once.
 
 
 class Interval(NamedTuple):
@@ -145,8 +146,10 @@ def _resampled(cells_gk: Floats, n: int, rng: np.random.Generator) -> Floats:
     total = len(cells_gk)
     if total == 1:
         return cells_gk
-    drawn: Floats = rng.multinomial(total - 1, times / total, size=n) @ kinds * (total / (total - 1))
-    return drawn
+    slab = max(1, CELLS // len(kinds))
+    sizes = [min(slab, n - start) for start in range(0, n, slab)]
+    drawn_bk = [rng.multinomial(total - 1, times / total, size=size) @ kinds for size in sizes]
+    return np.concatenate(drawn_bk) * (total / (total - 1))
 
 
 def _design_effect(cells_gk: Floats, n_pictures: int) -> float:

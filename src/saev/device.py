@@ -7,7 +7,7 @@ import torch
 from saev.errors import InputError, one_line
 
 
-def chosen_device(name: str | torch.device | None, option: str = "--device") -> torch.device:
+def chosen_device(name: str | torch.device | None, option: str = "device") -> torch.device:
     """The device that an option names; by default a GPU if there is one.
 
     Raises:

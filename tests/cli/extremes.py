@@ -151,7 +151,8 @@ def prepared(root: Path) -> dict[str, list[str]]:
     return {
         "predict": predict,
         "fit": fit,
-        **{command: [command, *evaluate] for command in ("validate", "test", "render")},
+        **{command: [command, *evaluate] for command in ("validate", "test")},
+        "render": ["render", *evaluate[:2], "--device=cpu"],
         "view": ["view", f"--run_dir={run}", "--port=0", *device],
         "downstream": [
             *("downstream", f"--sae={only(run, 'saes/*')}", f"--images={pictures}", "--num_workers=0", "--k=2"),

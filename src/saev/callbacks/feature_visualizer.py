@@ -1,7 +1,5 @@
 """Renders the latents of trained SAEs."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,11 +11,11 @@ from typing_extensions import override
 from saev.artifacts import RunDirectory
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
-from saev.errors import InputError, tell
+from saev.errors import InputError
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
-from saev.latents.codes import with_saved
-from saev.latents.encoding import Encoding, ImageCodes
+from saev.gallery.render import namer_of, shown_tokens
+from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
@@ -80,7 +78,10 @@ class FeatureVisualizer(NotesFaults):
             InputError: If the SAE has no such latents, or the namer cannot be had.
         """
         if stage in ("fit", "test"):
-            self._prepare(trainer, cast(TrainedModel, pl_module).saes)
+            for sae in cast(TrainedModel, pl_module).saes.values():
+                self._options.check_latents(sae.d_sae)
+            if trainer.is_global_zero and self._namer is None:
+                self._namer = namer_of(self._options)
 
     @override
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -94,38 +95,23 @@ class FeatureVisualizer(NotesFaults):
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Render on all images of the shards, also where the metrics are of a part of them."""
-        data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
-        self.render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.all_tokens)
-
-    def render(
-        self,
-        trainer: lightning.Trainer,
-        saes: dict[str, SparseAutoencoder],
-        data: list[TokenSelection],
-        saved: Sequence[Path] = (),
-    ) -> None:
-        """Render SAEs by name. All processes call it; where they divide the latents, all but the first pass no SAEs.
+        """Render on all images of the shards, also where the metrics are of a part of them.
 
         Raises:
             InputError: In all processes, if the galleries could not be made.
         """
+        data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
         try:
-            self._render(trainer, saes, data, saved)
+            self._render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.all_tokens)
         except InputError as error:
             raise InputError(f"{UNMADE}: {error}") from error
 
     def _render(
-        self,
-        trainer: lightning.Trainer,
-        saes: dict[str, SparseAutoencoder],
-        data: list[TokenSelection],
-        saved: Sequence[Path] = (),
+        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
     ) -> None:
-        tokens = replace(data[0], kept=None)
-        if len(data) > 1 and trainer.is_global_zero:
-            tell(f"the gallery shows the first of {len(data)} data sets: {tokens.reader.path}")
-        codes = with_saved({name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}, saved)
+        """Render SAEs by name. All processes call it; where they divide the latents, all but the first pass no SAEs."""
+        tokens = shown_tokens(data, tells=trainer.is_global_zero)
+        codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
         surveys = self._surveys(trainer, codes, tokens, labels)
         fault = None
@@ -147,30 +133,8 @@ class FeatureVisualizer(NotesFaults):
             self._to_tensorboard(trainer, rendered, source.pictures)
         source.pictures.warn_of_faults()
 
-    def render_alone(
-        self,
-        trainer: lightning.Trainer,
-        saes: dict[str, SparseAutoencoder],
-        data: list[TokenSelection],
-        saved: Sequence[Path],
-    ) -> None:
-        """Render SAEs by name, without a run of the trainer, from saved codes of those that have some.
-
-        Raises:
-            InputError: If an SAE has no such latents as are asked for, the namer cannot be had, or codes are of other
-                SAEs or shards.
-        """
-        self._prepare(trainer, saes)
-        self.render(trainer, {name: sae.to(trainer.strategy.root_device) for name, sae in saes.items()}, data, saved)
-
-    def _prepare(self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder]) -> None:
-        for sae in saes.values():
-            self._options.check_latents(sae.d_sae)
-        if trainer.is_global_zero and self._namer is None and (clip := self._options.namer) is not None:
-            self._namer = Namer.load(clip, self._options.namer_weights, self._options.vocabulary)
-
     def _surveys(
-        self, trainer: lightning.Trainer, codes: dict[str, ImageCodes], tokens: TokenSelection, labels: Labels
+        self, trainer: lightning.Trainer, codes: dict[str, Encoding], tokens: TokenSelection, labels: Labels
     ) -> dict[str, LatentSurvey]:
         """What process 0 is to know of all images: each process looks at its share, if all have the SAEs.
 

@@ -1,4 +1,4 @@
-"""`saev validate`, `saev test` and `saev render`: evaluate the SAEs of a run, and look at them."""
+"""`saev validate` and `saev test`: evaluate the SAEs of a run."""
 
 import contextlib
 import sys
@@ -12,12 +12,12 @@ from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
 from saev.artifacts import Provenance, RunDirectory, provenance_of
-from saev.artifacts.comparable import completed_by, held_out_for
+from saev.artifacts.comparable import held_out_for
 from saev.artifacts.metrics_file import read_metrics
 from saev.callbacks import SAEExporter, SweepReport
 from saev.callbacks.noted_faults import noted
 from saev.cli.given_saes import GivenSaes
-from saev.cli.parsing.lightning_cli import wants_help
+from saev.cli.parsing.command_line import refuse_options, wants_help
 from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
 from saev.cli.runs.train_cli import TrainCLI, announce, build
@@ -31,9 +31,8 @@ DESCRIPTIONS = {
     "that were held out) and render their features again, on all images of the shards, in place of the galleries that "
     "are there. Standard error gets the main figures, RUN/saes/NAME/metrics.json all of them. One SAE without a run is "
     "tested with --sae and --out.",
-    "render": "Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that "
-    "are there: without training or metrics, in one process. One SAE without a run is rendered with --sae and --out.",
 }
+AS_SAVED = dict.fromkeys(("--model", "--ckpt_path", "--checkpoint"), "takes SAEs as they were saved")
 TRAINING_ONLY = (  # of the trainer's options
     *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "overfit_batches"),
     *("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps"),
@@ -101,22 +100,6 @@ class EvaluateCLI(TrainCLI):
                 action.help = SUPPRESS
 
 
-class RenderCLI(EvaluateCLI):
-    """An EvaluateCLI that takes saved codes."""
-
-    @override
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add where these are."""
-        super().add_arguments_to_parser(parser)
-        parser.add_argument(
-            "--codes",
-            type=list[Path] | None,
-            default=None,
-            help="Directories that `saev encode` wrote, of some of the run's SAEs on these shards, "
-            "which are then not encoded again.",
-        )
-
-
 def validate(argv: list[str]) -> int:
     """Run `saev validate ARGV` and return the exit status."""
     return _main("validate", argv)
@@ -127,20 +110,14 @@ def test(argv: list[str]) -> int:
     return _main("test", argv)
 
 
-def render(argv: list[str]) -> int:
-    """Run `saev render ARGV` and return the exit status."""
-    return _main("render", argv)
-
-
 def _main(command: str, argv: list[str]) -> int:
-    kind = RenderCLI if command == "render" else EvaluateCLI
     if wants_help(argv):
-        build(kind, command, DESCRIPTIONS[command], argv)
+        build(EvaluateCLI, command, DESCRIPTIONS[command], argv)
     with contextlib.redirect_stdout(sys.stderr):
-        _refuse_model_options(command, argv)
+        refuse_options(command, argv, AS_SAVED)
         # What fit was told of the data is the default of what comes later.
         given = GivenSaes.of(argv, command)
-        cli = build(kind, command, DESCRIPTIONS[command], ["--config", given.options(command), *argv])
+        cli = build(EvaluateCLI, command, DESCRIPTIONS[command], ["--config", given.options(command), *argv])
         writes = cli.fault is None and cli.trainer.is_global_zero
         with alone_in(cli.out()) if writes else contextlib.nullcontext():
             _evaluate(cli, given, command)
@@ -151,27 +128,11 @@ def _main(command: str, argv: list[str]) -> int:
     return 0 if cli.fault is None else 1
 
 
-def _refuse_model_options(command: str, argv: list[str]) -> None:
-    wrong = [option for option in argv if option.startswith(("--model", "--ckpt_path", "--checkpoint"))]
-    if wrong:
-        raise InputError(f"saev {command} takes SAEs as they were saved: leave {wrong[0]} out")
-
-
 def _evaluate(cli: EvaluateCLI, given: GivenSaes, command: str) -> None:
     data = cli.datamodule
-    saes = given.load()
-    for name, sae in saes.items():
-        if sae.d_in != data.d_model:
-            raise InputError(
-                f"the SAE {name} takes activations of width {sae.d_in}, "
-                f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
-            )
-    _check_comparable([provenance_of(sae) for sae in saes.values()], data, command)
-    if command == "render":
-        if cli.fault:
-            raise InputError(f"{cli.fault}, or give another directory with --out DIR")
-        cli.config_init.visualizer.render_alone(cli.trainer, saes, data.test_tokens, cli.config_init.codes or [])
-        return
+    selections = data.val_tokens if command == "validate" else data.test_tokens
+    saes = given.load_for(data.data, selections)
+    _choose_images([provenance_of(sae) for sae in saes.values()], data, command)
     cli.model.adopt(saes)
     _take_over_training(cli, given)
     getattr(cli.trainer, command)(cli.model, data, weights_only=True)
@@ -179,17 +140,13 @@ def _evaluate(cli: EvaluateCLI, given: GivenSaes, command: str) -> None:
         raise InputError(f"{given.where}: the SAEs are evaluated, but {'; '.join(faults)}")
 
 
-def _check_comparable(provenances: list[Provenance], data: ShardDataModule, command: str) -> None:
-    """Refuse numbers that would mean nothing, and test on no image that trained an SAE."""
+def _choose_images(provenances: list[Provenance], data: ShardDataModule, command: str) -> None:
+    """Test on no image that trained an SAE."""
     selections = data.val_tokens if command == "validate" else data.test_tokens
     if not selections:
         raise InputError("no images were held out of training (val_share): give --data.val_shards")
-    # The SAEs of a sweep have the same, which is compared and said once.
-    distinct = [one for i, one in enumerate(provenances) if not any(_same(one, other) for other in provenances[:i])]
     for number, tokens in enumerate(list(selections)):
-        for one in distinct:
-            completed_by(one, tokens.readers, data.token_kind)
-        held_out = None if command == "render" else held_out_for(provenances, tokens.reader)
+        held_out = held_out_for(provenances, tokens.reader)
         if held_out is None:
             continue
         if not len(held_out):
@@ -199,12 +156,8 @@ def _check_comparable(provenances: list[Provenance], data: ShardDataModule, comm
             data.test_only(number, held_out)
         elif not np.isin(tokens.examples, held_out).all():
             raise InputError("--data.seed and --data.val_share choose images that trained the SAE: leave them out")
-    if command != "render" and not all(one.data for one in provenances):
+    if not all(one.data for one in provenances):
         tell("the SAE does not say which images trained it: none is left out")
-
-
-def _same(one: Provenance, other: Provenance) -> bool:
-    return (one.layers, one.tokens) == (other.layers, other.tokens)
 
 
 def _take_over_training(cli: EvaluateCLI, given: GivenSaes) -> None:

@@ -1,24 +1,32 @@
 """The SAEs that a command line names: those of a run, or a single one without a run."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import Final, Self, final
 
 import yaml
 
-from saev.artifacts import RunDirectory, load_sae, read_provenance
+from saev.artifacts import Provenance, RunDirectory, load_sae, provenance_of, read_provenance
+from saev.artifacts.comparable import completed_by
 from saev.artifacts.metrics_file import METRICS_FILE
 from saev.cli.parsing.files import check_named_files
 from saev.errors import InputError
 from saev.nn import SparseAutoencoder
+from saev.shards.tokens import TokenSelection
+from saev.training.data.shard_tokens import ShardTokens
 
+OF_TRAINING: Final = (
+    *("weights", "val_shards", "val_share", "n_val_tokens", "n_tokens", "batch_size", "buffer_gib"),
+    *("threads", "timeout"),
+)
+"""Options of the data that do not say at which images one looks."""
 # What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
-NOT_TAKEN_OVER = {
+NOT_TAKEN_OVER: Final = {
     "validate": ("weights",),
     "test": ("weights", "share", "examples", "val_shards"),
-    "render": ("weights", "share", "examples", "val_shards"),
+    "render": (*OF_TRAINING, "share", "examples", "n_tensorboard"),
 }
 
 
@@ -46,18 +54,27 @@ class GivenSaes:
         for name in ("run_dir", "sae", "out"):
             parser.add_argument(f"--{name}")
         given = parser.parse_known_args(argv)[0]
-        if given.sae and given.run_dir:
+        return cls.named(given.run_dir, given.sae, given.out, command)
+
+    @classmethod
+    def named(cls, run_dir: str | Path | None, sae: str | Path | None, out: str | Path | None, command: str) -> Self:
+        """Those of the options `--run_dir`, `--sae` and `--out`.
+
+        Raises:
+            InputError: If they name none, or both kinds.
+        """
+        if sae and run_dir:
             raise InputError("--run_dir names all SAEs of a run, --sae a single one: give one of them")
-        if given.sae and command == "validate":
+        if sae and command == "validate":
             raise InputError("saev validate takes the SAEs of a run: --run_dir RUN; `saev test --sae DIR` takes one")
-        if given.sae and not given.out:
+        if sae and not out:
             raise InputError("--sae needs a directory for metrics and galleries: --out DIR")
-        if given.sae:
-            return cls(None, Path(given.sae))
-        if not given.run_dir:
+        if sae:
+            return cls(None, Path(sae))
+        if not run_dir:
             single = "" if command == "validate" else ", or that of an SAE: --sae DIR"
             raise InputError(f"give the directory of a finished run: --run_dir RUN{single}")
-        return cls(_checked(RunDirectory(Path(given.run_dir))), None)
+        return cls(_checked(RunDirectory(Path(run_dir))), None)
 
     @property
     def where(self) -> Path:
@@ -73,6 +90,28 @@ class GivenSaes:
             InputError: If there is none, or one is damaged.
         """
         return {self.where.resolve().name: load_sae(self.where)} if self.run is None else self.run.load_saes()
+
+    def load_for(self, data: ShardTokens, selections: Sequence[TokenSelection]) -> dict[str, SparseAutoencoder]:
+        """The SAEs by name, after a check whether their numbers on some tokens mean anything.
+
+        Args:
+            data: The shards of the command line.
+            selections: The tokens.
+
+        Raises:
+            InputError: If there is no SAE, one is damaged, or of another width, ViT, layer or other tokens.
+        """
+        saes = self.load()
+        for name, sae in saes.items():
+            if sae.d_in != data.d_model:
+                raise InputError(
+                    f"the SAE {name} takes activations of width {sae.d_in}, "
+                    f"{data.reader.path} has {data.d_model}: give shards of the same ViT"
+                )
+        for tokens in selections:
+            for one in _distinct(saes.values()):
+                completed_by(one, tokens.readers, data.token_kind)
+        return saes
 
     def metrics(self, name: str) -> Path:
         """Where the figures of one of them lie beside it."""
@@ -91,10 +130,22 @@ class GivenSaes:
             return str(yaml.safe_dump({"data": data} if data else {}))
         config = self.run.options()
         with self.run.usable():
-            data = {key: value for key, value in config["data"].items() if key not in NOT_TAKEN_OVER[command]}
-            taken = {"data": data, "visualizer": config["visualizer"]}
-            check_named_files(taken)
-            return str(yaml.safe_dump(taken))
+            taken = {"data": _without(config["data"], command), "visualizer": config["visualizer"]}
+            check_named_files(taken)  # a group may name a file, too
+            return str(yaml.safe_dump(taken | {"visualizer": _without(taken["visualizer"], command)}))
+
+
+def _without(options: Mapping[str, object], command: str) -> dict[str, object]:
+    return {name: value for name, value in options.items() if name not in NOT_TAKEN_OVER[command]}
+
+
+def _distinct(saes: Iterable[SparseAutoencoder]) -> list[Provenance]:
+    """Where SAEs come from; the SAEs of a sweep have the same, which is compared and said once."""
+    found: list[Provenance] = []
+    for one in map(provenance_of, saes):
+        if not any((one.layers, one.tokens) == (other.layers, other.tokens) for other in found):
+            found.append(one)
+    return found
 
 
 def _checked(run: RunDirectory) -> RunDirectory:

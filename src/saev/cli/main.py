@@ -18,7 +18,7 @@ COMMANDS = {
     "fit": ("saev.cli.train:fit", "train an SAE on shards and render its features (also: train)"),
     "validate": ("saev.cli.evaluate:validate", "evaluate a trained SAE on the held-out images of its run"),
     "test": ("saev.cli.evaluate:test", "evaluate a trained SAE on other shards and render its features again"),
-    "render": ("saev.cli.evaluate:render", "make the galleries of a run anew"),
+    "render": ("saev.cli.render:main", "make the galleries of a run anew"),
     "encode": ("saev.cli.encode:main", "write the codes of an SAE on all images of a recording"),
     "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),

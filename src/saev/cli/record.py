@@ -12,7 +12,8 @@ from typing_extensions import override
 
 from saev.byte_text import byte_text
 from saev.callbacks import VitActivationWriter
-from saev.cli.parsing.lightning_cli import CommandCLI, wants_help
+from saev.cli.parsing.command_line import wants_help
+from saev.cli.parsing.lightning_cli import CommandCLI
 from saev.cli.parsing.own_modules import class_at
 from saev.cli.processes.count import granted
 from saev.cli.recording_estimate import images_per_second

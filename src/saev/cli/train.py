@@ -12,7 +12,7 @@ from saev.artifacts.run_directory import CHECKPOINT
 from saev.callbacks.noted_faults import noted
 from saev.callbacks.sae_exporter import diverged_saes
 from saev.cli.ending import Stopped
-from saev.cli.parsing.lightning_cli import wants_help
+from saev.cli.parsing.command_line import wants_help
 from saev.cli.processes.training import TrainingStrategy
 from saev.cli.runs.lock import alone_in, contents
 from saev.cli.runs.places import check_places_of_fit, check_space

@@ -1,7 +1,6 @@
 """`saev.render`: galleries of SAEs on the images of a recording, in one call."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,17 @@ from typing import Any
 from saev.errors import InputError
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Subject
-from saev.gallery.render import Source, render_galleries
+from saev.gallery.render import Source, namer_of, render_galleries
 from saev.latents.codes import Codes, with_saved
-from saev.latents.encode import encoding_of
-from saev.latents.encoding import Encoding, ImageCodes
+from saev.latents.encode import encodings_of
+from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
-from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
-from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 
 
 def render(
@@ -73,35 +71,49 @@ def render(
     for name in saes:
         if not isinstance(name, str) or not name.isprintable() or "/" in name or name.startswith(".") or not name:
             raise InputError(f"{name!r} cannot be the name of a gallery's directory: give another one")
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
-    with ExitStack() as stack:
-        encodings = {
-            name: stack.enter_context(encoding_of(sae, reader, None, tokens, device)) for name, sae in saes.items()
-        }
-        return _rendered(encodings, with_saved(encodings, codes), reader, chosen, Path(out))
+    with encodings_of(saes, shards, layer, tokens, device) as encodings:
+        kinds = {one.tokens.positions: one.tokens for one in encodings.values()}
+        if len(kinds) != 1:
+            raise InputError(
+                f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
+            )
+        (selection,) = kinds.values()
+        return render_saes({name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes)
 
 
-def _rendered(
-    encodings: Mapping[str, Encoding],
-    sources: Mapping[str, ImageCodes],
-    reader: ShardReader,
-    chosen: RenderOptions,
-    out: Path,
+def render_saes(
+    saes: Mapping[str, SparseAutoencoder],
+    tokens: TokenSelection,
+    out: str | Path,
+    options: RenderOptions,
+    codes: Sequence[Codes | str | Path] = (),
 ) -> dict[str, Path]:
-    kinds = {one.tokens.positions: one for one in encodings.values()}
-    if len(kinds) != 1:
-        raise InputError(
-            f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
-        )
+    """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
+
+    Args:
+        saes: SAEs of one width, which evaluate, on one device.
+        tokens: The tokens of these images that they take.
+        out: As in `render`.
+        options: What is shown.
+        codes: As in `render`.
+
+    Returns:
+        The path of each `index.html`.
+
+    Raises:
+        InputError: As `render`.
+    """
+    encodings = {name: Encoding(sae, tokens) for name, sae in saes.items()}
     for one in encodings.values():
-        chosen.check_latents(one.d_sae)
-    namer = None if chosen.namer is None else Namer.load(chosen.namer, chosen.namer_weights, chosen.vocabulary)
-    (first,) = kinds.values()
-    labels = Labels.of(reader)
-    images = first.tokens.subset(chosen.n_images, chosen.seed).examples
-    surveys = survey_images(sources, images, labels, top_k=chosen.top_k, seed=chosen.seed)
-    subjects = {name: Subject(one.sae, sources[name], surveys[name]) for name, one in encodings.items()}
-    source = Source(first.tokens, RecordedPictures(reader), labels)
-    found = {one.name: one.index for one in render_galleries(subjects, source, chosen, out, namer)}
+        options.check_latents(one.d_sae)
+    if (namer := namer_of(options)) is not None:
+        namer.clip.to(next(iter(saes.values())).mean_d.device)
+    sources = with_saved(encodings, codes)
+    labels = Labels.of(tokens.reader)
+    images = tokens.subset(options.n_images, options.seed).examples
+    surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
+    subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
+    source = Source(tokens, RecordedPictures(tokens.reader), labels)
+    found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

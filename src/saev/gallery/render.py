@@ -4,14 +4,14 @@ Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.gallery.data import Gallery, OtherSae, ShownName
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
@@ -56,6 +56,29 @@ class Source:
     tokens: TokenSelection
     pictures: RecordedPictures
     labels: Labels
+
+
+def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
+    """What galleries show of data sets: the tokens of the first one, with those that training ignores.
+
+    Args:
+        data: One or more data sets.
+        tells: Whether to print that there are more.
+    """
+    if len(data) > 1 and tells:
+        tell(f"the gallery shows the first of {len(data)} data sets: {data[0].reader.path}")
+    return replace(data[0], kept=None)
+
+
+def namer_of(options: RenderOptions) -> Namer | None:
+    """What finds names for latents, if the options ask for one.
+
+    Raises:
+        InputError: If it cannot be had.
+    """
+    if options.namer is None:
+        return None
+    return Namer.load(options.namer, options.namer_weights, options.vocabulary)
 
 
 def render_galleries(

@@ -1,8 +1,8 @@
 """`saev.encode`: the codes of an SAE on all images of a recording, in memory or saved."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,30 +85,39 @@ def encode(
     """
     if processes < 1 or file_bytes < 1:
         raise InputError(f"processes={processes} and file_bytes={file_bytes} must be 1 or more")
-    with encoding_of(sae, shards, layer, tokens, device) as encoding:
+    with encodings_of({"": sae}, shards, layer, tokens, device) as encodings:
+        encoding = encodings[""]
         return _in_memory(encoding) if out is None else _saved(encoding, Path(out), processes, file_bytes)
 
 
 @contextmanager
-def encoding_of(
-    sae: SparseAutoencoder | str | Path,
+def encodings_of(
+    saes: Mapping[str, SparseAutoencoder | str | Path],
     shards: ShardReader | str | Path,
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
-) -> Iterator[Encoding]:
-    """An SAE and a recording that belong together, as `encode` takes them.
+) -> Iterator[dict[str, Encoding]]:
+    """SAEs by name and a recording that belong together, as `encode` takes one.
 
-    The SAE evaluates, on the device, while the block runs; mode and device are then again what they were.
+    The SAEs evaluate, on the device, while the block runs; mode and device are then again what they were.
 
     Raises:
         InputError: If they do not.
     """
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(_encoding(sae, reader, tokens, device)) for name, sae in saes.items()}
+
+
+@contextmanager
+def _encoding(
+    sae: SparseAutoencoder | str | Path, reader: ShardReader, tokens: TokenKind | None, device: str | None
+) -> Iterator[Encoding]:
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     provenance = provenance_of(sae)
     if len(provenance.layers) > 1:
-        raise InputError("the SAE takes several layers at once: saev encode takes an SAE of one layer")
+        raise InputError("the SAE takes several layers at once: give an SAE of one layer")
     if None not in (tokens, provenance.tokens) and tokens != provenance.tokens:
         raise InputError(f"the SAE was trained on {provenance.tokens} tokens, not on {tokens}: leave tokens out")
     if sae.d_in != reader.layout.d_model:

@@ -188,7 +188,7 @@ def _device(device: str | torch.device | None, x: object) -> torch.device:
         InputError: If there is no such device, or a tensor is on another GPU.
     """
     of_x = x.device if isinstance(x, Tensor) and x.device.type != "cpu" else None
-    found = chosen_device(of_x if device is None else device, "device")
+    found = chosen_device(of_x if device is None else device)
     if of_x is not None and of_x != found:
         raise InputError(f"the activations are on {of_x}, device is {found}: move them, or leave it")
     return found

@@ -95,10 +95,3 @@ def _help_of_classes(parser: LightningArgumentParser, argv: list[str]) -> None:
         if f"--{key}.help" == option and following.startswith("-") and (names := class_names(key, parser)):
             print(f"--{key} is one of {', '.join(names)}.\n`{parser.prog} {option} {names[0]}` explains its options.")
             raise SystemExit(0)
-
-
-def wants_help(argv: list[str]) -> bool:
-    """Whether a command line asks for one of the help texts, which go to standard output."""
-    return any(
-        option in ("-h", "--help", "--print_config") or option.partition("=")[0].endswith(".help") for option in argv
-    )

@@ -1,6 +1,7 @@
 """Whether a run directory takes what a run writes: asked before anything long begins."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from saev.artifacts import RunDirectory
 from saev.artifacts.run_directory import CHECKPOINT
@@ -8,7 +9,9 @@ from saev.artifacts.sae_files import WEIGHTS_FILE
 from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.files import check_writable, free_bytes
-from saev.modules import SAELightningModule
+
+if TYPE_CHECKING:  # Lightning takes seconds
+    from saev.modules import SAELightningModule
 
 BYTES_IN_CHECKPOINT, BYTES_IN_EXPORT = 12, 4
 """Of a parameter: float32, in a checkpoint with two moments of Adam."""
@@ -36,7 +39,7 @@ def check_places_of_fit(run_dir: Path) -> None:
     check_places(run_dir, CHECKPOINT.parent, *(path.name for path in (run.saes, run.features, run.logs)))
 
 
-def check_space(run_dir: Path, model: SAELightningModule) -> None:
+def check_space(run_dir: Path, model: "SAELightningModule") -> None:
     """Compare what a run will write with what is free.
 
     A checkpoint stays until the next one is whole, so that there are two at the same time.

@@ -12,7 +12,7 @@ from saev.byte_text import byte_text
 from saev.errors import InputError
 from saev.free_memory import known_free_memory
 from saev.latents.codes import Codes, with_saved
-from saev.latents.encode import encoding_of
+from saev.latents.encode import encodings_of
 from saev.latents.encoding import ImageCodes, together
 from saev.latents.labels import Labels
 from saev.latents.survey.memory import tables_bytes
@@ -99,10 +99,10 @@ def survey(
     """
     if min(n_images, top_k) < 1 or seed < 0:
         raise InputError(f"n_images={n_images} and top_k={top_k} must be 1 or more, seed={seed} 0 or more")
-    with encoding_of(sae, shards, layer, tokens, device) as encoding:
-        sources = with_saved({"the SAE": encoding}, [] if codes is None else [codes])
-        images = encoding.tokens.subset(n_images, seed).examples
-        labels = Labels.of(encoding.tokens.reader)
+    with encodings_of({"the SAE": sae}, shards, layer, tokens, device) as encodings:
+        sources = with_saved(encodings, [] if codes is None else [codes])
+        selection = encodings["the SAE"].tokens
+        images, labels = selection.subset(n_images, seed).examples, Labels.of(selection.reader)
         return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
 
 

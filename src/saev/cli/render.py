@@ -1,0 +1,122 @@
+"""`saev render`: the galleries of trained SAEs anew."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Final, Literal
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from saev.artifacts import RunDirectory
+from saev.cli.given_saes import OF_TRAINING, GivenSaes
+from saev.cli.parsing.command_line import refuse_options, wants_help
+from saev.cli.parsing.errors import parsed
+from saev.cli.parsing.files import check_given_files
+from saev.cli.runs.lock import alone_in
+from saev.cli.runs.places import check_places
+from saev.device import chosen_device
+from saev.errors import InputError
+from saev.gallery.from_shards import render_saes
+from saev.gallery.options import RenderOptions
+from saev.gallery.render import shown_tokens
+from saev.training.data.shard_tokens import ShardTokens
+
+_ACCELERATOR: Final = "trainer.accelerator"
+_OTHER: Final = {
+    **dict.fromkeys(("--model", "--ckpt_path", "--checkpoint"), "takes SAEs as they were saved"),
+    "--trainer": "has no trainer and works in one process, on the --device",
+    "--visualizer.n_tensorboard": "writes nothing for TensorBoard",
+    **dict.fromkeys([f"--data.{name}" for name in OF_TRAINING], "neither trains nor evaluates"),
+}
+
+
+def render(
+    data: ShardTokens,
+    visualizer: RenderOptions,
+    run_dir: Path | None = None,
+    sae: Path | None = None,
+    out: Path | None = None,
+    codes: list[Path] | None = None,
+    device: str | None = None,
+) -> Path:
+    """Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that are there.
+
+    It takes no training and no metrics, and one process. One SAE without a run is rendered with --sae and --out. The
+    last line of standard output is the directory that holds `features/NAME/index.html`.
+
+    Args:
+        data: what is looked at
+        visualizer: what is shown
+        run_dir: directory of a finished run
+        sae: directory of a single SAE instead, from wherever it comes; --data.shards and --out are then needed
+        out: directory for the galleries, in place of the run directory, which is then only read
+        codes: directories that `saev encode` wrote, of some of the SAEs on these shards, which are then not encoded
+            again
+        device: cpu, cuda, ...; by default a GPU if there is one
+    """
+    given = GivenSaes.named(run_dir, sae, out, "render")
+    found = RunDirectory((out or given.where).absolute())
+    _check_place(found, is_named=out is not None)
+    place = chosen_device(device, "--device")
+    with alone_in(found.path):
+        saes = given.load_for(data, data.test_tokens)
+        on_device = {name: one.eval().to(place) for name, one in saes.items()}
+        render_saes(on_device, shown_tokens(data.test_tokens), found.features, visualizer, codes or [])
+    return found.path
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev render ARGV` and return the exit status.
+
+    Raises:
+        InputError: If the SAEs or the shards cannot be had or do not belong together, or the galleries cannot be made.
+        SystemExit: For `--help` (0).
+    """
+    if not wants_help(argv):
+        refuse_options("render", [one for one in argv if one.partition("=")[0] != f"--{_ACCELERATOR}"], _OTHER)
+        # What fit was told of the data is the default of what comes later.
+        argv = ["--config", GivenSaes.of(argv, "render").options("render"), *argv]
+    check_given_files(argv)
+    options = parsed(_parser(), argv)
+    with contextlib.redirect_stdout(sys.stderr):
+        out = render(
+            # No image is held out here.
+            data=ShardTokens(**options.data, val_share=0.0),
+            visualizer=RenderOptions(**options.visualizer),
+            device=_device(options),
+            **{name: options[name] for name in ("run_dir", "sae", "out", "codes")},
+        )
+    print(out)
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    described, _, _ = (render.__doc__ or "").partition("Args:")
+    parser = ArgumentParser(prog="saev render", description=described, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="file of options, in YAML or JSON")
+    parser.add_function_arguments(render, as_group=False, skip={"data", "visualizer"})
+    parser.add_argument(
+        f"--{_ACCELERATOR}",
+        type=Literal["auto", "cpu", "gpu", "cuda", "mps"] | None,
+        default=None,
+        help="the device by the option of other commands; --device says the same",
+    )
+    parser.add_class_arguments(ShardTokens, "data", skip=set(OF_TRAINING))
+    parser.add_class_arguments(RenderOptions, "visualizer")
+    return parser
+
+
+def _device(options: Namespace) -> str | None:
+    accelerator = options[_ACCELERATOR]
+    if None not in (options.device, accelerator):
+        raise InputError(f"--device {options.device} and --{_ACCELERATOR} {accelerator}: give one of them")
+    return {"auto": None, "gpu": "cuda"}.get(accelerator, accelerator) or options.device
+
+
+def _check_place(out: RunDirectory, *, is_named: bool) -> None:
+    try:
+        check_places(out.path, out.features.name)
+    except InputError as error:
+        if is_named:
+            raise
+        raise InputError(f"{error}, or give another directory with --out DIR") from error

@@ -80,7 +80,7 @@ def test_it_needs_no_lightning(run: Path, tmp_path: Path) -> None:
         ("--data.share=0", "share=0.0 must be above 0"),
         ("--visualizer.top_k=0", "top_k=0"),
         ("--device=abacus", "--device abacus cannot be used here, cpu"),
-        ("--trainer.accelerator=tpu", "--trainer.accelerator: expected one of 'auto', 'cpu', "),
+        ("--trainer.accelerator=tpu", "expected one of 'auto', 'cpu', 'gpu', 'cuda', 'mps', got tpu"),
     ],
 )
 def test_what_makes_no_sense_is_refused(more: str, said: str, run: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -97,9 +97,9 @@ def _parser() -> ArgumentParser:
     parser.add_function_arguments(render, as_group=False, skip={"data", "visualizer"})
     parser.add_argument(
         f"--{_ACCELERATOR}",
-        type=Literal["auto", "cpu", "gpu", "cuda", "mps"] | None,
-        default=None,
-        help="the device by the option of other commands; --device says the same",
+        type=Literal["auto", "cpu", "gpu", "cuda", "mps"],
+        default="auto",
+        help="the device, as other commands name it",
     )
     parser.add_class_arguments(ShardTokens, "data", skip=set(OF_TRAINING))
     parser.add_class_arguments(RenderOptions, "visualizer")
@@ -107,10 +107,13 @@ def _parser() -> ArgumentParser:
 
 
 def _device(options: Namespace) -> str | None:
-    accelerator = options[_ACCELERATOR]
-    if None not in (options.device, accelerator):
-        raise InputError(f"--device {options.device} and --{_ACCELERATOR} {accelerator}: give one of them")
-    return {"auto": None, "gpu": "cuda"}.get(accelerator, accelerator) or options.device
+    device: str | None = options.device
+    accelerator: str = options[_ACCELERATOR]
+    if accelerator == "auto":
+        return device
+    if device is not None:
+        raise InputError(f"--device {device} and --{_ACCELERATOR} {accelerator}: give one of them")
+    return "cuda" if accelerator == "gpu" else accelerator
 
 
 def _check_place(out: RunDirectory, *, is_named: bool) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final, Literal
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from saev.artifacts import RunDirectory
 from saev.cli.given_saes import OF_TRAINING, GivenSaes
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> ArgumentParser:
     described, _, _ = (render.__doc__ or "").partition("Args:")
     parser = ArgumentParser(prog="saev render", description=described, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="file of options, in YAML or JSON")
+    parser.add_argument("-c", "--config", action="config", help="file of options, in YAML or JSON")
     parser.add_function_arguments(render, as_group=False, skip={"data", "visualizer"})
     parser.add_argument(
         f"--{_ACCELERATOR}",

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from saev.probing.sets.files import write_set
-from saev.probing.sets.image_set import ImageSet
+from saev.probing.sets.image_set import Chosen, ImageSet
 from saev.probing.sets.sampling import stratified_sample
 from saev.shards.format.examples import ExampleRecord
 
@@ -29,15 +29,22 @@ def make_set(records: Sequence[ExampleRecord], n: int, text: str = "stripes", se
     """A set of n of these pictures, sampled by random values."""
     rng = np.random.default_rng(1)
     values_i = rng.gamma(2, size=len(records)) * (rng.random(len(records)) < 0.6)
-    return ImageSet.of_sample(
-        stratified_sample(values_i, n, seed),
-        np.arange(len(records)),
+    sample = stratified_sample(values_i, n, seed)
+    chosen = [
+        Chosen(image, ("sample",), f"site={image}", stratum)
+        for image, stratum in zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True)
+    ]
+    return ImageSet.of(
+        chosen,
         records,
         hypothesis="latent-17",
         hypotheses="1" * 64,
+        sae="2" * 64,
+        shards="3" * 64,
         text=text,
         recipe={"kind": "stratified", "n": n},
         seed=seed,
+        strata=sample.strata,
     )
 
 

@@ -1,6 +1,7 @@
 """Sets on disk."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from tests.probing.sets.small_sets import make_pictures, make_set, write_small_s
 
 from saev.errors import InputError
 from saev.probing.sets.files import SET_FILE, read_picture, read_set, write_set
+from saev.probing.sets.image_set import Chosen, ImageSet, Role
+from saev.probing.sets.sampling import Stratum
 
 
 def test_a_set_comes_back_with_its_pictures(tmp_path: Path) -> None:
@@ -85,6 +88,33 @@ def test_a_set_is_not_overwritten_and_a_place_that_takes_none_is_named(tmp_path:
         write_set(tmp_path / "file" / "latent-17", made, source)
 
 
+def test_labels_and_roles_come_back_and_count_for_what_they_are(tmp_path: Path) -> None:
+    records = make_pictures(tmp_path, [f"{number}.png" for number in range(6)])
+    hard: tuple[Role, ...] = ("same-class", "hard-near")
+    chosen = [
+        Chosen(5, ("sample",), "b", 0, label=False),
+        Chosen(0, ("sample",), "a", 1, label=True),
+        Chosen(3, ("sample", *hard), "b", 0, label=False),
+        Chosen(2, hard, "c", None, label=False),
+    ]
+    facts = {"hypothesis": "x", "hypotheses": "1" * 64, "sae": "2" * 64, "shards": "3" * 64, "text": "stripes"}
+    strata = (Stratum(0.0, 1.0, 4, 2, label=False), Stratum(1.0, 2.0, 1, 1, label=True))
+    made = ImageSet.of(chosen, records, **facts, recipe={}, seed=0, strata=strata)
+    assert (made.weights_k.tolist(), made.labels_k.tolist()) == ([2, 1, 2, 0], [0, 1, 0, 0])
+    assert not made.asks_people
+    write_set(tmp_path / "set", made, lambda one: tmp_path / one.path)
+    assert read_set(tmp_path / "set") == made
+    with pytest.raises(InputError, match="with the label False stands in stratum 0"):
+        ImageSet.of(
+            chosen,
+            records,
+            **facts,
+            recipe={},
+            seed=0,
+            strata=tuple(replace(one, label=not one.label) for one in strata),
+        )
+
+
 def of_first(value: Any, **facts: object) -> None:
     value["pictures"][0].update(facts)
 
@@ -107,6 +137,13 @@ def of_first(value: Any, **facts: object) -> None:
         (lambda value: of_first(value, image=1.5), "'image' must be an integer"),
         (lambda value: of_first(value, stratum=17), "the strata have"),
         (lambda value: of_first(value, stratum=2**52), "the strata have"),
+        (lambda value: of_first(value, stratum=None), r"roles \['sample'\] do not fit stratum None"),
+        (lambda value: of_first(value, roles=["hard-near"]), r"roles \['hard-near'\] do not fit stratum"),
+        (lambda value: of_first(value, roles=["sample", "sample"]), "do not fit stratum"),
+        (lambda value: of_first(value, roles=["best"]), r"unknown roles \['best'\]"),
+        (lambda value: of_first(value, label=1), "'label' must be true or false"),
+        (lambda value: of_first(value, label=True), "labels are known of some pictures and not of others"),
+        (lambda value: of_first(value, group="site=x"), "edited after it was built"),
     ],
 )
 def test_an_edited_set_is_refused(tmp_path: Path, edit: Any, message: str) -> None:

@@ -4,14 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Self, final
+from typing import Any, Final, Literal, Self, cast, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
-from saev.probing.sets.sampling import Sample, Stratum
-from saev.ranges import Ints
+from saev.probing.sets.sampling import Stratum
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.strict_json import JsonObject, canonical_digest, located
 
@@ -19,6 +18,30 @@ FORMAT: Final = "saev-set"
 VERSION: Final = 1
 _FILE: Final = re.compile(r"p[0-9]{3,9}(\.[a-z0-9]{1,5})?")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+Role = Literal["sample", "same-class", "hard-near", "hard-neighbour"]
+"""What a picture is there for: see docs/files.md."""
+
+
+@final
+@dataclass(frozen=True)
+class Chosen:
+    """A picture of the recording that was chosen for a set.
+
+    Args:
+        image: Its number in the recording.
+        roles: What it is there for.
+        group: The unit that it belongs to, by name.
+        stratum: Its place among the strata; None where it is in no sample.
+        label: Whether it has the attribute; None where that is not known.
+    """
+
+    image: int
+    roles: tuple[Role, ...]
+    group: str
+    stratum: int | None = None
+    label: bool | None = None
 
 
 @final
@@ -31,14 +54,20 @@ class SetPicture:
         image: Its number in the recording; None where it was never recorded.
         path: Its name in the recording.
         sha256: Of its file.
-        stratum: Its place among the strata.
+        group: The unit that it belongs to, by name.
+        roles: What it is there for; with "sample" it counts for the verdict.
+        stratum: Its place among the strata; None for those that are in no sample.
+        label: Whether it has the attribute; None where people are asked.
     """
 
     file: str
     image: int | None
     path: str
     sha256: str
-    stratum: int
+    group: str
+    roles: tuple[Role, ...]
+    stratum: int | None
+    label: bool | None
 
     @property
     def id(self) -> str:
@@ -54,19 +83,23 @@ class ImageSet:
     Args:
         hypothesis: Its id.
         hypotheses: Hash of the frozen file that has it.
+        sae: Digest of the SAE.
+        shards: Content id of the recording.
         text: The claim in words.
         recipe: How the pictures were chosen, as JSON.
         seed: Of that choice.
-        strata: From which the pictures come.
-        pictures: Each once.
+        strata: From which the sample comes.
+        pictures: Each once; with labels for all of them, or for none.
 
     Raises:
-        InputError: There is no picture, two have one id or one image, a name or a digest is none, or strata and
-            pictures do not fit.
+        InputError: There is no sample, two pictures have one id or one image, a name or a digest is none, some labels
+            are known and some not, or strata, roles, labels and pictures do not fit.
     """
 
     hypothesis: str
     hypotheses: str
+    sae: str
+    shards: str
     text: str
     recipe: Mapping[str, Any]
     seed: int
@@ -80,42 +113,49 @@ class ImageSet:
         images = [one.image for one in self.pictures if one.image is not None]
         if len({one.id for one in self.pictures}) < len(self.pictures) or len(set(images)) < len(images):
             raise InputError("a picture stands twice in the set")
-        counts = Counter(one.stratum for one in self.pictures)
+        if len({one.label is None for one in self.pictures}) > 1:
+            raise InputError("labels are known of some pictures and not of others")
+        for one in self.pictures:
+            if (
+                not one.roles
+                or (one.stratum is None) == ("sample" in one.roles)
+                or len(set(one.roles)) < len(one.roles)
+            ):
+                raise InputError(f"picture {one.id}: roles {list(one.roles)} do not fit stratum {one.stratum}")
+        counts = Counter(one.stratum for one in self.pictures if one.stratum is not None)
         said = {place: stratum.n for place, stratum in enumerate(self.strata)}
         if not counts or counts != said:
             raise InputError(f"the strata have {dict(sorted(counts.items()))} pictures, they say {said}")
         if any(stratum.size < stratum.n for stratum in self.strata):
             raise InputError("a stratum says that more pictures were chosen than it has")
+        for one in self.pictures:
+            if one.stratum is not None and self.strata[one.stratum].label not in (None, one.label):
+                raise InputError(f"picture {one.id} with the label {one.label} stands in stratum {one.stratum}")
 
     @classmethod
-    def of_sample(
-        cls,
-        sample: Sample,
-        images_i: Ints,
-        records: Sequence[ExampleRecord],
-        **facts: Any,
-    ) -> Self:
-        """A set of sampled pictures.
+    def of(cls, chosen: Sequence[Chosen], records: Sequence[ExampleRecord], **facts: Any) -> Self:
+        """A set of pictures of a recording.
 
         Args:
-            sample: Which were chosen.
-            images_i: Numbers, in the recording, of the pictures to choose from.
+            chosen: Which, in the order in which they are shown.
             records: All pictures of the recording.
             **facts: The other facts of an `ImageSet`.
         """
-        images = images_i[sample.pictures_k].tolist()
-        width = max(3, len(str(len(images))))
+        width = max(3, len(str(len(chosen))))
         pictures = tuple(
             SetPicture(
-                file=f"p{number:0{width}d}{_ending(records[image].path)}",
-                image=image,
-                path=records[image].path,
-                sha256=records[image].digest,
-                stratum=stratum,
+                file=f"p{number:0{width}d}{_ending(records[one.image].path)}",
+                image=one.image,
+                path=records[one.image].path,
+                sha256=records[one.image].digest,
+                group=one.group,
+                roles=one.roles,
+                stratum=one.stratum,
+                label=one.label,
             )
-            for number, (image, stratum) in enumerate(zip(images, sample.strata_k.tolist(), strict=True), 1)
+            for number, one in enumerate(chosen, 1)
         )
-        return cls(strata=sample.strata, pictures=pictures, **facts)
+        return cls(pictures=pictures, **facts)
 
     @property
     def digest(self) -> str:
@@ -124,8 +164,24 @@ class ImageSet:
 
     @property
     def weights_k(self) -> NDArray[np.float64]:
-        """For how many pictures each stands."""
-        return np.array([self.strata[one.stratum].weight for one in self.pictures])
+        """For how many pictures each stands; 0 where it is in no sample, and stands for no others.
+
+        Weights of strata with labels belong to the labels, the others to the latents' values: where labels change
+        places, the former move with them.
+        """
+        return np.array(
+            [0.0 if one.stratum is None else self.strata[one.stratum].weight for one in self.pictures], dtype=np.float64
+        )
+
+    @property
+    def labels_k(self) -> NDArray[np.int8]:
+        """Whether each has the attribute: 1 yes, 0 no, -1 where people are asked."""
+        return np.array([-1 if one.label is None else one.label for one in self.pictures], dtype=np.int8)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether labels come from the page, not from the set."""
+        return self.pictures[0].label is None
 
     def _body(self) -> dict[str, object]:
         facts: dict[str, object] = asdict(self)
@@ -149,7 +205,7 @@ class ImageSet:
         pictures = tuple(
             _picture(one, f"{where}: pictures[{number}]") for number, one in enumerate(found.array("pictures"))
         )
-        facts = {key: found.text(key) for key in ("hypothesis", "hypotheses", "text")}
+        facts = {key: found.text(key) for key in ("hypothesis", "hypotheses", "sae", "shards", "text")}
         with located(where):
             made = cls(
                 **facts, recipe=found.mapping("recipe"), seed=found.integer("seed"), strata=strata, pictures=pictures
@@ -169,16 +225,28 @@ def _ending(path: str) -> str:
 
 
 def _stratum(value: object, where: str) -> Stratum:
-    found = JsonObject(value, where, ("low", "high", "size", "n"))
-    return Stratum(found.number("low"), found.number("high"), found.integer("size", 1), found.integer("n", 1))
+    found = JsonObject(value, where, [field.name for field in fields(Stratum)])
+    return Stratum(
+        found.number("low"),
+        found.number("high"),
+        found.integer("size", 1),
+        found.integer("n", 1),
+        found.optional_boolean("label"),
+    )
 
 
 def _picture(value: object, where: str) -> SetPicture:
     found = JsonObject(value, where, [field.name for field in fields(SetPicture)])
+    roles = found.texts("roles")
+    if unknown := set(roles) - set(get_args(Role)):
+        raise InputError(f"{where}: unknown roles {sorted(unknown)}: there are {', '.join(get_args(Role))}")
     return SetPicture(
-        found.text("file"),
-        found.optional_integer("image"),
-        found.text("path"),
-        found.text("sha256"),
-        found.integer("stratum"),
+        file=found.text("file"),
+        image=found.optional_integer("image"),
+        path=found.text("path"),
+        sha256=found.text("sha256"),
+        group=found.text("group"),
+        roles=cast("tuple[Role, ...]", tuple(roles)),
+        stratum=found.optional_integer("stratum"),
+        label=found.optional_boolean("label"),
     )

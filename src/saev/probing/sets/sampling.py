@@ -19,19 +19,21 @@ N_STRATA: Final = 4
 @final
 @dataclass(frozen=True)
 class Stratum:
-    """Pictures whose values lie close to each other.
+    """Pictures whose values lie close to each other, or that have one label.
 
     Args:
         low: Their smallest value.
         high: Their largest one.
         size: How many there are to choose from.
         n: How many of them were chosen, at random.
+        label: That of all of them, where the stratum was made by it.
     """
 
     low: float
     high: float
     size: int
     n: int
+    label: bool | None = None
 
     @property
     def weight(self) -> float:

@@ -147,6 +147,10 @@ class JsonObject:
         """An integer or null."""
         return None if self._value[key] is None else self.integer(key, minimum)
 
+    def optional_boolean(self, key: str) -> bool | None:
+        """True, false or null."""
+        return None if self._value[key] is None else self.boolean(key)
+
     def array(self, key: str) -> list[object]:
         """A list of anything."""
         value = self._value[key]

@@ -1,6 +1,4 @@
 """LightningDataModules."""
 
-from saev.datamodules.images import ImageDataModule
-from saev.datamodules.shards import ShardDataModule
-
-__all__ = ["ImageDataModule", "ShardDataModule"]
+from saev.datamodules.images import ImageDataModule as ImageDataModule
+from saev.datamodules.shards import ShardDataModule as ShardDataModule

@@ -27,9 +27,6 @@ class Shrunk(OneLayerAutoencoder):
         f_bs = self.codes(z_bd)
         return dense_pass(self, z_bd, f_bs, f_bs.mean())
 
-    def options(self):
-        return {"d_sae": self.d_sae, "shift": self.shift}
-
 
 class Forgets(Shrunk):
     def options(self):
@@ -48,6 +45,11 @@ class Needs(Shrunk):
 
 class TopK(Shrunk):
     pass
+
+
+class Loses(Shrunk):
+    def __init__(self, d_in: int, d_sae: int = 48, tilt: float = 0.1) -> None:
+        super().__init__(d_in, d_sae)
 
 
 class Half(OneLayerAutoencoder):
@@ -99,6 +101,7 @@ def saev(argv: list[str], place: Path) -> tuple[int, str, str]:
         (["--model.sae=mymod.Half"], "makes no SAE: Can't instantiate abstract class Half with abstract methods"),
         (["--model.sae=mymod.Needs"], "required and not given: --model.sae.width"),
         (["--model.sae=mymod.Forgets", "--model.sae.shift=1"], "makes an SAE whose shift is 0.1, not 1"),
+        (["--model.sae=mymod.Loses"], "Loses has no attribute 'tilt': keep the argument there, or define options()"),
         (["--model.sae=mymod.Tuple"], "mymod.Tuple.options(): shift is (0.1,), which JSON makes [0.1] of: give that"),
         (["--model.sae=mymod.TopK"], "mymod.TopK has the name of another architecture, saev.nn.topk.TopK"),
         (["--import=mymod"], "mymod.TopK has the name of another architecture, saev.nn.topk.TopK"),

@@ -1,7 +1,7 @@
 """Relaxed archetypal sparse autoencoder."""
 
 import math
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -83,17 +83,6 @@ class Archetypal(SelectingAutoencoder):
     def n_points(self) -> int:
         """Number of data points."""
         return len(self.points)
-
-    @override
-    def options(self) -> dict[str, Any]:
-        """All arguments."""
-        return {
-            "d_sae": self.d_sae,
-            "k": self.k,
-            "per": self.per,
-            "n_points": self.n_points,
-            "delta": self.delta,
-        }
 
     @override
     def keep_points(self, points_pd: Tensor) -> None:

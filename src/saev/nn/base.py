@@ -1,6 +1,7 @@
 """What all sparse autoencoders have in common."""
 
 import hashlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,10 +134,6 @@ class SparseAutoencoder(nn.Module, ABC):
         """The losses of normalised activations (b, d), with gradients for all parameters."""
 
     @abstractmethod
-    def options(self) -> dict[str, Any]:
-        """The arguments besides d_in that build this SAE again."""
-
-    @abstractmethod
     def reset_latents(self, latents_a: Tensor, directions_ad: Tensor, size: Tensor | None = None) -> None:
         """Reset latents: without biases, to directions of norm 1.
 
@@ -155,6 +152,19 @@ class SparseAutoencoder(nn.Module, ABC):
         Raises:
             InputError: If the architecture has no such copy.
         """
+
+    def options(self) -> dict[str, Any]:
+        """The arguments besides d_in that build this SAE again: by default the attributes of their names.
+
+        Raises:
+            InputError: If there is no attribute of a name.
+        """
+        names = [name for name in inspect.signature(type(self)).parameters if name != "d_in"]
+        if missing := [name for name in names if not hasattr(self, name)]:
+            raise InputError(
+                f"{type(self).__name__} has no attribute {missing[0]!r}: keep the argument there, or define options()"
+            )
+        return {name: getattr(self, name) for name in names}
 
     @property
     def name(self) -> str:

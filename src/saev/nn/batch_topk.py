@@ -1,8 +1,6 @@
 """BatchTopK sparse autoencoder."""
 
-from typing import Any, final
-
-from typing_extensions import override
+from typing import final
 
 from saev.nn.selecting import SelectingAutoencoder
 
@@ -32,8 +30,3 @@ class BatchTopK(SelectingAutoencoder):
 
     def __init__(self, d_in: int, d_sae: int = 16_384, k: int = 32) -> None:
         super().__init__(d_in, d_sae, k, per="batch")
-
-    @override
-    def options(self) -> dict[str, Any]:
-        """d_sae and k."""
-        return {"d_sae": self.d_sae, "k": self.k}

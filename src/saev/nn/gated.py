@@ -1,6 +1,6 @@
 """Gated sparse autoencoder."""
 
-from typing import Any, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
@@ -51,11 +51,6 @@ class Gated(OneLayerAutoencoder):
         self.l1_coeff = l1_coeff
         self.r_mag = nn.Parameter(torch.zeros(d_sae))
         self.b_mag = nn.Parameter(torch.zeros(d_sae))
-
-    @override
-    def options(self) -> dict[str, Any]:
-        """All arguments."""
-        return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff}
 
     @override
     def lr_multipliers(self) -> dict[str, float]:

@@ -91,17 +91,6 @@ class JumpReLU(OneLayerAutoencoder):
         # changes a threshold by PACE times the learning rate, so that it can follow an encoder that starts small.
         self.log_threshold = nn.Parameter(torch.full((d_sae,), math.log(threshold) / PACE))
 
-    @override
-    def options(self) -> dict[str, Any]:
-        """All arguments."""
-        return {
-            "d_sae": self.d_sae,
-            "l0_coeff": self.l0_coeff,
-            "penalty": self.penalty,
-            "bandwidth": self.bandwidth,
-            "threshold": self.threshold,
-        }
-
     def thresholds(self) -> Tensor:
         """The thresholds (s,)."""
         return (PACE * self.log_threshold).exp()

@@ -1,6 +1,6 @@
 """Matching pursuit sparse autoencoder."""
 
-from typing import Any, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor
@@ -46,11 +46,6 @@ class MatchingPursuit(SparseAutoencoder):
         super().__init__(d_in, d_sae)
         check_k(k, d_sae)
         self.k = k
-
-    @override
-    def options(self) -> dict[str, Any]:
-        """d_sae and k."""
-        return {"d_sae": self.d_sae, "k": self.k}
 
     @override
     def codes(self, z_bd: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """ReLU sparse autoencoder with an L1 penalty."""
 
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -63,8 +63,3 @@ class ReLU(OneLayerAutoencoder):
         f_bs = self.pre_activations(z_bd).relu()
         l1 = f_bs.sum(0) @ torch.linalg.vector_norm(self.W_dec, dim=1) if self.l1 == "weighted" else f_bs.sum()
         return dense_pass(self, z_bd, f_bs, progress.sparsity * self.l1_coeff * l1 / (len(z_bd) * self.d_in))
-
-    @override
-    def options(self) -> dict[str, Any]:
-        """All arguments."""
-        return {"d_sae": self.d_sae, "l1_coeff": self.l1_coeff, "l1": self.l1}

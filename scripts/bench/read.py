@@ -37,7 +37,7 @@ def unverified(reader: ShardReader) -> ShardReader:
     """The same directory, as if it had no hashes."""
     manifest = reader.manifest
     files = {name: file for name, file in manifest.files.items() if name != UNITS_FILE}
-    return ShardReader(replace(reader.directory, manifest=replace(manifest, files=files)))
+    return replace(reader, manifest=replace(manifest, files=files))
 
 
 def sequential(reader: ShardReader, mib: int) -> None:

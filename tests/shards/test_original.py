@@ -109,7 +109,7 @@ def test_square_grids_are_inferred(tmp_path: Path, n_content: int, grid: tuple[i
 def test_dtype_and_protocol_may_be_missing(tmp_path: Path, without: tuple[str, ...], protocol: str) -> None:
     reader = open_shards(write_original(tmp_path / "x", make_acts(n_layers=1), without=without))
     assert np.array_equal(reader.read(0, 7).numpy(), make_acts(n_layers=1)[:, 0])
-    assert reader.directory.metadata.protocol == protocol
+    assert reader.metadata.protocol == protocol
 
 
 @pytest.mark.parametrize("protocol", ["1.0.0", "1.1", "2.1"])

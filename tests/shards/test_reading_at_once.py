@@ -74,7 +74,7 @@ def test_an_interrupted_verification_stops_at_once(reader: ShardReader) -> None:
 def test_without_hashes_bytes_are_read_as_they_are(reader: ShardReader) -> None:
     name = reader.layout.file_name(1)
     files = {name: file for name, file in reader.manifest.files.items() if name != UNITS_FILE}
-    other = ShardReader(replace(reader.directory, manifest=replace(reader.manifest, files=files)))
+    other = replace(reader, manifest=replace(reader.manifest, files=files))
     original = (reader.path / name).read_bytes()
     changed = bytes([original[0] ^ 1]) + original[1:]
     (reader.path / name).write_bytes(changed)

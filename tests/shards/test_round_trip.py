@@ -98,7 +98,7 @@ def test_what_the_original_cannot_read_is_protocol_3(
 ) -> None:
     recording = make_recording(dtype=dtype, tokens=tokens, family=family)
     reader = open_shards(record(tmp_path, recording, make_acts(recording)))
-    assert reader.directory.metadata.protocol == "3.0"
+    assert reader.metadata.protocol == "3.0"
     assert reader.layout.tokens == tokens
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self, final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from saev.shards.format.files import names_in, read_whole, size_of
 from saev.shards.format.layout import ShardLayout, StoredLayer
 from saev.shards.format.manifest import LABELS_FILE, SHARDS_FILE, Manifest, dump_shard_list
 from saev.shards.format.metadata import METADATA_FILE, Metadata
+from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import count_shards
 from saev.shards.format.strict_json import read_bytes
 
@@ -63,8 +64,7 @@ def size_fault(directory: Path, name: str, n_bytes: int) -> str | None:
     return f"{directory / name}: {'truncated' if found < n_bytes else 'too long'}: {found} bytes instead of {n_bytes}"
 
 
-@final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShardDirectory:
     """A directory whose descriptions agree and whose files are all there in full size.
 
@@ -95,9 +95,19 @@ class ShardDirectory:
         return cls(path, metadata, manifest)
 
     @property
+    def recording(self) -> Recording:
+        """What was recorded: model, layer, preprocessing, pictures."""
+        return self.manifest.recording
+
+    @property
     def layout(self) -> ShardLayout:
         """Where each token lies."""
         return self.manifest.layout
+
+    @property
+    def n_examples(self) -> int:
+        """Examples in all shards."""
+        return self.layout.n_examples
 
     def examples(self) -> list[ExampleRecord]:
         """All examples, in the order of the activations; where they have no names, just numbers.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from saev.errors import InputError
 from saev.shards.format.metadata import Metadata
-from saev.shards.reading.directory import ShardDirectory, check_is_finished
+from saev.shards.reading.directory import check_is_finished
 from saev.shards.reading.original import OriginalShards, is_original
 from saev.shards.reading.reader import ShardReader
 
@@ -47,9 +47,9 @@ def open_shards(path: str | Path, layer: int | None = None) -> ShardReader:
     path = Path(path)
     check_is_finished(path)
     if is_original(path):
-        return ShardReader(OriginalShards.open(path).choose(layer))
-    directory = ShardDirectory.open(path)
-    found = directory.manifest.recording.layer
+        return ShardReader(**vars(OriginalShards.open(path).choose(layer)))
+    reader = ShardReader.open(path)
+    found = reader.recording.layer
     if layer not in (None, found):
         raise InputError(f"{path}: holds layer {found}, not layer {layer}: give shards of layer {layer}")
-    return ShardReader(directory)
+    return reader

@@ -5,83 +5,31 @@ Shapes: n examples, T tokens of an example, D width of the model.
 
 import sys
 from bisect import bisect_left, bisect_right
-from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
 from saev.memory import empty_bytes
 from saev.ranges import Ints
 from saev.shards.format.dtypes import decode, tensor_bytes
-from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.hashing import block_span
-from saev.shards.format.layout import ShardLayout
-from saev.shards.format.manifest import Manifest
-from saev.shards.format.recording import Recording
 from saev.shards.reading.block_reads import BlockError, read_span, read_unverified
 from saev.shards.reading.directory import ShardDirectory
 from saev.shards.reading.unit_reads import UnitReads
 
 
 @final
-class ShardReader:
-    """Random access to a finished directory of shards; no state but its description.
+class ShardReader(ShardDirectory):
+    """Random access to the tokens of a finished directory; no state but its description.
 
     Safe for several threads and processes at once: every read opens the file anew. A directory without hashes is read
     without verification.
-
-    Args:
-        directory: What `open_shards` found.
     """
 
-    def __init__(self, directory: ShardDirectory) -> None:
+    def __post_init__(self) -> None:
         assert sys.byteorder == "little", "shards are little-endian"
-        self.directory = directory
-
-    @property
-    def path(self) -> Path:
-        """The directory."""
-        return self.directory.path
-
-    @property
-    def manifest(self) -> Manifest:
-        """The recording and its files, with their hashes."""
-        return self.directory.manifest
-
-    @property
-    def recording(self) -> Recording:
-        """What was recorded: model, layer, preprocessing, pictures."""
-        return self.directory.manifest.recording
-
-    @property
-    def layout(self) -> ShardLayout:
-        """Where each token lies."""
-        return self.directory.layout
-
-    @property
-    def n_examples(self) -> int:
-        """Examples in all shards."""
-        return self.layout.n_examples
-
-    def examples(self) -> list[ExampleRecord]:
-        """All examples, in the order of the activations.
-
-        Raises:
-            InputError: If the file is damaged.
-        """
-        return self.directory.examples()
-
-    def patch_labels(self) -> NDArray[np.uint8] | None:
-        """Patch labels, uint8 (n_examples, n_content), or None if none were recorded.
-
-        Raises:
-            InputError: If the file is damaged.
-        """
-        return self.directory.patch_labels()
 
     def read(self, start: int, stop: int) -> Tensor:
         """The activations (stop - start, T, D) of some examples, in the stored dtype; int8 is decoded to float32.
@@ -138,13 +86,13 @@ class ShardReader:
         Raises:
             InputError: If the file of their hashes cannot be opened.
         """
-        return UnitReads(self.directory)
+        return UnitReads(self)
 
     def _read_into(self, target: memoryview, shard: int, offset: int) -> None:
         """Fill `target` with a shard's bytes from `offset` on."""
         layout, name = self.layout, self.layout.file_name(shard)
         if not self.manifest.has_hashes:
-            spans = self.directory.layer.spans(offset, len(target), layout.bytes_per_example)
+            spans = self.layer.spans(offset, len(target), layout.bytes_per_example)
             read_unverified(self.path, name, spans, target)
             return
         try:

@@ -120,12 +120,9 @@ class TokenSelection:
         counts: Ints = self.kept[examples].sum(axis=1, dtype=np.int64)
         return counts
 
-    def unit_counts(self, bounds: Sequence[int]) -> Ints:
-        """Selected tokens in each unit: (units,) where all examples are alike, otherwise (n, units).
-
-        Args:
-            bounds: Where units begin, as positions in an example, and its end.
-        """
+    def unit_counts(self) -> Ints:
+        """Selected tokens in each unit of the disk: (units,) where all examples are alike, otherwise (n, units)."""
+        bounds = unit_bounds(self.reader.layout.tokens, self.reader.layout.bytes_per_token)
         inside = np.clip(bounds, self.positions.start, self.positions.stop) - self.positions.start
         if self.kept is None:
             return np.diff(inside).astype(np.int64)
@@ -171,12 +168,6 @@ class TokenSelection:
         for part in np.split(examples, np.flatnonzero(far | full) + 1):
             columns = [reader.read_tokens(part, self.positions).float() for reader in self.readers]
             yield columns[0] if len(columns) == 1 else torch.cat(columns, dim=-1)
-
-
-def unit_bounds_of(tokens: TokenSelection) -> tuple[int, ...]:
-    """Where units begin, as positions in an example, and its end; of the first of several layers."""
-    layout = tokens.reader.layout
-    return unit_bounds(layout.tokens, layout.bytes_per_token)
 
 
 def random_subset(n_examples: int, size: int, seed: int) -> Ints:

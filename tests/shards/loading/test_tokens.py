@@ -54,8 +54,10 @@ def test_random_subsets_are_nested(n: int, data: st.DataObject) -> None:
 @pytest.mark.parametrize("ignore", [[], [1, 4, 5]])
 def test_counts_of_units_add_up(shards: Path, ignore: list[int]) -> None:
     tokens = select(shards, ignore=ignore, kind="all")
-    found = tokens.unit_counts((0, 1, 4, 9, 13))
-    assert np.broadcast_to(found, (len(tokens.examples), 4)).sum(axis=1).tolist() == tokens.counts.tolist()
+    found = tokens.unit_counts()
+    n_units = found.shape[-1]
+    assert n_units > 2
+    assert np.broadcast_to(found, (len(tokens.examples), n_units)).sum(axis=1).tolist() == tokens.counts.tolist()
 
 
 def test_ordered_tokens_are_all_in_order(shards: Path, other: Path) -> None:

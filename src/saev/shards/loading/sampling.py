@@ -10,7 +10,7 @@ from torch import Tensor
 from saev.ranges import ranges
 from saev.shards.loading.interleaving import Segments, queue_of_pieces
 from saev.shards.loading.rows import RowFormat, RowReads, empty_rows
-from saev.shards.tokens import TokenSelection, random_subset, unit_bounds_of
+from saev.shards.tokens import TokenSelection, random_subset
 from saev.threads import DaemonThreads
 
 _SEGMENTS_A_JOB = 64
@@ -31,7 +31,7 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     """
     rng = np.random.default_rng(seed)
     some = tokens.take(random_subset(len(tokens.examples), n_tokens, int(rng.integers(2**32))))
-    counts = some.unit_counts(unit_bounds_of(some))
+    counts = some.unit_counts()
     example, first, length = queue_of_pieces(counts, len(some.examples), counts.shape[-1], rng)
     n = int(np.searchsorted(np.cumsum(length), n_tokens)) + 1
     length = length[:n] - np.maximum(0, np.cumsum(length)[:n] - n_tokens)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saev.ranges import Ints
 from saev.shards.loading.interleaving import LaneSizes, Schedule, Segments, rows_of
 from saev.shards.loading.rows import RowFormat, RowReads, empty_rows
-from saev.shards.tokens import TokenSelection, unit_bounds_of
+from saev.shards.tokens import TokenSelection
 from saev.threads import DaemonThreads
 
 SLOT_BYTES: Final = 24
@@ -84,7 +84,7 @@ class StreamedTokens:
         """Get ready to read what the batches first to end, not included, need."""
         self._threads = threads
         self._reads = RowReads(self._tokens)
-        self._counts = self._tokens.unit_counts(unit_bounds_of(self._tokens))
+        self._counts = self._tokens.unit_counts()
         # What is never used takes no memory: room to grow without a copy, and a last row for what is not wanted.
         self.rows = empty_rows(self._n_rows + self._n_rows // 4 + 1, RowFormat(self._tokens).row_bytes)
         self._n_used = self._n_rows
@@ -128,7 +128,7 @@ class StreamedTokens:
     def contents(self, batches: Sequence[int]) -> list[tuple[Ints, Ints]]:
         """The examples and ordinals of the tokens of this process's part of some batches."""
         found = {batch: np.empty((2, len(self._mine)), dtype=np.int64) for batch in batches}
-        self._counts = self._tokens.unit_counts(unit_bounds_of(self._tokens))
+        self._counts = self._tokens.unit_counts()
         for load in self._plan(min(batches), max(batches) + 1):
             number, within = rows_of(load.segments)
             example = load.segments.example[number]
@@ -204,7 +204,7 @@ def streaming_sizes(tokens: TokenSelection, quota: int, n_bytes: int) -> tuple[L
     """Lanes and pieces for so much memory, and the tokens that are held in it."""
     step = max(1, len(tokens.examples) // _SOME_EXAMPLES)
     some = tokens if tokens.kept is None else tokens.take(np.arange(0, len(tokens.examples), step))
-    counts = some.unit_counts(unit_bounds_of(tokens))
+    counts = some.unit_counts()
     row_bytes = RowFormat(tokens).row_bytes
 
     def fitting(n_bytes: int) -> tuple[LaneSizes, int]:

@@ -21,7 +21,6 @@ from saev.nn import (
 from saev.nn.functional import keep_top_k, remove_parallel_, unit_rows
 from saev.training import AuxK, step_losses
 from saev.training.initialization import initialize_from_data, set_normalization
-from saev.training.restarts import restart_latents
 
 HAS_K = sorted(case for case, (_, options) in SMALL.items() if "k" in options)
 HAS_PENALTY = sorted(set(SMALL) - set(HAS_K))
@@ -126,7 +125,7 @@ class TestEveryArchitecture:
         latents, others = torch.tensor([3, 17]), [latent for latent in range(D_SAE) if latent not in (3, 17)]
         directions = unit_rows(torch.randn(2, D_IN))
         h_before = sae.pre_activations(torch.zeros(1, D_IN))
-        restart_latents(sae, latents, directions)
+        sae.reset_latents(latents, directions)
         cosines = (unit_rows(sae.W_dec[latents]) * directions).sum(1)
         assert cosines.min() > (0.7 if isinstance(sae, Archetypal) else 0.9999)
         h = sae.pre_activations(10 * sae.W_dec[latents])

@@ -4,7 +4,7 @@ from tests.nn.small_saes import D_IN, D_SAE, SMALL, build
 
 from saev.nn import TopK
 from saev.training import AuxK, step_losses
-from saev.training.restarts import forget_moments, restart_latents, worst_directions
+from saev.training.restarts import forget_moments, worst_directions
 
 
 def make_sae() -> TopK:
@@ -31,7 +31,7 @@ def test_restarted_latents_fire_along_their_direction_and_the_others_stay() -> N
     before = {name: value.clone() for name, value in sae.state_dict().items()}
     latents = torch.tensor([3, 17])
     directions = torch.eye(8)[:2]
-    restart_latents(sae, latents, directions)
+    sae.reset_latents(latents, directions)
     assert torch.equal(sae.W_dec[latents], directions)
     assert (sae.encode(10 * directions)[[0, 1], latents] > 0).all()
     others = [latent for latent in range(32) if latent not in (3, 17)]

@@ -35,19 +35,6 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
     return unit_rows(tokens.sum(directions_nd))
 
 
-def restart_latents(sae: SparseAutoencoder, latents_a: Tensor, directions_ad: Tensor) -> None:
-    """Let latents decode to and encode from directions (a, d) of norm 1, with encoders of average size.
-
-    Where processes divide the latents, each calls it, be it for none of its own.
-
-    Args:
-        sae: The SAE in training.
-        latents_a: Indices of the latents, not all that there are.
-        directions_ad: Their new directions.
-    """
-    sae.reset_latents(latents_a, directions_ad)
-
-
 @torch.no_grad()
 def forget_moments(optimizer: torch.optim.Optimizer, sae: SparseAutoencoder, latents_a: Tensor) -> None:
     """Zero what the optimizer remembers of latents; it would push their new weights the old way."""

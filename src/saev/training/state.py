@@ -19,7 +19,7 @@ from saev.training.divergence import evaluated_fvu, has_diverged
 from saev.training.initialization import initialize_from_data, set_normalization
 from saev.training.loss import AuxK, StepLosses, step_losses
 from saev.training.options import TrainingOptions
-from saev.training.restarts import forget_moments, restart_latents, worst_directions
+from saev.training.restarts import forget_moments, worst_directions
 
 INIT_TOKENS = 65_536
 """Least number of sampled tokens that training starts from."""
@@ -141,7 +141,7 @@ class SaeInTraining(nn.Module):
         own = self.sae.own_latents
         own_a = (latents_a >= own.start) & (latents_a < own.stop)
         latents_a = latents_a[own_a] - own.start
-        restart_latents(self.sae, latents_a, directions_ad[own_a])
+        self.sae.reset_latents(latents_a, directions_ad[own_a])  # each process calls it, be it for none of its own
         forget_moments(optimizer, self.sae, latents_a)
         self.silent_tokens_s[latents_a] = 0
         self._n_dead = None

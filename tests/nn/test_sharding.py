@@ -3,6 +3,7 @@
 Shape suffixes: b = tokens of a batch, s = latents, k = candidates.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ from saev.training.state import SaeInTraining
 CASES = sorted(name for name, (architecture, _) in SMALL.items() if ARCHITECTURES[architecture].is_divisible)
 STEP = Progress(step=7, k=1.5)
 AUX = AuxK(0.5, 7)
-OPTIONS = SMALL_OPTIONS.replaced(
-    {"lr": 1e-2, "warmup": 0.0, "decay": 0.0, "auxk_coeff": 0.5, "k_aux": 7, "dead_after": 100, "restarts": 5}
-)
+OPTIONS = replace(
+    SMALL_OPTIONS,
+    lr=1e-2, warmup=0.0, decay=0.0, auxk_coeff=0.5, k_aux=7, dead_after=100, restarts=5,
+)  # fmt: skip
 
 
 def pair(case: str) -> tuple[SparseAutoencoder, SparseAutoencoder]:

@@ -1,5 +1,6 @@
 """The learning rates that an architecture has of its own."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ def test_parameters_learn_at_multiples_of_the_learning_rate() -> None:
     members = [
         SaeInTraining("topk", TopK(64, 16, k=2), OPTIONS),
         SaeInTraining("batch", BatchTopK(64, 16, k=2), OPTIONS),
-        SaeInTraining("gated", Gated(64, 16), OPTIONS.replaced({"lr": 1e-3})),
+        SaeInTraining("gated", Gated(64, 16), replace(OPTIONS, lr=1e-3)),
     ]
     training = JointTraining(members)
     optimizer = training.optimizer()

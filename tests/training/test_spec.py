@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_sweeps_that_make_no_sense(sweep: dict[str, Any], message: str) -> None:
 
 def test_k_cannot_be_annealed_where_there_is_none() -> None:
     with pytest.raises(InputError, match=r"k_start=2\.0: ReLU has no k"):
-        sae_specs(ReLU, 8, OPTIONS.replaced({"k_start": 2.0}), {})
+        sae_specs(ReLU, 8, replace(OPTIONS, k_start=2.0), {})
 
 
 def test_as_many_at_once_as_memory_holds() -> None:
@@ -79,7 +80,7 @@ def test_names_that_cannot_be_directories() -> None:
 def test_dead_latents_are_not_looked_for_too_early() -> None:
     assert OPTIONS.dead_window(50, 100) == 1000
     assert OPTIONS.dead_window(1000, 100) == 5000
-    restarting = OPTIONS.replaced({"restarts": 10})
+    restarting = replace(OPTIONS, restarts=10)
     assert [step for step in range(50) if restarting.restarts_at(step, 50)] == [20]
     assert [step for step in range(400) if restarting.restarts_at(step, 400)] == [40, 80, 120, 160, 200, 240]
 

@@ -1,8 +1,8 @@
 """How an SAE is trained."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
-from typing import Any, Self, Union, final, get_args, get_origin, get_type_hints
+from typing import Self, Union, final, get_args, get_origin, get_type_hints
 
 from saev.errors import InputError
 from saev.nn import Progress
@@ -86,14 +86,6 @@ class TrainingOptions:
     def names(cls) -> list[str]:
         """All options."""
         return list(cls.__dataclass_fields__)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All options and their values."""
-        return asdict(self)
-
-    def replaced(self, changes: dict[str, Any]) -> Self:
-        """With other values of some options."""
-        return replace(self, **changes)
 
     def with_lr(self, peak_lr: float) -> Self:
         """With this learning rate where none was chosen."""

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any, final
@@ -13,6 +13,7 @@ from saev.errors import InputError, one_line
 from saev.metrics import check_own_metrics
 from saev.nn import SparseAutoencoder
 from saev.nn.options import argument_types, check_rebuilds
+from saev.shards.format.strict_json import located
 from saev.training.evaluation import TAKEN
 from saev.training.options import TrainingOptions, check_type
 from saev.training.state import SaeInTraining
@@ -74,7 +75,8 @@ def sae_specs(
     for combination in combinations(sweep):
         changes, of_the_sae = of_training(combination), of_sae(combination, architecture)
         try:
-            own = _replaced(options, changes)
+            with located("sweep"):
+                own = replace(options, **changes)
             with torch.device("meta"):
                 sae = architecture(d_in, **of_the_sae)
         except RuntimeError as error:
@@ -99,13 +101,6 @@ def sae_specs(
         n_trained = sum(size for parameter, size in sizes.items() if parameter.requires_grad)
         found[name] = SaeSpec(name, architecture, d_in, of_the_sae, own, sum(sizes.values()), n_trained)
     return list(found.values())
-
-
-def _replaced(options: TrainingOptions, changes: dict[str, Any]) -> TrainingOptions:
-    try:
-        return options.replaced(changes)
-    except InputError as error:
-        raise InputError(f"sweep: {error}") from error
 
 
 def n_fitting(specs: Sequence[SaeSpec], n_bytes: int) -> int:

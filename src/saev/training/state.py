@@ -3,6 +3,7 @@
 Shape suffixes: b = tokens of a batch, d = d_in, s = d_sae.
 """
 
+from dataclasses import asdict
 from typing import Any, final
 
 import torch
@@ -44,7 +45,7 @@ class SaeInTraining(nn.Module):
         self.name = name
         self.sae = sae
         self.options = options.with_lr(sae.peak_lr)
-        sae.provenance = Provenance(training=self.options.to_dict(), source=f"saev {saev.__version__}")
+        sae.provenance = Provenance(training=asdict(self.options), source=f"saev {saev.__version__}")
         # Tokens seen by all processes since each latent fired. Saved: a resumed run revives the same latents.
         self.register_buffer("silent_tokens_s", torch.zeros(sae.d_sae, dtype=torch.int64))
         self.register_buffer("failed", torch.zeros((), dtype=torch.bool))
@@ -114,7 +115,7 @@ class SaeInTraining(nn.Module):
     def settings(self) -> dict[str, object]:
         """All that must not change when a run goes on."""
         sae = {"sae": type(self.sae).__name__, "d_in": self.sae.d_in, **self.sae.options()}
-        return {**sae, **self.options.to_dict(), "paces": self.sae.lr_multipliers()}
+        return {**sae, **asdict(self.options), "paces": self.sae.lr_multipliers()}
 
     @property
     def n_sample(self) -> int:

@@ -167,7 +167,7 @@ class ShuffledTokens:
                 source.start(readers, first, end)
             ready = deque(self._prepare(number, gatherers) for number in range(first, min(first + self._ahead, end)))
             for number in range(first, end):
-                batch = self._wait(ready.popleft(), readers)
+                batch = self._wait(*ready.popleft(), readers)
                 for source in self._sources:
                     source.release(number)
                 if number + self._ahead < end:
@@ -187,8 +187,8 @@ class ShuffledTokens:
         for source in self._sources:
             source.stop()
 
-    def _prepare(self, number: int, gatherers: DaemonThreads) -> "Gathering":
-        """Begin to gather a batch, when what it needs has been read."""
+    def _prepare(self, number: int, gatherers: DaemonThreads) -> tuple[Tensor, list[Future[None]]]:
+        """Begin to gather a batch, when what it needs has been read: its rows, and the jobs that fill them."""
         needed = [read for source in self._sources for read in source.needed(number)]
         rows = self._memory.take()
         jobs, start = [], 0
@@ -199,13 +199,13 @@ class ShuffledTokens:
                     one = slice(int(part[0]), int(part[-1]) + 1)
                     jobs.append(gatherers.submit(partial(_gather, needed, source.rows, picked[one], out[one])))
             start += len(mine)
-        return Gathering(rows, jobs)
+        return rows, jobs
 
-    def _wait(self, ready: "Gathering", readers: DaemonThreads) -> Tensor:
+    def _wait(self, rows: Tensor, jobs: list[Future[None]], readers: DaemonThreads) -> Tensor:
         """The tokens of a batch."""
-        for job in ready.jobs:
+        for job in jobs:
             readers.result(job)
-        return self._format.decode(ready.rows)
+        return self._format.decode(rows)
 
     def sample(self, n_tokens: int) -> Tensor:
         """Tokens from everywhere, the same in every process: float32 (n, d_model); fewer where there are fewer."""
@@ -277,15 +277,6 @@ class ShuffledTokens:
                 )
             lines.append(f"{what}, {how}")
         return lines
-
-
-@final
-@dataclass(frozen=True)
-class Gathering:
-    """Rows of a batch, and what must be done before they are filled."""
-
-    rows: Tensor
-    jobs: list[Future[None]]
 
 
 def _gather(needed: Sequence[Future[None]], rows: Bytes, picked: Ints, out: Bytes) -> None:

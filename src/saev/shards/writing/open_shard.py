@@ -1,7 +1,6 @@
 """One shard while it is written."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -10,16 +9,6 @@ from saev.shards.format.hashing import unit_bounds, unit_hashes
 from saev.shards.format.recording import Recording
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
 from saev.shards.writing.hashed_file import HashedFile, write_file
-
-
-@final
-@dataclass(frozen=True)
-class Batch:
-    """The bytes of consecutive examples, as they go into the files (views of format 'B')."""
-
-    acts: memoryview
-    examples: memoryview
-    labels: memoryview | None
 
 
 @final
@@ -50,18 +39,18 @@ class OpenShard:
         if with_labels:
             self._files[self._names.labels] = HashedFile(directory / self._names.labels)
 
-    def write(self, batch: Batch) -> None:
-        """Append some examples.
+    def write(self, acts: memoryview, examples: memoryview, labels: memoryview | None) -> None:
+        """Append some examples: their bytes as they go into the files (views of format 'B').
 
         Raises:
             OSError: If the disk does not take them.
         """
-        units = self._pool.submit(unit_hashes, batch.acts, self._unit_bounds)
-        self._acts.write(batch.acts)
+        units = self._pool.submit(unit_hashes, acts, self._unit_bounds)
+        self._acts.write(acts)
         self._units.write(memoryview(units.result()))
-        self._examples.write(batch.examples)
-        if batch.labels is not None:
-            self._files[self._names.labels].write(batch.labels)
+        self._examples.write(examples)
+        if labels is not None:
+            self._files[self._names.labels].write(labels)
 
     def commit(self) -> None:
         """Pad with zeros, bring all to the disk, and write the record that makes the shard whole.

@@ -17,7 +17,7 @@ from saev.errors import InputError
 from saev.host_copy import HostCopies
 from saev.shards.format.dtypes import TORCH_DTYPES, decode, encode, scales, tensor_bytes
 from saev.shards.format.examples import ExampleRecord, dump_examples
-from saev.shards.writing.open_shard import Batch, OpenShard
+from saev.shards.writing.open_shard import OpenShard
 from saev.shards.writing.partial import PartialRecording
 from saev.threads import JobThread
 
@@ -102,7 +102,7 @@ class ShardWriter:
                     with_labels=self._place.with_labels,
                     pool=self._pool,
                 )
-            self._open.write(Batch(tensor_bytes(stored), memoryview(dump_examples(examples)), labels))
+            self._open.write(tensor_bytes(stored), memoryview(dump_examples(examples)), labels)
         if is_last:
             self._commits.put(partial(self._commit, self._open))
             self._open = None

@@ -1,13 +1,13 @@
 """What a recording will write, and where."""
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
+from saev.files import free_bytes
 from saev.shards.format.layout import ShardLayout, TokenLayout
 from saev.shards.format.metadata import Metadata
 from saev.shards.format.recording import Recording
@@ -98,7 +98,7 @@ def make_plan(
             finished[layer] = directory
         else:
             pending[layer] = place
-    return RecordingPlan(pending, finished, layout, dump_to, _free_bytes(dump_to))
+    return RecordingPlan(pending, finished, layout, dump_to, free_bytes(dump_to))
 
 
 def _recording(
@@ -130,9 +130,3 @@ def _recording(
 
 def _slug(*parts: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(parts)).strip("-.")
-
-
-def _free_bytes(path: Path) -> int:
-    """Free bytes on the disk of a path that need not exist yet."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-    return shutil.disk_usage(existing).free

@@ -20,41 +20,23 @@ MAX_RECORD_BYTES: Final = 2**26
 
 
 @final
-@dataclass(frozen=True)
 class ShardFiles:
     """The names that belong to one shard while the recording is unfinished."""
 
-    shard: int
-
-    @property
-    def acts(self) -> str:
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self.acts = f"acts{shard:06d}.bin"
         """Its activations; the one that stays."""
-        return f"acts{self.shard:06d}.bin"
-
-    @property
-    def examples(self) -> str:
+        self.examples = f"examples{shard:06d}.jsonl"
         """Its part of examples.jsonl."""
-        return f"examples{self.shard:06d}.jsonl"
-
-    @property
-    def labels(self) -> str:
+        self.labels = f"labels{shard:06d}.bin"
         """Its part of labels.bin."""
-        return f"labels{self.shard:06d}.bin"
-
-    @property
-    def units(self) -> str:
+        self.units = f"units{shard:06d}.xxh3"
         """Its part of units.xxh3."""
-        return f"units{self.shard:06d}.xxh3"
-
-    @property
-    def record(self) -> str:
+        self.record = f"acts{shard:06d}.json"
         """The record that is written last: with it the shard is whole."""
-        return f"acts{self.shard:06d}.json"
-
-    @property
-    def temporary(self) -> tuple[str, ...]:
+        self.temporary = (self.examples, self.labels, self.units, self.record)
         """All that a finished recording does not hold; there may be no labels."""
-        return self.examples, self.labels, self.units, self.record
 
 
 @final

@@ -1,15 +1,15 @@
 """Turns a damaged directory back into an unfinished recording, so that only its damaged shards are recorded again."""
 
-from itertools import islice
 from pathlib import Path
 
 from saev.errors import InputError
 from saev.files import bring_to_disk
 from saev.shards.format.examples import EXAMPLES_FILE
-from saev.shards.format.files import names_in, read_whole
-from saev.shards.format.hashing import UNITS_FILE, unit_hash_bytes
+from saev.shards.format.files import names_in
+from saev.shards.format.hashing import UNITS_FILE
 from saev.shards.format.manifest import LABELS_FILE, Manifest
 from saev.shards.format.shard_record import ShardFiles, ShardRecord
+from saev.shards.format.strict_json import read_bytes
 from saev.shards.reading.directory import GIVE, ShardDirectory
 from saev.shards.reading.verify import Progress, file_faults
 from saev.shards.writing.hashed_file import write_file
@@ -76,22 +76,16 @@ def _write_records(directory: Path, manifest: Manifest, whole: list[ShardFiles])
 def _parts(directory: Path, manifest: Manifest) -> list[dict[str, bytes]]:
     """Each shard's parts of the examples, unit hashes and labels, by file name."""
     layout = manifest.layout
-    lines = iter(_read(directory, manifest, EXAMPLES_FILE).splitlines(keepends=True))
-    units, n_hash = _read(directory, manifest, UNITS_FILE), unit_hash_bytes(layout)
-    labels = _read(directory, manifest, LABELS_FILE) if manifest.has_labels else None
+    names = (EXAMPLES_FILE, UNITS_FILE, *([LABELS_FILE] if manifest.has_labels else []))
+    data = {name: read_bytes(directory / name, manifest.files[name].n_bytes) for name in names}
+    lines = data[EXAMPLES_FILE].splitlines(keepends=True)
     parts = []
     for shard in range(layout.n_shards):
         files, examples = ShardFiles(shard), layout.examples_in(shard)
-        part = {files.examples: b"".join(islice(lines, len(examples)))}
-        part[files.units] = units[examples.start * n_hash : examples.stop * n_hash]
-        if labels is not None:
-            n = layout.tokens.n_content
-            part[files.labels] = labels[examples.start * n : examples.stop * n]
+        part = {files.examples: b"".join(lines[examples.start : examples.stop])}
+        for name, own in ((UNITS_FILE, files.units), (LABELS_FILE, files.labels)):
+            if name in data:
+                n = len(data[name]) // layout.n_examples
+                part[own] = data[name][examples.start * n : examples.stop * n]
         parts.append(part)
     return parts
-
-
-def _read(directory: Path, manifest: Manifest, name: str) -> bytes:
-    data = bytearray(manifest.files[name].n_bytes)
-    read_whole(directory, name, memoryview(data))
-    return bytes(data)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol, final, runtime_checkable
+from typing import final
 
 import lightning
 from torch import nn
@@ -14,15 +14,6 @@ from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
 from saev.training.activations import activations
 from saev.training.evaluation import FIGURES, Evaluation
-
-
-@runtime_checkable
-class ForgivingSource(Protocol):
-    """The part of a data module that says what it could not read, where it forgives that."""
-
-    @property
-    def val_fault(self) -> str | None:
-        """What this process could not read in the last validation."""
 
 
 class EvaluatedSaes(lightning.LightningModule, ABC):
@@ -61,10 +52,7 @@ class EvaluatedSaes(lightning.LightningModule, ABC):
         """Begin with empty metrics."""
         self._metrics = {name: Evaluation(sae, self.device) for name, sae in self.saes.items()}
 
-    @override
-    def on_test_epoch_start(self) -> None:
-        """Begin with empty metrics."""
-        self.on_validation_epoch_start()
+    on_test_epoch_start = on_validation_epoch_start
 
     @override
     def validation_step(self, batch: object, batch_idx: int) -> None:
@@ -73,16 +61,13 @@ class EvaluatedSaes(lightning.LightningModule, ABC):
         for metrics in self._metrics.values():
             metrics.update(x_bd)
 
-    @override
-    def test_step(self, batch: object, batch_idx: int) -> None:
-        """Add a batch of raw activations (b, d_in) to the metrics."""
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     @override
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the held-out tokens as ``val/...``, unless a process could not read its part of them."""
         source = getattr(self.trainer, "datamodule", None)
-        self.validation_fault = said_by_any(source.val_fault if isinstance(source, ForgivingSource) else None)
+        self.validation_fault = said_by_any(getattr(source, "val_fault", None))  # data modules of ours forgive
         if self.validation_fault is None:
             self._finish("val")
             return

@@ -1,7 +1,7 @@
 """How Lightning runs processes that divide the latents of an SAE."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import lightning
 from lightning.pytorch.strategies import DDPStrategy
@@ -13,13 +13,8 @@ from typing_extensions import override
 from saev.nn.sharding import gathered, own_part
 
 State = dict[str, Any]
-
-
-class DividedModel(Protocol):
-    """The part of the LightningModule that names what is divided."""
-
-    def latent_dims(self) -> dict[str, int]:
-        """By its name in the state, each tensor that is divided, and along which dimension."""
+Converter = Callable[[Tensor, int], Tensor]
+"""Makes a whole tensor, of latents along a dimension, of a part, or the other way around."""
 
 
 class LatentShards(DDPStrategy):
@@ -76,9 +71,11 @@ class LatentShards(DDPStrategy):
         super().load_optimizer_state_dict({**checkpoint, "optimizer_states": states})
 
     def _dims(self) -> dict[str, int]:
-        return cast(DividedModel, self.lightning_module).latent_dims()
+        module: Any = self.lightning_module  # an SAELightningModule
+        dims: dict[str, int] = module.latent_dims()
+        return dims
 
-    def _converted(self, state: State, optimizer: Optimizer, convert: "Converter") -> State:
+    def _converted(self, state: State, optimizer: Optimizer, convert: Converter) -> State:
         """The state of an optimizer, with each moment of latents converted."""
         assert self.lightning_module is not None
         names = {weight: name for name, weight in self.lightning_module.named_parameters()}
@@ -86,13 +83,6 @@ class LatentShards(DDPStrategy):
         dims = {number: self._dims().get(names[weight]) for number, weight in enumerate(weights)}
         moments = {number: _each(of_one, dims[number], convert) for number, of_one in state["state"].items()}
         return {**state, "state": moments}
-
-
-class Converter(Protocol):
-    """Makes a whole tensor of a part, or the other way around."""
-
-    def __call__(self, tensor: Tensor, dim: int, /) -> Tensor:
-        """The other one, of latents along a dimension."""
 
 
 def _each(moments: Mapping[str, Tensor], dim: int | None, convert: Converter) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -33,14 +33,6 @@ from saev.training.spec import sae_specs
 from saev.training.state import SaeInTraining
 
 SETTINGS_KEY = "saev_settings"
-
-
-@runtime_checkable
-class TokenSource(Protocol):
-    """The part of a data module that training starts from, if it has one."""
-
-    def sample(self, n_tokens: int) -> Tensor:
-        """Raw activations (n_tokens, d_in)."""
 
 
 class SAELightningModule(EvaluatedSaes):
@@ -168,7 +160,7 @@ class SAELightningModule(EvaluatedSaes):
         if self.trainer.ckpt_path is not None:
             return
         source = getattr(self.trainer, "datamodule", None)
-        self.training_run.start(source.sample if isinstance(source, TokenSource) else self._first_batches)
+        self.training_run.start(getattr(source, "sample", self._first_batches))
         for member in self.training_run.members:
             divided = member.sae.latent_dims() if self.shard_latents else {}
             for name, tensor in member.sae.state_dict().items():

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.threads import check_threads
-from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files, leave_interrupts
+from saev.vit.dataset import ImageDataset, image_loader
 from saev.vit.images import BadImage, ImageSource
 from saev.vit.preprocess import Preprocessing
 
@@ -82,20 +82,15 @@ class ImageDataModule(lightning.LightningDataModule):
     @override
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The selected pictures, in order."""
-        if self._num_workers:
-            check_shared_files(self.batch_size, self._preprocessing)
         items = ImageDataset(self.images, self._preprocessing, self._grid)
-        return DataLoader(
-            ImageBatches(items, self._spans, self.batch_size),
-            batch_size=None,
-            num_workers=self._num_workers,
+        return image_loader(
+            items,
+            self._spans,
+            self.batch_size,
+            self._num_workers,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # So that the trainer holds the workers and ends them at once when the pass fails.
             persistent_workers=self._num_workers > 0,
-            # Forked workers start at once and share the list of pictures and the imported libraries with this
-            # process; others import torch for seconds and hold half a gigabyte each. They never touch the GPU.
-            multiprocessing_context="fork" if self._num_workers else None,
-            worker_init_fn=leave_interrupts,
         )
 
     @override

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from saev.device import chosen_device
@@ -12,7 +11,7 @@ from saev.errors import InputError
 from saev.recording.layers import LayerWriters
 from saev.recording.plan import make_plan
 from saev.vit.backbone import PRECISIONS, Backbone
-from saev.vit.dataset import ImageBatches, ImageDataset, check_shared_files, leave_interrupts
+from saev.vit.dataset import ImageDataset, image_loader
 from saev.vit.images import ImageFolder, ImageSource
 
 
@@ -103,18 +102,9 @@ def _run(
     num_workers: int,
 ) -> None:
     items = ImageDataset(source, backbone.preprocessing, backbone.grid)
-    if num_workers:
-        check_shared_files(batch_size, backbone.preprocessing)
-    loader: DataLoader[dict[str, torch.Tensor]] = DataLoader(
-        ImageBatches(items, spans, batch_size),
-        batch_size=None,
-        num_workers=num_workers,
-        multiprocessing_context="fork" if num_workers else None,
-        worker_init_fn=leave_interrupts,
-    )
     weight = next(backbone.parameters())
     with tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:
-        for batch in loader:
+        for batch in image_loader(items, spans, batch_size, num_workers):
             acts = backbone(batch["image"].to(weight.device, weight.dtype), layers)
             writers.append(source, batch, acts)
             bar.update(len(batch["image"]))

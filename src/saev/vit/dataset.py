@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 from typing_extensions import override
 
@@ -71,11 +71,11 @@ class ImageBatches(Dataset[dict[str, Any]]):
 
     Args:
         items: The images.
-        spans: Stretches of consecutive images; none of the batches reaches over the end of one.
+        spans: Stretches of the numbers of images; none of the batches reaches over the end of one.
         batch_size: Images of a batch; the last one of a stretch may have fewer.
     """
 
-    def __init__(self, items: ImageDataset, spans: Sequence[range], batch_size: int) -> None:
+    def __init__(self, items: ImageDataset, spans: Sequence[Sequence[int]], batch_size: int) -> None:
         self._items = items
         self._batches = [span[i : i + batch_size] for span in spans for i in range(0, len(span), batch_size)]
 
@@ -91,6 +91,28 @@ class ImageBatches(Dataset[dict[str, Any]]):
         """
         batch: dict[str, Any] = default_collate([self._items[i] for i in self._batches[index]])
         return batch
+
+
+def image_loader(
+    items: ImageDataset, spans: Sequence[Sequence[int]], batch_size: int, num_workers: int, **options: Any
+) -> DataLoader[dict[str, Any]]:
+    """`ImageBatches` by so many processes that decode, or by this one; `options` are further ones of the DataLoader.
+
+    Raises:
+        InputError: If the workers cannot hand over so large batches.
+    """
+    if num_workers:
+        _check_shared_files(batch_size, items.preprocessing)
+    return DataLoader(
+        ImageBatches(items, spans, batch_size),
+        batch_size=None,
+        num_workers=num_workers,
+        # Forked workers start at once and share the list of pictures and the imported libraries with this process;
+        # others import torch for seconds and hold half a gigabyte each. They never touch the GPU.
+        multiprocessing_context="fork" if num_workers else None,
+        worker_init_fn=leave_interrupts,
+        **options,
+    )
 
 
 def image_batches(
@@ -109,16 +131,7 @@ def image_batches(
         BadImage: If one of them cannot be used.
         InputError: If the workers cannot hand over so large batches.
     """
-    if num_workers:
-        check_shared_files(batch_size, items.preprocessing)
-    loader: DataLoader[dict[str, Any]] = DataLoader(
-        Subset(items, chosen),
-        batch_size,
-        num_workers=num_workers,
-        # Forked workers start at once; they never touch the GPU.
-        multiprocessing_context="fork" if num_workers else None,
-        worker_init_fn=leave_interrupts,
-    )
+    loader = image_loader(items, [chosen], batch_size, num_workers)
     with tqdm(total=len(chosen), desc=what, unit=" images") as bar:
         for batch in loader:
             yield batch["image"]
@@ -137,16 +150,8 @@ def _print_unless_left(kind: type[BaseException], error: BaseException, trace: T
         sys.__excepthook__(kind, error, trace)
 
 
-def check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
-    """Refuse a limit on file sizes that data workers would meet: what they hand over is a file in shared memory.
-
-    Args:
-        batch_size: Pictures of a batch.
-        preprocessing: What they become.
-
-    Raises:
-        InputError: With both numbers.
-    """
+def _check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
+    """Refuse a limit on file sizes that data workers would meet: what they hand over is a file in shared memory."""
     height, width = preprocessing.image_size
     n_bytes = batch_size * 3 * height * width * torch.float32.itemsize
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

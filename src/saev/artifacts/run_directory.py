@@ -88,11 +88,7 @@ class RunDirectory:
         return {name: load_sae(self.sae(name)) for name in names}
 
     def check(self) -> None:
-        """Refuse what is no directory before anything is looked for in it.
-
-        Raises:
-            InputError: If it is missing or a file.
-        """
+        """Raise InputError if it is missing or a file, before anything is looked for in it."""
         if not self.path.is_dir():
             fault = "is a file" if self.path.exists() else "does not exist"
             raise InputError(f"{self.path} {fault}: give the directory of a run, --run_dir RUN")

@@ -75,15 +75,7 @@ def check_same(earlier: Sequence[Mapping[str, object]], now: Sequence[Mapping[st
 
 
 def check_keys(checkpoint: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Check whether all parts are there.
-
-    Args:
-        checkpoint: What was read.
-        kinds: The parts by name, and what each of them is.
-
-    Raises:
-        InputError: If one is missing; names all that are.
-    """
+    """Raise InputError if a part is missing; `kinds` are the parts by name, and what each of them is."""
     _refuse([name for name, kind in kinds.items() if not isinstance(checkpoint.get(name), kind)])
 
 

@@ -75,11 +75,7 @@ class SAELightningModule(EvaluatedSaes):
         self._last_bd: Tensor | None = None  # the last batch of training, until its step is done
 
     def check_divisible(self, n_processes: int) -> None:
-        """Check whether so many processes can divide the latents.
-
-        Raises:
-            InputError: If not.
-        """
+        """Raise InputError unless so many processes can divide the latents."""
         for member in self.training_run.members:
             check_divisible(member.sae, n_processes)
 
@@ -182,11 +178,7 @@ class SAELightningModule(EvaluatedSaes):
 
     @property
     def _n_steps(self) -> int:
-        """Steps of the run.
-
-        Raises:
-            InputError: If it has no end.
-        """
+        """Steps of the run, which must have an end."""
         n = self.trainer.estimated_stepping_batches
         if not 0 < n < float("inf"):
             raise InputError(f"the run has {n} steps: give the trainer batches of known number, or max_steps")

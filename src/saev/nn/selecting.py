@@ -101,11 +101,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
 
 
 def check_k(k: int, d_sae: int) -> None:
-    """Check whether so many latents can be active.
-
-    Raises:
-        InputError: If not.
-    """
+    """Raise InputError unless so many latents can be active."""
     if not 1 <= k <= d_sae:
         raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
 

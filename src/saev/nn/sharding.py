@@ -14,11 +14,7 @@ from saev.nn.processes import DIVIDED_LATENTS, EVERYONE
 
 
 def check_divisible(sae: SparseAutoencoder, n_processes: int) -> None:
-    """Check whether so many processes can divide the latents.
-
-    Raises:
-        InputError: If not.
-    """
+    """Raise InputError unless so many processes can divide the latents."""
     if not sae.is_divisible:
         known = ", ".join(sorted(name for name, architecture in ARCHITECTURES.items() if architecture.is_divisible))
         raise InputError(f"shard_latents: the latents of {type(sae).__name__} cannot be divided, only those of {known}")

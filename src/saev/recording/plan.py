@@ -45,11 +45,7 @@ class RecordingPlan:
         return any(place.allocated() for place in self.pending.values())
 
     def check_space(self) -> None:
-        """Compare what is missing with what is free.
-
-        Raises:
-            InputError: If it does not fit the disk.
-        """
+        """Raise InputError if what is missing does not fit the disk."""
         if self.n_bytes > self.free:
             raise InputError(
                 f"{self.dump_to} has {byte_text(self.free)} free, but the recording needs {byte_text(self.n_bytes)}: "

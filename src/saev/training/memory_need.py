@@ -73,11 +73,7 @@ def training_need(specs: Sequence[SaeSpec], n_parts: int, batch_size: int, n_sam
 
 
 def check_weights_fit(specs: Sequence[SaeSpec], sweep: Mapping[str, Sequence[Any]]) -> None:
-    """Check whether SAEs can be built, which is done in main memory.
-
-    Raises:
-        InputError: If not.
-    """
+    """Raise InputError unless SAEs can be built, which is done in main memory."""
     if (found := known_free_memory()) is not None:
         need = training_need(specs, n_parts=1, batch_size=0, n_sample=0)
         check_fits(specs, sweep, need.weights, "weights alone", *found)

@@ -122,11 +122,7 @@ class TrainingOptions:
 
 
 def check_type(name: str, value: object, kind: object) -> None:
-    """Refuse a value that is no number where one is needed; other kinds of values are checked where they are used.
-
-    Raises:
-        InputError: If the value is of another type.
-    """
+    """Raise InputError for a value that is no number where one is needed; others are checked where they are used."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if not all(one in (int, float, NoneType) for one in kinds) or (value is None and NoneType in kinds):
         return

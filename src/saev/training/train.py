@@ -155,11 +155,7 @@ def _architecture(sae: str | Callable[..., SparseAutoencoder]) -> Callable[..., 
 def _divided(
     options: Mapping[str, Any], architecture: Callable[..., SparseAutoencoder], *, with_shards: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Options of training, of the SAE, and of shards.
-
-    Raises:
-        InputError: For one that is none of these, or whose value is no number where one is needed.
-    """
+    """Options of training, of the SAE, and of shards."""
     known = options_of(architecture)
     of_shards = [name for name in inspect.signature(ShardTokens).parameters if name not in _OWN] if with_shards else []
     kinds = get_type_hints(ShardTokens.__init__)
@@ -182,11 +178,7 @@ def _is_shards(x: object) -> bool:
 
 
 def _device(device: str | torch.device | None, x: object) -> torch.device:
-    """Where to train.
-
-    Raises:
-        InputError: If there is no such device, or a tensor is on another GPU.
-    """
+    """Where to train: not on another GPU than a tensor is on."""
     of_x = x.device if isinstance(x, Tensor) and x.device.type != "cpu" else None
     found = chosen_device(of_x if device is None else device)
     if of_x is not None and of_x != found:
@@ -209,11 +201,6 @@ def _source(x: Activations, seed: int, val_share: float, options: Mapping[str, A
 
 
 def _spec(architecture: Callable[[int], SparseAutoencoder], d_in: int, training: TrainingOptions) -> SaeSpec:
-    """How to build the SAE.
-
-    Raises:
-        InputError: If it cannot be built.
-    """
     try:
         (spec,) = sae_specs(architecture, d_in, training, {})
     except (TypeError, AttributeError) as error:

@@ -41,11 +41,7 @@ class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
 
     @override
     def __getitem__(self, index: int) -> dict[str, int | str | Tensor]:
-        """Read, decode and preprocess one picture.
-
-        Raises:
-            BadImage: The picture or its mask cannot be used.
-        """
+        """Read, decode and preprocess one picture; raises BadImage if it or its mask cannot be used."""
         data = self.source.read_bytes(index)
         picture, mask = self.source.read_with_mask(index, data)
         item: dict[str, int | str | Tensor] = {
@@ -84,11 +80,7 @@ class ImageBatches(Dataset[dict[str, Any]]):
 
     @override
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Read the images of one batch.
-
-        Raises:
-            BadImage: One of them cannot be used.
-        """
+        """Read the images of one batch; raises BadImage if one of them cannot be used."""
         batch: dict[str, Any] = default_collate([self._items[i] for i in self._batches[index]])
         return batch
 

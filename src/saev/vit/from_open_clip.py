@@ -41,7 +41,25 @@ class OpenClipBackbone(Backbone):
     @override
     def load(cls, choice: ModelChoice) -> Backbone:
         """The vision tower of a model of open_clip, which may be a ViT of timm."""
-        return _loaded(choice)
+        family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
+        plan = plan_of(family, ckpt, weights, options)
+        visual = _build(plan, ckpt, choice.image_size, options)
+        if weights != "random":
+            file = Path(weights) if weights is not None else download(ckpt, plan, options)
+            _load(visual, _visual_part(read_weights(file)), file, ckpt, options)
+        config = merge_preprocess_dict(plan.preprocess, {"size": visual.image_size})
+        preprocessing = OpenClipPreprocessing(config)
+        if isinstance(visual, TimmModel):
+            return timm_backbone(visual.trunk, family, ckpt, preprocessing)
+        return cls(
+            visual,
+            family=family,
+            ckpt=ckpt,
+            preprocessing=preprocessing,
+            grid=tuple(visual.grid_size),
+            n_layers=len(visual.transformer.resblocks),
+            cls=True,
+        )
 
     @override
     def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
@@ -60,9 +78,7 @@ class OpenClipBackbone(Backbone):
     @override
     def block(self, layer: int) -> nn.Module:
         """The block of this number."""
-        tower: Any = self.tower
-        block: nn.Module = tower.transformer.resblocks[layer]
-        return block
+        return self.tower.get_submodule(f"transformer.resblocks.{layer}")
 
     @override
     def embed(self, images: Tensor) -> Tensor:
@@ -75,28 +91,6 @@ class OpenClipBackbone(Backbone):
 
 
 BACKBONES.add(OpenClipBackbone)
-
-
-def _loaded(choice: ModelChoice) -> Backbone:
-    family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
-    plan = plan_of(family, ckpt, weights, options)
-    visual = _build(plan, ckpt, choice.image_size, options)
-    if weights != "random":
-        file = Path(weights) if weights is not None else download(ckpt, plan, options)
-        _load(visual, _visual_part(read_weights(file)), file, ckpt, options)
-    config = merge_preprocess_dict(plan.preprocess, {"size": visual.image_size})
-    preprocessing = OpenClipPreprocessing(config)
-    if isinstance(visual, TimmModel):
-        return timm_backbone(visual.trunk, family, ckpt, preprocessing)
-    return OpenClipBackbone(
-        visual,
-        family=family,
-        ckpt=ckpt,
-        preprocessing=preprocessing,
-        grid=tuple(visual.grid_size),
-        n_layers=len(visual.transformer.resblocks),
-        cls=True,
-    )
 
 
 def _build(plan: Plan, ckpt: str, size: tuple[int, int] | None, options: Options) -> Any:

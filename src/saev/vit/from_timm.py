@@ -37,7 +37,20 @@ class TimmBackbone(Backbone):
     @override
     def load(cls, choice: ModelChoice) -> Backbone:
         """A plain ViT of timm; for the families dinov2 and dinov3 its name must have that word."""
-        return _loaded(choice)
+        family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
+        size = choice.image_size
+        _check_name(family, ckpt, options)
+        model = _create(ckpt, weights is None, size, options)
+        check_plain_vit(model, ckpt, options)
+        without_heads(model)
+        own_size = tuple(model.pretrained_cfg["input_size"][-2:])
+        check_image_size(size, own_size, model.patch_embed.patch_size, ckpt, options)
+        if weights is not None and weights != "random":
+            _check_tag(ckpt, options)
+            load_trunk(model, read_weights(Path(weights)), Path(weights), ckpt, options)
+        input_size = (3, *model.patch_embed.img_size)
+        config = resolve_data_config({"input_size": input_size}, pretrained_cfg=model.pretrained_cfg)
+        return timm_backbone(model, family, ckpt, TimmPreprocessing(config))
 
     @override
     def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
@@ -56,9 +69,7 @@ class TimmBackbone(Backbone):
     @override
     def block(self, layer: int) -> nn.Module:
         """The block of this number."""
-        tower: Any = self.tower
-        block: nn.Module = tower.blocks[layer]
-        return block
+        return self.tower.get_submodule(f"blocks.{layer}")
 
     @override
     def embed(self, images: Tensor) -> Tensor:
@@ -69,23 +80,6 @@ class TimmBackbone(Backbone):
 
 
 BACKBONES.add(TimmBackbone)
-
-
-def _loaded(choice: ModelChoice) -> Backbone:
-    family, ckpt, weights, options = choice.family, choice.ckpt, choice.weights, choice.options
-    size = choice.image_size
-    _check_name(family, ckpt, options)
-    model = _create(ckpt, weights is None, size, options)
-    check_plain_vit(model, ckpt, options)
-    without_heads(model)
-    own_size = tuple(model.pretrained_cfg["input_size"][-2:])
-    check_image_size(size, own_size, model.patch_embed.patch_size, ckpt, options)
-    if weights is not None and weights != "random":
-        _check_tag(ckpt, options)
-        load_trunk(model, read_weights(Path(weights)), Path(weights), ckpt, options)
-    input_size = (3, *model.patch_embed.img_size)
-    config = resolve_data_config({"input_size": input_size}, pretrained_cfg=model.pretrained_cfg)
-    return timm_backbone(model, family, ckpt, TimmPreprocessing(config))
 
 
 def timm_backbone(trunk: Any, family: str, ckpt: str, preprocessing: Preprocessing) -> Backbone:
@@ -102,11 +96,7 @@ def timm_backbone(trunk: Any, family: str, ckpt: str, preprocessing: Preprocessi
 
 
 def check_plain_vit(model: nn.Module, ckpt: str, options: Options = MODEL) -> None:
-    """Refuse what has no residual stream of one width and one token grid: ConvNeXt, Swin, ResNet, ...
-
-    Raises:
-        InputError: The model is none of timm's plain ViTs.
-    """
+    """Raise InputError for what has no residual stream of one width and one token grid: ConvNeXt, Swin, ResNet, ..."""
     if not isinstance(model, VisionTransformer | Eva | Beit):
         raise not_a_vit(ckpt, type(model).__name__, options)
 

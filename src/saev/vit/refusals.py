@@ -70,11 +70,7 @@ def check_image_size(
     ckpt: str,
     options: Options = MODEL,
 ) -> None:
-    """Refuse a stated size that leaves a margin without patches; the model's own size is taken as it is.
-
-    Raises:
-        InputError: Not a multiple of the patch size.
-    """
+    """Raise InputError for a stated size that leaves a margin without patches; the model's own is taken as it is."""
     if size is None or size == own or all(s % p == 0 for s, p in zip(size, patch, strict=True)):
         return
     fits = tuple(max(p, s // p * p) for s, p in zip(size, patch, strict=True))

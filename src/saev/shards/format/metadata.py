@@ -123,11 +123,7 @@ class Metadata:
         return cls.parse(read_bytes(path, MAX_METADATA_BYTES), str(path))
 
     def check_against(self, recording: Recording, where: str) -> None:
-        """Compare with the manifest's recording, in all but the machine's paths.
-
-        Raises:
-            InputError: Naming the first key that differs, with both values.
-        """
+        """Raise InputError for the first key that the manifest's recording has another value of; not for paths."""
         expected = asdict(replace(Metadata.of(recording), data=self.data, dataset=self.dataset))
         for key, value in asdict(self).items():
             if value != expected[key]:

@@ -102,11 +102,7 @@ class ShuffledTokens:
         self._batches: weakref.ref[Generator[Tensor, None, None]] | None = None
 
     def _choose_sizes(self) -> tuple[int, list[tuple[LaneSizes, int] | None]]:
-        """How many batches are gathered ahead; lanes, and tokens in memory, of each data set, None for those that fit.
-
-        Raises:
-            InputError: If the buffer is too small; names one that is not.
-        """
+        """How many batches are gathered ahead; lanes and tokens in memory of each data set, None for those that fit."""
         # From memory alone a batch is gathered so fast that the threads would wait for the next one.
         if (sizes := self._sizes_for(self.buffer_bytes, ahead=2)) is not None and not any(sizes):
             return 2, sizes

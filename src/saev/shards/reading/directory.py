@@ -23,11 +23,7 @@ GIVE: Final = "give a directory that `saev predict` printed"
 
 
 def check_is_finished(directory: Path) -> None:
-    """Raise InputError for anything but a finished directory of shards.
-
-    Raises:
-        InputError: Saying what it is instead.
-    """
+    """Raise InputError for anything but a finished directory of shards, saying what it is instead."""
     names = names_in(directory, GIVE)
     if directory.resolve().name.endswith(PARTIAL_SUFFIX):
         n_whole, n_shards = count_shards(names)
@@ -41,11 +37,7 @@ def check_is_finished(directory: Path) -> None:
 
 
 def check_shard_list(directory: Path, layout: ShardLayout) -> None:
-    """Compare `shards.json` with the layout.
-
-    Raises:
-        InputError: If it is missing or differs.
-    """
+    """Raise InputError if `shards.json` is missing, or differs from the layout."""
     path, expected = directory / SHARDS_FILE, dump_shard_list(layout)
     if fault := size_fault(directory, SHARDS_FILE, len(expected)):
         raise InputError(fault)

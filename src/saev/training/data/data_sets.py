@@ -71,11 +71,7 @@ def _open_other_layer(path: Path) -> ShardReader:
 
 
 def _pair(first: ShardReader, others: Sequence[ShardReader]) -> Layers:
-    """Check that the directories hold other layers of the same images.
-
-    Raises:
-        InputError: If not.
-    """
+    """Raise InputError unless the directories hold other layers of the same images."""
     layers = {first.recording.layer: first}
     for reader in others:
         layer = reader.recording.layer

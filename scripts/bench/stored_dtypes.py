@@ -17,7 +17,7 @@ from torch import Tensor
 
 import saev
 from saev.artifacts import read_provenance
-from saev.metrics.functional import fraction_of_variance_unexplained as fvu
+from saev.metrics.reconstruction import fraction_of_variance_unexplained as fvu
 from saev.nn import SparseAutoencoder
 from saev.ranges import Ints
 from saev.shards.format.layout import TokenKind

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.ranks import in_two_processes
 
 from saev.metrics import CodeStatistics, Monosemanticity, ReconstructionQuality, fraction_of_variance_unexplained
-from saev.metrics.functional import HISTOGRAM_EDGES, code_sums, frequency_histogram
+from saev.metrics.codes import HISTOGRAM_EDGES, code_sums, frequency_histogram
 
 
 def pair(n: int = 300, d: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

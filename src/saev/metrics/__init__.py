@@ -13,7 +13,6 @@ from saev.metrics.embeddings import probe_accuracies as probe_accuracies
 from saev.metrics.embeddings import probe_halves as probe_halves
 from saev.metrics.embeddings import recovered as recovered
 from saev.metrics.embeddings import zero_shot_accuracy as zero_shot_accuracy
-from saev.metrics.functional import fraction_of_variance_unexplained as fraction_of_variance_unexplained
 from saev.metrics.monosemanticity import Monosemanticity as Monosemanticity
 from saev.metrics.neighbours import Nearest as Nearest
 from saev.metrics.neighbours import nearest as nearest
@@ -23,3 +22,4 @@ from saev.metrics.own import check_own_metrics as check_own_metrics
 from saev.metrics.own import own_figures as own_figures
 from saev.metrics.own import own_metrics as own_metrics
 from saev.metrics.reconstruction import ReconstructionQuality as ReconstructionQuality
+from saev.metrics.reconstruction import fraction_of_variance_unexplained as fraction_of_variance_unexplained

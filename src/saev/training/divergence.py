@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.metrics.functional import ReconstructionSums, fvu, reconstruction_sums
+from saev.metrics.reconstruction import ReconstructionSums, fvu, reconstruction_sums
 from saev.nn import SparseAutoencoder
 
 MAX_TOKENS: Final = 1024

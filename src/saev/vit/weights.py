@@ -109,5 +109,5 @@ def weights_digest(module: nn.Module, without: Collection[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def _few(names: Collection[str], n: int = 3) -> str:
-    return ", ".join(str(name) for name in list(names)[:n]) + (", ..." if len(names) > n else "")
+def _few(names: Collection[str]) -> str:
+    return ", ".join(str(name) for name in list(names)[:3]) + (", ..." if len(names) > 3 else "")

@@ -91,32 +91,28 @@ class FileHasher:
     """Takes the bytes of a file in pieces of any size."""
 
     def __init__(self) -> None:
-        self._n_bytes = 0
+        self.n_bytes = 0
+        """Bytes taken so far."""
         self._sha256 = hashlib.sha256()
         self._block = xxhash.xxh3_64()
         self._blocks: list[str] = []
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes taken so far."""
-        return self._n_bytes
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes (a view of format 'B')."""
         self._sha256.update(data)
         while data:
-            part = data[: BLOCK_BYTES - self._n_bytes % BLOCK_BYTES]
+            part = data[: BLOCK_BYTES - self.n_bytes % BLOCK_BYTES]
             self._block.update(part)
-            self._n_bytes += len(part)
+            self.n_bytes += len(part)
             data = data[len(part) :]
-            if self._n_bytes % BLOCK_BYTES == 0:
+            if self.n_bytes % BLOCK_BYTES == 0:
                 self._blocks.append(self._block.hexdigest())
                 self._block.reset()
 
     def record(self) -> FileRecord:
         """The hashes of all bytes so far."""
-        last = [self._block.hexdigest()] if self._n_bytes % BLOCK_BYTES else []
-        return FileRecord(self._n_bytes, self._sha256.hexdigest(), (*self._blocks, *last))
+        last = [self._block.hexdigest()] if self.n_bytes % BLOCK_BYTES else []
+        return FileRecord(self.n_bytes, self._sha256.hexdigest(), (*self._blocks, *last))
 
 
 def hash_bytes(data: bytes) -> FileRecord:

@@ -7,11 +7,12 @@ import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
 from saev.errors import InputError, one_line
 from saev.shards.format.files import read_whole, size_of
 
+T = TypeVar("T")
 MAX_INTEGER = 2**53  # what every JSON reader keeps exactly
 
 
@@ -118,19 +119,19 @@ class JsonObject:
             raise self._wrong(key, "a number")
         return float(value)  # type: ignore[arg-type]
 
+    def _typed(self, key: str, kind: type[T], expected: str) -> T:
+        value = self._value[key]
+        if not isinstance(value, kind):
+            raise self._wrong(key, expected)
+        return value
+
     def boolean(self, key: str) -> bool:
         """True or false."""
-        value = self._value[key]
-        if type(value) is not bool:
-            raise self._wrong(key, "true or false")
-        return value
+        return self._typed(key, bool, "true or false")
 
     def text(self, key: str) -> str:
         """A string."""
-        value = self._value[key]
-        if not isinstance(value, str):
-            raise self._wrong(key, "a string")
-        return value
+        return self._typed(key, str, "a string")
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """One of a few strings."""
@@ -153,10 +154,7 @@ class JsonObject:
 
     def array(self, key: str) -> list[object]:
         """A list of anything."""
-        value = self._value[key]
-        if not isinstance(value, list):
-            raise self._wrong(key, "a list")
-        return value
+        return self._typed(key, list, "a list")
 
     def integers(self, key: str, length: int, minimum: int = 0) -> tuple[int, ...]:
         """A list of `length` integers of at least `minimum`."""
@@ -183,7 +181,4 @@ class JsonObject:
 
     def mapping(self, key: str) -> dict[str, object]:
         """An object of anything."""
-        value = self._value[key]
-        if not isinstance(value, dict):
-            raise self._wrong(key, "an object")
-        return value
+        return self._typed(key, dict, "an object")

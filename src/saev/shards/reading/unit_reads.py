@@ -37,21 +37,17 @@ class UnitReads:
         assert sys.byteorder == "little", "shards are little-endian"
         layout = directory.layout
         self._directory = directory
-        self._bounds = unit_bounds(layout.tokens, layout.bytes_per_token)
-        self._starts = [bound * layout.bytes_per_token for bound in self._bounds]
+        self.bounds = unit_bounds(layout.tokens, layout.bytes_per_token)
+        """Token positions: the unit i holds the tokens bounds[i] to bounds[i + 1]."""
+        self._starts = [bound * layout.bytes_per_token for bound in self.bounds]
         # Each unit's place in a file and after it: of the one layer of several that it may hold.
         self._example_bytes = layout.bytes_per_example * directory.layer.n_layers
         self._layer_start = layout.bytes_per_example * directory.layer.place
         self._per_shard = layout.examples_per_shard
         self._n_examples = layout.n_examples
-        self._n_units = len(self._bounds) - 1
+        self._n_units = len(self.bounds) - 1
         self._hashes = _read_hashes(directory)
         self._files: OpenFiles | None = OpenFiles(directory.path, layout.file_name, MAX_OPEN_FILES)
-
-    @property
-    def bounds(self) -> tuple[int, ...]:
-        """Token positions, as `unit_bounds` gives them: the unit i holds the tokens bounds[i] to bounds[i + 1]."""
-        return self._bounds
 
     def read(self, example: int, first: int, stop: int, target: memoryview) -> None:
         """Fill memory with the stored bytes of some units of an example.
@@ -167,7 +163,7 @@ class UnitReads:
 
     def _fault(self, example: int, first: int, stop: int, text: str) -> InputError:
         name, begin, end = self._place(example, first, stop)
-        tokens = f"tokens {self._bounds[first]} to {self._bounds[stop]}"
+        tokens = f"tokens {self.bounds[first]} to {self.bounds[stop]}"
         return self._located(name, begin, end, f"example {example}, {tokens}", text)
 
     def _hash_fault(self, example: int, unit: int, text: str) -> InputError:

@@ -55,11 +55,6 @@ class HashedFile:
         self._hasher = FileHasher()
         self._pool = pool
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes written so far."""
-        return self._hasher.n_bytes
-
     def write(self, data: memoryview) -> None:
         """Write the next bytes (a view of format 'B').
 
@@ -77,7 +72,7 @@ class HashedFile:
 
     def pad(self, n_bytes: int) -> None:
         """Write zeros until the file has `n_bytes`."""
-        while missing := n_bytes - self.n_bytes:
+        while missing := n_bytes - self._hasher.n_bytes:
             self.write(_PADDING[:missing])
 
     def finish(self) -> FileRecord:

@@ -48,15 +48,5 @@ def unfinished(root: Path) -> Iterator[Unfinished]:
         if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             names = [file.name for file in path.iterdir()]
             if all(_FILE.fullmatch(name) for name in names):
-                yield _described(path, names)
-
-
-def _described(path: Path, names: list[str]) -> Unfinished:
-    n_whole, n_shards = count_shards(names)
-    return Unfinished(
-        path,
-        n_whole,
-        n_shards,
-        n_bytes=allocated_bytes(path),
-        is_in_use=is_locked(path.with_suffix(LOCK_SUFFIX)),
-    )
+                is_in_use = is_locked(path.with_suffix(LOCK_SUFFIX))
+                yield Unfinished(path, *count_shards(names), allocated_bytes(path), is_in_use)

@@ -13,17 +13,7 @@ from saev.nn.base import SparseAutoencoder
 
 
 class OneLayerAutoencoder(SparseAutoencoder, ABC):
-    r"""An SAE with codes :math:`f = act(h)` of pre-activations :math:`h = z W_{enc} + b_{enc}`.
-
-    Shape suffixes: b = tokens of a batch (any number of leading dimensions), d = d_in, s = d_sae, a = some latents.
-
-    Args:
-        d_in: Width of the activations.
-        d_sae: Number of latents.
-
-    Raises:
-        InputError: If a size is not positive.
-    """
+    r"""An SAE with codes :math:`f = act(h)` of pre-activations :math:`h = z W_{enc} + b_{enc}`."""
 
     def __init__(self, d_in: int, d_sae: int) -> None:
         super().__init__(d_in, d_sae)
@@ -67,13 +57,11 @@ class OneLayerAutoencoder(SparseAutoencoder, ABC):
     @override
     @torch.no_grad()
     def folded(self) -> Self:
-        r"""A copy with the same codes and reconstructions whose mean is 0 and whose scale is 1.
+        r"""Rows of W_dec lose their norm.
 
         .. math::
             W_{enc}' = diag(1 / \sigma) W_{enc}, \; b_{enc}' = b_{enc} - (\mu / \sigma) W_{enc}, \;
             W_{dec}' = W_{dec} diag(\sigma), \; b_{dec}' = \sigma b_{dec} + \mu
-
-        so that the plain weights work on raw activations, wherever such are expected. Rows of W_dec lose their norm.
         """
         other = deepcopy(self)
         other.b_enc.sub_((self.mean_d / self.scale_d) @ self.W_enc)

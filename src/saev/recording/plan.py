@@ -82,12 +82,30 @@ def make_plan(
         InputError: If one is there that is not whole.
     """
     image_set = images.identity()  # Once: it goes through the names of all pictures.
+    slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{backbone.family}-{backbone.ckpt}").strip("-.")
     tokens = TokenLayout(backbone.cls, backbone.n_registers, backbone.grid)
     layout = ShardLayout.balanced(len(images), tokens, backbone.d_model, dtype, max_tokens)
+    source = description(images)
     pending: dict[int, PartialRecording] = {}
     finished: dict[int, Path] = {}
     for layer in layers:
-        recording = _recording(backbone, precision, layer, images, image_set, layout)
+        recording = Recording(
+            name=f"{slug}-layer{layer:02d}",
+            model={
+                "family": backbone.family,
+                "ckpt": backbone.ckpt,
+                "weights_digest": backbone.weights_digest,
+                "precision": precision,
+            },
+            layer=layer,
+            preprocessing=backbone.preprocessing.to_dict(),
+            image_set=image_set,
+            layout=layout,
+            source=source,
+            class_names=images.class_names,
+            dataset=images.location,
+            pixel_agg=images.pixel_agg,
+        )
         Metadata.of(recording)  # what does not fit into it must not be found out at the end
         place = PartialRecording(dump_to, recording, with_labels=images.has_masks)
         if (directory := place.finished()) is not None:
@@ -95,34 +113,3 @@ def make_plan(
         else:
             pending[layer] = place
     return RecordingPlan(pending, finished, layout, dump_to, free_bytes(dump_to))
-
-
-def _recording(
-    backbone: Backbone,
-    precision: str,
-    layer: int,
-    images: ImageSource,
-    image_set: dict[str, object],
-    layout: ShardLayout,
-) -> Recording:
-    return Recording(
-        name=f"{_slug(backbone.family, backbone.ckpt)}-layer{layer:02d}",
-        model={
-            "family": backbone.family,
-            "ckpt": backbone.ckpt,
-            "weights_digest": backbone.weights_digest,
-            "precision": precision,
-        },
-        layer=layer,
-        preprocessing=backbone.preprocessing.to_dict(),
-        image_set=image_set,
-        layout=layout,
-        source=description(images),
-        class_names=images.class_names,
-        dataset=images.location,
-        pixel_agg=images.pixel_agg,
-    )
-
-
-def _slug(*parts: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(parts)).strip("-.")

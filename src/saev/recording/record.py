@@ -81,7 +81,12 @@ def record(
         try:
             missing = writers.claim()
             spans = writers.open(missing, plan.missing())
-            _run(source, backbone, sorted(plan.pending), spans, writers, batch_size, num_workers)
+            items, weight = ImageDataset(source, backbone.preprocessing, backbone.grid), next(backbone.parameters())
+            with torch.inference_mode(), tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:
+                for batch in image_loader(items, spans, batch_size, num_workers):
+                    acts = backbone(batch["image"].to(weight.device, weight.dtype), sorted(plan.pending))
+                    writers.append(source, batch, acts)
+                    bar.update(len(batch["image"]))
             writers.finish()
             found |= writers.publish()
             writers.leave()
@@ -89,22 +94,3 @@ def record(
             writers.abort(says=True)
             raise
     return [found[number] for layer in given for number in backbone.resolve_layers([layer])]
-
-
-@torch.inference_mode()
-def _run(
-    source: ImageSource,
-    backbone: Backbone,
-    layers: Sequence[int],
-    spans: Sequence[range],
-    writers: LayerWriters,
-    batch_size: int,
-    num_workers: int,
-) -> None:
-    items = ImageDataset(source, backbone.preprocessing, backbone.grid)
-    weight = next(backbone.parameters())
-    with tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:
-        for batch in image_loader(items, spans, batch_size, num_workers):
-            acts = backbone(batch["image"].to(weight.device, weight.dtype), layers)
-            writers.append(source, batch, acts)
-            bar.update(len(batch["image"]))

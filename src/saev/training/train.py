@@ -92,7 +92,7 @@ def train(
     >>> sae.encode(x[:3]).shape, sae.metrics["val"]["l0"] <= 4
     (torch.Size([3, 64]), True)
     """
-    architecture = _architecture(sae)
+    architecture = sae if callable(sae) else ARCHITECTURES.named(sae, "saev.train")
     options = {name: _plain(value) for name, value in options.items()}
     of_training, of_sae, of_shards = _divided(options, architecture, with_shards=_is_shards(x))
     n_tokens, batch_size, n_val_tokens = _plain(n_tokens), _plain(batch_size), _plain(n_val_tokens)
@@ -143,12 +143,6 @@ def _finished(
     if outcome["diverged"]:
         tell(f"the SAE has diverged, lower the lr: FVU {outcome['fvu']:.3g} on the last batch")
     sae.metrics, sae.provenance = metrics, trained_on(sae, source.provenance)
-    return sae
-
-
-def _architecture(sae: str | Callable[..., SparseAutoencoder]) -> Callable[..., SparseAutoencoder]:
-    if isinstance(sae, str) or not callable(sae):
-        return ARCHITECTURES.named(sae, "saev.train")
     return sae
 
 

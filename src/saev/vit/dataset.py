@@ -10,7 +10,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
@@ -53,12 +52,10 @@ class ImageDataset(Dataset[dict[str, int | str | Tensor]]):
             "digest": hashlib.sha256(data).hexdigest(),
         }
         if mask is not None:
-            item["patch_labels"] = self._patch_labels(mask)
+            seen = np.asarray(self.preprocessing.nearest(mask))
+            labels = patch_labels(seen, self.grid, self.source.pixel_agg, self.source.threshold)
+            item["patch_labels"] = torch.from_numpy(labels)
         return item
-
-    def _patch_labels(self, mask: Image.Image) -> Tensor:
-        seen = np.asarray(self.preprocessing.nearest(mask))
-        return torch.from_numpy(patch_labels(seen, self.grid, self.source.pixel_agg, self.source.threshold))
 
 
 @final

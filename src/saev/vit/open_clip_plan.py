@@ -29,13 +29,7 @@ class Plan:
 
 
 def plan_of(family: str, ckpt: str, weights: str | None, options: Options = MODEL) -> Plan:
-    """Find a model in open_clip, or on the hub.
-
-    Args:
-        family: clip or siglip.
-        ckpt: ``ARCH/TAG`` of open_clip, or ``hf-hub:...``.
-        weights: A file, ``random``, or None: the network.
-        options: What the refusals call the model and its weights.
+    """Find a model (see `ModelChoice`) in open_clip, or on the hub.
 
     Raises:
         InputError: Unknown model or tag, a tag that is missing, or a hub that cannot be reached.

@@ -152,7 +152,8 @@ class UnitReads:
             return self._fault(example, unit, unit + 1, text)
         if xxhash.xxh3_64_intdigest(again) == expected:  # A fault that came and went is one of these bytes, too.
             return self._fault(example, unit, unit + 1, text)
-        return self._hash_fault(example, unit, f"is damaged or of another directory: {name} fits the manifest")
+        text, place = f"is damaged or of another directory: {name} fits the manifest", example * self._n_units + unit
+        return self._located(UNITS_FILE, HASH_BYTES * place, HASH_BYTES * (place + 1), f"example {example}", text)
 
     def _place(self, example: int, first: int, stop: int) -> tuple[str, int, int]:
         """The file of some units, and their first byte and end there."""
@@ -165,10 +166,6 @@ class UnitReads:
         name, begin, end = self._place(example, first, stop)
         tokens = f"tokens {self.bounds[first]} to {self.bounds[stop]}"
         return self._located(name, begin, end, f"example {example}, {tokens}", text)
-
-    def _hash_fault(self, example: int, unit: int, text: str) -> InputError:
-        begin = HASH_BYTES * (example * self._n_units + unit)
-        return self._located(UNITS_FILE, begin, begin + HASH_BYTES, f"example {example}", text)
 
     def _located(self, name: str, begin: int, end: int, what: str, text: str) -> InputError:
         blocks = blocks_touched(begin, end)

@@ -44,7 +44,9 @@ def faults(directory: Path, progress: Progress = _silent, threads: int = 1) -> l
     check_is_finished(directory)
     try:
         if is_original(directory):
-            return _original_faults(OriginalShards.describe(directory))
+            original = OriginalShards.describe(directory)
+            strays = [f"{path}: {original.stray_text()}" for path in original.stray_files()]
+            return [*strays, *original.size_faults()]
         manifest = Manifest.read(directory)
     except InputError as error:
         return [str(error)]
@@ -56,10 +58,6 @@ def faults(directory: Path, progress: Progress = _silent, threads: int = 1) -> l
         *contradictions.values(),
         *(fault for faults in found.values() for fault in faults),
     ]
-
-
-def _original_faults(shards: OriginalShards) -> list[str]:
-    return [*(f"{path}: {shards.stray_text()}" for path in shards.stray_files()), *shards.size_faults()]
 
 
 def _name_faults(directory: Path, manifest: Manifest) -> Iterator[str]:

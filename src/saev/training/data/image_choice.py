@@ -83,7 +83,8 @@ def listed_images(path: Path, reader: ShardReader) -> Ints:
         raise InputError(f"{error}: give a text file of images") from error
     # Not splitlines(): a file name may hold what it takes for the end of a line.
     lines = {line: name.removesuffix("\r") for line, name in enumerate(text.split("\n"), 1) if name.strip()}
-    find = _by_name(reader) if any(not name.strip().isdecimal() for name in lines.values()) else {}
+    by_name = reader.manifest.has_names and any(not name.strip().isdecimal() for name in lines.values())
+    find = {record.path: number for number, record in enumerate(reader.examples())} if by_name else {}
     seen: dict[int, int] = {}
     for line, name in lines.items():
         number = int(name) if name.strip().isdecimal() and len(name) < 20 else find.get(name, -1)
@@ -98,9 +99,3 @@ def listed_images(path: Path, reader: ShardReader) -> Ints:
     if not seen:
         raise InputError(f"{path}: lists no image: give one a line")
     return np.sort(np.fromiter(seen, dtype=np.int64))
-
-
-def _by_name(reader: ShardReader) -> dict[str, int]:
-    if not reader.manifest.has_names:
-        return {}
-    return {record.path: number for number, record in enumerate(reader.examples())}

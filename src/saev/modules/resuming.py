@@ -107,35 +107,17 @@ def check_resumable(
     }
     names = {parameter: name for name, parameter in module.named_parameters()}
     trained = [names[weight] for member in members for group in member.groups() for weight in group["params"]]
-    check_contents(checkpoint, shapes, trained, module.trainer.fit_loop.state_dict())
-
-
-def check_contents(
-    checkpoint: Mapping[str, Any], tensors: Mapping[str, Shape], trained: Sequence[str], loops: Iterable[str]
-) -> None:
-    """Check whether the parts of a checkpoint hold all that they should.
-
-    Args:
-        checkpoint: What was read, with all parts.
-        tensors: Shapes of the module's tensors by name.
-        trained: Names of those that the one optimizer changes, in its order.
-        loops: Names of what the loop of training keeps.
-
-    Raises:
-        InputError: If something is missing or has another shape; names what.
-    """
-    state, optimizers = checkpoint["state_dict"], checkpoint["optimizer_states"]
-    faults = list(_other_shapes("state_dict", state, tensors))
+    faults = list(_other_shapes("state_dict", checkpoint["state_dict"], shapes))
     for part in ("optimizer_states", "lr_schedulers"):
         if len(checkpoint[part]) != 1 or not isinstance(checkpoint[part][0], dict):
             faults.append(f"the one entry of {part} (it has {len(checkpoint[part])})")
     if not faults:
-        moments = optimizers[0].get("state", {})
+        moments = checkpoint["optimizer_states"][0].get("state", {})
         for number, name in enumerate(trained):
-            shapes = dict.fromkeys(_MOMENTS, tensors[name])
-            faults += _other_shapes(f"optimizer_states for {name}", moments.get(number, {}), shapes)
+            expected = dict.fromkeys(_MOMENTS, shapes[name])
+            faults += _other_shapes(f"optimizer_states for {name}", moments.get(number, {}), expected)
     kept = checkpoint["loops"].get("fit_loop", {})
-    faults += [f"loops: {name}" for name in loops if name not in kept]
+    faults += [f"loops: {name}" for name in module.trainer.fit_loop.state_dict() if name not in kept]
     _refuse(faults)
 
 

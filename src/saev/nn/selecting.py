@@ -76,7 +76,19 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
             values_n = encode_selected(z_bd, self.W_enc.T, self.b_enc, pattern, exact_n).relu()
             decoder_sd = self.decoder()
             loss, z_hat_bd = self.reconstruction(z_bd, values_n, pattern, decoder_sd, progress)
-        return _summary(loss, z_hat_bd.detach(), decoder_sd, values_n.detach(), pattern)
+        codes_n = values_n.detach()
+        active_n = codes_n > 0
+        fired_s = torch.zeros(pattern.d_sae + 1, dtype=torch.bool, device=codes_n.device)
+        fired_s[pattern.latents_n.where(active_n, pattern.d_sae)] = True  # a mask as index would wait for the device
+        return TrainingPass(
+            reconstruction=loss,
+            sparsity=loss.new_zeros(()),
+            decoder_sd=decoder_sd,
+            z_hat_bd=z_hat_bd.detach(),
+            fired_s=fired_s[:-1],
+            l0=active_n.sum() / len(z_bd),
+            l1=codes_n.sum() / len(z_bd),
+        )
 
     def reconstruction(
         self,
@@ -104,19 +116,3 @@ def check_k(k: int, d_sae: int) -> None:
     """Raise InputError unless so many latents can be active."""
     if not 1 <= k <= d_sae:
         raise InputError(f"k={k} must lie between 1 and d_sae={d_sae}: lower k or raise d_sae")
-
-
-def _summary(loss: Tensor, z_hat_bd: Tensor, decoder_sd: Tensor, values_n: Tensor, pattern: Pattern) -> TrainingPass:
-    active_n = values_n > 0
-    fired_s = torch.zeros(pattern.d_sae + 1, dtype=torch.bool, device=values_n.device)
-    fired_s[pattern.latents_n.where(active_n, pattern.d_sae)] = True  # a mask as index would wait for the device
-    n_tokens = len(z_hat_bd)
-    return TrainingPass(
-        reconstruction=loss,
-        sparsity=loss.new_zeros(()),
-        decoder_sd=decoder_sd,
-        z_hat_bd=z_hat_bd,
-        fired_s=fired_s[:-1],
-        l0=active_n.sum() / n_tokens,
-        l1=values_n.sum() / n_tokens,
-    )

@@ -19,13 +19,6 @@ ORIGINAL_FAMILIES: Final = frozenset(
 )
 
 
-def _protocol(recording: Recording) -> str:
-    """2.1 for what the original can read, 3.0 for all else."""
-    layout = recording.layout
-    readable = layout.dtype == "float32" and layout.tokens.n_registers == 0
-    return "2.1" if readable and recording.model["family"] in ORIGINAL_FAMILIES else "3.0"
-
-
 @final
 @dataclass(frozen=True)
 class Metadata:
@@ -57,9 +50,10 @@ class Metadata:
         """
         if recording.layer < 0:
             raise InputError(f"recording {recording.name}: layer {recording.layer} must not be negative")
-        layout = recording.layout
+        layout, family = recording.layout, str(recording.model["family"])
+        is_readable = layout.dtype == "float32" and layout.tokens.n_registers == 0 and family in ORIGINAL_FAMILIES
         metadata = cls(
-            family=str(recording.model["family"]),
+            family=family,
             ckpt=str(recording.model["ckpt"]),
             layers=(recording.layer,),
             content_tokens_per_example=layout.tokens.n_content,
@@ -71,7 +65,7 @@ class Metadata:
             dataset=recording.dataset,
             pixel_agg=recording.pixel_agg,
             dtype=layout.dtype,
-            protocol=_protocol(recording),
+            protocol="2.1" if is_readable else "3.0",  # by the original
         )
         if len(metadata.dump()) > MAX_METADATA_BYTES:
             raise InputError(f"recording {recording.name}: its image source takes over {MAX_METADATA_BYTES} bytes")

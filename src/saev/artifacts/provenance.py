@@ -21,17 +21,11 @@ _COMPARED: Final = ("family", "ckpt", "weights_digest", "layer", "preprocessing"
 @final
 @dataclass(frozen=True)
 class HeldOut:
-    """Images of a data set that were kept out of training.
+    """Images of a data set that were kept out of training."""
 
-    Args:
-        n: How many.
-        seed: Chosen by `random_subset` with this seed among all images; None where `numbers` has them.
-        numbers: Their numbers, ascending, where training had a choice of the images only.
-    """
-
-    n: int
-    seed: int | None = None
-    numbers: tuple[int, ...] = ()
+    n: int  # How many.
+    seed: int | None = None  # Chosen by `random_subset` with this seed among all images; None where `numbers` has them.
+    numbers: tuple[int, ...] = ()  # Their numbers, ascending, where training had a choice of the images only.
 
     def images(self, n_examples: int) -> Ints:
         """Their numbers, ascending, in a data set of so many images.

@@ -21,13 +21,9 @@ MAX_CONFIG_BYTES: Final = 2**24
 @final
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a run, which need not be there.
+    """Paths of a run, which need not be there."""
 
-    Args:
-        path: The directory.
-    """
-
-    path: Path
+    path: Path  # The directory.
 
     @property
     def config(self) -> Path:

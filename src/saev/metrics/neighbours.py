@@ -17,15 +17,10 @@ COSINE_BYTES = 2**27  # Bound of the cosines that are held at once.
 
 
 class Nearest(NamedTuple):
-    """The nearest rows of each row, the nearest first.
+    """The nearest rows of each row, the nearest first."""
 
-    Args:
-        numbers: (r, k) int64, -1 where there are fewer.
-        cosines: (r, k), 0 where there are fewer.
-    """
-
-    numbers: Tensor
-    cosines: Tensor
+    numbers: Tensor  # (r, k) int64, -1 where there are fewer.
+    cosines: Tensor  # (r, k), 0 where there are fewer.
 
 
 @torch.no_grad()

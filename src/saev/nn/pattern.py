@@ -26,17 +26,11 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Pattern:
-    """Which latents are selected for which rows, in compressed rows (CSR).
+    """Which latents are selected for which rows, in compressed rows (CSR)."""
 
-    Args:
-        latents_n: The latents of row 0, of row 1, ...; int64.
-        offsets: (b + 1,) int64: those of row i are ``latents_n[offsets[i]:offsets[i + 1]]``.
-        d_sae: Number of latents.
-    """
-
-    latents_n: Tensor
-    offsets: Tensor
-    d_sae: int
+    latents_n: Tensor  # The latents of row 0, of row 1, ...; int64.
+    offsets: Tensor  # (b + 1,) int64: those of row i are ``latents_n[offsets[i]:offsets[i + 1]]``.
+    d_sae: int  # Number of latents.
 
     @classmethod
     def of_rows(cls, latents_bk: Tensor, d_sae: int) -> Self:

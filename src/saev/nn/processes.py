@@ -14,13 +14,9 @@ from typing_extensions import override
 @final
 @dataclass(frozen=True)
 class Group:
-    """The processes that take part in an exchange: all of the run, or this one alone.
+    """The processes that take part in an exchange: all of the run, or this one alone."""
 
-    Args:
-        everyone: Whether it is all of the run.
-    """
-
-    everyone: bool
+    everyone: bool  # Whether it is all of the run.
 
     @property
     def size(self) -> int:
@@ -93,15 +89,10 @@ ALONE, EVERYONE = Group(everyone=False), Group(everyone=True)
 @final
 @dataclass(frozen=True)
 class Processes:
-    """Two ways to divide the work of a step.
+    """Two ways to divide the work of a step."""
 
-    Args:
-        tokens: Those that have the same latents, each with tokens of its own.
-        latents: Those that have the same tokens, each with latents of its own.
-    """
-
-    tokens: Group
-    latents: Group
+    tokens: Group  # Those that have the same latents, each with tokens of its own.
+    latents: Group  # Those that have the same tokens, each with latents of its own.
 
     @property
     def all(self) -> Group:

@@ -23,19 +23,12 @@ TRAINED_BYTES: Final = 4 * FLOAT_BYTES
 @final
 @dataclass(frozen=True)
 class TrainingNeed:
-    """Bytes that training takes at least, in one process.
+    """Bytes that training takes at least, in one process."""
 
-    Args:
-        weights: Parameters.
-        optimizer: Gradients and Adam's moments.
-        batch: Activations of a step, as they are and normalised.
-        sample: Activations that training starts from.
-    """
-
-    weights: int
-    optimizer: int
-    batch: int
-    sample: int
+    weights: int  # Parameters.
+    optimizer: int  # Gradients and Adam's moments.
+    batch: int  # Activations of a step, as they are and normalised.
+    sample: int  # Activations that training starts from.
 
     @property
     def total(self) -> int:

@@ -27,25 +27,15 @@ MODEL_SHARE = 0.5  # Of free memory; the rest is for batches and evaluation.
 @final
 @dataclass(frozen=True)
 class SaeSpec:
-    """How to build one SAE of a run.
+    """How to build one SAE of a run."""
 
-    Args:
-        name: Names its results.
-        architecture: Builds the SAE, given d_in.
-        d_in: Width of the activations.
-        sae: Options of the SAE that differ from those of the architecture.
-        options: How it is trained.
-        n_parameters: Its size.
-        n_trained: How many of these the optimizer changes.
-    """
-
-    name: str
-    architecture: Callable[..., SparseAutoencoder]
-    d_in: int
-    sae: Mapping[str, Any]
-    options: TrainingOptions
-    n_parameters: int
-    n_trained: int
+    name: str  # Names its results.
+    architecture: Callable[..., SparseAutoencoder]  # Builds the SAE, given d_in.
+    d_in: int  # Width of the activations.
+    sae: Mapping[str, Any]  # Options of the SAE that differ from those of the architecture.
+    options: TrainingOptions  # How it is trained.
+    n_parameters: int  # Its size.
+    n_trained: int  # How many of these the optimizer changes.
 
     def build(self) -> SaeInTraining:
         """The SAE with its first weights."""

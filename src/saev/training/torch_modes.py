@@ -11,16 +11,11 @@ import torch
 @final
 @dataclass(frozen=True)
 class TorchModes:
-    """How torch computes in this thread.
+    """How torch computes in this thread."""
 
-    Args:
-        grad: Whether gradients can be asked for.
-        inference: Whether new tensors are those of inference mode.
-        autocast: By kind of device, the dtype of products of low precision, or None where they are not.
-    """
-
-    grad: bool
-    inference: bool
+    grad: bool  # Whether gradients can be asked for.
+    inference: bool  # Whether new tensors are those of inference mode.
+    # By kind of device, the dtype of products of low precision, or None where they are not.
     autocast: tuple[tuple[str, torch.dtype | None], ...]
 
     @classmethod

@@ -68,26 +68,17 @@ def row_sums(weights_n: Tensor, table_td: Tensor, picked_n: Tensor, offsets: Ten
 @final
 @dataclass(frozen=True)
 class Pieces:
-    """Sums of any length divided into pieces of at most `LONGEST` picks, so that all programs have equal work.
+    """Sums of any length divided into pieces of at most `LONGEST` picks, so that all programs have equal work."""
 
-    Attributes:
-        target_p: Where the sum of a piece belongs: its own row, or one behind all rows if the sum has several pieces;
-            -1 for a piece that does not exist.
-        start_p: The first pick of a piece.
-        end_p: One behind the last one.
-        joined_s: The rows that are put together of several pieces, -1 elsewhere.
-        first_s: The first of these pieces, as a row.
-        last_s: One behind the last of them.
-        n_rows: Rows of the pieces' sums, those of the sums included.
-    """
-
+    # Where the sum of a piece belongs: its own row, or one behind all rows if the sum has several pieces; -1 for a
+    # piece that does not exist.
     target_p: Tensor
-    start_p: Tensor
-    end_p: Tensor
-    joined_s: Tensor
-    first_s: Tensor
-    last_s: Tensor
-    n_rows: int
+    start_p: Tensor  # The first pick of a piece.
+    end_p: Tensor  # One behind the last one.
+    joined_s: Tensor  # The rows that are put together of several pieces, -1 elsewhere.
+    first_s: Tensor  # The first of these pieces, as a row.
+    last_s: Tensor  # One behind the last of them.
+    n_rows: int  # Rows of the pieces' sums, those of the sums included.
 
     @classmethod
     def of(cls, offsets: Tensor, n_picks: int) -> Self:

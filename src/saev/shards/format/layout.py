@@ -240,15 +240,10 @@ class ShardLayout:
 @final
 @dataclass(frozen=True)
 class StoredLayer:
-    """Which layer of a file this is: some tools store several, in C order (example, layer, token, width).
+    """Which layer of a file this is: some tools store several, in C order (example, layer, token, width)."""
 
-    Args:
-        n_layers: How many layers a file holds of each example.
-        place: Which of them it is, from 0.
-    """
-
-    n_layers: int = 1
-    place: int = 0
+    n_layers: int = 1  # How many layers a file holds of each example.
+    place: int = 0  # Which of them it is, from 0.
 
     def __post_init__(self) -> None:
         assert 0 <= self.place < self.n_layers, (self.place, self.n_layers)

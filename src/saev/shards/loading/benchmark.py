@@ -23,35 +23,20 @@ _LOOKED_AT = 5  # batches whose mixture is looked at
 @final
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured.
+    """What was measured."""
 
-    Attributes:
-        plan: How the batches are made, one fact a line.
-        buffer_bytes: Memory that they may take.
-        n_batches: Batches given out.
-        first_seconds: Until the first one.
-        seconds: From the first one to the last.
-        n_tokens: Tokens of the batches after the first one.
-        n_bytes: Their bytes, as stored.
-        images: Distinct images in a batch, on average.
-        uniform_images: What draws of tokens that are independent would give.
-        positions: Distinct positions in a batch, on average.
-        uniform_positions: What such draws would give.
-        memory: Peak memory taken, in bytes; None where the system does not say.
-    """
-
-    plan: Sequence[str]
-    buffer_bytes: int
-    n_batches: int
-    first_seconds: float
-    seconds: float
-    n_tokens: int
-    n_bytes: int
-    images: float
-    uniform_images: float
-    positions: float
-    uniform_positions: float
-    memory: int | None
+    plan: Sequence[str]  # How the batches are made, one fact a line.
+    buffer_bytes: int  # Memory that they may take.
+    n_batches: int  # Batches given out.
+    first_seconds: float  # Until the first one.
+    seconds: float  # From the first one to the last.
+    n_tokens: int  # Tokens of the batches after the first one.
+    n_bytes: int  # Their bytes, as stored.
+    images: float  # Distinct images in a batch, on average.
+    uniform_images: float  # What draws of tokens that are independent would give.
+    positions: float  # Distinct positions in a batch, on average.
+    uniform_positions: float  # What such draws would give.
+    memory: int | None  # Peak memory taken, in bytes; None where the system does not say.
 
 
 def expected_distinct(n: int, draws: int) -> float:

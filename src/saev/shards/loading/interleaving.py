@@ -36,17 +36,11 @@ HELD_SHARE: Final = 0.88
 @final
 @dataclass(frozen=True)
 class LaneSizes:
-    """What fixes the order, beside the tokens themselves, the seed and the epoch.
+    """What fixes the order, beside the tokens themselves, the seed and the epoch."""
 
-    Args:
-        lanes: Pieces held at a time.
-        per_visit: Tokens that a lane gives in turn.
-        pieces: Pieces of an example, of nearly equal numbers of units.
-    """
-
-    lanes: int
-    per_visit: int
-    pieces: int
+    lanes: int  # Pieces held at a time.
+    per_visit: int  # Tokens that a lane gives in turn.
+    pieces: int  # Pieces of an example, of nearly equal numbers of units.
 
     def __post_init__(self) -> None:
         assert min(self.lanes, self.per_visit, self.pieces) > 0, self
@@ -100,24 +94,15 @@ class Segments:
     """Pieces, or parts of them, in the order in which they are first needed: one entry each in every array.
 
     The tokens of a piece are given in a random order of their own, so that a part of it is a random choice of them.
-
-    Attributes:
-        example: Number of the example among the selected ones.
-        first: Ordinal of the piece's first token; after the example's last token comes its first one.
-        length: Tokens of the piece, at least 1.
-        skip: How many of them, in their order, are not given here but in another part.
-        count: How many are given, at least 1.
-        lane: Which lane gives them.
-        column: Where in the lane the first one stands.
     """
 
-    example: Ints
-    first: Ints
-    length: Ints
-    skip: Ints
-    count: Ints
-    lane: Ints
-    column: Ints
+    example: Ints  # Number of the example among the selected ones.
+    first: Ints  # Ordinal of the piece's first token; after the example's last token comes its first one.
+    length: Ints  # Tokens of the piece, at least 1.
+    skip: Ints  # How many of them, in their order, are not given here but in another part.
+    count: Ints  # How many are given, at least 1.
+    lane: Ints  # Which lane gives them.
+    column: Ints  # Where in the lane the first one stands.
 
     def __len__(self) -> int:
         return len(self.example)

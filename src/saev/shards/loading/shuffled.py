@@ -33,15 +33,10 @@ GATHER_THREADS: Final = 2
 @final
 @dataclass(frozen=True)
 class DataSet:
-    """A part of every batch.
+    """A part of every batch."""
 
-    Args:
-        tokens: Where its tokens are from.
-        quota: How many of each batch it gives, over all processes.
-    """
-
-    tokens: TokenSelection
-    quota: int
+    tokens: TokenSelection  # Where its tokens are from.
+    quota: int  # How many of each batch it gives, over all processes.
 
 
 @final

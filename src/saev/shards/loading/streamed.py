@@ -33,21 +33,13 @@ READING_BYTES: Final = 24 * 2**20
 @final
 @dataclass(frozen=True)
 class Load:
-    """Segments that one job reads, and where their tokens are wanted.
+    """Segments that one job reads, and where their tokens are wanted."""
 
-    Attributes:
-        first: The first batch, of any process, that has a token of these segments; loads are in this order.
-        segments: What to read.
-        wanted: For each of their tokens, whether this process gives it.
-        batch: For each wanted token the batch that it belongs to.
-        row: And its row there, among those of this process.
-    """
-
-    first: int
-    segments: Segments
-    wanted: NDArray[np.bool_]
-    batch: Ints
-    row: Ints
+    first: int  # The first batch, of any process, that has a token of these segments; loads are in this order.
+    segments: Segments  # What to read.
+    wanted: NDArray[np.bool_]  # For each of their tokens, whether this process gives it.
+    batch: Ints  # For each wanted token the batch that it belongs to.
+    row: Ints  # And its row there, among those of this process.
 
 
 @final

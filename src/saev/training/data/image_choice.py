@@ -21,19 +21,12 @@ MAX_LIST_BYTES: Final = 2**30
 @final
 @dataclass(frozen=True)
 class ImageChoice:
-    """Images of a data set, by their ascending numbers.
+    """Images of a data set, by their ascending numbers."""
 
-    Args:
-        n_examples: All that the data set has.
-        chosen: Those that are used, held out or not.
-        n_held_out: How many of these are held out: those that `random_subset` gives with the seed.
-        seed: Fixes them.
-    """
-
-    n_examples: int
-    chosen: Ints
-    n_held_out: int
-    seed: int
+    n_examples: int  # All that the data set has.
+    chosen: Ints  # Those that are used, held out or not.
+    n_held_out: int  # How many of these are held out: those that `random_subset` gives with the seed.
+    seed: int  # Fixes them.
 
     @classmethod
     def of(cls, reader: ShardReader, share: float, examples: Path | None, val_share: float, seed: int) -> Self:

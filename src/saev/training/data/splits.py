@@ -16,15 +16,10 @@ from saev.training.data.image_choice import ImageChoice
 @final
 @dataclass(frozen=True)
 class Split:
-    """A data set and the choice of its images.
+    """A data set and the choice of its images."""
 
-    Args:
-        everything: The tokens of all images.
-        images: Which of them are used, and which of these are held out.
-    """
-
-    everything: TokenSelection
-    images: ImageChoice
+    everything: TokenSelection  # The tokens of all images.
+    images: ImageChoice  # Which of them are used, and which of these are held out.
 
     def training(self) -> TokenSelection:
         """The tokens that are trained on."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from saev.nn import MatchingPursuit, Progress
-from saev.nn.pursuit import pursue
+from saev.nn.matching_pursuit import pursue
 
 
 def make_sae(k: int = 4) -> tuple[MatchingPursuit, Tensor]:

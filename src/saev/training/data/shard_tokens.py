@@ -14,9 +14,8 @@ from saev.shards.loading.ordered import OrderedTokens
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.tokens import TokenSelection
 from saev.training.data.data_sets import Layers, check_width, open_data_sets, open_val_shards
-from saev.training.data.image_choice import ImageChoice
 from saev.training.data.option_checks import check_numbers, check_weights, checked_labels
-from saev.training.data.splits import Split, held_out_tokens, only, some_tokens
+from saev.training.data.splits import ImageChoice, Split, held_out_tokens, only, some_tokens
 
 
 @final

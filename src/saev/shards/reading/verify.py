@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
 from saev.errors import InputError
 from saev.shards.format.files import fault_text, opened
@@ -91,32 +91,33 @@ def file_faults(
     directory: Path, manifest: Manifest, names: list[str], progress: Progress, threads: int
 ) -> dict[str, list[str]]:
     """What is wrong with the size or content of some files, by name."""
-    shared = SharedProgress(sum(manifest.files[name].n_bytes for name in names), progress)
+    total, done, is_stopped, lock = sum(manifest.files[name].n_bytes for name in names), 0, False, threading.Lock()
+
+    def advance(n_bytes: int) -> None:
+        nonlocal done
+        with lock:
+            if is_stopped:
+                raise _StoppedError
+            done += n_bytes
+            progress(done, total)
 
     def look(name: str) -> list[str]:
         n_bytes = manifest.files[name].n_bytes
         fault = size_fault(directory, name, n_bytes)
         if fault is None:
-            return content_faults(directory, name, manifest, shared.add)
-        shared.add(n_bytes)
+            return _content_faults(directory, name, manifest, advance)
+        advance(n_bytes)
         return [fault]
 
     with ThreadPoolExecutor(threads, "verify") as pool:
         try:
             return dict(zip(names, pool.map(look, names), strict=True))
         finally:
-            shared.stop()  # An interrupt must not wait for gigabytes.
+            is_stopped = True  # An interrupt must not wait for gigabytes.
 
 
-def content_faults(directory: Path, name: str, manifest: Manifest, advance: Callable[[int], None]) -> list[str]:
-    """Compare a file with its hashes: no line if it is whole, otherwise one for each run of damaged blocks.
-
-    Args:
-        directory: Where the file lies.
-        name: Its name in the manifest.
-        manifest: The hashes of all files; a file may hold the content of another one.
-        advance: Called with the bytes of each piece that has been read.
-    """
+def _content_faults(directory: Path, name: str, manifest: Manifest, advance: Callable[[int], None]) -> list[str]:
+    """Compare a file with its hashes: no line if it is whole, otherwise one for each run of damaged blocks."""
     path, expected = directory / name, manifest.files[name]
     try:
         with opened(directory, name) as fd:
@@ -165,34 +166,5 @@ def _place(name: str, first: int, last: int, n_bytes: int, layout: ShardLayout) 
     return f"{blocks} (bytes {start} to {stop}, examples {examples.start} to {examples.stop})"
 
 
-class StoppedError(Exception):
+class _StoppedError(Exception):
     """The work is not wanted any more."""
-
-
-@final
-class SharedProgress:
-    """Counts the bytes that several threads have read, and stops the threads."""
-
-    def __init__(self, total: int, show: Progress) -> None:
-        self._total = total
-        self._show = show
-        self._done = 0
-        self._stopped = False
-        self._lock = threading.Lock()
-
-    def add(self, n_bytes: int) -> None:
-        """Count some bytes and show the sum.
-
-        Raises:
-            StoppedError: After `stop`.
-        """
-        with self._lock:
-            if self._stopped:
-                raise StoppedError
-            self._done += n_bytes
-            self._show(self._done, self._total)
-
-    def stop(self) -> None:
-        """Let every further `add` fail."""
-        with self._lock:
-            self._stopped = True

@@ -96,13 +96,11 @@ class CodeStatistics(Metric):
 
     @override
     def update(self, f_bs: Tensor) -> None:
-        """Add a batch of codes."""
         for name, value in code_sums(f_bs)._asdict().items():
             setattr(self, name, getattr(self, name) + value)
 
     @override
     def compute(self) -> dict[str, Tensor]:
-        """Statistics of everything since the last reset."""
         sums = self._sums()
         return {
             "l0": l0(sums),

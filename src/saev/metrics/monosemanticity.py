@@ -76,7 +76,6 @@ class Monosemanticity(Metric):
 
     @override
     def update(self, a_is: Tensor, embeddings_ie: Tensor) -> None:
-        """Add a batch of images."""
         for name, value in monosemanticity_sums(a_is, embeddings_ie)._asdict().items():
             setattr(self, name, getattr(self, name) + value)
 

@@ -108,13 +108,11 @@ class ReconstructionQuality(Metric):
 
     @override
     def update(self, x_bd: Tensor, x_hat_bd: Tensor) -> None:
-        """Add a batch."""
         for name, value in reconstruction_sums(x_bd, x_hat_bd)._asdict().items():
             setattr(self, name, getattr(self, name) + value)
 
     @override
     def compute(self) -> dict[str, Tensor]:
-        """The values of everything since the last reset."""
         sums = ReconstructionSums(*(getattr(self, name) for name in ReconstructionSums._fields))
         return {
             "fvu": fvu(sums),

@@ -81,7 +81,6 @@ class Archetypal(SelectingAutoencoder):
     @property
     @override
     def n_points(self) -> int:
-        """Number of data points."""
         return len(self.points)
 
     @override

@@ -47,7 +47,6 @@ class HierarchicalTopK(SelectingAutoencoder):
 
     @override
     def options(self) -> dict[str, Any]:
-        """All arguments."""
         return {"d_sae": self.d_sae, "k": self.k, "budgets": [budget for budget in self.budgets if budget < self.k]}
 
     @override

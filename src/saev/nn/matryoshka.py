@@ -67,7 +67,6 @@ class Matryoshka(SelectingAutoencoder):
 
     @override
     def options(self) -> dict[str, Any]:
-        """All arguments."""
         options = {"d_sae": self.d_sae, "k": self.k, "per": self.per}
         if self.random_prefixes:
             return options | {"random_prefixes": self.random_prefixes}

@@ -27,12 +27,10 @@ class OneLayerAutoencoder(SparseAutoencoder, ABC):
 
     @override
     def codes(self, z_bd: Tensor) -> Tensor:
-        """The activation function of the pre-activations."""
         return self.activate(self.pre_activations(z_bd))
 
     @override
     def pre_activations(self, z_bd: Tensor, latents_a: Tensor | None = None) -> Tensor:
-        """Pre-activations (b, s) of normalised activations (b, d), or (b, a) of some latents only."""
         if latents_a is None:
             return F.linear(z_bd, self.W_enc.T, self.b_enc)
         return F.linear(z_bd, self.W_enc.T[latents_a], self.b_enc[latents_a])

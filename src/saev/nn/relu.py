@@ -55,7 +55,6 @@ class ReLU(OneLayerAutoencoder):
 
     @override
     def activate(self, h_bs: Tensor) -> Tensor:
-        """The positive pre-activations."""
         return h_bs.relu()
 
     @override

@@ -77,7 +77,6 @@ class OpenClipBackbone(Backbone):
 
     @override
     def block(self, layer: int) -> nn.Module:
-        """The block of this number."""
         return self.tower.get_submodule(f"transformer.resblocks.{layer}")
 
     @override

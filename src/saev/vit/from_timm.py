@@ -68,7 +68,6 @@ class TimmBackbone(Backbone):
 
     @override
     def block(self, layer: int) -> nn.Module:
-        """The block of this number."""
         return self.tower.get_submodule(f"blocks.{layer}")
 
     @override

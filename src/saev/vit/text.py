@@ -50,7 +50,6 @@ class Clip(nn.Module):
 
     @override
     def train(self, mode: bool = True) -> "Clip":
-        """Stay in evaluation mode."""
         return super().train(False)
 
     @torch.no_grad()

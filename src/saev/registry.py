@@ -178,5 +178,23 @@ def path_of(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def kept_arguments(made: object, method: str) -> dict[str, Any]:
+    """The arguments that an object was made with, which it keeps as attributes of the same names.
+
+    Args:
+        made: The object.
+        method: Names the method that a class has instead where it does not keep them.
+
+    Raises:
+        InputError: If there is no attribute of a name.
+    """
+    names = inspect.signature(type(made)).parameters
+    if missing := [name for name in names if not hasattr(made, name)]:
+        raise InputError(
+            f"{path_of(type(made))} has no attribute {missing[0]!r}: keep the argument there, or define {method}()"
+        )
+    return {name: getattr(made, name) for name in names}
+
+
 def _registry_of(cls: type) -> Registry[Any] | None:
     return next((registry for registry in _REGISTRIES if issubclass(cls, registry.base)), None)

@@ -175,6 +175,21 @@ class _Listed(ImageSource):
         return {"class": "Listed", "args": {"root": self.root}} if self.told is None else self.told  # type: ignore[no-any-return]
 
 
+def test_a_source_says_what_it_keeps_of_its_arguments(tmp_path: Path) -> None:
+    class Kept(_Listed):
+        describe = ImageSource.describe
+
+        def __init__(self, root: Path, n: int = 1) -> None:
+            super().__init__(str(root))
+            self.root = root  # type: ignore[assignment]
+
+    source = Kept(tmp_path / "x")
+    with pytest.raises(InputError, match=r"Kept has no attribute 'n': keep the argument there, or define describe\(\)"):
+        source.describe()
+    source.n = 3  # type: ignore[attr-defined]
+    assert source.describe() == {"class": "Kept", "args": {"root": f"{tmp_path}/x", "n": 3}}
+
+
 def test_a_source_of_ones_own_is_rebuilt_from_what_a_recording_says(tmp_path: Path) -> None:
     source = _Listed(str(write_pictures(tmp_path, 1)))
     again = from_description(description(source.without([])))

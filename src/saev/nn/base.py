@@ -1,7 +1,6 @@
 """What all sparse autoencoders have in common."""
 
 import hashlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from saev.errors import InputError
 from saev.nn.functional import remove_parallel_, to_unit_rows_, unit_rows
 from saev.nn.processes import DIVIDED_TOKENS
-from saev.registry import Registry
+from saev.registry import Registry, kept_arguments
 
 MAX_ENTRIES_IN_NAME = 12  # Entries of a list.
 
@@ -159,12 +158,7 @@ class SparseAutoencoder(nn.Module, ABC):
         Raises:
             InputError: If there is no attribute of a name.
         """
-        names = [name for name in inspect.signature(type(self)).parameters if name != "d_in"]
-        if missing := [name for name in names if not hasattr(self, name)]:
-            raise InputError(
-                f"{type(self).__name__} has no attribute {missing[0]!r}: keep the argument there, or define options()"
-            )
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in kept_arguments(self, "options").items() if name != "d_in"}
 
     @property
     def name(self) -> str:

@@ -6,13 +6,14 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from PIL import Image
 from typing_extensions import override
 
 from saev.files import UnreadableFile, irregular, read_regular, unreadable
-from saev.registry import Registry
+from saev.registry import Registry, kept_arguments
 from saev.vit.images.decode import BadImage, decode
 
 PixelAgg = Literal["majority", "prefer-fg"]
@@ -57,14 +58,22 @@ class ImageSource(ABC):
             BadImage: It cannot be read.
         """
 
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return ``{"class": its name, "args": its arguments}`` as plain JSON, enough for `from_description`."""
-
     @property
     @abstractmethod
     def location(self) -> str:
         """Where the pictures are, as an absolute path or the name of a data set."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return ``{"class": its name, "args": its arguments}`` as plain JSON, enough for `from_description`.
+
+        By default these are the attributes of their names, and paths are absolute.
+
+        Raises:
+            InputError: If there is no attribute of a name.
+        """
+        kept = kept_arguments(self, "describe").items()
+        args = {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in kept}
+        return {"class": type(self).__name__.removeprefix("_"), "args": args}
 
     def read(self, index: int) -> Image.Image:
         """Decode a picture to upright RGB.

@@ -1,7 +1,7 @@
 """A folder of pictures."""
 
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from typing_extensions import override
 
@@ -43,7 +43,3 @@ class ImageFolder(ImageSource):
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
         return read_file(f"{self.root}/{name}", name)
-
-    @override
-    def describe(self) -> dict[str, Any]:
-        return {"class": "ImageFolder", "args": {"root": self.location}}

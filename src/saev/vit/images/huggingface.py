@@ -67,11 +67,8 @@ class HuggingFaceImages(ImageSource):
 
     @override
     def describe(self) -> dict[str, Any]:
-        args = {"name": self.location, "split": self.split, "config": self.config}
-        return {
-            "class": "HuggingFaceImages",
-            "args": {**args, "image_column": self.image_column, "label_column": self.label_column},
-        }
+        found = super().describe()
+        return {**found, "args": {**found["args"], "name": self.location}}
 
 
 def _load(name: str, split: str, config: str | None) -> Any:

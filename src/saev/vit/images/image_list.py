@@ -1,7 +1,7 @@
 """A text file that lists pictures."""
 
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from typing_extensions import override
 
@@ -37,10 +37,6 @@ class ImageList(ImageSource):
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
         return read_file(f"{self.file.parent}/{name}", name)
-
-    @override
-    def describe(self) -> dict[str, Any]:
-        return {"class": "ImageList", "args": {"file": self.location}}
 
 
 def _entries(file: Path) -> list[ImageEntry]:

@@ -111,14 +111,6 @@ class SegmentationFolder(ImageSource):
             "masks_sha256": hashlib.sha256(sizes.encode()).hexdigest(),
         }
 
-    @override
-    def describe(self) -> dict[str, Any]:
-        args = {"root": self.location, "images": self.images, "masks": self.masks}
-        return {
-            "class": "SegmentationFolder",
-            "args": {**args, "pixel_agg": self.pixel_agg, "threshold": self.threshold},
-        }
-
 
 def _mask_name(picture: str) -> str:
     return PurePosixPath(picture).with_suffix(".png").as_posix()

@@ -40,8 +40,8 @@ def test_the_bytes_of_int8_never_change(tmp_path: Path) -> None:
     found = open_shards(directory).read(0, 2)
     assert found.dtype == torch.float32
     assert found[:, 0].tolist() == [[-127.0, 1.0, 1.0], [0.25, -31.75, 10.0]]
-    assert open_shards(directory).directory.metadata.dtype == "int8"
-    assert open_shards(directory).directory.metadata.protocol == "3.0"
+    assert open_shards(directory).metadata.dtype == "int8"
+    assert open_shards(directory).metadata.protocol == "3.0"
     assert faults(directory) == []
 
 

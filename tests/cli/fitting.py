@@ -13,6 +13,7 @@ from torch import Tensor
 from saev.nn import SparseAutoencoder
 
 SAVE_OFTEN = "--checkpoint.every_n_steps=5"
+TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
 def sparse_acts(n_examples: int, n_tokens: int, d_model: int = 16, n_directions: int = 24, seed: int = 0) -> Tensor:
@@ -54,6 +55,18 @@ def weights(run_dir: Path) -> dict[str, Tensor]:
     checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
     state: dict[str, Tensor] = checkpoint["state_dict"]
     return state
+
+
+def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Weights of a run in two processes are those of one.
+
+    Sums over halves are rounded differently, and Adam's first steps make more of it.
+    """
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(
+            found[name], expected[name], rtol=1e-3, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
+        )
 
 
 def metrics(run_dir: Path) -> dict[str, dict[str, float]]:

@@ -5,17 +5,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, fit_options, metrics, one_line, only, scalars, sparse_acts, weights
+from tests.cli.fitting import (
+    SAVE_OFTEN,
+    TWO,
+    assert_close,
+    fit_options,
+    metrics,
+    one_line,
+    only,
+    scalars,
+    sparse_acts,
+    weights,
+)
 from tests.cli.processes import family, is_alive, send, wait_until
 from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
-from torch import Tensor
 
 import saev
 from saev.cli.main import main
 
-TWO = ["--trainer.devices=2", "--trainer.strategy=ddp", "--model.shard_latents=true"]
+DIVIDED = [*TWO, "--model.shard_latents=true"]
 MORE = [
     "--model.dead_after=640",
     "--model.sae.d_sae=96",
@@ -39,24 +49,15 @@ def options(shards: Path, run_dir: Path, architecture: str, *more: str) -> list[
     return [*fit_options(shards, run_dir), *SAES[architecture], *MORE, *more]
 
 
-def close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert found.keys() == expected.keys()
-    for name in expected:
-        # Sums over half of the latents are rounded differently; Adam's first steps make more of it.
-        torch.testing.assert_close(
-            found[name], expected[name], rtol=1e-3, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}"
-        )
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", SAES)
 def test_two_processes_train_as_one(architecture: str, shards: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    process = start(options(shards, two, architecture, *TWO))
+    process = start(options(shards, two, architecture, *DIVIDED))
     assert main(options(shards, one, architecture)) == 0
     status, out, err = finish(process)
     assert (status, out) == (0, f"{two}\n"), err
-    close(weights(two), weights(one))
+    assert_close(weights(two), weights(one))
     for name, value in metrics(one)["val"].items():
         assert metrics(two)["val"][name] == pytest.approx(value, rel=1e-3), name
     logs = scalars(one)
@@ -65,7 +66,7 @@ def test_two_processes_train_as_one(architecture: str, shards: Path, tmp_path: P
         assert scalars(two)[tag] == [(step, pytest.approx(value, rel=2e-2, abs=1e-4)) for step, value in values], tag
     saes = [saev.load(only(run, "saes/*")) for run in (one, two)]
     assert saes[1].options() == saes[0].options()
-    close(saes[1].state_dict(), saes[0].state_dict())
+    assert_close(saes[1].state_dict(), saes[0].state_dict())
     assert only(two, "features/*/index.html").is_file()
     assert main(["validate", f"--run_dir={two}"]) == 0
 
@@ -75,7 +76,7 @@ def test_encoders_of_low_precision(shards: Path, tmp_path: Path) -> None:
     """Candidates and bounds are exchanged in bfloat16."""
     one, two = tmp_path / "one", tmp_path / "two"
     more = ["--trainer.precision=bf16-mixed", "--model.sae.per=token"]
-    process = start(options(shards, two, "Matryoshka", *more, *TWO))
+    process = start(options(shards, two, "Matryoshka", *more, *DIVIDED))
     assert main(options(shards, one, "Matryoshka", *more)) == 0
     status, _, err = finish(process)
     assert status == 0, err
@@ -104,9 +105,9 @@ def steps_done(run_dir: Path) -> int:
 def test_killed_and_gone_on(architecture: str, shards: Path, tmp_path: Path) -> None:
     whole, run = tmp_path / "undisturbed", tmp_path / "run"
     length = [f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN]
-    status, _, err = finish(start(options(shards, whole, architecture, *length, *TWO)))
+    status, _, err = finish(start(options(shards, whole, architecture, *length, *DIVIDED)))
     assert status == 0, err
-    argv = options(shards, run, architecture, *length, *TWO)
+    argv = options(shards, run, architecture, *length, *DIVIDED)
     kill_after(argv, run, 5)
     go_on = [*argv, "--ckpt_path=last"]
     kill_after(go_on, run, 60)
@@ -133,14 +134,14 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes(shards: Path, tmp
     assert main(options(shards, one, "TopK")) == 0
     argv = options(shards, mixed, "TopK", SAVE_OFTEN)
     stop = ["--trainer.callbacks=tests.cli.stopping.StopBefore", "--trainer.callbacks.step"]
-    status, _, err = finish(start([*argv, *TWO, *stop, "15"]))
+    status, _, err = finish(start([*argv, *DIVIDED, *stop, "15"]))
     assert status != 0 and "StopError" in err and steps_done(mixed) == 15
     with pytest.raises(StopError):
         main([*argv, "--ckpt_path=last", *stop, "30"])
     assert steps_done(mixed) == 30
-    status, _, err = finish(start([*argv, *TWO, "--ckpt_path=last"]))
+    status, _, err = finish(start([*argv, *DIVIDED, "--ckpt_path=last"]))
     assert status == 0, err
-    close(weights(mixed), weights(one))
+    assert_close(weights(mixed), weights(one))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,6 @@ def test_a_checkpoint_goes_on_with_another_number_of_processes(shards: Path, tmp
 def test_refused(
     more: list[str], message: str, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*fit_options(shards, tmp_path / "run"), *TWO, *more]) != 0
+    assert main([*fit_options(shards, tmp_path / "run"), *DIVIDED, *more]) != 0
     assert message in one_line(capsys.readouterr().err)
     assert not (tmp_path / "run").exists()

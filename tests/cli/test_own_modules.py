@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.fitting import TWO, assert_close, fit_options, one_line, only, sparse_acts, weights
 from tests.cli.recording import folder, options, write_pictures
-from tests.cli.zygote import finish, start
+from tests.cli.zygote import finish, start, start_interpreter
 from tests.conftest import MakeShards
 
-OWN = """
+SHRUNK = """
 from saev.nn import OneLayerAutoencoder, dense_pass
 
 
@@ -26,6 +26,10 @@ class Shrunk(OneLayerAutoencoder):
     def training_pass(self, z_bd, step):
         f_bs = self.codes(z_bd)
         return dense_pass(self, z_bd, f_bs, f_bs.mean())
+"""
+OTHERS = """
+from saev.nn import OneLayerAutoencoder
+from shrunk import Shrunk
 
 
 class Forgets(Shrunk):
@@ -79,7 +83,8 @@ TRAP = "from pathlib import Path\nPath(__file__).with_name('sprung').touch()\n"
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A directory with modules of a user."""
-    (tmp_path / "mymod.py").write_text(OWN)
+    (tmp_path / "shrunk.py").write_text(SHRUNK)
+    (tmp_path / "mymod.py").write_text(OTHERS)
     (tmp_path / "mymetric.py").write_text(METRIC)
     (tmp_path / "broken.py").write_text("import saev\nx = 1 / 0\n")
     (tmp_path / "needs.py").write_text("import not_installed\n")
@@ -90,6 +95,11 @@ def place(tmp_path: Path) -> Path:
 
 def saev(argv: list[str], place: Path) -> tuple[int, str, str]:
     return finish(start(argv, cwd=place))
+
+
+def fit_without_sae(shards: Path, run_dir: Path) -> list[str]:
+    """`fit_options` that name no architecture."""
+    return [part for part in fit_options(shards, run_dir) if not part.startswith("--model.sae")]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +133,7 @@ def test_what_could_not_be_loaded_in_the_end_is_refused_in_the_beginning(
     more: list[str], expected: str, place: Path, make_shards: MakeShards
 ) -> None:
     shards = make_shards(20, d_model=16)[0]
-    given = [part for part in fit_options(shards, place / "run") if not part.startswith("--model.sae")]
-    status, out, err = saev([*given, *more], place)
+    status, out, err = saev([*fit_without_sae(shards, place / "run"), *more], place)
     assert (status, out) == (1, "")
     assert expected in one_line(err)
     assert not (place / "run").exists()
@@ -209,3 +218,39 @@ def test_nothing_is_imported_because_a_file_names_it(place: Path, make_shards: M
     assert not (place / "sprung").exists()
     assert saev(["test", "--import=trap", *look], place)[0] == 1
     assert (place / "sprung").exists(), "the trap works"
+
+
+@pytest.mark.slow
+def test_two_processes_train_an_architecture_of_ones_own_as_one_does(place: Path, make_shards: MakeShards) -> None:
+    shards = make_shards(51, d_model=16, acts=sparse_acts(51, 7))[0]
+    one, two = place / "one", place / "two"
+    for run, more in ((one, []), (two, TWO)):
+        own = ["--import=./shrunk.py", "--model.sae=Shrunk", "--model.sae.shift=0.2"]
+        status, out, err = saev([*fit_without_sae(shards, run), *own, *more], place)
+        assert (status, out) == (0, f"{run}\n"), err
+    assert_close(weights(two), weights(one))
+    config = json.loads((only(two, "saes/*") / "config.json").read_text())
+    assert (config["architecture"], config["shift"]) == ("Shrunk", 0.2)
+
+
+LOADS = "import sys, saev\nprint(saev.load(sys.argv[1]).options())\n"
+
+
+@pytest.mark.slow
+def test_an_installed_package_offers_its_classes(
+    tmp_path: Path, make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In new interpreters: the process that forks has asked the packages before."""
+    site, run = tmp_path / "site", tmp_path / "run"
+    information = site / "their_saes-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-saes\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[saev.architectures]\nShrunk = their_saes:Shrunk\n")
+    (site / "their_saes.py").write_text(SHRUNK)
+    (site / "loads.py").write_text(LOADS)
+    monkeypatch.syspath_prepend(site)
+    shards = make_shards(20, d_model=16)[0]
+    status, _, err = finish(start_interpreter([*fit_without_sae(shards, run), "--model.sae=Shrunk"]))
+    assert status == 0, err
+    status, out, err = finish(start_interpreter([str(only(run, "saes/*"))], module="loads"))
+    assert (status, out) == (0, "{'d_sae': 48, 'shift': 0.1}\n"), err

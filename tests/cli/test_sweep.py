@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.cli.fitting import fit_options, html_files, one_line, scalars, sparse_acts
+from tests.cli.fitting import TWO, assert_close, fit_options, html_files, one_line, scalars, sparse_acts
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 
@@ -156,12 +155,11 @@ def test_galleries_that_cannot_be_made_lose_nothing(
 def test_two_processes_train_a_sweep_as_one(shards: Path, tmp_path: Path, architecture: str) -> None:
     options = [*MORE, f"--model.sae={architecture}", "--model.sae.d_sae=48", "--model.sae.k=4", "--model.lr=1e-4"]
     options += ["--model.sweep={seed: [0, 1]}"]
-    two = start(fit_options(shards, tmp_path / "two", *options, "--trainer.devices=2", "--trainer.strategy=ddp"))
+    two = start(fit_options(shards, tmp_path / "two", *options, *TWO))
     assert main(fit_options(shards, tmp_path / "one", *options)) == 0
     status, _, err = finish(two)
     assert status == 0, err
     for directory in (tmp_path / "one" / "saes").iterdir():
         expected = load_file(directory / "sae.safetensors")
         found = load_file(tmp_path / "two" / "saes" / directory.name / "sae.safetensors")
-        for name in expected:
-            torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-4)
+        assert_close(found, expected)

@@ -13,6 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
 
+Open = Callable[..., "Page"]
+"""What the fixture `open_page` gives."""
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
@@ -108,7 +111,7 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def open_page(tabs: Tabs, complaints: list[str]) -> Iterator[Callable[..., "Page"]]:
+def open_page(tabs: Tabs, complaints: list[str]) -> Iterator[Open]:
     """Opens a page that must neither complain, nor ask the network, nor show a dialog.
 
     Pages of one test share what the browser keeps for them, as tabs do; those of another test see none of it.

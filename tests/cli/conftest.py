@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.cli.fitting import sparse_acts
 from tests.cli.processes import Tree, tree
 from tests.cli.recording import activations, folder, long_options, options, write_pictures
 from tests.cli.zygote import finish, start
+from tests.conftest import MakeShards
 from torch import Tensor
 
 from saev.cli.record import record
@@ -25,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent and item.path.name not in FAST:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def shards(make_shards: MakeShards) -> Path:
+    """Activations with a structure: 51 images of 13 tokens, which tests read only."""
+    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
 
 
 @pytest.fixture(scope="session")

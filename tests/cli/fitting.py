@@ -1,18 +1,21 @@
 """What the tests of `saev fit` share: data with a structure, a short command line, and what a run leaves."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch  # noqa: F401 - its log handler must not take hold of the standard error of one test
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from saev.cli.main import main
 from saev.nn import SparseAutoencoder
 
 SAVE_OFTEN = "--checkpoint.every_n_steps=5"
+TOPK = ("--model.sae=TopK", "--model.sae.d_sae=48", "--model.sae.k=4")
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
@@ -26,17 +29,15 @@ def sparse_acts(n_examples: int, n_tokens: int, d_model: int = 16, n_directions:
     return codes @ directions + 3 * torch.randn(d_model, generator=rng)
 
 
-def fit_options(shards: Path, run_dir: Path, *more: str) -> list[str]:
-    """A TopK SAE of 48 latents, trained for 40 steps on the CPU; later options win."""
+def fit_options(shards: Path, run_dir: Path, *more: str, sae: Sequence[str] = TOPK) -> list[str]:
+    """An SAE of 48 latents, by default a TopK, trained for 40 steps on the CPU; later options win."""
     return [
         "fit",
         f"--data.shards={shards}",
         f"--run_dir={run_dir}",
         "--data.n_tokens=2560",
         "--data.batch_size=64",
-        "--model.sae=TopK",
-        "--model.sae.d_sae=48",
-        "--model.sae.k=4",
+        *sae,
         "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false",
         "--visualizer.n_latents=2",
@@ -102,6 +103,17 @@ def one_line(err: str) -> str:
     """The one line on standard error that begins with the program's name; no traceback beside it."""
     assert "Traceback" not in err, err
     (line,) = (line for line in err.splitlines() if line.startswith("saev "))
+    return line
+
+
+def refusal(argv: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
+    """The one line of a command that fails, with nothing on standard output; short enough to be read."""
+    capsys.readouterr()
+    assert main(argv) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    line = one_line(err)
+    assert len(line) < 700
     return line
 
 

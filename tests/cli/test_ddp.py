@@ -16,11 +16,6 @@ from saev.cli.main import main
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def shards(make_shards: MakeShards) -> Path:
-    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
-
-
 def test_two_processes_train_as_one(shards: Path, tmp_path: Path) -> None:
     # One held-out image: a process has nothing to validate and must not leave the other one waiting.
     more = ["--data.val_share=0.02", "--model.dead_after=640", "--trainer.gradient_clip_val=1"]

@@ -33,9 +33,8 @@ def test_all_are_here() -> None:
 def test_fit(name: str, make_shards: MakeShards, tmp_path: Path) -> None:
     options, most_fvu = OPTIONS[name]
     shards, _ = make_shards(60, d_model=16, grid=(3, 4), n_registers=2, acts=sparse_acts(60, 15))
-    given = [option for option in fit_options(shards, tmp_path / "run") if "model.sae" not in option]
-    sae_options = [f"--model.sae={name}", "--model.sae.d_sae=48", *(f"--model.sae.{option}" for option in options)]
-    assert main([*given, *sae_options, "--data.n_tokens=25600"]) == 0
+    sae = [f"--model.sae={name}", "--model.sae.d_sae=48", *(f"--model.sae.{option}" for option in options)]
+    assert main(fit_options(shards, tmp_path / "run", "--data.n_tokens=25600", sae=sae)) == 0
     found = metrics(tmp_path / "run")["val"]
     assert found["fvu"] < most_fvu and found["l0"] < 16
     directory = only(tmp_path / "run", "saes/*")

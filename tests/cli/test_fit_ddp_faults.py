@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import SAVE_OFTEN, fit_options, only, sparse_acts
+from tests.cli.fitting import SAVE_OFTEN, fit_options, only
 from tests.cli.processes import family, is_alive, rank_1_of, send, wait_until
 from tests.cli.zygote import Command, finish, start
-from tests.conftest import MakeShards
 
 from saev.cli.main import main
 from saev.cli.runs.lock import contents
@@ -18,11 +17,6 @@ pytestmark = pytest.mark.slow
 
 TWO = ["--trainer.devices=2", "--trainer.accelerator=cpu"]
 STARTED: list[int] = []
-
-
-@pytest.fixture(scope="module")
-def shards(make_shards: MakeShards) -> Path:
-    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
-from tests.cli.fitting import fit_options, html_files, one_line, only, sparse_acts
+from tests.cli.fitting import TWO, fit_options, html_files, one_line, only, sparse_acts
 from tests.cli.spoiling import flip_bit
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
@@ -106,7 +106,7 @@ def test_damage_that_one_of_two_processes_meets_leaves_none_waiting(
     last_trained = max({*range(N_IMAGES)} - {*held_out(undisturbed)})
     spoil = {"class_path": "tests.cli.spoiling.SpoilAfterTraining", "init_args": {"shards": str(shards)}}
     spoil["init_args"]["image"] = last_trained
-    more = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.val_check_interval=10"]
+    more = [*TWO, "--trainer.val_check_interval=10"]
     argv = options(shards, run_dir, *more, f"--trainer.callbacks=[{json.dumps(spoil)}]")
     status, out, err = finish(start(argv))
     assert (status, out) == (1, ""), err

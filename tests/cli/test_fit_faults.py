@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import fit_options, one_line
+from tests.cli.fitting import fit_options, one_line, refusal
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -18,15 +18,6 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def shards(make_shards: MakeShards) -> Path:
     return make_shards()[0]
-
-
-def refuse(argv: list[str], capsys: Capture) -> str:
-    """The one line of a refused command line."""
-    capsys.readouterr()
-    assert main(argv) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    return one_line(err)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +52,7 @@ def refuse(argv: list[str], capsys: Capture) -> str:
     ],
 )
 def test_options_that_make_no_sense(shards: Path, tmp_path: Path, option: str, said: str, capsys: Capture) -> None:
-    assert said in refuse(fit_options(shards, tmp_path / "run", option), capsys)
+    assert said in refusal(fit_options(shards, tmp_path / "run", option), capsys)
     assert not (tmp_path / "run").exists()
 
 
@@ -75,8 +66,8 @@ def test_what_is_logged_can_be_monitored(shards: Path, tmp_path: Path) -> None:
 
 
 def test_the_shards_must_be_given(tmp_path: Path, capsys: Capture) -> None:
-    assert "data.shards" in refuse(["fit", f"--run_dir={tmp_path / 'run'}"], capsys)
-    assert "run_dir" in refuse(["fit", f"--data.shards={tmp_path}"], capsys)
+    assert "data.shards" in refusal(["fit", f"--run_dir={tmp_path / 'run'}"], capsys)
+    assert "run_dir" in refusal(["fit", f"--data.shards={tmp_path}"], capsys)
 
 
 def missing(directory: Path) -> None:
@@ -119,7 +110,7 @@ def test_shards_that_cannot_be_used(
 ) -> None:
     broken = Path(shutil.copytree(shards, tmp_path / shards.name))
     spoil(broken)
-    assert said in refuse(fit_options(broken, tmp_path / "run"), capsys)
+    assert said in refusal(fit_options(broken, tmp_path / "run"), capsys)
     assert not (tmp_path / "run").exists()
 
 
@@ -127,7 +118,7 @@ def test_validation_shards_of_another_width(
     shards: Path, make_shards: MakeShards, tmp_path: Path, capsys: Capture
 ) -> None:
     other, _ = make_shards(5, d_model=4)
-    said = refuse(fit_options(shards, tmp_path / "run", f"--data.val_shards={other}"), capsys)
+    said = refusal(fit_options(shards, tmp_path / "run", f"--data.val_shards={other}"), capsys)
     assert "activations of width 4, not 8" in said
     assert not (tmp_path / "run").exists()
 
@@ -136,13 +127,13 @@ def test_an_existing_run_directory(shards: Path, tmp_path: Path, capsys: Capture
     options = fit_options(shards, tmp_path / "run")
     assert main(options) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert "is not empty: go on with --ckpt_path last, or give another --run_dir" in refuse(options, capsys)
+    assert "is not empty: go on with --ckpt_path last, or give another --run_dir" in refusal(options, capsys)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
 def test_a_directory_of_something_else(shards: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "is not empty: give another --run_dir" in refuse(fit_options(shards, tmp_path), capsys)
+    assert "is not empty: give another --run_dir" in refusal(fit_options(shards, tmp_path), capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -176,7 +167,7 @@ def test_a_damaged_checkpoint(
         torch.save(content, last)
     else:
         last.write_bytes(last.read_bytes()[:2000] if content is None else content)
-    line = refuse(fit_options(shards, run_dir, "--ckpt_path=last"), capsys)
+    line = refusal(fit_options(shards, run_dir, "--ckpt_path=last"), capsys)
     assert said in line
     assert str(last) in line
     assert (run_dir / "config.yaml").read_bytes() == config
@@ -201,7 +192,7 @@ def test_a_run_does_not_go_on_as_another_one(
 ) -> None:
     run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
     config = (run_dir / "config.yaml").read_bytes()
-    assert said in refuse(fit_options(shards, run_dir, "--ckpt_path=last", option), capsys)
+    assert said in refusal(fit_options(shards, run_dir, "--ckpt_path=last", option), capsys)
     assert (run_dir / "config.yaml").read_bytes() == config
 
 
@@ -213,7 +204,7 @@ def test_options_that_change_no_weight_may_change(shards: Path, finished: Path, 
 
 def test_a_run_does_not_go_on_with_other_shards(finished: Path, make_shards: MakeShards, capsys: Capture) -> None:
     for other, said in ((make_shards(39)[0], "shards was"), (make_shards(40, d_model=4)[0], "d_in was 8 and is 4")):
-        assert said in refuse(fit_options(other, finished, "--ckpt_path=last"), capsys)
+        assert said in refusal(fit_options(other, finished, "--ckpt_path=last"), capsys)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.cli.disks import PAGE, Disk, disk
-from tests.cli.fitting import fit_options, metrics, one_line, only, scalars, sparse_acts
+from tests.cli.fitting import fit_options, metrics, only, refusal, scalars, sparse_acts
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -28,19 +28,10 @@ def options(make_shards: MakeShards) -> list[str]:
     return fit_options(shards, Path("nowhere"), *more)
 
 
-def failure(argv: list[str], capsys: Capture) -> str:
-    """The one line of a command that fails."""
-    capsys.readouterr()
-    assert main(argv) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    return one_line(err)
-
-
 @pytest.mark.parametrize("n_kb", [4, 64, 1000, 1800])
 def test_what_does_not_fit_is_said_before_the_start(n_kb: int, disk: Disk, options: list[str], capsys: Capture) -> None:
     run_dir = disk(n_kb * 1024 // PAGE) / "run"
-    said = failure([*options, f"--run_dir={run_dir}"], capsys)
+    said = refusal([*options, f"--run_dir={run_dir}"], capsys)
     assert re.search(r"has .* \(\d+ bytes\) free, but the run needs 2\.94 MB \(\d+ bytes\) or more", said), said
     assert not run_dir.exists()
 
@@ -70,7 +61,7 @@ def test_what_others_take_meanwhile(
         context.setattr("saev.cli.train.check_space", lambda *_: None)  # there was room then
         run_dir = disk(n_kb * 1024 // PAGE) / "run"
         argv = [*options, f"--run_dir={run_dir}", f"--checkpoint.every_n_steps={every}"]
-        said = failure(argv, capsys)
+        said = refusal(argv, capsys)
     assert re.search(rf"{path} cannot be written \(No space left on device\): .* {NEEDED}", said), said
     disk(10**8 // PAGE)
     if is_begun:
@@ -89,7 +80,7 @@ def test_a_limit_on_the_size_of_files(options: list[str], tmp_path: Path, capsys
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
     try:
-        said = failure([*options, f"--run_dir={tmp_path / 'run'}"], capsys)
+        said = refusal([*options, f"--run_dir={tmp_path / 'run'}"], capsys)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "last.ckpt cannot be written (File too large): " in said

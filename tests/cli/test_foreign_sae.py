@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.fitting import fit_options, only, refusal
 from tests.cli.recording import folder, options, write_pictures
 
 import saev
@@ -43,12 +43,6 @@ def run(argv: list[str], capsys: Capture) -> tuple[str, str]:
     printed = capsys.readouterr()
     assert status == 0, printed.err
     return printed
-
-
-def refusal(argv: list[str], capsys: Capture) -> str:
-    capsys.readouterr()
-    assert main(argv) == 1
-    return one_line(capsys.readouterr().err)
 
 
 def evaluating(command: str, root: Path, out: Path, *more: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.fitting import fit_options, only, refusal
 from tests.cli.recording import folder, options, write_pictures
 
 from saev.cli.main import main
@@ -34,15 +34,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(made: Path, tmp_path: Path) -> Path:
     """One that may be damaged."""
     return Path(shutil.copytree(made, tmp_path / "made"))
-
-
-def refusal(argv: list[str], capsys: Capture) -> str:
-    """The one line of a refused command, short enough to be read."""
-    capsys.readouterr()
-    assert main(argv) == 1
-    line = one_line(capsys.readouterr().err)
-    assert len(line) < 700
-    return line
 
 
 def commands(root: Path) -> dict[str, list[str]]:

@@ -14,13 +14,11 @@ from tests.cli.fitting import (
     one_line,
     only,
     scalars,
-    sparse_acts,
     weights,
 )
 from tests.cli.processes import family, is_alive, send, wait_until
 from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
-from tests.conftest import MakeShards
 
 import saev
 from saev.cli.main import main
@@ -40,21 +38,16 @@ SAES = {
 N_STEPS = 160
 
 
-@pytest.fixture(scope="module")
-def shards(make_shards: MakeShards) -> Path:
-    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
-
-
 def options(shards: Path, run_dir: Path, architecture: str, *more: str) -> list[str]:
     return [*fit_options(shards, run_dir), *SAES[architecture], *MORE, *more]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", SAES)
-def test_two_processes_train_as_one(architecture: str, shards: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one(shards: Path, tmp_path: Path) -> None:
+    """Each architecture, step by step: tests/nn/test_sharding.py."""
     one, two = tmp_path / "one", tmp_path / "two"
-    process = start(options(shards, two, architecture, *DIVIDED))
-    assert main(options(shards, one, architecture)) == 0
+    process = start(options(shards, two, "Matryoshka", *DIVIDED))
+    assert main(options(shards, one, "Matryoshka")) == 0
     status, out, err = finish(process)
     assert (status, out) == (0, f"{two}\n"), err
     assert_close(weights(two), weights(one))
@@ -101,13 +94,12 @@ def steps_done(run_dir: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["TopK", "BatchTopK"])
-def test_killed_and_gone_on(architecture: str, shards: Path, tmp_path: Path) -> None:
+def test_killed_and_gone_on(shards: Path, tmp_path: Path) -> None:
     whole, run = tmp_path / "undisturbed", tmp_path / "run"
     length = [f"--data.n_tokens={64 * N_STEPS}", SAVE_OFTEN]
-    status, _, err = finish(start(options(shards, whole, architecture, *length, *DIVIDED)))
+    status, _, err = finish(start(options(shards, whole, "BatchTopK", *length, *DIVIDED)))
     assert status == 0, err
-    argv = options(shards, run, architecture, *length, *DIVIDED)
+    argv = options(shards, run, "BatchTopK", *length, *DIVIDED)
     kill_after(argv, run, 5)
     go_on = [*argv, "--ckpt_path=last"]
     kill_after(go_on, run, 60)

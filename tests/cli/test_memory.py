@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.fitting import fit_options, only, refusal
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
@@ -22,17 +22,11 @@ def shards(make_shards: MakeShards) -> Path:
     return make_shards()[0]
 
 
-def refusal(argv: list[str], capsys: Capture) -> str:
-    capsys.readouterr()
-    assert main(argv) == 1
-    return one_line(capsys.readouterr().err)
-
-
 @pytest.mark.parametrize("sae", ["TopK", "Archetypal", "Gated", "JumpReLU", "MatchingPursuit", "Matryoshka", "ReLU"])
 def test_an_sae_that_nobody_has_memory_for(shards: Path, tmp_path: Path, sae: str, capsys: Capture) -> None:
-    plain = [option for option in fit_options(shards, tmp_path / "run") if not option.startswith("--model.sae")]
     for d_sae in (10**12, 2**53):
-        said = refusal([*plain, f"--model.sae={sae}", f"--model.sae.d_sae={d_sae}"], capsys)
+        large = [f"--model.sae={sae}", f"--model.sae.d_sae={d_sae}"]
+        said = refusal(fit_options(shards, tmp_path / "run", sae=large), capsys)
         assert "fewer latents (d_sae)" in said
     assert not (tmp_path / "run").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, fit_options, one_line, only, sparse_acts, weights
+from tests.cli.fitting import SAVE_OFTEN, TWO, fit_options, one_line, only, sparse_acts, weights
 from tests.cli.processes import family, send, wait_until
 from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
@@ -17,7 +17,6 @@ from saev.cli.main import main
 pytestmark = pytest.mark.slow
 
 N_STEPS = 120
-TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
 @pytest.fixture(scope="module", params=["4.8e-5", "1"], ids=["streamed", "resident"])

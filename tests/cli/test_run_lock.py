@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import fit_options, one_line, only
+from tests.cli.fitting import fit_options, only, refusal
 from tests.cli.processes import tree
 from tests.conftest import MakeShards
 
@@ -21,9 +21,7 @@ def shards(make_shards: MakeShards) -> Path:
 
 
 def refused(argv: list[str], capsys: Capture) -> None:
-    capsys.readouterr()
-    assert main(argv) == 1
-    assert one_line(capsys.readouterr().err).endswith(SAID)
+    assert refusal(argv, capsys).endswith(SAID)
 
 
 def test_fit_is_alone_in_its_directory(

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
-from tests.cli.fitting import TWO, assert_close, fit_options, html_files, one_line, scalars, sparse_acts
+from tests.cli.fitting import TWO, assert_close, fit_options, html_files, one_line, scalars
 from tests.cli.zygote import finish, start
-from tests.conftest import MakeShards
 
 import saev
 from saev.cli.main import main
@@ -18,12 +17,8 @@ from saev.metrics import stability
 
 SWEEP = "--model.sweep={sae.k: [2, 4], seed: [0, 1]}"
 MORE = ["--data.n_tokens=5120", "--trainer.gradient_clip_val=0.5", "--model.dead_after=640", "--data.val_share=0.2"]
+BATCH_TOPK = ["--model.sae=BatchTopK", "--model.sae.d_sae=48"]
 NAMES = [f"topk-d_sae48-k{k}-seed{seed}" for k in (2, 4) for seed in (0, 1)]
-
-
-@pytest.fixture(scope="module")
-def shards(make_shards: MakeShards) -> Path:
-    return make_shards(51, d_model=16, grid=(3, 4), acts=sparse_acts(51, 13))[0]
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +45,12 @@ def test_each_sae_gets_its_own_results(run: Path) -> None:
     assert len({weights_of(run, name) for name in NAMES}) == 4
 
 
-@pytest.mark.parametrize("architecture", ["TopK", "BatchTopK", "Matryoshka", "ReLU", "JumpReLU"])
-def test_a_sae_of_a_sweep_equals_the_one_trained_alone(shards: Path, tmp_path: Path, architecture: str) -> None:
-    options = [f"--model.sae={architecture}", "--model.sae.d_sae=48", *MORE]
-    base = [option for option in fit_options(shards, tmp_path / "sweep") if not option.startswith("--model.sae")]
-    assert main([*base, *options, "--model.sweep={seed: [0, 1], lr: [1e-3, 3e-3]}"]) == 0
-    alone = [option for option in fit_options(shards, tmp_path / "alone") if not option.startswith("--model.sae")]
-    assert main([*alone, *options, "--model.seed=1", "--model.lr=1e-3"]) == 0
+def test_a_sae_of_a_sweep_equals_the_one_trained_alone(shards: Path, tmp_path: Path) -> None:
+    """Those of each architecture: tests/training/test_sweep.py."""
+    sweep = "--model.sweep={seed: [0, 1], lr: [1e-3, 3e-3]}"
+    assert main(fit_options(shards, tmp_path / "sweep", *MORE, sweep, sae=BATCH_TOPK)) == 0
+    alone = ["--model.seed=1", "--model.lr=1e-3"]
+    assert main(fit_options(shards, tmp_path / "alone", *MORE, *alone, sae=BATCH_TOPK)) == 0
     (expected,) = (tmp_path / "alone" / "saes").glob("*/sae.safetensors")
     (found,) = (tmp_path / "sweep" / "saes").glob("*-seed1-lr0.001/sae.safetensors")
     assert found.read_bytes() == expected.read_bytes()
@@ -125,11 +119,9 @@ def test_an_sae_that_is_worse_than_the_mean_is_said_to_have_diverged(
     assert {row["name"][-5:]: row["diverged"] for row in table(run_dir)} == {"0.004": "0", "000.0": "1"}
 
 
-@pytest.mark.parametrize("architecture", ["BatchTopK", "JumpReLU", "ReLU", "TopK"])
-def test_a_short_run_from_random_weights_has_not_diverged(shards: Path, tmp_path: Path, architecture: str) -> None:
-    more = ["--model.init=random", "--data.n_tokens=128", f"--model.sae={architecture}", "--model.sae.d_sae=48"]
-    base = [option for option in fit_options(shards, tmp_path / "run") if not option.startswith("--model.sae")]
-    assert main([*base, *more]) == 0
+def test_a_short_run_from_random_weights_has_not_diverged(shards: Path, tmp_path: Path) -> None:
+    more = ["--model.init=random", "--data.n_tokens=128"]
+    assert main(fit_options(shards, tmp_path / "run", *more, sae=BATCH_TOPK)) == 0
 
 
 def test_where_all_diverge_the_run_ends(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,12 +143,12 @@ def test_galleries_that_cannot_be_made_lose_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["BatchTopK", "Matryoshka"])
-def test_two_processes_train_a_sweep_as_one(shards: Path, tmp_path: Path, architecture: str) -> None:
-    options = [*MORE, f"--model.sae={architecture}", "--model.sae.d_sae=48", "--model.sae.k=4", "--model.lr=1e-4"]
-    options += ["--model.sweep={seed: [0, 1]}"]
-    two = start(fit_options(shards, tmp_path / "two", *options, *TWO))
-    assert main(fit_options(shards, tmp_path / "one", *options)) == 0
+def test_two_processes_train_a_sweep_as_one(shards: Path, tmp_path: Path) -> None:
+    """Their gradients in each architecture: tests/training/test_exact_gradients.py."""
+    options = [*MORE, "--model.lr=1e-4", "--model.sweep={seed: [0, 1]}"]
+    sae = [*BATCH_TOPK, "--model.sae.k=4"]
+    two = start(fit_options(shards, tmp_path / "two", *options, *TWO, sae=sae))
+    assert main(fit_options(shards, tmp_path / "one", *options, sae=sae)) == 0
     status, _, err = finish(two)
     assert status == 0, err
     for directory in (tmp_path / "one" / "saes").iterdir():

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.fitting import fit_options, metrics, numpy_fvu, one_line, only, sparse_acts
+from tests.cli.fitting import fit_options, metrics, numpy_fvu, only, refusal, sparse_acts
 from tests.conftest import MakeShards
 from torch import Tensor
 
@@ -89,7 +89,7 @@ def test_the_help_leaves_out_what_only_training_uses(capsys: Capture) -> None:
 
 def test_shards_of_another_layer_are_refused(run: Path, make_shards: MakeShards, capsys: Capture) -> None:
     other, _ = make_shards(9, d_model=16, name="other", layer=4)
-    assert "layer 3," in (said := refuse(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys))
+    assert "layer 3," in (said := refusal(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys))
     assert "has 4: give shards of the same ViT" in said
 
 
@@ -112,7 +112,7 @@ def test_each_exported_sae_is_tested_as_it_is(run: Path, make_shards: MakeShards
 
 @pytest.mark.parametrize("option", ["--model.sae.k=2", "--ckpt_path=x"])
 def test_the_saes_are_those_of_the_run(run: Path, option: str, capsys: Capture) -> None:
-    assert "leave" in refuse(["test", f"--run_dir={run}", option], capsys)
+    assert "leave" in refusal(["test", f"--run_dir={run}", option], capsys)
 
 
 def test_validate_finds_what_fit_found(run: Path, capsys: Capture) -> None:
@@ -134,41 +134,33 @@ def test_the_checkpoint_and_the_configuration_stay(run: Path) -> None:
     assert [path.read_bytes() for path in files] == before
 
 
-def refuse(argv: list[str], capsys: Capture) -> str:
-    capsys.readouterr()
-    assert main(argv) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    return one_line(err)
-
-
 def test_what_is_refused(run: Path, make_shards: MakeShards, tmp_path: Path, capsys: Capture) -> None:
-    assert "--run_dir RUN" in refuse(["test"], capsys)
-    assert "holds no config.yaml" in refuse(["test", f"--run_dir={tmp_path}"], capsys)
-    assert "none does not exist" in refuse(["validate", f"--run_dir={tmp_path / 'none'}"], capsys)
+    assert "--run_dir RUN" in refusal(["test"], capsys)
+    assert "holds no config.yaml" in refusal(["test", f"--run_dir={tmp_path}"], capsys)
+    assert "none does not exist" in refusal(["validate", f"--run_dir={tmp_path / 'none'}"], capsys)
     other, _ = make_shards(5, d_model=4)
-    said = refuse(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys)
+    said = refusal(["test", f"--run_dir={run}", f"--data.shards={other}"], capsys)
     assert "takes activations of width 16" in said
     assert "has 4: give shards of the same ViT" in said
-    said = refuse(["validate", f"--run_dir={run}", "--data.val_share=0"], capsys)
+    said = refusal(["validate", f"--run_dir={run}", "--data.val_share=0"], capsys)
     assert "no images were held out" in said
-    assert "no such directory" in refuse(["test", f"--run_dir={run}", "--data.shards=nowhere"], capsys)
+    assert "no such directory" in refusal(["test", f"--run_dir={run}", "--data.shards=nowhere"], capsys)
 
 
 @pytest.mark.parametrize("command", ["test", "validate"])
 def test_damaged_runs(run: Path, command: str, capsys: Capture) -> None:
     weights = only(run, "saes/*/sae.safetensors")
     weights.write_bytes(weights.read_bytes()[:100])
-    assert "sae.safetensors is damaged or no file of weights" in refuse([command, f"--run_dir={run}"], capsys)
+    assert "sae.safetensors is damaged or no file of weights" in refusal([command, f"--run_dir={run}"], capsys)
     shutil.rmtree(run / "saes")
-    assert "has `saev fit --run_dir" in refuse([command, f"--run_dir={run}"], capsys)
+    assert "has `saev fit --run_dir" in refusal([command, f"--run_dir={run}"], capsys)
     (run / "config.yaml").write_text("model: [")
-    assert "config" in refuse([command, f"--run_dir={run}"], capsys)
+    assert "config" in refusal([command, f"--run_dir={run}"], capsys)
 
 
 def test_other_seeds_do_not_make_training_images_held_out(run: Path, capsys: Capture) -> None:
     options = [f"--run_dir={run}", "--data.seed=9", "--data.val_share=0.9"]
-    assert "that trained the SAE" in refuse(["validate", *options], capsys)
+    assert "that trained the SAE" in refusal(["validate", *options], capsys)
     assert main(["test", *options]) == 0
     assert metrics(run)["test"] == metrics(run)["val"]
 
@@ -178,7 +170,7 @@ def test_training_shards_of_a_run_with_val_shards_are_refused(
 ) -> None:
     other, _ = make_shards(9, d_model=16, acts=sparse_acts(9, 7), name="other")
     assert main([*fit_options(data[0], tmp_path / "run"), f"--data.val_shards={other}"]) == 0
-    assert "no images were held out" in refuse(["test", f"--run_dir={tmp_path / 'run'}"], capsys)
+    assert "no images were held out" in refusal(["test", f"--run_dir={tmp_path / 'run'}"], capsys)
     assert main(["validate", f"--run_dir={tmp_path / 'run'}"]) == 0
     for command in ("test", "render"):  # on what the run was validated with
         assert main([command, f"--run_dir={tmp_path / 'run'}", f"--data.shards={other}"]) == 0
@@ -199,7 +191,7 @@ def test_what_trained_the_saes_of_a_sweep_is_said_once(
 
 
 def test_another_kind_of_tokens_is_refused(run: Path, capsys: Capture) -> None:
-    assert "--data.tokens is cls" in refuse(["test", f"--run_dir={run}", "--data.tokens=cls"], capsys)
+    assert "--data.tokens is cls" in refusal(["test", f"--run_dir={run}", "--data.tokens=cls"], capsys)
 
 
 def test_evaluation_leaves_the_curves_of_the_run_alone(run: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tests.cli.fitting import sparse_acts
 from tests.conftest import MakeShards
+from tests.modules.trainers import small_topk, trainer
 from torch import Tensor
 from typing_extensions import override
 
 from saev.datamodules import ShardDataModule
 from saev.modules import SAELightningModule
-from saev.nn import SparseAutoencoder, TopK
 from saev.shards.loading.shuffled import ShuffledTokens
 
 STREAMED = 4e-5
@@ -41,25 +41,11 @@ class Seen(lightning.Callback):
         self.val += 1
 
 
-def small_topk(d_in: int) -> SparseAutoencoder:
-    return TopK(d_in, d_sae=48, k=4)
-
-
 def fit(shards: Path, gib: float | None = None, n_steps: int = 10, ckpt: Path | None = None, **options: Any) -> Seen:
     seen = Seen()
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "max_epochs": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "log_every_n_steps": 1,
-    }
-    callbacks = [seen, *options.pop("callbacks", [])]
-    trainer = lightning.Trainer(**(defaults | options), callbacks=callbacks)
     data = ShardDataModule(shards, batch_size=32, n_tokens=32 * n_steps, buffer_gib=gib)
-    trainer.fit(SAELightningModule(small_topk, d_in=16), data, ckpt_path=ckpt, weights_only=True)
+    one = trainer(seen, *options.pop("callbacks", []), **options)
+    one.fit(SAELightningModule(small_topk, d_in=16), data, ckpt_path=ckpt, weights_only=True)
     return seen
 
 
@@ -115,8 +101,7 @@ def test_the_trainers_own_checkpoints(shards: Path, gib: float | None, step: int
 
 def test_a_schedule_may_ask_for_the_number_of_steps_first(shards: Path) -> None:
     data = ShardDataModule(shards, batch_size=32, n_tokens=320)
-    trainer = lightning.Trainer(accelerator="cpu", max_epochs=3, logger=False, enable_checkpointing=False)
-    data.trainer = trainer
-    trainer.strategy.connect(SAELightningModule(small_topk, d_in=16))
-    trainer._data_connector.attach_data(SAELightningModule(small_topk, d_in=16), datamodule=data)
-    assert trainer.estimated_stepping_batches == 30
+    data.trainer = one = trainer(max_epochs=3)
+    one.strategy.connect(SAELightningModule(small_topk, d_in=16))
+    one._data_connector.attach_data(SAELightningModule(small_topk, d_in=16), datamodule=data)
+    assert one.estimated_stepping_batches == 30

@@ -1,7 +1,6 @@
 """Two SAEs side by side; the other gallery lies in a folder beside this one."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.detail_galleries import HOSTILE, N_LATENTS, other_sae, overview, page, write
 
 from saev.gallery.data import Gallery, OtherSae
@@ -16,7 +16,6 @@ from saev.gallery.data import Gallery, OtherSae
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 FOLDER = "seed=1 #50% & more"

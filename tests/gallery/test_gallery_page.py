@@ -1,18 +1,13 @@
 """The gallery in a real browser, from the file system: what it says, its routes and its keys."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.galleries import make_gallery, make_pictures, write
 from tests.gallery.pages import expect_count, expect_listed, expect_text
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 

@@ -1,20 +1,15 @@
 """Names and labels from users stay text, and the page's policy keeps foreign code out."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.galleries import HOSTILE, N_LATENTS, make_gallery, make_pictures, write
 from tests.gallery.pages import expect_count, position
 
 from saev.gallery.data import OtherSae, ShownName
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 

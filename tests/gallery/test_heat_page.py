@@ -1,7 +1,6 @@
 """Heatmaps in the page, pixel by pixel."""
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from tests.browsing import Open
 from tests.gallery.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
 
 from saev.gallery.heatmap import overlay_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator
 
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 ALONE = [page(i) for i in (6, 17, 25, 33)]

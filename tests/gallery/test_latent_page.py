@@ -1,32 +1,22 @@
 """The page of one latent."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.detail_galleries import EDGES, HOSTILE, N_PICTURES, other_sae, overview, page, pictures, write
 from tests.gallery.latent_page import panel, values
 
 from saev.gallery.data import LabelCount, LatentExample, ShownName
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("gallery") / "a gallery #1")
-
-
-def test_head_and_numbers(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_head_and_numbers(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     assert opened.locator("#latent h1").inner_text() == "Latent 17"
     assert opened.locator(".latent-name").inner_text() == "stripes score 4.25 then zebra (3.50), grid (2.00)"
     numbers = dict(
@@ -49,8 +39,8 @@ def test_head_and_numbers(index: Path, open_page: Open) -> None:
     assert opened.locator("#latent .latent-name").count() == 0
 
 
-def test_orders_of_the_pictures(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_orders_of_the_pictures(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     assert values(opened) == [20 - i for i in range(N_PICTURES)]
     assert opened.locator(".switch span").all_inner_texts() == ["Strongest patch", "Sum over patches"]
     opened.check(".switch [value=img]", force=True)
@@ -75,8 +65,8 @@ def test_one_order_needs_no_switch_and_is_used(tmp_path: Path, open_page: Open) 
     assert opened.locator(".switch").count() == 0
 
 
-def test_a_picture_opens_its_page_with_the_latent(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_a_picture_opens_its_page_with_the_latent(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     opened.locator(".examples a").nth(2).click()
     opened.wait_for_selector("#picture h1")
     assert opened.url.endswith("#picture=2&latent=17")
@@ -97,8 +87,8 @@ def test_pictures_are_drawn_when_they_come_near(tmp_path: Path, open_page: Open)
     opened.locator(".examples figure").last.locator(".heat").wait_for()
 
 
-def test_samples_go_from_low_to_high(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_samples_go_from_low_to_high(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     assert values(opened, ".samples") == [0.5, 1.5, 2.5, 3.5]
     rows = opened.locator(".sample-row h3").all_inner_texts()
     assert rows == ["0 to 25\u202f%", "25 to 50\u202f%", "50 to 75\u202f%", "75 to 100\u202f%"]
@@ -106,8 +96,8 @@ def test_samples_go_from_low_to_high(index: Path, open_page: Open) -> None:
     assert opened.locator(".samples a").nth(3).get_attribute("href") == "#picture=3&latent=17"
 
 
-def test_histogram_bars_and_percentiles(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_histogram_bars_and_percentiles(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     opened.locator(".histogram").wait_for()
     text = opened.locator(".histogram").get_attribute("aria-label") or ""
     assert "127 tokens" in text
@@ -129,8 +119,8 @@ def test_histogram_bars_and_percentiles(index: Path, open_page: Open) -> None:
     assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
 
 
-def test_places_of_values_on_the_axis(index: Path, open_page: Open) -> None:
-    opened = open_page(index)
+def test_places_of_values_on_the_axis(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index)
     values = [0.1, 0.5, 1.0, 32, 99, 5.656854]
     found = opened.evaluate(
         "([edges, values]) => values.map((value) => binPlace(edges, value))", [EDGES.tolist(), values]
@@ -140,14 +130,14 @@ def test_places_of_values_on_the_axis(index: Path, open_page: Open) -> None:
     assert opened.evaluate("[0.25, 10 ** 0.5].map((value) => binPlace([0, 1, 10], value))") == [0.25, 1.5]
 
 
-def test_labels_of_percentiles_never_touch(index: Path, open_page: Open) -> None:
-    rows = open_page(index).evaluate(
+def test_labels_of_percentiles_never_touch(latents_index: Path, open_page: Open) -> None:
+    rows = open_page(latents_index).evaluate(
         "percentileMarks([[1, 10], [50, 12], [90, 14], [99, 60], [99.9, 61]], (x) => x).map(({ row }) => row)"
     )
     assert rows == [0, 1, 2, 0, 1]
 
 
-def test_previous_and_next_go_through_the_list(index: Path, open_page: Open) -> None:
+def test_previous_and_next_go_through_the_list(latents_index: Path, open_page: Open) -> None:
     def leaf(text: str) -> list[str]:
         passed = [opened.locator("#latent h1").inner_text()]
         while opened.locator(f"#latent a.step:text-is('{text}')").count() > 0:
@@ -157,7 +147,7 @@ def test_previous_and_next_go_through_the_list(index: Path, open_page: Open) -> 
         assert opened.locator("#latent .step[aria-disabled]").inner_text() == text
         return passed
 
-    opened = open_page(index, "#latent=17")
+    opened = open_page(latents_index, "#latent=17")
     leaf("← Previous")
     passed = leaf("Next →")
     assert sorted(passed) == ["Latent 17", "Latent 25", "Latent 33", "Latent 6"]
@@ -175,8 +165,8 @@ WITHOUT_PAGE = [
 ]
 
 
-def test_latents_without_a_page_get_a_text(index: Path, open_page: Open) -> None:
-    opened = open_page(index, f"#latent={WITHOUT_PAGE[0][0]}")
+def test_latents_without_a_page_get_a_text(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, f"#latent={WITHOUT_PAGE[0][0]}")
     for latent, text in WITHOUT_PAGE:
         opened.evaluate("(hash) => { location.hash = hash; }", f"#latent={latent}")
         opened.wait_for_selector(f"#latent .empty:has-text({json.dumps(text)})")
@@ -194,8 +184,8 @@ def test_a_page_whose_file_is_gone_is_told(tmp_path: Path, open_page: Open, comp
     complaints.clear()
 
 
-def test_a_page_that_comes_late_does_not_fill_another_ones(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_a_page_that_comes_late_does_not_fill_another_ones(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     opened.evaluate("location.hash = '#latent=6'; location.hash = '#latent=20'")
     opened.wait_for_selector("h1:text-is('Latent 20')")
     opened.evaluate("app.data.latent(6)")  # until it has come
@@ -203,8 +193,8 @@ def test_a_page_that_comes_late_does_not_fill_another_ones(index: Path, open_pag
     assert opened.locator("#latent figure").count() == 0
 
 
-def test_the_link_can_be_copied_by_hand_if_the_browser_refuses(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_the_link_can_be_copied_by_hand_if_the_browser_refuses(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     opened.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
     opened.click("text=Copy link")
     field = opened.locator(".copy-link input")
@@ -213,8 +203,8 @@ def test_the_link_can_be_copied_by_hand_if_the_browser_refuses(index: Path, open
     assert field.evaluate("(field) => field.selectionEnd - field.selectionStart") == len(opened.url)
 
 
-def test_the_link_is_copied(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_the_link_is_copied(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     opened.evaluate("() => { navigator.clipboard.writeText = async (text) => { self.copied = text; }; }")
     opened.click("text=Copy link")
     opened.wait_for_selector("text=Copied")
@@ -252,8 +242,8 @@ def texts(found: list[str]) -> list[bytes]:
     return [text.encode("utf-8", "replace").replace("\ufffd".encode(), b"?") for text in found]
 
 
-def test_a_page_is_found_as_it_was_left(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_a_page_is_found_as_it_was_left(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     values(opened)
     opened.locator(".samples a").nth(3).click()
     opened.wait_for_selector("#picture .fire")

@@ -1,31 +1,21 @@
 """The boxes beside a latent's pictures: labels, neighbours, words, probes, other SAEs."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.detail_galleries import HOSTILE, other_sae, overview, page, write
 from tests.gallery.latent_page import panel, values
 
 from saev.gallery.data import LatentExample
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("gallery") / "a gallery #1")
-
-
-def test_labels_with_counts_purity_and_lift(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_labels_with_counts_purity_and_lift(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     rows = opened.locator(f"{panel(opened, 'Labels of its images')} tbody tr").all_inner_texts()
     assert [row.split() for row in rows] == [["birds", "40", "80", "%", "×4"], ["fish", "10", "20", "%", "×0.5"]]
     bar = opened.locator(f"{panel(opened, 'Labels of its images')} .share-bar").first
@@ -34,8 +24,8 @@ def test_labels_with_counts_purity_and_lift(index: Path, open_page: Open) -> Non
     assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5"]]
 
 
-def test_neighbours_are_links_with_previews(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open) -> None:
+    opened = open_page(latents_index, "#latent=17")
     near = opened.locator(f"{panel(opened, 'Nearest decoder directions')} li")
     assert [text.split() for text in near.all_inner_texts()] == [["Latent", "6", "0.83"], ["Latent", "20", "0.50"]]
     near.first.locator(".heat").wait_for()

@@ -1,18 +1,17 @@
 """Notes and stars: kept, exported, imported."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.browsing import Open
 from tests.gallery.galleries import HOSTILE, make_gallery, write
 from tests.gallery.pages import expect_count, expect_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 NOTES = "app.notes.list"

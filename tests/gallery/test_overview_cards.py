@@ -1,20 +1,15 @@
 """The list of latents: only what is near is in the document, however many there are."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.galleries import write
 from tests.gallery.pages import drag, expect_count, expect_text
 
 from saev.gallery.data import Gallery, ShownName
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 # Which share of a line down the middle of each column is covered by cards or the gaps between them, two frames after

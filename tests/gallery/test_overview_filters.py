@@ -1,19 +1,14 @@
 """Filters, order and plots of the overview."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery.galleries import N_LATENTS, make_gallery, write
 from tests.gallery.pages import drag, expect_count, expect_listed, expect_text, position, wait_until_drawn
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 GALLERY = make_gallery()

@@ -1,12 +1,12 @@
 """The page of one picture: patches and the latents that fire on them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.browsing import Open
 from tests.gallery import detail_galleries
 from tests.gallery.detail_galleries import GRID, HOSTILE, N_LATENTS, levels, overview, page, pictures, write
 
@@ -16,7 +16,6 @@ from saev.gallery.data import ShownName
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 
 

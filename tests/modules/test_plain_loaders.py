@@ -16,11 +16,7 @@ import saev
 from saev.callbacks.sae_exporter import SAEExporter
 from saev.errors import InputError
 from saev.modules import EvaluationModule, SAELightningModule
-from saev.nn import TopK
 from saev.training.evaluation import evaluated
-from saev.training.fit import fit
-from saev.training.options import TrainingOptions
-from saev.training.spec import sae_specs
 
 plain_loader = pytest.mark.filterwarnings("ignore:You defined a `validation_step`", "ignore:.*num_workers")
 
@@ -53,22 +49,6 @@ def test_batches_of_a_data_set_of_tensors(x: Tensor) -> None:
         trainer().fit(module, *loaders)
     assert torch.equal(one.members[0].sae.W_dec, other.members[0].sae.W_dec)
     assert one.results == other.results and one.results[one.names[0]].keys() == {"val"}
-
-
-def test_a_sweep_equals_the_saes_alone(x: Tensor) -> None:
-    specs = sae_specs(TopK, 16, TrainingOptions(dead_after=100), {"sae.d_sae": [48, 64], "sae.k": [2, 4]})
-    together, alone = ([spec.build() for spec in specs] for _ in range(2))
-    fit(together, x.split(40), 10, lambda n: x[:n], clip=0.5)
-    for member, one in zip(together, alone, strict=True):
-        fit([one], x.split(40), 10, lambda n: x[:n], clip=0.5)
-        for name, tensor in one.state_dict().items():
-            assert torch.equal(member.state_dict()[name], tensor), name
-
-
-def test_batches_that_end_early(x: Tensor) -> None:
-    (spec,) = sae_specs(TopK, 16, TrainingOptions(), {"sae.d_sae": [48], "sae.k": [2]})
-    with pytest.raises(InputError, match="the batches end after 3 of 10 steps: give more tokens, or a lower n_tokens"):
-        fit([spec.build()], x.split(40)[:3], 10, lambda n: x[:n])
 
 
 @plain_loader

@@ -60,14 +60,6 @@ def read_all(read: Read, units: UnitReads, token_bytes: int, n_examples: int) ->
         read(units, example, 0, len(units.bounds) - 1, token_bytes)
 
 
-def flip(path: Path, at: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0x10]))
-
-
 def open_below(directory: Path) -> list[str]:
     """Names of the files of a directory that this process has open."""
     links = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.shards.small_recordings import EVERY_FILE, make_acts, make_labels, make_recording, record
+from tests.shards.small_recordings import EVERY_FILE, flip, make_acts, make_labels, make_recording, record
 
 from saev.cli.main import main
 from saev.errors import InputError
@@ -33,14 +33,6 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
 def small(tmp_path: Path) -> Path:
     recording = make_recording()
     return record(tmp_path, recording, make_acts(recording), labels=make_labels(recording))
-
-
-def flip(path: Path, at: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0x10]))
 
 
 @pytest.fixture

@@ -17,25 +17,19 @@ from tests.shards.reading_units import (
     TOKENS,
     Read,
     every_way,
-    flip,
     open_below,
     read_all,
     read_alone,
     read_without_ring,
     stored,
 )
-from tests.shards.small_recordings import make_acts, make_recording, record
+from tests.shards.small_recordings import flip, make_acts, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.format.hashing import BLOCK_BYTES
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> ShardReader:
-    return open_shards(record(tmp_path, RECORDING, make_acts(RECORDING)))
 
 
 def fail(*_: object) -> int:

@@ -32,11 +32,6 @@ from saev.shards.reading.reader import ShardReader
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> ShardReader:
-    return open_shards(record(tmp_path, RECORDING, make_acts(RECORDING)))
-
-
-@pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardReader:
     """Twenty files, of which two may stay open."""
     monkeypatch.setattr(unit_reads, "MAX_OPEN_FILES", 2)

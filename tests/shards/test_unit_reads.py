@@ -17,13 +17,12 @@ from tests.shards.reading_units import (
     TOKENS,
     Read,
     every_way,
-    flip,
     read_alone,
     read_runs,
     read_without_ring,
     stored,
 )
-from tests.shards.small_recordings import make_acts, make_recording, record
+from tests.shards.small_recordings import flip, make_acts, make_recording, record
 
 from saev.errors import InputError
 from saev.shards.format.layout import DTYPES
@@ -32,12 +31,6 @@ from saev.shards.reading.open import open_shards
 from saev.shards.reading.read_ring import _read_one_by_one
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.unit_reads import UnitReads
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> ShardReader:
-    return open_shards(record(tmp_path, RECORDING, make_acts(RECORDING)))
-
 
 Opened = dict[str, tuple[UnitReads, np.ndarray]]
 

@@ -52,11 +52,10 @@ def test_shards_train_what_the_command_trains(
 ) -> None:
     names = {"k": "model.sae.k", "clip": "trainer.gradient_clip_val"}
     given = {names.get(name, f"model.{name}"): value for name, value in more.items()}
-    given |= {"model.sae": architecture, "model.sae.d_sae": 48, "data.n_tokens": 6400, "data.val_share": 0.2}
+    given |= {"model.sae.d_sae": 48, "data.n_tokens": 6400, "data.val_share": 0.2}
     given |= {"data.tokens": "all", "data.seed": more.get("seed", 0)}
-    argv = [one for one in fit_options(shards, tmp_path / "run") if not one.startswith("--model.sae")]
-    head = [f"--model.sae={given.pop('model.sae')}"]
-    assert main([*argv, *head, *(f"--{name}={value}" for name, value in given.items())]) == 0
+    more_argv = [f"--{name}={value}" for name, value in given.items()]
+    assert main(fit_options(shards, tmp_path / "run", *more_argv, sae=[f"--model.sae={architecture}"])) == 0
     options = {key: value for key, value in SMALL.items() if key != "k"}
     sae = saev.train(shards, architecture, **options, **more, val_share=0.2, tokens="all")
     directory = only(tmp_path, "run/saes/*")
@@ -79,6 +78,12 @@ def test_a_tensor(x: Tensor) -> None:
         assert same(saev.train(again, saev.TopK, **SMALL), sae)
     assert not same(saev.train(x, "TopK", seed=1, **SMALL), sae)
     assert torch.equal(saev.train(x, partial(saev.TopK, d_sae=48, k=4), **without("d_sae", "k")).W_dec, sae.W_dec)
+
+
+@pytest.mark.parametrize("architecture", ["BatchTopK", "JumpReLU", "ReLU", "TopK"])
+def test_a_short_run_from_random_weights_has_not_diverged(x: Tensor, architecture: str) -> None:
+    sae = saev.train(x, architecture, **without("k") | {"n_tokens": 128}, init="random")
+    assert sae.metrics["train"]["diverged"] == 0
 
 
 def without(*names: str) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from shards_on_disk import D_MODEL, activations
 from torch import Tensor
 
 from saev.artifacts.sae_files import load_sae
-from saev.latents.survey import LatentSurvey, Spots, memory_bytes
+from saev.latents.sparse import Spots
+from saev.latents.survey import LatentSurvey, memory_bytes
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
 from saev.nn.functional import images_at_once
 from saev.shards.reading.open import open_shards

@@ -75,7 +75,7 @@ def check(checkpoint: Path, file: IO[bytes]) -> None:
     """
     lines = _lines(checkpoint)
     if lines is None:
-        _say(f"{checkpoint} is read unchecked: its digest {_path(checkpoint).name} is not beside it")
+        rank_zero_only(tell)(f"{checkpoint} is read unchecked: its digest {_path(checkpoint).name} is not beside it")
         return
     found = _digest_of(file)
     if found not in lines:
@@ -83,11 +83,6 @@ def check(checkpoint: Path, file: IO[bytes]) -> None:
             f"the checkpoint {checkpoint} is damaged: its digest is {found}, it was written with {lines[-1]}: "
             "go on from another one (--ckpt_path FILE), or start a new run"
         )
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    tell(line)
 
 
 def _path(checkpoint: Path) -> Path:

@@ -31,27 +31,26 @@ class Hyperparameters(NotesFaults):
     @rank_zero_only
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add a row for each SAE that has metrics."""
-        with self.noting("TensorBoard's table of hyperparameters cannot be written"):
-            self._add_rows(trainer, cast(TrainedModel, pl_module))
+        self._add_rows(trainer, cast(TrainedModel, pl_module))
 
     @override
     @rank_zero_only
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the rows of a run that went on after its last step, and was validated after `on_fit_end`."""
         if trainer.state.fn == "validate":
-            with self.noting("TensorBoard's table of hyperparameters cannot be written"):
-                self._add_rows(trainer, cast(TrainedModel, pl_module))
+            self._add_rows(trainer, cast(TrainedModel, pl_module))
 
     def _add_rows(self, trainer: lightning.Trainer, model: TrainedModel) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        for name, settings in zip(model.names, model.settings(), strict=True):
-            metrics = _held_out(model.results.get(name, {}).get("val", {}))
-            own = [logger for logger in loggers if logger.version == name] or loggers[:1]
-            for logger in own if metrics else []:
-                logger.log_hyperparams(
-                    {key: _shown(value) for key, value in settings.items()},
-                    {f"held_out/{key}": value for key, value in metrics.items()},
-                )
+        with self.noting("TensorBoard's table of hyperparameters cannot be written"):
+            for name, settings in zip(model.names, model.settings(), strict=True):
+                metrics = _held_out(model.results.get(name, {}).get("val", {}))
+                own = [logger for logger in loggers if logger.version == name] or loggers[:1]
+                for logger in own if metrics else []:
+                    logger.log_hyperparams(
+                        {key: _shown(value) for key, value in settings.items()},
+                        {f"held_out/{key}": value for key, value in metrics.items()},
+                    )
 
 
 def _held_out(figures: Figures) -> dict[str, float]:

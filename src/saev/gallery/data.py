@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.latents.heatmaps import Levels
-from saev.latents.survey import Order
+from saev.latents.survey import ORDERS, Order
 
 Floats = npt.NDArray[np.floating]
+ORDER_NAMES = dict(zip(ORDERS, ("Strongest patch", "Sum over patches", "CLS token"), strict=True))
+"""What a page calls the ways to order pictures."""
 
 
 @dataclass(frozen=True)

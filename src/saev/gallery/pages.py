@@ -17,13 +17,7 @@ from saev.gallery.data import LabelCount, LatentExample, LatentPage, SampleGroup
 from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.labels import Labels
-from saev.latents.survey import (
-    PERCENTILES,
-    LabelCounts,
-    LatentSurvey,
-    Order,
-    quantile_groups,
-)
+from saev.latents.survey import PERCENTILES, LabelCounts, LatentSurvey, Order, quantile_groups
 from saev.metrics import Nearest, nearest
 from saev.nn import SparseAutoencoder
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from saev.gallery.data import Gallery, LabelCount, LatentExample, LatentPage
+from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage
 from saev.gallery.heatmap import COLOUR_MAPS, overlay_table
 from saev.latents.heatmaps import Levels, PatchCodes
 
@@ -45,6 +45,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             "saeId": gallery.sae_id,
             "facts": list(gallery.facts.items()),
             "grid": gallery.grid,
+            "orders": list(ORDER_NAMES.items()),
             "pages": list(pages),
             "frequency": _floats(gallery.frequency),
             "imageFrequency": _floats(gallery.image_frequency),

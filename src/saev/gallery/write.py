@@ -7,7 +7,7 @@
     data/pictures/00000042.js  which latents fire where in one picture
     images/00000042.jpg      each picture once, named by its id
 
-A page from the file system may not fetch files, so data come as small classic scripts. See `gallery_scripts`.
+A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`.
 """
 
 import io

@@ -174,18 +174,15 @@ def with_saved(encodings: Mapping[str, Encoding], saved: Sequence[Codes | str | 
     return found
 
 
-def differences(one: Origin, other: Origin) -> Iterator[tuple[str, object, object]]:
+def differences(one: Origin, other: Origin) -> list[tuple[str, object, object]]:
     """In what two origins differ, and the two values."""
-    yield from (
-        (what, before, now)
-        for what, before, now in (
-            ("the SAE with the digest", one.sae, other.sae),
-            ("the shards with the content id", one.shards, other.shards),
-            ("shards whose bytes have the digest", one.activations, other.activations),
-            ("the tokens", one.tokens, other.tokens),
-        )
-        if before != now
-    )
+    compared = [
+        ("the SAE with the digest", one.sae, other.sae),
+        ("the shards with the content id", one.shards, other.shards),
+        ("shards whose bytes have the digest", one.activations, other.activations),
+        ("the tokens", one.tokens, other.tokens),
+    ]
+    return [(what, before, now) for what, before, now in compared if before != now]
 
 
 def origin_of(sae: SparseAutoencoder, tokens: TokenSelection) -> Origin:

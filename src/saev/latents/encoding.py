@@ -11,7 +11,6 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
@@ -129,10 +128,6 @@ def _encoded(
             ids_b = images[start : start + per_batch]
             x_btd = torch.cat(list(tokens.read(ids_b)))
             for name, one in codes.items():
-                for part, found in SparseCodes.parts(_dense(one.sae, x_btd)):
+                for part, found in SparseCodes.parts(one.sae.encode(x_btd.to(one.sae.mean_d.device))):
                     yield name, ids_b[part], found
             progress.update(len(ids_b))
-
-
-def _dense(sae: SparseAutoencoder, x_btd: Tensor) -> Tensor:
-    return sae.encode(x_btd.to(sae.mean_d.device))

@@ -91,8 +91,8 @@ class LiveGallery:
         """The codes of a picture's file, and the id under which it is kept.
 
         Returns:
-            {"id", "width", "height" of the view, "codes" as `gallery_scripts.picture_value` or null where the SAE takes
-            no patches, "strongest": [latent, level] of the whole picture}.
+            {"id", "width", "height" of the view, "codes" as `saev.gallery.scripts.picture_value` or null where the
+            SAE takes no patches, "strongest": [latent, level] of the whole picture}.
 
         Raises:
             BadImage: If it is no picture, or has too many pixels.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import layer_norm, normalize
 
-from saev.latents.naming import calibration, directions, evidence
+from saev.latents.naming import calibration, evidence
 from saev.latents.naming.calibration import BestWords, Pool, best_words, calibrated, shuffled_tops
 from saev.latents.naming.directions import direction_words, projected
 from saev.latents.naming.evidence import MEMBERSHIPS, SCALE, TopCrops, evidence_chunks, odds
@@ -212,7 +212,8 @@ def test_a_projected_direction_is_where_the_embedding_moves() -> None:
     w_d = torch.randn(12).double()
     w_d = w_d - x_hat_d * (w_d @ x_hat_d) / (x_hat_d @ x_hat_d)  # else the norm's own change takes part
     moved_e = embedding(x_d + 1e-5 * w_d) - embedding(x_d - 1e-5 * w_d)
-    assert torch.allclose(projected(w_d[None], ln_d, projection_de)[0].double(), normalize(moved_e, dim=0), atol=1e-4)
+    found_e = projected(w_d[None], ln_d, projection_de)[0].double()
+    assert torch.allclose(normalize(found_e, dim=0), normalize(moved_e, dim=0), atol=1e-4)
 
 
 def test_words_are_found_by_decoder_directions_and_mixtures_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +229,7 @@ def test_words_are_found_by_decoder_directions_and_mixtures_are_not(monkeypatch:
     assert named[:20].all()
     assert found.words_lb[:20, 0].tolist() == list(range(20))
     assert named[20:].float().mean() < 0.04
-    monkeypatch.setattr(directions, "COSINE_BYTES", 4 * 100 * 7)
+    monkeypatch.setattr("saev.metrics.neighbours.COSINE_BYTES", 4 * 100 * 7)
     assert torch.allclose(direction_words(W_dec_sd, ln_d, projection_de, words, [3, 250]).p_l, found.p_l[[3, 250]])
 
 

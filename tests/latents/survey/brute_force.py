@@ -9,7 +9,8 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from saev.latents.survey import LatentSurvey, SparseCodes, Spots
+from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.survey import LatentSurvey
 
 # Few values, so that ties are the rule; the least and the largest floats, because keys are made of bits.
 VALUES = st.sampled_from([0.0, 0.0, -0.0, -2.0, 1e-45, 0.5, 1.0, 1.0000001, 3.0, 3.4028235e38])

@@ -9,7 +9,8 @@ from tests.latents.survey.brute_force import Seen, batches_of, ranked, seen
 
 from saev.errors import InputError
 from saev.latents import sparse
-from saev.latents.survey import EDGES, LatentSurvey, SparseCodes, Spots
+from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.survey import EDGES, LatentSurvey
 
 
 @settings(deadline=None)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from tests.ranks import FORKSERVER
 
-from saev.latents.survey import LatentSurvey, Spots, memory_bytes
+from saev.latents.sparse import Spots
+from saev.latents.survey import LatentSurvey, memory_bytes
 from saev.latents.survey.memory import update_bytes
 
 D_SAE, TOP_K, T = 24_576, 128, 50

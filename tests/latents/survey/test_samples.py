@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.latents.survey.brute_force import Seen, batches_of, ranked, seen, sparse_codes
 
-from saev.latents.survey import ImageSample, LatentSurvey, Spots, TokenSample, quantile_groups
+from saev.latents.sparse import Spots
+from saev.latents.survey import ImageSample, LatentSurvey, TokenSample, quantile_groups
 from saev.mixing import latent_keys, mix32, mix64, token_hashes, unmix32
 
 

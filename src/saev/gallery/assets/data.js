@@ -38,6 +38,7 @@ class GalleryData {
     this.saeId = raw.saeId;
     this.facts = raw.facts; // [name, value]
     [this.rows, this.columns] = raw.grid;
+    this.orders = new Map(raw.orders); // of pictures: what each is called
     this.pages = raw.pages;
     this.hasPage = new Set(raw.pages);
     for (const name of ["frequency", "imageFrequency", "meanValue", "maxValue", "binEdges"]) {
@@ -64,7 +65,7 @@ class GalleryData {
   }
 
   /**
-   * A promise of a latent's page: {index, top: {patch | img | cls: [{image, value}]}, samples: [{quantiles, examples}],
+   * A promise of a latent's page: {index, top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}],
    * heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
    * [{label, count, purity, lift}], neighbours and coactive: [{latent, cosine}],
    * directions: [[word, score]], probes: [[task, text]]}.

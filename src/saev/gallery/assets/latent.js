@@ -1,8 +1,6 @@
 "use strict";
 // One latent: its numbers, its pictures, and what it is near to.
 
-const ORDER_NAMES = { patch: "Strongest patch", img: "Sum over patches", cls: "CLS token" };
-
 class LatentView {
   static nFirst = 18; // pictures before "show all"
 
@@ -84,7 +82,7 @@ class LatentView {
   }
 
   topPictures(page) {
-    const orders = Object.keys(page.top).filter((order) => order in ORDER_NAMES && page.top[order].length > 0); // the first one was asked for
+    const orders = Object.keys(page.top).filter((order) => page.top[order].length > 0); // the first one was asked for
     const list = element("div", { class: "examples", role: "list" });
     const more = element("button", { type: "button", class: "more" });
     const draw = (n) => {
@@ -101,7 +99,7 @@ class LatentView {
     }
     if (!orders.includes(this.order)) [this.order] = orders;
     const pick = (order) => { this.order = order; draw(LatentView.nFirst); };
-    section.append(orders.length > 1 ? orderSwitch(orders, this.order, pick) : "", list, more);
+    section.append(orders.length > 1 ? orderSwitch(this.app.data, orders, this.order, pick) : "", list, more);
     more.addEventListener("click", () => {
       draw(Infinity);
       list.children[LatentView.nFirst].firstChild.focus({ preventScroll: true });
@@ -152,13 +150,13 @@ function probeList(probes) {
 }
 
 /** Radio buttons for an order of what is listed; `name` tells those of one page from those of another. */
-function orderSwitch(orders, chosen, onPick, name = "order", legend = "Order of the pictures") {
+function orderSwitch(data, orders, chosen, onPick, name = "order", legend = "Order of the pictures") {
   return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, legend),
     ...orders.map((order) => {
       const input = element("input", { type: "radio", name, value: order });
       input.checked = order === chosen;
       input.addEventListener("input", () => onPick(order));
-      return element("label", {}, input, element("span", {}, ORDER_NAMES[order]));
+      return element("label", {}, input, element("span", {}, data.orders.get(order)));
     }));
 }
 

@@ -132,7 +132,7 @@ class LiveView extends PictureView {
     this.container.querySelector(".copy-link").remove(); // nobody else has this picture
     this.container.querySelector(".steps").prepend(this.chooser("Another picture"));
     if (this.codes !== null) {
-      this.heading.after(orderSwitch(["patch", "img"], this.order, (order) => { this.order = order; this.list(); }, "live-order", "Order of the latents"));
+      this.heading.after(orderSwitch(this.app.data, ["patch", "img"], this.order, (order) => { this.order = order; this.list(); }, "live-order", "Order of the latents"));
       return;
     }
     this.grid.element.remove(); // the SAE takes no patches: there is nothing to point at

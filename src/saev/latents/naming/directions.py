@@ -15,21 +15,19 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from saev.latents.naming.calibration import N_SHUFFLED, BestWords, calibrated
 from saev.latents.naming.words import EmbeddedWords
-
-COSINE_BYTES = 2**26  # Bound of the cosines (l, v) that are held at once.
+from saev.metrics.neighbours import cosine_chunks
 
 
 def projected(W_dec_ld: Tensor, ln_weight_d: Tensor, projection_de: Tensor) -> Tensor:
-    """Directions (l, e) of unit norm in the common space; 0 where a row has nothing that passes the layer norm."""
+    """Directions (l, e) in the common space; 0 where a row has nothing that passes the layer norm."""
     assert W_dec_ld.shape[1] == len(ln_weight_d) == len(projection_de), (
         f"rows {tuple(W_dec_ld.shape)}, layer norm {tuple(ln_weight_d.shape)}, projection {tuple(projection_de.shape)}"
     )
     centred_ld = W_dec_ld.float() - W_dec_ld.float().mean(1, keepdim=True)
-    return normalize((centred_ld * ln_weight_d.float()) @ projection_de.float(), dim=-1)
+    return (centred_ld * ln_weight_d.float()) @ projection_de.float()
 
 
 def direction_words(
@@ -54,12 +52,10 @@ def direction_words(
         seed: Draws the mixtures.
     """
     generator = torch.Generator().manual_seed(seed)
-    words_ve = normalize(words.embeddings_ve - words.embeddings_ve.mean(0), dim=-1)
+    words_ve = words.embeddings_ve - words.embeddings_ve.mean(0)
 
     def cosines(rows_ld: Tensor) -> Iterator[Tensor]:
-        n = max(1, COSINE_BYTES // (4 * len(words_ve)))
-        for start in range(0, len(rows_ld), n):
-            yield projected(rows_ld[start : start + n], ln_weight_d, projection_de) @ words_ve.T
+        return cosine_chunks(projected(rows_ld, ln_weight_d, projection_de), words_ve)
 
     def mixtures() -> Iterator[Tensor]:
         return cosines(torch.randn(N_SHUFFLED, len(W_dec_sd), generator=generator) @ W_dec_sd.float())

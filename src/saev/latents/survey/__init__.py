@@ -1,6 +1,5 @@
 """The survey of an SAE's latents: everything that is said of them, from one bounded pass over images."""
 
-from saev.latents.sparse import SparseCodes, Spots, present
 from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
@@ -21,15 +20,12 @@ __all__ = [
     "Moments",
     "Order",
     "Pairs",
-    "SparseCodes",
-    "Spots",
     "TokenSample",
     "TopImages",
     "TopLabels",
     "ValueHistogram",
     "memory_bytes",
     "merge_into_first",
-    "present",
     "quantile_groups",
     "survey_images",
 ]

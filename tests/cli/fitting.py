@@ -106,6 +106,24 @@ def one_line(err: str) -> str:
     return line
 
 
+def steps_done(run_dir: Path) -> int:
+    """Steps that the checkpoint of a run has; 0 before there is one."""
+    path = run_dir / "checkpoints" / "last.ckpt"
+    return int(torch.load(path, weights_only=True)["global_step"]) if path.exists() else 0
+
+
+def assert_same_run(run_dir: Path, undisturbed: Path) -> None:
+    """A run of one SAE ends as the other one has: weights, metrics, curves and what is exported, to the last bit."""
+    expected = weights(undisturbed)
+    for name, tensor in weights(run_dir).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert metrics(run_dir) == metrics(undisturbed)
+    assert scalars(run_dir) == scalars(undisturbed)
+    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run_dir, undisturbed)]
+    assert tensors[0] == tensors[1]
+    assert only(run_dir, "features/*/index.html").is_file()
+
+
 def refusal(argv: list[str], capsys: pytest.CaptureFixture[str], status: int = 1) -> str:
     """The one line of a command that fails, with nothing on standard output; short enough to be read."""
     capsys.readouterr()

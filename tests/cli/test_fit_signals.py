@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from tests.cli.fitting import fit_options, metrics, one_line, only, refusal, scalars, sparse_acts, weights
+from tests.cli.fitting import (
+    assert_same_run,
+    fit_options,
+    one_line,
+    refusal,
+    sparse_acts,
+)
 from tests.cli.processes import family, is_alive, send, wait_until
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
@@ -54,15 +59,6 @@ def ended(argv: list[str], status: int, capsys: Capture) -> str:
     return said
 
 
-def same_as(run_dir: Path, undisturbed: Path) -> None:
-    expected = weights(undisturbed)
-    for name, tensor in weights(run_dir).items():
-        assert torch.equal(tensor, expected[name]), name
-    assert metrics(run_dir) == metrics(undisturbed)
-    assert scalars(run_dir) == scalars(undisturbed)
-    assert only(run_dir, "features/*/index.html").is_file()
-
-
 def test_between_two_steps(
     options: list[str], undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -78,7 +74,7 @@ def test_between_two_steps(
     bar = capsys.readouterr().err
     assert " 32/40 [" in bar  # where the run goes on, and not at the beginning or without an end
     assert " 1/40 [" not in bar
-    same_as(tmp_path / "run", undisturbed)
+    assert_same_run(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +103,7 @@ def test_elsewhere(
         assert ended(argv, 143, capsys) == f"saev fit: terminated: {said}"
     if "saved" in said:
         assert main([*argv, "--ckpt_path=last"]) == 0
-        same_as(tmp_path / "run", undisturbed)
+        assert_same_run(tmp_path / "run", undisturbed)
     else:
         assert not (tmp_path / "run").exists()
 
@@ -158,7 +154,7 @@ def test_two_processes(make_shards: MakeShards, tmp_path: Path) -> None:
     for run in (argv, [*argv[:-1], f"--run_dir={tmp_path / 'undisturbed'}"]):
         status, _, err = finish(start(run))
         assert status == 0, err
-    same_as(tmp_path / "run", tmp_path / "undisturbed")
+    assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
 
 
 def stop_in_training(argv: list[str], run_dir: Path, signum: int, status: int) -> None:

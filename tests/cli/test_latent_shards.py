@@ -1,22 +1,22 @@
 """Two processes with half of the latents each train what one process trains."""
 
-import signal
 from pathlib import Path
 
 import pytest
-import torch
 from tests.cli.fitting import (
     SAVE_OFTEN,
     TWO,
     assert_close,
+    assert_same_run,
     fit_options,
     metrics,
     one_line,
     only,
     scalars,
+    steps_done,
     weights,
 )
-from tests.cli.processes import family, is_alive, send, wait_until
+from tests.cli.killing import kill_after
 from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
 
@@ -76,23 +76,6 @@ def test_encoders_of_low_precision(shards: Path, tmp_path: Path) -> None:
     assert metrics(two)["val"]["fvu"] == pytest.approx(metrics(one)["val"]["fvu"], rel=0.1)
 
 
-def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
-    """Kill -9 both processes of a real run as soon as it has a checkpoint of so many steps."""
-    process = start(argv)
-    last = run_dir / "checkpoints" / "last.ckpt"
-
-    wait_until(lambda: last.is_file() and steps_done(run_dir) >= n_steps, process)
-    pids = family(process.pid)
-    send(pids, signal.SIGKILL)
-    process.communicate()
-    wait_until(lambda: not any(map(is_alive, pids)))
-    assert n_steps <= steps_done(run_dir) < N_STEPS
-
-
-def steps_done(run_dir: Path) -> int:
-    return int(torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
-
-
 @pytest.mark.slow
 def test_killed_and_gone_on(shards: Path, tmp_path: Path) -> None:
     whole, run = tmp_path / "undisturbed", tmp_path / "run"
@@ -100,17 +83,12 @@ def test_killed_and_gone_on(shards: Path, tmp_path: Path) -> None:
     status, _, err = finish(start(options(shards, whole, "BatchTopK", *length, *DIVIDED)))
     assert status == 0, err
     argv = options(shards, run, "BatchTopK", *length, *DIVIDED)
-    kill_after(argv, run, 5)
+    kill_after(argv, run, 5, N_STEPS)
     go_on = [*argv, "--ckpt_path=last"]
-    kill_after(go_on, run, 60)
+    kill_after(go_on, run, 60, N_STEPS)
     status, _, err = finish(start(go_on))
     assert status == 0, err
-    expected, found = weights(whole), weights(run)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert metrics(run) == metrics(whole)
-    assert scalars(run) == scalars(whole)
-    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run, whole)]
-    assert tensors[0] == tensors[1]
+    assert_same_run(run, whole)
     # A finished run that goes on is rendered again.
     page = only(run, "features/*/index.html")
     page.unlink()

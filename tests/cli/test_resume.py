@@ -1,15 +1,13 @@
 """A killed run that goes on ends as if nothing had happened."""
 
 import os
-import signal
 import stat
 from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, fit_options, metrics, only, scalars, sparse_acts, weights
-from tests.cli.processes import wait_until
-from tests.cli.zygote import start
+from tests.cli.fitting import SAVE_OFTEN, assert_same_run, fit_options, metrics, only, sparse_acts, steps_done, weights
+from tests.cli.killing import kill_after
 from tests.conftest import MakeShards
 
 from saev.callbacks import DurableCheckpointIO
@@ -42,39 +40,15 @@ def undisturbed(options: list[str]) -> Path:
     return Path(options[2].partition("=")[2])
 
 
-def steps_done(run_dir: Path) -> int:
-    try:
-        return int(torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
-    except FileNotFoundError:
-        return 0
-
-
-def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
-    """Kill -9 a real run as soon as it has a checkpoint of so many steps."""
-    process = start(argv)
-    wait_until(lambda: steps_done(run_dir) >= n_steps, process)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert n_steps <= steps_done(run_dir) < N_STEPS
-
-
 @pytest.mark.slow
 def test_killed_twice(options: list[str], undisturbed: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     argv = [*options, f"--run_dir={run_dir}"]
-    kill_after(argv, run_dir, 5)
+    kill_after(argv, run_dir, 5, N_STEPS)
     go_on = [*argv, "--ckpt_path=last"]
-    kill_after(go_on, run_dir, 100)
+    kill_after(go_on, run_dir, 100, N_STEPS)
     assert main(go_on) == 0
-    expected = weights(undisturbed)
-    for name, tensor in weights(run_dir).items():
-        assert torch.equal(tensor, expected[name]), name
-    assert metrics(run_dir) == metrics(undisturbed)
-    assert scalars(run_dir) == scalars(undisturbed)
-    tensors = [only(path, "saes/*/sae.safetensors").read_bytes() for path in (run_dir, undisturbed)]
-    assert tensors[0] == tensors[1]
-    assert only(run_dir, "features/*/index.html").is_file()
+    assert_same_run(run_dir, undisturbed)
 
 
 def test_a_finished_run_that_goes_on_is_rendered_again(undisturbed: Path, options: list[str]) -> None:

@@ -1,13 +1,12 @@
 """A run that goes on with another number of processes, or on a machine with another amount of memory."""
 
 import re
-import signal
 from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import SAVE_OFTEN, TWO, fit_options, one_line, only, sparse_acts, weights
-from tests.cli.processes import family, send, wait_until
+from tests.cli.fitting import SAVE_OFTEN, TWO, fit_options, one_line, only, sparse_acts, steps_done, weights
+from tests.cli.killing import kill_after
 from tests.cli.stopping import StopError
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
@@ -34,27 +33,12 @@ def undisturbed(options: list[str]) -> dict[str, torch.Tensor]:
     return weights(Path(options[2].partition("=")[2]))
 
 
-def steps_done(run_dir: Path) -> int:
-    path = run_dir / "checkpoints" / "last.ckpt"
-    return int(torch.load(path, weights_only=True)["global_step"]) if path.exists() else 0
-
-
-def kill_after(argv: list[str], run_dir: Path, n_steps: int) -> None:
-    """Kill -9 all processes of a real run as soon as it has a checkpoint of so many steps."""
-    process = start(argv)
-    wait_until(lambda: steps_done(run_dir) >= n_steps, process)
-    send(family(process.pid), signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert n_steps <= steps_done(run_dir) < N_STEPS
-
-
 @pytest.mark.parametrize(("before", "after"), [([], TWO), (TWO, [])], ids=["one then two", "two then one"])
 def test_another_number_of_processes(
     options: list[str], undisturbed: dict[str, torch.Tensor], tmp_path: Path, before: list[str], after: list[str]
 ) -> None:
     argv = [*options, f"--run_dir={tmp_path / 'run'}"]
-    kill_after([*argv, *before], tmp_path / "run", 20)
+    kill_after([*argv, *before], tmp_path / "run", 20, N_STEPS)
     status, _, err = finish(start([*argv, *after, "--ckpt_path=last"]))
     assert status == 0, err
     # Sums over half batches are rounded differently.

@@ -128,7 +128,7 @@ def test_what_could_not_be_loaded_in_the_end_is_refused_in_the_beginning(
     more: list[str], expected: str, place: Path, make_shards: MakeShards
 ) -> None:
     shards = make_shards(20, d_model=16)[0]
-    status, out, err = saev(fit_options(shards, place / "run", sae=more), place)
+    status, out, err = saev(fit_options(shards, place / "run", *more, sae=[]), place)
     assert (status, out) == (1, "")
     assert expected in one_line(err)
     assert not (place / "run").exists()
@@ -219,7 +219,7 @@ def test_nothing_is_imported_because_a_file_names_it(place: Path, make_shards: M
 def test_two_processes_train_an_architecture_of_ones_own_as_one_does(place: Path, make_shards: MakeShards) -> None:
     shards = make_shards(51, d_model=16, acts=sparse_acts(51, 7))[0]
     one, two = place / "one", place / "two"
-    own = ["--import=./shrunk.py", "--model.sae=Shrunk", "--model.sae.shift=0.2"]
+    own = ["--import=./shrunk.py", "--model.sae=Shrunk", "--model.sae.d_sae=48", "--model.sae.shift=0.2"]
     for run, more in ((one, []), (two, TWO)):
         status, out, err = saev(fit_options(shards, run, *more, sae=own), place)
         assert (status, out) == (0, f"{run}\n"), err
@@ -245,7 +245,8 @@ def test_an_installed_package_offers_its_classes(
     (site / "loads.py").write_text(LOADS)
     monkeypatch.syspath_prepend(site)
     shards = make_shards(20, d_model=16)[0]
-    status, _, err = finish(start_interpreter(fit_options(shards, run, sae=["--model.sae=Shrunk"])))
+    sae = ["--model.sae=Shrunk", "--model.sae.d_sae=48"]
+    status, _, err = finish(start_interpreter(fit_options(shards, run, sae=sae)))
     assert status == 0, err
     status, out, err = finish(start_interpreter([str(only(run, "saes/*"))], module="loads"))
     assert (status, out) == (0, "{'d_sae': 48, 'shift': 0.1}\n"), err

@@ -2,8 +2,8 @@
 
     python scripts/lint_page.py
 
-What a script declares at its top is known to all others of its page; a name that none declares, and one that none uses,
-is a fault.
+A folder with scripts is a page, and scripts of `saev.pages` may be part of any. What a script declares at its top is
+known to all others of its page; a name that none declares, and one that none uses, is a fault.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "saev"
-PAGES = (ROOT / "gallery" / "assets" / "index.html", ROOT / "probing" / "sets" / "assets" / "label.html")
+SHARED = ROOT / "pages" / "assets"
 DECLARED = re.compile(r"^(?:const|let|class|(?:async )?function) (\w+)", re.MULTILINE)
 UNUSED = {"ignoreRestSiblings": True}  # const { left_out, ...rest }
 RULES = {
@@ -30,18 +30,27 @@ RULES = {
 
 def main() -> int:
     """Lint each page; 0 where none has a fault."""
-    return max(map(lint, PAGES))
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.js"))}
+    folders = {path.parent for path in texts}
+    return max(lint(folder, texts) for folder in sorted(folders))
 
 
-def lint(page: Path) -> int:
-    """Run the linter on the scripts beside a page; its exit status, or 1 where a name stands twice or is never used."""
-    scripts = {path: path.read_text(encoding="utf-8") for path in sorted(page.parent.glob("*.js"))}
+def lint(folder: Path, texts: dict[Path, str]) -> int:
+    """Run the linter on the scripts of a page; its exit status, or 1 where a name stands twice or is never used.
+
+    Args:
+        folder: Where they are.
+        texts: Those of all pages: one of them must use what the shared ones declare.
+    """
+    scripts = {path: text for path, text in texts.items() if path.parent in (folder, SHARED)}
     declared = Counter(name for text in scripts.values() for name in DECLARED.findall(text))
-    everything = "\n".join((*scripts.values(), page.read_text(encoding="utf-8")))
+    own = {name for path, text in texts.items() if path.parent == folder for name in DECLARED.findall(text)}
+    users = texts if folder == SHARED else scripts
+    everything = "\n".join([*users.values(), *map(Path.read_text, folder.glob("*.html"))])
     faults = [f"{name} is declared twice" for name, n in declared.items() if n > 1]
-    faults += [f"{name} is never used" for name in declared if len(re.findall(rf"\b{name}\b", everything)) == 1]
+    faults += [f"{name} is never used" for name in sorted(own) if len(re.findall(rf"\b{name}\b", everything)) == 1]
     for fault in faults:
-        print(f"{page}: {fault}", file=sys.stderr)
+        print(f"{folder}: {fault}", file=sys.stderr)
     config = {
         "env": {"browser": True, "es2024": True},
         "globals": dict.fromkeys(declared, "readonly"),

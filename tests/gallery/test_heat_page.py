@@ -11,7 +11,7 @@ from PIL import Image
 from tests.browsing import Open
 from tests.gallery.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
 
-from saev.gallery.heatmap import overlay_table
+from saev.pages.heatmap import overlay_table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator

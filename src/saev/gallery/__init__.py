@@ -2,11 +2,11 @@
 
 from saev.gallery.data import Gallery, LatentExample, LatentPage, OtherSae, SampleGroup
 from saev.gallery.grid import image_grid
-from saev.gallery.heatmap import overlay
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Pages, Subject
 from saev.gallery.render import Rendered, Source, render_galleries
 from saev.gallery.write import write_gallery
+from saev.pages.heatmap import overlay
 
 __all__ = [
     "Gallery",

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from saev.gallery.data import LatentPage
 from saev.gallery.grid import image_grid
-from saev.gallery.heatmap import overlay
 from saev.gallery.pareto import pixels
 from saev.gallery.render import Rendered
 from saev.gallery.scatter_plot import scatter_plot
 from saev.latents.pictures import RecordedPictures
+from saev.pages.heatmap import overlay
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

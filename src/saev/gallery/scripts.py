@@ -1,8 +1,7 @@
 """The data of a gallery as classic scripts, the only form in which a page from the file system gets data.
 
 A script calls one function, `saevTake`, with one JSON value; `assets/data.js` knows who asked for it. Arrays stand in
-it as base64 of little-endian bytes. JSON is pure ASCII without `<`, so that neither `</script>` nor JavaScript's line
-separators nor broken file names can end anything early.
+it as base64 of little-endian bytes.
 """
 
 import base64
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage
-from saev.gallery.heatmap import COLOUR_MAPS, overlay_table
 from saev.latents.heatmaps import Levels, PatchCodes
+from saev.pages.embedding import ascii_json
+from saev.pages.heatmap import COLOUR_MAPS, overlay_table
 
 MAX_LATENTS_A_PATCH = 64
 """Latents listed for a patch of a picture, the strongest ones."""
@@ -148,8 +148,7 @@ def read_overview(script: str) -> Overview:
 
 
 def _script(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return f"saevTake({text.replace('<', chr(92) + 'u003c')});\n"
+    return f"saevTake({ascii_json(value)});\n"
 
 
 def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:

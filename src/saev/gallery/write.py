@@ -10,7 +10,6 @@
 A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`.
 """
 
-import io
 import shutil
 from collections.abc import Iterable
 from importlib.resources import files
@@ -24,10 +23,10 @@ from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.scripts import PictureEntry, latent_script, overview_script, picture_script
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
+from saev.pages.embedding import jpeg
+from saev.pages.shared import DRAWING, LOOK, copy_shared
 
-# Galleries get mailed and zipped; this is sharp enough at the size in which a page shows a picture.
 _LONGEST_SIDE = 288
-_JPEG_QUALITY = 85
 
 
 def write_gallery(
@@ -85,6 +84,7 @@ def _write(
     for asset in (files("saev.gallery") / "assets").iterdir():
         place = root if asset.name == "index.html" else root / "assets"
         (place / asset.name).write_bytes(asset.read_bytes())
+    copy_shared((*LOOK, *DRAWING), root / "assets")
     written: dict[int, None] = {}  # in their order
     shown: set[int] = set()
     for page in pages:
@@ -109,12 +109,9 @@ def _put(path: Path, text: str) -> None:
 
 
 def _save(view: Image.Image, path: Path) -> tuple[int, int]:
-    picture = view.convert("RGB")
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    path.write_bytes(file.getbuffer())  # Pillow does not say why a file cannot be written
-    return picture.size
+    content, size = jpeg(view, _LONGEST_SIDE)
+    path.write_bytes(content)  # Pillow does not say why a file cannot be written
+    return size
 
 
 def _check_replaceable(out: Path) -> None:

@@ -51,3 +51,11 @@ function fitCanvas(canvas, width, height) {
   context.scale(devicePixelRatio, devicePixelRatio);
   return context;
 }
+
+/** What `var(--name)` is in an element now: a canvas knows no variables, and one may stand for two colours. */
+function colourOf(container, name) {
+  container.style.color = `var(--${name})`;
+  const { color } = getComputedStyle(container);
+  container.style.color = "";
+  return color;
+}

@@ -76,7 +76,7 @@ class FrequencyHistogram {
     this.drawing = undefined;
     if (this.x === undefined) return;
     const style = getComputedStyle(this.container);
-    const colour = (name) => style.getPropertyValue(`--${name}`);
+    const colour = (name) => colourOf(this.container, name);
     const context = fitCanvas(this.canvas, this.width, this.height);
     this.listed = this.count((latent) => this.shown[latent]);
     for (const [counts, fill] of [[this.counts, colour("faint")], [this.listed, colour("accent")]]) {

@@ -108,3 +108,10 @@ function noteEditor(app, latent) {
   field.addEventListener("input", () => app.notes.set(latent, { text: field.value }));
   return element("div", { class: "note-editor" }, starButton(app.notes, latent), field);
 }
+
+/** A link to a latent with its name, and a star if it has one. */
+function latentLink(app, latent) {
+  const name = app.data.names.get(latent)?.name;
+  return element("a", { class: "latent-link", href: `#latent=${latent}` },
+    `Latent ${latent}`, ...(name === undefined ? [] : [" ", userText(name)]), starMark(app.notes, latent));
+}

@@ -78,7 +78,7 @@ class Scatter {
   drawGround() {
     if (this.x === undefined) return;
     const style = getComputedStyle(this.container);
-    this.colour = (name) => style.getPropertyValue(`--${name}`);
+    this.colour = (name) => colourOf(this.container, name);
     this.ground = document.createElement("canvas");
     const context = fitCanvas(this.ground, this.width, this.height);
     context.font = `13px ${style.fontFamily}`;

@@ -4,11 +4,13 @@ label.html        the page; the same for every set
 label/            its style and scripts, and data.js with the claim and the pictures
 """
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
+
+from saev.pages.embedding import ascii_json
+from saev.pages.shared import LOOK, copy_shared
 
 LABEL_PAGE: Final = "label.html"
 _FOLDER: Final = "label"
@@ -33,7 +35,6 @@ def write_label_page(
     for asset in (files("saev.probing.sets") / "assets").iterdir():
         place = directory if asset.name == LABEL_PAGE else directory / _FOLDER
         (place / asset.name).write_bytes(asset.read_bytes())
+    copy_shared(LOOK, directory / _FOLDER)
     value = {"digest": digest, "hypothesis": hypothesis, "text": text, "pictures": [list(one) for one in pictures]}
-    # ASCII without `<`: neither a tag nor a separator of lines can end the script early.
-    script = f"takeSet({json.dumps(value)});\n".replace("<", "\\u003c")
-    (directory / _FOLDER / "data.js").write_text(script, encoding="ascii")
+    (directory / _FOLDER / "data.js").write_text(f"takeSet({ascii_json(value)});\n", encoding="ascii")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from saev.gallery.grid import image_grid
-from saev.gallery.heatmap import COLOUR_MAPS, overlay, overlay_table
 from saev.latents.heatmaps import quantise
+from saev.pages.heatmap import COLOUR_MAPS, overlay, overlay_table
 
 BRIGHTEST = overlay_table()[255, :3]
 

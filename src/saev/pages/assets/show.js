@@ -35,10 +35,3 @@ function showCount(n, noun, nouns = `${noun}s`) {
 function userText(text) {
   return element("bdi", {}, text);
 }
-
-/** A link to a latent with its name, and a star if it has one. */
-function latentLink(app, latent) {
-  const name = app.data.names.get(latent)?.name;
-  return element("a", { class: "latent-link", href: `#latent=${latent}` },
-    `Latent ${latent}`, ...(name === undefined ? [] : [" ", userText(name)]), starMark(app.notes, latent));
-}

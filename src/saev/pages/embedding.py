@@ -1,0 +1,48 @@
+"""Texts, numbers and pictures in a page: none can become a tag, a script, or an address."""
+
+import base64
+import html
+import io
+import json
+
+from PIL import Image
+
+# Pages get mailed and zipped; this is sharp enough at the size in which they show a picture.
+_JPEG_QUALITY = 85
+
+
+def ascii_json(value: object) -> str:
+    """JSON for a script: ASCII without `<`, so that no tag, separator of lines or broken name ends anything early.
+
+    >>> ascii_json(["</script>", "\\u2028"])
+    '["\\\\u003c/script>","\\\\u2028"]'
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def user_text(text: str) -> str:
+    """HTML of a user's text; its direction of writing stays its own.
+
+    >>> user_text("<b> & 'c'")
+    '<bdi>&lt;b&gt; &amp; &#x27;c&#x27;</bdi>'
+    """
+    return f"<bdi>{html.escape(text)}</bdi>"
+
+
+def jpeg(view: Image.Image, longest: int) -> tuple[bytes, tuple[int, int]]:
+    """A picture as JPEG, with no side above `longest` pixels, and its width and height."""
+    picture = view.convert("RGB")
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return file.getvalue(), picture.size
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """An address that is its own content.
+
+    >>> data_uri(b"<svg/>", "image/svg+xml")
+    'data:image/svg+xml;base64,PHN2Zy8+'
+    """
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

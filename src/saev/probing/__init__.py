@@ -1,1 +1,24 @@
 """Hypotheses about latents: proposed, frozen, tested once, reported."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saev.probing.freezing import freeze as freeze
+    from saev.probing.proposing import propose as propose
+
+__all__ = ["freeze", "propose"]
+
+# Public names and their modules, imported with the first use of a name. No module has the name of a function: once
+# imported, it would hide that.
+_PLACES = {"freeze": "saev.probing.freezing", "propose": "saev.probing.proposing"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'saev.probing' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

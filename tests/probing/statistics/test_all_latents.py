@@ -34,6 +34,10 @@ def test_they_equal_the_scores_of_each_pair(seed: int, is_signed: bool, n: int) 
             np.testing.assert_allclose(here, getattr(one, name), atol=1e-6, err_msg=name)
         best = max((scores(values, labels, t).mcc for t in np.unique(values)[:-1]), default=0)
         assert one.mcc == pytest.approx(best, abs=1e-6)
+        worst = min((scores(values, labels, t).mcc for t in np.unique(values)[:-1]), default=0)
+        assert found.lowest_mcc[latent, attribute] == pytest.approx(worst, abs=1e-6)
+        there = scores(values, labels, float(found.lowest_threshold[latent, attribute]))
+        assert there.mcc == pytest.approx(worst, abs=1e-6)
 
 
 def test_explicit_zeros_and_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

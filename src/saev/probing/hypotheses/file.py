@@ -72,6 +72,16 @@ class Draft:
             InputError: They are on another SAE or another recording, on a latent that there is not, or a threshold is
                 missing.
         """
+        self.check(sae, shards)
+        date = now.astimezone(UTC).isoformat(timespec="seconds")
+        return Frozen(self.hypotheses, self.alpha, self.halves, sae_digest(sae), shards, date)
+
+    def check(self, sae: SparseAutoencoder, shards: str) -> None:
+        """Check whether they are on an SAE and a recording.
+
+        Raises:
+            InputError: As `frozen`, but for missing thresholds.
+        """
         digest, weights = sae_digest(sae), weights_digest(sae)
         for what, own, given in (("SAE", self.sae, digest), ("recording", self.shards, shards)):
             if own not in (None, given):
@@ -83,8 +93,18 @@ class Draft:
                 raise InputError(
                     f"hypothesis {one.id}: latent {max(one.latents.all)}: the SAE has latents 0 to {sae.d_sae - 1}"
                 )
-        date = now.astimezone(UTC).isoformat(timespec="seconds")
-        return Frozen(self.hypotheses, self.alpha, self.halves, digest, shards, date)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return _body(self)
+
+    def write(self, path: Path) -> None:
+        """Write them as JSON in one step, in the place of what is there.
+
+        Raises:
+            InputError: If the disk does not take it.
+        """
+        _write(path, self.to_dict())
 
 
 @final
@@ -120,23 +140,11 @@ class Frozen:
     @property
     def hash(self) -> str:
         """SHA-256 of all that is frozen."""
-        return canonical_digest(self._body())
-
-    def _body(self) -> dict[str, object]:
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "sae": self.sae,
-            "shards": self.shards,
-            "date": self.date,
-            "alpha": self.alpha,
-            "halves": {"seed": self.halves.seed, "columns": list(self.halves.columns)},
-            "hypotheses": [one.to_dict() for one in self.hypotheses],
-        }
+        return canonical_digest(_body(self))
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
-        return self._body() | {"hash": self.hash}
+        return _body(self) | {"hash": self.hash}
 
     def write(self, path: Path) -> None:
         """Write them as JSON in one step.
@@ -146,7 +154,25 @@ class Frozen:
         """
         if path.exists():
             raise InputError(f"{path} is there already: what is frozen is not overwritten, name another file")
-        write_whole(path, f"{json.dumps(self.to_dict(), indent=2)}\n".encode("ascii"))
+        _write(path, self.to_dict())
+
+
+def _body(what: Draft | Frozen) -> dict[str, object]:
+    """All but the hash."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "sae": what.sae,
+        "shards": what.shards,
+        **({"date": what.date} if isinstance(what, Frozen) else {}),
+        "alpha": what.alpha,
+        "halves": {"seed": what.halves.seed, "columns": list(what.halves.columns)},
+        "hypotheses": [one.to_dict() for one in what.hypotheses],
+    }
+
+
+def _write(path: Path, value: dict[str, object]) -> None:
+    write_whole(path, f"{json.dumps(value, indent=2)}\n".encode("ascii"))
 
 
 def _check(hypotheses: tuple[Hypothesis, ...], alpha: float) -> None:

@@ -15,7 +15,7 @@ from scipy.sparse import csc_array
 
 from saev.errors import InputError, printable
 from saev.probing.pictures.attributes import Source
-from saev.probing.pictures.pooled import Pooling
+from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject, located
 

@@ -7,7 +7,7 @@ from saev.errors import InputError
 from saev.files import read_regular
 from saev.probing.hypotheses.file import Draft
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents, default_id
-from saev.probing.pictures.pooled import Pooling
+from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject, located, parse_json
 

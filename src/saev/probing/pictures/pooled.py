@@ -5,7 +5,7 @@ Shape suffixes: i = pictures, l = latents, n = active codes, c = cells, pairs of
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, final, get_args
+from typing import Any, NamedTuple, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from saev.free_memory import known_free_memory
 from saev.latents.code_parts import Columns
 from saev.latents.codes import Codes, checked_numbers
 from saev.latents.encoding import Images
+from saev.probing.pictures.pooling import Pooling
 from saev.ranges import Ints, ranges
-
-Pooling = Literal["max", "mean", "sum", "count"]
 
 
 def pooled(

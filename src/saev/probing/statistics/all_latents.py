@@ -33,6 +33,8 @@ class LatentScores:
             are all equal, which never fires.
         threshold: Of that: the latent fires above it. It is the largest value that does not fire.
         f1: At that threshold.
+        lowest_mcc: The smallest over all thresholds: the largest for the opposite label, with its sign turned.
+        lowest_threshold: Of that.
         correlation: Of the values with the label; 0 where one of them is constant.
         average_precision: nan where no label is there. Chance is the prevalence.
         auroc: nan where all labels are equal.
@@ -42,6 +44,8 @@ class LatentScores:
     mcc: Singles
     threshold: Singles
     f1: Singles
+    lowest_mcc: Singles
+    lowest_threshold: Singles
     correlation: Singles
     average_precision: Singles
     auroc: Singles
@@ -59,7 +63,7 @@ def latent_scores(pooled_il: Any, y_ij: ArrayLike, progress: Callable[[int], obj
     """Score every latent for every yes-or-no attribute; equal to `scores` of each pair.
 
     The best threshold is chosen on these very pictures, so that `mcc` and `f1` are for choosing among hypotheses, not
-    for judging them. For the claim that a latent does not fire, give 1 - y. p is `tails.of_rank_sum`.
+    for judging them. For the claim that a latent does not fire look at `lowest_mcc`. p is `tails.of_rank_sum`.
 
     Args:
         pooled_il: Sparse array of scipy; what it does not store is 0. Values may be negative.
@@ -82,7 +86,7 @@ def latent_scores(pooled_il: Any, y_ij: ArrayLike, progress: Callable[[int], obj
             f"for {pooled.shape[0]} pictures, and values {np.unique(y)[:5]}"
         )
     shape = (pooled.shape[1], y.shape[1])
-    found = LatentScores(*(np.full(shape, empty, np.float32) for empty in (0, 0, 0, 0, np.nan, np.nan, np.nan)))
+    found = LatentScores(*(np.full(shape, empty, np.float32) for empty in (0,) * 6 + (np.nan,) * 3))
     found.correlation[:] = correlations(pooled, np.where(y < 0, np.nan, y)).r
     for known_i, columns in _same_known(y >= 0):
         if not known_i.any():
@@ -173,21 +177,32 @@ def _steps(value_n: Floats, y_nj: Floats, positive_j: Floats, n: int) -> _Steps:
     return _Steps(value_s, size_s, hits_sj)
 
 
-def _best(tp_sj: Floats, size_s: Floats, positive_j: Floats) -> tuple[Integers, Floats]:
-    """Steps after which firing ends so that MCC is largest (j,), and the MCC.
+class _Extreme(NamedTuple):
+    """Steps (j,) after which firing ends so that MCC is largest, or smallest, and the MCC."""
+
+    step_j: Integers
+    mcc_j: Floats
+
+
+def _extremes(tp_sj: Floats, size_s: Floats, positive_j: Floats) -> tuple[_Extreme, _Extreme]:
+    """Where MCC is largest, and where it is smallest.
 
     MCC = (n TP - K n1) / sqrt(K (n - K) n1 n0) where K pictures fire.
     """
     n = size_s[-1]
     if len(size_s) == 1:
-        return np.zeros(len(positive_j), np.int64), np.zeros(len(positive_j))
+        none = _Extreme(np.zeros(len(positive_j), np.int64), np.zeros(len(positive_j)))
+        return none, none
     fires_s = size_s[:-1, None]
     mcc_sj = n * tp_sj[:-1]
     mcc_sj -= fires_s * positive_j
     mcc_sj /= np.sqrt(fires_s * (n - fires_s))
-    best_j = mcc_sj.argmax(0)
-    best = mcc_sj[best_j, np.arange(len(positive_j))]
-    return best_j, ratio(best, np.sqrt(positive_j * (n - positive_j)))
+    every_j, below_j = np.arange(len(positive_j)), np.sqrt(positive_j * (n - positive_j))
+    best_j, worst_j = mcc_sj.argmax(0), mcc_sj.argmin(0)
+    return (
+        _Extreme(best_j, ratio(mcc_sj[best_j, every_j], below_j)),
+        _Extreme(worst_j, ratio(mcc_sj[worst_j, every_j], below_j)),
+    )
 
 
 def _score(
@@ -204,10 +219,12 @@ def _score(
         rank_s = (n + steps.size_s) / 2 - size_s
         s_lj[latent] = rank_s @ steps.hits_sj
         square_l1[latent], cube_l1[latent] = steps.size_s @ rank_s**2, steps.size_s @ rank_s**3
-        best_j, found.mcc[latent, columns] = _best(tp_sj, size_s, positive_j)
+        best, worst = _extremes(tp_sj, size_s, positive_j)
+        found.mcc[latent, columns], found.lowest_mcc[latent, columns] = best.mcc_j, worst.mcc_j
         if len(size_s) > 1:
-            found.f1[latent, columns] = 2 * tp_sj[best_j, every_j] / (size_s[best_j] + positive_j)
-        found.threshold[latent, columns] = steps.value_s[np.minimum(best_j + 1, len(size_s) - 1)]
+            found.f1[latent, columns] = 2 * tp_sj[best.step_j, every_j] / (size_s[best.step_j] + positive_j)
+        found.threshold[latent, columns] = steps.value_s[np.minimum(best.step_j + 1, len(size_s) - 1)]
+        found.lowest_threshold[latent, columns] = steps.value_s[np.minimum(worst.step_j + 1, len(size_s) - 1)]
         tp_sj /= size_s[:, None]
         found.average_precision[latent, columns] = np.einsum("sj,sj->j", tp_sj, steps.hits_sj)
         if progress is not None:

@@ -135,7 +135,7 @@ def _entry(name: str, label: str | None, n_bytes: int | None, path: str | None) 
 
 def _files(rows: Any, image_column: str) -> list[tuple[int | None, str | None]]:
     """The number of bytes of each picture in the data set, or its path; Arrow's offsets give it without reading."""
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     column = rows.with_format("arrow")[:][image_column]
     lengths = pc.binary_length(pc.struct_field(column, "bytes")).to_pylist()

@@ -1,0 +1,155 @@
+"""`saev probe`: hypotheses about latents, from a first look to a verdict."""
+
+from pathlib import Path
+
+from saev.cli.parsing import typed
+from saev.probing.pictures.pooling import Pooling
+from saev.shards.format.layout import TokenKind
+from saev.stopping import Stopped, stopping_on_signals
+
+DESCRIPTION = "Find out whether what you think you see in a latent is true; docs/probing.md shows the way."
+
+
+def propose(
+    *,
+    sae: Path,
+    shards: Path,
+    out: Path,
+    codes: Path | None = None,
+    labels: list[str] | None = None,
+    metadata: Path | None = None,
+    group: list[str] = [],  # noqa: B006 - the default of an option, which nobody changes
+    pooling: Pooling = "max",
+    count_above: float = 0.0,
+    n_candidates: int = 20,
+    n_permutations: int = 1000,
+    smallest_effect: float = 0.2,
+    seeds: list[Path] = [],  # noqa: B006
+    seed: int = 0,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+) -> int:
+    """Compare every latent with every attribute of the pictures, on the half of them that one may look at.
+
+    The directory gets a table (candidates.parquet), the same as a page (index.html), and a draft of hypotheses
+    (hypotheses.json) for `saev probe freeze`. What is found is exploratory: the best of very many. The last line of
+    standard output is the directory.
+
+    Args:
+        sae: directory of an SAE: RUN/saes/NAME
+        shards: directory of a recording of the same ViT
+        out: directory of the results
+        codes: what `saev encode` wrote of both; without it the codes are written to OUT/codes
+        labels: image (recorded labels of pictures), patch (of patches), or a directory with folders TASK-positive and
+            TASK-negative; by default the recorded labels that are there
+        metadata: table of the pictures, a CSV with a column "path"
+        group: columns of the table by which pictures belong together, such as specimen or site: no group is divided
+        pooling: how the codes of a picture's tokens become one value
+        count_above: what a code exceeds that counts, with --pooling count
+        n_candidates: latents that are kept of each attribute
+        n_permutations: permutations for p of the best latent of an attribute
+        smallest_effect: the smallest MCC that matters, for the draft
+        seeds: directories of other SAEs of the layer, such as those of other seeds: has a latent its like there?
+        seed: fixes the halves of the pictures and the permutations
+        layer: which layer, where a directory of the original saev holds several
+        tokens: which tokens of each image; by default those that the SAE was trained on
+        device: cpu, cuda, ...; by default a GPU if there is one
+    """
+    import saev.probing  # here and not above: the help answers without torch
+
+    with stopping_on_signals():
+        try:
+            found = saev.probing.propose(
+                sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group, pooling=pooling,
+                count_above=count_above, n_candidates=n_candidates, n_permutations=n_permutations,
+                smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer, tokens=tokens, device=device,
+            )  # fmt: skip
+        except Stopped as stopped:
+            stopped.advice = "the same command goes on with the codes that are whole"
+            raise
+    print(found)
+    return 0
+
+
+def freeze(
+    *,
+    sae: Path,
+    shards: Path,
+    out: Path,
+    notes: Path | None = None,
+    candidates: Path | None = None,
+    file: Path | None = None,
+    latents: list[int] = [],  # noqa: B006
+    unless: list[int] = [],  # noqa: B006
+    thresholds: list[float] = [],  # noqa: B006
+    join: int = 0,
+    claim: str = "",
+    attribute: str = "",
+    does_not_fire: bool = False,
+    only: list[str] = [],  # noqa: B006
+    pooling: Pooling | None = None,
+    count_above: float | None = None,
+    smallest_effect: float | None = None,
+    alpha: float | None = None,
+    seed: int | None = None,
+    group: list[str] | None = None,
+    codes: Path | None = None,
+    labels: list[str] | None = None,
+    metadata: Path | None = None,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+) -> int:
+    """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
+
+    They come from exactly one of --notes, --candidates, --file, --latents and --join. A threshold that is not given is
+    chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
+    labelled, else the median of a latent's positive values. The last line of standard output is the file, which says
+    what was frozen when, with a hash of itself; it is never overwritten.
+
+    Args:
+        sae: directory of an SAE: RUN/saes/NAME
+        shards: directory of a recording of the same ViT
+        out: JSON file of the frozen hypotheses
+        notes: notes that the gallery exported: a hypothesis for each note with a text
+        candidates: directory that `saev probe propose` printed: its draft
+        file: a draft of your own, JSON or YAML, as docs/files.md describes it
+        latents: one hypothesis on these latents: it fires where one of them does
+        unless: and none of these
+        thresholds: of each of them, those of --latents first
+        join: one hypothesis on up to so many latents, found and joined by OR and AND NOT for --attribute
+        claim: the claim in words, with --latents or --join; by default the attribute's name
+        attribute: what the pictures have, with --latents or --join, such as label:zebra, patch:sky, metadata:sex=f or
+            folders:stripes; by default it is known in words alone
+        does_not_fire: with --latents or --join, they are not to fire on it
+        only: ids of hypotheses; the others are left out, which makes the test of these stronger
+        pooling: how the codes of a picture's tokens become one value, max by default; drafts say it themselves
+        count_above: what a code exceeds that counts, with --pooling count; drafts say it themselves
+        smallest_effect: the smallest MCC that matters; by default that of the draft, or .2
+        alpha: the error that is allowed over all hypotheses; by default that of the draft, or .05
+        seed: fixes the halves of the pictures, 0 by default; drafts say it themselves
+        group: columns of --metadata by which pictures belong together; drafts say it themselves
+        codes: what `saev encode` wrote; without it the pictures are encoded where a threshold is missing
+        labels: image, patch, or a directory with folders TASK-positive and TASK-negative; by default the recorded
+            labels that are there
+        metadata: table of the pictures, a CSV with a column "path"
+        layer: which layer, where a directory of the original saev holds several
+        tokens: which tokens of each image; by default those that the SAE was trained on
+        device: cpu, cuda, ...; by default a GPU if there is one
+    """
+    import saev.probing  # here and not above: the help answers without torch
+
+    found = saev.probing.freeze(
+        sae, shards, out, notes=notes, candidates=candidates, file=file, latents=latents, unless=unless,
+        thresholds=thresholds, join=join, claim=claim, attribute=attribute, does_not_fire=does_not_fire, only=only,
+        pooling=pooling, count_above=count_above, smallest_effect=smallest_effect, alpha=alpha, seed=seed, group=group,
+        codes=codes, labels=labels, metadata=metadata, layer=layer, tokens=tokens, device=device,
+    )  # fmt: skip
+    print(found)
+    return 0
+
+
+def main(argv: list[str]) -> int:
+    """Run `saev probe ARGV` and return the exit status."""
+    return typed.run_one_of({"propose": propose, "freeze": freeze}, argv, "saev probe", DESCRIPTION)

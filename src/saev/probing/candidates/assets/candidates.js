@@ -1,0 +1,159 @@
+"use strict";
+// Sorts and filters the table. The values stand in the page as JSON; texts enter it as text nodes and attributes alone.
+
+const byId = (id) => document.getElementById(id);
+const atOnce = 200;
+const sourceNames = { label: "label of a picture", patch: "label of patches", metadata: "table", folders: "folders" };
+
+const fixed = (digits) => (value) => value.toFixed(digits).replace("-", "\u2212");
+const whole = (value) => value.toLocaleString("en");
+const share = (value) => `${(100 * value).toPrecision(value < 0.0995 ? 2 : 3)} %`;
+const chance = (value) => (value >= 0.001 ? value.toPrecision(2) : value.toExponential(0).replace("e-", "e\u2212"));
+
+// Name of the column, heading, how a value is shown, what it is, and whether the small values come first.
+const columns = [
+  ["latent", "Latent", String, "Number of the latent", true],
+  ["attribute", "Attribute", null, "What the pictures have, and where it is known from", true],
+  ["mcc", "MCC", fixed(2), "Agreement of firing and attribute at the best threshold, from \u22121 to 1; 0 is chance"],
+  ["threshold", "Threshold", fixed(2), "The latent fires above it"],
+  ["correlation", "r", fixed(2), "Correlation of the latent's value with the attribute"],
+  ["f1", "F1", fixed(2), "Harmonic mean of precision and recall at the threshold"],
+  ["average_precision", "AP", fixed(2), "Average precision of the latent's values; chance is the prevalence"],
+  ["prevalence", "Prevalence", share, "Pictures with the attribute"],
+  ["auroc", "AUROC", fixed(2), "How often a picture with the attribute has the larger value; .5 is chance"],
+  ["frequency", "Fires on", share, "Pictures on which the latent has a value above 0"],
+  ["q", "q", chance, "Expected share of false ones among all pairs with a q as small", true],
+  ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
+  ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
+  ["class_mcc", "Class alone", fixed(2), "MCC where each picture has the mean value of its class; for the best latent alone"],
+  ["seeds", "Seeds", String, "Other SAEs that have a latent of nearly the same direction (cosine of .7 or more)"],
+  ["seed_cosine", "Cosine", fixed(2), "Mean cosine with the most similar latents of the other SAEs"],
+];
+
+class Candidates {
+  /** `data`: {facts: [[name, value]], warning, attributes: [[source, name]], columns: {name: [values]}}. */
+  constructor(data) {
+    this.data = data;
+    this.columns = columns.filter(([name]) => name in data.columns && data.columns[name].some((value) => value !== null));
+    this.names = data.attributes.map(([, name]) => name.toLowerCase());
+    this.sorted = "mcc";
+    this.isDown = true;
+    this.writeFacts();
+    this.writeHeads();
+    for (const id of ["search", "source", "small-q", "only-best"]) byId(id).addEventListener("input", () => this.show());
+    byId("more").addEventListener("click", () => this.add());
+    this.show();
+  }
+
+  writeFacts() {
+    for (const [name, value] of this.data.facts) {
+      const pair = document.createElement("div");
+      pair.append(element("dt", name), element("dd", value));
+      byId("facts").append(pair);
+    }
+    byId("warning").textContent = this.data.warning;
+    for (const source of new Set(this.data.attributes.map(([one]) => one))) {
+      byId("source").append(new Option(sourceNames[source], source));
+    }
+  }
+
+  writeHeads() {
+    for (const [name, heading, , meaning, isUp] of this.columns) {
+      const button = element("button", heading);
+      button.type = "button";
+      button.title = meaning;
+      button.addEventListener("click", () => {
+        this.isDown = this.sorted === name ? !this.isDown : !isUp;
+        this.sorted = name;
+        this.show();
+      });
+      const head = element("th", "", name === "attribute" ? "text" : "");
+      head.scope = "col";
+      head.dataset.column = name;
+      head.append(button);
+      byId("heads").append(head);
+    }
+  }
+
+  /** What a row is sorted by; an effect by its size. */
+  key(row) {
+    const value = this.data.columns[this.sorted][row];
+    if (this.sorted === "attribute") return this.names[value];
+    return this.sorted === "mcc" || this.sorted === "correlation" ? Math.abs(value) : value;
+  }
+
+  /** Whether a row passes all filters. */
+  fits(row, text, source) {
+    const { latent, attribute, q, best } = this.data.columns;
+    if (byId("small-q").checked && !(q[row] !== null && q[row] <= 0.05)) return false;
+    if (byId("only-best").checked && !best[row]) return false;
+    if (source && this.data.attributes[attribute[row]][0] !== source) return false;
+    return !text || String(latent[row]) === text || this.names[attribute[row]].includes(text);
+  }
+
+  show() {
+    const text = byId("search").value.trim().toLowerCase(), source = byId("source").value;
+    const values = this.data.columns[this.sorted];
+    const all = values.map((_, row) => row).filter((row) => this.fits(row, text, source));
+    const keys = new Map(all.map((row) => [row, this.key(row)]));
+    const sign = this.isDown ? -1 : 1;
+    // Rows without a value come last either way.
+    this.rows = all.sort((one, other) => {
+      if (values[one] === null || values[other] === null) return (values[one] === null) - (values[other] === null);
+      const a = keys.get(one), b = keys.get(other);
+      return a === b ? one - other : sign * (a < b ? -1 : 1);
+    });
+    for (const head of byId("heads").children) {
+      if (head.dataset.column === this.sorted) head.ariaSort = this.isDown ? "descending" : "ascending";
+      else head.removeAttribute("aria-sort");
+    }
+    byId("found").textContent = `${whole(this.rows.length)} of ${whole(values.length)} pairs`;
+    byId("nothing").hidden = this.rows.length > 0;
+    byId("rows").replaceChildren();
+    this.add();
+  }
+
+  /** Show some rows more. */
+  add() {
+    const from = byId("rows").children.length;
+    byId("rows").append(...this.rows.slice(from, from + atOnce).map((row) => this.row(row)));
+    byId("more").hidden = this.rows.length <= from + atOnce;
+  }
+
+  row(row) {
+    const line = document.createElement("tr");
+    for (const [name, , shown] of this.columns) line.append(name === "attribute" ? this.attribute(row) : this.cell(row, name, shown));
+    return line;
+  }
+
+  cell(row, name, shown) {
+    const value = this.data.columns[name][row];
+    const isWeak = name === "q" && value > 0.05;
+    const cell = element("td", value === null ? "" : shown(value), isWeak ? "weak" : "");
+    if (name === "class_mcc" && this.data.columns.note[row]) {
+      cell.className = "proxy";
+      cell.title = this.data.columns.note[row];
+      cell.append(" \u26a0");
+    }
+    return cell;
+  }
+
+  attribute(row) {
+    const [source, name] = this.data.attributes[this.data.columns.attribute[row]];
+    const cell = element("td", "", "text");
+    cell.title = name;
+    cell.append(element("span", source, "pill"));
+    if (this.data.columns.negative[row]) cell.append("not ");
+    cell.append(element("bdi", name));
+    return cell;
+  }
+}
+
+function element(tag, text, className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+new Candidates(JSON.parse(byId("data").textContent));

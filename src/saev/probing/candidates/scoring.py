@@ -1,0 +1,156 @@
+"""Every latent against every attribute, on the pictures of the proposal half.
+
+Shape suffixes: i = pictures of the proposal half, l = latents, j = attributes, those that are numbers last.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from tqdm import tqdm
+
+from saev.errors import InputError
+from saev.probing.pictures.attributes import Attribute, Attributes
+from saev.probing.statistics.all_latents import LatentScores, correlations, latent_scores
+from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.correction import benjamini_hochberg
+from saev.probing.statistics.exchange import Exchange
+from saev.probing.statistics.max_t_of_many import max_t_of_many
+from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, shared, sums
+from saev.probing.statistics.permutation import max_t
+
+Q_LEVEL: Final = 0.05
+
+
+@final
+@dataclass(frozen=True)
+class Scored:
+    """The proposal half and what was found on it.
+
+    Args:
+        pooled_il: Pooled values of the latents.
+        group_i: The unit of each picture.
+        attributes: The binary ones and the numbers, of these pictures alone.
+        scores: Of the binary ones.
+        r_lj: Correlations with the numbers, only those.
+        effect_lj: What candidates are ranked by: the MCC of the binary ones that is farthest from 0, r of the others.
+        p_lj: Two-sided; NaN for latents that never fire.
+        q_lj: `benjamini_hochberg` of all of these.
+    """
+
+    pooled_il: csc_array
+    group_i: Integers
+    attributes: Attributes
+    scores: LatentScores
+    r_lj: Floats
+    effect_lj: NDArray[np.float32]
+    p_lj: Floats
+    q_lj: Floats
+
+    @classmethod
+    def of(cls, pooled_il: csc_array, attributes: Attributes, group_i: Integers, *, progress: bool = True) -> "Scored":
+        """Score every latent for every attribute.
+
+        Args:
+            pooled_il: Pooled values, none below 0.
+            attributes: Of these pictures.
+            group_i: The unit of each picture.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            InputError: If no latent fires on any of these pictures.
+        """
+        fires_l: Bools = np.diff(pooled_il.indptr) > 0
+        if not fires_l.any():
+            raise InputError("no latent fires on any picture of the proposal half: is this the SAE of these shards?")
+        n_pairs = pooled_il.shape[1] * len(attributes.binary)
+        with tqdm(total=n_pairs, desc="scoring", unit=" pairs", unit_scale=True, disable=not progress) as bar:
+            scores = latent_scores(pooled_il, attributes.y_ij, bar.update)
+        numbers = correlations(pooled_il, attributes.x_ij)
+        if len(np.unique(group_i)) < len(group_i):
+            p_lj = np.concatenate(
+                [
+                    p_of_labels(pooled_il, attributes.y_ij, group_i),
+                    p_of_numbers(pooled_il, attributes.x_ij, group_i),
+                ],
+                axis=1,
+            )
+        else:
+            p_lj = np.concatenate([scores.p, numbers.p], axis=1).astype(np.float64)
+        p_lj[~fires_l] = np.nan
+        is_low_lj = -scores.lowest_mcc > scores.mcc
+        effect_lj = np.where(is_low_lj, scores.lowest_mcc, scores.mcc)
+        effect_lj = np.concatenate([effect_lj, numbers.r.astype(np.float32)], axis=1)
+        return cls(
+            pooled_il, group_i, attributes, scores, numbers.r, effect_lj, p_lj, benjamini_hochberg(np.minimum(p_lj, 1))
+        )
+
+    @property
+    def every(self) -> list[Attribute]:
+        """All attributes (j,)."""
+        return [*self.attributes.binary, *self.attributes.numeric]
+
+    def labels(self, attribute: int) -> NDArray[np.int8]:
+        """(i,) of a binary attribute."""
+        found: NDArray[np.int8] = self.attributes.y_ij[:, attribute]
+        return found
+
+    def survives(self) -> Bools:
+        """(l, j) whether q is small enough for a draft."""
+        return self.q_lj <= Q_LEVEL  # NaN is not
+
+    def best(self) -> Integers:
+        """(j,) the latent of each attribute whose effect is farthest from 0, of those that survive where some do."""
+        size_lj, survives_lj = np.abs(self.effect_lj), self.survives()
+        none_j = ~survives_lj.any(0)
+        found: Integers = np.where(survives_lj | none_j, size_lj, -1).argmax(0)
+        return found
+
+    def wanted(self) -> list[int]:
+        """The binary attributes for which a latent survives."""
+        return np.flatnonzero(self.survives()[:, : len(self.attributes.binary)].any(0)).tolist()
+
+    def p_of_best(self, n: int, seed: int, *, progress: bool = True) -> Floats:
+        """(j,) p of the best latent of each binary attribute, corrected for having looked at all latents and signs.
+
+        By maxT; NaN where none survives, and for numbers. Attributes that divide no unit, known for the same
+        pictures, are permuted together (`max_t_of_many`), the others one by one.
+
+        Args:
+            n: Permutations of each.
+            seed: Of the permutations.
+            progress: Whether to show a progress bar.
+        """
+        rng, found, best = np.random.default_rng(seed), np.full(len(self.every), np.nan), self.best()
+        wanted = self.wanted()
+        tasks = list(shared([observations(self.labels(j), self.group_i) for j in wanted]))
+        whole = [self._divides_none(unit_i) for unit_i, _ in tasks]
+        rounds = n * sum(1 if one else len(own) for one, (_, own) in zip(whole, tasks, strict=True))
+        with tqdm(total=rounds, desc="permuting", unit=" times", disable=not progress) as bar:
+            for is_whole, (unit_i, own) in zip(whole, tasks, strict=True):
+                columns = [wanted[place] for place in own]
+                if is_whole:
+                    y_uj = self.attributes.y_ij[first_pictures(unit_i)][:, columns] == 1
+                    total, size_u = sums(self.pooled_il, unit_i), np.bincount(unit_i[unit_i >= 0])
+                    found[columns] = max_t_of_many(total, size_u, y_uj, best[columns], n, rng, bar.update)
+                else:
+                    for j in columns:
+                        found[j] = self._p_alone(j, int(best[j]), n, rng, bar.update)
+        return found
+
+    def _divides_none(self, unit_i: Integers) -> bool:
+        known_i = unit_i >= 0
+        return len(np.unique(self.group_i[known_i])) == len(np.unique(unit_i[known_i]))
+
+    def _p_alone(
+        self, attribute: int, latent: int, n: int, rng: np.random.Generator, progress: Callable[[int], object]
+    ) -> float:
+        """By `max_t` for the claim's direction, times 2 for its choice."""
+        y_i = self.labels(attribute)
+        known_i = np.flatnonzero(y_i >= 0)
+        y = y_i[known_i] == (1 if self.effect_lj[latent, attribute] > 0 else 0)
+        p_l = max_t(self.pooled_il[known_i], Exchange.of(y, self.group_i[known_i]), n, rng, progress)
+        return min(1.0, 2 * float(p_l[latent]))

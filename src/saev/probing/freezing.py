@@ -1,0 +1,244 @@
+"""`saev.probing.freeze`: hypotheses are fixed, with their thresholds, before they are tested.
+
+Shape suffix: i = pictures of the recording.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from saev.artifacts import load_sae
+from saev.errors import InputError
+from saev.files import check_writable, given_path
+from saev.latents.codes import Codes
+from saev.latents.encode import encoding_of
+from saev.nn import SparseAutoencoder
+from saev.probing.hypotheses.choosing import known_labels, with_thresholds
+from saev.probing.hypotheses.coalitions import joined
+from saev.probing.hypotheses.file import Draft, Frozen, Halves
+from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
+from saev.probing.hypotheses.notes import read_notes
+from saev.probing.hypotheses.on_latents import Stated
+from saev.probing.hypotheses.reading import read_hypotheses
+from saev.probing.pictures.known import Known
+from saev.probing.pictures.pooled import pooled
+from saev.probing.pictures.pooling import Pooling
+from saev.probing.pictures.units import check_sides
+from saev.probing.proposal_half import ProposalHalf
+from saev.probing.proposing import CODES, DRAFT_FILE
+from saev.probing.subject import Subject
+from saev.shards.format.layout import TokenKind
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.reader import ShardReader
+
+
+def freeze(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    out: str | Path,
+    *,
+    notes: str | Path | None = None,
+    candidates: str | Path | None = None,
+    file: str | Path | None = None,
+    latents: Sequence[int] = (),
+    unless: Sequence[int] = (),
+    thresholds: Sequence[float] = (),
+    join: int = 0,
+    claim: str = "",
+    attribute: str = "",
+    does_not_fire: bool = False,
+    only: Sequence[str] = (),
+    pooling: Pooling | None = None,
+    count_above: float | None = None,
+    smallest_effect: float | None = None,
+    alpha: float | None = None,
+    seed: int | None = None,
+    group: Sequence[str] | None = None,
+    codes: Codes | str | Path | None = None,
+    labels: Sequence[str | Path] | None = None,
+    metadata: str | Path | None = None,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+) -> Path:
+    """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
+
+    They come from exactly one of `notes`, `candidates`, `file`, `latents` and `join`. A threshold that is not given is
+    chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
+    labelled, else the median of a latent's positive values. Where none is missing nothing is encoded. `out` is JSON
+    with the SAE's digest, a date and a hash of itself; it is never overwritten.
+
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 4)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     path = freeze(sae, shards, f"{directory}/mine.json", latents=[12], thresholds=[0.5], claim="stripes")
+    ...     '"text": "stripes"' in path.read_text()
+    True
+
+    Args:
+        sae: The SAE, or its directory.
+        shards: The recording that it is about, or its directory.
+        out: The file.
+        notes: Exported from the gallery: a hypothesis for each note with a text.
+        candidates: The directory of `saev.probing.propose`: its draft.
+        file: A draft in JSON or YAML, see docs/files.md.
+        latents: One hypothesis on these latents: it fires where one of them does.
+        unless: And none of these.
+        thresholds: Of each of them, those of `latents` first.
+        join: One hypothesis on up to so many latents, found and joined by OR and AND NOT for `attribute`.
+        claim: The claim in words, by default the attribute's name; with `latents` or `join`.
+        attribute: What the pictures have, as SOURCE:NAME, such as "label:zebra"; SOURCE is label, patch, metadata or
+            folders. By default it is known in words alone; with `latents` or `join`.
+        does_not_fire: Whether they are not to fire on it; with `latents` or `join`.
+        only: Ids of hypotheses: the others are left out. A test of fewer is stronger.
+        pooling: As in `propose`; drafts say it themselves.
+        count_above: Likewise.
+        smallest_effect: The smallest MCC that matters; by default that of the draft, or .2.
+        alpha: The error that is allowed over all hypotheses; by default that of the draft, or .05.
+        seed: Of the division of the pictures; drafts say it themselves.
+        group: Columns of `metadata` by which pictures belong together; drafts say it themselves.
+        codes: Saved codes; by default those of `candidates`, or the pictures are encoded in memory.
+        labels: As in `propose`, for thresholds.
+        metadata: As in `propose`.
+        layer: As in `saev.encode`.
+        tokens: As in `saev.encode`.
+        device: Where to encode.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: If it is not clear where hypotheses come from, they are on another SAE or recording, or on unknown
+            latents or attributes, a latent never fires on the proposal half, or something is at `out` already.
+    """
+    out = given_path(out, "out")
+    if out.exists():
+        raise InputError(f"{out} is there already: what is frozen is not overwritten, name another file")
+    check_writable(out.parent)
+    stated, drafts = Stated(claim, attribute, does_not_fire), {"candidates": candidates, "file": file}
+    _check_one_of({"notes": notes, **drafts, "latents": latents, "join": join})
+    of_division = {"pooling": pooling, "count_above": count_above, "seed": seed, "group": group}
+    _check_apart(of_division, drafts, "the draft says it")
+    of_one = {"unless": unless, "thresholds": thresholds, "claim": claim, "attribute": attribute}
+    _check_apart({**of_one, "does_not_fire": does_not_fire}, {"notes": notes, **drafts}, "it goes with latents or join")
+    subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, layer, tokens, device)
+    how = _How(subject.tokens, pooling or "max", count_above or 0.0)
+    halves = Halves(seed or 0, tuple(group or ()))
+    if candidates is not None or file is not None:
+        draft = _read(Path(file) if file is not None else Path(candidates or "") / DRAFT_FILE)
+    elif notes is not None:
+        draft = replace(_of_notes(Path(notes), how), halves=halves)
+    elif join:
+        draft = Draft((_joined(subject, stated, join, how, halves),), halves=halves)
+    else:
+        own = Latents(tuple(latents), tuple(unless), tuple(thresholds) or None)
+        draft = Draft((stated.of(own, **vars(how)),), halves=halves)
+    draft = _narrowed(draft, only, smallest_effect, alpha)
+    content_id = subject.reader.recording.content_id
+    draft.check(subject.sae, content_id)
+    hypotheses = _with_thresholds(draft, subject)
+    replace(draft, hypotheses=hypotheses).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
+    return out
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a picture gets its value."""
+
+    tokens: TokenKind
+    pooling: Pooling
+    count_above: float
+
+
+def _check_one_of(sources: Mapping[str, object]) -> None:
+    given = [name for name, value in sources.items() if value]
+    if len(given) != 1:
+        raise InputError(f"give one of {', '.join(sources)}: {' and '.join(given) or 'none'} is given")
+
+
+def _check_apart(options: Mapping[str, object], sources: Mapping[str, object], why: str) -> None:
+    given = [name for name, value in options.items() if value not in (None, False, "") and value != []]
+    source = [name for name, value in sources.items() if value]
+    if given and source:
+        raise InputError(f"{given[0]} with {source[0]}: {why}, leave it out")
+
+
+def _subject(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    codes: Codes | str | Path | None,
+    labels: Sequence[str | Path] | None,
+    metadata: str | Path | None,
+    layer: int | None,
+    tokens: TokenKind | None,
+    device: str | None,
+) -> Subject:
+    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    with encoding_of(sae, reader, None, tokens, "cpu") as encoding:  # checks whether they belong together
+        kind = reader.layout.tokens.kind_of(encoding.tokens.positions)
+    return Subject(sae, reader, Known.of(reader, labels, metadata), kind, codes, device)
+
+
+def _codes_beside(candidates: str | Path | None) -> Path | None:
+    """The codes that `propose` wrote, if it did."""
+    found = None if candidates is None else Path(candidates) / CODES
+    return found if found is not None and found.is_dir() else None
+
+
+def _read(path: Path) -> Draft:
+    found = read_hypotheses(path)
+    if isinstance(found, Frozen):
+        raise InputError(f"{path} is frozen already, on {found.date}: test it as it is")
+    return found
+
+
+def _of_notes(path: Path, how: _How) -> Draft:
+    read = read_notes(path, tokens=how.tokens, pooling=how.pooling)
+    return replace(read, hypotheses=tuple(replace(one, count_above=how.count_above) for one in read.hypotheses))
+
+
+def _joined(subject: Subject, stated: Stated, most: int, how: _How, halves: Halves) -> Hypothesis:
+    """The hypothesis on latents that are found on the proposal half."""
+    if not stated.attribute:
+        raise InputError("join needs an attribute, as SOURCE:NAME: latents are joined by who has it")
+    attempt = stated.of(Latents((0,)), **vars(how))
+    y_i = known_labels(attempt, subject.known.attributes)
+    if y_i is None:
+        raise InputError(f"nothing is known of {stated.attribute}: give labels or metadata that have it")
+    half = ProposalHalf.of(subject.known, halves)
+    check_sides(stated.attribute, y_i, half.units, half.is_test_i)
+    pooled_il = pooled(subject.codes, half.images, how.pooling, how.count_above)
+    found = joined(pooled_il, y_i[half.images], claim=attempt.claim, most=most).latents
+    return stated.of(found, **vars(how))
+
+
+def _narrowed(draft: Draft, only: Sequence[str], smallest_effect: float | None, alpha: float | None) -> Draft:
+    """The hypotheses that are wanted, with what the user fixes for all."""
+    ids = [one.id for one in draft.hypotheses]
+    if unknown := [one for one in only if one not in ids]:
+        shown = ", ".join(ids[:10]) + (", ..." if len(ids) > 10 else "")
+        raise InputError(f"only: there is no hypothesis {unknown[0]!r}: there are {shown}")
+    kept = [one for one in draft.hypotheses if not only or one.id in only]
+    if smallest_effect is not None:
+        kept = [replace(one, smallest_effect=smallest_effect) for one in kept]
+    return replace(draft, hypotheses=tuple(kept), alpha=draft.alpha if alpha is None else alpha)
+
+
+def _with_thresholds(draft: Draft, subject: Subject) -> tuple[Hypothesis, ...]:
+    """All thresholds, once both halves are known to have pictures with each attribute and without it."""
+    columns = draft.halves.columns
+    is_whole = all(one.latents.thresholds is not None for one in draft.hypotheses)
+    if is_whole and columns and subject.known.metadata is None:
+        return draft.hypotheses  # the draft was made with a table that is not needed here
+    half = ProposalHalf.of(subject.known, draft.halves)
+    for one in draft.hypotheses:
+        y_i = known_labels(one, subject.known.attributes)
+        if y_i is not None:
+            check_sides(f"hypothesis {one.id}", y_i, half.units, half.is_test_i)
+    return with_thresholds(draft.hypotheses, half.images, subject.known.attributes, lambda: subject.codes)

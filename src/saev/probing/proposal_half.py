@@ -1,0 +1,63 @@
+"""The half of the pictures that one may look at before a test.
+
+Shape suffixes: i = pictures of the recording, h = those of the proposal half.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self, final
+
+import numpy as np
+
+from saev.probing.hypotheses.file import Halves
+from saev.probing.pictures.attributes import Attributes
+from saev.probing.pictures.known import Known
+from saev.probing.pictures.units import Units
+from saev.probing.statistics.arrays import Bools, Integers
+
+
+@final
+@dataclass(frozen=True)
+class ProposalHalf:
+    """The pictures of a recording that are no pictures of the test.
+
+    Args:
+        known: What is known of all pictures.
+        units: What belongs together.
+        is_test_i: (i,) which pictures are of the test half.
+    """
+
+    known: Known
+    units: Units
+    is_test_i: Bools
+
+    @classmethod
+    def of(cls, known: Known, halves: Halves) -> Self:
+        """Divide the pictures.
+
+        Raises:
+            InputError: If a column is unknown, or all units fall into one half.
+        """
+        units = known.units(halves.columns)
+        return cls(known, units, units.halves(halves.seed))
+
+    @cached_property
+    def images(self) -> Integers:
+        """(h,) the numbers of its pictures."""
+        return np.flatnonzero(~self.is_test_i)
+
+    @property
+    def group_h(self) -> Integers:
+        """(h,) the unit of each picture."""
+        return self.units.group_i[self.images]
+
+    @property
+    def class_h(self) -> Integers:
+        """(h,) the recorded label of each picture, -1 for none."""
+        return self.known.labels.numbers[self.images]
+
+    def part(self, attributes: Attributes) -> Attributes:
+        """Attributes of its pictures alone."""
+        return Attributes(
+            attributes.binary, attributes.y_ij[self.images], attributes.numeric, attributes.x_ij[self.images]
+        )

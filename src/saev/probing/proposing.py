@@ -1,0 +1,164 @@
+"""`saev.probing.propose`: every latent against all that is known of the pictures, on the half that one may look at.
+
+Shape suffixes: i = pictures of the recording, l = latents, j = attributes, r = rows of the table.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from saev.artifacts import load_sae
+from saev.errors import InputError, tell
+from saev.files import check_writable, given_path
+from saev.latents.codes import Codes
+from saev.nn import SparseAutoencoder
+from saev.probing.candidates.classes import class_mcc
+from saev.probing.candidates.drafting import drafted
+from saev.probing.candidates.page import PAGE_FILE, Facts, write_page
+from saev.probing.candidates.patches import patch_columns
+from saev.probing.candidates.scoring import Scored
+from saev.probing.candidates.seeds import in_other_seeds
+from saev.probing.candidates.table import CANDIDATES_FILE, Rows, columns_of, write_table
+from saev.probing.given_codes import codes_of
+from saev.probing.hypotheses.file import Draft, Halves
+from saev.probing.pictures.known import Known, testable
+from saev.probing.pictures.pooled import pooled
+from saev.probing.pictures.pooling import Pooling
+from saev.probing.proposal_half import ProposalHalf
+from saev.shards.format.layout import TokenKind
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.reader import ShardReader
+
+CODES: Final = "codes"
+DRAFT_FILE: Final = "hypotheses.json"
+
+
+def propose(
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    out: str | Path,
+    *,
+    codes: Codes | str | Path | None = None,
+    labels: Sequence[str | Path] | None = None,
+    metadata: str | Path | None = None,
+    group: Sequence[str] = (),
+    pooling: Pooling = "max",
+    count_above: float = 0.0,
+    n_candidates: int = 20,
+    n_permutations: int = 1000,
+    smallest_effect: float = 0.2,
+    seeds: Sequence[SparseAutoencoder | str | Path] = (),
+    seed: int = 0,
+    layer: int | None = None,
+    tokens: TokenKind | None = None,
+    device: str | None = None,
+) -> Path:
+    """Compare every latent with every attribute of the pictures, on the half of them that one may look at.
+
+    What is found is exploratory: the best of very many on the same pictures. It gives hypotheses; freeze them with
+    `saev.probing.freeze` and test them on the other half, which is not looked at here.
+
+    `out` gets `candidates.parquet` (a table: of each attribute the best latents, of each latent its best attribute),
+    `index.html` (the same as a page), `hypotheses.json` (a draft: of each attribute the best latent with a q of at most
+    .05, and up to five together where these are better) and, without `codes`, `codes/`. After an
+    interruption the same call goes on with the codes that are whole.
+
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 40)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     found = propose(sae, shards, f"{directory}/found")
+    ...     sorted(path.name for path in found.iterdir() if path.suffix != ".json")
+    ['candidates.parquet', 'codes', 'index.html']
+
+    Args:
+        sae: An SAE, or the directory of one.
+        shards: A recording of the same ViT, or its directory.
+        out: The directory of the results.
+        codes: Saved codes of the SAE on the recording, or their directory.
+        labels: "image" (recorded labels of pictures), "patch" (of patches) and directories with folders
+            `<task>-positive` and `<task>-negative`; by default the recorded labels that are there.
+        metadata: A table of the pictures, as CSV.
+        group: Columns of the table by which pictures belong together: specimen, site, date. No group is divided.
+        pooling: How the codes of a picture's tokens become one value: max, mean, sum or count.
+        count_above: What a code exceeds that counts.
+        n_candidates: Latents that are kept of each attribute.
+        n_permutations: Permutations for p of the best latent of an attribute.
+        smallest_effect: The smallest MCC that matters, for the draft.
+        seeds: Other SAEs of the layer, or their directories: does a latent have its like there?
+        seed: Of the division of the pictures and of the permutations.
+        layer: As in `saev.encode`.
+        tokens: As in `saev.encode`.
+        device: Where to encode.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: If an option makes no sense, SAE, recording, codes and labels do not belong together, nothing that
+            is known tells the pictures of both halves apart, results are there already, or the disk is full.
+    """
+    out = given_path(out, "out")
+    _check(out, n_candidates, n_permutations, smallest_effect)
+    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    known = Known.of(reader, labels, metadata)
+    if known.attributes is None:
+        raise InputError(
+            f"{reader.path}: pictures have neither labels nor masks: give a table (metadata) or folders of tasks "
+            "(labels), or write down what you see and freeze your notes"
+        )
+    halves = Halves(seed, tuple(group))
+    half = ProposalHalf.of(known, halves)
+    attributes = testable(known.attributes, half.units, half.is_test_i)
+    similar = in_other_seeds(sae, seeds) if seeds else None
+    found = codes_of(sae, reader, codes, out / CODES, tokens=tokens, device=device)
+    scored = Scored.of(pooled(found, half.images, pooling, count_above), half.part(attributes), half.group_h)
+    rows = Rows.of(scored, n_candidates)
+    more: dict[str, Any] = patch_columns(found, known.labels, half.is_test_i, scored, rows)
+    if similar is not None:
+        more |= {"seeds": similar[0][rows.latent_r], "seed_cosine": similar[1][rows.latent_r]}
+    columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc(scored, half.class_h), more)
+    hypotheses = drafted(
+        scored, tokens=found.origin.tokens, pooling=pooling, count_above=count_above, smallest_effect=smallest_effect
+    )
+    write_table(out / CANDIDATES_FILE, columns)
+    if hypotheses:
+        draft = Draft(hypotheses, halves=halves, sae=found.origin.sae, shards=found.origin.shards)
+        draft.write(out / DRAFT_FILE)
+    else:
+        tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
+    write_page(out / PAGE_FILE, columns, _facts(reader, half, scored, len(hypotheses), len(seeds), pooling))
+    return out
+
+
+def _check(out: Path, n_candidates: int, n_permutations: int, smallest_effect: float) -> None:
+    if n_candidates < 1 or n_permutations < 1:
+        raise InputError(f"n_candidates={n_candidates} and n_permutations={n_permutations} must be 1 or more")
+    if not 0 < smallest_effect <= 1:
+        raise InputError(f"smallest_effect {smallest_effect}: give an MCC above 0 and at most 1")
+    check_writable(out)
+    for name in (CANDIDATES_FILE, DRAFT_FILE, PAGE_FILE):
+        if (out / name).exists():
+            raise InputError(f"{out / name} is there already: name another directory, or remove it")
+
+
+def _facts(
+    reader: ShardReader, half: ProposalHalf, scored: Scored, n_hypotheses: int, n_seeds: int, pooling: Pooling
+) -> Facts:
+    return Facts(
+        recording=reader.path.resolve().name,
+        n_pictures=len(half.images),
+        n_test=int(half.is_test_i.sum()),
+        n_units=len(np.unique(scored.group_i)),
+        n_latents=scored.pooled_il.shape[1],
+        n_attributes=len(scored.every),
+        n_hypotheses=n_hypotheses,
+        n_seeds=n_seeds,
+        pooling=pooling,
+    )

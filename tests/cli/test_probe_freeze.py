@@ -1,0 +1,157 @@
+"""`saev probe freeze` from notes, candidates, files and the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.cli.fitting import one_line
+from tests.probing.planted import ADULT, EITHER, OTHER, ZEBRA, Planted, plant
+
+import saev
+from saev.cli.main import main
+from saev.probing.hypotheses.reading import read_frozen
+from saev.vit.weights import weights_digest
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="module")
+def candidates(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("candidates") / "out"
+    saev.probing.propose(
+        planted.sae, planted.shards, out, metadata=planted.table, group=["site"], n_permutations=10, device="cpu"
+    )
+    return out
+
+
+def freeze(planted: Planted, out: Path, *options: str) -> dict[str, Any]:
+    """Frozen hypotheses, by id, and what is said of all."""
+    assert main(command(planted, out, *options)) == 0
+    frozen = read_frozen(out).to_dict()
+    assert isinstance(frozen["hypotheses"], list)
+    return {**frozen, **{one["id"]: one for one in frozen["hypotheses"]}}
+
+
+def command(planted: Planted, out: Path, *options: str) -> list[str]:
+    given = [f"--sae={planted.sae}", f"--shards={planted.shards}", f"--out={out}", "--device=cpu"]
+    return ["probe", "freeze", *given, *options]
+
+
+def test_a_claim_in_words_on_one_latent(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "mine.json"
+    found = freeze(planted, out, "--latents=[0]", "--claim=stripes", "--smallest_effect=.3", "--alpha=.01", "--seed=3")
+    assert capsys.readouterr().out == f"{out}\n"
+    one = found["latent-0"]
+    assert (one["text"], one["claim"], one["attribute"]) == (
+        "stripes",
+        "fires on",
+        {"source": "words", "name": "stripes"},
+    )
+    assert (one["pooling"], one["tokens"], one["smallest_effect"]) == ("max", "content", 0.3)
+    assert (found["alpha"], found["halves"]) == (0.01, {"seed": 3, "columns": []})
+    assert 0 < one["thresholds"][0] < 2
+
+    again = command(planted, out, "--latents=[0]", "--claim=stripes")
+    assert main(again) == 1
+    assert "is there already: what is frozen is not overwritten" in one_line(capsys.readouterr().err)
+
+
+def test_the_threshold_is_the_best_of_the_proposal_half(planted: Planted, tmp_path: Path) -> None:
+    found = freeze(planted, tmp_path / "a.json", f"--latents=[{ZEBRA}]", "--attribute=label:zebra")
+    assert 1 < found[f"latent-{ZEBRA}"]["thresholds"][0] < 2  # noise is below 1
+    assert found[f"latent-{ZEBRA}"]["text"] == "zebra"
+    table = f"--metadata={planted.table}"
+    found = freeze(
+        planted, tmp_path / "b.json", f"--latents=[{ADULT}]", "--attribute=metadata:juvenile", table, "--does_not_fire"
+    )
+    assert found[f"latent-{ADULT}"]["claim"] == "does not fire on"
+    assert 1 < found[f"latent-{ADULT}"]["thresholds"][0] < 2
+
+
+def test_latents_are_joined_for_an_attribute(planted: Planted, tmp_path: Path) -> None:
+    options = ["--join=5", "--attribute=metadata:striped", f"--metadata={planted.table}", "--claim=striped animals"]
+    found = freeze(planted, tmp_path / "a.json", *options)
+    (one,) = found["hypotheses"]
+    assert set(one["latents"]["any"]) == {EITHER, OTHER}
+    assert one["text"] == "striped animals"
+
+
+def test_a_draft_of_candidates_needs_neither_codes_nor_table(
+    planted: Planted, candidates: Path, tmp_path: Path
+) -> None:
+    draft = json.loads((candidates / "hypotheses.json").read_bytes())
+    found = freeze(planted, tmp_path / "a.json", f"--candidates={candidates}")
+    assert found["hypotheses"] == draft["hypotheses"]
+    assert found["halves"] == {"seed": 0, "columns": ["site"]}
+    found = freeze(
+        planted, tmp_path / "b.json", f"--candidates={candidates}", "--only=label-zebra", "--smallest_effect=.4"
+    )
+    assert [(one["id"], one["smallest_effect"]) for one in found["hypotheses"]] == [("label-zebra", 0.4)]
+
+
+def test_notes_and_a_draft_by_hand(planted: Planted, candidates: Path, tmp_path: Path) -> None:
+    sae = saev.load(planted.sae)
+    notes = {
+        "format": "saev-notes", "version": 1, "sae": weights_digest(sae)[:16], "title": "x",
+        "notes": [{"latent": 3, "star": True, "text": "sky"}, {"latent": 5, "star": True, "text": ""}],
+    }  # fmt: skip
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    codes = f"--codes={candidates / 'codes'}"
+    found = freeze(planted, tmp_path / "a.json", f"--notes={tmp_path / 'notes.json'}", codes, "--pooling=count")
+    assert [(one["id"], one["pooling"]) for one in found["hypotheses"]] == [("latent-3", "count")]
+
+    (tmp_path / "draft.yaml").write_text(
+        "format: saev-hypotheses\nversion: 1\nhypotheses:\n"
+        "  - {latent: 0, attribute: {source: label, name: zebra}}\n"
+        "  - {latents: {any: [1, 2], unless: [7]}, text: stripes, pooling: mean}\n"
+    )
+    found = freeze(planted, tmp_path / "b.json", f"--file={tmp_path / 'draft.yaml'}", codes)
+    assert np.shape(found["latent-1-2-without-7"]["thresholds"]) == (3,)
+    assert found["latent-0"]["thresholds"][0] > 1
+
+
+def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Capture) -> None:
+    frozen = tmp_path / "frozen.json"
+    freeze(planted, frozen, "--latents=[0]", "--claim=stripes", "--thresholds=[1]")
+    edited = tmp_path / "edited.json"
+    edited.write_text(frozen.read_text().replace("stripes", "spots"))
+    one_class = tmp_path / "one.csv"
+    one_class.write_text("\n".join(["path,rare", *(f"{name},{i == 7}" for i, name in enumerate(planted.names))]))
+    sae = saev.ReLU(12, 12)
+    saev.save(sae, tmp_path / "other")
+    candidate, words = f"--candidates={candidates}", ["--latents=[0]", "--claim=stripes"]
+    for options, said in (
+        ([], "give one of notes, candidates, file, latents, join: none is given"),
+        ([candidate, "--latents=[0]"], "candidates and latents is given"),
+        ([candidate, "--claim=x"], "claim with candidates: it goes with latents or join, leave it out"),
+        ([candidate, "--pooling=mean"], "pooling with candidates: the draft says it, leave it out"),
+        ([candidate, "--only=nothing"], "there is no hypothesis 'nothing': there are label-"),
+        ([candidate, f"--sae={tmp_path / 'other'}"], "the hypotheses are on the SAE"),
+        (["--latents=[0]"], "say what the latents fire on"),
+        (["--latents=[12]", "--claim=x"], "latent 12: the SAE has latents 0 to 11"),
+        (["--latents=[0]", "--attribute=zebra"], "write SOURCE:NAME"),
+        (
+            ["--latents=[0]", "--attribute=label:zebr"],
+            "no attribute 'zebr' of label: there are 'cow', 'horse', 'zebra'",
+        ),
+        (["--latents=[0]", "--attribute=metadata:striped"], "nothing is known of metadata 'striped'"),
+        (["--latents=[0]", "--attribute=metadata:rare", f"--metadata={one_class}"], "2 are needed"),
+        (["--join=3"], "join needs an attribute"),
+        ([f"--file={frozen}"], "is frozen already"),
+        ([f"--file={edited}"], "was edited after it was frozen"),
+        ([*words, "--smallest_effect=2"], "smallest_effect 2.0"),
+        ([*words, "--alpha=1"], "alpha 1.0"),
+        ([*words, "--thresholds=[1, 2]"], "2 thresholds for 1 latents"),
+        ([*words, f"--out={tmp_path}"], "is there already"),
+    ):
+        out = tmp_path / "out.json"
+        assert main(command(planted, out, *options)) == 1, options
+        assert said in one_line(capsys.readouterr().err)
+        assert not out.exists()

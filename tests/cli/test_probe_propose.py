@@ -1,0 +1,192 @@
+"""`saev probe propose` finds what was planted, says nothing of the other half, and refuses what makes no sense."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.cli.fitting import one_line
+from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, plant
+
+from saev.cli.main import main
+from saev.latents.codes import open_codes
+from saev.probing.hypotheses.file import Draft
+from saev.probing.hypotheses.reading import read_hypotheses
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+def command(planted: Planted, out: Path, *more: str) -> list[str]:
+    return ["probe", "propose", f"--sae={planted.sae}", f"--shards={planted.shards}", f"--out={out}",
+            "--device=cpu", "--n_permutations=200", *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All sources at once."""
+    out = tmp_path_factory.mktemp("found") / "out"
+    assert main(command(planted, out, f"--metadata={planted.table}", "--labels=image", "--labels=patch")) == 0
+    return out
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "candidates.parquet").to_pylist()
+    return found
+
+
+def best(out: Path, source: str, attribute: str) -> dict[str, Any]:
+    (found,) = (
+        one
+        for one in rows(out)
+        if (one["source"], one["attribute"]) == (source, attribute) and one["best_of_attribute"]
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "attribute", "latent", "claim"),
+    [
+        ("label", "zebra", ZEBRA, "fires on"),
+        ("label", "cow", PROXY, "fires on"),
+        ("metadata", "juvenile", ADULT, "does not fire on"),
+        ("metadata", "wing", WING, "fires on"),
+        ("metadata", "grazing", PROXY, "fires on"),
+    ],
+)
+def test_what_was_planted_is_the_best_of_its_attribute(
+    found: Path, source: str, attribute: str, latent: int, claim: str
+) -> None:
+    one = best(found, source, attribute)
+    assert (one["latent"], one["claim"], one["rank"]) == (latent, claim, 1)
+    assert one["q"] < 1e-4
+    assert one["best_of_latent"] == (attribute != "grazing")
+    if attribute == "wing":
+        assert (one["kind"], one["mcc"], one["prevalence"], one["p_best"]) == ("numeric", None, None, None)
+        assert one["correlation"] > 0.99
+    else:
+        assert (one["mcc"] > 0.6) == (claim == "fires on")
+        assert one["p_best"] == pytest.approx(1 / 201)
+        assert (one["f1"] is None) == (claim != "fires on")
+
+
+def test_a_proxy_of_the_class_is_noted(found: Path) -> None:
+    assert best(found, "metadata", "grazing")["note"] == "not more than its class says"
+    assert best(found, "metadata", "striped")["note"] == ""
+    assert best(found, "metadata", "striped")["class_mcc"] < 0.4
+    assert best(found, "label", "cow")["class_mcc"] is None
+
+
+def test_patches_are_compared_with_masks(found: Path) -> None:
+    sky = best(found, "patch", "label 1")
+    assert (sky["latent"], sky["iou"]) == (SKY, pytest.approx(1))
+    assert all((one["iou"] is None) == (one["source"] != "patch") for one in rows(found))
+
+
+def test_each_latent_has_its_best_attribute_once(found: Path) -> None:
+    own = [one["latent"] for one in rows(found) if one["best_of_latent"]]
+    assert sorted(own) == list(range(12))
+    noise = {one["latent"] for one in rows(found) if one["q"] <= 0.05} - {ZEBRA, EITHER, OTHER, SKY, PROXY, ADULT, WING}
+    assert not noise
+
+
+def test_the_draft_has_the_best_latents_and_those_that_are_better_together(found: Path) -> None:
+    draft = read_hypotheses(found / "hypotheses.json")
+    assert isinstance(draft, Draft)
+    latents = {one.id: one.latents for one in draft.hypotheses}
+    assert latents["label-zebra"].any == (ZEBRA,)
+    assert set(latents["metadata-striped-joined"].any) == {EITHER, OTHER}
+    assert latents["metadata-striped"].any[0] in (EITHER, OTHER)
+    assert all(one.thresholds is not None for one in latents.values())
+    assert {one.claim for one in draft.hypotheses if one.id == "metadata-juvenile"} == {"does not fire on"}
+    assert draft.sae == open_codes(found / "codes").origin.sae
+
+
+def test_saved_codes_give_the_same_and_the_other_half_says_nothing(
+    planted: Planted, found: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Labels of the test half may be shuffled: no score changes."""
+    options = [f"--codes={found / 'codes'}", "--labels=image", "--labels=patch"]
+    again = tmp_path / "again"
+    assert main(command(planted, again, *options, f"--metadata={planted.table}")) == 0
+    assert capsys.readouterr().out == f"{again}\n"
+    assert sorted(path.name for path in again.iterdir()) == ["candidates.parquet", "hypotheses.json", "index.html"]
+    for name in ("candidates.parquet", "hypotheses.json", "index.html"):
+        assert (again / name).read_bytes() == (found / name).read_bytes()
+
+    from saev.probing.pictures.units import Units
+    from saev.shards.reading.open import open_shards
+
+    is_test = Units.of(open_shards(planted.shards).examples()).halves(0)
+    head, *lines = planted.table.read_text().splitlines()
+    cells = np.array([line.split(",") for line in lines])
+    cells[is_test, 1:] = cells[is_test, 1:][np.random.default_rng(0).permutation(is_test.sum())]
+    (tmp_path / "shuffled.csv").write_text("\n".join([head, *map(",".join, cells)]))
+    shuffled = tmp_path / "shuffled"
+    assert main(command(planted, shuffled, *options, f"--metadata={tmp_path / 'shuffled.csv'}")) == 0
+    assert (shuffled / "candidates.parquet").read_bytes() == (found / "candidates.parquet").read_bytes()
+
+
+def test_what_hangs_on_the_site_alone_counts_sites(planted: Planted, found: Path, tmp_path: Path) -> None:
+    """A column that is constant within sites: with --group=site there are 60 observations, not 240."""
+    lines = planted.table.read_text().splitlines()
+    wet = [f"{line},{i // 4 % 2 == 0}" for i, line in enumerate(lines[1:])]
+    (tmp_path / "wet.csv").write_text("\n".join([f"{lines[0]},wet", *wet]))
+    options = [f"--codes={found / 'codes'}", "--labels=image", f"--metadata={tmp_path / 'wet.csv'}"]
+    p = {}
+    for group in ([], ["--group=site"]):
+        out = tmp_path / f"out{len(group)}"
+        assert main(command(planted, out, *options, *group)) == 0
+        one = best(out, "metadata", "wet")
+        assert one["latent"] == SITE
+        p[len(group)] = one["p"]
+        draft = json.loads((out / "hypotheses.json").read_bytes())
+        assert draft["halves"] == {"seed": 0, "columns": [name.partition("=")[2] for name in group]}
+    assert p[0] < p[1] ** 2 < 1e-9
+
+
+def test_seeds_are_matched(planted: Planted, found: Path, tmp_path: Path) -> None:
+    options = [f"--codes={found / 'codes'}", f"--seeds={planted.sae}"]
+    assert main(command(planted, tmp_path / "out", *options)) == 0
+    assert {(one["seeds"], one["seed_cosine"]) for one in rows(tmp_path / "out")} == {(1, 1.0)}
+    assert "seeds" not in rows(found)[0]
+
+
+def test_nothing_is_drafted_where_nothing_is(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["path,luck", *(f"{name},{'yes' if rng.random() < 0.5 else 'no'}" for name in planted.names)]
+    (tmp_path / "luck.csv").write_text("\n".join(lines))
+    # No labels were asked for but the table's: an empty list of them.
+    options = [f"--codes={found / 'codes'}", "--labels=[]", f"--metadata={tmp_path / 'luck.csv'}"]
+    assert main(command(planted, tmp_path / "out", *options)) == 0
+    assert "no latent has a q of at most .05" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["candidates.parquet", "index.html"]
+    assert {one["p_best"] for one in rows(tmp_path / "out")} == {None}
+
+
+def test_refusals(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:
+    rare = tmp_path / "rare.csv"
+    rare.write_text("\n".join(["path,rare", *(f"{name},{i == 7}" for i, name in enumerate(planted.names))]))
+    other = plant(tmp_path / "other", seed=1)
+    out = tmp_path / "out"
+    for options, said in (
+        ([f"--metadata={rare}", "--labels=[]"], "half has 1 units with it, 2 are needed"),
+        (["--labels=nowhere"], "nowhere: cannot be read"),
+        (["--group=site"], "column 'site' groups pictures, and there is no table"),
+        ([f"--metadata={planted.table}", "--group=zoo"], "no column 'zoo': it has 'striped'"),
+        ([f"--codes={found / 'codes'}", f"--shards={other.shards}"], "the codes are of shards"),
+        (["--n_candidates=0"], "must be 1 or more"),
+        (["--smallest_effect=0"], "smallest_effect 0.0: give an MCC above 0"),
+        ([f"--out={found}"], "candidates.parquet is there already"),
+        (["--pooling=median"], "--pooling"),
+        (["--sae=nowhere"], "nowhere"),
+    ):
+        assert main(command(planted, out, *options)) != 0
+        assert said in one_line(capsys.readouterr().err)
+        assert not out.exists()

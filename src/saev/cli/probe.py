@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
-from saev.stopping import Stopped, stopping_on_signals
 
 DESCRIPTION = "Find out whether what you think you see in a latent is true; docs/probing.md shows the way."
 
@@ -58,16 +58,15 @@ def propose(
     """
     import saev.probing  # here and not above: the help answers without torch
 
-    with stopping_on_signals():
-        try:
-            found = saev.probing.propose(
-                sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group, pooling=pooling,
-                count_above=count_above, n_candidates=n_candidates, n_permutations=n_permutations,
-                smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer, tokens=tokens, device=device,
-            )  # fmt: skip
-        except Stopped as stopped:
-            stopped.advice = "the same command goes on with the codes that are whole"
-            raise
+    try:
+        found = saev.probing.propose(
+            sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group, pooling=pooling,
+            count_above=count_above, n_candidates=n_candidates, n_permutations=n_permutations,
+            smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer, tokens=tokens, device=device,
+        )  # fmt: skip
+    except Stopped as stopped:
+        stopped.advice = "the same command goes on with the codes that are whole"
+        raise
     print(found)
     return 0
 

@@ -12,7 +12,7 @@ from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
-from saev.latents.encode import encoding_of
+from saev.latents.encode import encodings_of
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.choosing import known_labels, with_thresholds
 from saev.probing.hypotheses.coalitions import joined
@@ -180,8 +180,8 @@ def _subject(
 ) -> Subject:
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
-    with encoding_of(sae, reader, None, tokens, "cpu") as encoding:  # checks whether they belong together
-        kind = reader.layout.tokens.kind_of(encoding.tokens.positions)
+    with encodings_of({"": sae}, reader, None, tokens, "cpu") as encodings:  # checks whether they belong together
+        kind = reader.layout.tokens.kind_of(encodings[""].tokens.positions)
     return Subject(sae, reader, Known.of(reader, labels, metadata), kind, codes, device)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from saev.latents.codes import Codes, open_codes
-from saev.latents.encode import encode, encoding_of
+from saev.latents.encode import encode, encodings_of
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
@@ -34,6 +34,6 @@ def codes_of(
     if codes is None:
         return encode(sae, reader, out, tokens=tokens, device=device)
     found = codes if isinstance(codes, Codes) else open_codes(codes)
-    with encoding_of(sae, reader, None, tokens or found.origin.tokens, "cpu") as encoding:
-        found.check(encoding.sae, encoding.tokens)
+    with encodings_of({"": sae}, reader, None, tokens or found.origin.tokens, "cpu") as encodings:
+        found.check(encodings[""].sae, encodings[""].tokens)
     return found

@@ -3,9 +3,6 @@
 Shape suffix: r = rows of the table.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +13,8 @@ import numpy as np
 
 from saev.errors import printable
 from saev.files import write_whole
+from saev.pages.shared import shared
+from saev.pages.standalone import standalone_page
 from saev.probing.pictures.pooling import Pooling
 
 PAGE_FILE: Final = "index.html"
@@ -84,24 +83,11 @@ def write_page(path: Path, columns: Mapping[str, Any], facts: Facts) -> None:
         InputError: If the disk does not take it.
     """
     assets = files("saev.probing.candidates") / "assets"
-    page, style, script = (
+    body, style, script = (
         (assets / f"candidates.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
     )
-    # ASCII without `<`: nothing in a name can end the element that holds it.
-    data = json.dumps(_data(columns, facts), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    for mark, text in (
-        ("STYLE_DIGEST", _digest(style)),
-        ("SCRIPT_DIGEST", _digest(script)),
-        ("STYLE_TEXT", style),
-        ("SCRIPT_TEXT", script),
-        ("DATA_TEXT", data),  # last: what it holds is not looked at again
-    ):
-        page = page.replace(mark, text, 1)
-    write_whole(path, page.encode("utf-8"))
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    scripts, data = [shared("show.js"), script], _data(columns, facts)
+    write_whole(path, standalone_page("Candidates of hypotheses", body, styles=[style], scripts=scripts, data=data))
 
 
 def _data(columns: Mapping[str, Any], facts: Facts) -> dict[str, object]:

@@ -1,13 +1,11 @@
 "use strict";
-// Sorts and filters the table. The values stand in the page as JSON; texts enter it as text nodes and attributes alone.
+// Sorts and filters the table of candidates, whose values stand in the page as JSON.
 
 const byId = (id) => document.getElementById(id);
 const atOnce = 200;
 const sourceNames = { label: "label of a picture", patch: "label of patches", metadata: "table", folders: "folders" };
 
 const fixed = (digits) => (value) => value.toFixed(digits).replace("-", "\u2212");
-const whole = (value) => value.toLocaleString("en");
-const share = (value) => `${(100 * value).toPrecision(value < 0.0995 ? 2 : 3)} %`;
 const chance = (value) => (value >= 0.001 ? value.toPrecision(2) : value.toExponential(0).replace("e-", "e\u2212"));
 
 // Name of the column, heading, how a value is shown, what it is, and whether the small values come first.
@@ -19,9 +17,9 @@ const columns = [
   ["correlation", "r", fixed(2), "Correlation of the latent's value with the attribute"],
   ["f1", "F1", fixed(2), "Harmonic mean of precision and recall at the threshold"],
   ["average_precision", "AP", fixed(2), "Average precision of the latent's values; chance is the prevalence"],
-  ["prevalence", "Prevalence", share, "Pictures with the attribute"],
+  ["prevalence", "Prevalence", showShare, "Pictures with the attribute"],
   ["auroc", "AUROC", fixed(2), "How often a picture with the attribute has the larger value; .5 is chance"],
-  ["frequency", "Fires on", share, "Pictures on which the latent has a value above 0"],
+  ["frequency", "Fires on", showShare, "Pictures on which the latent has a value above 0"],
   ["q", "q", chance, "Expected share of false ones among all pairs with a q as small", true],
   ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
   ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
@@ -47,9 +45,7 @@ class Candidates {
 
   writeFacts() {
     for (const [name, value] of this.data.facts) {
-      const pair = document.createElement("div");
-      pair.append(element("dt", name), element("dd", value));
-      byId("facts").append(pair);
+      byId("facts").append(element("div", {}, element("dt", {}, name), element("dd", {}, value)));
     }
     byId("warning").textContent = this.data.warning;
     for (const source of new Set(this.data.attributes.map(([one]) => one))) {
@@ -59,19 +55,14 @@ class Candidates {
 
   writeHeads() {
     for (const [name, heading, , meaning, isUp] of this.columns) {
-      const button = element("button", heading);
-      button.type = "button";
-      button.title = meaning;
+      const button = element("button", { type: "button", title: meaning }, heading);
       button.addEventListener("click", () => {
         this.isDown = this.sorted === name ? !this.isDown : !isUp;
         this.sorted = name;
         this.show();
       });
-      const head = element("th", "", name === "attribute" ? "text" : "");
-      head.scope = "col";
-      head.dataset.column = name;
-      head.append(button);
-      byId("heads").append(head);
+      const kind = name === "attribute" ? "text" : "number";
+      byId("heads").append(element("th", { scope: "col", class: kind, "data-column": name }, button));
     }
   }
 
@@ -107,7 +98,7 @@ class Candidates {
       if (head.dataset.column === this.sorted) head.ariaSort = this.isDown ? "descending" : "ascending";
       else head.removeAttribute("aria-sort");
     }
-    byId("found").textContent = `${whole(this.rows.length)} of ${whole(values.length)} pairs`;
+    byId("found").textContent = `${this.rows.length.toLocaleString("en")} of ${showCount(values.length, "pair")}`;
     byId("nothing").hidden = this.rows.length > 0;
     byId("rows").replaceChildren();
     this.add();
@@ -121,39 +112,22 @@ class Candidates {
   }
 
   row(row) {
-    const line = document.createElement("tr");
-    for (const [name, , shown] of this.columns) line.append(name === "attribute" ? this.attribute(row) : this.cell(row, name, shown));
-    return line;
+    const cells = this.columns.map(([name, , shown]) => name === "attribute" ? this.attribute(row) : this.cell(row, name, shown));
+    return element("tr", {}, ...cells);
   }
 
   cell(row, name, shown) {
     const value = this.data.columns[name][row];
-    const isWeak = name === "q" && value > 0.05;
-    const cell = element("td", value === null ? "" : shown(value), isWeak ? "weak" : "");
-    if (name === "class_mcc" && this.data.columns.note[row]) {
-      cell.className = "proxy";
-      cell.title = this.data.columns.note[row];
-      cell.append(" \u26a0");
-    }
-    return cell;
+    const note = name === "class_mcc" ? this.data.columns.note[row] : "";
+    const kind = note ? "proxy" : name === "q" && value > 0.05 ? "weak" : "number";
+    return element("td", { class: kind, title: note }, value === null ? "" : shown(value), note ? " \u26a0" : "");
   }
 
   attribute(row) {
     const [source, name] = this.data.attributes[this.data.columns.attribute[row]];
-    const cell = element("td", "", "text");
-    cell.title = name;
-    cell.append(element("span", source, "pill"));
-    if (this.data.columns.negative[row]) cell.append("not ");
-    cell.append(element("bdi", name));
-    return cell;
+    const negation = this.data.columns.negative[row] ? "not " : "";
+    return element("td", { class: "text", title: name }, element("span", { class: "pill" }, source), negation, userText(name));
   }
-}
-
-function element(tag, text, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
 }
 
 new Candidates(JSON.parse(byId("data").textContent));

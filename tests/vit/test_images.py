@@ -45,6 +45,7 @@ def test_a_folder_is_sorted_labelled_and_sized_without_being_read(pictures: Path
     assert source.class_names == ["cat", "dog"]
     for index, name in enumerate(NAMES):
         assert source.record(index).n_bytes == (pictures / name).stat().st_size == len(source.read_bytes(index))
+        assert source.file_of(index) == pictures / name
     assert (source.read(6).mode, source.read(6).size) == ("RGB", (46, 30))
     assert (source.has_masks, source.patch_mask(0), source.patch_class_names) == (False, None, [])
 
@@ -143,6 +144,7 @@ def test_without_some_pictures_the_others_move_up(pictures: Path, scenes: Path):
     fewer = source.without([1, 5])
     assert names(fewer) == [name for n, name in enumerate(NAMES) if n not in (1, 5)]
     assert fewer.read_bytes(1) == source.read_bytes(2)
+    assert fewer.file_of(1) == pictures / NAMES[2]
     assert names(fewer.without([0])) == [name for n, name in enumerate(NAMES) if n not in (0, 1, 5)]
     assert source.without([]).identity() == source.identity() != fewer.identity()
     for index in (5, 1):

@@ -1,6 +1,5 @@
 """The pictures of a recording, as the ViT saw them."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +8,14 @@ from typing import Never
 from PIL import Image
 
 from saev.errors import InputError
+from saev.latents.recorded_files import RecordedFiles
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.reading.reader import ShardReader
-from saev.vit.images import ImageSource, from_description
 from saev.vit.images.decode import decode
 from saev.vit.preprocess import Preprocessing
 
 log = logging.getLogger(__name__)
 
-ReadBytes = Callable[[ExampleRecord], bytes]
 View = Callable[[ExampleRecord], Image.Image]
 
 
@@ -46,7 +44,7 @@ class RecordedPictures:
 
     def __init__(self, reader: ShardReader) -> None:
         self._records = reader.examples()
-        self._view = _views(reader) if reader.manifest.has_names else _original_views(reader)
+        self._view = _views(reader)
         # Not the errors themselves: these hold what was read.
         self._faulty: set[int] = set()
         self._first_fault = ""
@@ -70,22 +68,16 @@ class RecordedPictures:
 
 def _views(reader: ShardReader) -> View:
     try:
+        files = RecordedFiles(reader)
         preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
-        read_bytes = _reader_by_name(from_description(reader.recording.source))
     except (InputError, OSError) as error:
         # A run of hours does not end here for want of pictures.
         return _fails(str(error))
 
     def view(record: ExampleRecord) -> Image.Image:
-        return preprocessing.view(decode(_unchanged(read_bytes, record), record.path))
+        return preprocessing.view(decode(files.read(record), record.path))
 
     return view
-
-
-def _original_views(reader: ShardReader) -> View:
-    return _fails(
-        f"{reader.path}: the original saev names its pictures in a pickle or in Python code, which is not opened"
-    )
 
 
 def _fails(why: str) -> Callable[[ExampleRecord], Never]:
@@ -93,22 +85,3 @@ def _fails(why: str) -> Callable[[ExampleRecord], Never]:
         raise InputError(why)
 
     return fail
-
-
-def _unchanged(read_bytes: ReadBytes, record: ExampleRecord) -> bytes:
-    data = read_bytes(record)
-    if hashlib.sha256(data).hexdigest() != record.digest:
-        raise InputError(f"'{record.path}' is not the picture any more that was recorded")
-    return data
-
-
-def _reader_by_name(source: ImageSource) -> ReadBytes:
-    """Reads pictures by name: their numbers change when a file comes or goes."""
-    places = {source.record(index).path: index for index in range(len(source))}
-
-    def read(record: ExampleRecord) -> bytes:
-        if record.path not in places:
-            raise InputError(f"'{record.path}' is not in {source.location} any more")
-        return source.read_bytes(places[record.path])
-
-    return read

@@ -58,6 +58,10 @@ class ImageSource(ABC):
             BadImage: It cannot be read.
         """
 
+    def file_of(self, index: int) -> Path | None:  # noqa: ARG002 - for sources of files
+        """Return the file whose bytes `read_bytes` gives, as an absolute path; None where they are part of another."""
+        return None
+
     @property
     @abstractmethod
     def location(self) -> str:
@@ -179,6 +183,10 @@ class _Without(ImageSource):
     @override
     def read_bytes(self, index: int) -> bytes:
         return self.source.read_bytes(self._kept[index])
+
+    @override
+    def file_of(self, index: int) -> Path | None:
+        return self.source.file_of(self._kept[index])
 
     @override
     def patch_mask(self, index: int) -> Image.Image | None:

@@ -43,3 +43,7 @@ class ImageFolder(ImageSource):
     def read_bytes(self, index: int) -> bytes:
         name = self.record(index).path
         return read_file(f"{self.root}/{name}", name)
+
+    @override
+    def file_of(self, index: int) -> Path:
+        return (self.root / self.record(index).path).absolute()

@@ -38,6 +38,10 @@ class ImageList(ImageSource):
         name = self.record(index).path
         return read_file(f"{self.file.parent}/{name}", name)
 
+    @override
+    def file_of(self, index: int) -> Path:
+        return (self.file.parent / self.record(index).path).absolute()
+
 
 def _entries(file: Path) -> list[ImageEntry]:
     try:

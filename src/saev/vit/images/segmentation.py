@@ -79,6 +79,10 @@ class SegmentationFolder(ImageSource):
         name = self.record(index).path
         return read_file(f"{self.root}/{self.images}/{name}", name)
 
+    @override
+    def file_of(self, index: int) -> Path:
+        return (self.root / self.images / self.record(index).path).absolute()
+
     @property
     @override
     def has_masks(self) -> bool:

@@ -14,7 +14,10 @@ import numpy as np
 
 # What commands import, much of it when they need it.
 IMPORTED = (
-    *(f"saev.cli.{name}" for name in ("record", "train", "evaluate", "render", "view", "downstream", "shards", "demo")),
+    *(
+        f"saev.cli.{name}"
+        for name in ("record", "train", "evaluate", "render", "view", "downstream", "shards", "probe", "demo")
+    ),
     *("saev.shards.loading.benchmark", "saev.serving.open_server", "saev.splicing.measure_downstream"),
     "PIL.JpegImagePlugin",
     "attrs",

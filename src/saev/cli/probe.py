@@ -149,6 +149,51 @@ def freeze(
     return 0
 
 
+def build(
+    *,
+    hypotheses: Path,
+    sae: Path,
+    shards: Path,
+    codes: Path | None = None,
+    labels: list[str] | None = None,
+    metadata: Path | None = None,
+    n_pictures: int | None = None,
+    blind: bool = False,
+    seed: int = 0,
+    device: str | None = None,
+    out: Path,
+) -> int:
+    """Build sets of pictures on which frozen hypotheses are tested.
+
+    All of them are of the half that nobody has looked at. A claim in words gets pictures over the whole range of the
+    latents' values, and a page on which you label them blind: label.html, which exports the answers. A claim on a label
+    gets the pictures with known labels, and beside them hard ones. docs/probing.md says more. The last lines of
+    standard output are the directories of the sets.
+
+    Args:
+        hypotheses: frozen file of hypotheses
+        sae: directory of the SAE that they are on: RUN/saes/NAME
+        shards: directory of the recording that they are on
+        codes: directory of saved codes of that SAE; by default they are encoded now
+        labels: image, patch, or a folder that holds <task>-positive and <task>-negative; once for each. By default the
+            recorded labels that are there
+        metadata: CSV of what is known of the pictures, keyed by path
+        n_pictures: pictures of each sample; by default 60 that you label, and at most 2,000 with known labels
+        blind: label all sets by hand, also where labels are known
+        seed: fixes the choice of pictures and their order
+        device: cpu, cuda, ...; by default a GPU if there is one
+        out: directory of the sets; each gets a folder with the id of its hypothesis
+    """
+    import saev.probing  # here and not above: the help answers without torch
+
+    found = saev.probing.build(
+        hypotheses, sae, shards, out,
+        codes=codes, labels=labels, metadata=metadata, n_pictures=n_pictures, blind=blind, seed=seed, device=device,
+    )  # fmt: skip
+    print(*found, sep="\n")
+    return 0
+
+
 def main(argv: list[str]) -> int:
     """Run `saev probe ARGV` and return the exit status."""
-    return typed.run_one_of({"propose": propose, "freeze": freeze}, argv, "saev probe", DESCRIPTION)
+    return typed.run_one_of({"propose": propose, "freeze": freeze, "build": build}, argv, "saev probe", DESCRIPTION)

@@ -4,14 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saev.probing.building import build as build
     from saev.probing.freezing import freeze as freeze
     from saev.probing.proposing import propose as propose
 
-__all__ = ["freeze", "propose"]
+__all__ = ["build", "freeze", "propose"]
 
 # Public names and their modules, imported with the first use of a name. No module has the name of a function: once
 # imported, it would hide that.
-_PLACES = {"freeze": "saev.probing.freezing", "propose": "saev.probing.proposing"}
+_PLACES = {
+    "build": "saev.probing.building",
+    "freeze": "saev.probing.freezing",
+    "propose": "saev.probing.proposing",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,96 @@
+"""Which pictures of the test half a set has, and what each is there for.
+
+Shape suffixes: n = pictures to choose from, k = pictures of a sample.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saev.probing.sets.image_set import Chosen, Role
+from saev.probing.sets.sampling import Stratum, allotted, stratified_sample
+from saev.ranges import Ints
+
+Values = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True)
+class Pool:
+    """The pictures that a set is chosen from.
+
+    Args:
+        images_n: Numbers in the recording, ascending.
+        values_n: Of the hypothesis' latents.
+        groups_n: The unit of each, by name.
+        has_n: Whether each has the attribute; None where people are asked.
+    """
+
+    images_n: Ints
+    values_n: Values
+    groups_n: Sequence[str]
+    has_n: NDArray[np.bool_] | None = None
+
+
+def over_the_range(pool: Pool, n: int, seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
+    """A sample over the whole range of the values, as `stratified_sample` gives it.
+
+    Args:
+        pool: Pictures whose labels nobody needs to know.
+        n: How many.
+        seed: Of the choice and of the order.
+
+    Raises:
+        InputError: If n is less than there are strata, or there are no pictures.
+    """
+    sample = stratified_sample(pool.values_n, n, seed)
+    return _chosen(pool, sample.pictures_k, sample.strata_k, {}, np.random.default_rng(seed)), sample.strata
+
+
+def by_label(pool: Pool, n: int, more: Mapping[Role, Ints], seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
+    """All pictures if there are at most n, as one stratum; otherwise a random sample of each label, in equal parts.
+
+    A label with fewer pictures is taken whole, and the other one gives more.
+
+    Args:
+        pool: Pictures with both labels.
+        n: At least 2.
+        more: Places of pictures that have other roles, whether they are in the sample or not.
+        seed: Of the choice and of the order.
+    """
+    assert pool.has_n is not None
+    rng = np.random.default_rng(seed)
+    labels = (False, True) if len(pool.images_n) > n else (None,)
+    sides = [np.flatnonzero((pool.has_n == label) | (label is None)) for label in labels]
+    size_s = np.array([len(side) for side in sides])
+    n_s = allotted(size_s, np.ones(len(sides)), min(n, int(size_s.sum())))
+    places_k = np.concatenate([rng.choice(side, n_s[s], replace=False) for s, side in enumerate(sides)])
+    strata = tuple(
+        Stratum(float(pool.values_n[side].min()), float(pool.values_n[side].max()), len(side), int(n_s[s]), labels[s])
+        for s, side in enumerate(sides)
+    )
+    return _chosen(pool, places_k, np.repeat(np.arange(len(sides)), n_s), more, rng), strata
+
+
+def _chosen(
+    pool: Pool, places_k: Ints, strata_k: Ints, more: Mapping[Role, Ints], rng: np.random.Generator
+) -> list[Chosen]:
+    """The sample and the pictures of other roles, in random order."""
+    roles: dict[int, tuple[Role, ...]] = dict.fromkeys(places_k.tolist(), ("sample",))
+    for role, places in more.items():
+        for place in places.tolist():
+            roles[place] = (*roles.get(place, ()), role)
+    stratum = dict(zip(places_k.tolist(), strata_k.tolist(), strict=True))
+    return [
+        Chosen(
+            image=int(pool.images_n[place]),
+            roles=roles[place],
+            group=pool.groups_n[place],
+            stratum=stratum.get(place),
+            label=None if pool.has_n is None else bool(pool.has_n[place]),
+        )
+        for place in rng.permutation(list(roles)).tolist()
+    ]

@@ -1,0 +1,186 @@
+"""The half of the pictures that hypotheses are tested on, and the sets that are chosen from it.
+
+Shape suffixes: i = pictures of the recording, n = pictures that a set is chosen from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saev.errors import InputError, tell
+from saev.latents.codes import Codes
+from saev.latents.recorded_files import RecordedFiles
+from saev.nn import SparseAutoencoder
+from saev.probing.hypotheses.file import Frozen
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.hypotheses.pooling import pooled_for
+from saev.probing.pictures.known import Known
+from saev.probing.pictures.mean_activations import mean_activations
+from saev.probing.pictures.units import Units, check_sides
+from saev.probing.sets.choosing import Pool, by_label, over_the_range
+from saev.probing.sets.hard import nearest_pictures, neighbours_of, of_neighbours, of_same_class
+from saev.probing.sets.image_set import Chosen, ImageSet, Role
+from saev.probing.sets.near_duplicates import Hash, NearDuplicates, difference_hash, near_duplicates, points_of
+from saev.probing.sets.sampling import Stratum
+from saev.ranges import Ints
+from saev.shards.format.strict_json import located
+from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import random_subset
+from saev.vit.images.decode import decode
+
+N_HARD: Final = 100
+"""Pictures of each role beside the sample."""
+MOST_READ: Final = 5_000
+"""Pictures whose activations are read, at random."""
+_FEWEST: Final = 10
+
+
+@final
+@dataclass(frozen=True)
+class Unseen:
+    """The test half of a recording, without near-duplicates.
+
+    Args:
+        frozen: The hypotheses.
+        sae: The SAE that they are on.
+        reader: The recording.
+        known: What is known of its pictures.
+        codes: Of the SAE on it.
+        units: What belongs together.
+        is_test_i: The half of each picture.
+        duplicates: What is left out.
+    """
+
+    frozen: Frozen
+    sae: SparseAutoencoder
+    reader: ShardReader
+    known: Known
+    codes: Codes
+    units: Units
+    is_test_i: NDArray[np.bool_]
+    duplicates: NearDuplicates
+
+    @classmethod
+    def of(
+        cls,
+        frozen: Frozen,
+        sae: SparseAutoencoder,
+        reader: ShardReader,
+        known: Known,
+        files: RecordedFiles,
+        codes: Codes,
+    ) -> Self:
+        """Divide the pictures as the hypotheses say, and leave near-duplicates out.
+
+        One line for the user counts these.
+
+        Raises:
+            InputError: If columns are missing, all pictures fall into one half, or a file is gone or damaged.
+        """
+        units = known.units(frozen.halves.columns)
+        is_test_i = units.halves(frozen.halves.seed)
+
+        def hash_of(image: int) -> Hash:
+            record = known.records[image]
+            return difference_hash(decode(files.read(record), record.path))
+
+        found = near_duplicates(points_of(sae, codes), is_test_i, hash_of)
+        if found.left_out_i.any():
+            n_proposal, n_another = int(found.of_proposal_i.sum()), int(found.of_another_i.sum())
+            tell(
+                f"left out of the test half's {int(is_test_i.sum()):,} pictures: {n_proposal:,} near-duplicates of the "
+                f"proposal half, {n_another:,} of each other"
+            )
+        return cls(frozen, sae, reader, known, codes, units, is_test_i, found)
+
+    def asked(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
+        """A set of about n pictures that people label.
+
+        Raises:
+            InputError: If there are too few pictures; names the hypothesis.
+        """
+        with located(f"hypothesis {hypothesis.id}"):
+            pool = self._pool(hypothesis, self.is_test_i & ~self.duplicates.left_out_i)
+            chosen, strata = over_the_range(pool, n, seed)
+        return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n}, seed)
+
+    def labelled(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
+        """A set of pictures whose labels are known, at most n in its sample.
+
+        Raises:
+            InputError: If the attribute is not known, or one of the halves has too few pictures with or without it;
+                names the hypothesis.
+        """
+        name = hypothesis.attribute
+        with located(f"hypothesis {hypothesis.id}"):
+            if self.known.attributes is None:
+                raise InputError(f"nothing is known of {name.source} {name.name!r}: give labels or a table, or --blind")
+            y_i = self.known.attributes.labels_of(name.source, name.name)
+            y_i = np.where(self.duplicates.left_out_i, -1, y_i).astype(np.int8)
+            check_sides(f"{name.source} {name.name!r}", y_i, self.units, self.is_test_i)
+            pool = self._pool(hypothesis, self.is_test_i & (y_i >= 0), y_i)
+            neighbours = neighbours_of(self.sae, hypothesis.latents.any)
+            more = self._hard(hypothesis, pool, neighbours, seed)
+            chosen, strata = by_label(pool, n, more, seed)
+        recipe = {
+            "kind": "labelled",
+            "n_pictures": n,
+            "attribute": {"source": name.source, "name": name.name},
+            "neighbours": [*neighbours],
+            "roles": {role: len(places) for role, places in more.items()},
+        }
+        return self._set(hypothesis, chosen, strata, recipe, seed)
+
+    def _pool(self, hypothesis: Hypothesis, is_in_i: NDArray[np.bool_], y_i: NDArray[np.int8] | None = None) -> Pool:
+        images = np.flatnonzero(is_in_i)
+        if len(images) < _FEWEST:
+            raise InputError(
+                f"the test half has {len(images)} pictures for it, {_FEWEST} are needed: record or label more"
+            )
+        x_nl = pooled_for(self.codes, hypothesis, images, np.array(hypothesis.latents.all))
+        groups = [self.units.names[group] for group in self.units.group_i[images].tolist()]
+        return Pool(images, hypothesis.latents.values(x_nl), groups, None if y_i is None else y_i[images] == 1)
+
+    def _hard(self, hypothesis: Hypothesis, pool: Pool, neighbours: Mapping[int, float], seed: int) -> dict[Role, Ints]:
+        """Places of pictures that do not fit the claim, by role; roles of which there are none are not there."""
+        assert pool.has_n is not None
+        fits_n = pool.has_n if hypothesis.claim == "fires on" else ~pool.has_n
+        read = random_subset(len(pool.images_n), MOST_READ, seed)
+        found: dict[Role, Ints] = {}
+        if hypothesis.attribute.source != "label":
+            class_n = self.known.labels.numbers[pool.images_n]
+            found["same-class"] = of_same_class(fits_n, class_n, N_HARD, np.random.default_rng(seed))
+        if fits_n[read].any():
+            means = mean_activations(self.reader, pool.images_n[read])
+            found["hard-near"] = read[nearest_pictures(fits_n[read], means, N_HARD)]
+        pooled_nl = pooled_for(self.codes, hypothesis, pool.images_n, np.array([*neighbours], dtype=np.int64))
+        found["hard-neighbour"] = of_neighbours(fits_n, pooled_nl, [*neighbours.values()], N_HARD)
+        return {role: places for role, places in found.items() if len(places)}
+
+    def _set(
+        self,
+        hypothesis: Hypothesis,
+        chosen: Sequence[Chosen],
+        strata: Sequence[Stratum],
+        recipe: Mapping[str, Any],
+        seed: int,
+    ) -> ImageSet:
+        left_out = {
+            "near_proposal": int(self.duplicates.of_proposal_i.sum()),
+            "near_each_other": int(self.duplicates.of_another_i.sum()),
+        }
+        return ImageSet.of(
+            chosen,
+            self.known.records,
+            hypothesis=hypothesis.id,
+            hypotheses=self.frozen.hash,
+            sae=self.frozen.sae,
+            shards=self.frozen.shards,
+            text=hypothesis.text,
+            recipe={**recipe, "left_out": left_out},
+            seed=seed,
+            strata=tuple(strata),
+        )

@@ -1,0 +1,197 @@
+"""`saev probe build`: sets of the pictures that nobody has looked at."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.probing.studies import IN_WORDS, STRIPED, N, Study, make_study
+
+import saev
+from saev.artifacts.provenance import RecordedLayer
+from saev.cli.main import main
+from saev.latents.metadata import read_metadata
+from saev.probing.hypotheses.hypothesis import AttributeName
+from saev.probing.pictures.units import Units
+from saev.probing.sets.files import read_picture, read_set
+from saev.probing.sets.image_set import ImageSet, SetPicture
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+def built(study: Study, hypotheses: Path, out: Path, capsys: Capture, *more: str) -> list[ImageSet]:
+    """The sets that a command builds; it prints their directories."""
+    capsys.readouterr()
+    status = main(study.command(hypotheses, out, *more))
+    captured = capsys.readouterr()
+    assert status == 0, captured.err
+    return [read_set(Path(line)) for line in captured.out.splitlines()]
+
+
+def images(made: ImageSet) -> np.ndarray:
+    return np.array([one.image for one in made.pictures])
+
+
+def with_role(made: ImageSet, role: str) -> list[SetPicture]:
+    return [one for one in made.pictures if role in one.roles]
+
+
+def is_test_half(study: Study, seed: int = 0, column: str | None = None) -> np.ndarray:
+    records = study.reader.examples()
+    columns = [read_metadata(study.table, records).column(column)] if column else []
+    return Units.of(records, columns).halves(seed)
+
+
+def test_a_claim_in_words_gets_a_sample_and_a_page(study: Study, tmp_path: Path, capsys: Capture) -> None:
+    frozen = study.freeze(tmp_path / "frozen.json", [IN_WORDS])
+    (made,) = built(study, frozen, tmp_path / "sets", capsys)
+    assert (made.hypothesis, made.text, len(made.pictures), made.asks_people) == ("in-words", "stripes", 60, True)
+    assert made.recipe["kind"] == "range"
+    is_test_i = is_test_half(study)
+    assert is_test_i[images(made)].all()
+    left_out = made.recipe["left_out"]
+    of_proposal = [one for one, other in study.copies.items() if is_test_i[one] and not is_test_i[other]]
+    of_proposal += [other for one, other in study.copies.items() if is_test_i[other] and not is_test_i[one]]
+    each_other = [one for one, other in study.copies.items() if is_test_i[[one, other]].all()]
+    assert left_out == {"near_proposal": len(of_proposal), "near_each_other": len(each_other)}
+    assert of_proposal
+    assert each_other
+    assert not set(images(made)) & {*of_proposal, *each_other}
+    assert made.weights_k.sum() == pytest.approx(is_test_i.sum() - len(of_proposal) - len(each_other))
+    directory = tmp_path / "sets" / "in-words"
+    assert (directory / "label.html").is_file()
+    for one in made.pictures:
+        assert (directory / "pictures" / one.file).is_symlink()
+        assert read_picture(directory, one)
+    (again,) = built(study, frozen, tmp_path / "again", capsys)
+    (other,) = built(study, frozen, tmp_path / "other", capsys, "--seed=1", "--n_pictures=20")
+    assert again == made
+    assert len(other.pictures) == 20
+    assert other.seed == 1
+
+
+def test_labelled_pictures_are_all_taken_and_hard_ones_have_roles(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    saev.encode(study.sae, study.shards, tmp_path / "codes", device="cpu")
+    frozen = study.freeze(tmp_path / "frozen.json", [STRIPED, replace(STRIPED, id="not", claim="does not fire on")])
+    made, opposite = built(
+        study, frozen, tmp_path / "sets", capsys, f"--metadata={study.table}", f"--codes={tmp_path / 'codes'}"
+    )
+    assert (made.labels_k == study.is_striped_i[images(made)]).all()
+    (stratum,) = made.strata
+    assert (stratum.size, stratum.n, stratum.label) == (len(made.pictures), len(made.pictures), None)
+    assert len(with_role(made, "sample")) == len(made.pictures)
+    assert images(made).tolist() != sorted(images(made))
+    near, neighbours, same_class = (with_role(made, role) for role in ("hard-near", "hard-neighbour", "same-class"))
+    assert not any(one.label for one in (*near, *neighbours, *same_class))
+    chosen = {role: {one.image for one in some} for role, some in (("near", near), ("neighbours", neighbours))}
+    test = set(images(made))
+    assert chosen["near"] >= test & set(np.flatnonzero(study.is_lookalike_i))
+    assert made.recipe["neighbours"][0] == 1
+    assert chosen["neighbours"] >= test & set(np.flatnonzero(study.is_dotted_i))
+    assert same_class
+    assert {one.path[0] for one in same_class} == {"a", "b"}
+    assert all(one.label for some in ("hard-near", "hard-neighbour", "same-class") for one in with_role(opposite, some))
+
+
+def test_more_labelled_pictures_than_are_wanted_are_sampled_by_label(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    frozen = study.freeze(tmp_path / "frozen.json", [STRIPED])
+    (made,) = built(study, frozen, tmp_path / "sets", capsys, f"--metadata={study.table}", "--n_pictures=40")
+    sample = with_role(made, "sample")
+    assert [stratum.label for stratum in made.strata] == [False, True]
+    assert [stratum.n for stratum in made.strata] == [20, 20]
+    assert len(sample) == 40 < len(made.pictures)
+    assert {one.stratum for one in made.pictures if "sample" not in one.roles} == {None}
+    kept_i = is_test_half(study) & ~np.isin(np.arange(N), list(study.copies))
+    assert made.strata[1].size <= np.count_nonzero(kept_i & study.is_striped_i) <= made.strata[1].size + 6
+    assert made.weights_k.sum() == pytest.approx(sum(stratum.size for stratum in made.strata))
+
+
+def test_labels_of_pictures_folders_and_blind_ones(study: Study, tmp_path: Path, capsys: Capture) -> None:
+    records = study.reader.examples()
+    for i in range(0, N, 2):
+        side = tmp_path / "tasks" / f"striped-{'positive' if study.is_striped_i[i] else 'negative'}"
+        side.mkdir(parents=True, exist_ok=True)
+        (side / f"{i}.png").symlink_to(study.root / "pictures" / records[i].path)
+    by_class = replace(STRIPED, id="class", attribute=AttributeName("label", "a"))
+    by_task = replace(STRIPED, id="task", attribute=AttributeName("folders", "striped"))
+    frozen = study.freeze(tmp_path / "frozen.json", [by_class, by_task, IN_WORDS], ["site"])
+    options = [f"--labels={tmp_path / 'tasks'}", "--labels=image", f"--metadata={study.table}"]
+    of_class, of_task, in_words = built(study, frozen, tmp_path / "sets", capsys, *options)
+    assert all(one.label == (one.path[0] == "a") for one in of_class.pictures)
+    assert not with_role(of_class, "same-class")
+    assert (images(of_task) % 2 == 0).all()
+    assert (of_task.labels_k == study.is_striped_i[images(of_task)]).all()
+    assert in_words.asks_people
+    is_test_i = is_test_half(study, column="site")
+    for made in (of_class, of_task, in_words):
+        assert is_test_i[images(made)].all()
+        assert {one.group.split("=")[0] for one in made.pictures} == {"site"}
+    blind = built(study, frozen, tmp_path / "blind", capsys, "--blind", f"--metadata={study.table}", "--n_pictures=30")
+    assert [(len(made.pictures), made.asks_people) for made in blind] == [(30, True)] * 3
+
+
+def refused(study: Study, hypotheses: Path, out: Path, capsys: Capture, *more: str) -> str:
+    """The one line with which a command refuses; nothing is written."""
+    capsys.readouterr()
+    assert main(study.command(hypotheses, out, *more)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert not out.exists()
+    return captured.err.splitlines()[-1]
+
+
+def test_what_does_not_belong_together_is_refused(study: Study, tmp_path: Path, capsys: Capture) -> None:
+    frozen, out = study.freeze(tmp_path / "frozen.json", [STRIPED]), tmp_path / "sets"
+    table = f"--metadata={study.table}"
+    edited = tmp_path / "edited.json"
+    edited.write_text(frozen.read_text().replace("0.5", "0.6"))
+    assert "the file was edited after it was frozen" in refused(study, edited, out, capsys, table)
+    other = saev.load(study.sae)
+    saev.save(saev.ReLU(12, 12), tmp_path / "other")
+    assert "on the SAE with the digest" in refused(study, frozen, out, capsys, table, f"--sae={tmp_path / 'other'}")
+    other.provenance = saev.Provenance([replace(RecordedLayer.of(study.reader.recording), layer=3)])
+    saev.save(other, tmp_path / "of layer 3")
+    assert "trained on layer 3" in refused(study, frozen, out, capsys, table, f"--sae={tmp_path / 'of layer 3'}")
+    elsewhere = make_study(tmp_path / "elsewhere", seed=1)
+    message = refused(study, frozen, out, capsys, table, f"--shards={elsewhere.shards}")
+    assert "on the recording with the content id" in message
+    saev.encode(elsewhere.sae, elsewhere.shards, tmp_path / "codes", device="cpu")
+    assert "the codes are of" in refused(study, frozen, out, capsys, table, f"--codes={tmp_path / 'codes'}")
+
+
+def test_labels_and_pictures_that_are_missing_are_named(study: Study, tmp_path: Path, capsys: Capture) -> None:
+    frozen, out = study.freeze(tmp_path / "frozen.json", [IN_WORDS, STRIPED]), tmp_path / "sets"
+    assert "hypothesis striped: no attribute 'striped' of metadata: there are none" in refused(
+        study, frozen, out, capsys
+    )
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(study.table.read_text().splitlines()[:8]))
+    assert "hypothesis striped: metadata 'striped': the proposal half has" in refused(
+        study, frozen, out, capsys, f"--metadata={few}"
+    )
+    assert "of fewer than 10 pictures" in refused(study, frozen, out, capsys, "--n_pictures=9")
+    grouped = study.freeze(tmp_path / "grouped.json", [IN_WORDS], ["site"])
+    assert "column 'site' groups pictures, and there is no table" in refused(study, grouped, out, capsys)
+    unknown = replace(STRIPED, attribute=AttributeName("label", "d"))
+    frozen = study.freeze(tmp_path / "unknown.json", [unknown])
+    assert "no attribute 'd' of label: there are 'a', 'b', 'c'" in refused(study, frozen, out, capsys)
+
+
+def test_a_picture_that_is_gone_leaves_no_set_and_none_is_overwritten(tmp_path: Path, capsys: Capture) -> None:
+    study, out = make_study(tmp_path / "study"), tmp_path / "sets"
+    frozen = study.freeze(tmp_path / "frozen.json", [IN_WORDS, replace(IN_WORDS, id="again")])
+    (made, _) = built(study, frozen, out, capsys)
+    assert main(study.command(frozen, out)) == 1
+    assert "is there already: a set is not overwritten" in capsys.readouterr().err
+    lone = next(one for one in made.pictures if one.image not in {*study.copies, *study.copies.values()})
+    (study.root / "pictures" / lone.path).unlink()
+    assert f"'{lone.path}' is not in" in refused(study, frozen, tmp_path / "more", capsys)

@@ -103,7 +103,10 @@ def saev(argv: list[str], place: Path) -> tuple[int, str, str]:
         (["--model.sae=mymod.Gone"], "--model.sae: the module mymod has no Gone"),
         (["--model.sae=nomod.Mine"], "--model.sae: there is no module nomod, neither installed nor in this directory"),
         (["--model.sae=mymod.NotOne"], "'mymod.NotOne' to be a subclass of SparseAutoencoder"),
-        (["--model.sae=mymod.Half"], "makes no SAE: Can't instantiate abstract class Half with abstract methods"),
+        (
+            ["--model.sae=mymod.Half", "--model.sae.d_sae=4"],
+            "makes no SAE: Can't instantiate abstract class Half with abstract methods",
+        ),
         (["--model.sae=mymod.Needs"], "required and not given: --model.sae.width"),
         (["--model.sae=mymod.Forgets", "--model.sae.shift=1"], "makes an SAE whose shift is 0.1, not 1"),
         (["--model.sae=mymod.Loses"], "Loses has no attribute 'tilt': keep the argument there, or define options()"),
@@ -219,13 +222,33 @@ def test_nothing_is_imported_because_a_file_names_it(place: Path, make_shards: M
 def test_two_processes_train_an_architecture_of_ones_own_as_one_does(place: Path, make_shards: MakeShards) -> None:
     shards = make_shards(51, d_model=16, acts=sparse_acts(51, 7))[0]
     one, two = place / "one", place / "two"
-    own = ["--import=./shrunk.py", "--model.sae=Shrunk", "--model.sae.d_sae=48", "--model.sae.shift=0.2"]
+    (place / "own.yaml").write_text("model: {sae: {class_path: shrunk.Shrunk, init_args: {shift: 0.2}}}\n")
+    own = ["--import=./shrunk.py", "--config=own.yaml"]
     for run, more in ((one, []), (two, TWO)):
         status, out, err = saev(fit_options(shards, run, *more, sae=own), place)
         assert (status, out) == (0, f"{run}\n"), err
     assert_close(weights(two), weights(one))
     config = json.loads((only(two, "saes/*") / "config.json").read_text())
-    assert (config["architecture"], config["shift"]) == ("Shrunk", 0.2)
+    assert (config["architecture"], config["shift"], config["d_sae"]) == ("Shrunk", 0.2, 48)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--model.sae.k=7"], {"d_sae": 16_384, "k": 7}),
+        (["--model.sae=Shrunk"], {"d_sae": 48, "shift": 0.1}),
+        (["--model.sae", "Shrunk", "--model.sae.d_sae=50"], {"d_sae": 50, "shift": 0.1}),
+        (["--config=other.yaml"], {"d_sae": 16_384, "k": 32}),
+    ],
+)
+def test_an_architecture_of_ones_own_has_its_own_defaults(
+    place: Path, given: list[str], expected: dict[str, object]
+) -> None:
+    (place / "other.yaml").write_text("model: {lr: 0.002}\n")
+    argv = ["fit", "--import=./shrunk.py", "--data.shards=SHARDS", "--run_dir=RUN", *given, "--print_config"]
+    status, out, err = saev(argv, place)
+    assert status == 0, err
+    assert yaml.safe_load(out)["model"]["sae"]["init_args"] == expected
 
 
 LOADS = "import sys, saev\nprint(saev.load(sys.argv[1]).options())\n"
@@ -245,7 +268,7 @@ def test_an_installed_package_offers_its_classes(
     (site / "loads.py").write_text(LOADS)
     monkeypatch.syspath_prepend(site)
     shards = make_shards(20, d_model=16)[0]
-    sae = ["--model.sae=Shrunk", "--model.sae.d_sae=48"]
+    sae = ["--model.sae=Shrunk"]
     status, _, err = finish(start_interpreter(fit_options(shards, run, sae=sae)))
     assert status == 0, err
     status, out, err = finish(start_interpreter([str(only(run, "saes/*"))], module="loads"))

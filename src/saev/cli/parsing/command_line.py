@@ -12,6 +12,15 @@ def wants_help(argv: Sequence[str]) -> bool:
     )
 
 
+def names_option(argv: Sequence[str], *names: str) -> bool:
+    """Whether one of these options stands in a command line.
+
+    >>> names_option(["--model.sae=TopK"], "--model.sae"), names_option(["--model.sae.k=3"], "--model.sae")
+    (True, False)
+    """
+    return any(option.partition("=")[0] in names for option in argv)
+
+
 def refuse_options(command: str, argv: Sequence[str], reasons: Mapping[str, str]) -> None:
     """Refuse options of other commands, and say more than that there is no such option.
 

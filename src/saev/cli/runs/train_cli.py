@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import lightning
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
@@ -22,6 +22,7 @@ from saev.callbacks import (
     TrainingProgress,
 )
 from saev.callbacks.run_logger import RunLogger, Tolerance
+from saev.cli.parsing.command_line import names_option, wants_help
 from saev.cli.parsing.lightning_cli import CommandCLI
 from saev.cli.processes.training import training_strategy
 from saev.cli.runs.trainer_options import check_monitors, check_trainer
@@ -32,6 +33,7 @@ from saev.training.memory_need import check_training_fits, training_need
 from saev.training.state import INIT_TOKENS
 
 MAX_STEPS_BETWEEN_LOGS = 50
+_SAE = "model.sae"
 
 
 T = TypeVar("T", bound="TrainCLI")
@@ -54,6 +56,23 @@ class TrainCLI(CommandCLI):
         parser.add_lightning_class_args(FeatureVisualizer, "visualizer")
         if self.model_class is SAELightningModule:
             parser.link_arguments("data.d_model", "model.d_in", apply_on="instantiate")
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; a class that the user chooses for the SAE has its own defaults.
+
+        The parser would keep those of the default class for all options that both have.
+        """
+        assert isinstance(args, list)
+        default = parser.get_defaults().get(_SAE)
+        has_file = names_option(args, "--config", "-c") and not wants_help(args)
+        if default is not None and (has_file or names_option(args, f"--{_SAE}")):
+            parser.set_defaults({_SAE: None})
+            super().parse_arguments(parser, args)
+            if self.config[_SAE] is not None:
+                return
+            parser.set_defaults({_SAE: default})
+        super().parse_arguments(parser, args)
 
     def add_places(self, parser: LightningArgumentParser) -> None:
         """Add where results go."""

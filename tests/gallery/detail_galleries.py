@@ -73,11 +73,10 @@ def page(latent: int, **changes: object) -> LatentPage:
         samples=[SampleGroup((low / 4, (low + 1) / 4), [LatentExample(low, low + 0.5)]) for low in range(4)],
         histogram=np.array([0, 0, 1, 4, 16, 64, 32, 8, 2, 0, 0, 0]),
         percentiles={10: 2.0, 50: 5.0, 99: 12.0},
-        labels=[LabelCount("birds", 40, 0.8, 4.0), LabelCount("fish", 10, 0.2, 0.5)],
-        patch_labels=[LabelCount("beak", 7, 0.14, 12.5)],
+        labels=[LabelCount("birds", 40, 0.8, 4.0, 1e-5), LabelCount("fish", 10, 0.2, 0.5, 0.94)],
+        patch_labels=[LabelCount("beak", 7, 0.14, 12.5, 0.032)],
         neighbours=[(6 if latent != 6 else 17, 0.83), (20, 0.5)],
         coactive=[(25, 0.31)],
-        probes=[("stripes", "confirmed: AUROC 0.91 (0.88 to 0.94)")],
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

@@ -1,13 +1,13 @@
 """Synthetic galleries: forty latents, the first four dead; latent i fires on patch i % 15 of a 3 x 5 grid."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from saev.gallery.data import Gallery, LatentExample, LatentPage, ShownName
+from saev.gallery.data import BestLabels, Gallery, LabelCount, LatentExample, LatentPage, ShownName
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
@@ -49,10 +49,15 @@ def make_gallery(**changes: object) -> Gallery:
         mean_value=mean,
         max_value=2 * mean,
         grid=GRID,
-        labels={6: ("birds", 0.4), 17: ("fish", 0.9), 25: ("birds", 0.6), 30: ("cars", 0.7)},
+        labels=[best("patches", {6: ("birds", 0.4), 17: ("fish", 0.9), 25: ("birds", 0.6), 30: ("cars", 0.7)})],
         names={17: ShownName("stripes", 0.8, [("zebra", 0.5)]), 33: ShownName("sky", 0.9)},
     )
     return replace(gallery, **changes)  # type: ignore[arg-type]
+
+
+def best(kind: str, labels: Mapping[int, tuple[str, float]]) -> BestLabels:
+    """Labels and purities of latents, each of 40 pictures and twice as frequent as everywhere."""
+    return BestLabels(kind, {i: LabelCount(label, 40, purity, 2.0, 0.001) for i, (label, purity) in labels.items()})
 
 
 def make_page(latent: int) -> LatentPage:

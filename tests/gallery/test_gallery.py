@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.gallery.galleries import HOSTILE, make_gallery, make_page, make_pictures, write
+from tests.gallery.galleries import HOSTILE, best, make_gallery, make_page, make_pictures, write
 
 from saev.errors import InputError
 from saev.gallery.data import LatentExample, LatentPage
@@ -101,13 +101,15 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     label=st.none() | st.sampled_from(["</script>", "<!--", "\u2028", "\udcff"]),
 )
 def test_any_text_survives_as_plain_ascii_without_tags(name: str, label: str | None) -> None:
-    gallery = make_gallery(title=name, facts={name: name}, labels={5: (name, 0.5)})
+    gallery = make_gallery(title=name, facts={name: name}, labels=[best("patches", {5: (name, 0.5)})])
     script = overview_script(gallery, [5], {3: PictureEntry(name, label, (4, 2))})
     assert script.isascii()
     assert "<" not in script
     assert len(script.splitlines()) == 1
     value = value_of(script)
-    assert (value["title"], value["facts"], value["topLabels"]) == (name, [[name, name]], [[5, name, 0.5]])
+    assert (value["title"], value["facts"]) == (name, [[name, name]])
+    assert value["topLabels"] == [["patches", [[5, name, 40, 0.5, 2.0, 0.001]]]]
+    assert "metadata" not in value
     assert value["pictures"] == [[3, name, -1 if label is None else 0, 4, 2]]
     assert value["labels"] == ([] if label is None else [label])
     read = read_overview(script)
@@ -177,7 +179,7 @@ def test_inconsistent_arrays_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="above zero"):
         replace(gallery, mean_value=np.zeros_like(gallery.mean_value))
     with pytest.raises(AssertionError, match="a name of no latent"):
-        replace(gallery, labels={40: ("birds", 1.0)})
+        replace(gallery, labels=[best("patches", {40: ("birds", 1.0)})])
 
 
 def test_all_scripts_are_loaded() -> None:

@@ -50,7 +50,7 @@ def test_missing_data_are_told(tmp_path: Path, open_page: Open, complaints: list
 
 def test_nothing_to_show_is_said(tmp_path: Path, open_page: Open) -> None:
     zeros = np.zeros(40)
-    dead = make_gallery(frequency=zeros, image_frequency=zeros, mean_value=zeros, max_value=zeros, labels={}, names={})
+    dead = make_gallery(frequency=zeros, image_frequency=zeros, mean_value=zeros, max_value=zeros, labels=[], names={})
     page = open_page(write(tmp_path / "g", dead, pages=[], pictures=[]))
     expect_text(page, "#counts", "40 latents: 0 alive, 40 dead (never fired), 0 with pictures.")
     expect_text(page, "#plots", "No latent fired, so there is nothing to plot.")

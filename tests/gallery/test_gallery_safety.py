@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsing import Open
-from tests.gallery.galleries import HOSTILE, N_LATENTS, make_gallery, make_pictures, write
+from tests.gallery.galleries import HOSTILE, N_LATENTS, best, make_gallery, make_pictures, write
 from tests.gallery.pages import expect_count, position
 
 from saev.gallery.data import OtherSae, ShownName
@@ -20,7 +20,7 @@ def test_user_text_is_shown_and_never_run(tmp_path: Path, open_page: Open) -> No
         sae_id=HOSTILE[0],
         facts={HOSTILE[0]: HOSTILE[1]},
         names={i: ShownName(text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
-        labels={i: (text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)},
+        labels=[best(text, {i: (text, 0.5) for i, text in zip(pages, HOSTILE, strict=True)}) for text in HOSTILE],
         others=[OtherSae(text, text, np.full(N_LATENTS, -1), np.zeros(N_LATENTS)) for text in HOSTILE],
     )
     page = open_page(write(tmp_path / "g", gallery, pages, make_pictures(HOSTILE)))

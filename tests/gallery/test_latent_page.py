@@ -214,9 +214,9 @@ def test_the_link_is_copied(latents_index: Path, open_page: Open) -> None:
 def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
     hostile = page(
         6,
-        labels=[LabelCount(text, 1, 0.5, 1.0) for text in HOSTILE],
-        patch_labels=[LabelCount(text, 1, 0.5, 1.0) for text in HOSTILE],
-        probes=[(text, text) for text in HOSTILE],
+        labels=[LabelCount(text, 1, 0.5, 1.0, 1.0) for text in HOSTILE],
+        patch_labels=[LabelCount(text, 1, 0.5, 1.0, 1.0) for text in HOSTILE],
+        columns={text: [LabelCount(text, 1, 0.5, 1.0, 1.0)] for text in HOSTILE},
     )
     names = {6: ShownName(HOSTILE[0], 1.0, [(text, 0.5) for text in HOSTILE])}
     others = [other_sae(text, title) for text, title in zip(HOSTILE, HOSTILE[::-1], strict=True)]
@@ -225,8 +225,11 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
     for title in ("Labels of its images", "Labels of its patches"):
         cells = opened.locator(f"{panel(opened, title)} th[scope=row] bdi")
         assert texts(cells.evaluate_all("(all) => all.map((one) => one.textContent)")) == texts(HOSTILE)
-    probes = opened.locator(f"{panel(opened, 'Probes')} dd bdi")
-    assert texts(probes.evaluate_all("(all) => all.map((one) => one.textContent)")) == texts(HOSTILE)
+    metadata = panel(opened, "Metadata of its images")
+    options = opened.locator(f"{metadata} option")
+    assert texts(options.evaluate_all("(all) => all.map((one) => one.textContent)")) == texts(HOSTILE)
+    opened.locator(f"{metadata} select").select_option(index=1)
+    assert opened.locator(f"{metadata} th[scope=row] bdi").text_content() == HOSTILE[1]
     shown = opened.locator(".examples .name bdi").evaluate_all("(all) => all.map((one) => one.textContent)")
     assert texts(shown) == texts(HOSTILE)
     assert opened.locator("#latent .latent-name strong").text_content() == HOSTILE[0]

@@ -1,4 +1,4 @@
-"""The boxes beside a latent's pictures: labels, neighbours, words, probes, other SAEs."""
+"""The boxes beside a latent's pictures: labels, neighbours, words, other SAEs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,14 @@ pytestmark = pytest.mark.browser
 def test_labels_with_counts_purity_and_lift(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
     rows = opened.locator(f"{panel(opened, 'Labels of its images')} tbody tr").all_inner_texts()
-    assert [row.split() for row in rows] == [["birds", "40", "80", "%", "×4"], ["fish", "10", "20", "%", "×0.5"]]
+    assert [row.split() for row in rows] == [
+        ["birds", "40", "80", "%", "×4", "✓", "<0.001"],
+        ["fish", "10", "20", "%", "×0.5", "0.9"],
+    ]
     bar = opened.locator(f"{panel(opened, 'Labels of its images')} .share-bar").first
     assert bar.evaluate("(bar) => bar.style.getPropertyValue('--share')") == "0.8"
     patches = opened.locator(f"{panel(opened, 'Labels of its patches')} tbody tr").all_inner_texts()
-    assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5"]]
+    assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5", "✓", "0.032"]]
 
 
 def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open) -> None:
@@ -37,12 +40,9 @@ def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open
     opened.wait_for_selector("#latent h1:text-is('Latent 25')")
 
 
-def test_probes_and_other_saes(tmp_path: Path, open_page: Open) -> None:
+def test_other_saes(tmp_path: Path, open_page: Open) -> None:
     gallery = replace(overview(), others=[other_sae("b & c")])
     opened = open_page(write(tmp_path / "g", gallery), "#latent=17")
-    probes = opened.locator(panel(opened, "Probes"))
-    assert probes.locator("dt").inner_text() == "stripes"
-    assert probes.locator("dd").inner_text().startswith("confirmed: AUROC 0.91")
     link = opened.locator(f"{panel(opened, 'In other SAEs')} a")
     assert link.inner_text() == "The other one latent 22"
     assert link.get_attribute("href") == "#compare=b+%26+c&latent=17"
@@ -59,7 +59,6 @@ def test_what_is_not_known_gets_no_box(tmp_path: Path, open_page: Open) -> None:
         patch_labels=(),
         neighbours=(),
         coactive=(),
-        probes=(),
     )
     opened = open_page(write(tmp_path / "g", pages=[bare]), "#latent=6")
     assert values(opened) == [1.0]

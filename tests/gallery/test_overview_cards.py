@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsing import Open
-from tests.gallery.galleries import write
+from tests.gallery.galleries import best, write
 from tests.gallery.pages import drag, expect_count, expect_text
 
 from saev.gallery.data import Gallery, ShownName
@@ -49,7 +49,7 @@ def large_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mean_value=mean * alive,
         max_value=3 * mean * alive,
         grid=(3, 5),
-        labels={int(i): (f"label {i % 50}", 0.5) for i in np.flatnonzero(alive)},
+        labels=[best("patches", {int(i): (f"label {i % 50}", 0.5) for i in np.flatnonzero(alive)})],
         names={int(i): ShownName(f"name {i % 700}", 0.5) for i in np.flatnonzero(alive)[::2]},
     )
     pages = np.flatnonzero(alive)[::76][:400].tolist()

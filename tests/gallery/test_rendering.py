@@ -10,6 +10,7 @@ from tests.conftest import MakeShards
 
 from saev.errors import InputError
 from saev.gallery import LatentPage, Pages, RenderOptions, Source, Subject
+from saev.gallery.labels import LatentLabels
 from saev.gallery.render import chosen_latents, render_galleries, sae_id
 from saev.latents.encoding import Encoding
 from saev.latents.heatmaps import heatmaps, in_parts, patch_codes, quantise
@@ -62,7 +63,8 @@ def pages_of(reader: ShardReader, sae: TopK, kind: TokenKind, **options: Any) ->
     tokens = selection(reader, kind)
     chosen = RenderOptions(top_k=TOP, **({"n_latents": -1} | options))
     subject = subject_of(sae, tokens, n_images=chosen.n_images)
-    pages = Pages(subject, chosen_latents(subject.survey, chosen), Labels.of(reader), chosen.sort_by)
+    labels = LatentLabels(subject.survey, Labels.of(reader))
+    pages = Pages(subject, chosen_latents(subject.survey, chosen), labels, chosen.sort_by)
     return list(pages), codes_of(reader, sae, tokens)
 
 
@@ -120,22 +122,6 @@ def test_labels_are_counted(reader: ShardReader, sae: TopK) -> None:
             number = int(one.label.split()[1])
             assert one.purity == pytest.approx(counts[number] / counts.sum())
             assert one.lift == pytest.approx(counts[number] / counts.sum() / base[number], rel=1e-5)
-
-
-def test_the_label_that_tells_most_is_not_the_most_frequent_one(make_shards: MakeShards) -> None:
-    patch_labels = torch.zeros(N, 6, dtype=torch.uint8)
-    patch_labels[:, :2] = 1
-    acts = torch.zeros(N, 7, 2)  # CLS first
-    acts[:, 1:, 0] = 1  # latent 0 fires on all patches
-    acts[:, 2:4, 1] = 1  # latent 1 on one of each label, of which label 0 is twice as frequent
-    recording = open_shards(make_shards(N, d_model=2, acts=acts, labels=patch_labels, images="1" * 64)[0])
-    sae = TopK(2, 2, k=2)
-    with torch.no_grad():
-        sae.W_dec.copy_(torch.eye(2))
-        sae.W_enc.copy_(torch.eye(2))
-    subject = subject_of(sae, selection(recording, "content"))
-    found = Pages(subject, [0, 1], Labels.of(recording)).top_labels()
-    assert found == {1: ("label 1", 0.5)}  # what fires everywhere has none
 
 
 def test_cls_tokens_have_no_heatmaps(reader: ShardReader, sae: TopK) -> None:

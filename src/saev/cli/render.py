@@ -37,6 +37,7 @@ def render(
     sae: Path | None = None,
     out: Path | None = None,
     codes: list[Path] | None = None,
+    metadata: Path | None = None,
     device: str | None = None,
 ) -> Path:
     """Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that are there.
@@ -52,6 +53,8 @@ def render(
         out: directory for the galleries, in place of the run directory, which is then only read
         codes: directories that `saev encode` wrote, of some of the SAEs on these shards, which are then not encoded
             again
+        metadata: CSV of the images: a column "path" with their paths as recorded, and columns that say something of
+            them, which are counted as labels are
         device: cpu, cuda, ...; by default a GPU if there is one
     """
     given = GivenSaes.named(run_dir, sae, out, "render")
@@ -61,7 +64,7 @@ def render(
     with alone_in(found.path):
         saes = given.load_for(data, data.test_tokens)
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
-        render_saes(on_device, shown_tokens(data.test_tokens), found.features, visualizer, codes or [])
+        render_saes(on_device, shown_tokens(data.test_tokens), found.features, visualizer, codes or [], metadata)
     return found.path
 
 
@@ -84,7 +87,7 @@ def main(argv: list[str]) -> int:
             data=ShardTokens(**options.data, val_share=0.0),
             visualizer=RenderOptions(**options.visualizer),
             device=_device(options),
-            **{name: options[name] for name in ("run_dir", "sae", "out", "codes")},
+            **{name: options[name] for name in ("run_dir", "sae", "out", "codes", "metadata")},
         )
     print(out)
     return 0

@@ -63,11 +63,12 @@ def _show_projector(writer: "SummaryWriter", rendered: Rendered, pictures: Recor
     gallery = rendered.gallery
     pages = list(islice(rendered.pages.drafts(), N_PROJECTED))
     latents = [page.index for page in pages]
+    labels = gallery.labels[0].labels if gallery.labels else {}
     rows = [
         [
             str(latent),
             gallery.names[latent].name if latent in gallery.names else "",
-            gallery.labels[latent][0] if latent in gallery.labels else "",
+            labels[latent].label if latent in labels else "",
             f"{gallery.frequency[latent]:.3g}",
         ]
         for latent in latents

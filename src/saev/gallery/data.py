@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.latents.heatmaps import Levels
+from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order
 
 Floats = npt.NDArray[np.floating]
@@ -42,12 +43,27 @@ class LabelCount:
         count: Images or patches with this label on which it fires.
         purity: Their share of all images or patches with a label on which it fires.
         lift: That share over the label's share of all images or patches.
+        q: The q value of its firing on so many images with the label, among all latents and labels of the gallery.
     """
 
     label: str
     count: int
     purity: float
     lift: float
+    q: float
+
+
+@dataclass(frozen=True)
+class BestLabels:
+    """Of one kind of labels, per latent the one that describes it best, where that is no chance.
+
+    Args:
+        kind: What they are labels of, such as "patches".
+        labels: By latent.
+    """
+
+    kind: str
+    labels: Mapping[int, LabelCount]
 
 
 @dataclass(frozen=True)
@@ -72,10 +88,10 @@ class LatentPage:
         percentiles: Values by percentile, such as {50: 1.2}.
         labels: Image labels, the most frequent first.
         patch_labels: Labels of patches, the most frequent first.
+        columns: Values of what else is known of the images, by column, the most frequent first.
         neighbours: Latents with the nearest decoder directions, and the cosines.
         coactive: Latents that fire on the same tokens, and the cosines of the indicators.
         directions: Words to which the decoder direction points, and their scores.
-        probes: Results of probing: the task and what was found, as texts.
     """
 
     index: int
@@ -86,10 +102,10 @@ class LatentPage:
     percentiles: Mapping[int, float] = field(default_factory=dict)
     labels: Sequence[LabelCount] = ()
     patch_labels: Sequence[LabelCount] = ()
+    columns: Mapping[str, Sequence[LabelCount]] = field(default_factory=dict)
     neighbours: Sequence[tuple[int, float]] = ()
     coactive: Sequence[tuple[int, float]] = ()
     directions: Sequence[tuple[str, float]] = ()
-    probes: Sequence[tuple[str, str]] = ()
 
     @property
     def best(self) -> Sequence[LatentExample]:
@@ -135,9 +151,10 @@ class Gallery:
         grid: (h, w) patches of a picture.
         bin_edges: (bins + 1,) of the histograms of values.
         rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
-        labels: Per latent the label that describes it best, and its purity.
+        labels: By kind the labels that stand beside latents; those of the first kind, if nobody chooses another one.
         names: Names that were found for latents.
         others: SAEs to compare with.
+        metadata: What else is known of the pictures.
     """
 
     title: str
@@ -150,16 +167,18 @@ class Gallery:
     grid: tuple[int, int]
     bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
     rare_below: float = 0.0
-    labels: Mapping[int, tuple[str, float]] = field(default_factory=dict)
+    labels: Sequence[BestLabels] = ()
     names: Mapping[int, ShownName] = field(default_factory=dict)
     others: Sequence[OtherSae] = ()
+    metadata: Sequence[Column] = ()
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):
             assert column.shape == (self.d_sae,), f"{column.shape} is not ({self.d_sae},)"
             assert np.isfinite(column).all(), "the numbers of a latent must be finite"
             assert (column[self.frequency > 0] > 0).all(), "a latent that fires has values above zero"
-        assert all(0 <= latent < self.d_sae for latent in (*self.labels, *self.names)), "a name of no latent"
+        named = [*self.names, *(latent for one in self.labels for latent in one.labels)]
+        assert all(0 <= latent < self.d_sae for latent in named), "a name of no latent"
         for other in self.others:
             assert len(other.matched) == len(other.cosine) == self.d_sae, f"matches of {other.title}"
 

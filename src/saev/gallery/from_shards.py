@@ -13,6 +13,7 @@ from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
+from saev.latents.metadata import read_metadata
 from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
@@ -27,6 +28,7 @@ def render(
     out: str | Path,
     *,
     codes: Sequence[Codes | str | Path] = (),
+    metadata: str | Path | None = None,
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
@@ -50,6 +52,8 @@ def render(
         shards: A recording, or its directory.
         out: Directory of the galleries.
         codes: Saved codes of some of the SAEs on these shards, which are then not encoded again.
+        metadata: A table of the images, as `saev.latents.metadata.read_metadata` reads it: its columns are counted as
+            labels are, and shown beside pictures.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`; the same for all SAEs.
         device: As in `saev.encode`.
@@ -78,7 +82,7 @@ def render(
                 f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
             )
         (selection,) = kinds.values()
-        return render_saes({name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes)
+        return render_saes({name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes, metadata)
 
 
 def render_saes(
@@ -87,6 +91,7 @@ def render_saes(
     out: str | Path,
     options: RenderOptions,
     codes: Sequence[Codes | str | Path] = (),
+    metadata: str | Path | None = None,
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
@@ -96,6 +101,7 @@ def render_saes(
         out: As in `render`.
         options: What is shown.
         codes: As in `render`.
+        metadata: As in `render`.
 
     Returns:
         The path of each `index.html`.
@@ -103,13 +109,14 @@ def render_saes(
     Raises:
         InputError: As `render`.
     """
+    table = None if metadata is None else read_metadata(metadata, tokens.reader.examples())
+    labels = Labels.of(tokens.reader, () if table is None else table.telling())
     encodings = {name: Encoding(sae, tokens) for name, sae in saes.items()}
     for one in encodings.values():
         options.check_latents(one.d_sae)
     if (namer := namer_of(options)) is not None:
         namer.clip.to(next(iter(saes.values())).mean_d.device)
     sources = with_saved(encodings, codes)
-    labels = Labels.of(tokens.reader)
     images = tokens.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}

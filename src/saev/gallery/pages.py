@@ -13,20 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.gallery.data import LabelCount, LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.data import LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
-from saev.latents.labels import Labels
-from saev.latents.survey import PERCENTILES, LabelCounts, LatentSurvey, Order, quantile_groups
+from saev.latents.survey import PERCENTILES, LatentSurvey, Order, quantile_groups
 from saev.metrics import Nearest, nearest
 from saev.nn import SparseAutoencoder
 
 N_NEIGHBOURS = 8
-N_LABELS = 6
 N_GROUPS = 5
 N_OF_GROUP = 6
-LATENTS_AT_ONCE = 1024
-MIN_LIFT = 1.25  # A label below this says less about a latent than about the pictures.
 
 
 @final
@@ -46,7 +43,7 @@ class Pages:
     Args:
         subject: The SAE.
         latents: Those that get a page.
-        labels: Labels of the recording.
+        labels: What its latents fire on.
         sort_by: Which order of pictures comes first.
         directions: Words to which decoder directions point.
     """
@@ -55,7 +52,7 @@ class Pages:
         self,
         subject: Subject,
         latents: Sequence[int],
-        labels: Labels,
+        labels: LatentLabels,
         sort_by: Order = "patch",
         directions: Mapping[int, ShownName] | None = None,
     ) -> None:
@@ -120,30 +117,6 @@ class Pages:
             if group
         ]
 
-    def top_labels(self) -> dict[int, tuple[str, float]]:
-        """For each latent the label that describes it best, of patches where there are such, and its purity.
-
-        That is the one which contributes most to the divergence from the base rates, purity x log(lift): the most
-        frequent one would be the background for nearly all latents. A latent whose label is hardly more frequent than
-        among all has none.
-        """
-        counts, names = self._survey.patch_labels, self._labels.patch_names
-        if counts is None:
-            counts, names = self._survey.image_labels, self._labels.names
-        if counts is None:
-            return {}
-        found: dict[int, tuple[str, float]] = {}
-        for latents_a in torch.split(torch.arange(len(counts.counts)), LATENTS_AT_ONCE):
-            purity_al = counts.purity(latents_a)
-            lift_al = counts.lift(latents_a)
-            telling_al = purity_al * lift_al.clamp_min(1e-30).log()
-            telling_al[purity_al == 0] = -torch.inf
-            for latent, label in zip(latents_a.tolist(), telling_al.argmax(1).tolist(), strict=True):
-                row = latent - int(latents_a[0])
-                if lift_al[row, label] >= MIN_LIFT:
-                    found[latent] = (names[label], float(purity_al[row, label]))
-        return found
-
     def _draft(self, row: int) -> LatentPage:
         """A page without its heatmaps."""
         latent = int(self._latents[row])
@@ -154,8 +127,9 @@ class Pages:
             samples=self._samples(row),
             histogram=survey.histogram.counts[latent].numpy(),
             percentiles=dict(zip(PERCENTILES, self._percentiles[row].tolist(), strict=True)),
-            labels=_label_counts(survey.image_labels, latent, self._labels.names),
-            patch_labels=_label_counts(survey.patch_labels, latent, self._labels.patch_names),
+            labels=self._labels.of_images(latent),
+            patch_labels=self._labels.of_patches(latent),
+            columns=self._labels.of_columns(latent),
             neighbours=_pairs(self._decoders, row),
             coactive=_pairs(self._coactive, row),
             directions=_words(self._directions.get(latent)),
@@ -165,14 +139,6 @@ class Pages:
 def _examples(images_k: Tensor, values_k: Tensor) -> list[LatentExample]:
     found = zip(images_k.tolist(), values_k.tolist(), strict=True)
     return [LatentExample(image, value) for image, value in found if image >= 0]
-
-
-def _label_counts(counts: LabelCounts | None, latent: int, names: Sequence[str]) -> list[LabelCount]:
-    if counts is None:
-        return []
-    found = counts.top(torch.tensor([latent]), N_LABELS)
-    rows = zip(*(values[0].tolist() for values in found), strict=True)
-    return [LabelCount(names[label], count, purity, lift) for label, count, purity, lift in rows if label >= 0]
 
 
 def _words(name: ShownName | None) -> list[tuple[str, float]]:

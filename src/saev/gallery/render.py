@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from saev.errors import InputError, tell
 from saev.gallery.data import Gallery, OtherSae, ShownName
+from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
 from saev.gallery.write import write_gallery
@@ -142,7 +143,8 @@ def _render(
     sae, moments = subject.sae, subject.survey.moments
     names = namer.by_pictures(subject.codes, subject.survey, latents, pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
-    pages = Pages(subject, latents, source.labels, options.sort_by, _shown(directions))
+    labels = LatentLabels(subject.survey, source.labels)
+    pages = Pages(subject, latents, labels, options.sort_by, _shown(directions))
     gallery = Gallery(
         title=name,
         sae_id=sae_id(sae),
@@ -154,9 +156,10 @@ def _render(
         grid=subject.codes.grid,
         bin_edges=EDGES,
         rare_below=(COMMON_IMAGES - 0.5) / max(1, moments.n_images),
-        labels=pages.top_labels(),
+        labels=labels.best(),
         names=_shown(names),
         others=_others(name, subjects),
+        metadata=source.labels.columns,
     )
     index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())

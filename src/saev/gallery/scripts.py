@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage
 from saev.latents.heatmaps import Levels, PatchCodes
+from saev.latents.metadata import Column
 from saev.pages.embedding import ascii_json
 from saev.pages.heatmap import COLOUR_MAPS, overlay_table
 
@@ -53,7 +54,10 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             "maxValue": _floats(gallery.max_value),
             "binEdges": _floats(gallery.bin_edges),
             "rareBelow": gallery.rare_below,
-            "topLabels": [[latent, label, round(purity, 4)] for latent, (label, purity) in gallery.labels.items()],
+            # by kind, each with the latent and then as in the script of a latent
+            "topLabels": [
+                [one.kind, [[latent, *_label(label)] for latent, label in one.labels.items()]] for one in gallery.labels
+            ],
             "names": [
                 [latent, one.name, one.score, list(map(list, one.runners_up))] for latent, one in gallery.names.items()
             ],
@@ -73,6 +77,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
                 for image, entry in pictures.items()
             ],
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
+            **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
         }
     )
 
@@ -91,10 +96,10 @@ def latent_script(page: LatentPage) -> str:
             "percentiles": {str(p): float(value) for p, value in page.percentiles.items()},
             "labels": _labels(page.labels),
             "patchLabels": _labels(page.patch_labels),
+            "columns": [[name, _labels(counts)] for name, counts in page.columns.items()],
             "neighbours": _pairs(page.neighbours),
             "coactive": _pairs(page.coactive),
             "directions": [[word, round(score, 2)] for word, score in page.directions],
-            "probes": [list(probe) for probe in page.probes],
         }
     )
 
@@ -151,12 +156,30 @@ def _script(value: object) -> str:
     return f"saevTake({ascii_json(value)});\n"
 
 
+def _optional(name: str, value: Sequence[object]) -> dict[str, object]:
+    """Part of a script that is only there if there is something in it."""
+    return {name: value} if value else {}
+
+
+def _column(column: Column, images: Sequence[int]) -> dict[str, object]:
+    """The values that some images have, and of each image its value's place among them, -1 for none."""
+    numbers = column.numbers_i[np.array(images, dtype=np.int64)]
+    distinct = np.unique(numbers[numbers >= 0])
+    places = np.where(numbers >= 0, np.searchsorted(distinct, numbers), -1)
+    values = [column.values[number] for number in distinct.tolist()]
+    return {"name": column.name, "values": values, "numbers": _bytes(places.astype("<i4"))}
+
+
 def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:
     return [[example.image_id, float(f"{example.value:.5g}")] for example in examples]
 
 
 def _labels(counts: Iterable[LabelCount]) -> list[list[Any]]:
-    return [[one.label, one.count, round(one.purity, 4), round(one.lift, 2)] for one in counts]
+    return [_label(one) for one in counts]
+
+
+def _label(one: LabelCount) -> list[Any]:
+    return [one.label, one.count, round(one.purity, 4), round(one.lift, 2), float(f"{one.q:.2g}")]
 
 
 def _pairs(pairs: Iterable[tuple[int, float]]) -> list[list[float]]:

@@ -7,10 +7,10 @@ from typing import Self, final
 import numpy as np
 from numpy.typing import NDArray
 
+from saev.latents.metadata import Column, Numbers
 from saev.shards.reading.reader import ShardReader
 from saev.vit.images.base import NO_LABEL
 
-Numbers = NDArray[np.int64]
 LABELS_AT_ONCE = 2**22
 
 
@@ -24,16 +24,22 @@ class Labels:
         numbers: (n_examples,) the label of each image, as a place in `names`; -1 for none.
         patch_names: Labels of patches; empty where none were recorded.
         patch_numbers: (n_examples, patches) uint8; `NO_LABEL` for none.
+        columns: What else is known, from a table of the user's.
     """
 
     names: Sequence[str]
     numbers: Numbers
     patch_names: Sequence[str]
     patch_numbers: NDArray[np.uint8] | None
+    columns: Sequence[Column] = ()
 
     @classmethod
-    def of(cls, reader: ShardReader) -> Self:
+    def of(cls, reader: ShardReader, columns: Sequence[Column] = ()) -> Self:
         """The labels of a recording.
+
+        Args:
+            reader: The recording.
+            columns: What else is known of its images.
 
         Raises:
             InputError: If its files are damaged.
@@ -44,11 +50,16 @@ class Labels:
         numbers = np.array([place.get(label, -1) for label in given], dtype=np.int64)
         patch_numbers = reader.patch_labels()
         if patch_numbers is None:
-            return cls(names, numbers, [], None)
+            return cls(names, numbers, [], None, columns)
         n = _largest(patch_numbers) + 1
         recorded = _find(reader.recording.image_set, "patch_class_names")
         patch_names = [recorded[i] if i < len(recorded) else f"label {i}" for i in range(n)]
-        return cls(names, numbers, patch_names, patch_numbers)
+        return cls(names, numbers, patch_names, patch_numbers, columns)
+
+    @property
+    def counted(self) -> list[Column]:
+        """The columns whose values are counted as labels are: numbers are not."""
+        return [column for column in self.columns if column.kind in ("boolean", "categorical")]
 
     def of_patches(self, examples: Numbers) -> Numbers | None:
         """The labels (b, patches) of some images' patches, -1 for none."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from saev.errors import InputError, one_line, tell
 from saev.files import UnreadableFile, given_path, read_regular_text
-from saev.latents.labels import Numbers
 from saev.shards.format.examples import ExampleRecord
 
+Numbers = NDArray[np.int64]
 KEY: Final = "path"
 MAX_BYTES: Final = 2**28
 MAX_COLUMNS: Final = 1_000

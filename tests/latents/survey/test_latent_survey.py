@@ -59,6 +59,13 @@ def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     for label in range(4):
         assert on_patches.counts[:, label].tolist() == at_patches[seen.patch_labels == label].sum(0).tolist()
         assert on_patches.base_counts[label] == (seen.patch_labels == label).sum()
+    assert survey.patch_label_images is not None
+    by_image = survey.patch_label_images.overlaps
+    has_il = np.stack([(seen.patch_labels == label).any(1) for label in range(4)], axis=1)
+    assert by_image.counts_sl.tolist() == [[int((own & has).sum()) for has in has_il.T] for own in fires.any(1).T]
+    assert by_image.fires_s.tolist() == (fires.any(1) & has_il.any(1)[:, None]).sum(0).tolist()
+    assert by_image.base_l.tolist() == has_il.sum(0).tolist()
+    assert by_image.n == has_il.any(1).sum()
 
 
 @settings(deadline=None)

@@ -14,6 +14,9 @@ from saev.files import irregular
 _OF_THE_SHELL: Final = ("/dev/fd/", "/proc/self/fd/")
 """Where a shell puts what stands between the parentheses of ``--config <(...)``: a pipe that somebody writes to."""
 
+_OF_DATA: Final = ("--metadata",)
+"""Options without a dot whose files are data, too."""
+
 
 def check_given_files(argv: Sequence[str]) -> None:
     """Refuse FIFOs, devices and sockets as values, and files of options that are too large.
@@ -49,7 +52,7 @@ def _check(given: Iterable[tuple[str, str]]) -> None:
         if os.path.isdir(value) or (is_substituted and stat.S_ISFIFO(status.st_mode)):  # noqa: PTH112
             continue
         # What has a dot is mostly no group but a file of data, of weights or of pictures, which has its own bound.
-        fault = irregular(status, status.st_size if "." in option else MAX_CONFIG_BYTES)
+        fault = irregular(status, status.st_size if "." in option or option in _OF_DATA else MAX_CONFIG_BYTES)
         if fault:
             raise InputError(f"{option} {value}: {fault}".lstrip())
 

@@ -9,8 +9,14 @@ function latentWords(data, latent) {
   const label = data.topLabels.get(latent);
   return [
     ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
-    ...(label === undefined ? [] : [element("span", { title: "label that tells most about it, and the share of what it fires on" }, userText(label.label), ` ${showShare(label.purity)}`)]),
+    ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), ` ${showShare(label.purity)}`)]),
   ];
+}
+
+/** What the label beside a latent rests on. */
+function labelNote({ count, purity, lift, q }) {
+  return `The label that tells most about it: ${showShare(purity)} of what it fires on (${count.toLocaleString("en")}), `
+    + `\u00d7${showNumber(lift)} of the share among all. Chance is unlikely, judged by pictures: q ${showQ(q)}, corrected for all latents and labels.`;
 }
 
 /** The numbers of a latent with two digits: a card is narrow, and its page has more of them. */

@@ -31,6 +31,12 @@ class Cards {
     this.layout();
   }
 
+  /** Makes the cards anew when what stands on them changes. */
+  renew() {
+    for (const card of this.made.values()) card.remove();
+    this.made.clear();
+  }
+
   layout() {
     const width = this.list.clientWidth;
     if (width === 0) return;

@@ -48,7 +48,8 @@ class GalleryData {
     this.rareBelow = raw.rareBelow;
     this.alive = [];
     this.frequency.forEach((share, latent) => { if (share > 0) this.alive.push(latent); });
-    this.topLabels = new Map(raw.topLabels.map(([latent, label, purity]) => [latent, { label, purity }]));
+    this.labelKinds = raw.topLabels.map(([kind, labels]) => ({ kind, labels: new Map(labels.map(([latent, ...label]) => [latent, labelOf(label)])) }));
+    this.chooseLabels(0);
     this.names = new Map(raw.names.map(([latent, name, score, runnersUp]) => [latent, { name, score, runnersUp }]));
     this.others = raw.others.map(({ folder, title, matched, cosine }) => ({
       folder, title, matched: numbersOf(matched, Int32Array), cosine: numbersOf(cosine, Float32Array),
@@ -56,8 +57,22 @@ class GalleryData {
     this.pictures = new Map(raw.pictures.map(([id, name, label, width, height]) => [
       id, { id, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
     ]));
+    this.metadata = (raw.metadata ?? []).map(({ name, values, numbers }) => {
+      const places = numbersOf(numbers, Int32Array); // -1 where it is not known
+      return { name, values: new Map(raw.pictures.flatMap(([id], i) => (places[i] < 0 ? [] : [[id, values[places[i]]]]))) };
+    });
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();
+  }
+
+  /** Puts labels of a kind, given by its number, beside latents; the first kind if there is none of that number. */
+  chooseLabels(number) {
+    this.topLabels = (this.labelKinds[number] ?? this.labelKinds[0])?.labels ?? new Map();
+  }
+
+  /** What else is known of a picture: [name of the column, value]. */
+  factsOf(id) {
+    return this.metadata.flatMap(({ name, values }) => (values.has(id) ? [[name, values.get(id)]] : []));
   }
 
   imagePath(id) {
@@ -67,8 +82,8 @@ class GalleryData {
   /**
    * A promise of a latent's page: {index, top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}],
    * heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
-   * [{label, count, purity, lift}], neighbours and coactive: [{latent, cosine}],
-   * directions: [[word, score]], probes: [[task, text]]}.
+   * [{label, count, purity, lift, q}], columns: [{name, labels like these}], neighbours and coactive:
+   * [{latent, cosine}], directions: [[word, score]]}.
    */
   latent(index) {
     return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, latentOf);
@@ -94,10 +109,11 @@ class GalleryData {
   }
 }
 
+const labelOf = ([label, count, purity, lift, q]) => ({ label, count, purity, lift, q });
+
 function latentOf(raw) {
   const examples = (list) => list.map(([image, value]) => ({ image, value }));
   const pairs = (list) => list.map(([latent, cosine]) => ({ latent, cosine }));
-  const counts = (list) => list.map(([label, count, purity, lift]) => ({ label, count, purity, lift }));
   const decoded = new Map();
   return {
     index: raw.index,
@@ -109,12 +125,12 @@ function latentOf(raw) {
     },
     histogram: raw.histogram,
     percentiles: Object.entries(raw.percentiles).map(([percent, value]) => [Number(percent), value]),
-    labels: counts(raw.labels),
-    patchLabels: counts(raw.patchLabels),
+    labels: raw.labels.map(labelOf),
+    patchLabels: raw.patchLabels.map(labelOf),
+    columns: raw.columns.map(([name, labels]) => ({ name, labels: labels.map(labelOf) })),
     neighbours: pairs(raw.neighbours),
     coactive: pairs(raw.coactive),
     directions: raw.directions,
-    probes: raw.probes,
   };
 }
 

@@ -33,6 +33,10 @@ class FilterControls {
         filters.set({ [name]: range });
       });
     }
+    const kinds = document.getElementById("label-kind");
+    kinds.append(...filters.data.labelKinds.map(({ kind }, number) => element("option", { value: number }, kind)));
+    kinds.addEventListener("input", () => filters.set({ labels: Number(kinds.value) }));
+    document.getElementById("label-kinds").hidden = filters.data.labelKinds.length < 2;
     document.getElementById("sort-direction").addEventListener("click", () => filters.set({ isDescending: !filters.state.isDescending }));
     document.getElementById("filter-reset").addEventListener("click", () => filters.reset());
     document.getElementById("clear-ranges").addEventListener("click", () => filters.clearRanges());
@@ -50,6 +54,7 @@ class FilterControls {
       const bound = filters.state[name][end];
       if (field !== document.activeElement) field.value = bound === null ? "" : Number((bound * unit).toPrecision(3));
     }
+    document.getElementById("label-kind").selectedIndex = filters.data.labelKinds[filters.state.labels] === undefined ? 0 : filters.state.labels;
     const isDescending = filters.state.isDescending;
     const direction = document.getElementById("sort-direction");
     direction.textContent = isDescending ? "\u2193" : "\u2191";

@@ -35,23 +35,32 @@ class Filters extends EventTarget {
       isNamed: false,
       frequency: [null, null], // from, to; null for no bound
       meanValue: [null, null],
+      labels: 0, // which kind of labels stands beside latents
       sort: "meanValue",
       isDescending: true,
     };
     this.state = { ...this.initial, ...this.remembered() };
+    data.chooseLabels(this.state.labels);
   }
 
   /** Changes some of the state; "change" tells. */
   set(changes) {
     this.state = { ...this.state, ...changes };
+    if ("labels" in changes) this.relabel();
     keep("sessionStorage", this.key, JSON.stringify(this.state));
     this.dispatchEvent(new Event("change"));
   }
 
   /** Takes all filters away; the order stays. */
   reset() {
-    const { sort, isDescending } = this.state;
-    this.set({ ...this.initial, sort, isDescending });
+    const { labels, sort, isDescending } = this.state;
+    this.set({ ...this.initial, labels, sort, isDescending });
+  }
+
+  /** Labels of another kind are searched, and sorted by. */
+  relabel() {
+    this.data.chooseLabels(this.state.labels);
+    [this.madeTexts, this.sorted] = [undefined, undefined];
   }
 
   clearRanges() {
@@ -63,7 +72,7 @@ class Filters extends EventTarget {
   }
 
   get isFiltering() {
-    const { sort, isDescending, ...rest } = this.initial;
+    const { labels, sort, isDescending, ...rest } = this.initial;
     return Object.entries(rest).some(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.state[name]));
   }
 

@@ -74,10 +74,10 @@ class LatentView {
     }
     if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels)));
     if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels)));
+    this.side.append(...this.columns(page));
     if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
     if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
     if (has(page.directions)) this.side.append(panel("Its decoder direction points to", wordList(page.directions)));
-    if (has(page.probes)) this.side.append(panel("Probes", probeList(page.probes)));
     this.side.append(...this.otherSaes());
   }
 
@@ -119,6 +119,20 @@ class LatentView {
           ...examples.map((example) => exampleFigure(this.app.data, page, example, null))))));
   }
 
+  /** What the table of the user's says of its images, one column at a time; the choice stays from latent to latent. */
+  columns(page) {
+    const columns = page.columns.filter(({ labels }) => labels.length > 0);
+    if (columns.length === 0) return [];
+    const place = element("div", {});
+    const draw = () => place.replaceChildren(labelTable((columns.find(({ name }) => name === this.column) ?? columns[0]).labels));
+    draw();
+    if (columns.length === 1) return [panel("Metadata of its images", element("p", { class: "note" }, userText(columns[0].name)), place)];
+    const choice = element("select", { "aria-label": "Column of the metadata" }, ...columns.map(({ name }) => element("option", { value: name }, name)));
+    if (columns.some(({ name }) => name === this.column)) choice.value = this.column;
+    choice.addEventListener("input", () => { this.column = choice.value; draw(); });
+    return [panel("Metadata of its images", choice, place)];
+  }
+
   latentList(pairs) {
     return element("ul", { class: "latent-list" }, ...pairs.map(({ latent, cosine }) => element("li", {},
       latentPreview(this.app.data, latent), latentLink(this.app, latent),
@@ -142,11 +156,6 @@ function panel(title, ...children) {
 function wordList(words) {
   return element("ul", { class: "latent-list" }, ...words.map(([word, score]) => element("li", {},
     userText(word), element("span", { class: "cosine", title: "score" }, showNumber(score)))));
-}
-
-function probeList(probes) {
-  return element("dl", { class: "probes" }, ...probes.flatMap(([task, text]) => [
-    element("dt", {}, userText(task)), element("dd", {}, userText(text))]));
 }
 
 /** Radio buttons for an order of what is listed; `name` tells those of one page from those of another. */

@@ -74,6 +74,8 @@ class OverviewView {
     this.histogram?.show(shown);
     this.controls.show();
     document.getElementById("list-count").textContent = `${this.list.length.toLocaleString("en")} of ${showCount(data.nLatents, "latent")}`;
+    if (this.labels !== data.topLabels) this.cards.renew();
+    this.labels = data.topLabels;
     this.cards.show(this.list);
     this.sayNothingFound();
   }

@@ -54,7 +54,8 @@ class PictureView {
     this.container.replaceChildren(
       element("div", { class: "latent-head" },
         element("div", {}, element("h1", { tabindex: "-1", class: "picture-name" }, userText(name)),
-          label === null ? null : element("div", { class: "label" }, userText(label))),
+          label === null ? null : element("div", { class: "label" }, userText(label)),
+          pictureFacts(data, this.id)),
         element("nav", { class: "steps", "aria-label": "Gallery" }, copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
       element("div", { class: "picture-body" },
         element("div", { class: "picture-side" }, stage, this.chosen,
@@ -187,6 +188,13 @@ class PictureView {
     button.addEventListener("click", () => this.choose(latent === this.latent ? null : latent));
     return element("li", {}, button, element("a", { class: "row-link", href: `#latent=${latent}`, "aria-label": `Page of ${this.nameOf(latent)}` }, "\u2192"));
   }
+}
+
+/** What else is known of a picture; null if that is nothing. */
+function pictureFacts(data, id) {
+  const facts = data.factsOf(id);
+  return facts.length === 0 ? null : element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
+    element("div", {}, element("dt", {}, userText(name)), element("dd", {}, userText(value)))));
 }
 
 /** Every latent of a picture with the strongest of its levels, strongest first. */

@@ -90,18 +90,22 @@ function percentileTable(percentiles) {
     element("tr", {}, element("th", { scope: "row" }, "Value"), ...percentiles.map(([, value]) => element("td", {}, showValue(value)))));
 }
 
-/** Labels on which a latent fires, with bars of their purity. */
+const maxQ = 0.05; // as in gallery/labels.py
+
+/** Labels on which a latent fires, with bars of their purity; a tick marks those that are no chance. */
 function labelTable(counts) {
   const head = [["", "Label"], ["Count", "Images or patches with this label on which the latent fires"],
-    ["Purity", "Their share of all labelled ones on which it fires"], ["Lift", "That share over the share of this label everywhere"]];
+    ["Purity", "Their share of all labelled ones on which it fires"], ["Lift", "That share over the share of this label everywhere"],
+    ["q", "Whether it fires on more images with this label than chance explains, corrected for all latents and labels (Benjamini-Hochberg): at most 0.05 is significant"]];
   return element("table", { class: "labels" },
     element("thead", {}, element("tr", {}, ...head.map(([name, note], i) =>
       (i === 0 ? element("th", { scope: "col" }, note) : element("th", { scope: "col", title: note }, name))))),
-    element("tbody", {}, ...counts.map(({ label, count, purity, lift }) => element("tr", {},
+    element("tbody", {}, ...counts.map(({ label, count, purity, lift, q }) => element("tr", { class: q <= maxQ ? "significant" : "" },
       element("th", { scope: "row", title: label }, userText(label)),
       element("td", {}, count.toLocaleString("en")),
       element("td", {}, shareBar(purity, showShare(purity))),
-      element("td", {}, `\u00d7${showNumber(lift)}`)))));
+      element("td", {}, `\u00d7${showNumber(lift)}`),
+      element("td", { title: q <= maxQ ? "significant" : "may be chance" }, `${q <= maxQ ? "\u2713\u202f" : ""}${showQ(q)}`)))));
 }
 
 /** A bar of a share 0..1 with its text. */

@@ -1,6 +1,7 @@
 """The survey of an SAE's latents: everything that is said of them, from one bounded pass over images."""
 
 from saev.latents.survey.by_latent import LatentCodes, Pairs
+from saev.latents.survey.enrichment import Enrichment, QValues
 from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
@@ -13,6 +14,7 @@ __all__ = [
     "EDGES",
     "ORDERS",
     "PERCENTILES",
+    "Enrichment",
     "ImageSample",
     "LabelCounts",
     "LatentCodes",
@@ -20,6 +22,7 @@ __all__ = [
     "Moments",
     "Order",
     "Pairs",
+    "QValues",
     "TokenSample",
     "TopImages",
     "TopLabels",

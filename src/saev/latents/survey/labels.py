@@ -5,6 +5,7 @@ latents, n = labels given of each.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final, Literal, NamedTuple, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
+from saev.latents.survey.enrichment import Overlaps
 
 MAX_LABEL_BYTES: Final = 2**30
 
@@ -85,6 +87,19 @@ class LabelCounts:
     def base_counts(self) -> Tensor:
         """(l,) int64 images, or tokens, with the label."""
         return torch.from_numpy(self._base_l)
+
+    @property
+    def overlaps(self) -> Overlaps:
+        """The counts of images; of no use for tokens, which have neighbours like themselves."""
+        fires_s = self._counts_sl.sum(1, dtype=np.int64)
+        return Overlaps(self._counts_sl, fires_s, self._base_l, int(self._base_l.sum()))
+
+    def part(self, labels: range) -> "LabelCounts":
+        """The counts of some labels that follow each other as those of a table of their own, not copied."""
+        found = copy(self)
+        found._counts_sl = self._counts_sl[:, labels.start : labels.stop]
+        found._base_l = self._base_l[labels.start : labels.stop]
+        return found
 
     def purity(self, latents_a: Tensor) -> Tensor:
         """(a, l) float32: of the labelled images, or tokens, on which the latent fires, the share with the label."""

@@ -18,6 +18,7 @@ def memory_bytes(
     n_image_labels: int = 0,
     n_patch_labels: int = 0,
     n_orders: int = 3,
+    n_values: int = 0,
     n_positions: int = 0,
     most_active: int | None = None,
 ) -> int:
@@ -30,10 +31,11 @@ def memory_bytes(
         n_image_labels: Labels of images.
         n_patch_labels: Labels of patches.
         n_orders: Orders of top images: 3, or 2 without CLS tokens.
+        n_values: Values of all columns together.
         n_positions: Positions of an image.
         most_active: Latents that can be active on a token; by default all.
     """
-    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders)
+    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values)
     return tables + update_bytes(d_sae, n_positions, most_active)
 
 
@@ -44,12 +46,15 @@ def tables_bytes(
     n_image_labels: int = 0,
     n_patch_labels: int = 0,
     n_orders: int = 3,
+    n_values: int = 0,
 ) -> int:
     """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
     keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample])
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
-    counted = [n for n in (n_image_labels, n_patch_labels) if LabelCounts.fits(d_sae, n)]
+    # Labels of patches are counted once by patches and once by images.
+    by_image = n_patch_labels + 1 if n_patch_labels else 0
+    counted = [n for n in (n_image_labels, n_patch_labels, by_image, n_values) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
     return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_SAMPLE_ENTRIES)
 

@@ -48,12 +48,12 @@ def survey_images(
     """
     own = np.array_split(images, world_size)[rank]
     top_k = min(top_k, len(images))
-    n_labels = len(labels.names), len(labels.patch_names)
-    _check_memory(codes, top_k, *n_labels)
-    surveys = {name: _begun(one, top_k, *n_labels, seed) for name, one in codes.items()}
+    _check_memory(codes, top_k, labels)
+    surveys = {name: _begun(one, top_k, labels, seed) for name, one in codes.items()}
     for name, ids_b, part in together(codes, own, "surveying"):
         labels_bc = labels.of_patches(ids_b) if codes[name].spots.patches else None
-        surveys[name].add(part, ids_b, labels.numbers[ids_b], labels_bc)
+        values_jb = [column.numbers_i[ids_b] for column in labels.counted]
+        surveys[name].add(part, ids_b, labels.numbers[ids_b], labels_bc, values_jb)
     return surveys
 
 
@@ -106,22 +106,25 @@ def survey(
         return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
 
 
-def _begun(codes: ImageCodes, top_k: int, n_labels: int, n_patch_labels: int, seed: int) -> LatentSurvey:
+def _begun(codes: ImageCodes, top_k: int, labels: Labels, seed: int) -> LatentSurvey:
     return LatentSurvey(
         codes.d_sae,
         codes.spots,
         top_k=top_k,
-        n_image_labels=n_labels,
-        n_patch_labels=n_patch_labels if codes.spots.patches else 0,
+        n_image_labels=len(labels.names),
+        n_patch_labels=len(labels.patch_names) if codes.spots.patches else 0,
+        n_values=[len(column.values) for column in labels.counted],
         seed=seed,
     )
 
 
-def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, n_labels: int, n_patch_labels: int) -> None:
-    need = sum(
-        tables_bytes(one.d_sae, top_k, n_image_labels=n_labels, n_patch_labels=n_patch_labels, n_orders=_n_orders(one))
-        for one in codes.values()
-    )
+def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, labels: Labels) -> None:
+    counts = {
+        "n_image_labels": len(labels.names),
+        "n_patch_labels": len(labels.patch_names),
+        "n_values": sum(len(column.values) for column in labels.counted),
+    }
+    need = sum(tables_bytes(one.d_sae, top_k, n_orders=_n_orders(one), **counts) for one in codes.values())
     found = known_free_memory()
     if found is not None and need > found[0]:
         raise InputError(

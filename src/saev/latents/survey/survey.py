@@ -3,7 +3,8 @@
 Shape suffixes: b = images of a batch, t = positions of an image, c = patches among them, s = d_sae.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Final, Literal, final, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from saev.latents.sparse import SparseCodes, Spots
 from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.kept_images import LAST_ID, ImageSample, TopImages
 from saev.latents.survey.labels import LabelCounts
+from saev.latents.survey.patch_label_images import PatchLabelImages
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.values import Moments, ValueHistogram
 
@@ -40,6 +42,7 @@ class LatentSurvey:
         n_image_labels: Labels of images, 0 if there are none. Labels are not counted, and `image_labels` is None,
             where their counts would not fit (`LabelCounts.fits`).
         n_patch_labels: Labels of patches, likewise.
+        n_values: Of each column of what else is known of images, how many values it has.
         seed: Fixes the random choices.
 
     Attributes:
@@ -50,7 +53,12 @@ class LatentSurvey:
         sample: Random images on which each latent fires, with the largest value.
         image_labels: Labels of the images on which each latent fires at some position.
         patch_labels: Labels of the patches on which each latent fires.
+        patch_label_images: Images that have patches of a label, and on which each latent fires; there with
+            `patch_labels`.
         tokens: Random tokens, and which latents fire there together.
+
+    Raises:
+        InputError: If the counts of `n_values` would not fit.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class LatentSurvey:
         n_image_labels: int = 0,
         n_patch_labels: int = 0,
         seed: int = 0,
+        n_values: Sequence[int] = (),
     ) -> None:
         self.spots = spots
         self.moments = Moments(d_sae)
@@ -71,6 +80,9 @@ class LatentSurvey:
         self.sample = ImageSample(d_sae, n_sample, seed)
         self.image_labels = _label_counts(d_sae, n_image_labels)
         self.patch_labels = _label_counts(d_sae, n_patch_labels)
+        self.patch_label_images = self.patch_labels and PatchLabelImages(d_sae, n_patch_labels)
+        self._ends = [0, *accumulate(n_values)]
+        self._values = LabelCounts(d_sae, self._ends[-1]) if n_values else None
         self.tokens = TokenSample(d_sae, seed)
 
     def update(
@@ -96,8 +108,8 @@ class LatentSurvey:
         )
         assert ids_b is not None
         for images, part in SparseCodes.parts(codes):
-            own = (None if labels is None else labels[images] for labels in (labels_b, labels_bc))
-            self.add(part, ids_b[images].astype(np.int64), *own)
+            own_b, own_bc = (None if labels is None else labels[images] for labels in (labels_b, labels_bc))
+            self.add(part, ids_b[images].astype(np.int64), own_b, own_bc)
 
     def add(
         self,
@@ -105,8 +117,17 @@ class LatentSurvey:
         ids_b: NDArray[np.int64],
         labels_b: NDArray[Any] | None = None,
         labels_bc: NDArray[Any] | None = None,
+        values_jb: Sequence[NDArray[Any]] = (),
     ) -> None:
-        """Add images that were not seen before, whose active codes are known already; as `update`."""
+        """Add images that were not seen before, whose active codes are known already; as `update`.
+
+        Args:
+            codes: Their codes.
+            ids_b: As in `update`.
+            labels_b: As `image_labels` there.
+            labels_bc: As `patch_labels` there.
+            values_jb: (b,) values of each column, as numbers from 0 on; -1 for none.
+        """
         assert not len(ids_b) or (ids_b.min() >= 0 and ids_b.max() <= LAST_ID), "image ids must fit 32 bits"
         assert codes.n_positions == self.spots.n_positions, f"{codes.n_positions} for {self.spots}"
         self.tokens.update(codes, ids_b)
@@ -116,8 +137,14 @@ class LatentSurvey:
         if self.patch_labels is not None and labels_bc is not None:
             labels_r = _at_all_positions(labels_bc, self.spots).reshape(-1)
             self.patch_labels.update(labels_r, by_latent.latents_n, labels_r[by_latent.tokens_n])
+            assert self.patch_label_images is not None, "there with the labels"
+            self.patch_label_images.update(labels_bc, pairs.latents_p, pairs.images_p)
         if self.image_labels is not None and labels_b is not None:
             self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
+        for start, numbers_b in zip(self._ends, values_jb, strict=False):
+            assert self._values is not None, "columns that were not announced"
+            numbers_b = np.where(numbers_b >= 0, numbers_b + start, -1)
+            self._values.update(numbers_b, pairs.latents_p, numbers_b[pairs.images_p])
 
     def _add(self, codes: LatentCodes, pairs: Pairs, ids_b: NDArray[np.int64]) -> None:
         """Add what needs no labels."""
@@ -132,6 +159,11 @@ class LatentSurvey:
             at_cls_n = codes.within(cls, len(ids_b), self.spots.n_positions)
             ids_n = ids_b[codes.images_n[at_cls_n]]
             self.top["cls"].update(codes.latents_n[at_cls_n], codes.values_n[at_cls_n], ids_n)
+
+    @property
+    def columns(self) -> list[LabelCounts]:
+        """Values of the images on which each latent fires, by column; not copied."""
+        return [] if self._values is None else [self._values.part(range(*ends)) for ends in pairwise(self._ends)]
 
     def state(self) -> dict[str, Tensor]:
         """Everything as tensors whose shapes don't depend on what was seen, partly without copies."""
@@ -150,6 +182,8 @@ class LatentSurvey:
             "sample": self.sample,
             "image_labels": self.image_labels,
             "patch_labels": self.patch_labels,
+            "patch_label_images": self.patch_label_images,
+            "values": self._values,
             "tokens": self.tokens,
             **{f"top_{order}": top for order, top in self.top.items()},
         }

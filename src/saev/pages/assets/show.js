@@ -26,6 +26,11 @@ function showShare(x) {
   return `${showNumber(x * 100)}\u202f%`;
 }
 
+/** A q value: 0.032, 0.9, <0.001. */
+function showQ(q) {
+  return q < 0.001 ? "<0.001" : String(Number(q.toPrecision(q < 0.1 ? 2 : 1)));
+}
+
 /** A count with separators of thousands and its noun: "1 latent", "32,768 latents". */
 function showCount(n, noun, nouns = `${noun}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;

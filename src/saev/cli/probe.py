@@ -1,6 +1,7 @@
 """`saev probe`: hypotheses about latents, from a first look to a verdict."""
 
 from pathlib import Path
+from typing import Final
 
 from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
@@ -194,6 +195,62 @@ def build(
     return 0
 
 
+def test(
+    *,
+    hypotheses: Path,
+    sae: Path,
+    shards: Path,
+    sets: Path,
+    codes: Path | None = None,
+    answers: list[Path] | None = None,
+    labels: list[str] | None = None,
+    metadata: Path | None = None,
+    strata: str | None = None,
+    controls: bool = True,
+    n_permutations: int = 10_000,
+    seed: int = 0,
+    weights: str | None = None,
+    device: str | None = None,
+    out: Path,
+) -> int:
+    """Test frozen hypotheses on their sets, once.
+
+    Each is confirmed, rejected or undecided, with an effect, its interval, a corrected p and a reason; the exit status
+    is 0 whatever the verdicts are. The ledger of each set notes the test, and a second one on the same set is
+    exploratory. docs/probing.md says how verdicts are made. The last line of standard output is the directory.
+
+    Args:
+        hypotheses: frozen file of hypotheses
+        sae: directory of the SAE that they are on: RUN/saes/NAME
+        shards: directory of the recording that they are on
+        sets: directory that holds the set of each hypothesis
+        codes: directory of saved codes of that SAE; by default they are encoded now
+        answers: file that the page of a set exported; may be given for each of the sets
+        labels: for controls: image (recorded labels of pictures), patch (of patches), or a directory with folders
+            TASK-positive and TASK-negative; by default the recorded labels that are there
+        metadata: CSV of what is known of the pictures, keyed by path
+        strata: within what labels are permuted, a confounder: label (as recorded) or a column of --metadata
+        controls: measure what else tells the pictures apart, where labels of the proposal half are known
+        n_permutations: permutations of labels
+        seed: fixes permutations, draws and random latents
+        weights: the ViT's weights, for pictures that were never recorded: a .safetensors or .pt file, or random; by
+            default they come from the network
+        device: cpu, cuda, ...; by default a GPU if there is one
+        out: directory of the report
+    """
+    import saev.probing  # here and not above: the help answers without torch
+
+    found = saev.probing.test(
+        hypotheses, sae, shards, sets, out, codes=codes, answers=answers or [], labels=labels, metadata=metadata,
+        strata=strata, controls=controls, n_permutations=n_permutations, seed=seed, weights=weights, device=device,
+    )  # fmt: skip
+    print(found)
+    return 0
+
+
+COMMANDS: Final[dict[str, typed.Command]] = {"propose": propose, "freeze": freeze, "build": build, "test": test}
+
+
 def main(argv: list[str]) -> int:
     """Run `saev probe ARGV` and return the exit status."""
-    return typed.run_one_of({"propose": propose, "freeze": freeze, "build": build}, argv, "saev probe", DESCRIPTION)
+    return typed.run_one_of(COMMANDS, argv, "saev probe", DESCRIPTION)

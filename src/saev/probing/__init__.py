@@ -7,8 +7,9 @@ if TYPE_CHECKING:
     from saev.probing.building import build as build
     from saev.probing.freezing import freeze as freeze
     from saev.probing.proposing import propose as propose
+    from saev.probing.testing import test as test
 
-__all__ = ["build", "freeze", "propose"]
+__all__ = ["build", "freeze", "propose", "test"]
 
 # Public names and their modules, imported with the first use of a name. No module has the name of a function: once
 # imported, it would hide that.
@@ -16,6 +17,7 @@ _PLACES = {
     "build": "saev.probing.building",
     "freeze": "saev.probing.freezing",
     "propose": "saev.probing.proposing",
+    "test": "saev.probing.testing",
 }
 
 

@@ -37,13 +37,13 @@ class LedgerEntry:
     exploratory: bool
 
     @classmethod
-    def from_line(cls, line: bytes, where: str) -> Self:
-        """From a line of JSON, strictly.
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
 
         Raises:
             InputError: For anything else than an entry.
         """
-        found = JsonObject(parse_json(line, where), where, [field.name for field in fields(cls)])
+        found = JsonObject(value, where, [field.name for field in fields(cls)])
         return cls(
             found.text("date"),
             found.text("hypotheses"),
@@ -64,7 +64,8 @@ def read_ledger(directory: Path) -> list[LedgerEntry]:
     if not path.exists():
         return []
     lines = read_regular(path, _MAX_BYTES).splitlines()
-    return [LedgerEntry.from_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    places = [f"{path}, line {number}" for number in range(1, len(lines) + 1)]
+    return [LedgerEntry.from_json(parse_json(line, where), where) for line, where in zip(lines, places, strict=True)]
 
 
 def is_spent(directory: Path) -> bool:

@@ -152,6 +152,10 @@ class JsonObject:
         """True, false or null."""
         return None if self._value[key] is None else self.boolean(key)
 
+    def optional_number(self, key: str) -> float | None:
+        """A finite number or null."""
+        return None if self._value[key] is None else self.number(key)
+
     def array(self, key: str) -> list[object]:
         """A list of anything."""
         return self._typed(key, list, "a list")

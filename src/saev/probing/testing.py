@@ -1,0 +1,145 @@
+"""`saev.probing.test`: frozen hypotheses on their sets, once.
+
+Shape suffixes: i = pictures of the proposal half, k = pictures of a set, m = random latents.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from saev.artifacts import load_sae
+from saev.errors import InputError
+from saev.files import check_writable, given_path
+from saev.latents.codes import Codes
+from saev.latents.encoding import sae_digest
+from saev.nn import SparseAutoencoder
+from saev.probing.controls.control import Control
+from saev.probing.given_codes import codes_of
+from saev.probing.hypotheses.file import Frozen
+from saev.probing.hypotheses.ledger import LedgerEntry, note_test
+from saev.probing.hypotheses.reading import read_frozen
+from saev.probing.pictures.known import Known
+from saev.probing.statistics.correction import holm
+from saev.probing.verdicts.bench import Bench
+from saev.probing.verdicts.beside import controls_beside
+from saev.probing.verdicts.confounders import strata_of
+from saev.probing.verdicts.files import Verdicts, write_verdicts
+from saev.probing.verdicts.given_sets import given_sets
+from saev.probing.verdicts.judged import N_DRAWS, result
+from saev.probing.verdicts.unrecorded import codes_of_new, unrecorded
+from saev.shards.reading.open import open_shards
+from saev.shards.reading.reader import ShardReader
+
+N_PERMUTATIONS = 10_000
+
+
+def test(
+    hypotheses: str | Path | Frozen,
+    sae: SparseAutoencoder | str | Path,
+    shards: ShardReader | str | Path,
+    sets: str | Path,
+    out: str | Path,
+    *,
+    codes: Codes | str | Path | None = None,
+    answers: Sequence[str | Path] = (),
+    labels: Sequence[str | Path] | None = None,
+    metadata: str | Path | None = None,
+    strata: str | None = None,
+    controls: bool = True,
+    n_permutations: int = N_PERMUTATIONS,
+    seed: int = 0,
+    weights: str | None = None,
+    device: str | None = None,
+) -> Path:
+    """Test frozen hypotheses on the sets that were built for them, and write a report.
+
+    Each hypothesis is judged on the pictures of its set alone, which chose nothing. docs/probing.md says how, and
+    docs/files.md what the report holds. The ledger of each set notes the test before the report shows: a set is tested
+    on once, and what comes after is exploratory and decides nothing.
+
+    Args:
+        hypotheses: The frozen file. p values are corrected for all hypotheses in it, those without a set, too.
+        sae: The SAE that they are on, or its directory.
+        shards: The recording that they are on, or its directory.
+        sets: The directory that holds the set of each hypothesis, by its id.
+        out: The directory of the report.
+        codes: Saved codes of that SAE on that recording; by default they are encoded now, in memory.
+        answers: Files that the pages of sets exported; for sets without labels of their own.
+        labels: As in `propose`, for controls: "image", "patch" and directories with folders of tasks; by default the
+            recorded labels that are there.
+        metadata: A table of the pictures: for the columns that group them, for strata and for confounders.
+        strata: Within what labels change places: "label" (as recorded) or a column of the table.
+        controls: Whether to measure what else tells the pictures apart, where labels of the proposal half are known. It
+            reads the activations of both halves.
+        n_permutations: Permutations of labels; p is at least 1 / (n + 1).
+        seed: Of permutations, of draws and of random latents.
+        weights: The ViT's weights for pictures that were never recorded: a .safetensors or .pt file, or "random"; by
+            default they come from the network.
+        device: Where to encode; by default a GPU if there is one.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: If anything does not belong together or was edited, a set has no labels, labels of one kind are all
+            that a set with labels has, or the disk does not take the report. Nothing is written then.
+
+    >>> test("HYPOTHESES.json", "RUN/saes/NAME", "SHARDS", "SETS", "REPORT", answers=["a.csv"])  # doctest: +SKIP
+    PosixPath('REPORT')
+    """
+    out, sets = given_path(out, "out"), given_path(sets, "sets")
+    if out.exists():
+        raise InputError(f"{out} is there already: a report is not overwritten, name another directory")
+    if n_permutations < 1 or seed < 0:
+        raise InputError(f"n_permutations={n_permutations} must be 1 or more, seed={seed} 0 or more")
+    check_writable(out)
+    frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
+    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
+    _check_origin(frozen, sae, reader)
+    known = Known.of(reader, labels, metadata)
+    units, stratum = known.units(frozen.halves.columns), None
+    if strata is not None:
+        stratum = strata_of(strata, known.labels, known.metadata)
+    is_test_i = units.halves(frozen.halves.seed)
+    proposal_i = np.flatnonzero(~is_test_i)
+    given = given_sets(sets, frozen, known.records, is_test_i, answers)
+    codes = codes_of(sae, reader, codes, device=device)
+    new = unrecorded(given)
+    fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes
+    numbers = {sha256: number for number, sha256 in enumerate(new)}
+    bench = Bench(known, proposal_i, codes, (fresh, numbers), stratum)
+    measures = bench.measure(given, n_permutations, seed)
+    beside: Sequence[Sequence[Control]] = [()] * len(given)
+    if controls:
+        values = [one.values for one in measures]
+        beside = controls_beside(values, known, proposal_i, units.group_i, reader, sae, codes, seed, device)
+    n = len(frozen.hypotheses)
+    corrected = holm([one.p for one in measures] + [1.0] * (n - len(measures)))[: len(measures)]
+    results = tuple(
+        result(one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, controls=own)
+        for one, its, p, own in zip(measures, given, corrected, beside, strict=True)
+    )
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    verdicts = Verdicts(
+        date, frozen.hash, frozen.sae, frozen.shards, frozen.alpha, n, n_permutations, N_DRAWS, strata, seed, results
+    )
+
+    def note() -> None:
+        for its, one in zip(given, results, strict=True):
+            entry = LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory)
+            note_test(its.directory, entry)
+
+    write_verdicts(out, verdicts, note)
+    return out
+
+
+def _check_origin(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
+    for what, own, given in (
+        ("SAE", frozen.sae, sae_digest(sae)),
+        ("recording", frozen.shards, reader.recording.content_id),
+    ):
+        if own != given:
+            raise InputError(f"the hypotheses are frozen for the {what} {own}, not for {given}: give that {what}")

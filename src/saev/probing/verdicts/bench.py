@@ -1,0 +1,100 @@
+"""Hypotheses on their sets, one after the other, from codes to what is measured.
+
+Shape suffixes: i = pictures of the proposal half, k = pictures of a set, l = latents, m = random latents.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy.sparse import csc_array
+from tqdm import tqdm
+
+from saev.errors import InputError
+from saev.latents.codes import Codes
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.pictures.known import Known
+from saev.probing.sets.image_set import ImageSet
+from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.verdicts.confounders import confounding, fires_by_value
+from saev.probing.verdicts.given_sets import GivenSet
+from saev.probing.verdicts.judged import Measured, measured
+from saev.probing.verdicts.matched import matched_latents
+from saev.probing.verdicts.values import SetValues, pooled_for, values_on_set
+from saev.shards.format.strict_json import located
+
+
+@final
+@dataclass(frozen=True)
+class Bench:
+    """Where hypotheses are measured, and what is looked at for all of them.
+
+    Args:
+        known: What is known of the recording's pictures.
+        proposal_i: Numbers of those of the proposal half.
+        codes: Of the recording.
+        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
+        stratum: Of all pictures of the recording, if labels change places within strata.
+    """
+
+    known: Known
+    proposal_i: Integers
+    codes: Codes
+    fresh: tuple[Codes, Mapping[str, int]]
+    stratum: Integers | None
+
+    def measure(self, tested: Sequence[GivenSet], n_permutations: int, seed: int) -> list[Measured]:
+        """What is measured of each, in their order.
+
+        Args:
+            tested: Hypotheses and their sets.
+            n_permutations: Permutations of labels.
+            seed: Of all chance; each hypothesis has its own, whichever others are tested.
+
+        Raises:
+            InputError: As `measured`; begins with the hypothesis.
+        """
+        found: dict[int, Measured] = {}
+        # Those that pool in the same way share the pooled values, of which one is held at a time.
+        for way in dict.fromkeys(_way(one.hypothesis) for one in tested):
+            own = [one for one in tested if _way(one.hypothesis) == way]
+            pooled_il = pooled_for(self.codes, own[0].hypothesis, self.proposal_i, progress=True)
+            for one in tqdm(own, desc="testing", unit=" hypotheses"):
+                rng = np.random.default_rng([seed, one.place])
+                with located(f"hypothesis {one.hypothesis.id}"):
+                    found[one.place] = self._one(one, pooled_il, n_permutations, rng)
+        return [found[one.place] for one in tested]
+
+    def _one(self, given: GivenSet, pooled_il: csc_array, n_permutations: int, rng: np.random.Generator) -> Measured:
+        hypothesis, made, labelled = given.hypothesis, given.made, given.labelled
+        latents = hypothesis.latents
+        values_i = latents.values(pooled_il[:, list(latents.all)])
+        matched = matched_latents(pooled_il, values_i, latents.threshold, latents.all, rng)
+        pooled_kl = values_on_set(made, hypothesis, [*latents.all, *matched.latents.tolist()], self.codes, self.fresh)
+        own_kl, random_km = np.split(pooled_kl, [len(latents.all)], axis=1)
+        values = SetValues(
+            hypothesis, made, latents.values(own_kl), labelled.y_k, labelled.weights_k(made),
+            np.zeros(len(made.pictures), np.int64) if self.stratum is None else _of_set(made, self.stratum),
+            np.unique([one.group for one in made.pictures], return_inverse=True)[1].astype(np.int64),
+        )  # fmt: skip
+        if not values.used_k.any():
+            raise InputError("no picture of the sample has a label: label some")
+
+        def matched_mcc(used_k: Bools, y: Bools, w: Floats) -> Floats:
+            return matched.mcc(random_km[used_k], y, w)
+
+        guesses = {
+            name: fires_by_value(values_i, latents.threshold, value[self.proposal_i], _of_set(made, value))
+            for name, value in confounding(self.known.labels, self.known.metadata, hypothesis.attribute)
+        }
+        return measured(values, matched_mcc, guesses, n_permutations, rng)
+
+
+def _way(hypothesis: Hypothesis) -> tuple[str, str, float]:
+    return hypothesis.tokens, hypothesis.pooling, hypothesis.count_above
+
+
+def _of_set(made: ImageSet, value: Integers) -> Integers:
+    """Numbers (k,) of what is known of a recording's pictures; -1 of pictures that were never recorded."""
+    return np.array([-1 if one.image is None else value[one.image] for one in made.pictures], dtype=np.int64)

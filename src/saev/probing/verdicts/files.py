@@ -1,0 +1,171 @@
+"""The files of a test: REPORT/verdicts.json, verdicts.csv and summaries for TensorBoard."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, final
+
+from saev.errors import InputError
+from saev.files import bring_to_disk, read_regular, unwritable
+from saev.probing.verdicts.result import Result
+from saev.shards.format.strict_json import JsonObject, parse_json
+
+FORMAT: Final = "saev-verdicts"
+VERSION: Final = 1
+VERDICTS_FILE: Final = "verdicts.json"
+TABLE_FILE: Final = "verdicts.csv"
+_MAX_BYTES: Final = 2**28
+_COLUMNS: Final = (
+    "id", "text", "claim", "attribute", "verdict", "exploratory", "effect", "low", "high", "p", "p_corrected", "n",
+    "n_positive", "n_unsure", "n_needed", "matched", "reason",
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class Verdicts:
+    """All that a test says, and what is needed to do it again.
+
+    Args:
+        date: When it was done, in UTC as ISO 8601.
+        frozen: Hash of the frozen hypotheses.
+        sae: Digest of the SAE.
+        shards: Content id of the recording.
+        alpha: The error that is allowed over all hypotheses of the file.
+        n_hypotheses: Hypotheses of the file, for which p is corrected.
+        n_permutations: Permutations of labels.
+        n_draws: Draws of a bootstrap.
+        strata: The confounder within whose values labels were permuted, if any.
+        seed: Of all chance.
+        results: Of the hypotheses with a set.
+    """
+
+    date: str
+    frozen: str
+    sae: str
+    shards: str
+    alpha: float
+    n_hypotheses: int
+    n_permutations: int
+    n_draws: int
+    strata: str | None
+    seed: int
+    results: tuple[Result, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "date": self.date,
+            "frozen": self.frozen,
+            "sae": self.sae,
+            "shards": self.shards,
+            "alpha": self.alpha,
+            "n_hypotheses": self.n_hypotheses,
+            "n_permutations": self.n_permutations,
+            "n_draws": self.n_draws,
+            "strata": self.strata,
+            "seed": self.seed,
+            "hypotheses": [one.to_dict() for one in self.results],
+        }
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `to_dict` does not give.
+        """
+        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
+            raise InputError(f"{where} holds no verdicts of version {VERSION}: give what `saev probe test` printed")
+        found = JsonObject(value, where, _KEYS)
+        each = enumerate(found.array("hypotheses"))
+        facts: dict[str, Any] = {
+            **{key: found.text(key) for key in ("date", "frozen", "sae", "shards")},
+            **{key: found.integer(key) for key in ("n_hypotheses", "n_permutations", "n_draws", "seed")},
+        }
+        return cls(
+            **facts,
+            alpha=found.number("alpha"),
+            strata=found.optional_text("strata"),
+            results=tuple(Result.from_json(one, f"{where}: hypotheses[{number}]") for number, one in each),
+        )
+
+
+_KEYS: Final = (
+    "format", "version", "date", "frozen", "sae", "shards", "alpha", "n_hypotheses", "n_permutations", "n_draws",
+    "strata", "seed", "hypotheses",
+)  # fmt: skip
+
+
+def read_verdicts(directory: Path) -> Verdicts:
+    """Read the verdicts of a report.
+
+    Raises:
+        InputError: If there are none, or anything in them is missing, unknown or of another kind.
+    """
+    path = directory / VERDICTS_FILE
+    return Verdicts.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+
+
+def write_verdicts(out: Path, verdicts: Verdicts, before_it_shows: Callable[[], None]) -> None:
+    """Write a report into a new directory, which is there whole or not at all.
+
+    Args:
+        out: The directory.
+        verdicts: What it says.
+        before_it_shows: Is called when all is written, and nothing can be seen yet.
+
+    Raises:
+        InputError: If something is there already, the disk does not take it, or from `before_it_shows`.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already: a report is not overwritten, name another directory")
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        (partial / VERDICTS_FILE).write_bytes(f"{json.dumps(verdicts.to_dict(), indent=2)}\n".encode("ascii"))
+        (partial / TABLE_FILE).write_bytes(_table(verdicts.results).encode())
+        _summarise(partial, verdicts.results)
+        for path in (partial, *partial.iterdir()):
+            bring_to_disk(path)
+        before_it_shows()
+        partial.rename(out)
+        bring_to_disk(out.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
+        raise InputError(unwritable(out, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _table(results: Sequence[Result]) -> str:
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for one in results:
+        attribute = f"{one.attribute['source']}: {one.attribute['name']}"
+        rows.writerow([
+            one.id, one.text, one.claim, attribute, one.verdict, "yes" if one.exploratory else "no", one.effect,
+            *one.interval, one.p, one.p_corrected, one.n, one.n_positive, one.n_unsure, one.n_needed,
+            one.matched and one.matched.quantile, one.reason,
+        ])  # fmt: skip
+    return file.getvalue()
+
+
+def _summarise(directory: Path, results: Sequence[Result]) -> None:
+    """Scalars and reasons for TensorBoard, by hypothesis."""
+    from torch.utils.tensorboard import SummaryWriter  # here: it takes a second to import
+
+    with SummaryWriter(str(directory)) as writer:
+        for one in results:
+            low, high = one.interval
+            for name, value in (("effect", one.effect), ("low", low), ("high", high), ("p_corrected", one.p_corrected)):
+                writer.add_scalar(f"{name}/{one.id}", value, 0)
+            writer.add_text(f"reason/{one.id}", one.reason, 0)

@@ -1,0 +1,120 @@
+"""The sets that a test is given, checked against the hypotheses and the recording, with their labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from saev.errors import InputError, tell
+from saev.probing.hypotheses.file import Frozen
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.hypotheses.ledger import LedgerEntry, read_ledger
+from saev.probing.sets.files import SET_FILE, read_set
+from saev.probing.sets.image_set import ImageSet
+from saev.probing.statistics.arrays import Bools
+from saev.probing.verdicts.labels import Labelled, labels_of
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.strict_json import located
+
+
+@final
+@dataclass(frozen=True)
+class GivenSet:
+    """What one hypothesis is tested on.
+
+    Args:
+        hypothesis: The hypothesis.
+        place: Its place in the frozen file.
+        directory: Where its set is.
+        made: The set.
+        labelled: The labels of its pictures.
+        tried: Tests on it before.
+    """
+
+    hypothesis: Hypothesis
+    place: int
+    directory: Path
+    made: ImageSet
+    labelled: Labelled
+    tried: Sequence[LedgerEntry]
+
+    @property
+    def n_unsure(self) -> int:
+        """Pictures of which nobody could say."""
+        return int(((self.labelled.y_k < 0) & self.labelled.seen_k).sum())
+
+    @property
+    def n_unanswered(self) -> int:
+        """Pictures that nobody came to."""
+        return int((~self.labelled.seen_k).sum())
+
+    @property
+    def n_unrecorded(self) -> int:
+        """Pictures that were never recorded."""
+        return sum(one.image is None for one in self.made.pictures)
+
+
+def given_sets(
+    sets: Path,
+    frozen: Frozen,
+    records: Sequence[ExampleRecord],
+    is_test_i: Bools,
+    answers: Sequence[str | Path],
+) -> list[GivenSet]:
+    """The set of each hypothesis that has one. A line names those that have none.
+
+    Args:
+        sets: The directory that holds them.
+        frozen: The hypotheses.
+        records: The pictures of the recording.
+        is_test_i: Whether each is in the test half.
+        answers: Files that pages of sets exported.
+
+    Raises:
+        InputError: If no hypothesis has one; if one was edited, is for something else, holds a picture of the half that
+            proposed the hypotheses, or says of a picture what is not so; if all labels of one are the same; as
+            `labels_of`; if a ledger cannot be read.
+    """
+    tested = [
+        (place, one, sets / one.id)
+        for place, one in enumerate(frozen.hypotheses)
+        if (sets / one.id / SET_FILE).exists()
+    ]
+    if not tested:
+        raise InputError(
+            f"{sets} holds no set of {frozen.hypotheses[0].id} or another hypothesis of the file: build one"
+        )
+    if missing := {one.id for one in frozen.hypotheses} - {one.id for _, one, _ in tested}:
+        tell(f"{sets} holds no set of {', '.join(sorted(missing))}: not tested, and p is corrected for them, too")
+    made = {directory: read_set(directory) for *_, directory in tested}
+    for _, one, directory in tested:
+        with located(str(directory)):
+            _check(made[directory], one.id, frozen, records, is_test_i)
+    labelled = labels_of(made, answers)
+    return [
+        GivenSet(one, place, directory, made[directory], labelled[directory], read_ledger(directory))
+        for place, one, directory in tested
+    ]
+
+
+def _check(made: ImageSet, id: str, frozen: Frozen, records: Sequence[ExampleRecord], is_test_i: Bools) -> None:
+    for what, own, given in (
+        ("hypothesis", made.hypothesis, id),
+        ("hypotheses with the hash", made.hypotheses, frozen.hash),
+        ("SAE", made.sae, frozen.sae),
+        ("recording", made.shards, frozen.shards),
+    ):
+        if own != given:
+            raise InputError(f"the set is for the {what} {own}, not for {given}: build a set for that")
+    recorded = {one.digest for one in records}
+    for one in made.pictures:
+        if one.image is None:
+            if one.sha256 in recorded:
+                raise InputError(f"picture {one.id} was recorded, and the set denies it: build the set again")
+        elif one.image >= len(records) or records[one.image].digest != one.sha256:
+            raise InputError(f"picture {one.id} is not picture {one.image} of the recording: build the set again")
+        elif not is_test_i[one.image]:
+            raise InputError(f"picture {one.id} is in the half that proposed the hypotheses: build the set again")
+    labels = {one.label for one in made.pictures if one.stratum is not None}
+    if labels in ({True}, {False}):
+        raise InputError(f"all {len(made.pictures)} pictures of the set have the same label: nothing can be compared")

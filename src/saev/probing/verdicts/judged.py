@@ -1,0 +1,206 @@
+"""One hypothesis on its set: what is measured, and what that says.
+
+Shape suffixes: k = pictures of the set, m = random latents.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, final
+
+import numpy as np
+
+from saev.probing.controls.control import Control
+from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.statistics.arrays import Bools, Floats
+from saev.probing.statistics.bootstrap import Interval, interval
+from saev.probing.statistics.exchange import Exchange
+from saev.probing.statistics.permutation import permutation_test
+from saev.probing.statistics.sanity import Sanity, sanity
+from saev.probing.statistics.scores import Counts, mcc, ratio, scores
+from saev.probing.statistics.verdict import Evidence, judge
+from saev.probing.verdicts.given_sets import GivenSet
+from saev.probing.verdicts.matched import FEWEST
+from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
+from saev.probing.verdicts.values import SetValues
+
+N_DRAWS: Final = 2_000
+FEWEST_HARD: Final = 10
+"""Of fewer pictures with a role nothing is said."""
+QUANTILE: Final = 0.95
+
+
+@final
+@dataclass(frozen=True)
+class Measured:
+    """What a test measures of one hypothesis.
+
+    Args:
+        values: On its set.
+        effect: MCC with the sign of the claim, and its interval.
+        p: By permutation.
+        matched: Random latents of the same frequency.
+        roles: Hard negatives.
+        confounders: What may stand behind the latents.
+        sanity: Whether the score notices labels that are wrong.
+    """
+
+    values: SetValues
+    effect: Interval
+    p: float
+    matched: Matched | None
+    roles: tuple[HardNegatives, ...]
+    confounders: tuple[Confounder, ...]
+    sanity: Sanity | None
+
+
+def measured(
+    values: SetValues,
+    matched_mcc: Callable[[Bools, Bools, Floats], Floats],
+    guesses: Mapping[str, Bools],
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> Measured:
+    """Measure a hypothesis on the sample of its set.
+
+    Args:
+        values: The hypothesis on its set.
+        matched_mcc: The MCC (m,) of random latents with labels, of some of the pictures (k,) with labels and weights.
+        guesses: Firing (k,) that is guessed from confounders, by name.
+        n_permutations: Permutations of labels.
+        rng: Where chance comes from.
+
+    Raises:
+        InputError: If all pictures are of one group, or no labels can change places within the strata.
+    """
+    used_k = values.used_k
+    y, w = values.y_k[used_k] == 1, values.weights_k[used_k]
+    claimed = values.claimed(values.fires_k)[used_k]
+    group, drawn_from = values.group_k[used_k], values.drawn_from_k[used_k]
+    p = 1.0  # with one label all arrangements are the same
+    if 0 < y.sum() < len(y):
+        exchange = Exchange.of(y, group, values.stratum_k[used_k])
+        # Weights that were given to labels change places with them, and leave the order of arrangements as it is.
+        fixed = None if any(stratum.label is not None for stratum in values.made.strata) else w
+        p = permutation_test(claimed, exchange, n_permutations, rng, fixed).p
+    sign = 1 if values.hypothesis.claim == "fires on" else -1
+    random_m = sign * matched_mcc(used_k, y, w)
+    return Measured(
+        values,
+        interval(Counts.mcc, claimed, y, N_DRAWS, rng, w, group, drawn_from),
+        p,
+        Matched(len(random_m), float(np.quantile(random_m, QUANTILE))) if len(random_m) >= FEWEST else None,
+        tuple(_hard_negatives(values, rng)),
+        tuple(_confounder(name, values.claimed(guess_k)[used_k], y, w) for name, guess_k in guesses.items()),
+        _sanity(claimed, y, w, rng),
+    )
+
+
+def result(
+    found: Measured,
+    given: GivenSet,
+    *,
+    p_corrected: float,
+    alpha: float,
+    n_tested: int,
+    controls: Sequence[Control] = (),
+) -> Result:
+    """What is said of a hypothesis.
+
+    Args:
+        found: What was measured.
+        given: Its set.
+        p_corrected: The p value, corrected for all hypotheses of the file.
+        alpha: The error that is allowed over all of them.
+        n_tested: How many those are.
+        controls: What else tells the pictures apart.
+    """
+    values, hypothesis, tried = found.values, given.hypothesis, given.tried
+    used_k = values.used_k
+    y = values.y_k[used_k]
+    verdict = judge(
+        Evidence(
+            estimate=found.effect.estimate,
+            low=found.effect.low,
+            high=found.effect.high,
+            p_corrected=p_corrected,
+            n=len(y),
+            alpha=alpha,
+            smallest_effect=hypothesis.smallest_effect,
+            matched_quantile=None if found.matched is None else found.matched.quantile,
+            refuted=any(one.speak_against for one in found.roles) if found.roles else None,
+            n_tested=n_tested,
+        )
+    )
+    return Result(
+        id=hypothesis.id,
+        text=hypothesis.text,
+        claim=hypothesis.claim,
+        attribute=asdict(hypothesis.attribute),
+        latents={"any": list(hypothesis.latents.any), "unless": list(hypothesis.latents.unless)},
+        threshold=hypothesis.latents.threshold,
+        smallest_effect=hypothesis.smallest_effect,
+        verdict="undecided" if tried else verdict.verdict,
+        exploratory=bool(tried),
+        reason=_exploratory(verdict.reason, tried) if tried else verdict.reason,
+        effect=found.effect.estimate,
+        interval=(found.effect.low, found.effect.high),
+        p=found.p,
+        p_corrected=p_corrected,
+        n=len(y),
+        n_positive=int((y == 1).sum()),
+        n_unsure=given.n_unsure,
+        n_unanswered=given.n_unanswered,
+        n_unrecorded=given.n_unrecorded,
+        n_needed=verdict.n_needed,
+        scores=scores(values.a_k[used_k], y, hypothesis.latents.threshold, values.weights_k[used_k]),
+        sanity=found.sanity,
+        matched=found.matched,
+        roles=found.roles,
+        controls=tuple(controls),
+        confounders=found.confounders,
+        tried=tuple(tried),
+        set_digest=values.made.digest,
+    )
+
+
+def _exploratory(reason: str, tried: Sequence[LedgerEntry]) -> str:
+    """What a look at a set that is spent says; never a verdict without this word."""
+    return (
+        f"Exploratory, so that nothing is decided: these pictures were tested on before ({tried[0].date[:10]}). On "
+        f"pictures that nobody has tested on, the same would read: {reason}"
+    )
+
+
+def _hard_negatives(values: SetValues, rng: np.random.Generator) -> Sequence[HardNegatives]:
+    """How much more often the latents fire where they should than on pictures of each role, where they should not."""
+    fires_k, found = values.fires_k, []
+    should_k = values.y_k == (1 if values.hypothesis.claim == "fires on" else 0)
+    fitting_k = values.used_k & should_k
+    for role in dict.fromkeys(role for one in values.made.pictures for role in one.roles if role != "sample"):
+        hard_k = np.array([role in one.roles for one in values.made.pictures]) & (values.y_k >= 0) & ~should_k
+        n = int(hard_k.sum())
+        if n < FEWEST_HARD or not fitting_k.any():
+            continue
+        both_k = fitting_k | hard_k
+        # Those of the role are no part of a sample, and each counts once.
+        weights_k = np.where(hard_k, 1.0, values.weights_k)
+        strata_k = np.where(hard_k, len(values.made.strata), values.drawn_from_k)
+        difference = interval(
+            lambda cells: cells.recall() - ratio(cells.fp, cells.fp + cells.tn),
+            fires_k[both_k], fitting_k[both_k], N_DRAWS, rng, weights_k[both_k], values.group_k[both_k],
+            strata_k[both_k],
+        )  # fmt: skip
+        found.append(HardNegatives(role, n, float(fires_k[hard_k].mean()), *difference))
+    return found
+
+
+def _confounder(name: str, guess: Bools, y: Bools, w: Floats) -> Confounder:
+    what = name.removesuffix(" only")
+    note = f"firing that is guessed from the {what} alone, as often as the latents fire"
+    return Confounder(name, mcc(guess, y, w), note)
+
+
+def _sanity(claimed: Bools, y: Bools, w: Floats, rng: np.random.Generator) -> Sanity | None:
+    if min(y.sum(), (~y).sum()) < 2:
+        return None
+    return sanity(lambda a, labels: mcc(a > 0, labels, w), claimed, y, rng)

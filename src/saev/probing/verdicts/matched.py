@@ -1,0 +1,84 @@
+"""Latents drawn at random that fire as often as a hypothesis: what agreement with a label costs nothing.
+
+Shape suffixes: i = pictures of the proposal half, k = pictures of the set, l = all latents, m = matched ones.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from scipy.sparse import csc_array
+
+from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.permutation import mcc_of_labels
+
+N_MATCHED: Final = 100
+FEWEST: Final = 20
+"""Of fewer latents nobody can say which value 95 % of them stay under."""
+
+
+@final
+@dataclass(frozen=True)
+class MatchedLatents:
+    """Other latents, with thresholds above which they fire as often on the proposal half.
+
+    Args:
+        latents: (m,) their numbers.
+        thresholds: (m,) of each.
+    """
+
+    latents: Integers
+    thresholds: Floats
+
+    def mcc(self, pooled_km: Floats, y_k: Bools, weights_k: Floats) -> Floats:
+        """(m,) their MCC with the label on the pictures of a set.
+
+        Args:
+            pooled_km: Their values.
+            y_k: Labels.
+            weights_k: Of the pictures.
+        """
+        fires_mk = (pooled_km > self.thresholds).T
+        # MCC does not tell firing and label apart: a label against many latents is a latent against many labels.
+        return mcc_of_labels(y_k, fires_mk, weights_k)
+
+
+def matched_latents(
+    pooled_il: csc_array,
+    values_i: Floats,
+    threshold: float,
+    own: Collection[int],
+    rng: np.random.Generator,
+    n: int = N_MATCHED,
+) -> MatchedLatents:
+    """The latents that are above 0 on most nearly as many pictures of the proposal half as a hypothesis; no labels.
+
+    Their thresholds are such that they fire on as many pictures as it does there, or on the next smaller number where
+    values are equal or too few. Latents that are never above 0 are not taken.
+
+    Args:
+        pooled_il: Pooled values of all latents on the proposal half.
+        values_i: Values of the hypothesis there.
+        threshold: Above which it fires.
+        own: Its latents, which are not taken.
+        rng: Chooses among latents that are as near.
+        n: At most so many.
+
+    >>> pooled = csc_array(np.array([[1.0, 2, 0], [0, 3, 0], [2, 1, 0], [0, 0, 5]]))
+    >>> found = matched_latents(pooled, np.array([1.0, 0, 2, 1]), 1.0, [0], np.random.default_rng(0), n=1)
+    >>> found.latents.tolist(), found.thresholds.tolist()  # of three values the largest fires
+    ([1], [2.0])
+    """
+    count_l = np.diff(pooled_il.indptr)
+    may_l = np.flatnonzero(count_l > 0)
+    may_l = rng.permutation(may_l[~np.isin(may_l, list(own))])
+    distance_l = np.abs(count_l[may_l] - np.count_nonzero(values_i > 0))
+    latents = np.sort(may_l[np.argsort(distance_l, kind="stable")[:n]])
+    n_fires = np.count_nonzero(values_i > threshold)
+    thresholds = np.zeros(len(latents))
+    for place, latent in enumerate(latents.tolist()):
+        values = np.sort(pooled_il.data[pooled_il.indptr[latent] : pooled_il.indptr[latent + 1]])[::-1]
+        if n_fires < len(values):
+            thresholds[place] = values[n_fires]
+    return MatchedLatents(latents, thresholds)

@@ -1,0 +1,128 @@
+"""What the latents of a hypothesis do on the pictures of its set, and what is known of these.
+
+Shape suffixes: i = pictures of a recording, k = pictures of the set, l = latents.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from saev.errors import InputError
+from saev.latents.code_files import Origin
+from saev.latents.codes import Codes
+from saev.latents.encoding import Images
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.pictures.pooled import pooled
+from saev.probing.sets.image_set import ImageSet
+from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.shards.format.layout import TokenKind
+
+
+@final
+@dataclass(frozen=True)
+class SetValues:
+    """A hypothesis on the pictures of its set.
+
+    Args:
+        hypothesis: The hypothesis.
+        made: The set.
+        a_k: (k,) values of its latents; they fire above its threshold.
+        y_k: (k,) int8: 1 has the attribute, 0 has not, -1 not known.
+        weights_k: (k,) for how many pictures each stands; 0 for those outside the sample.
+        stratum_k: (k,) confounders: labels change places among pictures of one number.
+        group_k: (k,) numbers of the units that no resampling parts.
+    """
+
+    hypothesis: Hypothesis
+    made: ImageSet
+    a_k: Floats
+    y_k: NDArray[np.int8]
+    weights_k: Floats
+    stratum_k: Integers
+    group_k: Integers
+
+    @property
+    def fires_k(self) -> Bools:
+        """(k,) whether the latents fire."""
+        found: Bools = self.a_k > self.hypothesis.latents.threshold
+        return found
+
+    @property
+    def used_k(self) -> Bools:
+        """(k,) the pictures that the effect is measured on: of the sample, with a label."""
+        found: Bools = (self.weights_k > 0) & (self.y_k >= 0)
+        return found
+
+    @property
+    def drawn_from_k(self) -> Integers:
+        """(k,) the stratum that each was drawn from; -1 outside the sample."""
+        return np.array([-1 if one.stratum is None else one.stratum for one in self.made.pictures], dtype=np.int64)
+
+    def claimed(self, fires_k: Bools) -> Bools:
+        """Firing turned such that it goes with the attribute if the claim holds."""
+        return fires_k if self.hypothesis.claim == "fires on" else ~fires_k
+
+
+def pooled_for(
+    codes: Codes, hypothesis: Hypothesis, images: Images, latents: Images | None = None, *, progress: bool = False
+) -> csc_array:
+    """The values (i, l) of latents on pictures, pooled over the tokens of a hypothesis as it says.
+
+    Args:
+        codes: Of the pictures.
+        hypothesis: Says which tokens and how they are pooled.
+        images: Numbers of pictures, ascending.
+        latents: Which; by default all.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        InputError: If the tokens are not encoded, or a file of codes is damaged.
+    """
+    positions = _positions(codes.origin, hypothesis.tokens)
+    return pooled(
+        codes, images, hypothesis.pooling, hypothesis.count_above, latents, positions=positions, progress=progress
+    )
+
+
+def values_on_set(
+    made: ImageSet, hypothesis: Hypothesis, latents: Sequence[int], codes: Codes, fresh: tuple[Codes, Mapping[str, int]]
+) -> Floats:
+    """The pooled values (k, l) of latents on the pictures of a set.
+
+    Args:
+        made: The set.
+        hypothesis: Says which tokens and how they are pooled.
+        latents: Which.
+        codes: Of the recording.
+        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
+
+    Raises:
+        InputError: As `pooled_for`.
+    """
+    found = np.zeros((len(made.pictures), len(latents)))
+    of_new, numbers = fresh
+    for source, number_k in (
+        (codes, [-1 if one.image is None else one.image for one in made.pictures]),
+        (of_new, [numbers[one.sha256] if one.image is None else -1 for one in made.pictures]),
+    ):
+        number = np.asarray(number_k, dtype=np.int64)
+        # Two pictures of a set may have the same bytes, and then one number.
+        images, place_k = np.unique(number[number >= 0], return_inverse=True)
+        if len(images):
+            found[number >= 0] = pooled_for(source, hypothesis, images, np.asarray(latents)).toarray()[place_k]
+    return found
+
+
+def _positions(origin: Origin, tokens: TokenKind) -> range:
+    """Where tokens of a kind stand among those that are encoded."""
+    own, wanted = origin.layout.positions(origin.tokens), origin.layout.positions(tokens)
+    if wanted.start < own.start or wanted.stop > own.stop:
+        raise InputError(
+            f"the codes are of {origin.tokens} tokens, a hypothesis is on {tokens}: give codes of these, which "
+            "`saev encode --tokens` makes"
+        )
+    return range(wanted.start - own.start, wanted.stop - own.start)

@@ -21,6 +21,9 @@ from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.ledger import LedgerEntry, note_test
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
+from saev.probing.report.gather import Gatherer
+from saev.probing.report.page import report_page
+from saev.probing.report.reported import Reported, pictures_of_each
 from saev.probing.statistics.correction import holm
 from saev.probing.verdicts.bench import Bench
 from saev.probing.verdicts.beside import controls_beside
@@ -89,6 +92,11 @@ def test(
     >>> test("HYPOTHESES.json", "RUN/saes/NAME", "SHARDS", "SETS", "REPORT", answers=["a.csv"])  # doctest: +SKIP
     PosixPath('REPORT')
     """
+    options = {
+        "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes, "answers": answers,
+        "labels": labels, "metadata": metadata, "strata": strata, "controls": controls,
+        "n_permutations": n_permutations, "seed": seed, "weights": weights, "device": device, "out": out,
+    }  # fmt: skip
     out, sets = given_path(out, "out"), given_path(sets, "sets")
     if out.exists():
         raise InputError(f"{out} is there already: a report is not overwritten, name another directory")
@@ -132,7 +140,14 @@ def test(
             entry = LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory)
             note_test(its.directory, entry)
 
-    write_verdicts(out, verdicts, note)
+    gatherer = Gatherer(codes, (fresh, numbers), reader.recording.preprocessing)
+    room = pictures_of_each(len(results))
+    reported = [
+        Reported(one, done.values, gatherer.kinds(done.values, its.directory, room))
+        for one, done, its in zip(results, measures, given, strict=True)
+    ]
+    gatherer.warn_of_faults()
+    write_verdicts(out, verdicts, report_page(verdicts, reported, options), note)
     return out
 
 

@@ -24,6 +24,10 @@ from saev.shards.reading.open import open_shards
 D = 48
 TRUE, UNRELATED, PROXY = 0, 1, 2
 """Latents: one fires on the trait, one on nothing, one on a class in which the trait is common."""
+SEEN = {
+    "crop_mode": "center", "crop_pct": 1.0, "input_size": [3, 32, 32], "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+}  # fmt: skip
 
 
 @dataclass
@@ -113,6 +117,7 @@ def make_study(root: Path, n: int = 240, seed: int = 0) -> Study:
     acts = np.full((n, 7, D), -1.0, dtype=np.float32)
     acts[np.arange(n), 1 + rng.integers(6, size=n)] = values_il
     recording = make_recording(n, TokenLayout(cls=True, n_registers=0, grid=(2, 3)), D, source=str(root / "all"))
+    recording = replace(recording, preprocessing={"library": "timm", "config": SEEN})
     shards = record(root / "shards", recording, torch.from_numpy(acts), examples=records)
     save_sae(identity_sae(), root / "sae")
     return Study(root, shards, root / "sae", records, y_i, values_il)

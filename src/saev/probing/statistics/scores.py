@@ -166,10 +166,22 @@ def average_precision(a_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | Non
     >>> average_precision([3, 2, 1, 0], [1, 0, 1, 0])
     0.8333333333333333
     """
+    recall_s, precision_s = precision_recall(a_i, y_i, weights_i)
+    return float(np.diff(recall_s, prepend=0) @ precision_s) if recall_s.size else float("nan")
+
+
+def precision_recall(a_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """Recall (s,) and precision (s,) where all values down to each distinct one fire, from the largest.
+
+    Empty where no label is there. Arguments and errors are those of `auroc`.
+
+    >>> precision_recall([3, 2, 1, 0], [1, 0, 1, 0])
+    (array([0.5, 0.5, 1. , 1. ]), array([1.        , 0.5       , 0.66666667, 0.5       ]))
+    """
     tp_s, fp_s = _steps(a_i, y_i, weights_i)
     if not tp_s.size or tp_s[-1] == 0:
-        return float("nan")
-    return float(np.diff(tp_s, prepend=0) @ ratio(tp_s, tp_s + fp_s) / tp_s[-1])
+        return np.empty(0), np.empty(0)
+    return tp_s / tp_s[-1], ratio(tp_s, tp_s + fp_s)
 
 
 def correlation(a_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:

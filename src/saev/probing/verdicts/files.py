@@ -1,4 +1,4 @@
-"""The files of a test: REPORT/verdicts.json, verdicts.csv and summaries for TensorBoard."""
+"""The files of a test: REPORT/index.html, verdicts.json, verdicts.csv and summaries for TensorBoard."""
 
 import csv
 import io
@@ -18,6 +18,7 @@ FORMAT: Final = "saev-verdicts"
 VERSION: Final = 1
 VERDICTS_FILE: Final = "verdicts.json"
 TABLE_FILE: Final = "verdicts.csv"
+PAGE_FILE: Final = "index.html"
 _MAX_BYTES: Final = 2**28
 _COLUMNS: Final = (
     "id", "text", "claim", "attribute", "verdict", "exploratory", "effect", "low", "high", "p", "p_corrected", "n",
@@ -113,12 +114,13 @@ def read_verdicts(directory: Path) -> Verdicts:
     return Verdicts.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
 
 
-def write_verdicts(out: Path, verdicts: Verdicts, before_it_shows: Callable[[], None]) -> None:
+def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, before_it_shows: Callable[[], None]) -> None:
     """Write a report into a new directory, which is there whole or not at all.
 
     Args:
         out: The directory.
         verdicts: What it says.
+        page: The same for people, as HTML.
         before_it_shows: Is called when all is written, and nothing can be seen yet.
 
     Raises:
@@ -131,6 +133,7 @@ def write_verdicts(out: Path, verdicts: Verdicts, before_it_shows: Callable[[], 
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
         partial.mkdir(parents=True)
         (partial / VERDICTS_FILE).write_bytes(f"{json.dumps(verdicts.to_dict(), indent=2)}\n".encode("ascii"))
+        (partial / PAGE_FILE).write_bytes(page)
         (partial / TABLE_FILE).write_bytes(_table(verdicts.results).encode())
         _summarise(partial, verdicts.results)
         for path in (partial, *partial.iterdir()):

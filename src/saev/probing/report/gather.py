@@ -1,0 +1,122 @@
+"""The pictures of a report: from the files of a set and from codes.
+
+Shape suffixes: k = pictures of the set, p = patches of a picture, l = latents.
+"""
+
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+from PIL import Image
+
+from saev.errors import InputError
+from saev.latents.codes import Codes
+from saev.latents.heatmaps import quantise
+from saev.pages.embedding import jpeg
+from saev.pages.heatmap import overlay_table
+from saev.probing.hypotheses.hypothesis import Latents
+from saev.probing.report.reported import Kind, ShownPicture, chosen, kinds_of
+from saev.probing.sets.files import read_picture
+from saev.probing.sets.image_set import SetPicture
+from saev.probing.statistics.arrays import Floats, Integers
+from saev.probing.verdicts.values import SetValues
+from saev.vit.images.decode import decode
+from saev.vit.preprocess import Preprocessing
+
+log = logging.getLogger(__name__)
+
+LONGEST_SIDE: Final = 224
+"""Of a picture, in pixels."""
+
+
+@final
+@dataclass(frozen=True)
+class Gatherer:
+    """Makes pictures of what latents do on sets.
+
+    Args:
+        codes: Of the recording.
+        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
+        preprocessing: Of the recording: what the ViT saw of a picture.
+        faults: Why pictures are shown as grey tiles.
+    """
+
+    codes: Codes
+    fresh: tuple[Codes, Mapping[str, int]]
+    preprocessing: Mapping[str, Any]
+    faults: list[str] = field(default_factory=list)
+
+    def kinds(self, values: SetValues, directory: Path, most: int) -> tuple[Kind, ...]:
+        """The pictures that show what the latents of a hypothesis do, in kinds.
+
+        Args:
+            values: The hypothesis on its set.
+            directory: Of the set.
+            most: How many pictures are shown.
+
+        Raises:
+            InputError: If a file of codes is damaged. A picture that is gone is one of `faults`, and shown grey.
+        """
+        shown = chosen(values, most)
+        places = np.unique(np.concatenate([*shown.values(), np.empty(0, np.int64)])).astype(np.int64)
+        maps = self._maps(values, places)
+        # Level 255 is the largest value among them: heatmaps of one hypothesis compare.
+        top = max((float(value_p.max()) for value_p in maps.values() if value_p.size), default=0.0)
+        n_k = {title: int(mask_k.sum()) for title, mask_k in kinds_of(values).items()}
+        return tuple(
+            Kind(title, n_k[title], tuple(self._shown(values, directory, int(k), maps[int(k)], top) for k in some))
+            for title, some in shown.items()
+        )
+
+    def _shown(self, values: SetValues, directory: Path, place: int, value_p: Floats, top: float) -> ShownPicture:
+        one = values.made.pictures[place]
+        heat = png(value_p.reshape(self.codes.grid), top) if value_p.size else None
+        return ShownPicture(one.path, float(values.a_k[place]), tuple(one.roles), self._jpeg(directory, one), heat)
+
+    def _jpeg(self, directory: Path, one: SetPicture) -> bytes | None:
+        try:
+            view = Preprocessing.from_dict(self.preprocessing).view
+            return jpeg(view(decode(read_picture(directory, one), one.path)), LONGEST_SIDE)[0]
+        except (InputError, OSError) as error:
+            self.faults.append(str(error))
+            return None
+
+    def warn_of_faults(self) -> None:
+        """Log how many pictures are shown as grey tiles, and why the first of them is."""
+        if self.faults:
+            log.warning("%d pictures are shown as grey tiles; the first: %s", len(self.faults), self.faults[0])
+
+    def _maps(self, values: SetValues, places: Integers) -> dict[int, Floats]:
+        """What the latents do on the patches (p,) of some pictures, by their places in the set."""
+        found: dict[int, Floats] = {}
+        latents, pictures = values.hypothesis.latents, values.made.pictures
+        of_new, numbers = self.fresh
+        recorded = {k: pictures[k].image for k in places.tolist() if pictures[k].image is not None}
+        new = {k: numbers[pictures[k].sha256] for k in places.tolist() if k not in recorded}
+        for codes, image_of in ((self.codes, recorded), (of_new, new)):
+            maps = dict(_patch_values(codes, np.unique(list(image_of.values())), latents)) if image_of else {}
+            found |= {k: maps[image] for k, image in image_of.items()}
+        return found
+
+
+def _patch_values(codes: Codes, images: Any, latents: Latents) -> Iterator[tuple[int, Floats]]:
+    """The largest value of the latents on each patch (p,) of images; of several latents, in units of thresholds."""
+    patches, some = codes.spots.patches, list(latents.any)
+    scale_l = np.array(latents.thresholds)[: len(some)] if len(some) > 1 else np.ones(1)
+    for image, own in codes.each(images.astype(np.int64), None):
+        if patches:
+            x_pl = own.at(patches).matrix[:, some].toarray().astype(np.float64)
+            yield image, (x_pl / scale_l).max(1)
+        else:
+            yield image, np.empty(0)
+
+
+def png(value_hw: Floats, top: float) -> bytes:
+    """A heatmap of a pixel a patch; `top` has the brightest colour."""
+    file = io.BytesIO()
+    Image.fromarray(overlay_table()[quantise(value_hw, top)]).save(file, "PNG", optimize=True)
+    return file.getvalue()

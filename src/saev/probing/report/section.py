@@ -1,0 +1,127 @@
+"""One hypothesis of a report, as HTML."""
+
+import html
+
+from saev.pages.embedding import data_uri, user_text
+from saev.probing.report.badges import badge, standing
+from saev.probing.report.drawing import number, p_value, value
+from saev.probing.report.forest import forest
+from saev.probing.report.plots import curve, distribution
+from saev.probing.report.reported import Kind, Reported, ShownPicture
+from saev.probing.report.tables import frozen, hard_negatives, role_words, sanity, scores, tried
+from saev.probing.verdicts.result import Result
+
+
+def section(one: Reported) -> str:
+    """All that is said of a hypothesis."""
+    result = one.result
+    name = standing(result)
+    return f"""<article id="{anchor(result)}" data-standing="{name}" aria-labelledby="title-{result.id}">
+<header>
+<p class="over">{badge(name)} <span class="soft">{_claim_words(result)}</span></p>
+<h2 id="title-{result.id}">{user_text(result.text)}</h2>
+<p class="reason">{user_text(result.reason)}</p>
+{_facts(result)}
+</header>
+{forest(one)}
+{hard_negatives(result)}
+<div class="plots">
+<figure>{distribution(one)}<figcaption>{_of_values(result)}</figcaption></figure>
+<figure>{curve(one)}<figcaption>{_of_curve(result)}</figcaption></figure>
+</div>
+{_pictures(one)}
+{scores(result)}
+{sanity(result.sanity)}
+{tried(result)}
+{frozen(one)}
+<p class="back"><a href="#overview">Back to all hypotheses</a></p>
+</article>
+"""
+
+
+def anchor(result: Result) -> str:
+    """Where a hypothesis stands in the page; ids are letters, digits, "_" and "-"."""
+    return f"hypothesis-{result.id}"
+
+
+def latent_words(result: Result) -> str:
+    """The latents of a hypothesis."""
+    some, unless = (" or ".join(map(str, result.latents[key])) for key in ("any", "unless"))
+    latents = f"latent{'s' if len(result.latents['any']) > 1 else ''} {some}"
+    return f"{latents}, unless {unless} fires," if unless else latents
+
+
+def _claim_words(result: Result) -> str:
+    source, name = result.attribute["source"], result.attribute["name"]
+    return f"{latent_words(result)} {result.claim} {user_text(name)} ({html.escape(source)})"
+
+
+def _facts(result: Result) -> str:
+    facts = [
+        ("Effect (MCC)", number(result.effect)),
+        ("95 % interval", f"{number(result.interval[0])} to {number(result.interval[1])}"),
+        ("p, corrected", p_value(result.p_corrected)),
+        ("Pictures", f"{result.n:,}"),
+        ("With the attribute", f"{result.n_positive:,}"),
+    ]
+    if result.n_needed is not None:
+        facts.append(("Pictures that would decide it", f"about {result.n_needed:,}"))
+    for words, n in (
+        ("Unsure, left out", result.n_unsure),
+        ("Without an answer", result.n_unanswered),
+        ("Never recorded, run through the ViT", result.n_unrecorded),
+    ):
+        facts += [(words, f"{n:,}")] if n else []
+    return f'<dl class="facts">{"".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in facts)}</dl>'
+
+
+def _of_values(result: Result) -> str:
+    unit = "in units of their thresholds" if len(result.latents["any"]) > 1 else "pooled over the picture"
+    return (
+        f"Values {unit}, of pictures that have the attribute (yes) and that have not (no). The first column holds "
+        "those at 0; each row adds up to 100 % of its pictures."
+    )
+
+
+def _of_curve(result: Result) -> str:
+    scores = result.scores
+    said = (
+        f"The diamond is the frozen threshold: precision {number(scores.precision)}, recall {number(scores.recall)}. "
+        f"Chance is the dashed line."
+    )
+    if result.claim == "does not fire on":
+        said += " The claim holds where the curve lies under it."
+    return said
+
+
+def _pictures(one: Reported) -> str:
+    if not one.kinds:
+        return '<p class="note">No pictures are shown of this hypothesis.</p>'
+    return "".join(_kind(kind, one.result.threshold) for kind in one.kinds)
+
+
+def _kind(kind: Kind, threshold: float) -> str:
+    n = len(kind.pictures)
+    some = f"{kind.n:,}" if n == kind.n else f"{n:,} of {kind.n:,}, evenly from the largest value to the smallest"
+    figures = "".join(_picture(one, threshold) for one in kind.pictures)
+    return (
+        f'<section class="kind"><h3>{kind.title} <span class="soft">({some})</span></h3>'
+        f'<div class="examples">{figures}</div></section>'
+    )
+
+
+def _picture(one: ShownPicture, threshold: float) -> str:
+    name = html.escape(one.name)
+    if one.jpeg is None:
+        inside = '<p class="gone">gone, or another picture by now</p>'
+    else:
+        inside = f'<img src="{data_uri(one.jpeg, "image/jpeg")}" alt="{name}">'
+    if one.heat is not None:
+        inside += f'<img class="heat" src="{data_uri(one.heat, "image/png")}" alt="">'
+    roles = ", ".join(html.escape(role_words(role)) for role in one.roles if role != "sample")
+    state = "fires" if one.value > threshold else "silent"
+    return (
+        f'<figure><div class="picture">{inside}</div><figcaption><span><strong>{value(one.value)}</strong> {state}'
+        f"{f' &middot; {roles}' if roles else ''}</span>"
+        f'<span class="name" title="{name}">{user_text(one.name)}</span></figcaption></figure>'
+    )

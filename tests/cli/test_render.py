@@ -1,14 +1,21 @@
 """`saev render`: a plain command, which does what `saev.render` does."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tests.cli.fitting import fit_options, one_line, sparse_acts
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
+from tests.probing.verdicts.test_verdict_files import VERDICTS
 
 import saev
+from saev.artifacts import provenance_of
 from saev.cli.main import main
+from saev.latents.encoding import sae_digest
+from saev.shards.reading.open import open_shards
 
 Capture = pytest.CaptureFixture[str]
 WITHOUT_LIGHTNING = """
@@ -57,6 +64,50 @@ def test_the_command_does_what_the_function_does(shards: Path, run: Path, tmp_pa
     saev.render(saes, shards, tmp_path / "own", include_latents=[1], device="cpu", **options)  # type: ignore[arg-type]
     assert tree(tmp_path / "out" / "features") == tree(tmp_path / "own")
     assert len(saes) == 2
+
+
+def test_a_table_of_the_pictures(shards: Path, run: Path, tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "table.csv"
+    paths = [record.path for record in open_shards(shards).examples()]
+    rows = [f"{path},{'north' if i % 2 else 'south'},{i}" for i, path in enumerate(paths)]
+    table.write_text("\n".join(["path,site,depth", *rows]), encoding="utf-8")
+    argv = ["render", f"--run_dir={run}", f"--metadata={table}", "--visualizer.n_latents=5", "--device=cpu"]
+    assert main([*argv, f"--out={tmp_path / 'out'}"]) == 0
+    overview = next((tmp_path / "out").glob("features/*/data/overview.js")).read_text(encoding="ascii")
+    assert '"metadata":[{"name":"site","values":["north","south"]' in overview
+    assert '["site",[' in overview  # labels of that kind
+    assert '["depth",[' not in overview  # numbers are none
+    saes = {path.name: path for path in (run / "saes").iterdir()}
+    saev.render(saes, shards, tmp_path / "own", metadata=table, n_latents=5, log_freq_range=(-5, 0), device="cpu")
+    assert tree(tmp_path / "out" / "features") == tree(tmp_path / "own")
+    table.write_text("path,site\nnowhere.png,north\n", encoding="utf-8")
+    said = refusal([*argv, f"--out={tmp_path / 'none'}"], capsys)
+    assert "1 of 1 rows are of pictures that were not recorded, first 'nowhere.png'" in said
+
+
+def test_verdicts_and_seeds(run: Path, tmp_path: Path, capsys: Capture) -> None:
+    small, large = sorted((run / "saes").iterdir())
+    value = VERDICTS.to_dict() | {"sae": sae_digest(saev.load(small))}
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "verdicts.json").write_text(json.dumps(value), encoding="utf-8")
+    again = saev.load(large)
+    about = provenance_of(again)
+    again.provenance = replace(about, training={**about.training, "seed": 5})
+    with torch.no_grad():
+        again.W_dec[0] = -again.W_dec[0]
+    saev.save(again, tmp_path / "again")
+    argv = ["render", f"--run_dir={run}", f"--verdicts=[{tmp_path / 'report'}]", f"--seeds=[{tmp_path / 'again'}]"]
+    assert main([*argv, f"--out={tmp_path / 'out'}", "--visualizer.n_latents=3"]) == 0
+    scripts = [tmp_path / "out" / "features" / one.name / "data" / "overview.js" for one in (small, large)]
+    first, second = (script.read_text(encoding="ascii") for script in scripts)
+    assert '"verdicts":[{"standing":"exploratory"' in first
+    assert '"verdicts"' not in second
+    assert '"seeds"' not in first
+    assert '"seeds":{"n":1,"least":0.7' in second
+    value["sae"] = "0" * 64
+    (tmp_path / "report" / "verdicts.json").write_text(json.dumps(value), encoding="utf-8")
+    said = refusal([*argv, f"--out={tmp_path / 'none'}"], capsys)
+    assert f"{tmp_path / 'report'} is a report on the SAE {'0' * 64}, which is none of those" in said
 
 
 def test_it_needs_no_lightning(run: Path, tmp_path: Path) -> None:

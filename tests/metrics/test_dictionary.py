@@ -2,9 +2,10 @@ import itertools
 
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from saev.errors import InputError
-from saev.metrics import decoder_coherence, nearest_stability, stability
+from saev.metrics import decoder_coherence, nearest_stability, one_to_one, stability
 
 
 def rows(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -66,3 +67,24 @@ def test_dictionaries_of_different_sizes_and_widths() -> None:
     for compare in (stability, nearest_stability):
         with pytest.raises(InputError, match="5 and 4"):
             compare(w, rows(8, 4))
+
+
+@pytest.mark.parametrize("least", [0.1, 0.5, 0.7])
+def test_the_matching_above_a_cosine_is_that_of_the_hungarian_algorithm(least: float) -> None:
+    for seed in range(20):
+        w, v = rows(14, 3, seed), rows(11, 3, seed + 100)
+        c = cosines(w, v)
+        counted = torch.where(c >= least, c, 0.0).numpy()
+        best = counted[linear_sum_assignment(counted, maximize=True)].sum()
+        found = one_to_one(w, v, least)
+        matched = torch.nonzero(found >= 0)[:, 0]
+        assert c[matched, found[matched]].min() >= least
+        assert len(set(found[matched].tolist())) == len(matched)
+        assert c[matched, found[matched]].sum().item() == pytest.approx(best, abs=1e-5)
+
+
+def test_rows_without_a_match() -> None:
+    assert one_to_one(torch.eye(3), torch.eye(3)[[0, 0]] * 2, 0.7).tolist() in ([0, -1, -1], [1, -1, -1])
+    assert one_to_one(torch.zeros(2, 3), torch.eye(3), 0.7).tolist() == [-1, -1]
+    with pytest.raises(InputError, match="width 3 and 4"):
+        one_to_one(torch.eye(3), torch.eye(4), 0.7)

@@ -38,6 +38,8 @@ def render(
     out: Path | None = None,
     codes: list[Path] | None = None,
     metadata: Path | None = None,
+    verdicts: list[Path] | None = None,
+    seeds: list[Path] | None = None,
     device: str | None = None,
 ) -> Path:
     """Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that are there.
@@ -55,6 +57,9 @@ def render(
             again
         metadata: CSV of the images: a column "path" with their paths as recorded, and columns that say something of
             them, which are counted as labels are
+        verdicts: directories that `saev probe test` wrote, of some of the SAEs: their verdicts stand beside latents
+        seeds: directories of SAEs that differ from one of these in their seed alone: latents say in how many they are
+            found again; SAEs of a run are compared anyway
         device: cpu, cuda, ...; by default a GPU if there is one
     """
     given = GivenSaes.named(run_dir, sae, out, "render")
@@ -64,7 +69,8 @@ def render(
     with alone_in(found.path):
         saes = given.load_for(data, data.test_tokens)
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
-        render_saes(on_device, shown_tokens(data.test_tokens), found.features, visualizer, codes or [], metadata)
+        tokens, more = shown_tokens(data.test_tokens), (codes or [], metadata, verdicts or [], seeds or [])
+        render_saes(on_device, tokens, found.features, visualizer, *more)
     return found.path
 
 
@@ -87,7 +93,7 @@ def main(argv: list[str]) -> int:
             data=ShardTokens(**options.data, val_share=0.0),
             visualizer=RenderOptions(**options.visualizer),
             device=_device(options),
-            **{name: options[name] for name in ("run_dir", "sae", "out", "codes", "metadata")},
+            **{name: options[name] for name in ("run_dir", "sae", "out", "codes", "metadata", "verdicts", "seeds")},
         )
     print(out)
     return 0

@@ -4,7 +4,8 @@ Shape suffixes: s = d_sae, (h, w) = the grid of patches.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,58 @@ class OtherSae:
     cosine: Floats
 
 
+STANDINGS: Final = ("confirmed", "rejected", "undecided", "exploratory")
+"""What a test may say of a hypothesis, the clearest first; an exploratory one decides nothing."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a test says of a hypothesis on latents.
+
+    Args:
+        standing: One of `STANDINGS`.
+        claim: In words.
+        any: The latents, of which one is to fire.
+        unless: Latents of which none may fire.
+        effect: MCC with the sign of the claim.
+        interval: Ends of its 95 % interval.
+        p: Corrected for all hypotheses that were tested together.
+        n: Pictures that it rests on.
+        reason: A sentence.
+        link: Address of the report, from the gallery's folder on.
+    """
+
+    standing: str
+    claim: str
+    any: Sequence[int]
+    unless: Sequence[int]
+    effect: float
+    interval: tuple[float, float]
+    p: float
+    n: int
+    reason: str
+    link: str | None = None
+
+    def at(self, link: str | None) -> "Verdict":
+        """The same with an address."""
+        return replace(self, link=link)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """In how many SAEs that differ from this one in their seed alone each latent is found again.
+
+    Args:
+        n: How many such SAEs there are.
+        least: The cosine of decoder directions from which on two latents are the same.
+        found: (s,) in how many of them.
+    """
+
+    n: int
+    least: float
+    found: npt.NDArray[np.integer]
+
+
 @dataclass(frozen=True)
 class Gallery:
     """What a gallery says, except for its pages and pictures.
@@ -155,6 +208,8 @@ class Gallery:
         names: Names that were found for latents.
         others: SAEs to compare with.
         metadata: What else is known of the pictures.
+        verdicts: What tests say of latents.
+        seeds: In how many other seeds latents are found, where there are any.
     """
 
     title: str
@@ -171,6 +226,8 @@ class Gallery:
     names: Mapping[int, ShownName] = field(default_factory=dict)
     others: Sequence[OtherSae] = ()
     metadata: Sequence[Column] = ()
+    verdicts: Sequence[Verdict] = ()
+    seeds: Seeds | None = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):
@@ -179,6 +236,7 @@ class Gallery:
             assert (column[self.frequency > 0] > 0).all(), "a latent that fires has values above zero"
         named = [*self.names, *(latent for one in self.labels for latent in one.labels)]
         assert all(0 <= latent < self.d_sae for latent in named), "a name of no latent"
+        assert self.seeds is None or self.seeds.found.shape == (self.d_sae,), "seeds of all latents"
         for other in self.others:
             assert len(other.matched) == len(other.cosine) == self.d_sae, f"matches of {other.title}"
 

@@ -5,10 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Subject
 from saev.gallery.render import Source, namer_of, render_galleries
+from saev.gallery.seeds import check_seeds
+from saev.gallery.verdicts import check_reports, read_report
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
 from saev.latents.encoding import Encoding
@@ -29,6 +32,8 @@ def render(
     *,
     codes: Sequence[Codes | str | Path] = (),
     metadata: str | Path | None = None,
+    verdicts: Sequence[str | Path] = (),
+    seeds: Sequence[SparseAutoencoder | str | Path] = (),
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
@@ -54,6 +59,9 @@ def render(
         codes: Saved codes of some of the SAEs on these shards, which are then not encoded again.
         metadata: A table of the images, as `saev.latents.metadata.read_metadata` reads it: its columns are counted as
             labels are, and shown beside pictures.
+        verdicts: Reports of `saev.probing.test` on some of the SAEs, whose verdicts stand beside latents.
+        seeds: SAEs, or their directories, that differ from one of these in their seed alone: latents say in how many
+            they are found again. SAEs that are rendered are compared anyway.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`; the same for all SAEs.
         device: As in `saev.encode`.
@@ -82,7 +90,9 @@ def render(
                 f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
             )
         (selection,) = kinds.values()
-        return render_saes({name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes, metadata)
+        return render_saes(
+            {name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes, metadata, verdicts, seeds
+        )
 
 
 def render_saes(
@@ -92,6 +102,8 @@ def render_saes(
     options: RenderOptions,
     codes: Sequence[Codes | str | Path] = (),
     metadata: str | Path | None = None,
+    verdicts: Sequence[str | Path] = (),
+    seeds: Sequence[SparseAutoencoder | str | Path] = (),
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
@@ -102,6 +114,8 @@ def render_saes(
         options: What is shown.
         codes: As in `render`.
         metadata: As in `render`.
+        verdicts: As in `render`.
+        seeds: As in `render`.
 
     Returns:
         The path of each `index.html`.
@@ -109,6 +123,10 @@ def render_saes(
     Raises:
         InputError: As `render`.
     """
+    reports = [read_report(one) for one in verdicts]
+    check_reports(reports, saes)
+    others = [one if isinstance(one, SparseAutoencoder) else load_sae(one) for one in seeds]
+    check_seeds(others, saes)
     table = None if metadata is None else read_metadata(metadata, tokens.reader.examples())
     labels = Labels.of(tokens.reader, () if table is None else table.telling())
     encodings = {name: Encoding(sae, tokens) for name, sae in saes.items()}
@@ -120,7 +138,7 @@ def render_saes(
     images = tokens.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
-    source = Source(tokens, RecordedPictures(tokens.reader), labels)
+    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, others)
     found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

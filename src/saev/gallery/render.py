@@ -3,6 +3,7 @@
 Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from saev.errors import InputError, tell
-from saev.gallery.data import Gallery, OtherSae, ShownName
+from saev.gallery.data import Gallery, OtherSae, Seeds, ShownName
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
+from saev.gallery.seeds import seeds_of
+from saev.gallery.verdicts import Report, verdicts_for
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes, patch_codes
 from saev.latents.labels import Labels
@@ -52,11 +55,21 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Source:
-    """What SAEs are looked at on: the images, their pictures and labels."""
+    """What SAEs are looked at on: the images, their pictures and labels; and what is known of latents from elsewhere.
+
+    Args:
+        tokens: The images.
+        pictures: Their pictures.
+        labels: What is known of them.
+        reports: Tests of hypotheses on latents, each of one of the SAEs.
+        seeds: SAEs that are not rendered, and differ from one that is in their seed.
+    """
 
     tokens: TokenSelection
     pictures: RecordedPictures
     labels: Labels
+    reports: Sequence[Report] = ()
+    seeds: Sequence[SparseAutoencoder] = ()
 
 
 def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
@@ -103,8 +116,9 @@ def render_galleries(
             the ranges that are asked for.
     """
     chosen, without = latents_of_all(subjects, options)
+    seeds = seeds_of({name: subject.sae for name, subject in subjects.items()}, source.seeds)
     for name, latents in chosen.items():
-        yield _render(name, latents, subjects, source, options, out, namer)
+        yield _render(name, latents, subjects, source, options, out, namer, seeds.get(name))
     if without:
         raise InputError("; ".join(f"{name}: {why}" for name, why in without.items()))
 
@@ -138,6 +152,7 @@ def _render(
     options: RenderOptions,
     out: Path,
     namer: Namer | None,
+    seeds: Seeds | None,
 ) -> Rendered:
     subject, pictures = subjects[name], source.pictures
     sae, moments = subject.sae, subject.survey.moments
@@ -160,6 +175,8 @@ def _render(
         names=_shown(names),
         others=_others(name, subjects),
         metadata=source.labels.columns,
+        verdicts=verdicts_for(sae, source.reports, Path(os.path.abspath(out / name))),  # noqa: PTH100 - as browsers do
+        seeds=seeds,
     )
     index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())

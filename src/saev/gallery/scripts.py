@@ -7,12 +7,13 @@ it as base64 of little-endian bytes.
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage
+from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage, Seeds
 from saev.latents.heatmaps import Levels, PatchCodes
 from saev.latents.metadata import Column
 from saev.pages.embedding import ascii_json
@@ -78,6 +79,8 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             ],
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
             **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
+            **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
+            **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
         }
     )
 
@@ -156,9 +159,13 @@ def _script(value: object) -> str:
     return f"saevTake({ascii_json(value)});\n"
 
 
-def _optional(name: str, value: Sequence[object]) -> dict[str, object]:
+def _optional(name: str, value: Sequence[object] | dict[str, object] | None) -> dict[str, object]:
     """Part of a script that is only there if there is something in it."""
     return {name: value} if value else {}
+
+
+def _seeds(seeds: Seeds) -> dict[str, object]:
+    return {"n": seeds.n, "least": seeds.least, "found": _bytes(seeds.found.astype("<u2"))}
 
 
 def _column(column: Column, images: Sequence[int]) -> dict[str, object]:

@@ -6,6 +6,7 @@ from saev.metrics.dictionary import Stability as Stability
 from saev.metrics.dictionary import decoder_coherence as decoder_coherence
 from saev.metrics.dictionary import nearest_other as nearest_other
 from saev.metrics.dictionary import nearest_stability as nearest_stability
+from saev.metrics.dictionary import one_to_one as one_to_one
 from saev.metrics.dictionary import stability as stability
 from saev.metrics.embeddings import embedding_cosine as embedding_cosine
 from saev.metrics.embeddings import knn_agreement as knn_agreement

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.metrics.neighbours import cosine_chunks
+from saev.metrics.neighbours import cosine_chunks, nearest
+
+N_CANDIDATES = 16  # Rows that a row may be matched with.
+UNMATCHED = 1e-9  # What it counts if a row has no match.
 
 
 class Coherence(NamedTuple):
@@ -95,6 +98,43 @@ def stability(w_rd: Tensor, w_td: Tensor) -> Stability:
     cosines_rt = torch.cat(list(cosine_chunks(w_rd, w_td))).cpu().numpy()
     rows, columns = linear_sum_assignment(cosines_rt, maximize=True)
     return Stability(float(cosines_rt[rows, columns].mean()), nearest_stability(w_rd, w_td))
+
+
+@torch.no_grad()
+def one_to_one(w_rd: Tensor, w_td: Tensor, least: float) -> Tensor:
+    r"""The match (r,) of each row in another dictionary, one to one; -1 where it has none.
+
+    Matches have a cosine of at least `least`, and their cosines have the largest sum,
+
+    .. math:: \max_M \sum_{(i, j) \in M} \cos(w_i, v_j), \quad \cos(w_i, v_j) \ge least > 0,
+
+    over all sets M of pairs in which no row stands twice. It is the matching of the Hungarian algorithm, found among
+    the few pairs that may count: of each row its 16 nearest ones. Takes memory for a chunk of cosines.
+
+    Args:
+        w_rd: Rows (r, d) of any norm.
+        w_td: Rows (t, d), on the same device.
+        least: Above 0.
+
+    Raises:
+        InputError: If their widths differ.
+
+    >>> one_to_one(torch.eye(3), torch.tensor([[0.0, 0.0, 2.0], [1.0, 0.1, 0.0]]), 0.7).tolist()
+    [1, -1, 0]
+    """
+    from scipy.sparse import coo_array  # here: they take a while to import
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    r, t = len(w_rd), len(w_td)
+    found = nearest(w_rd, w_td, min(N_CANDIDATES, t))
+    rows, places = torch.nonzero(found.cosines >= least, as_tuple=True)
+    # A row may also be matched with a column of its own, which says that it has no match.
+    weights = torch.cat([found.cosines[rows, places].double(), torch.full((r,), UNMATCHED, dtype=torch.float64)])
+    own = torch.arange(r)
+    both = torch.cat([rows, own]).numpy(), torch.cat([found.numbers[rows, places], own + t]).numpy()
+    pairs = coo_array((weights.numpy(), both), shape=(r, t + r)).tocsr()
+    columns = torch.from_numpy(min_weight_full_bipartite_matching(pairs, maximize=True)[1]).long()
+    return torch.where(columns < t, columns, -1)
 
 
 def _nearest(w_rd: Tensor, w_td: Tensor, own_r: Tensor | None = None) -> Tensor:

@@ -3,11 +3,13 @@
 
 const nCardPictures = 4;
 
-/** What a latent is called, its name before its label, as children of a line. */
+/** What is claimed of a latent, its name and its label, as children of a line. */
 function latentWords(data, latent) {
   const name = data.names.get(latent);
   const label = data.topLabels.get(latent);
+  const [verdict] = data.verdicts.get(latent) ?? [];
   return [
+    ...(verdict === undefined ? [] : [element("q", {}, userText(verdict.claim)), " "]),
     ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
     ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), ` ${showShare(label.purity)}`)]),
   ];
@@ -34,14 +36,14 @@ function latentCard(app, latent) {
   const { data, notes } = app;
   const words = latentWords(data, latent);
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
-    element("h3", {}, `Latent ${latent}`),
+    element("h3", {}, `Latent ${latent}`, seedsBadge(data, latent)),
     element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
       noteElement(notes, latent, "em", { class: "card-note", dir: "auto" })),
     cardNumbers(data, latent),
     data.hasPage.has(latent)
       ? element("div", { class: "thumbs" }, ...Array.from({ length: nCardPictures }, () => element("div", { class: "picture" })))
       : null);
-  return element("li", { "data-latent": latent, role: "listitem" }, link, starButton(notes, latent, { tabindex: "-1" }));
+  return element("li", { "data-latent": latent, role: "listitem" }, link, cardVerdict(data, latent), starButton(notes, latent, { tabindex: "-1" }));
 }
 
 /** Loads the first pictures of a latent into its card. */

@@ -61,6 +61,11 @@ class GalleryData {
       const places = numbersOf(numbers, Int32Array); // -1 where it is not known
       return { name, values: new Map(raw.pictures.flatMap(([id], i) => (places[i] < 0 ? [] : [[id, values[places[i]]]]))) };
     });
+    this.verdicts = new Map(); // latent -> what tests say of it, the clearest first
+    for (const verdict of raw.verdicts ?? []) {
+      for (const latent of verdict.any) this.verdicts.set(latent, [...this.verdicts.get(latent) ?? [], verdict]);
+    }
+    this.seeds = raw.seeds === undefined ? null : { ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array) };
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();
   }

@@ -8,6 +8,7 @@ class FilterControls {
     "filter-kind": ["kind", "value"],
     "filter-starred": ["isStarred", "checked"],
     "filter-named": ["isNamed", "checked"],
+    "filter-verdict": ["verdict", "value"],
     "sort-key": ["sort", "value"],
   };
 
@@ -33,6 +34,7 @@ class FilterControls {
         filters.set({ [name]: range });
       });
     }
+    this.offer(filters.data);
     const kinds = document.getElementById("label-kind");
     kinds.append(...filters.data.labelKinds.map(({ kind }, number) => element("option", { value: number }, kind)));
     kinds.addEventListener("input", () => filters.set({ labels: Number(kinds.value) }));
@@ -40,6 +42,21 @@ class FilterControls {
     document.getElementById("sort-direction").addEventListener("click", () => filters.set({ isDescending: !filters.state.isDescending }));
     document.getElementById("filter-reset").addEventListener("click", () => filters.reset());
     document.getElementById("clear-ranges").addEventListener("click", () => filters.clearRanges());
+  }
+
+  /** Offers what this gallery has of verdicts and seeds. */
+  offer({ verdicts, seeds }) {
+    const verdict = document.getElementById("filter-verdict");
+    const said = new Set([...verdicts.values()].flat().map(({ standing }) => standing));
+    verdict.append(...Object.keys(standings).filter((standing) => said.has(standing)).map((standing) =>
+      element("option", { value: standing }, `${standings[standing]} ${standing}`)));
+    verdict.hidden = said.size === 0;
+    const least = document.getElementById("filter-seeds");
+    least.hidden = seeds === null;
+    least.addEventListener("input", () => this.filters.set({ seeds: Number(least.value) }));
+    if (seeds === null) return;
+    least.append(...Array.from({ length: seeds.n }, (_, i) => element("option", { value: i + 1 }, `in ${i + 1 === seeds.n ? "" : "at least "}${i + 1} of ${showCount(seeds.n, "seed")}`)));
+    document.getElementById("sort-key").append(element("option", { value: "seeds" }, "seeds"));
   }
 
   /** Shows the state; a field in which someone writes is left alone. */
@@ -54,6 +71,7 @@ class FilterControls {
       const bound = filters.state[name][end];
       if (field !== document.activeElement) field.value = bound === null ? "" : Number((bound * unit).toPrecision(3));
     }
+    document.getElementById("filter-seeds").value = filters.state.seeds;
     document.getElementById("label-kind").selectedIndex = filters.data.labelKinds[filters.state.labels] === undefined ? 0 : filters.state.labels;
     const isDescending = filters.state.isDescending;
     const direction = document.getElementById("sort-direction");

@@ -12,6 +12,7 @@ const sortKeys = {
   meanValue: unlessRare((data, latent) => data.meanValue[latent]),
   maxValue: unlessRare((data, latent) => data.maxValue[latent]),
   purity: unlessRare((data, latent) => data.topLabels.get(latent)?.purity),
+  seeds: (data, latent) => (data.frequency[latent] > 0 ? data.seeds?.found[latent] : undefined),
   nameScore: (data, latent) => data.names.get(latent)?.score,
 };
 
@@ -33,6 +34,8 @@ class Filters extends EventTarget {
       kind: data.pages.length > 0 ? "pictures" : "all",
       isStarred: false,
       isNamed: false,
+      verdict: "", // "" for any or none
+      seeds: 0, // in at least so many others
       frequency: [null, null], // from, to; null for no bound
       meanValue: [null, null],
       labels: 0, // which kind of labels stands beside latents
@@ -86,6 +89,8 @@ class Filters extends EventTarget {
       && isWithin(data.meanValue[latent], state.meanValue)
       && (!state.isStarred || notes.get(latent).star)
       && (!state.isNamed || data.names.has(latent))
+      && (state.verdict === "" || (data.verdicts.get(latent) ?? []).some(({ standing }) => standing === state.verdict))
+      && (state.seeds === 0 || data.seeds?.found[latent] >= state.seeds)
       && (terms.length === 0 || this.isFound(latent, terms)));
   }
 
@@ -96,10 +101,11 @@ class Filters extends EventTarget {
     return terms.every((term) => number.startsWith(term) || texts.includes(term));
   }
 
-  /** Per latent its name and label in small letters. */
+  /** Per latent its name, its label and what is claimed of it, in small letters. */
   get texts() {
     this.madeTexts ??= Array.from({ length: this.data.nLatents }, (_, latent) =>
-      `${this.data.names.get(latent)?.name ?? ""}\n${this.data.topLabels.get(latent)?.label ?? ""}`.toLowerCase());
+      [this.data.names.get(latent)?.name, this.data.topLabels.get(latent)?.label, ...(this.data.verdicts.get(latent) ?? []).map(({ claim }) => claim)]
+        .join("\n").toLowerCase());
     return this.madeTexts;
   }
 
@@ -121,6 +127,9 @@ class Filters extends EventTarget {
     const isRange = (range) => Array.isArray(range) && range.length === 2 && range.every((bound) => bound === null || typeof bound === "number");
     const isState = Object.entries(this.initial).every(([name, value]) =>
       (Array.isArray(value) ? isRange(kept[name]) : typeof kept[name] === typeof value));
+    const { seeds, verdicts } = this.data; // it may have been rendered anew, without them
+    if (kept.seeds > (seeds?.n ?? 0) || (kept.sort === "seeds" && seeds === null)) return {};
+    if (isState && kept.verdict !== "" && ![...verdicts.values()].flat().some(({ standing }) => standing === kept.verdict)) return {};
     return isState && Object.hasOwn(kinds, kept.kind) && Object.hasOwn(sortKeys, kept.sort) ? kept : {};
   }
 }

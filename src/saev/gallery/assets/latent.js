@@ -28,6 +28,8 @@ class LatentView {
     this.main = element("div", { class: "latent-pictures" });
     this.side = element("aside", { class: "latent-side", "aria-label": "Numbers" });
     this.side.append(panel("Note", noteEditor(this.app, latent)));
+    const verdicts = data.verdicts.get(latent);
+    if (verdicts !== undefined) this.side.append(panel("Verdicts", verdictList(verdicts)));
     this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       element("div", { class: "latent-body" }, this.main, this.side));
     if (data.hasPage.has(latent)) await this.load(latent);

@@ -11,7 +11,8 @@ function latentNumbers(data, latent) {
     fact("Frequency", showShare(share), ` 1 in ${Math.round(1 / share).toLocaleString("en")} tokens`),
     fact("Images", showShare(data.imageFrequency[latent])),
     fact("Mean when active", showValue(data.meanValue[latent])),
-    fact("Largest value", showValue(data.maxValue[latent])));
+    fact("Largest value", showValue(data.maxValue[latent])),
+    data.seeds === null ? null : fact("Found in other seeds", `${data.seeds.found[latent]} of ${data.seeds.n}`, ` cosine \u2265 ${data.seeds.least}`));
 }
 
 /** What a latent is about in a few words: the name that was found, otherwise its label; undefined if it has neither. */

@@ -33,6 +33,8 @@ def test_the_overview_tells_verdicts_apart_without_colour(index: Path, open_page
     rows = page.locator("#overview tbody tr:not(.scale)")
     names = ["confirmed", "rejected", "undecided", "exploratory"]
     assert [row.get_attribute("data-standing") for row in rows.all()] == names
+    links = [row.locator("a").inner_text() for row in rows.all()]  # as the style sheet shows them
+    assert links == ["stripes", "dots", "spots", "stripes"]
     badges = [row.locator(".badge").inner_text() for row in rows.all()]
     assert [badge.split()[1] for badge in badges] == names
     assert len({badge.split()[0] for badge in badges}) == 4

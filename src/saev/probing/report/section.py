@@ -97,7 +97,8 @@ def _of_curve(result: Result) -> str:
 def _pictures(one: Reported) -> str:
     if not one.kinds:
         return '<p class="note">No pictures are shown of this hypothesis.</p>'
-    return "".join(_kind(kind, one.result.threshold) for kind in one.kinds)
+    note = '<p class="note">Heatmaps: the brightest colour is the largest value on a patch of the pictures below.</p>'
+    return note + "".join(_kind(kind, one.result.threshold) for kind in one.kinds)
 
 
 def _kind(kind: Kind, threshold: float) -> str:

@@ -18,6 +18,7 @@ from saev.errors import InputError
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
+from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.units import Units
 from saev.probing.sets.files import write_set
 from saev.probing.sets.image_set import Chosen, ImageSet, Role, SetPicture
@@ -25,7 +26,6 @@ from saev.probing.sets.sampling import Stratum
 from saev.probing.verdicts.files import read_verdicts
 from saev.probing.verdicts.result import Result
 from saev.probing.verdicts.unrecorded import codes_of_new
-from saev.probing.verdicts.values import pooled_for
 
 
 def labelled(

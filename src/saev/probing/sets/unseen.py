@@ -4,7 +4,7 @@ Shape suffixes: i = pictures of the recording, n = pictures that a set is chosen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self, final
 
 import numpy as np
@@ -62,6 +62,7 @@ class Unseen:
     units: Units
     is_test_i: NDArray[np.bool_]
     duplicates: NearDuplicates
+    _means: dict[bytes, NDArray[np.floating[Any]]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -154,11 +155,17 @@ class Unseen:
             class_n = self.known.labels.numbers[pool.images_n]
             found["same-class"] = of_same_class(fits_n, class_n, N_HARD, np.random.default_rng(seed))
         if fits_n[read].any():
-            means = mean_activations(self.reader, pool.images_n[read])
-            found["hard-near"] = read[nearest_pictures(fits_n[read], means, N_HARD)]
+            found["hard-near"] = read[nearest_pictures(fits_n[read], self._means_of(pool.images_n[read]), N_HARD)]
         pooled_nl = pooled_for(self.codes, hypothesis, pool.images_n, np.array([*neighbours], dtype=np.int64))
         found["hard-neighbour"] = of_neighbours(fits_n, pooled_nl, [*neighbours.values()], N_HARD)
         return {role: places for role, places in found.items() if len(places)}
+
+    def _means_of(self, images: Ints) -> NDArray[np.floating[Any]]:
+        """Mean activations of pictures, read once for all hypotheses of which the same ones are known."""
+        key = images.tobytes()
+        if key not in self._means:
+            self._means[key] = mean_activations(self.reader, images)
+        return self._means[key]
 
     def _set(
         self,

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from saev.errors import InputError
 from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.known import Known
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools, Floats, Integers
@@ -21,7 +22,7 @@ from saev.probing.verdicts.confounders import confounding, fires_by_value
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.judged import Measured, measured
 from saev.probing.verdicts.matched import matched_latents
-from saev.probing.verdicts.values import SetValues, pooled_for, values_on_set
+from saev.probing.verdicts.values import SetValues, values_on_set
 from saev.shards.format.strict_json import located
 
 

@@ -9,17 +9,12 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array
 
-from saev.errors import InputError
-from saev.latents.code_files import Origin
 from saev.latents.codes import Codes
-from saev.latents.encoding import Images
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.pictures.pooled import pooled
+from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools, Floats, Integers
-from saev.shards.format.layout import TokenKind
 
 
 @final
@@ -67,27 +62,6 @@ class SetValues:
         return fires_k if self.hypothesis.claim == "fires on" else ~fires_k
 
 
-def pooled_for(
-    codes: Codes, hypothesis: Hypothesis, images: Images, latents: Images | None = None, *, progress: bool = False
-) -> csc_array:
-    """The values (i, l) of latents on pictures, pooled over the tokens of a hypothesis as it says.
-
-    Args:
-        codes: Of the pictures.
-        hypothesis: Says which tokens and how they are pooled.
-        images: Numbers of pictures, ascending.
-        latents: Which; by default all.
-        progress: Whether to show a progress bar.
-
-    Raises:
-        InputError: If the tokens are not encoded, or a file of codes is damaged.
-    """
-    positions = _positions(codes.origin, hypothesis.tokens)
-    return pooled(
-        codes, images, hypothesis.pooling, hypothesis.count_above, latents, positions=positions, progress=progress
-    )
-
-
 def values_on_set(
     made: ImageSet, hypothesis: Hypothesis, latents: Sequence[int], codes: Codes, fresh: tuple[Codes, Mapping[str, int]]
 ) -> Floats:
@@ -115,14 +89,3 @@ def values_on_set(
         if len(images):
             found[number >= 0] = pooled_for(source, hypothesis, images, np.asarray(latents)).toarray()[place_k]
     return found
-
-
-def _positions(origin: Origin, tokens: TokenKind) -> range:
-    """Where tokens of a kind stand among those that are encoded."""
-    own, wanted = origin.layout.positions(origin.tokens), origin.layout.positions(tokens)
-    if wanted.start < own.start or wanted.stop > own.stop:
-        raise InputError(
-            f"the codes are of {origin.tokens} tokens, a hypothesis is on {tokens}: give codes of these, which "
-            "`saev encode --tokens` makes"
-        )
-    return range(wanted.start - own.start, wanted.stop - own.start)

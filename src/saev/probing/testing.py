@@ -114,6 +114,8 @@ def test(
     is_test_i = units.halves(frozen.halves.seed)
     proposal_i = np.flatnonzero(~is_test_i)
     given = given_sets(sets, frozen, known.records, is_test_i, answers)
+    for its in given:
+        check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
     codes = codes_of(sae, reader, codes, device=device)
     new = unrecorded(given)
     fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes

@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from saev.errors import InputError
 from saev.probing.statistics import scores as own
-from saev.probing.statistics.scores import scores
+from saev.probing.statistics.scores import mcc, scores
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -102,3 +102,11 @@ def test_it_fires_above_the_threshold_not_at_it() -> None:
 def test_bad_input(a: list[float], y: list[int], w: list[float] | None, match: str) -> None:
     with pytest.raises(InputError, match=match):
         scores(a, y, 0, w)
+
+
+def test_mcc_of_weights_is_never_above_one() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        y_i, weights_i = np.arange(9) < 4, rng.uniform(0.1, 10, 9)
+        assert mcc(y_i, y_i, weights_i) <= 1
+        assert mcc(~y_i, y_i, weights_i) >= -1

@@ -44,7 +44,11 @@ def test_rejected() -> None:
         ({"low": 0.0}, "no agreement at all cannot be ruled out", True),
         ({"estimate": 0.19, "low": 0.01}, "the 0.20 that matters is not reached but cannot be ruled out", True),
         ({"matched_quantile": 0.52}, "random latents that fire as often reach 0.52", False),
-        ({"refuted": True}, "it also fires on pictures that look similar and do not fit the claim", False),
+        (
+            {"refuted": True},
+            "it does not clearly fire less on pictures that look similar and do not fit the claim",
+            False,
+        ),
     ],
 )
 def test_undecided(change: dict[str, float], says: str, asks: bool) -> None:

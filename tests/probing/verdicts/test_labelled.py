@@ -101,7 +101,7 @@ def test_hard_negatives_on_which_it_fires_speak_against_a_claim(tmp_path: Path, 
     assert role.speak_against == fires
     assert found.n == len(study.test_half) - 12
     assert found.verdict == ("undecided" if fires else "confirmed")
-    assert ("it also fires on pictures that look similar" in found.reason) == fires
+    assert ("it does not clearly fire less on pictures that look similar" in found.reason) == fires
 
 
 def test_a_set_with_one_label_and_one_of_the_other_half_are_refused(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Counts:
     def mcc(self) -> Any:
         """(TP TN - FP FN) / sqrt((TP + FP)(TP + FN)(TN + FP)(TN + FN)) (Matthews, 1975); 0 where a factor is 0."""
         margins = (self.tp + self.fp) * (self.tp + self.fn) * (self.tn + self.fp) * (self.tn + self.fn)
-        return ratio(self.tp * self.tn - self.fp * self.fn, np.sqrt(margins))
+        found = ratio(self.tp * self.tn - self.fp * self.fn, np.sqrt(margins))
+        return np.clip(found, -1, 1, out=found)  # the root of weights rounds
 
     def f1(self) -> Any:
         """2 TP / (2 TP + FP + FN); 0 where that is empty."""

@@ -124,7 +124,7 @@ def _speaks_against(evidence: Evidence) -> list[str]:
     if evidence.matched_quantile is not None and evidence.estimate <= evidence.matched_quantile:
         found.append(f"random latents that fire as often reach {evidence.matched_quantile:.2f}")
     if evidence.refuted:
-        found.append("it also fires on pictures that look similar and do not fit the claim")
+        found.append("it does not clearly fire less on pictures that look similar and do not fit the claim")
     return found
 
 

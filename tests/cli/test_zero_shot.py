@@ -1,5 +1,6 @@
 """`saev downstream --zero_shot` on a small CLIP with random weights."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from saev.artifacts import read_provenance
 from saev.cli.main import main
-from saev.splicing.zero_shot import zero_shot_rows
+from saev.splicing.zero_shot import zero_shot_classifier
 from saev.vit.dataset import ImageDataset
 from saev.vit.images import ImageFolder
 from saev.vit.load import load_backbone
@@ -60,8 +61,8 @@ def argv(root: Path, out: Path, template: str = TEMPLATE, pictures: str = "pictu
     return ["downstream", sae, f"--images={root / pictures}", *options, f"--out={out}", "--zero_shot", template]
 
 
-def by_hand(model: open_clip.CLIP, root: Path) -> tuple[Tensor, Tensor, list[str | None]]:
-    """Embeddings before the projection, products of both towers of open_clip, and labels."""
+def by_hand(model: open_clip.CLIP, root: Path) -> tuple[Tensor, Tensor, Tensor, list[str | None]]:
+    """Embeddings before the projection, products and cosines of both towers of open_clip, and labels."""
     source, backbone = ImageFolder(root / "pictures"), load_backbone("clip", CKPT, str(root / "clip.safetensors"))
     data = ImageDataset(source, backbone.preprocessing, backbone.grid)
     images = torch.stack([torch.as_tensor(data[i]["image"]) for i in range(len(data))])
@@ -69,15 +70,17 @@ def by_hand(model: open_clip.CLIP, root: Path) -> tuple[Tensor, Tensor, list[str
     with torch.no_grad():
         images_ne = model.eval().encode_image(images)
         texts_ce = model.encode_text(open_clip.get_tokenizer("tiny-CLIP")(texts), normalize=True)
-        return backbone.embed(images), images_ne @ texts_ce.T, [source.record(i).label for i in range(len(data))]
+        products_nc = images_ne @ texts_ce.T
+        cosines_nc = products_nc / images_ne.norm(dim=-1, keepdim=True)
+        return backbone.embed(images), products_nc, cosines_nc, [source.record(i).label for i in range(len(data))]
 
 
 def test_accuracy_is_that_of_both_towers(model: open_clip.CLIP, root: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(argv(root, tmp_path / "o.json")) == 0
     report: dict[str, Any] = json.loads((tmp_path / "o.json").read_text())
-    embedded_nd, products_nc, labels = by_hand(model, root)
+    embedded_nd, products_nc, _, labels = by_hand(model, root)
     vit = read_provenance(only(root, "run/saes/*")).one_layer
-    rows_cd = zero_shot_rows(vit, str(root / "clip.safetensors"), CLASSES, TEMPLATE)
+    rows_cd = zero_shot_classifier(vit, str(root / "clip.safetensors"), CLASSES, TEMPLATE).rows_cd
     torch.testing.assert_close(embedded_nd @ rows_cd.T, products_nc)
     found = products_nc.argmax(-1).tolist()
     assert len(set(found)) > 1
@@ -86,6 +89,30 @@ def test_accuracy_is_that_of_both_towers(model: open_clip.CLIP, root: Path, tmp_
     assert row["original"] == row["with_error"] == right / len(labels)
     assert report["zero_shot"] == {"template": TEMPLATE, "n_classes": 3}
     assert "zero_shot_accuracy" in capsys.readouterr().out
+
+
+def test_an_intervention_moves_probabilities_of_both_towers(
+    model: open_clip.CLIP, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    own = [f"--sae={only(root, 'run/saes/*')}", f"--images={root / 'pictures'}", "--latents=[0, 1, 2]", "--edit=add"]
+    more = ["--value=5", "--n_random=2", "--curves=[2]", "--n_maps=0", "--num_workers=0", "--device=cpu"]
+    weights = f"--weights={root / 'clip.safetensors'}"
+    options = ["probe", "intervene", *own, *more, weights, f"--out={tmp_path / 'o'}", "--zero_shot", TEMPLATE]
+    assert main(options) == 0, capsys.readouterr().err
+    _, _, cosines_nc, labels = by_hand(model, root)
+    source = ImageFolder(root / "pictures")
+    names = [source.record(number).path for number in range(len(source))]
+    probabilities_nc = (100 * cosines_nc).softmax(-1)
+    with (tmp_path / "o" / "effects.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["figure"] == "zero_shot: own class"]
+    assert rows
+    for row in rows:
+        number = names.index(row["picture"])
+        expected = probabilities_nc[number, CLASSES.index(str(labels[number]))].item()
+        assert float(row["untouched"]) == pytest.approx(expected, rel=1e-3)
+    assert any(row["edited"] != row["untouched"] for row in rows)
+    found = json.loads((tmp_path / "o" / "interventions.json").read_text())
+    assert {row["readout"] for row in found["curves"]["rows"]} == {"zero_shot", "probe"}
 
 
 @pytest.mark.parametrize(

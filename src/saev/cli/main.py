@@ -22,7 +22,7 @@ COMMANDS = {
     "encode": ("saev.cli.encode:main", "write the codes of an SAE on all images of a recording"),
     "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),
-    "probe": ("saev.cli.probe:main", "find out whether what you see is true: propose, freeze, build, test"),
+    "probe": ("saev.cli.probe:main", "find out whether what you see is true: propose, freeze, build, test, intervene"),
     "shards": ("saev.cli.shards:main", "look into shard directories: info, verify, repair, unfinished, bench"),
     "demo": ("saev.cli.demo:main", "run all steps on generated pictures"),
 }

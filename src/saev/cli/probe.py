@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from saev.cli.ending import Stopped
+from saev.cli.intervene import intervene
 from saev.cli.parsing import typed
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
@@ -248,7 +249,13 @@ def test(
     return 0
 
 
-COMMANDS: Final[dict[str, typed.Command]] = {"propose": propose, "freeze": freeze, "build": build, "test": test}
+COMMANDS: Final[dict[str, typed.Command]] = {
+    "propose": propose,
+    "freeze": freeze,
+    "build": build,
+    "test": test,
+    "intervene": intervene,
+}
 
 
 def main(argv: list[str]) -> int:

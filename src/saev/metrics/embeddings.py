@@ -5,6 +5,7 @@ Shape suffixes: n = images, e = width of the embedding, k = neighbours, c = imag
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,13 +69,25 @@ def probe_accuracies(
 ) -> list[float]:
     """Accuracies of one linear probe on several embeddings of the same test images.
 
-    The probe is a logistic regression (L2, C = 1) on embeddings standardised by the training images.
-
     Args:
         train_ne: Embeddings of the training images.
         train_labels: Their classes.
         tested: Embeddings (n, e) of the test images, for example before and after a change.
         test_labels: Their classes.
+    """
+    probe = linear_probe(train_ne, train_labels)
+    return [float(probe.score(embeddings_ne.double().cpu().numpy(), list(test_labels))) for embeddings_ne in tested]
+
+
+def linear_probe(train_ne: Tensor, train_labels: Sequence[Any]) -> Any:
+    """A logistic regression (L2, C = 1) on embeddings that are standardised by the training ones.
+
+    Args:
+        train_ne: Embeddings to learn from.
+        train_labels: Their classes, two or more.
+
+    Returns:
+        A pipeline of scikit-learn, for arrays of float64.
     """
     # Here and not above: it takes a second to import, and only this function needs it.
     from sklearn.linear_model import LogisticRegression
@@ -85,7 +98,7 @@ def probe_accuracies(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few images of many classes
         probe.fit(train_ne.double().cpu().numpy(), list(train_labels))
-    return [float(probe.score(embeddings_ne.double().cpu().numpy(), list(test_labels))) for embeddings_ne in tested]
+    return probe
 
 
 def zero_shot_accuracy(

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from saev.probing.building import build as build
     from saev.probing.freezing import freeze as freeze
+    from saev.probing.intervening import intervene as intervene
     from saev.probing.proposing import propose as propose
     from saev.probing.testing import test as test
 
-__all__ = ["build", "freeze", "propose", "test"]
+__all__ = ["build", "freeze", "intervene", "propose", "test"]
 
 # Public names and their modules, imported with the first use of a name. No module has the name of a function: once
 # imported, it would hide that.
 _PLACES = {
     "build": "saev.probing.building",
     "freeze": "saev.probing.freezing",
+    "intervene": "saev.probing.intervening",
     "propose": "saev.probing.proposing",
     "test": "saev.probing.testing",
 }

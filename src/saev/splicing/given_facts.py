@@ -31,7 +31,11 @@ NOTHING_GIVEN = GivenVit()
 
 
 def with_given(
-    provenance: "Provenance", model: GivenVit, tokens: "TokenKind | None", reader: "ShardReader | None"
+    provenance: "Provenance",
+    model: GivenVit,
+    tokens: "TokenKind | None",
+    reader: "ShardReader | None",
+    tokens_option: str = "--tokens",
 ) -> "Provenance":
     """What an SAE says, completed by what is given and then by shards. A line says what is assumed.
 
@@ -40,6 +44,7 @@ def with_given(
         model: What is given of its ViT.
         tokens: Which tokens it takes, if that is given.
         reader: The shards, if there are any.
+        tokens_option: What the command calls `tokens`.
 
     Raises:
         InputError: If what is given or the shards say something else than the SAE does.
@@ -54,10 +59,10 @@ def with_given(
         if None not in (option, found := getattr(known, name)) and option != found:
             raise InputError(f"--model.{name} {option}: the SAE was trained on {found}: leave it out")
     if None not in (tokens, provenance.tokens) and tokens != provenance.tokens:
-        raise InputError(f"--tokens {tokens}: the SAE was trained on {provenance.tokens} tokens: leave it out")
+        raise InputError(f"{tokens_option} {tokens}: the SAE was trained on {provenance.tokens} tokens: leave it out")
     provenance = replace(provenance, layers=(known.completed(given),), tokens=provenance.tokens or tokens)
     if reader is not None:
         provenance = completed_by(provenance, [reader])
     if provenance.tokens is None:
-        tell("the SAE does not say which tokens it takes: content, the patches, are taken (--tokens)")
+        tell(f"the SAE does not say which tokens it takes: content, the patches, are taken ({tokens_option})")
     return replace(provenance, tokens=provenance.tokens or "content")

@@ -20,7 +20,7 @@ from saev.splicing.attach import token_layout
 from saev.splicing.downstream import figures, mean_token, measure
 from saev.splicing.given_facts import NOTHING_GIVEN, GivenVit, with_given
 from saev.splicing.recorded_backbone import attach_recorded, load_recorded_backbone
-from saev.splicing.zero_shot import zero_shot_rows
+from saev.splicing.zero_shot import zero_shot_classifier
 from saev.threads import check_threads
 from saev.vit.dataset import ImageDataset, image_batches
 from saev.vit.images import ImageFolder, ImageSource
@@ -140,4 +140,4 @@ def _classes(
         raise InputError(f"--zero_shot needs two folders (classes) or more, {where} has {len(classes)}")
     if not any(labels):
         raise InputError("--zero_shot: none of the chosen images is in a folder of its class, raise --n_images")
-    return classes, zero_shot_rows(vit, weights, classes, template)
+    return classes, zero_shot_classifier(vit, weights, classes, template).rows_cd

@@ -1,8 +1,13 @@
-"""The classifier that the text tower of a CLIP makes of the names of classes."""
+"""The classifier that the text tower of a CLIP makes of the names of classes.
+
+Shape suffixes: n = pictures, c = classes, d = width of the vision tower, e = width of the common space.
+"""
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from saev.artifacts import RecordedLayer
 from saev.errors import InputError
@@ -10,10 +15,29 @@ from saev.vit.refusals import RECORDED
 from saev.vit.text import load_clip
 
 PLACE = "{}"
+LOGIT_SCALE: Final = 100.0
+"""What CLIPs multiply cosines by at the end of their training, the bound that their authors set."""
 
 
-def zero_shot_rows(vit: RecordedLayer, weights: str | None, classes: Sequence[str], template: str) -> Tensor:
-    """A direction (n_classes, d_model) for each class: the one with the largest product with a final embedding wins.
+class ZeroShot(NamedTuple):
+    """Texts of classes, and what carries final embeddings to them."""
+
+    texts_ce: Tensor  # A unit vector for each class.
+    projection_de: Tensor  # From an embedding of `Backbone.embed` to the space of the texts.
+
+    @property
+    def rows_cd(self) -> Tensor:
+        """A direction for each class: the one with the largest product with a final embedding wins."""
+        return self.texts_ce @ self.projection_de.T
+
+    def probabilities(self, embeddings_nd: Tensor) -> Tensor:
+        """Probability (n, c) of each class, a softmax over 100 times the cosines; those of a picture add up to 1."""
+        images_ne = normalize(embeddings_nd.float() @ self.projection_de, dim=-1)
+        return (LOGIT_SCALE * images_ne @ self.texts_ce.T).softmax(-1)
+
+
+def zero_shot_classifier(vit: RecordedLayer, weights: str | None, classes: Sequence[str], template: str) -> ZeroShot:
+    """The zero-shot classifier of some classes.
 
     The embedding is that of `Backbone.embed`, before the projection to the space of the text. Radford et al. 2021,
     section 3.1, https://arxiv.org/abs/2103.00020, with one template.
@@ -36,4 +60,4 @@ def zero_shot_rows(vit: RecordedLayer, weights: str | None, classes: Sequence[st
     clip = load_clip(vit.ckpt, weights, RECORDED)
     _, projection_de = clip.visual_projection()
     texts_ce = clip.embed_texts([template.replace(PLACE, name.replace("_", " ")) for name in classes])
-    return texts_ce @ projection_de.float().T
+    return ZeroShot(texts_ce, projection_de.float())

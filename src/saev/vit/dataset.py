@@ -107,7 +107,15 @@ def image_loader(
 def image_batches(
     items: ImageDataset, chosen: Sequence[int], batch_size: int, num_workers: int, what: str
 ) -> Iterator[Tensor]:
-    """Some images (b, 3, h, w) in their order, with a progress bar.
+    """Some images (b, 3, h, w) in their order, with a progress bar; the rest is as in `item_batches`."""
+    for batch in item_batches(items, chosen, batch_size, num_workers, what):
+        yield batch["image"]
+
+
+def item_batches(
+    items: ImageDataset, chosen: Sequence[int], batch_size: int, num_workers: int, what: str
+) -> Iterator[dict[str, Any]]:
+    """Some items of a data set in their order, each batch a collated dict of them, with a progress bar.
 
     Args:
         items: All images.
@@ -123,7 +131,7 @@ def image_batches(
     loader = image_loader(items, [chosen], batch_size, num_workers)
     with tqdm(total=len(chosen), desc=what, unit=" images") as bar:
         for batch in loader:
-            yield batch["image"]
+            yield batch
             bar.update(len(batch["image"]))
 
 

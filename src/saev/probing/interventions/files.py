@@ -1,0 +1,84 @@
+"""What an intervention leaves: interventions.json, effects.csv and index.html, in a directory that is whole.
+
+docs/files.md describes them.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from saev.errors import InputError
+from saev.files import bring_to_disk, check_writable, unwritable
+from saev.probing.interventions.effects import Figure
+from saev.probing.interventions.page import page
+from saev.probing.interventions.pictures import Chosen
+from saev.probing.interventions.study import Studied
+
+FORMAT: Final = "saev-interventions"
+VERSION: Final = 1
+COLUMNS: Final = ("figure", "picture", "class", "untouched", "edited", "random")
+
+
+def check_out(out: Path) -> Path:
+    """The directory for the results, which is not there yet and can be made.
+
+    Raises:
+        InputError: If it is there, or cannot be made.
+    """
+    if out.exists() or out.is_symlink():
+        raise InputError(f"--out {out} is there already: what was measured is not overwritten, name another directory")
+    check_writable(out.absolute().parent)
+    return out
+
+
+def write_study(out: Path, facts: Mapping[str, Any], found: Studied, chosen: Chosen) -> Path:
+    """Write all files, and return the directory.
+
+    Args:
+        out: A directory that is not there.
+        facts: What was asked for.
+        found: What was found.
+        chosen: The pictures.
+
+    Raises:
+        InputError: If the disk does not take it.
+    """
+    result = {"format": FORMAT, "version": VERSION, **facts, **found.facts}
+    files = {
+        "interventions.json": (json.dumps(result, indent=1, allow_nan=False) + "\n").encode("ascii"),
+        "effects.csv": _table(found.figures, chosen).encode("utf-8", "surrogatepass"),
+        "index.html": page(result, found.shown),
+    }
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
+            bring_to_disk(partial / name)
+        partial.rename(out)
+        bring_to_disk(out.absolute().parent)
+    except OSError as error:
+        raise InputError(unwritable(out, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _table(figures: Sequence[Figure], chosen: Chosen) -> str:
+    """A line for each figure of each picture."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    names = chosen.names
+    for one in figures:
+        random_i = one.random_ri.mean(0)
+        for number, place in enumerate(one.pictures):
+            picture = chosen.measured[place]
+            values = (one.untouched_i[number], one.edited_i[number], random_i[number])
+            writer.writerow([one.name, names[picture], chosen.labels[picture] or "", *map(repr, map(float, values))])
+    return file.getvalue()

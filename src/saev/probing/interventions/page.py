@@ -1,0 +1,176 @@
+"""The page of an intervention: one HTML file with effects, curves of classes and maps."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from saev.pages.embedding import data_uri, jpeg, user_text
+from saev.pages.heatmap import overlay
+from saev.pages.standalone import standalone_page
+from saev.probing.interventions.chart import chart
+from saev.probing.interventions.study import Shown
+
+_SIDE: Final = 224
+_HOW: Final = {
+    "zero": "switched off",
+    "set": "set to {}",
+    "scale": "multiplied by {}",
+    "add": "raised by {}",
+}
+STYLE: Final = """
+section { margin-top: 32px; }
+table { border-collapse: collapse; margin-top: 12px; font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+th { font-size: 0.85rem; color: var(--soft); font-weight: 500; vertical-align: bottom; }
+td.yes { color: var(--accent); font-weight: 600; }
+.wide { overflow-x: auto; }
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(480px, 1fr)); gap: 24px; margin-top: 12px; }
+.three { display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px; }
+.three img { display: block; width: 100%; border-radius: 6px; }
+.chart { width: 460px; max-width: 100%; color: var(--ink); }
+.chart text { fill: var(--soft); font-size: 12px; }
+.charts { display: flex; flex-wrap: wrap; gap: 24px; margin-top: 12px; }
+details { margin-top: 8px; }
+summary { cursor: pointer; color: var(--soft); }
+"""
+
+
+def page(result: Mapping[str, Any], shown: Sequence[Shown]) -> bytes:
+    """The page, in ASCII.
+
+    Args:
+        result: What interventions.json says.
+        shown: Pictures and their maps.
+    """
+    edit = result["edit"]
+    how = _HOW[edit["how"]].format(edit["value"])
+    many = "s" if len(edit["latents"]) > 1 else ""
+    title = f"Latent{many} {', '.join(map(str, edit['latents']))} {how}"
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        _facts(result),
+        _effects(result),
+        _curves(result["curves"]),
+        _maps(shown, result["block"]),
+    ]
+    return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[STYLE])
+
+
+def _facts(result: Mapping[str, Any]) -> str:
+    tokens = result["edit"]["tokens"]
+    where = {"all": "all tokens that the SAE takes", "mask": "the patches of the mask"}
+    facts = {
+        "pictures": result["images"],
+        "measured": f"{result['n_measured']} of {result['n_images']}; the edit changes {result['n_changed']} of them",
+        "size of the change": f"{result['relative_norm']:.3f} of the norm of a changed picture's tokens",
+        "where": where.get(tokens) if isinstance(tokens, str) else f"tokens {tokens}",
+        "target": result["target"] or "none",
+        "ViT": f"{result['model']}, layer {result['layer']}, {result['sae_tokens']} tokens",
+        "SAE": result["sae"][:16],
+        "seed": str(result["seed"]),
+    }
+    rows = "".join(f"<div><dt>{name}</dt><dd>{user_text(str(value))}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def _effects(result: Mapping[str, Any]) -> str:
+    head = "".join(
+        f"<th>{one}</th>"
+        for one in (
+            "figure", "pictures", "as it is", "with the edit", "effect", "p (Holm)", "along random latents",
+            "95 % of random latents move it less than", "beyond random latents", "p (Holm)", "more than random latents",
+        )
+    )  # fmt: skip
+    rows = []
+    for one in result["effects"]:
+        effect, beyond = one["effect"], one["beyond_random"]
+        cells = [
+            user_text(one["figure"]), str(one["n"]), _number(one["untouched"]), _number(one["edited"]),
+            _interval(effect), _p(effect), _number(one["random"]), _number(one["random_bound"]), _interval(beyond),
+            _p(beyond),
+        ]  # fmt: skip
+        verdict = '<td class="yes">yes</td>' if one["specific"] else "<td>no</td>"
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{verdict}</tr>")
+    accuracy = "".join(
+        f"<p class='note'>{user_text(name)}: {row['untouched']:.3f} of the pictures right as they are, "
+        f"{row['edited']:.3f} with the edit, {row['random']:.3f} along random latents.</p>"
+        for name, row in result["accuracy"].items()
+    )
+    return (
+        "<section><h2>Effects, picture by picture</h2>"
+        "<p class='note'>Mean change with its 95 % interval. Random latents fire on about as many pictures, and the "
+        "change along them is as large on each token. An effect is more than theirs where both p are at most .05 and "
+        "95 % of the draws move the figure less.</p>"
+        f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>{accuracy}</section>"
+    )
+
+
+def _curves(curves: Mapping[str, Any]) -> str:
+    if not curves["rows"]:
+        return ""
+    ks, parts = curves["ks"], []
+    for readout in dict.fromkeys(row["readout"] for row in curves["rows"]):
+        rows = [row for row in curves["rows"] if row["readout"] == readout]
+        drawn = chart(ks, {key: rows[0][key] for key in ("off", "off_random", "alone", "alone_random")},
+                      rows[0]["untouched"])  # fmt: skip
+        head = "".join(f"<th>{kind} {k}</th>" for kind in ("off", "alone") for k in ks)
+        body = "".join(
+            f"<tr><td>{'all' if row['class'] is None else user_text(row['class'])}</td><td>{row['n']}</td>"
+            f"<td>{row['untouched']:.2f}</td>"
+            + "".join(
+                f"<td>{own:.2f} ({other:.2f})</td>"
+                for kind in ("off", "alone")
+                for own, other in zip(row[kind], row[f"{kind}_random"], strict=True)
+            )
+            + "</tr>"
+            for row in rows
+        )
+        parts.append(
+            f"<figure>{drawn}<figcaption>{user_text(readout)}: accuracy over all classes</figcaption></figure>"
+            f"<details><summary>Each class (random latents in brackets)</summary><div class='wide'><table>"
+            f"<tr><th>class</th><th>pictures</th><th>as it is</th>{head}</tr>{body}</table></div></details>"
+        )
+    return (
+        "<section><h2>Latents of each class, off or alone on</h2><p class='note'>The latents whose mean code is the "
+        "most above that of the other classes, chosen on the other half of the pictures. What the SAE does not explain "
+        f"stays.</p>{''.join(parts)}</section>"
+    )
+
+
+def _maps(shown: Sequence[Shown], block: int) -> str:
+    if not shown:
+        return ""
+    figures = []
+    for one in shown:
+        maps, pictures = one.maps, [one.view]
+        if maps.fires_hw is not None:
+            pictures.append(overlay(one.view, maps.fires_hw, maps.value))
+        # A latent that rests on nothing alone has a map of nothing, not of noise at full strength.
+        pictures.append(overlay(one.view, np.maximum(maps.drop_hw, 0), max(maps.drop_hw.max(), maps.value / 4)))
+        images = "".join(f'<img src="{data_uri(jpeg(one, _SIDE)[0], "image/jpeg")}" alt="">' for one in pictures)
+        figures.append(
+            f'<figure><div class="three">{images}</div><figcaption>latent {maps.latent}, value {maps.value:.3g}; the '
+            f"largest fall {maps.drop_hw.max():.3g}: {user_text(one.name)}</figcaption></figure>"
+        )
+    return (
+        "<section><h2>Where it fires, and what makes it fire</h2><p class='note'>The picture, the latent's codes on "
+        f"its patches, and how much its largest code falls when {block} x {block} patches there are grey.</p>"
+        f'<div class="maps">{"".join(figures)}</div></section>'
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _interval(effect: Mapping[str, float | None]) -> str:
+    if effect["low"] is None:
+        return f"{effect['mean']:+.4f}"
+    return f"{effect['mean']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}]"
+
+
+def _p(effect: Mapping[str, float]) -> str:
+    return f"{effect['p_corrected']:.4f}"

@@ -1,0 +1,201 @@
+"""The two passes over pictures: a look at what is there, and the measurement with all changes.
+
+Shape suffixes: b = images of a batch, n = images, t = tokens, p = tokens that the SAE takes, q = patches, d = d_model,
+s = d_sae, l = latents of the edit, e = width of the embedding.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saev.probing.interventions.changes import Batch
+from saev.probing.interventions.readouts import Floats, PatchReadout
+from saev.splicing.attached import Attached
+from saev.splicing.replay import computed_once, last_tokens
+from saev.vit.backbone import Backbone
+
+PATCHES_AT_MOST: Final = 50_000
+"""Patch tokens that are held for the probe of patches."""
+UNTOUCHED: Final = "untouched"
+
+Arms = Mapping[str, Tensor]
+"""By name, changes (b, p, d) of the tokens of a batch."""
+
+
+@final
+@dataclass(frozen=True)
+class Seen:
+    """What is there before anything is changed."""
+
+    embeddings_ne: Tensor  # Final embeddings.
+    largest_nl: Floats  # Largest code on a picture, of each latent of the edit.
+    frequency_s: Floats  # Share of the pictures on which each latent fires.
+    mean_cs: Mapping[str, Floats]  # Mean code of each latent, over the tokens and pictures of a class, by class.
+    counts: Mapping[str, int]  # Pictures of each class.
+    patches_md: Tensor | None  # Patch tokens of pictures that the probe learns from; None without masks.
+    patch_labels_m: Tensor | None  # Values of the masks there.
+
+
+@final
+@dataclass
+class Place:
+    """An SAE inside its ViT."""
+
+    inside: Attached  # The SAE.
+    backbone: Backbone  # The ViT.
+    layer: int  # The block after which it is, from 0.
+    patches: range  # The positions of the patches.
+
+    def run(self, images: Tensor, change: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Embeddings (b, e) and final patch tokens (b, q, d) when the output (b, t, d) of the layer is another one."""
+        with last_tokens(self.backbone) as found:
+            embedded = self.inside.variants(images, lambda x_btd: {"": change(x_btd)})[""]
+        # A copy: where the embedding is one of the tokens, all of them would stay in memory with it.
+        return embedded.float().cpu().clone(), found[-1][:, self.patches.start : self.patches.stop].float()
+
+
+def look(
+    place: Place,
+    batches: Iterable[Mapping[str, Any]],
+    latents: Sequence[int],
+    classes: Sequence[str | None],
+    learns: Sequence[bool],
+    rng: np.random.Generator,
+) -> Seen:
+    """Run pictures as they are.
+
+    Args:
+        place: The SAE inside the ViT.
+        batches: Items of `ImageDataset`.
+        latents: Those of the edit.
+        classes: Of the pictures, in their order.
+        learns: Whether each is one that probes learn from and latents of classes are chosen on.
+        rng: Where chance comes from.
+    """
+    d_sae = place.inside.sae.d_sae
+    embedded, largest, patches, patch_labels = [], [], [], []
+    fired_s, sums, counts = np.zeros(d_sae), dict[str, Floats](), dict[str, int]()
+    n_learn, start = max(1, sum(learns)), 0
+    for batch in batches:
+        outputs: list[Tensor] = []
+        found_be, tokens_bqd = place.run(batch["image"], _kept_in(outputs))
+        embedded.append(found_be)
+        largest_bs, mean_bs = _pooled(place.inside, outputs[0])
+        largest.append(largest_bs[:, list(latents)])
+        fired_s += (largest_bs > 0).sum(0)
+        for image in range(len(mean_bs)):
+            label, is_learned = classes[start + image], learns[start + image]
+            if is_learned and label is not None:
+                sums[label] = sums.get(label, np.zeros(d_sae)) + mean_bs[image]
+                counts[label] = counts.get(label, 0) + 1
+            if is_learned and "patch_labels" in batch:
+                own = rng.permutation(tokens_bqd.shape[1])[: max(1, PATCHES_AT_MOST // n_learn)]
+                patches.append(tokens_bqd[image, own].cpu())
+                patch_labels.append(batch["patch_labels"][image, own])
+        start += len(mean_bs)
+    return Seen(
+        torch.cat(embedded),
+        np.concatenate(largest),
+        fired_s / start,
+        {label: sums[label] / counts[label] for label in sorted(sums)},
+        counts,
+        torch.cat(patches) if patches else None,
+        torch.cat(patch_labels) if patches else None,
+    )
+
+
+def _kept_in(outputs: list[Tensor]) -> Callable[[Tensor], Tensor]:
+    """A change that changes nothing, and keeps what it gets."""
+
+    def change(x_btd: Tensor) -> Tensor:
+        outputs.append(x_btd)
+        return x_btd
+
+    return change
+
+
+def _instead(new_btd: Tensor) -> Callable[[Tensor], Tensor]:
+    """A change to this output."""
+    return lambda _: new_btd
+
+
+def _pooled(inside: Attached, x_btd: Tensor) -> tuple[Floats, Floats]:
+    """The largest and the mean code (b, s) over the tokens of each image."""
+    codes = (inside.encode(x_cpd) for x_cpd in inside.chunks(inside.taken(x_btd)))
+    largest, mean = zip(*((f_cps.amax(1), f_cps.mean(1)) for f_cps in codes), strict=True)
+    return torch.cat(largest).double().cpu().numpy(), torch.cat(mean).double().cpu().numpy()
+
+
+@final
+@dataclass
+class Outcome:
+    """What changes do to the measured pictures, by the name of the change; "untouched" is none."""
+
+    embeddings: dict[str, list[Tensor]] = field(default_factory=dict)  # Final embeddings (n, e).
+    patches: dict[str, list[Floats]] = field(default_factory=dict)
+    """Shares of patches that are found right (n, 3), see `PatchReadout.shares`."""
+    norms: dict[str, list[Floats]] = field(default_factory=dict)
+    """Norm of the change of a picture's tokens over that of the tokens (n,)."""
+
+    def embedded(self, name: str) -> Tensor:
+        """Embeddings (n, e) of all pictures."""
+        return torch.cat(self.embeddings[name])
+
+    def shares(self, name: str) -> Floats | None:
+        """Shares of patches (n, 3) of all pictures; None without masks."""
+        return np.concatenate(self.patches[name]) if name in self.patches else None
+
+    def norm(self, name: str) -> NDArray[np.float64]:
+        """Relative norms (n,) of all pictures."""
+        return np.concatenate(self.norms[name])
+
+
+def measure(
+    place: Place,
+    batches: Iterable[Mapping[str, Any]],
+    needed: Sequence[int],
+    arms: Callable[[Batch, Mapping[str, Any], int], Arms],
+    patch_readout: PatchReadout | None,
+) -> Outcome:
+    """Run pictures as they are and with each change; the blocks up to the SAE's are computed once.
+
+    Args:
+        place: The SAE inside the ViT.
+        batches: Items of `ImageDataset`.
+        needed: The latents that changes need, each once.
+        arms: Gives the changes of a batch of tokens, from its item and the number of pictures before it.
+        patch_readout: The probe of patches, if there are masks.
+    """
+    outcome, start, inside = Outcome(), 0, place.inside
+    for item in batches:
+        images, outputs = item["image"], list[Tensor]()
+        with computed_once(place.backbone, place.layer):
+            found = place.run(images, _kept_in(outputs))
+            _keep(outcome, UNTOUCHED, found, item, patch_readout)
+            batch = Batch.of(inside, outputs[0], needed)
+            for name, change_bpd in arms(batch, item, start).items():
+                new_btd = inside.with_tokens(outputs[0], batch.x_bpd + change_bpd)
+                _keep(outcome, name, place.run(images, _instead(new_btd)), item, patch_readout)
+                norm_b = (change_bpd.flatten(1).norm(dim=1) / batch.x_bpd.flatten(1).norm(dim=1)).double()
+                outcome.norms.setdefault(name, []).append(norm_b.cpu().numpy())
+        start += len(images)
+    return outcome
+
+
+def _keep(
+    outcome: Outcome,
+    name: str,
+    found: tuple[Tensor, Tensor],
+    item: Mapping[str, Any],
+    patch_readout: PatchReadout | None,
+) -> None:
+    embedded_be, tokens_bqd = found
+    outcome.embeddings.setdefault(name, []).append(embedded_be)
+    # Curves of classes are of whole pictures.
+    if patch_readout is not None and not name.startswith(("off", "alone")):
+        outcome.patches.setdefault(name, []).append(patch_readout.shares(tokens_bqd, item["patch_labels"]))

@@ -1,0 +1,261 @@
+"""`saev probe intervene` on a tiny ViT with planted latents, and on a tiny CLIP."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tests.cli.fitting import one_line
+from tests.probing.interventions.planted import (
+    CAUSAL,
+    CORRELATED,
+    D_SAE,
+    LAST,
+    SILENT,
+    VIT,
+    D,
+    backbone,
+    draw,
+    images_of,
+    plant,
+)
+
+import saev
+from saev.artifacts import Provenance, RecordedLayer, save_sae
+from saev.cli.main import main
+from saev.nn import ReLU
+
+Capture = pytest.CaptureFixture[str]
+QUICK = ("--curves=[]", "--n_maps=0", "--n_random=3")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures, masks, a planted SAE and two heads: one that reads a direction, one that gives the embedding."""
+    root = tmp_path_factory.mktemp("planted")
+    draw(root / "pictures", masks=root / "masks")
+    (root / "classes.txt").write_text("left\n")
+    plant(root / "pictures", root / "sae", root / "head.safetensors")
+    save_file({"weight": torch.eye(D)}, root / "whole.safetensors")
+    return root
+
+
+def argv(root: Path, out: Path, latents: list[int], *more: str) -> list[str]:
+    own = [f"--sae={root / 'sae'}", f"--images={root / 'pictures'}", "--weights=random", f"--latents={latents}"]
+    return ["probe", "intervene", *own, "--num_workers=0", "--device=cpu", f"--out={out}", *more]
+
+
+def result(options: list[str], capsys: Capture) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
+    """What interventions.json says, and the lines of effects.csv by figure."""
+    capsys.readouterr()
+    status = main(options)
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    directory = Path(out.splitlines()[-1])
+    assert sorted(path.name for path in directory.iterdir()) == ["effects.csv", "index.html", "interventions.json"]
+    rows: dict[str, list[dict[str, str]]] = {}
+    with (directory / "effects.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(row["figure"], []).append(row)
+    return json.loads((directory / "interventions.json").read_text()), rows
+
+
+def effect(found: dict[str, Any], figure: str) -> dict[str, Any]:
+    (row,) = (one for one in found["effects"] if one["figure"] == figure)
+    return row
+
+
+@pytest.mark.parametrize("change", [("--edit=scale", "--value=1"), (), ("--edit=add", "--value=0")])
+def test_without_a_change_the_pass_is_the_untouched_one_bit_for_bit(
+    change: tuple[str, ...], root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    latents = [CAUSAL, CORRELATED] if change else [SILENT]
+    head = f"--head={root / 'whole.safetensors'}"
+    found, rows = result(argv(root, tmp_path / "o", latents, *change, head, "--n_images=20", *QUICK), capsys)
+    assert found["n_changed"] == 0
+    for lines in rows.values():
+        assert [row["edited"] for row in lines] == [row["untouched"] for row in lines]
+    assert {one["effect"]["p"] for one in found["effects"]} == {1}
+    assert not any(one["specific"] for one in found["effects"])
+    # The head gives the whole embedding, which is that of the ViT alone.
+    vit = backbone()
+    names, images = images_of(root / "pictures", vit)
+    measured = [row["picture"] for row in rows["head: output 0"]]
+    with torch.no_grad():
+        expected = vit.embed(torch.stack([images[names.index(name)] for name in measured]))
+    for output in range(D):
+        values = [float(row["edited"]) for row in rows[f"head: output {output}"]]
+        assert values == expected[:, output].tolist()
+
+
+def test_a_causal_latent_is_told_from_one_that_fires_alike(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    head = f"--head={root / 'head.safetensors'}"
+    causal, rows = result(argv(root, tmp_path / "a", [CAUSAL], head, "--curves=[]", "--n_maps=0"), capsys)
+    other, _ = result(argv(root, tmp_path / "b", [CORRELATED], head, "--curves=[]", "--n_maps=0"), capsys)
+    name = "head: output 0"
+    assert causal["latents"][0]["frequency"] == other["latents"][0]["frequency"]
+    assert causal["n_changed"] == other["n_changed"] > 0
+    assert effect(causal, name)["specific"]
+    assert not effect(other, name)["specific"]
+    assert effect(causal, name)["effect"]["p_corrected"] < 0.05
+    # The embedding is the mean of the patches, so that it loses the mean code times the direction, and nothing else.
+    sae, vit = saev.load(root / "sae"), backbone()
+    names, images = images_of(root / "pictures", vit)
+    with torch.no_grad(), saev.attach(vit, sae, LAST) as inside:
+        mean_n = inside.codes(images)[..., CAUSAL].mean(1)
+    for row in rows[name]:
+        lost = float(row["untouched"]) - float(row["edited"])
+        assert lost == pytest.approx(float(mean_n[names.index(row["picture"])]), abs=1e-5)
+    assert effect(other, name)["effect"]["mean"] == pytest.approx(0, abs=1e-5)
+    for found in (causal, other):
+        assert len(found["random_latents"]) == 20
+        assert effect(found, name)["random_bound"] < abs(effect(causal, name)["effect"]["mean"]) / 2
+        # The change along random latents is as large: the embedding's cosine falls about as much.
+        cosine = effect(found, "embedding: cosine")
+        assert 1 - cosine["random"] == pytest.approx(1 - cosine["edited"], rel=0.5)
+
+
+def test_a_mask_says_where_and_segmentation_is_measured(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    masks = (f"--masks={root / 'masks'}", f"--head={root / 'head.safetensors'}", "--target=left")
+    more = ("--tokens=mask", "--edit=add", "--value=2", *QUICK)
+    found, _ = result(argv(root, tmp_path / "m", [CAUSAL], *masks, *more), capsys)
+    assert found["edit"] == {"latents": [CAUSAL], "how": "add", "value": 2.0, "tokens": "mask"}
+    # Two of four patches get 2 times the direction that the head reads.
+    assert effect(found, "head: output 0")["effect"]["mean"] == pytest.approx(1, abs=1e-4)
+    assert {row["figure"] for row in found["effects"]} >= {
+        f"segmentation: {one}" for one in ("all", "target", "others")
+    }
+    places, _ = result(argv(root, tmp_path / "p", [CAUSAL], *masks, *more, "--tokens=[0, 2]"), capsys)
+    assert places["effects"] == found["effects"]
+
+
+def test_curves_maps_and_the_page(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    options = ("--curves=[1, 3, 60]", "--n_maps=2", "--n_random=2", "--block=1", "--target=bright")
+    found, _ = result(argv(root, tmp_path / "c", [CAUSAL, SILENT], *options), capsys)
+    curves = found["curves"]
+    assert curves["ks"] == [1, 3], "60 of 96 latents leave too few to compare with"
+    assert curves["latents"]["bright"][0] in (CAUSAL, CORRELATED)
+    assert [row["class"] for row in curves["rows"]] == [None, "bright", "dark"]
+    for row in curves["rows"]:
+        assert len(row["off"]) == len(row["alone_random"]) == 2
+    assert found["accuracy"]["probe"]["untouched"] == 1
+    assert {"probe: own class, target", "probe: own class, others"} <= {row["figure"] for row in found["effects"]}
+    # The strongest pictures of the latent that fires, and none of the one that never does.
+    assert [one["latent"] for one in found["maps"]] == [CAUSAL, CAUSAL]
+    sae, vit = saev.load(root / "sae"), backbone()
+    names, images = images_of(root / "pictures", vit)
+    one = found["maps"][0]
+    image = images[names.index(one["picture"])]
+    grey = image.clone()
+    grey[:, 16:, :16] = 0
+    with torch.no_grad(), saev.attach(vit, sae, LAST) as inside:
+        f_p = inside.codes(image[None])[0, :, CAUSAL]
+        hidden = inside.codes(grey[None])[0, :, CAUSAL]
+    np.testing.assert_allclose(one["fires"], f_p.reshape(2, 2), rtol=1e-5)
+    assert one["drop"][1][0] == pytest.approx(float(f_p.max() - hidden.max()), abs=1e-5)
+    page = (tmp_path / "c" / "index.html").read_text()
+    assert "Latents 0, 2 switched off" in page
+    assert page.count("data:image/jpeg") == 6
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_same_command_gives_the_same_files(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    for name in ("1", "2"):
+        result(argv(root, tmp_path / name, [5], "--curves=[2]", "--n_maps=1", "--n_random=2", "--n_images=24"), capsys)
+    for name in ("interventions.json", "effects.csv", "index.html"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--latents=[96]"], "latent 96 does not exist: the SAE has latents 0 to 95"),
+        (["--edit=set"], "--edit set needs a code"),
+        (["--value=3"], '"zero" takes no value'),
+        (["--tokens=[4]"], "token 4 does not exist"),
+        (["--tokens=left"], "--tokens left: give all, mask, or places"),
+        (["--tokens=mask"], "needs a folder of masks: --masks DIR"),
+        (["--target=cat"], "--target cat: no chosen picture and no mask is of this class, but bright, dark"),
+        (["--model.layer=2"], "the SAE was trained on 3"),
+        (["--model.ckpt=test_vit"], "the SAE was trained on tiny_registers"),
+        (["--sae_tokens=all"], "--sae_tokens all: the SAE was trained on content tokens"),
+        (["--zero_shot=a {}"], "needs a CLIP"),
+        (["--n_images=3"], "each half needs two or more, give more pictures"),
+        (["--n_random=0"], "--n_random 0 must be 1 or more"),
+        (["--curves=[0]"], "must be 1 or more"),
+        (["--head=/nowhere.safetensors"], "/nowhere.safetensors"),
+        (["--images=/nowhere"], "/nowhere"),
+        (["--edits=zero"], "did you mean --edit"),
+    ],
+)
+def test_wrong_options_are_one_line(more: list[str], said: str, root: Path, tmp_path: Path, capsys: Capture) -> None:
+    capsys.readouterr()
+    assert main(argv(root, tmp_path / "o", [0], *more)) == 1
+    assert said in one_line(capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def other_head(root: Path) -> list[str]:
+    save_file({"weight": torch.zeros(2, 5)}, root / "head.safetensors")
+    return [f"--head={root / 'head.safetensors'}"]
+
+
+def larger_mask(root: Path) -> list[str]:
+    draw(root / "pictures", 2, root / "masks")
+    Image.new("L", (40, 32)).save(root / "masks/dark/1.png")
+    return [f"--images={root / 'pictures'}", f"--masks={root / 'masks'}"]
+
+
+def missing_mask(root: Path) -> list[str]:
+    draw(root / "pictures", 2, root / "masks")
+    (root / "masks/dark/1.png").unlink()
+    return [f"--images={root / 'pictures'}", f"--masks={root / 'masks'}"]
+
+
+def another_vit(root: Path) -> list[str]:
+    save_sae(ReLU(D, D_SAE), root / "sae", Provenance([RecordedLayer(**OTHER)], tokens="content"))
+    return [f"--sae={root / 'sae'}"]
+
+
+def present(root: Path) -> list[str]:
+    (root / "there").mkdir()
+    return [f"--out={root / 'there'}"]
+
+
+OTHER: dict[str, Any] = {"family": VIT.family, "ckpt": VIT.ckpt, "layer": LAST, "weights_digest": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (other_head, "holds weight [2, 5]: give weight [outputs, 64] and bias [outputs]"),
+        (larger_mask, "is 40 x 32 pixels, the picture 32 x 32"),
+        (missing_mask, "1 of 4 pictures"),
+        (another_vit, "the SAE was trained on the weights 000000000000..."),
+        (present, "is there already"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(
+    make: Callable[[Path], list[str]], said: str, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    more = make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    capsys.readouterr()
+    assert main(argv(root, tmp_path / "o", [0], *QUICK, *more)) == 1
+    assert said in one_line(capsys.readouterr().err)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_help_explains_every_option(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "intervene", "--help"])
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name in ("latents", "edit", "tokens", "masks", "target", "head", "curves", "n_random", "block", "out"):
+        assert f"--{name}" in text

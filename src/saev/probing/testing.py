@@ -62,6 +62,25 @@ def test(
     docs/files.md what the report holds. The ledger of each set notes the test before the report shows: a set is tested
     on once, and what comes after is exploratory and decides nothing.
 
+    >>> import saev, tempfile
+    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.probing.hypotheses.file import Draft
+    >>> from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
+    >>> from saev.probing.verdicts.files import read_verdicts
+    >>> discs = Hypothesis("discs", AttributeName("label", "disc"), Latents((7,), (), (0.1,)), text="a disc")
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     write_scenes(Path(directory) / "pictures", 60)
+    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     content_id = saev.open_shards(shards).recording.content_id
+    ...     frozen = Draft((discs,)).frozen(sae, content_id, datetime.now(UTC))
+    ...     _ = saev.probing.build(frozen, sae, shards, f"{directory}/sets")
+    ...     report = test(frozen, sae, shards, f"{directory}/sets", f"{directory}/report", controls=False)
+    ...     [found] = read_verdicts(report).results
+    >>> found.id, found.exploratory
+    ('discs', False)
+
     Args:
         hypotheses: The frozen file. p values are corrected for all hypotheses in it, those without a set, too.
         sae: The SAE that they are on, or its directory.
@@ -88,9 +107,6 @@ def test(
     Raises:
         InputError: If anything does not belong together or was edited, a set has no labels, labels of one kind are all
             that a set with labels has, or the disk does not take the report. Nothing is written then.
-
-    >>> test("HYPOTHESES.json", "RUN/saes/NAME", "SHARDS", "SETS", "REPORT", answers=["a.csv"])  # doctest: +SKIP
-    PosixPath('REPORT')
     """
     options = {
         "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes, "answers": answers,

@@ -1,5 +1,6 @@
 """A recording of latents whose rules are known, and an SAE whose codes are the activations."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Planted:
     sky_it: np.ndarray
 
 
+def digest(name: str) -> str:
+    """That of a picture, whose bytes are its name."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 def plant(root: Path, seed: int = 0) -> Planted:
     """Write a recording of 240 pictures of 4 patches, an SAE of 12 latents, and a table."""
     rng = np.random.default_rng(seed)
@@ -48,7 +54,7 @@ def plant(root: Path, seed: int = 0) -> Planted:
     codes[..., SKY] = np.where(sky, 1.5, 0)
     codes[:, 1, WING] = wing
     names = [f"{CLASSES[one]}/{number:03}.png" for number, one in enumerate(class_i)]
-    examples = [ExampleRecord(name, name.split("/")[0], 8, 8, 100, f"{i:064x}") for i, name in enumerate(names)]
+    examples = [ExampleRecord(name, name.split("/")[0], 8, 8, 100, digest(name)) for name in names]
     acts = torch.from_numpy(codes).float()
     recording = make_recording(N, TokenLayout(False, 0, (2, 2)), D, "float32", 200)
     shards = record(root / "shards", recording, acts, labels=torch.from_numpy(sky.astype(np.uint8)), examples=examples)

@@ -24,7 +24,7 @@ def propose(
     pooling: Pooling = "max",
     count_above: float = 0.0,
     n_candidates: int = 20,
-    n_permutations: int = 1000,
+    n_permutations: int = 200,
     smallest_effect: float = 0.2,
     seeds: list[Path] = [],  # noqa: B006
     seed: int = 0,

@@ -16,8 +16,9 @@ from saev.probing.statistics.arrays import Integers
 from saev.shards.format.layout import TokenKind
 
 MOST_JOINED: Final = 5
-JOINED_FROM: Final = 1_000
-"""Latents that go best with an attribute, and as many that go best without it, among which some are joined."""
+JOINED_FROM: Final = 2**20
+"""Values of the latents among which some are joined. Where there are more, only the latents that go best with the
+attribute and those that go best without it are looked at."""
 
 
 def drafted(
@@ -78,9 +79,10 @@ def _joined(scored: Scored, attribute: int, claim: Claim) -> Latents | None:
 
 def _pool(scored: Scored, attribute: int) -> Integers:
     """Numbers of latents, ascending."""
-    scores = scored.scores
-    orders = (np.argsort(-scores.mcc[:, attribute]), np.argsort(scores.lowest_mcc[:, attribute]))
-    return np.unique(np.concatenate([order[:JOINED_FROM] for order in orders]))
+    with_it, without = -scored.scores.mcc[:, attribute], scored.scores.lowest_mcc[:, attribute]
+    order = np.argsort(np.minimum(with_it, without), kind="stable")
+    n_values = np.diff(scored.pooled_il.indptr)[order].cumsum()
+    return np.sort(order[: max(1, int(np.searchsorted(n_values, JOINED_FROM, side="right")))])
 
 
 def _new_id(attribute: Attribute, end: str, taken: set[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 WIDTH: Final = 460
 HEIGHT: Final = 240
 _LEFT: Final = 40
-_RIGHT: Final = 110
+_RIGHT: Final = 130
 _TOP: Final = 12
 _BOTTOM: Final = 30
 _LOOK: Final = {

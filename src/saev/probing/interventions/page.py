@@ -23,6 +23,7 @@ STYLE: Final = """
 section { margin-top: 32px; }
 table { border-collapse: collapse; margin-top: 12px; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { font-size: 0.85rem; color: var(--soft); font-weight: 500; vertical-align: bottom; }
 td.yes { color: var(--accent); font-weight: 600; }
@@ -129,7 +130,8 @@ def _curves(curves: Mapping[str, Any]) -> str:
             for row in rows
         )
         parts.append(
-            f"<figure>{drawn}<figcaption>{user_text(readout)}: accuracy over all classes</figcaption></figure>"
+            f"<figure>{drawn}<figcaption><span>{user_text(readout)}: accuracy over all classes</span></figcaption>"
+            "</figure>"
             f"<details><summary>Each class (random latents in brackets)</summary><div class='wide'><table>"
             f"<tr><th>class</th><th>pictures</th><th>as it is</th>{head}</tr>{body}</table></div></details>"
         )

@@ -17,6 +17,7 @@ from saev.gallery.data import Verdict
 from saev.gallery.verdicts import check_reports, read_report, verdicts_for
 from saev.latents.encoding import sae_digest
 from saev.nn import TopK
+from saev.probing.report.section import anchor
 from saev.probing.verdicts.files import Verdicts, write_verdicts
 
 
@@ -62,7 +63,7 @@ def test_a_report_of_the_test_is_read(sae: TopK, tmp_path: Path) -> None:
     )
     (where / "index.html").write_text("", encoding="utf-8")
     found = verdicts_for(sae, [read_report(where)], tmp_path / "features" / "mine")
-    assert found[1].link == "../../reports/a%20b%231/index.html#hypothesis-latent-7"
+    assert found[1].link == f"../../reports/a%20b%231/index.html#{anchor(RESULT)}"
     assert verdicts_for(TopK(8, 24, k=3), [read_report(where)], tmp_path) == []
 
 

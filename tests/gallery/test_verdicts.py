@@ -41,7 +41,7 @@ def verdicts(sae: TopK) -> Verdicts:
 
 
 def report(out: Path, sae: TopK) -> Path:
-    write_verdicts(out, verdicts(sae), lambda: None)
+    write_verdicts(out, verdicts(sae), b"page", lambda: None)
     return out
 
 
@@ -59,12 +59,13 @@ def test_a_report_of_the_test_is_read(sae: TopK, tmp_path: Path) -> None:
         p=0.02,
         n=4,
         reason="Exploratory.",
-        link=None,
+        link="../../reports/a%20b%231/index.html#hypothesis-coalition",
     )
-    (where / "index.html").write_text("", encoding="utf-8")
-    found = verdicts_for(sae, [read_report(where)], tmp_path / "features" / "mine")
     assert found[1].link == f"../../reports/a%20b%231/index.html#{anchor(RESULT)}"
     assert verdicts_for(TopK(8, 24, k=3), [read_report(where)], tmp_path) == []
+    (where / "index.html").unlink()
+    found = verdicts_for(sae, [read_report(where)], tmp_path / "features" / "mine")
+    assert [one.link for one in found] == [None, None]
 
 
 def test_reports_of_other_saes_are_refused(sae: TopK, tmp_path: Path) -> None:
@@ -108,7 +109,6 @@ def test_what_is_not_shown_is_not_looked_at(sae: TopK, tmp_path: Path) -> None:
 
 def test_galleries_show_reports(sae: TopK, make_shards: MakeShards, tmp_path: Path) -> None:
     shards, where = make_shards(9)[0], report(tmp_path / "report", sae)
-    (where / "index.html").write_text("", encoding="utf-8")
     saes = {"a": sae, "b": TopK(8, 24, k=3)}
     pages = saev.render(saes, shards, tmp_path / "out", verdicts=[where], n_latents=3)
     a, b = ((page.parent / "data" / "overview.js").read_text(encoding="ascii") for page in pages.values())

@@ -3,7 +3,7 @@
 Patches of an image are no independent observations, so counts of patches do not tell what is chance; these do.
 
 Shape suffixes: s = d_sae, l = labels, b = images of a batch, c = patches of an image, p = pairs of a latent and an
-image on which it fires, n = pairs of such a pair and a label.
+image on which it fires.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from typing import Any, Final, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from saev.latents.survey.enrichment import Overlaps
-from saev.ranges import numbered_ranges
 
-PAIRS_AT_ONCE: Final = 2**14
+CELLS_AT_ONCE: Final = 2**20
 
 
 @final
@@ -40,24 +40,24 @@ class PatchLabelImages:
 
         Args:
             labels_bc: Labels of their patches, -1 for none.
-            latents_p: Latents that fire.
+            latents_p: Latents that fire, ascending.
             images_p: In which of the images they do.
         """
-        n_labels = len(self._base_l)
-        has_bl = np.zeros((len(labels_bc), n_labels), dtype=np.bool_)
+        has_bl = np.zeros((len(labels_bc), len(self._base_l)), dtype=np.int32)
         rows, columns = np.nonzero(labels_bc >= 0)
-        has_bl[rows, labels_bc[rows, columns]] = True
+        has_bl[rows, labels_bc[rows, columns]] = 1
         self._base_l += has_bl.sum(0)
-        n_labels_b = has_bl.sum(1)
-        self._n += np.count_nonzero(n_labels_b)
-        firsts_b, labels_of_all = n_labels_b.cumsum() - n_labels_b, np.nonzero(has_bl)[1]
-        for start in range(0, len(latents_p), PAIRS_AT_ONCE):
-            part = slice(start, start + PAIRS_AT_ONCE)
-            latents, images = latents_p[part], images_p[part]
-            np.add.at(self._fires_s, latents[n_labels_b[images] > 0], np.int32(1))
-            pairs_n, places_n = numbered_ranges(firsts_b[images], n_labels_b[images])
-            places = latents[pairs_n] * n_labels + labels_of_all[places_n]
-            np.add.at(self._counts_sl.reshape(-1), places, np.int32(1))
+        is_known_b = has_bl.sum(1) > 0
+        self._n += np.count_nonzero(is_known_b)
+        np.add.at(self._fires_s, latents_p[is_known_b[images_p]], np.int32(1))
+        d_sae, n_labels = self._counts_sl.shape
+        starts_s = np.searchsorted(latents_p, np.arange(d_sae + 1))
+        at_once = max(1, CELLS_AT_ONCE // n_labels)
+        for first in range(0, d_sae, at_once):
+            starts = starts_s[first : first + at_once + 1]
+            images = images_p[starts[0] : starts[-1]]
+            fires = csr_array((np.ones_like(images), images, starts - starts[0]), (len(starts) - 1, len(has_bl)))
+            self._counts_sl[first : first + at_once] += fires @ has_bl
 
     @property
     def overlaps(self) -> Overlaps:

@@ -91,7 +91,8 @@ def measure(inside: Attached, batches: Iterable[Tensor], mean_d: Tensor, whole: 
         embedded = inside.variants(images, variants)
         mono_final.update(largest_bs.pop(), embedded[ORIGINAL].to(device))
         for name, embedding_be in embedded.items():
-            found.setdefault(name, []).append(embedding_be.float().cpu())
+            # A copy: on a CPU it would be a view, which keeps all tokens of the batch in memory.
+            found.setdefault(name, []).append(embedding_be.float().cpu().clone())
     values = quality.compute() | codes.compute() | mono.compute()
     final = mono_final.compute()
     # Which latents fired is the same.

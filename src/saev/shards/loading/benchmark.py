@@ -118,7 +118,8 @@ def benchmark(
         progress()
         if now > seconds:
             break
-    memory = None if before is None else _resident("VmHWM") - before
+    # Memory that is given back meanwhile may outweigh what is taken.
+    memory = None if before is None else max(0, _resident("VmHWM") - before)
     n_tokens = (n - 1) * batches.batch_size
     images, positions = _mixture(batches, n)
     return Benchmark(

@@ -42,8 +42,23 @@ def test_strata_keep_their_size_and_silent_ones_stay_silent() -> None:
     drawn = draw_counts(fires, y, 2000, np.random.default_rng(2), stratum_i=fires)
     assert np.abs((drawn.tp + drawn.fp).mean() - 21) < 0.2
     assert (drawn.tp + drawn.fp).std() < 1.2  # of the prior alone
-    only = draw_counts(~fires[:20], y[:20], 100, np.random.default_rng(2))
-    assert (only.tp == 0).all() and (only.fp == 0).all()
+    by_label = draw_counts(y, fires, 100, np.random.default_rng(2), stratum_i=fires, is_by_label=True)
+    assert (by_label.tp + by_label.fn).mean() == pytest.approx(21, abs=0.5)
+    assert (by_label.tp + by_label.fn).std() < 1.5
+
+
+@pytest.mark.parametrize("fires", [False, True])
+def test_a_sample_that_shows_one_kind_of_firing_does_not_prove_that_there_is_no_other(fires: bool) -> None:
+    y = np.arange(12) < 6
+    found = interval(Counts.mcc, np.full(12, fires), y, 2000, np.random.default_rng(2))
+    assert found.estimate == 0 and found.low < -0.2 and found.high > 0.2
+
+
+def test_silence_on_all_positives_of_a_stratum_of_labels_is_not_certain() -> None:
+    y = np.repeat([True, False], [6, 40])
+    fires = np.arange(46) > 40
+    found = interval(Counts.mcc, fires, y, 2000, np.random.default_rng(2), stratum_i=y, is_by_label=True)
+    assert found.low < 0 < 0.1 < found.high
 
 
 def test_pictures_that_are_copies_count_once() -> None:

@@ -37,6 +37,8 @@ def interval(
     group_i: ArrayLike | None = None,
     stratum_i: ArrayLike | None = None,
     level: float = 0.95,
+    *,
+    is_by_label: bool = False,
 ) -> Interval:
     """Interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
 
@@ -51,6 +53,7 @@ def interval(
         stratum_i: (i,) strata that the sample was drawn from, each with a number of pictures that was fixed; without
             them one. Not confounders: chance chose how many pictures have those.
         level: Share of samples whose interval covers the true value.
+        is_by_label: Whether the strata were made by labels; otherwise by the latent's values, or there is one.
 
     Raises:
         InputError: If there is a single group, or as `counts`.
@@ -65,7 +68,7 @@ def interval(
     w = as_weights(weights_i, y.size)
     cells_ik = _cells(fires, y, w)
     estimate = float(score(Counts(*cells_ik.sum(0))))
-    draws_b = score(draw_counts(fires, y, n, rng, w, group_i, stratum_i))
+    draws_b = score(draw_counts(fires, y, n, rng, w, group_i, stratum_i, is_by_label=is_by_label))
     low, high = np.quantile(draws_b, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate))
 
@@ -78,6 +81,8 @@ def draw_counts(
     weights_i: ArrayLike | None = None,
     group_i: ArrayLike | None = None,
     stratum_i: ArrayLike | None = None,
+    *,
+    is_by_label: bool = False,
 ) -> Counts:
     """Counts (b,) that other samples of the same kind could have given.
 
@@ -85,8 +90,10 @@ def draw_counts(
     their variance is unbiased for few groups. To each cell of each stratum a random mass of 1/2 picture on average is
     added, from a gamma distribution of shape 1/2, times the stratum's design effect: what Jeffreys' prior adds to the
     draws of shares (Brown, Cai and DasGupta, 2001). Without it a sample without a single miss would be sure that there
-    are none. Cells of firing that a stratum never shows stay empty: strata of the latent's value have one kind. The
-    design effect is the mean of the cells' (Rao and Scott, 1981), at least 1.
+    are none. Cells of firing that a stratum never shows stay empty, because strata of the latent's value have one kind;
+    with `is_by_label` those of a label. Where the whole sample shows one kind, no cell stays empty: a latent that fires
+    on none of 12 pictures may fire on the next. The design effect is the mean of the cells' (Rao and Scott, 1981), at
+    least 1.
 
     Strata that share a group are drawn from as one. Arguments and errors are those of `interval`.
 
@@ -101,15 +108,16 @@ def draw_counts(
         raise InputError(f"an interval needs at least two groups of pictures: {y.size} pictures are in one")
     cells_ik = _cells(fires, y, w)
     drawn_bk = np.zeros((n, 4))
+    kind, kind_k = (y, np.array([True, False, True, False])) if is_by_label else (fires, np.arange(4) < 2)
+    is_told_apart = 0 < kind.sum() < kind.size
     for is_in_i in _apart(group, stratum):
         drawn_bk += _resampled(_summed(cells_ik[is_in_i], group[is_in_i]), n, rng)
     for number in range(stratum.max() + 1):
         is_in_i = stratum == number
         effect = _design_effect(_summed(cells_ik[is_in_i], group[is_in_i]), int(is_in_i.sum()))
         mass = effect * w[is_in_i].mean()
-        seen = fires[is_in_i]
-        shown_k = np.array([seen.any(), seen.any(), not seen.all(), not seen.all()])
-        drawn_bk += mass * shown_k * rng.gamma(PRIOR, 1, (n, 4))
+        may_be_k = np.isin(kind_k, kind[is_in_i]) if is_told_apart else np.ones(4)
+        drawn_bk += mass * may_be_k * rng.gamma(PRIOR, 1, (n, 4))
     return Counts(*drawn_bk.T)
 
 

@@ -76,17 +76,18 @@ def measured(
     y, w = values.y_k[used_k] == 1, values.weights_k[used_k]
     claimed = values.claimed(values.fires_k)[used_k]
     group, drawn_from = values.group_k[used_k], values.drawn_from_k[used_k]
+    is_by_label = any(stratum.label is not None for stratum in values.made.strata)
     p = 1.0  # with one label all arrangements are the same
     if 0 < y.sum() < len(y):
         exchange = Exchange.of(y, group, values.stratum_k[used_k])
         # Weights that were given to labels change places with them, and leave the order of arrangements as it is.
-        fixed = None if any(stratum.label is not None for stratum in values.made.strata) else w
+        fixed = None if is_by_label else w
         p = permutation_test(claimed, exchange, n_permutations, rng, fixed).p
     sign = 1 if values.hypothesis.claim == "fires on" else -1
     random_m = sign * matched_mcc(used_k, y, w)
     return Measured(
         values,
-        interval(Counts.mcc, claimed, y, N_DRAWS, rng, w, group, drawn_from),
+        interval(Counts.mcc, claimed, y, N_DRAWS, rng, w, group, drawn_from, is_by_label=is_by_label),
         p,
         Matched(len(random_m), float(np.quantile(random_m, QUANTILE))) if len(random_m) >= FEWEST else None,
         tuple(_hard_negatives(values, rng)),
@@ -188,7 +189,7 @@ def _hard_negatives(values: SetValues, rng: np.random.Generator) -> Sequence[Har
         difference = interval(
             lambda cells: cells.recall() - ratio(cells.fp, cells.fp + cells.tn),
             fires_k[both_k], fitting_k[both_k], N_DRAWS, rng, weights_k[both_k], values.group_k[both_k],
-            strata_k[both_k],
+            strata_k[both_k], is_by_label=True,
         )  # fmt: skip
         found.append(HardNegatives(role, n, float(fires_k[hard_k].mean()), *difference))
     return found

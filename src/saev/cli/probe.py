@@ -217,8 +217,9 @@ def test(
     """Test frozen hypotheses on their sets, once.
 
     Each is confirmed, rejected or undecided, with an effect, its interval, a corrected p and a reason; the exit status
-    is 0 whatever the verdicts are. The ledger of each set notes the test, and a second one on the same set is
-    exploratory. docs/probing.md says how verdicts are made. The last line of standard output is the directory.
+    is 0 whatever the verdicts are. Ledgers note the test, and a second one of the same attribute on any of the same
+    pictures is exploratory. docs/probing.md says how verdicts are made. The last line of standard output is the
+    directory.
 
     Args:
         hypotheses: frozen file of hypotheses

@@ -18,7 +18,8 @@ from saev.nn import SparseAutoencoder
 from saev.probing.controls.control import Control
 from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
-from saev.probing.hypotheses.ledger import LedgerEntry, note_test
+from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.hypotheses.noting import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.report.gather import Gatherer
@@ -59,8 +60,8 @@ def test(
     """Test frozen hypotheses on the sets that were built for them, and write a report.
 
     Each hypothesis is judged on the pictures of its set alone, which chose nothing. docs/probing.md says how, and
-    docs/files.md what the report holds. The ledger of each set notes the test before the report shows: a set is tested
-    on once, and what comes after is exploratory and decides nothing.
+    docs/files.md what the report holds. Ledgers note the test and its pictures before the report shows: pictures are
+    tested for an attribute once, and what comes after is exploratory and decides nothing.
 
     >>> import saev, tempfile
     >>> from saev.demo.scenes import write_scenes
@@ -129,7 +130,9 @@ def test(
         stratum = strata_of(strata, known.labels, known.metadata)
     is_test_i = units.halves(frozen.halves.seed)
     proposal_i = np.flatnonzero(~is_test_i)
-    given = given_sets(sets, frozen, known.records, is_test_i, answers)
+    ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
+    given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)
+    place = ledgers.writable()
     for its in given:
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
     codes = codes_of(sae, reader, codes, device=device)
@@ -152,12 +155,8 @@ def test(
     verdicts = Verdicts(
         date, frozen.hash, frozen.sae, frozen.shards, frozen.alpha, n, n_permutations, N_DRAWS, strata, seed, results
     )
-
-    def note() -> None:
-        for its, one in zip(given, results, strict=True):
-            entry = LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory)
-            note_test(its.directory, entry)
-
+    entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
+    noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
     gatherer = Gatherer(codes, (fresh, numbers), reader.recording.preprocessing)
     room = pictures_of_each(len(results))
     reported = [
@@ -165,7 +164,7 @@ def test(
         for one, done, its in zip(results, measures, given, strict=True)
     ]
     gatherer.warn_of_faults()
-    write_verdicts(out, verdicts, report_page(verdicts, reported, options), note)
+    write_verdicts(out, verdicts, report_page(verdicts, reported, options), noting)
     return out
 
 

@@ -98,7 +98,7 @@ def test_what_a_hypothesis_has_and_has_not(index: Path, open_page: Open) -> None
     assert "about 1,234" in undecided.locator(".facts").inner_text()
     assert "No pictures that are hard to tell apart were tested." in undecided.inner_text()
     assert "too few labels" in undecided.inner_text()
-    assert "Nobody tested on these pictures before." in confirmed.inner_text()
+    assert "No earlier test of this attribute on any of these pictures is noted" in confirmed.inner_text()
     tried = exploratory.get_by_role("table", name="Tests on these pictures before")
     assert TRIED.date in tried.inner_text()
     assert "The claim holds where the curve lies under it." in exploratory.inner_text()

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ VERDICTS = Verdicts("2026-01-02", "1" * 64, "3" * 64, "4" * 64, 0.05, 2, 999, 20
 
 
 def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
-    write_verdicts(tmp_path / "report", VERDICTS, b"page", lambda: None)
+    write_verdicts(tmp_path / "report", VERDICTS, b"page", nullcontext())
     assert read_verdicts(tmp_path / "report") == VERDICTS
     none = replace(
         RESULT,
@@ -63,7 +64,7 @@ def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
         tried=(),
         scores=scores([0, 1], [0, 0], 0.5),
     )
-    write_verdicts(tmp_path / "other", replace(VERDICTS, results=(none,), strata=None), b"page", lambda: None)
+    write_verdicts(tmp_path / "other", replace(VERDICTS, results=(none,), strata=None), b"page", nullcontext())
     (found,) = read_verdicts(tmp_path / "other").results
     assert math.isnan(found.scores.auroc)
     assert found.to_dict() == none.to_dict()
@@ -97,14 +98,23 @@ def test_verdicts_with_a_mistake_are_refused(change: Callable[[dict[str, Any]], 
 
 
 def test_nothing_is_there_before_the_test_is_noted(tmp_path: Path) -> None:
-    def fails() -> None:
+    @contextmanager
+    def fails() -> Iterator[None]:
         raise InputError("no ledger")
+        yield
 
     with pytest.raises(InputError, match="no ledger"):
-        write_verdicts(tmp_path / "report", VERDICTS, b"page", fails)
+        write_verdicts(tmp_path / "report", VERDICTS, b"page", fails())
     assert not list(tmp_path.iterdir())
     seen: list[bool] = []
-    write_verdicts(tmp_path / "report", VERDICTS, b"page", lambda: seen.append((tmp_path / "report").exists()))
-    assert seen == [False]
+
+    @contextmanager
+    def looks() -> Iterator[None]:
+        seen.append((tmp_path / "report").exists())
+        yield
+        seen.append((tmp_path / "report").exists())
+
+    write_verdicts(tmp_path / "report", VERDICTS, b"page", looks())
+    assert seen == [False, True]
     with pytest.raises(InputError, match="is there already: a report is not overwritten"):
-        write_verdicts(tmp_path / "report", VERDICTS, b"page", lambda: None)
+        write_verdicts(tmp_path / "report", VERDICTS, b"page", nullcontext())

@@ -1,13 +1,10 @@
 """Which tests a set was used for: a set that was tested on once is spent, and a later look at it is exploratory."""
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, Self, cast, final, get_args
 
-from saev.errors import InputError
-from saev.files import read_regular, unwritable, write_whole
-from saev.lock import LOCK_SUFFIX, FileLock
+from saev.files import read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
 
 LEDGER_FILE: Final = "ledger.jsonl"
@@ -26,7 +23,7 @@ class LedgerEntry:
         hypothesis: Which of them.
         set_digest: Digest of the set.
         verdict: What came out.
-        exploratory: Whether the set was spent already.
+        exploratory: Whether its pictures were tested for the attribute before, or the set was used.
     """
 
     date: str
@@ -66,30 +63,3 @@ def read_ledger(directory: Path) -> list[LedgerEntry]:
     lines = read_regular(path, _MAX_BYTES).splitlines()
     places = [f"{path}, line {number}" for number in range(1, len(lines) + 1)]
     return [LedgerEntry.from_json(parse_json(line, where), where) for line, where in zip(lines, places, strict=True)]
-
-
-def is_spent(directory: Path) -> bool:
-    """Whether the set in a directory was tested on before, by whatever hypotheses.
-
-    Raises:
-        InputError: As `read_ledger`.
-    """
-    return bool(read_ledger(directory))
-
-
-def note_test(directory: Path, entry: LedgerEntry) -> None:
-    """Put a test into the ledger of the set in a directory; to be done before anybody sees the verdict.
-
-    Raises:
-        InputError: As `read_ledger`; the disk does not take it, or another process notes a test just now.
-    """
-    path = directory / LEDGER_FILE
-    lock = FileLock(path.with_name(f".{LEDGER_FILE}{LOCK_SUFFIX}"), f"{path}: another test is being noted: try again")
-    try:
-        lock.claim()
-        entries = [*read_ledger(directory), entry]
-        write_whole(path, "".join(f"{json.dumps(asdict(one))}\n" for one in entries).encode("ascii"))
-    except OSError as error:
-        raise InputError(unwritable(path, error)) from error
-    finally:
-        lock.release()

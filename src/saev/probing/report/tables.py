@@ -94,9 +94,12 @@ def sanity(found: Sanity | None) -> str:
 
 
 def tried(result: Result) -> str:
-    """What was tested on the set before."""
+    """What was tested on the pictures before, as far as ledgers say."""
     if not result.tried:
-        return '<p class="note">Nobody tested on these pictures before.</p>'
+        return (
+            '<p class="note">No earlier test of this attribute on any of these pictures is noted in the ledger of this '
+            "set, beside the recording, or beside the set. Tests that were noted elsewhere are not known here.</p>"
+        )
     rows = [
         (
             html.escape(one.date),

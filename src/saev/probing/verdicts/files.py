@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, final
@@ -114,17 +115,17 @@ def read_verdicts(directory: Path) -> Verdicts:
     return Verdicts.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
 
 
-def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, before_it_shows: Callable[[], None]) -> None:
+def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractContextManager[None]) -> None:
     """Write a report into a new directory, which is there whole or not at all.
 
     Args:
         out: The directory.
         verdicts: What it says.
         page: The same for people, as HTML.
-        before_it_shows: Is called when all is written, and nothing can be seen yet.
+        noting: Is entered when all is written and nothing can be seen yet, and left when all is seen.
 
     Raises:
-        InputError: If something is there already, the disk does not take it, or from `before_it_shows`.
+        InputError: If something is there already, the disk does not take it, or from `noting`.
     """
     if out.exists():
         raise InputError(f"{out} is there already: a report is not overwritten, name another directory")
@@ -138,8 +139,8 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, before_it_shows: 
         _summarise(partial, verdicts.results)
         for path in (partial, *partial.iterdir()):
             bring_to_disk(path)
-        before_it_shows()
-        partial.rename(out)
+        with noting:
+            partial.rename(out)
         bring_to_disk(out.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported

@@ -8,7 +8,8 @@ from typing import final
 from saev.errors import InputError, tell
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.ledger import LedgerEntry, read_ledger
+from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.hypotheses.noting import Ledgers, SetInUse
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools
@@ -28,7 +29,7 @@ class GivenSet:
         directory: Where its set is.
         made: The set.
         labelled: The labels of its pictures.
-        tried: Tests on it before.
+        tried: Tests on it before, and tests of its attribute on any of its pictures with other sets.
     """
 
     hypothesis: Hypothesis
@@ -37,6 +38,11 @@ class GivenSet:
     made: ImageSet
     labelled: Labelled
     tried: Sequence[LedgerEntry]
+
+    @property
+    def in_use(self) -> SetInUse:
+        """What ledgers note of it."""
+        return _in_use(self.hypothesis, self.directory, self.made)
 
     @property
     def n_unsure(self) -> int:
@@ -60,6 +66,7 @@ def given_sets(
     records: Sequence[ExampleRecord],
     is_test_i: Bools,
     answers: Sequence[str | Path],
+    ledgers: Ledgers,
 ) -> list[GivenSet]:
     """The set of each hypothesis that has one. A line names those that have none.
 
@@ -69,6 +76,7 @@ def given_sets(
         records: The pictures of the recording.
         is_test_i: Whether each is in the test half.
         answers: Files that pages of sets exported.
+        ledgers: Where tests of other sets are noted.
 
     Raises:
         InputError: If no hypothesis has one; if one was edited, is for something else, holds a picture of the half that
@@ -91,10 +99,16 @@ def given_sets(
         with located(str(directory)):
             _check(made[directory], one.id, frozen, records, is_test_i)
     labelled = labels_of(made, answers)
+    tried = ledgers.tried([_in_use(one, directory, made[directory]) for _, one, directory in tested])
     return [
-        GivenSet(one, place, directory, made[directory], labelled[directory], read_ledger(directory))
-        for place, one, directory in tested
+        GivenSet(one, place, directory, made[directory], labelled[directory], before)
+        for (place, one, directory), before in zip(tested, tried, strict=True)
     ]
+
+
+def _in_use(hypothesis: Hypothesis, directory: Path, made: ImageSet) -> SetInUse:
+    attribute = f"{hypothesis.attribute.source}: {hypothesis.attribute.name}"
+    return SetInUse(directory, attribute, frozenset(one.sha256 for one in made.pictures))
 
 
 def _check(made: ImageSet, id: str, frozen: Frozen, records: Sequence[ExampleRecord], is_test_i: Bools) -> None:

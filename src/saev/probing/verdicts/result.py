@@ -88,7 +88,7 @@ class Result:
         threshold: Above which they fire.
         smallest_effect: The smallest MCC that matters.
         verdict: "confirmed", "rejected" or "undecided", which it always is when exploratory.
-        exploratory: Whether the set was tested on before.
+        exploratory: Whether the set, or any of its pictures for this attribute, was tested on before.
         reason: One sentence.
         effect: MCC with the sign of the claim, of the population that the sample stands for.
         interval: Ends of its 95 % interval.
@@ -106,7 +106,7 @@ class Result:
         roles: Hard negatives.
         controls: What else tells the pictures apart, with the sign of the claim.
         confounders: What may stand behind it.
-        tried: Tests of the set before this one.
+        tried: Those tests.
         set_digest: Digest of the set.
     """
 

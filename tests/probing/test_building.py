@@ -195,3 +195,26 @@ def test_a_picture_that_is_gone_leaves_no_set_and_none_is_overwritten(tmp_path: 
     lone = next(one for one in made.pictures if one.image not in {*study.copies, *study.copies.values()})
     (study.root / "pictures" / lone.path).unlink()
     assert f"'{lone.path}' is not in" in refused(study, frozen, tmp_path / "more", capsys)
+
+
+def test_a_table_that_moves_pictures_to_the_other_half_is_refused(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    given, frozen, table = [f"--sae={study.sae}", f"--shards={study.shards}"], tmp_path / "frozen.json", "table.csv"
+    edited = tmp_path / table
+    edited.write_text(study.table.read_text())
+    options = ["--latents=[0]", "--claim=x", "--thresholds=[1]", "--group=[site]", f"--metadata={edited}"]
+    assert main(["probe", "freeze", *given, f"--out={frozen}", *options]) == 0
+    header, *rows = study.table.read_text().splitlines()
+    place = header.split(",").index("site")
+    moved = [",".join(f"new-{one}" if at == place else one for at, one in enumerate(row.split(","))) for row in rows]
+    edited.write_text("\n".join([header, *moved]) + "\n")
+    capsys.readouterr()
+    for command in (
+        study.command(frozen, tmp_path / "sets", f"--metadata={edited}"),
+        ["probe", "test", f"--hypotheses={frozen}", *given, "--sets=sets", f"--out={tmp_path / 'report'}",
+         f"--metadata={edited}"],
+    ):  # fmt: skip
+        assert main(command) == 1
+        assert "the pictures are divided otherwise than when the hypotheses were made" in capsys.readouterr().err
+    assert main(study.command(frozen, tmp_path / "sets", f"--metadata={study.table}")) == 0

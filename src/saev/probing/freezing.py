@@ -141,8 +141,7 @@ def freeze(
     draft = _narrowed(draft, only, smallest_effect, alpha)
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
-    hypotheses = _with_thresholds(draft, subject)
-    replace(draft, hypotheses=hypotheses).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
+    _completed(draft, subject).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
     return out
 
 
@@ -230,15 +229,15 @@ def _narrowed(draft: Draft, only: Sequence[str], smallest_effect: float | None, 
     return replace(draft, hypotheses=tuple(kept), alpha=draft.alpha if alpha is None else alpha)
 
 
-def _with_thresholds(draft: Draft, subject: Subject) -> tuple[Hypothesis, ...]:
-    """All thresholds, once both halves are known to have pictures with each attribute and without it."""
-    columns = draft.halves.columns
-    is_whole = all(one.latents.thresholds is not None for one in draft.hypotheses)
-    if is_whole and columns and subject.known.metadata is None:
-        return draft.hypotheses  # the draft was made with a table that is not needed here
+def _completed(draft: Draft, subject: Subject) -> Draft:
+    """With all thresholds and the division, once both halves have pictures with each attribute and without it."""
+    is_whole = draft.halves.division is not None and all(one.latents.thresholds is not None for one in draft.hypotheses)
+    if is_whole and draft.halves.columns and subject.known.metadata is None:
+        return draft  # it was made with a table that is not needed here
     half = ProposalHalf.of(subject.known, draft.halves)
     for one in draft.hypotheses:
         y_i = known_labels(one, subject.known.attributes)
         if y_i is not None:
             check_sides(f"hypothesis {one.id}", y_i, half.units, half.is_test_i)
-    return with_thresholds(draft.hypotheses, half.images, subject.known.attributes, lambda: subject.codes)
+    found = with_thresholds(draft.hypotheses, half.images, subject.known.attributes, lambda: subject.codes)
+    return replace(draft, hypotheses=found, halves=half.halves)

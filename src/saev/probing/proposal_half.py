@@ -25,21 +25,24 @@ class ProposalHalf:
         known: What is known of all pictures.
         units: What belongs together.
         is_test_i: (i,) which pictures are of the test half.
+        halves: How they were divided, with the digest of what came out.
     """
 
     known: Known
     units: Units
     is_test_i: Bools
+    halves: Halves
 
     @classmethod
     def of(cls, known: Known, halves: Halves) -> Self:
         """Divide the pictures.
 
         Raises:
-            InputError: If a column is unknown, or all units fall into one half.
+            InputError: If a column is unknown, all units fall into one half, or the division is not the one that
+                `halves` has noted.
         """
         units = known.units(halves.columns)
-        return cls(known, units, units.halves(halves.seed))
+        return cls(known, units, halves.divide(units), halves.noted(units))
 
     @cached_property
     def images(self) -> Integers:

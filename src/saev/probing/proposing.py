@@ -113,8 +113,7 @@ def propose(
             f"{reader.path}: pictures have neither labels nor masks: give a table (metadata) or folders of tasks "
             "(labels), or write down what you see and freeze your notes"
         )
-    halves = Halves(seed, tuple(group))
-    half = ProposalHalf.of(known, halves)
+    half = ProposalHalf.of(known, Halves(seed, tuple(group)))
     attributes = testable(known.attributes, half.units, half.is_test_i)
     similar = in_other_seeds(sae, seeds) if seeds else None
     found = codes_of(sae, reader, codes, out / CODES, tokens=tokens, device=device)
@@ -129,7 +128,7 @@ def propose(
     )
     write_table(out / CANDIDATES_FILE, columns)
     if hypotheses:
-        draft = Draft(hypotheses, halves=halves, sae=found.origin.sae, shards=found.origin.shards)
+        draft = Draft(hypotheses, halves=half.halves, sae=found.origin.sae, shards=found.origin.shards)
         draft.write(out / DRAFT_FILE)
     else:
         tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")

@@ -128,7 +128,7 @@ def test(
     units, stratum = known.units(frozen.halves.columns), None
     if strata is not None:
         stratum = strata_of(strata, known.labels, known.metadata)
-    is_test_i = units.halves(frozen.halves.seed)
+    is_test_i = frozen.halves.divide(units)
     proposal_i = np.flatnonzero(~is_test_i)
     ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
     given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)

@@ -1,16 +1,18 @@
 """The file of hypotheses: a draft, which people and programs write, or frozen, with a date and a hash of itself."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Self, final
 
 from saev.errors import InputError
 from saev.files import write_whole
 from saev.latents.encoding import sae_digest
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.pictures.units import Units, digest_of_division
+from saev.probing.statistics.arrays import Bools
 from saev.shards.format.strict_json import canonical_digest
 from saev.vit.weights import weights_digest
 
@@ -27,10 +29,35 @@ class Halves:
     Args:
         seed: Of the division.
         columns: Of the user's table: pictures with the same value in one of them stay together, as equal ones do.
+        division: SHA-256 of what came out for the recording's pictures; None before they are divided.
     """
 
     seed: int = 0
     columns: tuple[str, ...] = ()
+    division: str | None = None
+
+    def divide(self, units: Units) -> Bools:
+        """(i,) whether each picture is in the test half.
+
+        Raises:
+            InputError: If all units fall into one half, or pictures are divided otherwise than they were.
+        """
+        is_test_i = units.halves(self.seed)
+        if self.division not in (None, digest_of_division(units, is_test_i)):
+            whose = f"with the table as it was then (columns {', '.join(self.columns)})" if self.columns else "as then"
+            raise InputError(
+                "the pictures are divided otherwise than when the hypotheses were made, so that pictures of the "
+                f"proposal half may come into the test: divide them {whose}"
+            )
+        return is_test_i
+
+    def noted(self, units: Units) -> Self:
+        """The same with the division of these pictures.
+
+        Raises:
+            InputError: As `divide`.
+        """
+        return replace(self, division=digest_of_division(units, self.divide(units)))
 
 
 @final
@@ -166,7 +193,11 @@ def _body(what: Draft | Frozen) -> dict[str, object]:
         "shards": what.shards,
         **({"date": what.date} if isinstance(what, Frozen) else {}),
         "alpha": what.alpha,
-        "halves": {"seed": what.halves.seed, "columns": list(what.halves.columns)},
+        "halves": {
+            "seed": what.halves.seed,
+            "columns": list(what.halves.columns),
+            "division": what.halves.division,
+        },
         "hypotheses": [one.to_dict() for one in what.hypotheses],
     }
 

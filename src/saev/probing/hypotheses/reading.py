@@ -72,7 +72,7 @@ def _draft(value: object, where: str) -> Draft:
     if isinstance(value, dict):
         halves = value.get("halves", {})
         if isinstance(halves, dict):
-            halves = {"seed": 0, "columns": []} | halves
+            halves = {"seed": 0, "columns": [], "division": None} | halves
         value = {"sae": None, "shards": None, "alpha": ALPHA} | value | {"halves": halves}
     found = _head(value, where, (*_HEAD, *_BODY))
     facts = _facts(found, where, _completed)
@@ -91,14 +91,14 @@ def _head(value: object, where: str, keys: tuple[str, ...]) -> JsonObject:
 
 def _facts(found: JsonObject, where: str, completed: Callable[[object], object]) -> dict[str, Any]:
     """What drafts and frozen hypotheses share."""
-    halves = JsonObject(found.mapping("halves"), f"{where}: halves", ("seed", "columns"))
+    halves = JsonObject(found.mapping("halves"), f"{where}: halves", ("seed", "columns", "division"))
     return {
         "hypotheses": tuple(
             Hypothesis.from_json(completed(one), f"{where}: hypotheses[{n}]")
             for n, one in enumerate(found.array("hypotheses"))
         ),
         "alpha": found.number("alpha"),
-        "halves": Halves(halves.integer("seed"), tuple(halves.texts("columns"))),
+        "halves": Halves(halves.integer("seed"), tuple(halves.texts("columns")), halves.optional_text("division")),
     }
 
 

@@ -92,6 +92,11 @@ class Units:
         return found
 
 
+def digest_of_division(units: Units, is_test_i: NDArray[np.bool_]) -> str:
+    """SHA-256 of which pictures belong together, and which of them are in the test half (i,)."""
+    return hashlib.sha256(units.group_i.astype("<i8").tobytes() + is_test_i.tobytes()).hexdigest()
+
+
 def in_test_half(name: str, seed: int) -> bool:
     """Whether a unit belongs to the test half: a hash of its name and the seed says so, and nothing else.
 

@@ -79,10 +79,11 @@ class Unseen:
         One line for the user counts these.
 
         Raises:
-            InputError: If columns are missing, all pictures fall into one half, or a file is gone or damaged.
+            InputError: If columns are missing, all pictures fall into one half, they are divided otherwise than when
+                the hypotheses were frozen, or a file is gone or damaged.
         """
         units = known.units(frozen.halves.columns)
-        is_test_i = units.halves(frozen.halves.seed)
+        is_test_i = frozen.halves.divide(units)
 
         def hash_of(image: int) -> Hash:
             record = known.records[image]

@@ -91,6 +91,8 @@ def test_a_draft_of_candidates_needs_neither_codes_nor_table(
     assert found["hypotheses"] == draft["hypotheses"]
     assert found["halves"] == draft["halves"]
     assert (found["halves"]["seed"], found["halves"]["columns"]) == (0, ["site"])
+    out = saev.probing.freeze(planted.sae, planted.shards, tmp_path / "python.json", candidates=candidates)
+    assert read_frozen(out).to_dict()["hypotheses"] == draft["hypotheses"]
     found = freeze(
         planted, tmp_path / "b.json", f"--candidates={candidates}", "--only=label-zebra", "--smallest_effect=.4"
     )
@@ -132,6 +134,8 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
         ([], "give one of notes, candidates, file, latents, join: none is given"),
         ([candidate, "--latents=[0]"], "candidates and latents is given"),
         ([candidate, "--claim=x"], "claim with candidates: it goes with latents or join, leave it out"),
+        ([candidate, "--seed=0"], "seed with candidates: the draft says it, leave it out"),
+        ([candidate, "--count_above=0"], "count_above with candidates: the draft says it, leave it out"),
         ([candidate, "--pooling=mean"], "pooling with candidates: the draft says it, leave it out"),
         ([candidate, "--only=nothing"], "there is no hypothesis 'nothing': there are label-"),
         ([candidate, f"--sae={tmp_path / 'other'}"], "the hypotheses are on the SAE"),

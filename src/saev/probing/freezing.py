@@ -161,7 +161,12 @@ def _check_one_of(sources: Mapping[str, object]) -> None:
 
 
 def _check_apart(options: Mapping[str, object], sources: Mapping[str, object], why: str) -> None:
-    given = [name for name, value in options.items() if value not in (None, False, "") and value != []]
+    # 0 is given, False and what is empty are not; `in` alone takes 0 for False.
+    given = [
+        name
+        for name, value in options.items()
+        if value is not None and value is not False and value not in ("", (), [])
+    ]
     source = [name for name, value in sources.items() if value]
     if given and source:
         raise InputError(f"{given[0]} with {source[0]}: {why}, leave it out")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from saev.errors import InputError
 from saev.latents.encoding import sae_digest
 from saev.nn import TopK
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
-from saev.probing.hypotheses.hypothesis import AttributeName, Latents
+from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
 from saev.probing.hypotheses.reading import _draft, _frozen, read_frozen, read_hypotheses
 
 SHARDS = "5" * 64
@@ -115,6 +116,15 @@ def test_nothing_is_frozen_without_a_threshold_or_on_an_unknown_latent(tmp_path:
         draft.frozen(SAE, SHARDS, NOON)
     with pytest.raises(InputError, match="latent 17: the SAE has latents 0 to 9"):
         draft.frozen(TopK(d_in=4, d_sae=10, k=2), SHARDS, NOON)
+
+
+def test_whole_numbers_and_those_of_numpy_are_frozen_as_they_are_read(tmp_path: Path) -> None:
+    latents = Latents((np.int64(3),), (np.int32(4),), (1, np.float32(0.5)))  # type: ignore[arg-type]
+    name = AttributeName("words", "a")
+    one = Hypothesis("one", name, latents, pooling="count", count_above=2, smallest_effect=np.float32(0.25), text="a")
+    made = Draft((one,), halves=Halves(np.int64(7))).frozen(SAE, SHARDS, NOON)  # type: ignore[arg-type]
+    made.write(tmp_path / "frozen.json")
+    assert read_frozen(tmp_path / "frozen.json").hash == made.hash
 
 
 ONE = {"latent": 1, "text": "a"}

@@ -192,9 +192,9 @@ def _body(what: Draft | Frozen) -> dict[str, object]:
         "sae": what.sae,
         "shards": what.shards,
         **({"date": what.date} if isinstance(what, Frozen) else {}),
-        "alpha": what.alpha,
+        "alpha": float(what.alpha),
         "halves": {
-            "seed": what.halves.seed,
+            "seed": int(what.halves.seed),
             "columns": list(what.halves.columns),
             "division": what.halves.division,
         },

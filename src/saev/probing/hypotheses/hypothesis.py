@@ -166,19 +166,19 @@ class Hypothesis:
         return replace(self, latents=replace(self.latents, thresholds=thresholds))
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON."""
+        """As JSON; whole numbers and NumPy's, too, are written as they are read again."""
         thresholds = self.latents.thresholds
         return {
             "id": self.id,
             "text": self.text,
             "claim": self.claim,
             "attribute": {"source": self.attribute.source, "name": self.attribute.name},
-            "latents": {"any": list(self.latents.any), "unless": list(self.latents.unless)},
-            "thresholds": None if thresholds is None else list(thresholds),
+            "latents": {"any": list(map(int, self.latents.any)), "unless": list(map(int, self.latents.unless))},
+            "thresholds": None if thresholds is None else list(map(float, thresholds)),
             "tokens": self.tokens,
             "pooling": self.pooling,
-            "count_above": self.count_above,
-            "smallest_effect": self.smallest_effect,
+            "count_above": float(self.count_above),
+            "smallest_effect": float(self.smallest_effect),
         }
 
     @classmethod

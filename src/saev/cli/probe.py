@@ -231,7 +231,8 @@ def test(
         labels: for controls: image (recorded labels of pictures), patch (of patches), or a directory with folders
             TASK-positive and TASK-negative; by default the recorded labels that are there
         metadata: CSV of what is known of the pictures, keyed by path
-        strata: within what labels are permuted, a confounder: label (as recorded) or a column of --metadata
+        strata: within what the effect is measured and labels are permuted, a confounder: label (as recorded) or a
+            column of --metadata
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
         n_permutations: permutations of labels
         seed: fixes permutations, draws and random latents

@@ -93,7 +93,8 @@ def test(
         labels: As in `propose`, for controls: "image", "patch" and directories with folders of tasks; by default the
             recorded labels that are there.
         metadata: A table of the pictures: for the columns that group them, for strata and for confounders.
-        strata: Within what labels change places: "label" (as recorded) or a column of the table.
+        strata: Within what the effect is measured and labels change places: "label" (as recorded) or a column of the
+            table.
         controls: Whether to measure what else tells the pictures apart, where labels of the proposal half are known. It
             reads the activations of both halves.
         n_permutations: Permutations of labels; p is at least 1 / (n + 1).
@@ -148,7 +149,7 @@ def test(
     n = len(frozen.hypotheses)
     corrected = holm([one.p for one in measures] + [1.0] * (n - len(measures)))[: len(measures)]
     results = tuple(
-        result(one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, controls=own)
+        result(one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, strata=strata, controls=own)
         for one, its, p, own in zip(measures, given, corrected, beside, strict=True)
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")

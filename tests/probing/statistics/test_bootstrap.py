@@ -125,6 +125,19 @@ def test_they_cover_the_truth_in_93_to_97_percent(n: int, prevalence: float, kin
     assert 0.93 - SLACK / 2 <= covered(n, prevalence, kind) <= 0.97 + SLACK / 2
 
 
+def test_within_classes_it_covers_the_agreement_that_the_class_does_not_explain() -> None:
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(N_SAMPLES):
+        common = rng.integers(0, 8, 120)
+        fires, y = (rng.random(120) < np.where(common < 4, high, 1 - high) for high in (0.85, 0.8))
+        found = interval(Counts.mcc_within, fires, y, N_DRAWS, rng, confounder_i=common)
+        hits += found.low <= 0 <= found.high
+    assert hits / N_SAMPLES >= 0.93 - SLACK / 2
+    alone = interval(Counts.mcc_within, fires, y, 500, np.random.default_rng(0), confounder_i=np.zeros(120))
+    assert alone == pytest.approx(interval(Counts.mcc, fires, y, 500, np.random.default_rng(0)))
+
+
 def test_bad_input() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="at least two groups of pictures: 3 pictures are in one"):

@@ -120,6 +120,8 @@ def test_a_class_proxy_is_not_confirmed_as_a_trait_within_classes(study: Study, 
     assert proxy.verdict != "confirmed"
     assert proxy.p > 0.05
     assert proxy.confounders[0].mcc >= proxy.effect - 0.05
+    assert proxy.scores.mcc > 0.4 > abs(proxy.effect)
+    assert "among pictures of the same label the latent and the label agree by" in proxy.reason
     assert json.loads((study.root / "within/verdicts.json").read_bytes())["strata"] == "label"
 
 

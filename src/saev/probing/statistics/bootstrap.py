@@ -39,6 +39,7 @@ def interval(
     level: float = 0.95,
     *,
     is_by_label: bool = False,
+    confounder_i: ArrayLike | None = None,
 ) -> Interval:
     """Interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
 
@@ -54,6 +55,8 @@ def interval(
             them one. Not confounders: chance chose how many pictures have those.
         level: Share of samples whose interval covers the true value.
         is_by_label: Whether the strata were made by labels; otherwise by the latent's values, or there is one.
+        confounder_i: (i,) values of a confounder: the score gets arrays whose last axis is these, as
+            `Counts.mcc_within`.
 
     Raises:
         InputError: If there is a single group, or as `counts`.
@@ -66,9 +69,11 @@ def interval(
     fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
     same_length(y.size, firing=fires, labels=y)
     w = as_weights(weights_i, y.size)
-    cells_ik = _cells(fires, y, w)
-    estimate = float(score(Counts(*cells_ik.sum(0))))
-    draws_b = score(draw_counts(fires, y, n, rng, w, group_i, stratum_i, is_by_label=is_by_label))
+    confounder = None if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
+    estimate = float(score(_as_counts(_cells(fires, y, w, confounder).sum(0), confounder)))
+    draws_b = score(
+        draw_counts(fires, y, n, rng, w, group_i, stratum_i, is_by_label=is_by_label, confounder_i=confounder)
+    )
     low, high = np.quantile(draws_b, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate))
 
@@ -83,8 +88,9 @@ def draw_counts(
     stratum_i: ArrayLike | None = None,
     *,
     is_by_label: bool = False,
+    confounder_i: ArrayLike | None = None,
 ) -> Counts:
-    """Counts (b,) that other samples of the same kind could have given.
+    """Counts (b,), or (b, c) with a confounder of c values, that other samples of the same kind could have given.
 
     Of the G groups of each stratum G - 1 are drawn with replacement and count G / (G - 1) times (Rao and Wu, 1988):
     their variance is unbiased for few groups. To each cell of each stratum a random mass of 1/2 picture on average is
@@ -92,8 +98,8 @@ def draw_counts(
     draws of shares (Brown, Cai and DasGupta, 2001). Without it a sample without a single miss would be sure that there
     are none. Cells of firing that a stratum never shows stay empty, because strata of the latent's value have one kind;
     with `is_by_label` those of a label. Where the whole sample shows one kind, no cell stays empty: a latent that fires
-    on none of 12 pictures may fire on the next. The design effect is the mean of the cells' (Rao and Scott, 1981), at
-    least 1.
+    on none of 12 pictures may fire on the next. The values of a confounder share that mass by how many pictures they
+    have. The design effect is the mean of the cells' (Rao and Scott, 1981), at least 1.
 
     Strata that share a group are drawn from as one. Arguments and errors are those of `interval`.
 
@@ -106,26 +112,38 @@ def draw_counts(
     group, stratum = as_numbers(group_i, y.size, "groups"), _strata(stratum_i, y.size)
     if y.size == 0 or group.max() == 0:
         raise InputError(f"an interval needs at least two groups of pictures: {y.size} pictures are in one")
-    cells_ik = _cells(fires, y, w)
-    drawn_bk = np.zeros((n, 4))
+    confounder = None if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
+    cells_ik, apart_ik = _cells(fires, y, w), _cells(fires, y, w, confounder)
+    drawn_bk = np.zeros((n, apart_ik.shape[1]))
     kind, kind_k = (y, np.array([True, False, True, False])) if is_by_label else (fires, np.arange(4) < 2)
     is_told_apart = 0 < kind.sum() < kind.size
     for is_in_i in _apart(group, stratum):
-        drawn_bk += _resampled(_summed(cells_ik[is_in_i], group[is_in_i]), n, rng)
+        drawn_bk += _resampled(_summed(apart_ik[is_in_i], group[is_in_i]), n, rng)
     for number in range(stratum.max() + 1):
         is_in_i = stratum == number
         effect = _design_effect(_summed(cells_ik[is_in_i], group[is_in_i]), int(is_in_i.sum()))
         mass = effect * w[is_in_i].mean()
         may_be_k = np.isin(kind_k, kind[is_in_i]) if is_told_apart else np.ones(4)
-        drawn_bk += mass * may_be_k * rng.gamma(PRIOR, 1, (n, 4))
-    return Counts(*drawn_bk.T)
+        share_c = np.ones(1)
+        if confounder is not None:
+            share_c = np.bincount(confounder[is_in_i], minlength=confounder.max() + 1) / is_in_i.sum()
+        drawn_bk += mass * np.kron(share_c > 0, may_be_k) * rng.gamma(np.repeat(PRIOR * share_c, 4), 1, drawn_bk.shape)
+    return _as_counts(drawn_bk, confounder)
 
 
-def _cells(fires_i: Bools, y_i: Bools, w_i: Floats) -> Floats:
-    """The weight of each picture in its cell (i, k)."""
-    found = np.zeros((y_i.size, 4))
-    found[np.arange(y_i.size), np.where(fires_i, np.where(y_i, 0, 1), np.where(y_i, 2, 3))] = w_i
+def _cells(fires_i: Bools, y_i: Bools, w_i: Floats, confounder_i: Integers | None = None) -> Floats:
+    """The weight of each picture in its cell (i, k), or (i, c k): the four cells of each value of a confounder."""
+    own_i = np.zeros(y_i.size, np.int64) if confounder_i is None else confounder_i
+    found = np.zeros((y_i.size, 4 * (own_i.max(initial=0) + 1)))
+    found[np.arange(y_i.size), 4 * own_i + np.where(fires_i, np.where(y_i, 0, 1), np.where(y_i, 2, 3))] = w_i
     return found
+
+
+def _as_counts(cells_k: Floats, confounder_i: Integers | None) -> Counts:
+    """Counts of cells in the last axis, apart by the values of a confounder if there is one."""
+    if confounder_i is None:
+        return Counts(*np.moveaxis(cells_k, -1, 0))
+    return Counts(*np.moveaxis(cells_k.reshape(*cells_k.shape[:-1], -1, 4), -1, 0))
 
 
 def _strata(stratum_i: ArrayLike | None, n: int) -> Integers:

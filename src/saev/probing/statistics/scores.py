@@ -40,6 +40,23 @@ class Counts:
         found = ratio(self.tp * self.tn - self.fp * self.fn, np.sqrt(margins))
         return np.clip(found, -1, 1, out=found)  # the root of weights rounds
 
+    def mcc_within(self) -> Any:
+        """MCC of firing and label around their means in each stratum, of arrays whose last axis is strata.
+
+        The sum over strata of the covariances, over the root of the product of the sums of the variances: the partial
+        correlation, given the stratum. MCC where there is one stratum; 0 where none holds both kinds of both.
+
+        >>> tp, fp, fn, tn = np.array([[16, 1], [4, 4], [4, 4], [1, 16]])  # two classes, within which nothing agrees
+        >>> Counts(tp, fp, fn, tn).mcc_within(), Counts(tp.sum(), fp.sum(), fn.sum(), tn.sum()).mcc()
+        (array(0.), array(0.36))
+        """
+        fires, labelled = self.tp + self.fp, self.tp + self.fn
+        total = fires + self.fn + self.tn
+        together = (self.tp - ratio(fires * labelled, total)).sum(-1)
+        of_fires, of_labels = (ratio(one * (total - one), total).sum(-1) for one in (fires, labelled))
+        found = ratio(together, np.sqrt(of_fires * of_labels))
+        return np.clip(found, -1, 1, out=found)
+
     def f1(self) -> Any:
         """2 TP / (2 TP + FP + FN); 0 where that is empty."""
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)

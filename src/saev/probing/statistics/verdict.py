@@ -30,6 +30,7 @@ class Evidence:
         matched_quantile: MCC that 95 % of random latents of the same frequency stay under; None where not measured.
         refuted: Whether the hard negatives refute the claim; None where there were none.
         n_tested: Hypotheses that were tested together.
+        strata: The confounder within whose values all of this was measured, if any.
 
     Raises:
         InputError: If a number is not in its range: something was not measured, and there is no verdict on that.
@@ -45,6 +46,7 @@ class Evidence:
     matched_quantile: float | None = None
     refuted: bool | None = None
     n_tested: int = 1
+    strata: str | None = None
 
     def __post_init__(self) -> None:
         effects = {"estimate": self.estimate, "low": self.low, "high": self.high}
@@ -90,9 +92,10 @@ def judge(evidence: Evidence) -> Verdict:
     >>> found.verdict, found.n_needed
     ('undecided', 2872)
     """
+    within = "" if evidence.strata is None else f"among pictures of the same {evidence.strata} "
     says = (
-        f"the latent and the label agree by {evidence.estimate:.2f} (1 is perfect, 0 is chance), with 95 % confidence "
-        f"by {evidence.low:.2f} to {evidence.high:.2f}"
+        f"{within}the latent and the label agree by {evidence.estimate:.2f} (1 is perfect, 0 is chance), "
+        f"with 95 % confidence by {evidence.low:.2f} to {evidence.high:.2f}"
     )
     if evidence.high < evidence.smallest_effect:
         least = f"less than the {evidence.smallest_effect:.2f} that matters"

@@ -83,7 +83,7 @@ class Bench:
             raise InputError("no picture of the sample has a label: label some")
 
         def matched_mcc(used_k: Bools, y: Bools, w: Floats) -> Floats:
-            return matched.mcc(random_km[used_k], y, w)
+            return matched.mcc(random_km[used_k], y, w, values.stratum_k[used_k])
 
         guesses = {
             name: fires_by_value(values_i, latents.threshold, value[self.proposal_i], _of_set(made, value))

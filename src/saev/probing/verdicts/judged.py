@@ -36,7 +36,7 @@ class Measured:
 
     Args:
         values: On its set.
-        effect: MCC with the sign of the claim, and its interval.
+        effect: MCC within strata with the sign of the claim, and its interval.
         p: By permutation.
         matched: Random latents of the same frequency.
         roles: Hard negatives.
@@ -64,7 +64,8 @@ def measured(
 
     Args:
         values: The hypothesis on its set.
-        matched_mcc: The MCC (m,) of random latents with labels, of some of the pictures (k,) with labels and weights.
+        matched_mcc: The MCC (m,), within strata, of random latents with labels, of some of the pictures (k,) with
+            labels and weights.
         guesses: Firing (k,) that is guessed from confounders, by name.
         n_permutations: Permutations of labels.
         rng: Where chance comes from.
@@ -75,11 +76,11 @@ def measured(
     used_k = values.used_k
     y, w = values.y_k[used_k] == 1, values.weights_k[used_k]
     claimed = values.claimed(values.fires_k)[used_k]
-    group, drawn_from = values.group_k[used_k], values.drawn_from_k[used_k]
+    group, drawn_from, stratum = (one[used_k] for one in (values.group_k, values.drawn_from_k, values.stratum_k))
     is_by_label = any(stratum.label is not None for stratum in values.made.strata)
     p = 1.0  # with one label all arrangements are the same
     if 0 < y.sum() < len(y):
-        exchange = Exchange.of(y, group, values.stratum_k[used_k])
+        exchange = Exchange.of(y, group, stratum)
         # Weights that were given to labels change places with them, and leave the order of arrangements as it is.
         fixed = None if is_by_label else w
         p = permutation_test(claimed, exchange, n_permutations, rng, fixed).p
@@ -87,7 +88,18 @@ def measured(
     random_m = sign * matched_mcc(used_k, y, w)
     return Measured(
         values,
-        interval(Counts.mcc, claimed, y, N_DRAWS, rng, w, group, drawn_from, is_by_label=is_by_label),
+        interval(
+            Counts.mcc_within,
+            claimed,
+            y,
+            N_DRAWS,
+            rng,
+            w,
+            group,
+            drawn_from,
+            is_by_label=is_by_label,
+            confounder_i=stratum,
+        ),
         p,
         Matched(len(random_m), float(np.quantile(random_m, QUANTILE))) if len(random_m) >= FEWEST else None,
         tuple(_hard_negatives(values, rng)),
@@ -103,6 +115,7 @@ def result(
     p_corrected: float,
     alpha: float,
     n_tested: int,
+    strata: str | None = None,
     controls: Sequence[Control] = (),
 ) -> Result:
     """What is said of a hypothesis.
@@ -113,6 +126,7 @@ def result(
         p_corrected: The p value, corrected for all hypotheses of the file.
         alpha: The error that is allowed over all of them.
         n_tested: How many those are.
+        strata: The confounder within whose values all was measured, if any.
         controls: What else tells the pictures apart.
     """
     values, hypothesis, tried = found.values, given.hypothesis, given.tried
@@ -130,6 +144,7 @@ def result(
             matched_quantile=None if found.matched is None else found.matched.quantile,
             refuted=any(one.speak_against for one in found.roles) if found.roles else None,
             n_tested=n_tested,
+            strata=strata,
         )
     )
     return Result(

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from saev.probing.statistics.arrays import Bools, Floats, Integers
-from saev.probing.statistics.permutation import mcc_of_labels
+from saev.probing.statistics.scores import Counts
 
 N_MATCHED: Final = 100
 FEWEST: Final = 20
@@ -31,17 +31,23 @@ class MatchedLatents:
     latents: Integers
     thresholds: Floats
 
-    def mcc(self, pooled_km: Floats, y_k: Bools, weights_k: Floats) -> Floats:
-        """(m,) their MCC with the label on the pictures of a set.
+    def mcc(self, pooled_km: Floats, y_k: Bools, weights_k: Floats, stratum_k: Integers) -> Floats:
+        """(m,) their MCC with the label on the pictures of a set, within strata.
 
         Args:
             pooled_km: Their values.
             y_k: Labels.
             weights_k: Of the pictures.
+            stratum_k: Their numbers of strata.
         """
-        fires_mk = (pooled_km > self.thresholds).T
-        # MCC does not tell firing and label apart: a label against many latents is a latent against many labels.
-        return mcc_of_labels(y_k, fires_mk, weights_k)
+        fires_mk = (pooled_km > self.thresholds).T.astype(np.float64)
+        is_in_ks = stratum_k[:, None] == np.unique(stratum_k)
+        (fires, tp), (every, labelled) = (
+            [(of * weights) @ is_in_ks for weights in (weights_k, weights_k * y_k)] for of in (fires_mk, 1.0)
+        )
+        rest = (fires - tp, labelled - tp, every - fires - (labelled - tp))
+        found: Floats = Counts(tp, *(np.maximum(one, 0) for one in rest)).mcc_within()
+        return found
 
 
 def matched_latents(

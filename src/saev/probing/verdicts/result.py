@@ -90,7 +90,7 @@ class Result:
         verdict: "confirmed", "rejected" or "undecided", which it always is when exploratory.
         exploratory: Whether the set, or any of its pictures for this attribute, was tested on before.
         reason: One sentence.
-        effect: MCC with the sign of the claim, of the population that the sample stands for.
+        effect: MCC with the sign of the claim, of the population that the sample stands for; within strata if given.
         interval: Ends of its 95 % interval.
         p: One-sided, by permutation.
         p_corrected: For all hypotheses of the file.

@@ -75,7 +75,7 @@ class Judge:
         """The best single column."""
         x_is, x_ks = self._halves(columns)
         best = best_column(x_is, self.task.proposal.y_i, self._weights_i)
-        return self._control(name, dense(x_ks[:, [best.column]])[:, 0], best.threshold, columns.named(best.column))
+        return self.of_values(name, dense(x_ks[:, [best.column]])[:, 0], best.threshold, columns.named(best.column))
 
     def linear(self, neurons: Columns, fold_i: Integers) -> Iterator[Control]:
         """The difference of class means, and the linear probe, on largest and mean values of the neurons."""
@@ -104,9 +104,10 @@ class Judge:
     def _of_probe(self, name: str, found: probes.Probed, note: str) -> Control:
         best = best_column(found.fitted_i[:, None], self.task.proposal.y_i, self._weights_i)
         n = len(found.fitted_i)
-        return self._control(name, found.others_i, best.threshold, f"{note}; fitted on {n:,} pictures")
+        return self.of_values(name, found.others_i, best.threshold, f"{note}; fitted on {n:,} pictures")
 
-    def _control(self, name: str, a_k: Floats, threshold: float, note: str) -> Control:
+    def of_values(self, name: str, a_k: Floats, threshold: float, note: str) -> Control:
+        """What values (k,) of the test half are worth that fire above a threshold."""
         test = self.task.test
         mcc, low, high = interval(
             Counts.mcc, a_k > threshold, test.y_i, self.n_draws, np.random.default_rng(self.seed),

@@ -13,10 +13,10 @@ plain: controls that know no SAE. saes: SAEs (TopK, 4,096 latents, k 32), each w
 of the proposal half alone, and kept in `--work`; for each class the best latent, the best coalition and sparse probes,
 also of SAEs with random weights. table: all of that, means over the classes of each seed, then the classes.
 
-shuffled: searches (see `shuffled_labels.py`) on the codes of the first SAE, with labels that are shuffled among all
-pictures, within the recorded label, and among groups of pictures of near-equal mean activation (all of a group get the
-same ones). Then real labels: samples of the test half, drawn with replacement; how many intervals cover the MCC of that
-half?
+shuffled: searches (see `shuffled_labels.py`) on the codes of the first SAE, or of `--sae`, with labels that are
+shuffled within the recorded label, among all pictures, and among groups of pictures of near-equal mean activation (all
+of a group get the same ones). Then real labels: samples of the test half, drawn with replacement; how many intervals
+cover the MCC of that half?
 """
 
 import argparse
@@ -24,11 +24,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import csc_array
 from shuffled_labels import Pictures, Search, searches, shuffled
@@ -54,6 +56,7 @@ from saev.shards.tokens import TokenSelection
 
 LEAST_PIXELS = 200
 N_GROUPS = 60
+CHUNK = 20  # Searches of a process at a time.
 BATCH_SIZE = 2048  # So that a short run has enough steps.
 
 
@@ -61,6 +64,8 @@ NOTHING = ControlOptions(
     neurons=False, n_directions=0, n_components=0, n_centres=0, linear=False, random_sae=False, sparse_ks=(),
     compared_ks=(),
 )  # fmt: skip
+PICTURES: dict[str, Pictures] = {}
+"""Of the searches, by how labels are shuffled; forked processes share them."""
 MEANS = ("mcc", "low", "high", "auroc", "average_precision")
 
 
@@ -189,32 +194,40 @@ def table(data: Data, options: argparse.Namespace) -> None:
 
 
 def all_shuffled(data: Data, options: argparse.Namespace) -> None:
-    codes = saev.encode(sae_of(data, options, 0), data.reader)
+    sae = saev.load(options.sae) if options.sae else sae_of(data, options, 0)
+    codes = saev.encode(sae, data.reader)
     pooled_il = pooled(codes, range(data.reader.n_examples), progress=False)
     group_i = near_equal(data)
     test_g = np.random.default_rng(0).random(group_i.max() + 1) < 0.5
-    kinds = {
-        "among all pictures": Pictures(pooled_il, data.is_test_i),
-        "within the recorded label": Pictures(pooled_il, data.is_test_i, stratum_i=data.label_i),
-        f"among {group_i.max() + 1} groups": Pictures(pooled_il, test_g[group_i], group_i=group_i),
-    }
-    for kind, pictures in kinds.items():
-        y_ij = data.y_ij
-        if pictures.group_i is not None:  # common enough to be in both halves
-            y_ij = (np.random.default_rng(1).random((len(y_ij), 6)) < 0.4).astype(np.int8)
-        start, rng = time.perf_counter(), np.random.default_rng(7)
-        labels = [shuffled(pictures, y_ij, rng) for _ in range(options.searches)]
-        tell_searches(kind, list(searches(pictures, labels, rng)), time.perf_counter() - start)
+    PICTURES["within the recorded label"] = Pictures(pooled_il, data.is_test_i, stratum_i=data.label_i)
+    PICTURES["among all pictures"] = Pictures(pooled_il, data.is_test_i)
+    PICTURES[f"among {group_i.max() + 1} groups"] = Pictures(pooled_il, test_g[group_i], group_i=group_i)
+    chunks = [(kind, data.y_ij, seed) for kind in PICTURES for seed in range(-(-options.searches // CHUNK))]
+    found: dict[str, list[Search]] = {kind: [] for kind in PICTURES}
+    with get_context("fork").Pool(options.processes) as pool:
+        for kind, some in pool.imap_unordered(searched, chunks):
+            found[kind] += some
+            tell_searches(kind, found[kind])
     real_coverage(data, pooled_il)
 
 
-def tell_searches(kind: str, found: Sequence[Search], seconds: float) -> None:
+def searched(chunk: tuple[str, NDArray[np.int8], int]) -> tuple[str, list[Search]]:
+    """Some searches of one kind."""
+    kind, y_ij, seed = chunk
+    pictures, rng = PICTURES[kind], np.random.default_rng([7, seed])
+    if pictures.group_i is not None:  # common enough to be in both halves
+        y_ij = (rng.random(y_ij.shape) < 0.4).astype(np.int8)
+    return kind, list(searches(pictures, [shuffled(pictures, y_ij, rng) for _ in range(CHUNK)], rng))
+
+
+def tell_searches(kind: str, found: Sequence[Search]) -> None:
+    """What the searches so far say."""
     n, tested = len(found), sum(one.n for one in found)
     print(
-        f"labels shuffled {kind}: {n} searches of {tested / n:.0f} hypotheses, {seconds:.0f} s; MCC where it was "
-        f"searched for {np.mean([one.largest for one in found]):.2f}; any corrected p <= .05 in "
-        f"{sum(one.significant > 0 for one in found) / n:.1%}, anything confirmed in "
-        f"{sum(one.confirmed > 0 for one in found) / n:.1%}; {sum(one.covered for one in found) / tested:.1%} of the "
+        f"labels shuffled {kind}: {n} searches, {tested} hypotheses; MCC where it was searched for "
+        f"{np.mean([one.largest for one in found]):.2f}; any corrected p <= .05 in "
+        f"{sum(one.significant > 0 for one in found)}, anything confirmed in "
+        f"{sum(one.confirmed > 0 for one in found)}; {sum(one.covered for one in found) / tested:.1%} of the "
         "intervals hold 0",
         flush=True,
     )
@@ -261,7 +274,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, nargs="*", default=tuple(PARTS))
     parser.add_argument("--seeds", type=int, nargs="*", default=(0, 1, 2))
     parser.add_argument("--tokens", type=int, default=200_000)
+    parser.add_argument("--sae", type=Path, help="for the searches, instead of the first seed's")
     parser.add_argument("--searches", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=2, help="of the searches")
     parser.add_argument("--draws", type=int, default=2000)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

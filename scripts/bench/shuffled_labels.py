@@ -1,7 +1,7 @@
 """Searches on labels that know nothing: how often is something confirmed, and what do intervals cover?
 
-A search looks at all latents and attributes on one half, freezes the best latent of each attribute with its threshold,
-and a coalition for one of them, and tests all of them on the other half, with Holm's correction. It is used by
+A search looks at all latents and attributes on one half, freezes those that agree best, each with its threshold, and a
+coalition for one attribute, and tests all of them on the other half, with Holm's correction. It is used by
 `probing_real.py` and by a test.
 """
 
@@ -80,6 +80,7 @@ def searches(
     pictures: Pictures,
     labels: Sequence[NDArray[np.int8]],
     rng: np.random.Generator,
+    n_frozen: int = 5,
     n_permutations: int = 499,
     n_draws: int = 400,
 ) -> Iterator[Search]:
@@ -91,13 +92,11 @@ def searches(
         best_bj, largest_bj = (one.reshape(len(some), -1) for one in (found.mcc.argmax(0), found.mcc.max(0)))
         threshold = np.take_along_axis(found.threshold, found.mcc.argmax(0)[None], axis=0).reshape(best_bj.shape)
         for own_ij, best_j, threshold_j, largest_j in zip(some, best_bj, threshold, largest_bj, strict=True):
-            frozen = [
-                (j, Latents((latent,), (), (t,)))
-                for j, (latent, t) in enumerate(zip(best_j.tolist(), threshold_j.tolist(), strict=True))
-            ]
+            chosen = np.argsort(-largest_j)[:n_frozen].tolist()
+            frozen = [(j, Latents((int(best_j[j]),), (), (float(threshold_j[j]),))) for j in chosen]
             with suppress(InputError):  # a rare label that no latent agrees with has no coalition
                 frozen.append(
-                    (0, joined(pictures.pooled_il[~pictures.is_test_i], own_ij[~pictures.is_test_i, 0]).latents)
+                    (0, joined(pictures.pooled_il[~pictures.is_test_i], own_ij[~pictures.is_test_i, chosen[0]]).latents)
                 )
             yield _tested(pictures, own_ij, frozen, float(largest_j.max()), rng, n_permutations, n_draws)
 

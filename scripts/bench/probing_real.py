@@ -228,7 +228,7 @@ def tell_searches(kind: str, found: Sequence[Search]) -> None:
         f"{np.mean([one.largest for one in found]):.2f}; any corrected p <= .05 in "
         f"{sum(one.significant > 0 for one in found)}, anything confirmed in "
         f"{sum(one.confirmed > 0 for one in found)}; {sum(one.covered for one in found) / tested:.1%} of the "
-        "intervals hold 0",
+        "intervals hold 0, which is true unless labels follow strata",
         flush=True,
     )
 

@@ -106,6 +106,11 @@ class Metadata:
                 return column
         raise InputError(f"{self.name}: no column {name!r}: it has {_listed([one.name for one in self.columns])}")
 
+    def only_groups(self) -> bool:
+        """Whether no column says anything of images, while one has texts that may say which images belong together."""
+        kinds = {column.kind for column in self.columns}
+        return "text" in kinds and kinds <= {"text", "constant"}
+
     def telling(self) -> list[Column]:
         """The columns that say something of the images: boolean, numeric and categorical ones.
 

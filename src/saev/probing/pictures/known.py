@@ -74,7 +74,9 @@ class Known:
             with suppress(InputError) if labels is None else nullcontext():
                 parts.append(recorded_kinds[str(one)](recorded, where))
         read = None if metadata is None else read_metadata(metadata, records)
-        if read is not None:
+        if read is not None and read.only_groups():
+            tell(f"{read.name}: its columns can say which pictures belong together, and nothing else")
+        elif read is not None:
             parts.append(table(read))
         return cls(records, recorded, read, Attributes.joined(parts) if parts else None)
 

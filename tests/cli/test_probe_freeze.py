@@ -99,6 +99,16 @@ def test_a_draft_of_candidates_needs_neither_codes_nor_table(
     assert [(one["id"], one["smallest_effect"]) for one in found["hypotheses"]] == [("label-zebra", 0.4)]
 
 
+def test_a_table_may_only_say_what_belongs_together(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
+    table = tmp_path / "specimens.csv"  # so many specimens are no categories
+    table.write_text("\n".join(["path,specimen", *(f"{name},no. {i // 2}" for i, name in enumerate(planted.names))]))
+    options = [f"--latents=[{ZEBRA}]", "--attribute=label:zebra", f"--metadata={table}", "--group=[specimen]"]
+    found = freeze(planted, tmp_path / "a.json", *options)
+    assert found["halves"]["columns"] == ["specimen"]
+    said = "specimens.csv: its columns can say which pictures belong together, and nothing else"
+    assert said in capsys.readouterr().err
+
+
 def test_notes_and_a_draft_by_hand(planted: Planted, candidates: Path, tmp_path: Path) -> None:
     sae = saev.load(planted.sae)
     notes = {
@@ -151,7 +161,7 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
         (["--join=3"], "join needs an attribute"),
         ([f"--file={frozen}"], "is frozen already"),
         ([f"--file={edited}"], "was edited after it was frozen"),
-        ([*words, "--smallest_effect=2"], "smallest_effect 2.0"),
+        ([*words, "--smallest_effect=1"], "smallest_effect 1.0: give an MCC above 0 and below 1"),
         ([*words, "--alpha=1"], "alpha 1.0"),
         ([*words, "--thresholds=[1, 2]"], "2 thresholds for 1 latents"),
         ([*words, f"--out={tmp_path}"], "is there already"),

@@ -203,6 +203,7 @@ def test_refusals(planted: Planted, found: Path, tmp_path: Path, capsys: Capture
         ([f"--codes={found / 'codes'}", f"--shards={other.shards}"], "the codes are of shards"),
         (["--n_candidates=0"], "must be 1 or more"),
         (["--smallest_effect=0"], "smallest_effect 0.0: give an MCC above 0"),
+        (["--smallest_effect=1"], "smallest_effect 1.0: give an MCC above 0 and below 1"),
         ([f"--out={found}"], "candidates.parquet is there already"),
         (["--pooling=median"], "--pooling"),
         (["--sae=nowhere"], "nowhere"),

@@ -139,8 +139,8 @@ def propose(
 def _check(out: Path, n_candidates: int, n_permutations: int, smallest_effect: float) -> None:
     if n_candidates < 1 or n_permutations < 1:
         raise InputError(f"n_candidates={n_candidates} and n_permutations={n_permutations} must be 1 or more")
-    if not 0 < smallest_effect <= 1:
-        raise InputError(f"smallest_effect {smallest_effect}: give an MCC above 0 and at most 1")
+    if not 0 < smallest_effect < 1:
+        raise InputError(f"smallest_effect {smallest_effect}: give an MCC above 0 and below 1")
     check_writable(out)
     for name in (CANDIDATES_FILE, DRAFT_FILE, PAGE_FILE):
         if (out / name).exists():

@@ -129,7 +129,7 @@ class Hypothesis:
         tokens: Of which tokens.
         pooling: How the codes of a picture's tokens become one value; "count" is the number above `count_above`.
         count_above: A code, not below 0.
-        smallest_effect: The smallest MCC that matters, above 0 and at most 1.
+        smallest_effect: The smallest MCC that matters, above 0 and below 1.
         text: The claim in words, as people read it who label pictures.
 
     Raises:
@@ -152,8 +152,8 @@ class Hypothesis:
         for what, text in (("text", self.text), ("the attribute's name", self.attribute.name)):
             if not text.strip() or len(text) > LONGEST_TEXT:
                 raise InputError(f"{what} has {len(text.strip())} characters: give 1 to {LONGEST_TEXT}")
-        if not 0 < self.smallest_effect <= 1:
-            raise InputError(f"smallest_effect {self.smallest_effect}: give an MCC above 0 and at most 1")
+        if not 0 < self.smallest_effect < 1:
+            raise InputError(f"smallest_effect {self.smallest_effect}: give an MCC above 0 and below 1")
         if not 0 <= self.count_above < math.inf:
             raise InputError(f"count_above {self.count_above}: give a number from 0 on")
 

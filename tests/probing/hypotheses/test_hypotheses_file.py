@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,17 @@ def test_whole_numbers_and_those_of_numpy_are_frozen_as_they_are_read(tmp_path: 
     assert read_frozen(tmp_path / "frozen.json").hash == made.hash
 
 
+def test_a_small_file_does_not_fill_the_memory(tmp_path: Path) -> None:
+    names = "abcdefgh"
+    lines = [f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]" for last, name in pairwise(names)]
+    bomb = "\n".join(["format: saev-hypotheses", "a: &a [x]", *lines, "version: [*h]"])
+    with pytest.raises(InputError, match=r"not valid YAML .*line 3: an alias \(\*\) is not read"):
+        read_hypotheses(write(tmp_path, bomb, "h.yaml"))
+    with pytest.raises(InputError, match="its version is") as refused:
+        read_hypotheses(write(tmp_path, HEAD | {"version": ["x" * 1000] * 1000}))
+    assert len(str(refused.value)) < 500 + len(str(tmp_path))
+
+
 ONE = {"latent": 1, "text": "a"}
 
 
@@ -173,7 +185,7 @@ def test_files_with_a_mistake_are_refused(tmp_path: Path, value: object, message
         ("a", "is no file of hypotheses"),
         (YAML.replace("threshold: 1", "threshold: .nan"), "'thresholds' must be a number"),
         (YAML.replace("text: stripes", "text: no"), "'text' must be a string"),
-        (YAML + "x: &x [*x]\n", "unknown keys"),
+        (YAML + "x: &x [*x]\n", "an alias"),
     ],
 )
 def test_yaml_is_read_as_strictly(tmp_path: Path, text: str, message: str) -> None:

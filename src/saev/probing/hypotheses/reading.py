@@ -1,5 +1,6 @@
 """Files of hypotheses are read as untrusted, drafts with defaults for what they do not say."""
 
+import reprlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -85,7 +86,9 @@ def _head(value: object, where: str, keys: tuple[str, ...]) -> JsonObject:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise InputError(f'{where} is no file of hypotheses: it begins with "format": "{FORMAT}", "version": {VERSION}')
     if value.get("version") != VERSION:
-        raise InputError(f"{where}: its version is {value.get('version')!r}, this saev reads version {VERSION}")
+        raise InputError(
+            f"{where}: its version is {reprlib.repr(value.get('version'))}, this saev reads version {VERSION}"
+        )
     return JsonObject(value, where, keys)
 
 
@@ -148,6 +151,14 @@ def _parse(path: Path) -> object:
 @final
 class _Loader(yaml.SafeLoader):
     """YAML as strict as our JSON."""
+
+    @override
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        # A few lines of aliases stand for more than any memory holds.
+        if self.check_event(yaml.AliasEvent):
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise ValueError(f"line {line}: an alias (*) is not read, write it out")
+        return super().compose_node(parent, index)
 
     @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -31,6 +31,7 @@ from saev.probing.verdicts.beside import controls_beside
 from saev.probing.verdicts.confounders import strata_of
 from saev.probing.verdicts.files import Verdicts, write_verdicts
 from saev.probing.verdicts.given_sets import given_sets
+from saev.probing.verdicts.inputs import inputs_of
 from saev.probing.verdicts.judged import N_DRAWS, result
 from saev.probing.verdicts.unrecorded import codes_of_new, unrecorded
 from saev.shards.reading.open import open_shards
@@ -133,6 +134,7 @@ def test(
     proposal_i = np.flatnonzero(~is_test_i)
     ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
     given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)
+    inputs = inputs_of(answers, metadata, labels, known.attributes)
     place = ledgers.writable()
     for its in given:
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
@@ -154,8 +156,9 @@ def test(
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     verdicts = Verdicts(
-        date, frozen.hash, frozen.sae, frozen.shards, frozen.alpha, n, n_permutations, N_DRAWS, strata, seed, results
-    )
+        date, frozen.hash, frozen.sae, frozen.shards, frozen.alpha, n, n_permutations, N_DRAWS, strata, seed, inputs,
+        results,
+    )  # fmt: skip
     entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
     noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
     gatherer = Gatherer(codes, (fresh, numbers), reader.recording.preprocessing)

@@ -19,6 +19,7 @@ from saev.probing.sets.sampling import Stratum
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import scores
 from saev.probing.verdicts.files import Verdicts
+from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
 from saev.probing.verdicts.values import SetValues
 
@@ -85,7 +86,18 @@ def write_report(path: Path, *reported: Reported) -> Path:
     """The page of some hypotheses."""
     results = tuple(one.result for one in reported)
     verdicts = Verdicts(
-        "2026-01-02T03:04:05+00:00", "1" * 64, "3" * 64, "4" * 64, 0.05, len(results), 999, 2000, "site", 0, results
+        "2026-01-02T03:04:05+00:00",
+        "1" * 64,
+        "3" * 64,
+        "4" * 64,
+        0.05,
+        len(results),
+        999,
+        2000,
+        "site",
+        0,
+        (Input("answers", "a.csv", "6" * 64),),
+        results,
     )
     path.write_bytes(report_page(verdicts, reported, {"sae": "RUN/saes/a b", "answers": ["a.csv", "b.csv"]}))
     return path

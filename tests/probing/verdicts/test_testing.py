@@ -1,6 +1,7 @@
 """Frozen hypotheses on their sets, from files to verdicts, through the command line."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -80,6 +81,10 @@ def test_a_true_claim_is_confirmed_and_one_on_an_unrelated_latent_is_not(study: 
     assert unrelated.verdict in ("rejected", "undecided")
     assert [one.verdict for one in read_ledger(study.root / "sets/latent-0")] == ["confirmed"]
     assert read_ledger(study.root / "sets/latent-1")[0].hypotheses == frozen.hash
+
+    inputs = {Path(one.path).name: one.sha256 for one in read_verdicts(out).inputs}
+    files = [study.root / name for name in ("latent-0.csv", "latent-1.csv")]
+    assert inputs == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     rows = list(csv.DictReader((out / "verdicts.csv").read_text().splitlines()))
     assert [(row["id"], row["verdict"]) for row in rows] == [(one.id, one.verdict) for one in (true, unrelated)]

@@ -16,6 +16,7 @@ from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import scores
 from saev.probing.verdicts.files import Verdicts, read_verdicts, write_verdicts
+from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
 
 RESULT = Result(
@@ -48,7 +49,8 @@ RESULT = Result(
     tried=(LedgerEntry("2026-01-01", "1" * 64, "latent-7", "2" * 64, "confirmed", exploratory=False),),
     set_digest="2" * 64,
 )
-VERDICTS = Verdicts("2026-01-02", "1" * 64, "3" * 64, "4" * 64, 0.05, 2, 999, 2000, "label", 0, (RESULT,))
+ANSWERS = Input("answers", "a.csv", "5" * 64)
+VERDICTS = Verdicts("2026-01-02", "1" * 64, "3" * 64, "4" * 64, 0.05, 2, 999, 2000, "label", 0, (ANSWERS,), (RESULT,))
 
 
 def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -81,6 +83,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     [
         (lambda value: value.update(version=2), "holds no verdicts of version 1"),
         (lambda value: value.pop("seed"), r"missing keys \['seed'\]"),
+        (lambda value: value["inputs"][0].update(what="sets"), r"inputs\[0\]: 'what' must be one of"),
         (lambda value: value["hypotheses"][0].update(verdict="proved"), r"hypotheses\[0\]: 'verdict' must be one of"),
         (lambda value: value["hypotheses"][0].update(more=1), r"unknown keys \['more'\]"),
         (lambda value: value["hypotheses"][0].update(interval=[0.1]), "'interval' must be two ascending numbers"),

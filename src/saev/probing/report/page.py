@@ -93,6 +93,10 @@ def _again(verdicts: Verdicts, options: Mapping[str, object]) -> str:
         ("Permutations", f"{verdicts.n_permutations:,}, {_within(verdicts.strata)}"),
         ("Draws of a bootstrap", f"{verdicts.n_draws:,}"),
         ("Seed", str(verdicts.seed)),
+        *(
+            (f"SHA-256 of {one.what}", f"<code>{html.escape(one.sha256)}</code> {user_text(one.path)}")
+            for one in verdicts.inputs
+        ),
         ("Versions", ", ".join(f"{name} {found}" for name, found in versions.items())),
     ]
     return f"""<section class="again" aria-labelledby="again-title">

@@ -12,6 +12,7 @@ from typing import Any, Final, Self, final
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, read_regular, unwritable
+from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Result
 from saev.shards.format.strict_json import JsonObject, parse_json
 
@@ -43,6 +44,7 @@ class Verdicts:
         n_draws: Draws of a bootstrap.
         strata: The confounder within whose values labels were permuted, if any.
         seed: Of all chance.
+        inputs: Answers, table and folders that it was given.
         results: Of the hypotheses with a set.
     """
 
@@ -56,6 +58,7 @@ class Verdicts:
     n_draws: int
     strata: str | None
     seed: int
+    inputs: tuple[Input, ...]
     results: tuple[Result, ...]
 
     def to_dict(self) -> dict[str, object]:
@@ -73,6 +76,7 @@ class Verdicts:
             "n_draws": self.n_draws,
             "strata": self.strata,
             "seed": self.seed,
+            "inputs": [one.to_dict() for one in self.inputs],
             "hypotheses": [one.to_dict() for one in self.results],
         }
 
@@ -87,6 +91,7 @@ class Verdicts:
             raise InputError(f"{where} holds no verdicts of version {VERSION}: give what `saev probe test` printed")
         found = JsonObject(value, where, _KEYS)
         each = enumerate(found.array("hypotheses"))
+        inputs = enumerate(found.array("inputs"))
         facts: dict[str, Any] = {
             **{key: found.text(key) for key in ("date", "frozen", "sae", "shards")},
             **{key: found.integer(key) for key in ("n_hypotheses", "n_permutations", "n_draws", "seed")},
@@ -95,13 +100,14 @@ class Verdicts:
             **facts,
             alpha=found.number("alpha"),
             strata=found.optional_text("strata"),
+            inputs=tuple(Input.from_json(one, f"{where}: inputs[{number}]") for number, one in inputs),
             results=tuple(Result.from_json(one, f"{where}: hypotheses[{number}]") for number, one in each),
         )
 
 
 _KEYS: Final = (
     "format", "version", "date", "frozen", "sae", "shards", "alpha", "n_hypotheses", "n_permutations", "n_draws",
-    "strata", "seed", "hypotheses",
+    "strata", "seed", "inputs", "hypotheses",
 )  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""What a user gave a test beside hypotheses, SAE, recording and sets, which have digests of their own."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final, Literal, Self, cast, final, get_args
+
+from saev.files import read_regular
+from saev.probing.pictures.attributes import Attributes
+from saev.probing.pictures.known import IMAGE, PATCH
+from saev.shards.format.strict_json import JsonObject
+
+What = Literal["answers", "metadata", "labels"]
+_MAX_BYTES: Final = 2**30
+
+
+@final
+@dataclass(frozen=True)
+class Input:
+    """A file or folder that decided something.
+
+    Args:
+        what: The option that named it.
+        path: As it was given.
+        sha256: Of the file. Of folders of tasks, of what they say: the name of each task in UTF-8, a 0 byte, and a byte
+            for each picture of the recording (1 positive, 0 negative, 255 neither).
+    """
+
+    what: What
+    path: str
+    sha256: str
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `to_dict` does not give.
+        """
+        found = JsonObject(value, where, [field.name for field in fields(cls)])
+        return cls(cast("What", found.choice("what", get_args(What))), found.text("path"), found.text("sha256"))
+
+
+def inputs_of(
+    answers: Sequence[str | Path],
+    metadata: str | Path | None,
+    labels: Sequence[str | Path] | None,
+    attributes: Attributes | None,
+) -> tuple[Input, ...]:
+    """The inputs of a test.
+
+    Args:
+        answers: Files of answers.
+        metadata: The table.
+        labels: As in `Known.of`; several folders of tasks are one input.
+        attributes: What was read of them.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    found = [_of_file("answers", one) for one in answers]
+    if metadata is not None:
+        found.append(_of_file("metadata", metadata))
+    folders = [str(one) for one in labels or () if str(one) not in (IMAGE, PATCH)]
+    if folders:
+        assert attributes is not None
+        said = hashlib.sha256()
+        for one, y_i in zip(attributes.binary, attributes.y_ij.T, strict=True):
+            if one.source == "folders":
+                said.update(one.name.encode() + b"\0" + y_i.astype("i1").tobytes())
+        found.append(Input("labels", ", ".join(folders), said.hexdigest()))
+    return tuple(found)
+
+
+def _of_file(what: What, path: str | Path) -> Input:
+    return Input(what, str(path), hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest())

@@ -130,6 +130,23 @@ def test_notes_and_a_draft_by_hand(planted: Planted, candidates: Path, tmp_path:
     assert found["latent-0"]["thresholds"][0] > 1
 
 
+def test_latents_that_a_gallery_may_have_chosen_are_warned_of(
+    planted: Planted, tmp_path: Path, capsys: Capture
+) -> None:
+    notes = {"format": "saev-notes", "version": 1, "sae": weights_digest(saev.load(planted.sae))[:16], "title": "x",
+             "notes": [{"latent": ZEBRA, "star": True, "text": "zebras"}]}  # fmt: skip
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    said = "a gallery shows and counts pictures of both halves"
+    for number, (options, is_warned) in enumerate((
+        ([f"--notes={tmp_path / 'notes.json'}"], True),
+        ([f"--latents=[{ZEBRA}]", "--attribute=label:zebra"], True),
+        ([f"--latents=[{ZEBRA}]", "--claim=zebras"], False),
+        (["--join=2", "--attribute=label:zebra"], False),
+    )):  # fmt: skip
+        freeze(planted, tmp_path / f"{number}.json", *options)
+        assert (said in capsys.readouterr().err) == is_warned, options
+
+
 def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Capture) -> None:
     frozen = tmp_path / "frozen.json"
     freeze(planted, frozen, "--latents=[0]", "--claim=stripes", "--thresholds=[1]")

@@ -116,7 +116,8 @@ def freeze(
         notes: notes that the gallery exported: a hypothesis for each note with a text
         candidates: directory that `saev probe propose` printed: its draft
         file: a draft of your own, JSON or YAML, as docs/files.md describes it
-        latents: one hypothesis on these latents: it fires where one of them does
+        latents: one hypothesis on these latents: it fires where one of them does; if a gallery made you choose them,
+            pictures of the test half did, too
         unless: and none of these
         thresholds: of each of them, those of --latents first
         join: one hypothesis on up to so many latents, found and joined by OR and AND NOT for --attribute

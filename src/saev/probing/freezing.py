@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from saev.artifacts import load_sae
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
 from saev.latents.encode import encodings_of
@@ -142,7 +143,15 @@ def freeze(
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
     _completed(draft, subject).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
+    if notes is not None or (latents and attribute):
+        tell(_SEEN)
     return out
+
+
+_SEEN: Final = (
+    "a gallery shows and counts pictures of both halves: where it made you choose these latents, pictures of their "
+    "test have chosen them, too, and chance may be confirmed; what `saev probe propose` finds is free of that"
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """`saev probe propose` finds what was planted, says nothing of the other half, and refuses what makes no sense."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.cli.fitting import one_line
 from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, plant
 
+import saev.probing.proposing as proposing
 from saev.cli.main import main
 from saev.latents.codes import open_codes
 from saev.probing.hypotheses.file import Draft
@@ -176,6 +178,22 @@ def test_seeds_are_matched(planted: Planted, found: Path, tmp_path: Path) -> Non
     assert main(command(planted, tmp_path / "out", *options)) == 0
     assert {(one["seeds"], one["seed_cosine"]) for one in rows(tmp_path / "out")} == {(1, 1.0)}
     assert "seeds" not in rows(found)[0]
+
+
+def test_after_an_interruption_the_same_command_goes_on(
+    planted: Planted, found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out, codes = tmp_path / "out", f"--codes={found / 'codes'}"
+    with monkeypatch.context() as patched:
+        patched.setattr(proposing, "write_page", stopped)
+        with suppress(KeyboardInterrupt):
+            main(command(planted, out, codes))
+    assert not list(out.iterdir())
+    assert main(command(planted, out, codes)) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["candidates.parquet", "hypotheses.json", "index.html"]
 
 
 def test_nothing_is_drafted_where_nothing_is(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -3,7 +3,9 @@
 Shape suffixes: i = pictures of the recording, l = latents, j = attributes, r = rows of the table.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from saev.artifacts import load_sae
 from saev.errors import InputError, tell
-from saev.files import check_writable, given_path
+from saev.files import bring_to_disk, check_writable, given_path, unwritable
 from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
 from saev.probing.candidates.classes import class_mcc
@@ -33,6 +35,7 @@ from saev.shards.reading.reader import ShardReader
 
 CODES: Final = "codes"
 DRAFT_FILE: Final = "hypotheses.json"
+_PARTIAL: Final = ".partial"
 
 
 def propose(
@@ -126,14 +129,36 @@ def propose(
     hypotheses = drafted(
         scored, tokens=found.origin.tokens, pooling=pooling, count_above=count_above, smallest_effect=smallest_effect
     )
-    write_table(out / CANDIDATES_FILE, columns)
-    if hypotheses:
-        draft = Draft(hypotheses, halves=half.halves, sae=found.origin.sae, shards=found.origin.shards)
-        draft.write(out / DRAFT_FILE)
-    else:
-        tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
-    write_page(out / PAGE_FILE, columns, _facts(reader, half, scored, len(hypotheses), len(seeds), pooling))
+    with _together(out) as partial:
+        write_table(partial / CANDIDATES_FILE, columns)
+        if hypotheses:
+            draft = Draft(hypotheses, halves=half.halves, sae=found.origin.sae, shards=found.origin.shards)
+            draft.write(partial / DRAFT_FILE)
+        else:
+            tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
+        write_page(partial / PAGE_FILE, columns, _facts(reader, half, scored, len(hypotheses), len(seeds), pooling))
     return out
+
+
+@contextmanager
+def _together(out: Path) -> Iterator[Path]:
+    """A directory whose files stand in `out` at the end of the block; if it fails, none does, and a new run may begin.
+
+    Raises:
+        InputError: If the disk does not take it.
+    """
+    partial = out / _PARTIAL
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        yield partial
+        for path in partial.iterdir():
+            path.replace(out / path.name)
+        bring_to_disk(out)
+    except OSError as error:
+        raise InputError(unwritable(out, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check(out: Path, n_candidates: int, n_permutations: int, smallest_effect: float) -> None:

@@ -1,6 +1,7 @@
 """Which pictures a report shows, and what it draws of them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ def test_kinds_are_the_cells_of_the_claim() -> None:
     assert silent.tolist() == misses.tolist()
     assert firing.tolist() == hits.tolist()
     assert elsewhere.tolist() == (sample_k & ~has_k & ~fires_k).tolist()
+
+
+def test_hard_pictures_of_the_sample_are_shown_as_hard_ones_too() -> None:
+    values = make_values()
+    pictures = [replace(one, roles=(*one.roles, "same-class")) if k >= 30 else one for k, one in
+                enumerate(values.made.pictures[:N_SAMPLE])]  # fmt: skip
+    made = replace(values.made, pictures=(*pictures, *values.made.pictures[N_SAMPLE:]))
+    *_, alarms, hard = kinds_of(replace(values, made=made)).values()
+    assert hard.tolist() == ((np.arange(N_SAMPLE + N_HARD) >= 30) & values.fires_k).tolist()
+    assert (alarms & hard).any()
 
 
 @pytest.mark.parametrize("most", [0, 1, 3, 9, 100])

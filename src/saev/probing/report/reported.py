@@ -81,13 +81,16 @@ def pictures_of_each(n_hypotheses: int) -> int:
 
 
 def kinds_of(values: SetValues) -> dict[str, Bools]:
-    """Which pictures (k,) say what of a claim, those that are part of the effect first."""
+    """Which pictures (k,) say what of a claim.
+
+    Hard pictures of the sample are part of the effect, and stand among its errors, too.
+    """
     is_positive, used_k = values.hypothesis.claim == "fires on", values.used_k
     claimed_k, has_k = values.claimed(values.fires_k), values.y_k == 1
     titles = _TITLES if is_positive else _TITLES_OF_SILENCE
-    outside_k = ~used_k & (values.y_k == (0 if is_positive else 1)) & values.fires_k
-    hard_k = np.array([any(role != "sample" for role in one.roles) for one in values.made.pictures])
-    masks = used_k & claimed_k & has_k, used_k & ~claimed_k & has_k, used_k & claimed_k & ~has_k, outside_k & hard_k
+    is_hard_k = np.array([any(role != "sample" for role in one.roles) for one in values.made.pictures])
+    hard_k = is_hard_k & (values.y_k == (0 if is_positive else 1)) & values.fires_k
+    masks = used_k & claimed_k & has_k, used_k & ~claimed_k & has_k, used_k & claimed_k & ~has_k, hard_k
     return dict(zip(titles, masks, strict=True))
 
 

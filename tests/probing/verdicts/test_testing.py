@@ -130,6 +130,21 @@ def test_a_class_proxy_is_not_confirmed_as_a_trait_within_classes(study: Study, 
     assert json.loads((study.root / "within/verdicts.json").read_bytes())["strata"] == "label"
 
 
+def test_pictures_of_no_known_stratum_are_left_out_and_counted(study: Study, capsys: Capture) -> None:
+    _, command = ready(study, PROXY)
+    made, table = read_set(study.root / "sets/latent-2"), study.root / "table.csv"
+    rows = [(one.path, one.label if number % 2 else "") for number, one in enumerate(study.records)]
+    table.write_text("\n".join(["path,species", *(f"{path},{species}" for path, species in rows)]) + "\n")
+    within = [*command, f"--metadata={table}", "--strata=species"]
+    proxy = verdicts_of(within, study.root / "within", capsys)[0]
+    n_unknown = sum(not dict(rows)[one.path] for one in made.pictures)
+    assert (proxy.n_no_stratum, proxy.n) == (n_unknown, 60 - n_unknown)
+    # The class must not come back as a trait through those of which it is not known.
+    assert proxy.p > 0.05
+    assert abs(proxy.effect) < 0.4
+    assert "In no known stratum, left out" in (study.root / "within/index.html").read_text()
+
+
 def test_unsure_and_missing_answers_are_left_out_and_counted(study: Study, capsys: Capture) -> None:
     _, command = ready(study, TRUE, unsure=7, left_out=10)
     found = verdicts_of(command, study.root / "report", capsys)[0]

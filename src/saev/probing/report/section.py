@@ -69,6 +69,7 @@ def _facts(result: Result) -> str:
     for words, n in (
         ("Unsure, left out", result.n_unsure),
         ("Without an answer", result.n_unanswered),
+        ("In no known stratum, left out", result.n_no_stratum),
         ("Never recorded, run through the ViT", result.n_unrecorded),
     ):
         facts += [(words, f"{n:,}")] if n else []

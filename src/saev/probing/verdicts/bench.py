@@ -36,7 +36,7 @@ class Bench:
         proposal_i: Numbers of those of the proposal half.
         codes: Of the recording.
         fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
-        stratum: Of all pictures of the recording, if labels change places within strata.
+        stratum: Of all pictures of the recording, -1 where it is not known, if labels change places within strata.
     """
 
     known: Known
@@ -79,6 +79,8 @@ class Bench:
             np.zeros(len(made.pictures), np.int64) if self.stratum is None else _of_set(made, self.stratum),
             np.unique([one.group for one in made.pictures], return_inverse=True)[1].astype(np.int64),
         )  # fmt: skip
+        if values.n_no_stratum and not values.used_k.any():
+            raise InputError("of no labelled picture is the stratum known: leave out strata, or complete the column")
         if not values.used_k.any():
             raise InputError("no picture of the sample has a label: label some")
 

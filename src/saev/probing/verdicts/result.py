@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, Self, TypeVar, cast, final, get_args, get_type_hints
+from typing import Any, Final, Self, TypeVar, cast, final, get_args, get_type_hints
 
 from saev.errors import InputError
 from saev.probing.controls.control import Control
@@ -99,6 +99,7 @@ class Result:
         n_unsure: Pictures of the set of which nobody could say, left out.
         n_unanswered: Pictures of the set that nobody came to, left out.
         n_unrecorded: Pictures of the set that were run through the ViT for this test.
+        n_no_stratum: Labelled pictures of the sample whose value of the confounder nobody knows, left out.
         n_needed: Pictures that would decide it; None where it is decided, or no number would.
         scores: Of values and firing against the label, as they are: not turned by the claim.
         sanity: Whether the score notices labels that are wrong; None where there are too few labels.
@@ -129,6 +130,7 @@ class Result:
     n_unsure: int
     n_unanswered: int
     n_unrecorded: int
+    n_no_stratum: int
     n_needed: int | None
     scores: Scores
     sanity: Sanity | None
@@ -160,7 +162,7 @@ class Result:
         facts: dict[str, Any] = {
             **{key: found.text(key) for key in ("id", "text", "reason", "set_digest")},
             **{key: found.number(key) for key in ("threshold", "smallest_effect", "effect", "p", "p_corrected")},
-            **{key: found.integer(key) for key in ("n", "n_positive", "n_unsure", "n_unanswered", "n_unrecorded")},
+            **{key: found.integer(key) for key in _NUMBERS},
         }
         return cls(
             claim=cast("Claim", found.choice("claim", get_args(Claim))),
@@ -179,6 +181,9 @@ class Result:
             tried=_each(found, "tried", where, LedgerEntry.from_json),
             **facts,
         )
+
+
+_NUMBERS: Final = ("n", "n_positive", "n_unsure", "n_unanswered", "n_unrecorded", "n_no_stratum")
 
 
 def _pair(found: JsonObject, where: str) -> tuple[float, float]:

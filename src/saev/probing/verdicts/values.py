@@ -28,7 +28,7 @@ class SetValues:
         a_k: (k,) values of its latents; they fire above its threshold.
         y_k: (k,) int8: 1 has the attribute, 0 has not, -1 not known.
         weights_k: (k,) for how many pictures each stands; 0 for those outside the sample.
-        stratum_k: (k,) confounders: labels change places among pictures of one number.
+        stratum_k: (k,) confounders: labels change places among pictures of one number; -1 not known.
         group_k: (k,) numbers of the units that no resampling parts.
     """
 
@@ -48,7 +48,16 @@ class SetValues:
 
     @property
     def used_k(self) -> Bools:
-        """(k,) the pictures that the effect is measured on: of the sample, with a label."""
+        """(k,) the pictures that the effect is measured on: of the sample, with a label and a stratum."""
+        return self._labelled_k & (self.stratum_k >= 0)
+
+    @property
+    def n_no_stratum(self) -> int:
+        """Pictures of the sample with a label that are left out, because nobody knows their stratum."""
+        return int(np.count_nonzero(self._labelled_k & (self.stratum_k < 0)))
+
+    @property
+    def _labelled_k(self) -> Bools:
         found: Bools = (self.weights_k > 0) & (self.y_k >= 0)
         return found
 

@@ -112,8 +112,8 @@ def test(
             that a set with labels has, or the disk does not take the report. Nothing is written then.
     """
     options = {
-        "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes, "answers": answers,
-        "labels": labels, "metadata": metadata, "strata": strata, "controls": controls,
+        "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes,
+        "answers": answers or None, "labels": labels, "metadata": metadata, "strata": strata, "controls": controls,
         "n_permutations": n_permutations, "seed": seed, "weights": weights, "device": device, "out": out,
     }  # fmt: skip
     out, sets = given_path(out, "out"), given_path(sets, "sets")

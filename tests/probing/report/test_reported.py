@@ -98,3 +98,7 @@ def test_a_command_says_what_was_handed_over_in_python() -> None:
     assert found == (
         "saev probe test --sae '(SetValues in memory)' --no_controls --labels image --labels patch --out x"
     )
+
+
+def test_a_command_gives_an_empty_list_as_what_it_is() -> None:
+    assert command({"labels": [], "answers": None}) == "saev probe test --labels '[]'"

@@ -1,5 +1,6 @@
 """verdicts.json is read strictly."""
 
+import csv
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -122,3 +123,13 @@ def test_nothing_is_there_before_the_test_is_noted(tmp_path: Path) -> None:
     assert seen == [False, True]
     with pytest.raises(InputError, match="is there already: a report is not overwritten"):
         write_verdicts(tmp_path / "report", VERDICTS, b"page", nullcontext())
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_a_spreadsheet_takes_no_claim_for_a_formula(tmp_path: Path, text: str) -> None:
+    verdicts = replace(VERDICTS, results=(replace(RESULT, text=text),))
+    write_verdicts(tmp_path / "report", verdicts, b"page", nullcontext())
+    with (tmp_path / "report/verdicts.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["text"] == f"'{text}"
+    assert read_verdicts(tmp_path / "report") == verdicts

@@ -116,15 +116,15 @@ def command(options: Mapping[str, object]) -> str:
     """The command that gives a report.
 
     Args:
-        options: By name. Each value of a list is given, None is left out, a truth is a flag, and what is no text, path
-            or number was handed over in Python.
+        options: By name. Each value of a list is given, and that it is empty; None is left out, a truth is a flag, and
+            what is no text, path or number was handed over in Python.
 
     >>> command({"sae": "a b", "seed": 3, "controls": False, "answers": ["x.csv", "y.csv"], "codes": None})
     "saev probe test --sae 'a b' --seed 3 --no_controls --answers x.csv --answers y.csv"
     """
     words = ["saev", "probe", "test"]
     for name, found in options.items():
-        for one in found if isinstance(found, list | tuple) else [found]:
+        for one in (found or ["[]"]) if isinstance(found, list | tuple) else [found]:
             if isinstance(one, bool):
                 words.append(f"--{name}" if one else f"--no_{name}")
             elif one is not None:

@@ -162,11 +162,16 @@ def _table(results: Sequence[Result]) -> str:
     for one in results:
         attribute = f"{one.attribute['source']}: {one.attribute['name']}"
         rows.writerow([
-            one.id, one.text, one.claim, attribute, one.verdict, "yes" if one.exploratory else "no", one.effect,
+            one.id, _plain(one.text), one.claim, attribute, one.verdict, "yes" if one.exploratory else "no", one.effect,
             *one.interval, one.p, one.p_corrected, one.n, one.n_positive, one.n_unsure, one.n_needed,
             one.matched and one.matched.quantile, one.reason,
         ])  # fmt: skip
     return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _summarise(directory: Path, results: Sequence[Result]) -> None:

@@ -25,6 +25,10 @@ from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 
 N, D, LOOK = 240, 12, 10
+SEEN = {
+    "crop_mode": "center", "crop_pct": 1.0, "input_size": [3, 32, 32], "interpolation": "bicubic",
+    "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+}  # fmt: skip
 STRIPED = Hypothesis("striped", AttributeName("metadata", "striped"), Latents((0,), (), (0.5,)), text="stripes")
 IN_WORDS = replace(STRIPED, id="in-words", attribute=AttributeName("words", "stripes"))
 
@@ -97,7 +101,8 @@ def make_study(root: Path, seed: int = 0) -> Study:
             own[one] = own[other]
     records = [_picture(root / "pictures", f"{'abc'[class_i[i]]}/{i:03d}.png", pixels[i]) for i in range(N)]
     recording = make_recording(N, d_model=D, budget=400, source=str(root / "pictures"))
-    recording = replace(recording, image_set={"class": "ImageFolder", "sha256": f"{seed:064x}"})
+    seen = {"library": "timm", "config": SEEN}
+    recording = replace(recording, image_set={"class": "ImageFolder", "sha256": f"{seed:064x}"}, preprocessing=seen)
     record(root / "shards", recording, torch.from_numpy(acts).float(), examples=records)
     sae = ReLU(D, D)
     with torch.no_grad():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.probing.studies import IN_WORDS, STRIPED, N, Study, make_study
 
 import saev
@@ -68,6 +69,8 @@ def test_a_claim_in_words_gets_a_sample_and_a_page(study: Study, tmp_path: Path,
     for one in made.pictures:
         assert (directory / "pictures" / one.file).is_symlink()
         assert read_picture(directory, one)
+        with Image.open(directory / "shown" / f"{one.id}.png") as shown:
+            assert shown.size == (32, 32)  # as the ViT saw it, of 64 x 64
     (again,) = built(study, frozen, tmp_path / "again", capsys)
     (other,) = built(study, frozen, tmp_path / "other", capsys, "--seed=1", "--n_pictures=20")
     assert again == made

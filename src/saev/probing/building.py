@@ -15,11 +15,12 @@ from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
-from saev.probing.sets.files import write_set
+from saev.probing.sets.files import View, write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
 from saev.probing.sets.unseen import Unseen
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
+from saev.vit.preprocess import Preprocessing
 
 N_ASKED = 60
 N_LABELLED = 2_000
@@ -63,7 +64,7 @@ def build(
     ...     frozen = Draft((discs,)).frozen(sae, content_id, datetime.now(UTC))
     ...     [found] = build(frozen, sae, shards, f"{directory}/sets")
     ...     sorted(path.name for path in found.iterdir())
-    ['label', 'label.html', 'pictures', 'set.json']
+    ['pictures', 'set.json']
 
     Args:
         hypotheses: The frozen file.
@@ -107,7 +108,7 @@ def build(
             made.append(half.asked(hypothesis, n_pictures or N_ASKED, seed))
         else:
             made.append(half.labelled(hypothesis, n_pictures or N_LABELLED, seed))
-    return _written(out, made, known, files)
+    return _written(out, made, known, files, Preprocessing.from_dict(reader.recording.preprocessing).view)
 
 
 def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
@@ -119,7 +120,7 @@ def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> 
             raise InputError(f"the hypotheses are on the {what} {own}, not {given}: give the one that they are on")
 
 
-def _written(out: Path, sets: Sequence[ImageSet], known: Known, files: RecordedFiles) -> list[Path]:
+def _written(out: Path, sets: Sequence[ImageSet], known: Known, files: RecordedFiles, view: View) -> list[Path]:
     """Write all sets, or none."""
 
     def source(picture: SetPicture) -> Path | bytes:
@@ -130,7 +131,7 @@ def _written(out: Path, sets: Sequence[ImageSet], known: Known, files: RecordedF
     written: list[Path] = []
     try:
         for one in sets:
-            write_set(out / one.hypothesis, one, source)
+            write_set(out / one.hypothesis, one, source, view)
             written.append(out / one.hypothesis)
     except BaseException:
         for directory in written:

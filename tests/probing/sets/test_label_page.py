@@ -61,7 +61,7 @@ def test_sixty_pictures_by_key_with_a_reload_and_undo(
     expect_text(page, "#message", f"Picture 25: {NAMES[keys[24]]}")
     page.reload()
     expect_text(page, "#count", "Picture 26 of 60, 25 answered")
-    assert page.get_attribute("#picture", "src") == f"pictures/{made.pictures[25].file}"
+    assert page.get_attribute("#picture", "src") == f"shown/{made.pictures[25].id}.png"
     for _ in range(3):
         press(page, "z")
     expect_text(page, "#count", "Picture 23 of 60, 22 answered")
@@ -159,7 +159,8 @@ def test_hostile_claims_and_names_stay_text(tmp_path: Path, open_page: Open, num
     named = [type(one)(**{**vars(one), "path": HOSTILE[place]}) for place, one in enumerate(records)]
     files = {HOSTILE[place]: tmp_path / name for place, name in enumerate(names)}
     made = make_set(named, 6, text=HOSTILE[number])
-    page = open_page(write_set(tmp_path / "set", made, lambda one: files[one.path]))
+    write_set(tmp_path / "set", made, lambda one: files[one.path])
+    page = open_page(tmp_path / "set" / "label.html")
     shown = page.locator("#claim").text_content()
     assert shown is not None
     assert shown.encode("utf-8", "replace") == HOSTILE[number].encode("utf-8", "replace")
@@ -173,7 +174,7 @@ def test_hostile_claims_and_names_stay_text(tmp_path: Path, open_page: Open, num
 
 def test_a_picture_that_cannot_be_shown_is_only_unsure(tmp_path: Path, open_page: Open, complaints: list[str]) -> None:
     directory, made = write_small_set(tmp_path, n=6)
-    (directory / "pictures" / made.pictures[0].file).unlink()
+    (directory / "shown" / made.pictures[0].file).unlink()
     page = open_page(directory / "label.html")
     page.wait_for_selector("#missing:not([hidden])")
     assert page.get_by_role("button", name="Yes").is_disabled()
@@ -233,7 +234,8 @@ def test_pictures_are_enlarged_to_all_their_pixels(tmp_path: Path, open_page: Op
     large = tmp_path / "large.png"
     Image.new("RGB", (2000, 1500), "teal").save(large)
     records.append(ExampleRecord("large.png", None, 2000, 1500, 1, hashlib.sha256(large.read_bytes()).hexdigest()))
-    page = open_page(write_set(tmp_path / "set", make_set(records, 2), lambda one: tmp_path / one.path))
+    write_set(tmp_path / "set", make_set(records, 2), lambda one: tmp_path / one.path)
+    page = open_page(tmp_path / "set" / "label.html")
     widths = {}
     for _ in range(2):
         page.wait_for_selector("#page[data-ready='true']")

@@ -18,7 +18,7 @@ from saev.probing.sets.sampling import Stratum
 def test_a_set_comes_back_with_its_pictures(tmp_path: Path) -> None:
     directory, made = write_small_set(tmp_path, n=12)
     assert read_set(directory) == made
-    assert sorted(path.name for path in directory.iterdir()) == ["label", "label.html", "pictures", SET_FILE]
+    assert sorted(path.name for path in directory.iterdir()) == ["label", "label.html", "pictures", SET_FILE, "shown"]
     names = sorted(path.name for path in (directory / "pictures").iterdir())
     assert names == [f"p{number:03d}.png" for number in range(1, 13)]
     for one in made.pictures:
@@ -35,31 +35,31 @@ def test_what_the_page_reads_says_nothing_of_values_and_names(tmp_path: Path) ->
         "digest": made.digest,
         "hypothesis": "latent-17",
         "text": "stripes",
-        "pictures": [[one.id, f"pictures/{one.file}"] for one in made.pictures],
+        "pictures": [[one.id, f"shown/{one.id}.png"] for one in made.pictures],
     }
     assert "zebra" not in text
     assert [one.stratum for one in made.pictures] != sorted(one.stratum for one in made.pictures)
 
 
-def test_bytes_are_copied_and_browsers_get_what_they_can_show(tmp_path: Path) -> None:
+def test_bytes_are_copied_and_people_see_what_the_vit_saw(tmp_path: Path) -> None:
     names = ["a.tif", "b.TIFF", "c.jpg", "no ending", "e.<b>"]
     records = make_pictures(tmp_path, [*names[:3], "d.png", "f.png"])
     for plain, odd, number in (("d.png", names[3], 3), ("f.png", names[4], 4)):
         (tmp_path / plain).rename(tmp_path / odd)
         records[number] = type(records[number])(**{**vars(records[number]), "path": odd})
     made = make_set(records, 5)
-    page = write_set(tmp_path / "set", made, lambda one: (tmp_path / one.path).read_bytes())
-    assert page == tmp_path / "set" / "label.html"
-    assert not any(path.is_symlink() for path in page.parent.rglob("*"))
+    directory = tmp_path / "set"
+    write_set(directory, made, lambda one: (tmp_path / one.path).read_bytes(), lambda one: one.crop((8, 0, 40, 32)))
+    assert not any(path.is_symlink() for path in directory.rglob("*"))
     for one in made.pictures:
-        assert read_picture(page.parent, one) == (tmp_path / one.path).read_bytes()
-        assert (page.parent / "shown" / f"{one.id}.png").exists() == (one.path != "c.jpg")
+        assert read_picture(directory, one) == (tmp_path / one.path).read_bytes()
     assert {one.path: one.file.partition(".")[2] for one in made.pictures} == dict(
         zip(names, ["tif", "tiff", "jpg", "", ""], strict=True)
     )
-    for path in (page.parent / "shown").iterdir():
+    assert len(list((directory / "shown").iterdir())) == 5
+    for path in (directory / "shown").iterdir():
         with Image.open(path) as shown:
-            assert (shown.format, shown.size) == ("PNG", (48, 32))
+            assert (shown.format, shown.size) == ("PNG", (32, 32))
 
 
 def test_a_picture_that_changed_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 set.json      what `ImageSet` says: not for those who label
 pictures/     p001.jpg, ...: links to the pictures, or copies, in random order and with names that say nothing
-shown/        the same as PNG, of those that browsers cannot show
+shown/        the same as the ViT saw them, as PNG: what the page shows
 label.html    the page, with label/
+The last two are there where people are asked.
 """
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from PIL import Image
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, read_regular, unwritable
@@ -26,19 +28,20 @@ SET_FILE: Final = "set.json"
 PICTURES: Final = "pictures"
 SHOWN: Final = "shown"
 _MAX_BYTES: Final = 2**28
-_BY_BROWSERS: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif")
+
+View = Callable[[Image.Image], Image.Image]
 
 
-def write_set(directory: Path, made: ImageSet, source: Callable[[SetPicture], Path | bytes]) -> Path:
+def write_set(
+    directory: Path, made: ImageSet, source: Callable[[SetPicture], Path | bytes], view: View = Image.Image.copy
+) -> None:
     """Write a set into a new directory, which is there whole or not at all.
 
     Args:
         directory: SETS/HYPOTHESIS.
         made: The set.
         source: Where a picture is, which is then linked, or its bytes, which are then copied.
-
-    Returns:
-        The path of the page on which it is labelled.
+        view: What people see of a picture, RGB: what the ViT saw of it. What is cut off must not decide their answers.
 
     Raises:
         InputError: If something is there already, the disk does not take it, or a picture is gone or is not the one any
@@ -49,12 +52,17 @@ def write_set(directory: Path, made: ImageSet, source: Callable[[SetPicture], Pa
     partial = directory.with_name(f".{directory.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        for folder in (partial / PICTURES, partial / SHOWN):
-            folder.mkdir(parents=True)
-        shown = [(one.id, _put(partial, one, source(one))) for one in made.pictures]
-        if not any((partial / SHOWN).iterdir()):
-            (partial / SHOWN).rmdir()
-        write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
+        (partial / PICTURES).mkdir(parents=True)
+        if made.asks_people:
+            (partial / SHOWN).mkdir()
+        shown = []
+        for one in made.pictures:
+            data = _put(partial / PICTURES / one.file, one, source(one))
+            if made.asks_people:
+                shown.append((one.id, f"{SHOWN}/{one.id}.png"))
+                view(decode(data, one.path)).save(partial / shown[-1][1])
+        if made.asks_people:
+            write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
         (partial / SET_FILE).write_bytes(f"{json.dumps(made.to_dict(), indent=1)}\n".encode("ascii"))
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
@@ -66,7 +74,6 @@ def write_set(directory: Path, made: ImageSet, source: Callable[[SetPicture], Pa
         raise InputError(unwritable(directory, error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return directory / "label.html"
 
 
 def read_set(directory: Path) -> ImageSet:
@@ -96,9 +103,8 @@ def _check(data: bytes, picture: SetPicture, where: str | Path) -> None:
         raise InputError(f"{where} is not the picture any more that was recorded as '{picture.path}'")
 
 
-def _put(root: Path, picture: SetPicture, source: Path | bytes) -> str:
-    """Link or copy a picture; the path below `root` of what browsers show."""
-    place = root / PICTURES / picture.file
+def _put(place: Path, picture: SetPicture, source: Path | bytes) -> bytes:
+    """Link or copy a picture; its bytes."""
     if isinstance(source, bytes):
         data = source
         _check(data, picture, f"'{picture.path}'")
@@ -107,9 +113,4 @@ def _put(root: Path, picture: SetPicture, source: Path | bytes) -> str:
         data = read_regular(source, MAX_FILE_BYTES)
         _check(data, picture, source)
         place.symlink_to(source.absolute())
-    if place.suffix in _BY_BROWSERS:
-        return f"{PICTURES}/{picture.file}"
-    file = io.BytesIO()
-    decode(data, picture.path).save(file, "PNG")
-    (root / SHOWN / f"{picture.id}.png").write_bytes(file.getbuffer())
-    return f"{SHOWN}/{picture.id}.png"
+    return data

@@ -38,6 +38,6 @@ def test_claims_on_labels_and_in_words_get_their_verdicts(tmp_path: Path, capsys
     assert (striped.verdict, in_words.verdict) == ("confirmed", "confirmed")
     assert unrelated.verdict != "confirmed"
     assert {one.role for one in striped.roles} >= {"hard-near", "same-class"}
-    assert not any(one.speak_against for one in striped.roles)
+    assert all(one.low > 0 for one in striped.roles)
     assert in_words.roles == ()
     assert striped.p_corrected >= 2 * striped.p

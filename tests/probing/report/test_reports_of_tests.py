@@ -10,14 +10,17 @@ import shlex
 import numpy as np
 import pytest
 from PIL import Image
+from tests.probing.report.reports import make_result, make_values
 from tests.probing.verdicts.planted import TRUE, UNRELATED, Study, make_study
 
 import saev
 import saev.probing
 from saev.cli.main import main
 from saev.probing.report.gather import Gatherer
+from saev.probing.report.tables import hard_negatives
 from saev.probing.sets.files import read_set
 from saev.probing.verdicts.files import PAGE_FILE, read_verdicts
+from saev.probing.verdicts.result import HardNegatives
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +92,9 @@ def test_pictures_that_are_gone_are_told_once(caplog: pytest.LogCaptureFixture) 
     assert [record.message for record in caplog.records] == [
         "2 pictures are shown as grey tiles; the first: p001.png: no such file"
     ]
+
+
+def test_hard_pictures_that_are_too_few_are_told_from_those_that_speak_against() -> None:
+    few, against = (HardNegatives("hard-near", 12, 0.0, *ends) for ends in ((0.2, -0.02, 0.3), (-0.1, -0.3, 0.1)))
+    assert "too few to say" in hard_negatives(make_result(make_values(), roles=(few,)))
+    assert "<strong>yes</strong>" in hard_negatives(make_result(make_values(), roles=(against,)))

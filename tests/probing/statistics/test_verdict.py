@@ -1,14 +1,20 @@
 """Each branch of the rule, and what it says."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from saev.errors import InputError
+from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.power import n_needed
 from saev.probing.statistics.verdict import Evidence, judge
 
-GOOD = Evidence(0.52, 0.31, 0.69, p_corrected=0.004, n=60, matched_quantile=0.18, refuted=False)
+GOOD = Evidence(
+    0.52, 0.31, 0.69, p_corrected=0.004, n=60, matched_quantile=0.18, hard_differences=(Interval(0.6, 0.3, 0.8),)
+)
+
+HARD = (Interval(-0.1, -0.4, 0.2),)
 
 
 def test_confirmed() -> None:
@@ -24,7 +30,7 @@ def test_confirmed() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    found = judge(replace(GOOD, matched_quantile=None, refuted=None))
+    found = judge(replace(GOOD, matched_quantile=None, hard_differences=()))
     assert found.verdict == "confirmed"
     assert "random latents that fire as often were not looked at" in found.reason
     assert "pictures that look similar and do not fit the claim were not tested" in found.reason
@@ -45,13 +51,18 @@ def test_rejected() -> None:
         ({"estimate": 0.19, "low": 0.01}, "the 0.20 that matters is not reached but cannot be ruled out", True),
         ({"matched_quantile": 0.52}, "random latents that fire as often reach 0.52", False),
         (
-            {"refuted": True},
-            "it does not clearly fire less on pictures that look similar and do not fit the claim",
+            {"hard_differences": HARD},
+            "it fires no less on pictures that look similar and do not fit the claim",
             False,
+        ),
+        (
+            {"hard_differences": (Interval(0.2, -0.02, 0.3),)},
+            "it seems to fire less on pictures that look similar and do not fit the claim, but these are too few",
+            True,
         ),
     ],
 )
-def test_undecided(change: dict[str, float], says: str, asks: bool) -> None:
+def test_undecided(change: dict[str, Any], says: str, asks: bool) -> None:
     found = judge(replace(GOOD, **change))
     assert found.verdict == "undecided"
     assert says in found.reason
@@ -67,7 +78,9 @@ def test_finding_nothing_is_not_rejection() -> None:
 
 
 def test_all_reasons_are_named() -> None:
-    found = judge(replace(GOOD, estimate=0.1, low=-0.2, high=0.4, p_corrected=0.3, matched_quantile=0.3, refuted=True))
+    found = judge(
+        replace(GOOD, estimate=0.1, low=-0.2, high=0.4, p_corrected=0.3, matched_quantile=0.3, hard_differences=HARD)
+    )
     for part in ("too often", "not reached", "random latents", "look similar"):
         assert part in found.reason
 
@@ -85,6 +98,15 @@ def test_pictures_asked_for_follow_the_power_and_the_width_of_the_interval() -> 
     several = judge(replace(independent, n_tested=10)).n_needed
     assert several is not None
     assert several > asked
+
+
+def test_hard_pictures_that_are_too_few_ask_for_as_many_more_as_their_interval_is_too_wide() -> None:
+    unclear = replace(GOOD, hard_differences=(Interval(0.2, -0.05, 0.45),))
+    error = 0.25 / 1.96
+    assert judge(unclear).n_needed == pytest.approx(GOOD.n * (2.8 * error / 0.2) ** 2, rel=0.01)
+    both = judge(replace(unclear, estimate=0.25, low=0.0593, high=0.4231, p_corrected=0.06, n=103))
+    assert both.n_needed is not None
+    assert both.n_needed > 300
 
 
 def test_an_effect_at_the_bound_needs_no_number() -> None:

@@ -98,10 +98,10 @@ def test_hard_negatives_on_which_it_fires_speak_against_a_claim(tmp_path: Path, 
     (role,) = found.roles
     assert (role.role, role.n, role.rate) == ("hard-near", 12, float(fires))
     assert role.difference == pytest.approx(found.scores.recall - fires)
-    assert role.speak_against == fires
+    assert (role.difference <= 0, role.low <= 0) == (fires, fires)
     assert found.n == len(study.test_half) - 12
     assert found.verdict == ("undecided" if fires else "confirmed")
-    assert ("it does not clearly fire less on pictures that look similar" in found.reason) == fires
+    assert ("it fires no less on pictures that look similar" in found.reason) == fires
 
 
 def test_a_set_with_one_label_and_one_of_the_other_half_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from saev.probing.report.drawing import number, value
 from saev.probing.report.reported import Reported
 from saev.probing.statistics.sanity import Sanity
+from saev.probing.statistics.verdict import is_unclear
 from saev.probing.verdicts.result import HardNegatives, Result
 
 _ROLES = {
@@ -53,7 +54,7 @@ def _hard_row(one: HardNegatives) -> tuple[str, ...]:
         f"{one.n:,}",
         f"{100 * one.rate:.0f} %",
         f"{difference} <small>{low} to {high}</small>",
-        "<strong>yes</strong>" if one.speak_against else "no",
+        "<strong>yes</strong>" if one.difference <= 0 else "too few to say" if is_unclear(one.interval) else "no",
     )
 
 

@@ -1,18 +1,21 @@
 """What a test says about a hypothesis, and why, in a sentence."""
 
 from dataclasses import dataclass
-from math import atanh
+from math import atanh, ceil
 from typing import Final, Literal
 
 from scipy.stats import norm
 
 from saev.errors import InputError
+from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.power import n_needed
 
 MOST_PICTURES: Final = 1_000_000
 """More are not asked for."""
 NEAREST_TO_ONE: Final = 0.99
 """A perfect agreement counts as this much where pictures are asked for: Fisher's z of 1 is infinite."""
+
+_HARD: Final = "pictures that look similar and do not fit the claim"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Evidence:
         alpha: Chance of a false confirmation that is accepted.
         smallest_effect: The smallest MCC that matters.
         matched_quantile: MCC that 95 % of random latents of the same frequency stay under; None where not measured.
-        refuted: Whether the hard negatives refute the claim; None where there were none.
+        hard_differences: By how much more often the latents fire where they should than on hard negatives, for each
+            role of these; none where there were none.
         n_tested: Hypotheses that were tested together.
         strata: The confounder within whose values all of this was measured, if any.
 
@@ -44,7 +48,7 @@ class Evidence:
     alpha: float = 0.05
     smallest_effect: float = 0.2
     matched_quantile: float | None = None
-    refuted: bool | None = None
+    hard_differences: tuple[Interval, ...] = ()
     n_tested: int = 1
     strata: str | None = None
 
@@ -82,7 +86,7 @@ def judge(evidence: Evidence) -> Verdict:
     """Apply the rule.
 
     confirmed: corrected p <= alpha, interval above 0, estimate at least the smallest effect that matters, above the
-    95 % quantile of random latents of the same frequency, and not refuted by hard negatives. rejected: the whole
+    95 % quantile of random latents of the same frequency, and firing surely less on hard negatives. rejected: the whole
     interval is under the smallest effect that matters. undecided: everything else; that a test finds nothing rejects
     nothing.
 
@@ -109,8 +113,20 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
+def is_unclear(hard_difference: Interval) -> bool:
+    """Whether latents seem to fire less on hard negatives, and this is not certain."""
+    return hard_difference.low <= 0 < hard_difference.estimate
+
+
 def _too_uncertain(evidence: Evidence) -> list[str]:
     """What further pictures could change."""
+    found = _of_effect(evidence)
+    if any(is_unclear(one) for one in evidence.hard_differences):
+        found.append(f"it seems to fire less on {_HARD}, but these are too few to be sure")
+    return found
+
+
+def _of_effect(evidence: Evidence) -> list[str]:
     found = []
     if evidence.p_corrected > evidence.alpha:
         found.append(f"shuffled labels agree as well too often (corrected p {evidence.p_corrected:.2g})")
@@ -126,8 +142,8 @@ def _speaks_against(evidence: Evidence) -> list[str]:
     found = []
     if evidence.matched_quantile is not None and evidence.estimate <= evidence.matched_quantile:
         found.append(f"random latents that fire as often reach {evidence.matched_quantile:.2f}")
-    if evidence.refuted:
-        found.append("it does not clearly fire less on pictures that look similar and do not fit the claim")
+    if any(one.estimate <= 0 for one in evidence.hard_differences):
+        found.append(f"it fires no less on {_HARD}")
     return found
 
 
@@ -140,10 +156,7 @@ def _in_favour(evidence: Evidence) -> str:
         found.append("random latents that fire as often were not looked at")
     else:
         found.append(f"random latents that fire as often stay under {evidence.matched_quantile:.2f}")
-    if evidence.refuted is None:
-        found.append("pictures that look similar and do not fit the claim were not tested")
-    else:
-        found.append("pictures that look similar and do not fit the claim do not speak against it")
+    found.append(f"{_HARD} {'do not speak against it' if evidence.hard_differences else 'were not tested'}")
     return _joined(found)
 
 
@@ -156,6 +169,17 @@ def _advice(n: int | None, is_uncertain: bool) -> str:
 
 
 def _n_needed(evidence: Evidence) -> int | None:
+    """Pictures, the most of what is uncertain, that would make all of it certain."""
+    found = [evidence.n + 1]
+    if _of_effect(evidence):
+        found.append(_n_of_effect(evidence))
+    for one in filter(is_unclear, evidence.hard_differences):
+        error = (one.high - one.low) / (2 * float(norm.ppf(0.975)))
+        found.append(ceil(evidence.n * (float(norm.ppf(0.975) + norm.ppf(0.8)) * error / one.estimate) ** 2))
+    return None if max(found) > MOST_PICTURES else max(found)
+
+
+def _n_of_effect(evidence: Evidence) -> int:
     """Pictures that tell the estimate from 0, or from the smallest effect that matters if it is under it.
 
     `power.n_needed`, times how much wider the interval is than that of as many independent pictures of equal weight.
@@ -166,10 +190,7 @@ def _n_needed(evidence: Evidence) -> int | None:
     against = evidence.smallest_effect if estimate < evidence.smallest_effect else 0.0
     error = (atanh(high) - atanh(low)) / (2 * float(norm.ppf(0.975)))
     design = error**2 * max(1, evidence.n - 3) or 1.0
-    n = max(
-        evidence.n + 1, round(design * n_needed(estimate, alpha=evidence.alpha / evidence.n_tested, against=against))
-    )
-    return None if n > MOST_PICTURES else n
+    return round(design * n_needed(estimate, alpha=evidence.alpha / evidence.n_tested, against=against))
 
 
 def _joined(parts: list[str]) -> str:

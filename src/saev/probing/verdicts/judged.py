@@ -142,7 +142,7 @@ def result(
             alpha=alpha,
             smallest_effect=hypothesis.smallest_effect,
             matched_quantile=None if found.matched is None else found.matched.quantile,
-            refuted=any(one.speak_against for one in found.roles) if found.roles else None,
+            hard_differences=tuple(one.interval for one in found.roles),
             n_tested=n_tested,
             strata=strata,
         )

@@ -10,6 +10,7 @@ from saev.errors import InputError
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.hypothesis import Claim
 from saev.probing.hypotheses.ledger import LedgerEntry, VerdictName
+from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import Scores
 from saev.shards.format.strict_json import JsonObject
@@ -53,9 +54,9 @@ class HardNegatives:
     high: float
 
     @property
-    def speak_against(self) -> bool:
-        """Whether it is not certain that the latents tell them from pictures on which they should fire."""
-        return self.low <= 0
+    def interval(self) -> Interval:
+        """The difference and the ends of its interval."""
+        return Interval(self.difference, self.low, self.high)
 
 
 @final

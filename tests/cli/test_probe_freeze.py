@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.cli.fitting import one_line
 from tests.probing.planted import ADULT, EITHER, OTHER, ZEBRA, Planted, plant
+from tests.shards.original_saev import write_original
 
 import saev
 from saev.cli.main import main
@@ -156,6 +157,7 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
     one_class.write_text("\n".join(["path,rare", *(f"{name},{i == 7}" for i, name in enumerate(planted.names))]))
     sae = saev.ReLU(12, 12)
     saev.save(sae, tmp_path / "other")
+    original = write_original(tmp_path / "saev/shards/0a1b2c3d", np.zeros((4, 2, 7, 12), np.float32), layers=[3, 7])
     candidate, words = f"--candidates={candidates}", ["--latents=[0]", "--claim=stripes"]
     for options, said in (
         ([], "give one of notes, candidates, file, latents, join: none is given"),
@@ -175,6 +177,8 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
         ),
         (["--latents=[0]", "--attribute=metadata:striped"], "nothing is known of metadata 'striped'"),
         (["--latents=[0]", "--attribute=metadata:rare", f"--metadata={one_class}"], "2 are needed"),
+        ([*words, f"--shards={original}"], "neither names nor digests of its pictures, so that no set could be built"),
+        ([*words, "--shards=nowhere"], "nowhere: no such directory"),
         (["--join=3"], "join needs an attribute"),
         ([f"--file={frozen}"], "is frozen already"),
         ([f"--file={edited}"], "was edited after it was frozen"),

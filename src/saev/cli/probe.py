@@ -98,7 +98,6 @@ def freeze(
     codes: Path | None = None,
     labels: list[str] | None = None,
     metadata: Path | None = None,
-    layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
 ) -> int:
@@ -111,7 +110,7 @@ def freeze(
 
     Args:
         sae: directory of an SAE: RUN/saes/NAME
-        shards: directory of a recording of the same ViT
+        shards: directory of a recording of the same ViT, not one of the original saev, which lacks pictures' digests
         out: JSON file of the frozen hypotheses
         notes: notes that the gallery exported: a hypothesis for each note with a text
         candidates: directory that `saev probe propose` printed: its draft
@@ -136,8 +135,8 @@ def freeze(
         labels: image, patch, or a directory with folders TASK-positive and TASK-negative; by default the recorded
             labels that are there
         metadata: table of the pictures, a CSV with a column "path"
-        layer: which layer, where a directory of the original saev holds several
-        tokens: which tokens of each image; by default those that the SAE was trained on
+        tokens: which tokens of each image; by default those that the SAE was trained on. For others, give --codes of
+            them to build and test, too
         device: cpu, cuda, ...; by default a GPU if there is one
     """
     import saev.probing  # here and not above: the help answers without torch
@@ -146,7 +145,7 @@ def freeze(
         sae, shards, out, notes=notes, candidates=candidates, file=file, latents=latents, unless=unless,
         thresholds=thresholds, join=join, claim=claim, attribute=attribute, does_not_fire=does_not_fire, only=only,
         pooling=pooling, count_above=count_above, smallest_effect=smallest_effect, alpha=alpha, seed=seed, group=group,
-        codes=codes, labels=labels, metadata=metadata, layer=layer, tokens=tokens, device=device,
+        codes=codes, labels=labels, metadata=metadata, tokens=tokens, device=device,
     )  # fmt: skip
     print(found)
     return 0

@@ -30,7 +30,7 @@ from saev.probing.proposal_half import ProposalHalf
 from saev.probing.proposing import CODES, DRAFT_FILE
 from saev.probing.subject import Subject
 from saev.shards.format.layout import TokenKind
-from saev.shards.reading.open import open_shards
+from saev.shards.reading.open import layers_of, open_shards
 from saev.shards.reading.reader import ShardReader
 
 
@@ -59,7 +59,6 @@ def freeze(
     codes: Codes | str | Path | None = None,
     labels: Sequence[str | Path] | None = None,
     metadata: str | Path | None = None,
-    layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
 ) -> Path:
@@ -106,7 +105,6 @@ def freeze(
         codes: Saved codes; by default those of `candidates`, or the pictures are encoded in memory.
         labels: As in `propose`, for thresholds.
         metadata: As in `propose`.
-        layer: As in `saev.encode`.
         tokens: As in `saev.encode`.
         device: Where to encode.
 
@@ -115,7 +113,8 @@ def freeze(
 
     Raises:
         InputError: If it is not clear where hypotheses come from, they are on another SAE or recording, or on unknown
-            latents or attributes, a latent never fires on the proposal half, or something is at `out` already.
+            latents or attributes, a latent never fires on the proposal half, the recording is one of the original saev,
+            or something is at `out` already.
     """
     out = given_path(out, "out")
     if out.exists():
@@ -127,7 +126,7 @@ def freeze(
     _check_apart(of_division, drafts, "the draft says it")
     of_one = {"unless": unless, "thresholds": thresholds, "claim": claim, "attribute": attribute}
     _check_apart({**of_one, "does_not_fire": does_not_fire}, {"notes": notes, **drafts}, "it goes with latents or join")
-    subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, layer, tokens, device)
+    subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
     how = _How(subject.tokens, pooling or "max", count_above or 0.0)
     halves = Halves(seed or 0, tuple(group or ()))
     if candidates is not None or file is not None:
@@ -187,12 +186,16 @@ def _subject(
     codes: Codes | str | Path | None,
     labels: Sequence[str | Path] | None,
     metadata: str | Path | None,
-    layer: int | None,
     tokens: TokenKind | None,
     device: str | None,
 ) -> Subject:
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layers_of(Path(shards))[0])
+    if not reader.manifest.has_names:
+        raise InputError(
+            f"{reader.path}: the original saev noted neither names nor digests of its pictures, so that no set could "
+            "be built for a test: record them with `saev predict`"
+        )
     with encodings_of({"": sae}, reader, None, tokens, "cpu") as encodings:  # checks whether they belong together
         kind = reader.layout.tokens.kind_of(encodings[""].tokens.positions)
     return Subject(sae, reader, Known.of(reader, labels, metadata), kind, codes, device)

@@ -100,6 +100,20 @@ def test_a_draft_of_candidates_needs_neither_codes_nor_table(
     assert [(one["id"], one["smallest_effect"]) for one in found["hypotheses"]] == [("label-zebra", 0.4)]
 
 
+def test_latents_of_candidates_keep_their_division(
+    planted: Planted, candidates: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    draft = json.loads((candidates / "hypotheses.json").read_bytes())
+    label = "--attribute=label:zebra"
+    for name, options in (("a", [f"--latents=[{ZEBRA}]", "--pooling=sum"]), ("b", ["--join=2"])):
+        options += [label, f"--candidates={candidates}", f"--metadata={planted.table}"]
+        assert freeze(planted, tmp_path / f"{name}.json", *options)["halves"] == draft["halves"]
+    capsys.readouterr()
+    found = freeze(planted, tmp_path / "c.json", f"--latents=[{ZEBRA}]", label)
+    assert found["halves"]["division"] != draft["halves"]["division"]
+    assert "pictures are divided with seed 0 and without groups: if you have looked" in capsys.readouterr().err
+
+
 def test_a_table_may_only_say_what_belongs_together(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     table = tmp_path / "specimens.csv"  # so many specimens are no categories
     table.write_text("\n".join(["path,specimen", *(f"{name},no. {i // 2}" for i, name in enumerate(planted.names))]))
@@ -161,7 +175,8 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
     candidate, words = f"--candidates={candidates}", ["--latents=[0]", "--claim=stripes"]
     for options, said in (
         ([], "give one of notes, candidates, file, latents, join: none is given"),
-        ([candidate, "--latents=[0]"], "candidates and latents is given"),
+        ([candidate, "--join=3", "--latents=[0]"], "latents and join is given"),
+        ([candidate, "--latents=[0]", "--seed=1"], "seed with candidates: the draft says it, leave it out"),
         ([candidate, "--claim=x"], "claim with candidates: it goes with latents or join, leave it out"),
         ([candidate, "--seed=0"], "seed with candidates: the draft says it, leave it out"),
         ([candidate, "--count_above=0"], "count_above with candidates: the draft says it, leave it out"),

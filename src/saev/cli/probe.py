@@ -113,7 +113,8 @@ def freeze(
         shards: directory of a recording of the same ViT, not one of the original saev, which lacks pictures' digests
         out: JSON file of the frozen hypotheses
         notes: notes that the gallery exported: a hypothesis for each note with a text
-        candidates: directory that `saev probe propose` printed: its draft
+        candidates: directory that `saev probe propose` printed: its draft; with --latents or --join only how it
+            divided the pictures
         file: a draft of your own, JSON or YAML, as docs/files.md describes it
         latents: one hypothesis on these latents: it fires where one of them does; if a gallery made you choose them,
             pictures of the test half did, too
@@ -129,8 +130,9 @@ def freeze(
         count_above: what a code exceeds that counts, with --pooling count; drafts say it themselves
         smallest_effect: the smallest MCC that matters; by default that of the draft, or .2
         alpha: the error that is allowed over all hypotheses; by default that of the draft, or .05
-        seed: fixes the halves of the pictures, 0 by default; drafts say it themselves
-        group: columns of --metadata by which pictures belong together; drafts say it themselves
+        seed: fixes the halves of the pictures, 0 by default; drafts and candidates say it themselves
+        group: columns of --metadata by which pictures belong together; drafts and candidates say it
+            themselves
         codes: what `saev encode` wrote; without it the pictures are encoded where a threshold is missing
         labels: image, patch, or a directory with folders TASK-positive and TASK-negative; by default the recorded
             labels that are there

@@ -85,7 +85,8 @@ def freeze(
         shards: The recording that it is about, or its directory.
         out: The file.
         notes: Exported from the gallery: a hypothesis for each note with a text.
-        candidates: The directory of `saev.probing.propose`: its draft.
+        candidates: The directory of `saev.probing.propose`: its draft; with `latents` or `join` only its division of
+            the pictures.
         file: A draft in JSON or YAML, see docs/files.md.
         latents: One hypothesis on these latents: it fires where one of them does.
         unless: And none of these.
@@ -100,8 +101,8 @@ def freeze(
         count_above: Likewise.
         smallest_effect: The smallest MCC that matters; by default that of the draft, or .2.
         alpha: The error that is allowed over all hypotheses; by default that of the draft, or .05.
-        seed: Of the division of the pictures; drafts say it themselves.
-        group: Columns of `metadata` by which pictures belong together; drafts say it themselves.
+        seed: Of the division of the pictures; drafts and candidates say it themselves.
+        group: Columns of `metadata` by which pictures belong together; drafts and candidates say it themselves.
         codes: Saved codes; by default those of `candidates`, or the pictures are encoded in memory.
         labels: As in `propose`, for thresholds.
         metadata: As in `propose`.
@@ -120,16 +121,19 @@ def freeze(
     if out.exists():
         raise InputError(f"{out} is there already: what is frozen is not overwritten, name another file")
     check_writable(out.parent)
-    stated, drafts = Stated(claim, attribute, does_not_fire), {"candidates": candidates, "file": file}
+    divided, drafts = None, {"candidates": candidates, "file": file}
+    if latents or join:
+        divided, drafts = candidates, {"file": file}  # candidates say here how pictures are divided, and nothing else
+    stated = Stated(claim, attribute, does_not_fire)
     _check_one_of({"notes": notes, **drafts, "latents": latents, "join": join})
-    of_division = {"pooling": pooling, "count_above": count_above, "seed": seed, "group": group}
-    _check_apart(of_division, drafts, "the draft says it")
+    _check_apart({"pooling": pooling, "count_above": count_above}, drafts, "the draft says it")
+    _check_apart({"seed": seed, "group": group}, {"candidates": candidates, "file": file}, "the draft says it")
     of_one = {"unless": unless, "thresholds": thresholds, "claim": claim, "attribute": attribute}
     _check_apart({**of_one, "does_not_fire": does_not_fire}, {"notes": notes, **drafts}, "it goes with latents or join")
     subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
     how = _How(subject.tokens, pooling or "max", count_above or 0.0)
-    halves = Halves(seed or 0, tuple(group or ()))
-    if candidates is not None or file is not None:
+    halves = _halves(divided, seed, group, is_asked=not any(drafts.values()))
+    if any(drafts.values()):
         draft = _read(Path(file) if file is not None else Path(candidates or "") / DRAFT_FILE)
     elif notes is not None:
         draft = replace(_of_notes(Path(notes), how), halves=halves)
@@ -205,6 +209,18 @@ def _codes_beside(candidates: str | Path | None) -> Path | None:
     """The codes that `propose` wrote, if it did."""
     found = None if candidates is None else Path(candidates) / CODES
     return found if found is not None and found.is_dir() else None
+
+
+def _halves(divided: str | Path | None, seed: int | None, group: Sequence[str] | None, *, is_asked: bool) -> Halves:
+    """How pictures are divided: as for these candidates, or as the options say."""
+    if divided is not None:
+        return _read(Path(divided) / DRAFT_FILE).halves
+    if is_asked and group is None:
+        tell(
+            f"pictures are divided with seed {seed or 0} and without groups: if you have looked at the proposal half "
+            "of another division, give it (group, seed, or candidates), lest you test on pictures that you have seen"
+        )
+    return Halves(seed or 0, tuple(group or ()))
 
 
 def _read(path: Path) -> Draft:

@@ -18,8 +18,8 @@ from saev.probing.hypotheses.ledger import LEDGER_FILE, LedgerEntry, read_ledger
 from saev.shards.format.strict_json import JsonObject, parse_json
 
 TESTED_FILE: Final = "tested.jsonl"
-_MAX_BYTES: Final = 2**28
-_DIGITS: Final = 16
+_MAX_BYTES: Final = 2**30
+_DIGITS: Final = 12
 """Of a picture's SHA-256, which tell pictures apart."""
 
 
@@ -149,7 +149,7 @@ def _restore(path: Path, text: bytes | None) -> None:
 
 
 def _line(facts: dict[str, object]) -> bytes:
-    return f"{json.dumps(facts)}\n".encode("ascii")
+    return f"{json.dumps(facts, separators=(',', ':'))}\n".encode("ascii")
 
 
 def _read(path: Path) -> list[tuple[LedgerEntry, str, frozenset[str]]]:

@@ -102,8 +102,8 @@ def _again(verdicts: Verdicts, options: Mapping[str, object]) -> str:
     return f"""<section class="again" aria-labelledby="again-title">
 <h2 id="again-title">To run it again</h2>
 <pre tabindex="0"><bdi>{html.escape(command(options))}</bdi></pre>
-<p class="note">The same files and the same seed give the same numbers; but each set is spent now, so that a second
-test on it is exploratory.</p>
+<p class="note">The same files and the same seed give the same numbers; but the pictures are spent now: a second test of
+the same attribute on any of them is exploratory.</p>
 {table("", ("What", "Value"), rows)}
 </section>"""
 

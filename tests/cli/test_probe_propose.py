@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.cli.fitting import one_line
 from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, plant
 
+import saev
 import saev.probing.proposing as proposing
 from saev.cli.main import main
 from saev.latents.codes import open_codes
@@ -173,11 +175,23 @@ def test_folders_of_tasks(planted: Planted, found: Path, tmp_path: Path, capsys:
     assert not (tmp_path / "other").exists()
 
 
-def test_seeds_are_matched(planted: Planted, found: Path, tmp_path: Path) -> None:
-    options = [f"--codes={found / 'codes'}", f"--seeds={planted.sae}"]
+def test_seeds_are_matched_one_to_one(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:
+    other = saev.load(planted.sae)
+    with torch.no_grad():
+        other.W_dec[OTHER] = other.W_dec[ZEBRA]  # Two are nearest to one, which matches one of them.
+        other.W_dec[ZEBRA] = other.W_dec[ZEBRA] + 0.5 * other.W_dec[SKY]
+        other.W_dec[SKY] = other.W_dec[PROXY]
+    saev.save(other, tmp_path / "other")
+    options = [f"--codes={found / 'codes'}", f"--seeds={tmp_path / 'other'}", f"--seeds={tmp_path / 'other'}"]
     assert main(command(planted, tmp_path / "out", *options)) == 0
-    assert {(one["seeds"], one["seed_cosine"]) for one in rows(tmp_path / "out")} == {(1, 1.0)}
+    again = {one["latent"]: one["seeds"] for one in rows(tmp_path / "out")}
+    assert [again[latent] for latent in (ZEBRA, OTHER, SKY, PROXY, EITHER)] == [1, 0, 0, 1, 1]
     assert "seeds" not in rows(found)[0]
+    saev.save(saev.ReLU(12, 24), tmp_path / "larger")
+    for seeds, said in ((planted.sae, "is the SAE itself"), (tmp_path / "larger", "differs in more than its seed")):
+        capsys.readouterr()
+        assert main(command(planted, tmp_path / "none", f"--seeds={seeds}")) == 1
+        assert said in one_line(capsys.readouterr().err)
 
 
 def test_after_an_interruption_the_same_command_goes_on(

@@ -10,7 +10,8 @@ from tests.conftest import MakeShards
 import saev
 from saev.artifacts.provenance import Provenance, RecordedLayer
 from saev.errors import InputError
-from saev.gallery.seeds import check_seeds, seeds_of
+from saev.gallery.seeds import seeds_of
+from saev.latents.seeds import check_seeds
 from saev.nn import SparseAutoencoder, TopK
 
 D = 12

@@ -52,7 +52,7 @@ def propose(
         n_candidates: latents that are kept of each attribute
         n_permutations: permutations for p of the best latent of an attribute
         smallest_effect: the smallest MCC that matters, for the draft
-        seeds: directories of other SAEs of the layer, such as those of other seeds: has a latent its like there?
+        seeds: directories of SAEs that differ from it in their seed alone: is a latent found again there?
         seed: fixes the halves of the pictures and the permutations
         layer: which layer, where a directory of the original saev holds several
         tokens: which tokens of each image; by default those that the SAE was trained on

@@ -10,7 +10,6 @@ from saev.errors import InputError
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Subject
 from saev.gallery.render import Source, namer_of, render_galleries
-from saev.gallery.seeds import check_seeds
 from saev.gallery.verdicts import check_reports, read_report
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
@@ -18,6 +17,7 @@ from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.metadata import read_metadata
 from saev.latents.pictures import RecordedPictures
+from saev.latents.seeds import check_seeds
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind

@@ -93,7 +93,7 @@ def propose(
         n_candidates: Latents that are kept of each attribute.
         n_permutations: Permutations for p of the best latent of an attribute.
         smallest_effect: The smallest MCC that matters, for the draft.
-        seeds: Other SAEs of the layer, or their directories: does a latent have its like there?
+        seeds: SAEs that differ from it in their seed alone, or their directories: is a latent found again there?
         seed: Of the division of the pictures and of the permutations.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`.

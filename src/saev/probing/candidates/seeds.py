@@ -1,35 +1,46 @@
-"""Whether other SAEs found the same latents.
+"""Whether SAEs of other seeds found the same latents.
 
 Shape suffix: l = latents.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saev.artifacts import load_sae
+from saev.errors import InputError
+from saev.latents.seeds import check_seeds, matches
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
-
-SAME: Final = 0.7
-"""Cosine of decoder directions from which on two latents count as the same (Paulo and Belrose, 2025)."""
+from saev.vit.weights import weights_digest
 
 
 def in_other_seeds(
     sae: SparseAutoencoder, others: Sequence[SparseAutoencoder | str | Path]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """In how many other SAEs a latent has its like (l,), and the mean cosine (l,) of its best matches there.
+    """In how many other SAEs a latent is found again (l,), and the mean of its largest cosines (l,) there.
+
+    It is found as the gallery says it: matched one to one. SAEs that are given twice count once.
 
     Args:
         sae: Whose latents.
-        others: SAEs of the same layer, for instance trained with other seeds, or their directories; one or more.
+        others: SAEs that differ from it in their seed alone, or their directories; one or more.
 
     Raises:
-        InputError: If one cannot be loaded or has another width.
+        InputError: If one cannot be loaded, is the SAE itself, or differs in more than its seed.
     """
-    loaded = (one if isinstance(one, SparseAutoencoder) else load_sae(one) for one in others)
-    best = np.stack([nearest(sae.W_dec, one.W_dec).cosines[:, 0].numpy() for one in loaded])
-    return (best >= SAME).sum(0).astype(np.int32), best.mean(0).astype(np.float32)
+    loaded = {weights_digest(one): one for one in (_loaded(other) for other in others)}
+    if weights_digest(sae) in loaded:
+        raise InputError("one of seeds is the SAE itself, in which it finds all of its latents: give others")
+    check_seeds([*loaded.values()], {"sae": sae})
+    found = np.stack([(matches(sae, one) >= 0).numpy() for one in loaded.values()])
+    best = np.stack(
+        [nearest(sae.W_dec, one.W_dec.to(sae.W_dec.device)).cosines[:, 0].numpy() for one in loaded.values()]
+    )
+    return found.sum(0).astype(np.int32), best.mean(0).astype(np.float32)
+
+
+def _loaded(one: SparseAutoencoder | str | Path) -> SparseAutoencoder:
+    return one if isinstance(one, SparseAutoencoder) else load_sae(one)

@@ -24,7 +24,7 @@ const columns = [
   ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
   ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
   ["class_mcc", "Class alone", fixed(2), "MCC where each picture has the mean value of its class; for the best latent alone"],
-  ["seeds", "Seeds", String, "Other SAEs that have a latent of nearly the same direction (cosine of .7 or more)"],
+  ["seeds", "Seeds", String, "SAEs of other seeds in which the latent is found again, matched one to one (cosine of .7 or more)"],
   ["seed_cosine", "Cosine", fixed(2), "Mean cosine with the most similar latents of the other SAEs"],
 ];
 

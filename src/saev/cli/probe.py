@@ -236,7 +236,7 @@ def test(
         strata: within what the effect is measured and labels are permuted, a confounder: label (as recorded) or a
             column of --metadata
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
-        n_permutations: permutations of labels
+        n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha
         seed: fixes permutations, draws and random latents
         weights: the ViT's weights, for pictures that were never recorded: a .safetensors or .pt file, or random; by
             default they come from the network

@@ -5,6 +5,7 @@ Shape suffixes: i = pictures of the proposal half, k = pictures of a set, m = ra
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,8 @@ def test(
             table.
         controls: Whether to measure what else tells the pictures apart, where labels of the proposal half are known. It
             reads the activations of both halves.
-        n_permutations: Permutations of labels; p is at least 1 / (n + 1).
+        n_permutations: Permutations of labels; p is at least 1 / (n + 1), times the hypotheses of the file when it is
+            corrected.
         seed: Of permutations, of draws and of random latents.
         weights: The ViT's weights for pictures that were never recorded: a .safetensors or .pt file, or "random"; by
             default they come from the network.
@@ -109,7 +111,8 @@ def test(
 
     Raises:
         InputError: If anything does not belong together or was edited, a set has no labels, labels of one kind are all
-            that a set with labels has, or the disk does not take the report. Nothing is written then.
+            that a set with labels has, so few permutations can confirm nothing, or the disk does not take the report.
+            Nothing is written then.
     """
     options = {
         "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes,
@@ -123,6 +126,7 @@ def test(
         raise InputError(f"n_permutations={n_permutations} must be 1 or more, seed={seed} 0 or more")
     check_writable(out)
     frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
+    _check_can_confirm(frozen, n_permutations)
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
     _check_origin(frozen, sae, reader)
@@ -170,6 +174,16 @@ def test(
     gatherer.warn_of_faults()
     write_verdicts(out, verdicts, report_page(verdicts, reported, options), noting)
     return out
+
+
+def _check_can_confirm(frozen: Frozen, n_permutations: int) -> None:
+    n = len(frozen.hypotheses)
+    if n / (n_permutations + 1) > frozen.alpha:
+        raise InputError(
+            f"n_permutations={n_permutations} can confirm none of {n} hypotheses: the smallest p, corrected for all of "
+            f"them, is {n / (n_permutations + 1):.2g}, above alpha {frozen.alpha:g}: give {ceil(n / frozen.alpha)} or "
+            "more"
+        )
 
 
 def _check_origin(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:

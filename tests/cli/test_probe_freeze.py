@@ -151,7 +151,7 @@ def test_latents_that_a_gallery_may_have_chosen_are_warned_of(
     notes = {"format": "saev-notes", "version": 1, "sae": weights_digest(saev.load(planted.sae))[:16], "title": "x",
              "notes": [{"latent": ZEBRA, "star": True, "text": "zebras"}]}  # fmt: skip
     (tmp_path / "notes.json").write_text(json.dumps(notes))
-    said = "a gallery shows and counts pictures of both halves"
+    said = "without --proposal_half a gallery shows and counts pictures of both halves"
     for number, (options, is_warned) in enumerate((
         ([f"--notes={tmp_path / 'notes.json'}"], True),
         ([f"--latents=[{ZEBRA}]", "--attribute=label:zebra"], True),

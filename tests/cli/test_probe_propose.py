@@ -15,9 +15,13 @@ from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, 
 import saev
 import saev.probing.proposing as proposing
 from saev.cli.main import main
+from saev.errors import InputError
 from saev.latents.codes import open_codes
+from saev.latents.metadata import read_metadata
 from saev.probing.hypotheses.file import Draft
 from saev.probing.hypotheses.reading import read_hypotheses
+from saev.probing.pictures.units import Units
+from saev.probing.proposal_half import proposal_images
 
 Capture = pytest.CaptureFixture[str]
 
@@ -124,7 +128,6 @@ def test_saved_codes_give_the_same_and_the_other_half_says_nothing(
     for name in ("candidates.parquet", "hypotheses.json", "index.html"):
         assert (again / name).read_bytes() == (found / name).read_bytes()
 
-    from saev.probing.pictures.units import Units
     from saev.shards.reading.open import open_shards
 
     is_test = Units.of(open_shards(planted.shards).examples()).halves(0)
@@ -243,3 +246,24 @@ def test_refusals(planted: Planted, found: Path, tmp_path: Path, capsys: Capture
         assert main(command(planted, out, *options)) != 0
         assert said in one_line(capsys.readouterr().err)
         assert not out.exists()
+
+
+def test_a_gallery_of_the_proposal_half_counts_no_picture_of_the_test(
+    planted: Planted, tmp_path: Path, capsys: Capture
+) -> None:
+    given = [f"--sae={planted.sae}", f"--data.shards={planted.shards}", "--device=cpu", "--visualizer.n_latents=2"]
+    half = ["--proposal_half=3", "--group=[site]", f"--metadata={planted.table}"]
+    assert main(["render", *given, *half, f"--out={tmp_path / 'out'}"]) == 0
+    reader = saev.open_shards(planted.shards)
+    units = Units.of(reader.examples(), [read_metadata(planted.table, reader.examples()).column("site")])
+    n = int((~units.halves(3)).sum())
+    (overview,) = (tmp_path / "out").rglob("data/overview.js")
+    assert f'["images","{n} (proposal half of seed 3, by site)"]' in overview.read_text()
+    images = proposal_images(reader, 3, ["site"], planted.table)
+    page = saev.render({"a": planted.sae}, reader, tmp_path / "more", images=images, n_latents=2, device="cpu")["a"]
+    assert f'["images","{n}"]' in (page.parent / "data" / "overview.js").read_text()
+    with pytest.raises(InputError, match="none of the images that are to be looked at"):
+        saev.render({"a": planted.sae}, reader, tmp_path / "more", images=[], device="cpu")
+    capsys.readouterr()
+    assert main(["render", *given, "--group=[site]", f"--out={tmp_path / 'none'}"]) == 1
+    assert "--group site has no use without --proposal_half" in one_line(capsys.readouterr().err)

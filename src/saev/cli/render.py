@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
 from jsonargparse import ArgumentParser, Namespace
+from numpy.typing import NDArray
 
 from saev.artifacts import RunDirectory
 from saev.cli.given_saes import OF_TRAINING, GivenSaes
@@ -19,9 +21,14 @@ from saev.errors import InputError
 from saev.gallery.from_shards import render_saes
 from saev.gallery.options import RenderOptions
 from saev.gallery.render import shown_tokens
+from saev.probing.proposal_half import proposal_images
+from saev.shards.tokens import TokenSelection
 from saev.training.data.shard_tokens import ShardTokens
 
 _ACCELERATOR: Final = "trainer.accelerator"
+_NAMED: Final = (
+    "run_dir", "sae", "out", "codes", "metadata", "verdicts", "seeds", "proposal_half", "group"
+)  # fmt: skip
 _OTHER: Final = {
     **dict.fromkeys(("--model", "--ckpt_path", "--checkpoint"), "takes SAEs as they were saved"),
     "--trainer": "has no trainer and works in one process, on the --device",
@@ -40,6 +47,8 @@ def render(
     metadata: Path | None = None,
     verdicts: list[Path] | None = None,
     seeds: list[Path] | None = None,
+    proposal_half: int | None = None,
+    group: list[str] | None = None,
     device: str | None = None,
 ) -> Path:
     """Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that are there.
@@ -60,6 +69,9 @@ def render(
         verdicts: directories that `saev probe test` wrote, of some of the SAEs: their verdicts stand beside latents
         seeds: directories of SAEs that differ from one of these in their seed alone: latents say in how many they are
             found again; SAEs of a run are compared anyway
+        proposal_half: seed of `saev probe`: only the half of the pictures is looked at that is in no test with it, so
+            that no latent is chosen by pictures of its test
+        group: columns of --metadata by which `saev probe` keeps pictures together, with --proposal_half
         device: cpu, cuda, ...; by default a GPU if there is one
     """
     given = GivenSaes.named(run_dir, sae, out, "render")
@@ -70,8 +82,21 @@ def render(
         saes = given.load_for(data, data.test_tokens)
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
         tokens, more = shown_tokens(data.test_tokens), (codes or [], metadata, verdicts or [], seeds or [])
-        render_saes(on_device, tokens, found.features, visualizer, *more)
+        half = _half(tokens, proposal_half, group, metadata)
+        render_saes(on_device, tokens, found.features, visualizer, *more, *half)
     return found.path
+
+
+def _half(
+    tokens: TokenSelection, seed: int | None, group: list[str] | None, metadata: Path | None
+) -> tuple[NDArray[np.int64] | None, str]:
+    """The images of the proposal half, and what they are; all images without a seed."""
+    if seed is None:
+        if group:
+            raise InputError(f"--group {group[0]} has no use without --proposal_half")
+        return None, ""
+    by = f", by {' and '.join(group)}" if group else ""
+    return proposal_images(tokens.reader, seed, group or (), metadata), f"proposal half of seed {seed}{by}"
 
 
 def main(argv: list[str]) -> int:
@@ -93,7 +118,7 @@ def main(argv: list[str]) -> int:
             data=ShardTokens(**options.data, val_share=0.0),
             visualizer=RenderOptions(**options.visualizer),
             device=_device(options),
-            **{name: options[name] for name in ("run_dir", "sae", "out", "codes", "metadata", "verdicts", "seeds")},
+            **{name: options[name] for name in _NAMED},
         )
     print(out)
     return 0

@@ -5,6 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.gallery.options import RenderOptions
@@ -24,6 +27,8 @@ from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
 
+Images = Sequence[int] | NDArray[np.int64]
+
 
 def render(
     saes: Mapping[str, SparseAutoencoder | str | Path],
@@ -34,6 +39,7 @@ def render(
     metadata: str | Path | None = None,
     verdicts: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
+    images: Images | None = None,
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
@@ -62,6 +68,8 @@ def render(
         verdicts: Reports of `saev.probing.test` on some of the SAEs, whose verdicts stand beside latents.
         seeds: SAEs, or their directories, that differ from one of these in their seed alone: latents say in how many
             they are found again. SAEs that are rendered are compared anyway.
+        images: Numbers of the only images that are looked at, by default all: with those of
+            `saev.probing.proposal_half.proposal_images` no latent is chosen by pictures of its test.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`; the same for all SAEs.
         device: As in `saev.encode`.
@@ -91,8 +99,9 @@ def render(
             )
         (selection,) = kinds.values()
         return render_saes(
-            {name: one.sae for name, one in encodings.items()}, selection, out, chosen, codes, metadata, verdicts, seeds
-        )
+            {name: one.sae for name, one in encodings.items()},
+            selection, out, chosen, codes, metadata, verdicts, seeds, images,
+        )  # fmt: skip
 
 
 def render_saes(
@@ -104,6 +113,8 @@ def render_saes(
     metadata: str | Path | None = None,
     verdicts: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
+    only: Images | None = None,
+    which: str = "",
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
@@ -116,6 +127,8 @@ def render_saes(
         metadata: As in `render`.
         verdicts: As in `render`.
         seeds: As in `render`.
+        only: `images` of `render`.
+        which: What these are, for the page.
 
     Returns:
         The path of each `index.html`.
@@ -135,10 +148,13 @@ def render_saes(
     if (namer := namer_of(options)) is not None:
         namer.clip.to(next(iter(saes.values())).mean_d.device)
     sources = with_saved(encodings, codes)
-    images = tokens.subset(options.n_images, options.seed).examples
+    looked_at = tokens if only is None else tokens.take(np.flatnonzero(np.isin(tokens.examples, np.asarray(only))))
+    if not len(looked_at.examples):
+        raise InputError("none of the images that are to be looked at is among those of the recording")
+    images = looked_at.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
-    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, others)
+    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, others, which)
     found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

@@ -63,6 +63,7 @@ class Source:
         labels: What is known of them.
         reports: Tests of hypotheses on latents, each of one of the SAEs.
         seeds: SAEs that are not rendered, and differ from one that is in their seed.
+        which: Which images are looked at, in words, where these are not all or a random choice.
     """
 
     tokens: TokenSelection
@@ -70,6 +71,7 @@ class Source:
     labels: Labels
     reports: Sequence[Report] = ()
     seeds: Sequence[SparseAutoencoder] = ()
+    which: str = ""
 
 
 def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
@@ -163,7 +165,7 @@ def _render(
     gallery = Gallery(
         title=name,
         sae_id=sae_id(sae),
-        facts=_facts(subject, source.tokens),
+        facts=_facts(subject, source),
         frequency=moments.frequency.numpy(),
         image_frequency=moments.image_frequency.numpy(),
         mean_value=moments.mean_value.numpy(),
@@ -249,13 +251,13 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
     return found
 
 
-def _facts(subject: Subject, tokens: TokenSelection) -> dict[str, str]:
+def _facts(subject: Subject, source: Source) -> dict[str, str]:
     """What stands at the top of the page."""
-    model, moments = tokens.reader.recording.model, subject.survey.moments
+    model, moments = source.tokens.reader.recording.model, subject.survey.moments
     return {
         "model": f"{model['family']} {model['ckpt']}",
-        "layer": " + ".join(str(reader.recording.layer) for reader in tokens.readers),
+        "layer": " + ".join(str(reader.recording.layer) for reader in source.tokens.readers),
         "latents": f"{subject.sae.d_sae:,}",
-        "images": f"{moments.n_images:,}",
+        "images": f"{moments.n_images:,}" + (f" ({source.which})" if source.which else ""),
         "tokens": f"{moments.n_tokens:,}",
     }

@@ -152,8 +152,8 @@ def freeze(
 
 
 _SEEN: Final = (
-    "a gallery shows and counts pictures of both halves: where it made you choose these latents, pictures of their "
-    "test have chosen them, too, and chance may be confirmed; what `saev probe propose` finds is free of that"
+    "without --proposal_half a gallery shows and counts pictures of both halves: where it made you choose these "
+    "latents, pictures of their test have chosen them, too, and chance may be confirmed"
 )
 
 

@@ -3,8 +3,10 @@
 Shape suffixes: i = pictures of the recording, h = those of the proposal half.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Self, final
 
 import numpy as np
@@ -14,6 +16,7 @@ from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.units import Units
 from saev.probing.statistics.arrays import Bools, Integers
+from saev.shards.reading.reader import ShardReader
 
 
 @final
@@ -64,3 +67,20 @@ class ProposalHalf:
         return Attributes(
             attributes.binary, attributes.y_ij[self.images], attributes.numeric, attributes.x_ij[self.images]
         )
+
+
+def proposal_images(
+    reader: ShardReader, seed: int = 0, group: Sequence[str] = (), metadata: str | Path | None = None
+) -> Integers:
+    """(h,) the numbers of the pictures that no test with this seed and these groups takes.
+
+    Args:
+        reader: The recording.
+        seed: Of the division.
+        group: Columns of the table by which pictures belong together.
+        metadata: The table.
+
+    Raises:
+        InputError: If a column is unknown, or all pictures fall into one half.
+    """
+    return ProposalHalf.of(Known.of(reader, (), metadata), Halves(seed, tuple(group))).images

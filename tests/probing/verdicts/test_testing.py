@@ -72,6 +72,7 @@ def test_a_true_claim_is_confirmed_and_one_on_an_unrelated_latent_is_not(study: 
     assert true.p_corrected == 2 * true.p == 0.002
     assert true.matched is not None
     assert (true.matched.n, true.matched.quantile < true.effect) == (47, True)
+    assert true.matched.own_frequency / 1.5 <= true.matched.frequency <= true.matched.own_frequency
     assert (true.n, true.n_unsure, true.n_unanswered, true.n_unrecorded) == (60, 0, 0, 0)
     assert 0.6 < true.effect == pytest.approx(true.scores.mcc)
     assert true.sanity is not None

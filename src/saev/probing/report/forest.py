@@ -40,7 +40,12 @@ def rows_of(one: Reported) -> list[Row]:
     note = f"{result.n:,} pictures, {result.n_positive:,} with the attribute"
     rows = [Row("This hypothesis", result.effect, result.interval, note, "effect")]
     if result.matched is not None:
-        note = f"95 % of {result.matched.n} latents that fire as often stay under this"
+        matched = result.matched
+        note = (
+            f"95 % of {matched.n} latents that fire as often stay under this: "
+            f"on {100 * matched.frequency:.3g} % of the proposal half, the hypothesis on "
+            f"{100 * matched.own_frequency:.3g} %"
+        )
         rows.append(Row("Random latents", result.matched.quantile, None, note, "reach"))
     rows += [Row(f"Confounder: {found.name}", found.mcc, None, found.note) for found in result.confounders]
     for found in result.controls:

@@ -91,7 +91,8 @@ class Bench:
             name: fires_by_value(values_i, latents.threshold, value[self.proposal_i], _of_set(made, value))
             for name, value in confounding(self.known.labels, self.known.metadata, hypothesis.attribute)
         }
-        return measured(values, matched_mcc, guesses, n_permutations, rng)
+        frequencies = matched.frequency, matched.own_frequency
+        return measured(values, matched_mcc, frequencies, guesses, n_permutations, rng)
 
 
 def _way(hypothesis: Hypothesis) -> tuple[str, str, float]:

@@ -56,6 +56,7 @@ class Measured:
 def measured(
     values: SetValues,
     matched_mcc: Callable[[Bools, Bools, Floats], Floats],
+    frequencies: tuple[float, float],
     guesses: Mapping[str, Bools],
     n_permutations: int,
     rng: np.random.Generator,
@@ -66,6 +67,7 @@ def measured(
         values: The hypothesis on its set.
         matched_mcc: The MCC (m,), within strata, of random latents with labels, of some of the pictures (k,) with
             labels and weights.
+        frequencies: On which share of the proposal half random latents, and those of the hypothesis, fire.
         guesses: Firing (k,) that is guessed from confounders, by name.
         n_permutations: Permutations of labels.
         rng: Where chance comes from.
@@ -101,7 +103,9 @@ def measured(
             confounder_i=stratum,
         ),
         p,
-        Matched(len(random_m), float(np.quantile(random_m, QUANTILE))) if len(random_m) >= FEWEST else None,
+        Matched(len(random_m), float(np.quantile(random_m, QUANTILE)), *frequencies)
+        if len(random_m) >= FEWEST
+        else None,
         tuple(_hard_negatives(values, rng)),
         tuple(_confounder(name, values.claimed(guess_k)[used_k], y, w) for name, guess_k in guesses.items()),
         _sanity(claimed, y, w, rng),

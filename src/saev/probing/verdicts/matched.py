@@ -14,6 +14,8 @@ from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.scores import Counts
 
 N_MATCHED: Final = 100
+MOST_APART: Final = 1.5
+"""They fire at most so many times less often than the hypothesis."""
 FEWEST: Final = 20
 """Of fewer latents nobody can say which value 95 % of them stay under."""
 
@@ -26,10 +28,14 @@ class MatchedLatents:
     Args:
         latents: (m,) their numbers.
         thresholds: (m,) of each.
+        frequency: The mean share of pictures of the proposal half on which they fire; nan of none.
+        own_frequency: That of the hypothesis.
     """
 
     latents: Integers
     thresholds: Floats
+    frequency: float
+    own_frequency: float
 
     def mcc(self, pooled_km: Floats, y_k: Bools, weights_k: Floats, stratum_k: Integers) -> Floats:
         """(m,) their MCC with the label on the pictures of a set, within strata.
@@ -61,7 +67,8 @@ def matched_latents(
     """The latents that are above 0 on most nearly as many pictures of the proposal half as a hypothesis; no labels.
 
     Their thresholds are such that they fire on as many pictures as it does there, or on the next smaller number where
-    values are equal or too few. Latents that are never above 0 are not taken.
+    values are equal or too few. Latents of which that is less than 1 / `MOST_APART` of as many are not taken, and those
+    that are never above 0.
 
     Args:
         pooled_il: Pooled values of all latents on the proposal half.
@@ -77,14 +84,25 @@ def matched_latents(
     ([1], [2.0])
     """
     count_l = np.diff(pooled_il.indptr)
-    may_l = np.flatnonzero(count_l > 0)
+    n_fires = np.count_nonzero(values_i > threshold)
+    may_l = np.flatnonzero((count_l > 0) & (MOST_APART * count_l >= n_fires))
     may_l = rng.permutation(may_l[~np.isin(may_l, list(own))])
     distance_l = np.abs(count_l[may_l] - np.count_nonzero(values_i > 0))
-    latents = np.sort(may_l[np.argsort(distance_l, kind="stable")[:n]])
-    n_fires = np.count_nonzero(values_i > threshold)
-    thresholds = np.zeros(len(latents))
-    for place, latent in enumerate(latents.tolist()):
+    found: dict[int, tuple[float, int]] = {}
+    for latent in may_l[np.argsort(distance_l, kind="stable")].tolist():
         values = np.sort(pooled_il.data[pooled_il.indptr[latent] : pooled_il.indptr[latent + 1]])[::-1]
-        if n_fires < len(values):
-            thresholds[place] = values[n_fires]
-    return MatchedLatents(latents, thresholds)
+        least = float(values[n_fires]) if n_fires < len(values) else 0.0
+        n_reached = int(np.count_nonzero(values > least))
+        if MOST_APART * n_reached >= n_fires:
+            found[latent] = least, n_reached
+        if len(found) == n:
+            break
+    latents = np.array(sorted(found), dtype=np.int64)
+    n_pictures = len(values_i)
+    reached = [found[latent][1] / n_pictures for latent in latents.tolist()]
+    return MatchedLatents(
+        latents,
+        np.array([found[latent][0] for latent in latents.tolist()]),
+        float(np.mean(reached)) if reached else float("nan"),
+        n_fires / n_pictures,
+    )

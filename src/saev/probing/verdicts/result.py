@@ -26,10 +26,14 @@ class Matched:
     Args:
         n: How many.
         quantile: MCC, with the sign of the claim, that 95 % of them stay under.
+        frequency: The mean share of pictures of the proposal half on which they fire.
+        own_frequency: The share on which the latents of the hypothesis fire there.
     """
 
     n: int
     quantile: float
+    frequency: float
+    own_frequency: float
 
 
 @final

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from saev.errors import InputError
 from saev.probing.statistics.exchange import Exchange
@@ -67,9 +68,12 @@ def test_moments_are_those_of_all_arrangements(seed: int) -> None:
     group, stratum = np.array([0, 0, 0, 1, 2, 3, 4, 4]), rng.integers(0, 2, 8)
     assume(len(set(stratum[y == 1]) & set(stratum[y == 0])) > 0 and np.ptp(stratum[group == 0]) == 0)
     exchange = Exchange.of(y, group, stratum)
-    total = rng.normal(size=(len(exchange.y_u), 3))
-    drawn = exchange.permuted_units(rng, 20_000) @ total
-    mean, variance = exchange.moments(total)
+    size = np.bincount(exchange.unit_i).astype(np.float64)
+    total, less = rng.normal(size=(len(size), 3)), np.array([0.0, 0.7, 0.3])
+    total[:, 2] = size * 0.3  # A constant.
+    drawn = exchange.permuted_units(rng, 20_000) @ (total - size[:, None] * less)
+    mean, variance = exchange.moments(sparse.csc_array(total), size, less)
+    assert variance[2] == 0
     np.testing.assert_allclose(drawn.mean(0), mean, atol=0.08)
     np.testing.assert_allclose(drawn.var(0), variance, rtol=0.08, atol=1e-12)
 

@@ -4,10 +4,11 @@ Shape suffixes: i = pictures, u = units, b = permutations.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from scipy.special import gammaln
 
 from saev.errors import InputError
@@ -97,19 +98,28 @@ class Exchange:
         """
         return self.permuted_units(rng, n)[:, self.unit_i]
 
-    def moments(self, total_ul: Floats) -> tuple[Floats, Floats]:
-        """Exact mean and variance (l,) over all arrangements of the sum of totals over units with the label.
+    def moments(self, total_ul: Any, size_u: Floats, mean_l: Floats) -> tuple[Floats, Floats]:
+        """Exact mean and variance (l,) over all arrangements of the sum of centred totals over units with the label.
 
         In a cell of m units, k of them with the label, the mean is k times the mean total, and the variance
-        k (m - k) / (m (m - 1)) sum (total - mean total)^2.
+        k (m - k) / (m (m - 1)) sum (total - mean total)^2. What rounding leaves of a constant is no variance, but 0.
+
+        Args:
+            total_ul: Sparse sums of values over the pictures of each unit.
+            size_u: Pictures of each unit.
+            mean_l: What is taken off the value of each picture.
         """
-        order = np.argsort(self.cell_u, kind="stable")
-        first_c = np.unique(self.cell_u[order], return_index=True)[1]
         m_c, k_c = np.bincount(self.cell_u), np.bincount(self.cell_u, weights=self.y_u)
-        total_ul = total_ul[order]
-        mean_cl = np.add.reduceat(total_ul, first_c, axis=0) / m_c[:, None]
-        square_cl = np.add.reduceat((total_ul - np.repeat(mean_cl, m_c, axis=0)) ** 2, first_c, axis=0)
-        return k_c @ mean_cl, ratio(k_c * (m_c - k_c), m_c * (m_c - 1)) @ square_cl
+        share_c, factor_c = k_c / m_c, ratio(k_c * (m_c - k_c), m_c * (m_c - 1))
+        factor_u = factor_c[self.cell_u]
+        is_in_cu = sparse.csr_array((np.ones(len(self.cell_u)), (self.cell_u, np.arange(len(self.cell_u)))))
+        sum_cl, size_c = sparse.csr_array(is_in_cu @ total_ul), is_in_cu @ size_u
+        square_l, squares_of_sizes = total_ul.power(2).T @ factor_u, factor_u @ size_u**2
+        variance_l = square_l - sum_cl.power(2).T @ (factor_c / m_c)
+        variance_l -= 2 * mean_l * (total_ul.T @ (factor_u * size_u) - sum_cl.T @ (factor_c / m_c * size_c))
+        variance_l += mean_l**2 * (squares_of_sizes - (factor_c / m_c) @ size_c**2)
+        variance_l[variance_l <= 1e-10 * (square_l + mean_l**2 * squares_of_sizes)] = 0
+        return sum_cl.T @ share_c - mean_l * (share_c @ size_c), variance_l
 
 
 def _in_order(name_i: Integers) -> Integers:

@@ -167,20 +167,12 @@ class _Standardised(NamedTuple):
 
     @classmethod
     def of(cls, pooled_il: Any, exchange: Exchange) -> "_Standardised":
-        n, n_latents = pooled_il.shape
+        n = pooled_il.shape[0]
         is_in_ui = sparse.csr_array((np.ones(n), (exchange.unit_i, np.arange(n))), shape=(len(exchange.y_u), n))
         total_ul = sparse.csc_array(is_in_ui @ pooled_il.astype(np.float64))
         size_u, mean_l = is_in_ui.sum(1), total_ul.sum(0) / n
-        expected_l, deviation_l = np.zeros(n_latents), np.zeros(n_latents)
-        slab = max(1, CELLS // len(size_u))
-        for start in range(0, n_latents, slab):
-            part = slice(start, start + slab)
-            dense_ul = total_ul[:, part].toarray()
-            largest_l = np.abs(dense_ul).max(0)
-            expected_l[part], variance_l = exchange.moments(dense_ul - size_u[:, None] * mean_l[part])
-            # What rounding leaves of a latent that is constant is not a variance.
-            deviation_l[part] = np.sqrt(np.where(variance_l > 1e-20 * largest_l**2, variance_l, 0))
-        return cls(sparse.csr_array(total_ul.T), mean_l, size_u, expected_l, deviation_l)
+        expected_l, variance_l = exchange.moments(total_ul, size_u, mean_l)
+        return cls(sparse.csr_array(total_ul.T), mean_l, size_u, expected_l, np.sqrt(variance_l))
 
     def values(self, y_bu: Bools) -> Floats:
         """(l, b); a latent that is constant is under all others."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def verdicts(sae: TopK) -> Verdicts:
 
 
 def report(out: Path, sae: TopK) -> Path:
-    write_verdicts(out, verdicts(sae), b"page", lambda: None)
+    write_verdicts(out, verdicts(sae), b"page", nullcontext())
     return out
 
 

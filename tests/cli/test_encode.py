@@ -37,6 +37,6 @@ def test_a_run_is_rendered_from_saved_codes(
     assert main([*command, "--tokens=cls", f"--out={tmp_path / 'more'}"]) == 1
     assert "the SAE was trained on content tokens, not on cls: leave tokens out" in capsys.readouterr().err
     assert main(["test", f"--run_dir={run}", f"--codes=[{codes}]"]) == 1
-    assert main([*render, f"--codes=[{run}]"]) == 1
+    assert main([*render, f"--codes={run}"]) == 1
     assert f"{run} holds no codes.json: give a directory that `saev encode` printed" in capsys.readouterr().err
     assert not (tmp_path / "more").exists()

@@ -14,6 +14,7 @@ from saev.cli.given_saes import OF_TRAINING, GivenSaes
 from saev.cli.parsing.command_line import refuse_options, wants_help
 from saev.cli.parsing.errors import parsed
 from saev.cli.parsing.files import check_given_files
+from saev.cli.parsing.typed import appending
 from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
 from saev.device import chosen_device
@@ -111,7 +112,7 @@ def main(argv: list[str]) -> int:
         # What fit was told of the data is the default of what comes later.
         argv = ["--config", GivenSaes.of(argv, "render").options("render"), *argv]
     check_given_files(argv)
-    options = parsed(_parser(), argv)
+    options = parsed(_parser(), appending(argv, render))
     with contextlib.redirect_stdout(sys.stderr):
         out = render(
             # No image is held out here.

@@ -34,7 +34,7 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
         SystemExit: For `--help` (0).
     """
     parser = _parser(command, prog, subclasses or {})
-    options = parsed(parser, _appending(argv, command))
+    options = parsed(parser, appending(argv, command))
     return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
 
 
@@ -94,7 +94,7 @@ def _arguments(command: Command, options: Namespace) -> dict[str, Any]:
     return {name: groups[name](**vars(value)) if name in groups else value for name, value in vars(options).items()}
 
 
-def _appending(argv: Sequence[str], command: Command) -> list[str]:
+def appending(argv: Sequence[str], command: Callable[..., object]) -> list[str]:
     """A command line with `--NAME+` in the place of `--NAME` for all lists: each adds to those before it."""
     hints = get_type_hints(command).items()
     lists = [name for name, hint in hints if any(get_origin(one) is list for one in (hint, *get_args(hint)))]

@@ -114,6 +114,28 @@ def test_latents_of_candidates_keep_their_division(
     assert "pictures are divided with seed 0 and without groups: if you have looked" in capsys.readouterr().err
 
 
+def test_candidates_without_a_draft_say_the_division_all_the_same(
+    planted: Planted, candidates: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    rng, out = np.random.default_rng(0), tmp_path / "out"
+    rows = (f"{name},{rng.random() < 0.5},s{i // 4}" for i, name in enumerate(planted.names))
+    (tmp_path / "luck.csv").write_text("\n".join(["path,luck,site", *rows]))
+    saev.probing.propose(
+        planted.sae, planted.shards, out, codes=candidates / "codes", labels=[], metadata=tmp_path / "luck.csv",
+        group=["site"], seed=3, device="cpu",
+    )  # fmt: skip
+    options = [f"--candidates={out}", f"--latents=[{ZEBRA}]", "--claim=stripes", f"--metadata={planted.table}"]
+    halves = freeze(planted, tmp_path / "a.json", *options)["halves"]
+    assert (halves["seed"], halves["columns"]) == (3, ["site"])
+    capsys.readouterr()
+    for more, said in (
+        ([f"--candidates={out}"], "has no draft, because no q was small enough"),
+        ([f"--candidates={tmp_path}", *options[1:]], "is no table of `saev probe propose`"),
+    ):
+        assert main(command(planted, tmp_path / "b.json", *more)) == 1
+        assert said in one_line(capsys.readouterr().err)
+
+
 def test_a_table_may_only_say_what_belongs_together(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     table = tmp_path / "specimens.csv"  # so many specimens are no categories
     table.write_text("\n".join(["path,specimen", *(f"{name},no. {i // 2}" for i, name in enumerate(planted.names))]))

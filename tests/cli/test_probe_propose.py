@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.cli.fitting import one_line
 from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, plant
+from tests.shards.original_saev import write_original
 
 import saev
 import saev.probing.proposing as proposing
@@ -223,6 +224,44 @@ def test_nothing_is_drafted_where_nothing_is(planted: Planted, found: Path, tmp_
     assert "no latent has a q of at most .05" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["candidates.parquet", "index.html"]
     assert {one["p_best"] for one in rows(tmp_path / "out")} == {None}
+
+
+def test_the_class_may_be_a_column(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Without recorded labels: what is the same for all pictures of a species says no more than the species."""
+    lines = ["path,species,striped,flank,note"]
+    for number, (name, row) in enumerate(zip(planted.names, planted.table.read_text().splitlines()[1:], strict=True)):
+        species = name.split("/")[0]
+        lines.append(f"{name},{species},{row.split(',')[1]},{'yes' if species == 'zebra' else 'no'},{number}.5")
+    (tmp_path / "species.csv").write_text("\n".join(lines))
+    options = [f"--codes={found / 'codes'}", "--labels=[]", f"--metadata={tmp_path / 'species.csv'}"]
+    assert main(command(planted, tmp_path / "out", *options, "--class_column=species")) == 0
+    found_of = {name: best(tmp_path / "out", "metadata", name) for name in ("flank", "striped", "species=zebra")}
+    assert (found_of["flank"]["latent"], found_of["flank"]["note"]) == (ZEBRA, "not more than its class says")
+    assert found_of["striped"]["class_mcc"] < 0.4
+    assert found_of["species=zebra"]["class_mcc"] is None
+    capsys.readouterr()
+    for column, said in (("note", "has numbers"), ("kind", "no column 'kind'")):
+        assert main(command(planted, tmp_path / "none", *options, f"--class_column={column}")) == 1
+        assert said in one_line(capsys.readouterr().err)
+
+
+def test_recordings_of_the_original_are_looked_at_and_nothing_is_drafted(tmp_path: Path, capsys: Capture) -> None:
+    rng = np.random.default_rng(0)
+    sky_it = (rng.random((60, 6)) < 0.5) & (rng.random(60) < 0.5)[:, None]
+    acts = np.zeros((60, 2, 7, 12), np.float32)
+    acts[:, 1, 1:, SKY] = sky_it
+    shards = write_original(tmp_path / "saev/shards/0a1b2c3d", acts, layers=[3, 7], labels=sky_it.astype(np.uint8))
+    sae = saev.ReLU(12, 12)
+    for name in ("W_enc", "W_dec"):
+        getattr(sae, name).data.copy_(torch.eye(12))
+    saev.save(sae, tmp_path / "sae")
+    out, given = tmp_path / "out", [f"--sae={tmp_path / 'sae'}", f"--shards={shards}", "--layer=7", "--device=cpu"]
+    assert main(["probe", "propose", *given, f"--out={out}"]) == 0
+    said = capsys.readouterr().err
+    assert said.index("neither names nor digests of its pictures") < said.index("encoding")
+    assert "no latent has a q" not in said
+    assert best(out, "patch", "label 1")["q"] < 1e-4
+    assert not (out / "hypotheses.json").exists()
 
 
 def test_refusals(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:

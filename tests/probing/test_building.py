@@ -142,6 +142,24 @@ def test_labels_of_pictures_folders_and_blind_ones(study: Study, tmp_path: Path,
     assert [(len(made.pictures), made.asks_people) for made in blind] == [(30, True)] * 3
 
 
+def test_the_class_may_be_a_column(study: Study, tmp_path: Path, capsys: Capture) -> None:
+    """Of eight species two have striped pictures: only theirs are of the same class."""
+    frozen = study.freeze(tmp_path / "frozen.json", [STRIPED])
+    species = [f"sp{i % 8}" for i in range(N)]
+    rows = [
+        f"{one.path},{study.is_striped_i[i] and i % 8 < 2},{species[i]}"
+        for i, one in enumerate(study.reader.examples())
+    ]
+    (tmp_path / "species.csv").write_text("\n".join(["path,striped,species", *rows]))
+    options = [f"--metadata={tmp_path / 'species.csv'}", "--class_column=species"]
+    (made,) = built(study, frozen, tmp_path / "sets", capsys, *options)
+    assert made.recipe["class_column"] == "species"
+    same_class = {one.image for one in with_role(made, "same-class")}
+    assert {species[image] for image in same_class if image is not None} == {"sp0", "sp1"}
+    message = refused(study, frozen, tmp_path / "none", capsys, f"--metadata={study.table}", "--class_column=species")
+    assert "no column 'species'" in message
+
+
 def refused(study: Study, hypotheses: Path, out: Path, capsys: Capture, *more: str) -> str:
     """The one line with which a command refuses; nothing is written."""
     capsys.readouterr()

@@ -21,6 +21,7 @@ def propose(
     labels: list[str] | None = None,
     metadata: Path | None = None,
     group: list[str] = [],  # noqa: B006 - the default of an option, which nobody changes
+    class_column: str | None = None,
     pooling: Pooling = "max",
     count_above: float = 0.0,
     n_candidates: int = 20,
@@ -47,6 +48,8 @@ def propose(
             TASK-negative; by default the recorded labels that are there
         metadata: table of the pictures, a CSV with a column "path"
         group: columns of the table by which pictures belong together, such as specimen or site: no group is divided
+        class_column: column of the table that says a picture's class, such as species; by default the recorded label
+            does: does the latent know more than that?
         pooling: how the codes of a picture's tokens become one value
         count_above: what a code exceeds that counts, with --pooling count
         n_candidates: latents that are kept of each attribute
@@ -62,9 +65,10 @@ def propose(
 
     try:
         found = saev.probing.propose(
-            sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group, pooling=pooling,
-            count_above=count_above, n_candidates=n_candidates, n_permutations=n_permutations,
-            smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer, tokens=tokens, device=device,
+            sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group,
+            class_column=class_column, pooling=pooling, count_above=count_above, n_candidates=n_candidates,
+            n_permutations=n_permutations, smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer,
+            tokens=tokens, device=device,
         )  # fmt: skip
     except Stopped as stopped:
         stopped.advice = "the same command goes on with the codes that are whole"
@@ -161,6 +165,7 @@ def build(
     codes: Path | None = None,
     labels: list[str] | None = None,
     metadata: Path | None = None,
+    class_column: str | None = None,
     n_pictures: int | None = None,
     blind: bool = False,
     seed: int = 0,
@@ -182,6 +187,8 @@ def build(
         labels: image, patch, or a folder that holds <task>-positive and <task>-negative; once for each. By default the
             recorded labels that are there
         metadata: CSV of what is known of the pictures, keyed by path
+        class_column: column of --metadata that says a picture's class, such as species, for the role same-class; by
+            default the recorded label does
         n_pictures: pictures of each sample; by default 60 that you label, and at most 2,000 with known labels
         blind: label all sets by hand, also where labels are known
         seed: fixes the choice of pictures and their order
@@ -192,7 +199,8 @@ def build(
 
     found = saev.probing.build(
         hypotheses, sae, shards, out,
-        codes=codes, labels=labels, metadata=metadata, n_pictures=n_pictures, blind=blind, seed=seed, device=device,
+        codes=codes, labels=labels, metadata=metadata, class_column=class_column, n_pictures=n_pictures, blind=blind,
+        seed=seed, device=device,
     )  # fmt: skip
     print(*found, sep="\n")
     return 0

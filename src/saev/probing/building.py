@@ -36,6 +36,7 @@ def build(
     codes: Codes | str | Path | None = None,
     labels: Sequence[str | Path] | None = None,
     metadata: str | Path | None = None,
+    class_column: str | None = None,
     n_pictures: int | None = None,
     blind: bool = False,
     seed: int = 0,
@@ -75,6 +76,8 @@ def build(
         labels: As in `propose`: "image", "patch" and directories with folders of tasks; by default the recorded labels
             that are there.
         metadata: A table of the pictures: for attributes of it, and for columns that group pictures.
+        class_column: A column of the table that says a picture's class, such as species, for pictures of the same
+            class; by default the recorded label does.
         n_pictures: Of the sample; by default 60 that people label, and at most 2,000 with known labels.
         blind: Whether people label all sets, also where labels are known.
         seed: Of the choice and the order of pictures.
@@ -101,7 +104,8 @@ def build(
     is_asked = [blind or one.attribute.source == "words" for one in frozen.hypotheses]
     known = Known.of(reader, () if all(is_asked) else labels, metadata)
     files = RecordedFiles(reader)
-    half = Unseen.of(frozen, sae, reader, known, files, codes_of(sae, reader, codes, device=device))
+    known.classes(class_column)  # before anything long begins
+    half = Unseen.of(frozen, sae, reader, known, files, codes_of(sae, reader, codes, device=device), class_column)
     made = []
     for hypothesis, asked in zip(frozen.hypotheses, is_asked, strict=True):
         if asked:

@@ -15,6 +15,7 @@ from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
 from saev.latents.encode import encodings_of
 from saev.nn import SparseAutoencoder
+from saev.probing.candidates.table import CANDIDATES_FILE, read_halves
 from saev.probing.hypotheses.choosing import known_labels, with_thresholds
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
@@ -134,7 +135,7 @@ def freeze(
     how = _How(subject.tokens, pooling or "max", count_above or 0.0)
     halves = _halves(divided, seed, group, is_asked=not any(drafts.values()))
     if any(drafts.values()):
-        draft = _read(Path(file) if file is not None else Path(candidates or "") / DRAFT_FILE)
+        draft = _read(Path(file)) if file is not None else _drafted(Path(candidates or ""))
     elif notes is not None:
         draft = replace(_of_notes(Path(notes), how), halves=halves)
     elif join:
@@ -214,13 +215,21 @@ def _codes_beside(candidates: str | Path | None) -> Path | None:
 def _halves(divided: str | Path | None, seed: int | None, group: Sequence[str] | None, *, is_asked: bool) -> Halves:
     """How pictures are divided: as for these candidates, or as the options say."""
     if divided is not None:
-        return _read(Path(divided) / DRAFT_FILE).halves
+        return read_halves(Path(divided) / CANDIDATES_FILE)
     if is_asked and group is None:
         tell(
             f"pictures are divided with seed {seed or 0} and without groups: if you have looked at the proposal half "
             "of another division, give it (group, seed, or candidates), lest you test on pictures that you have seen"
         )
     return Halves(seed or 0, tuple(group or ()))
+
+
+def _drafted(directory: Path) -> Draft:
+    if (directory / CANDIDATES_FILE).exists() and not (directory / DRAFT_FILE).exists():
+        raise InputError(
+            f"{directory} has no draft, because no q was small enough: name latents beside it, or join some"
+        )
+    return _read(directory / DRAFT_FILE)
 
 
 def _read(path: Path) -> Draft:

@@ -57,11 +57,6 @@ class ProposalHalf:
         """(h,) the unit of each picture."""
         return self.units.group_i[self.images]
 
-    @property
-    def class_h(self) -> Integers:
-        """(h,) the recorded label of each picture, -1 for none."""
-        return self.known.labels.numbers[self.images]
-
     def part(self, attributes: Attributes) -> Attributes:
         """Attributes of its pictures alone."""
         return Attributes(

@@ -25,6 +25,7 @@ from saev.probing.candidates.seeds import in_other_seeds
 from saev.probing.candidates.table import CANDIDATES_FILE, Rows, columns_of, write_table
 from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Draft, Halves
+from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.pictures.known import Known, testable
 from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.pooling import Pooling
@@ -36,6 +37,10 @@ from saev.shards.reading.reader import ShardReader
 CODES: Final = "codes"
 DRAFT_FILE: Final = "hypotheses.json"
 _PARTIAL: Final = ".partial"
+_ORIGINAL: Final = (
+    "the original saev noted neither names nor digests of its pictures: what is found here cannot be tested, and "
+    "nothing is drafted; record the pictures with `saev predict` for that"
+)
 
 
 def propose(
@@ -47,6 +52,7 @@ def propose(
     labels: Sequence[str | Path] | None = None,
     metadata: str | Path | None = None,
     group: Sequence[str] = (),
+    class_column: str | None = None,
     pooling: Pooling = "max",
     count_above: float = 0.0,
     n_candidates: int = 20,
@@ -88,6 +94,8 @@ def propose(
             `<task>-positive` and `<task>-negative`; by default the recorded labels that are there.
         metadata: A table of the pictures, as CSV.
         group: Columns of the table by which pictures belong together: specimen, site, date. No group is divided.
+        class_column: A column of the table that says the class of a picture, such as species; by default the recorded
+            label does. A latent may know no more than that.
         pooling: How the codes of a picture's tokens become one value: max, mean, sum or count.
         count_above: What a code exceeds that counts.
         n_candidates: Latents that are kept of each attribute.
@@ -110,12 +118,15 @@ def propose(
     _check(out, n_candidates, n_permutations, smallest_effect)
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    if not reader.manifest.has_names:
+        tell(_ORIGINAL)
     known = Known.of(reader, labels, metadata)
     if known.attributes is None:
         raise InputError(
             f"{reader.path}: pictures have neither labels nor masks: give a table (metadata) or folders of tasks "
             "(labels), or write down what you see and freeze your notes"
         )
+    class_i = known.classes(class_column)
     half = ProposalHalf.of(known, Halves(seed, tuple(group)))
     attributes = testable(known.attributes, half.units, half.is_test_i)
     similar = in_other_seeds(sae, seeds) if seeds else None
@@ -125,16 +136,23 @@ def propose(
     more: dict[str, Any] = patch_columns(found, known.labels, half.is_test_i, scored, rows)
     if similar is not None:
         more |= {"seeds": similar[0][rows.latent_r], "seed_cosine": similar[1][rows.latent_r]}
-    columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc(scored, half.class_h), more)
-    hypotheses = drafted(
-        scored, tokens=found.origin.tokens, pooling=pooling, count_above=count_above, smallest_effect=smallest_effect
-    )
+    class_mcc_j = class_mcc(scored, class_i[half.images], class_column)
+    columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc_j, more)
+    hypotheses: Sequence[Hypothesis] = ()
+    if reader.manifest.has_names:
+        hypotheses = drafted(
+            scored,
+            tokens=found.origin.tokens,
+            pooling=pooling,
+            count_above=count_above,
+            smallest_effect=smallest_effect,
+        )
     with _together(out) as partial:
-        write_table(partial / CANDIDATES_FILE, columns)
+        write_table(partial / CANDIDATES_FILE, columns, half.halves)
         if hypotheses:
-            draft = Draft(hypotheses, halves=half.halves, sae=found.origin.sae, shards=found.origin.shards)
+            draft = Draft(tuple(hypotheses), halves=half.halves, sae=found.origin.sae, shards=found.origin.shards)
             draft.write(partial / DRAFT_FILE)
-        else:
+        elif reader.manifest.has_names:
             tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
         write_page(partial / PAGE_FILE, columns, _facts(reader, half, scored, len(hypotheses), len(seeds), pooling))
     return out

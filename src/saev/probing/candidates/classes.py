@@ -11,7 +11,7 @@ from saev.probing.statistics.all_latents import latent_scores
 from saev.probing.statistics.arrays import Floats, Integers
 
 
-def class_mcc(scored: Scored, class_i: Integers) -> Floats:
+def class_mcc(scored: Scored, class_i: Integers, column: str | None = None) -> Floats:
     """(j,) the best MCC of each attribute's best latent once a picture's value is the mean of its class.
 
     NaN for the classes themselves, for numbers, and where pictures have fewer than two classes. A latent that is a
@@ -20,6 +20,7 @@ def class_mcc(scored: Scored, class_i: Integers) -> Floats:
     Args:
         scored: What was found.
         class_i: The class of each picture of the proposal half, -1 for none.
+        column: Of the table that says it; None for the recorded labels.
     """
     found = np.full(len(scored.every), np.nan)
     known_i = np.flatnonzero(class_i >= 0)
@@ -27,7 +28,8 @@ def class_mcc(scored: Scored, class_i: Integers) -> Floats:
         return found
     size_c = np.bincount(class_i[known_i])
     for j, latent in enumerate(scored.best()[: len(scored.attributes.binary)].tolist()):
-        if scored.attributes.binary[j].source == "label":
+        attribute = scored.attributes.binary[j]
+        if (attribute.source, attribute.family) == (("metadata", column) if column else ("label", "label")):
             continue
         value_i = scored.pooled_il[:, [latent]].toarray()[known_i, 0]
         mean_c = np.bincount(class_i[known_i], weights=value_i) / np.maximum(size_c, 1)

@@ -3,6 +3,7 @@
 Shape suffixes: l = latents, j = attributes, r = rows of the table.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from saev.errors import InputError
 from saev.files import replacing
 from saev.probing.candidates.scoring import Scored
+from saev.probing.hypotheses.file import Halves
 from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.shards.format.strict_json import parse_json
 
 CANDIDATES_FILE: Final = "candidates.parquet"
+_HALVES: Final = "saev-halves"
 PROXY_MARGIN: Final = 0.02
 PROXY_NOTE: Final = "not more than its class says"
 
@@ -120,12 +125,30 @@ def columns_of(
     }
 
 
-def write_table(path: Path, columns: Mapping[str, Any]) -> None:
+def write_table(path: Path, columns: Mapping[str, Any], halves: Halves) -> None:
     """Write columns as Parquet in one step; NaN becomes null.
+
+    Args:
+        path: The file.
+        columns: As `columns_of` gives them.
+        halves: Of which half of which division all is; stands in the file's metadata.
 
     Raises:
         InputError: If the disk does not take it.
     """
     table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
     with replacing(path) as file:
-        pq.write_table(table, file)
+        pq.write_table(table.replace_schema_metadata({_HALVES: json.dumps(halves.to_dict())}), file)
+
+
+def read_halves(path: Path) -> Halves:
+    """How the pictures of a table were divided.
+
+    Raises:
+        InputError: If there is no such table.
+    """
+    try:
+        said = pq.read_schema(path).metadata[_HALVES.encode()]
+    except (OSError, pa.ArrowException, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no table of `saev probe propose`: give a directory that it wrote") from error
+    return Halves.from_json(parse_json(said, str(path)), f"{path}: {_HALVES}")

@@ -94,14 +94,13 @@ def _head(value: object, where: str, keys: tuple[str, ...]) -> JsonObject:
 
 def _facts(found: JsonObject, where: str, completed: Callable[[object], object]) -> dict[str, Any]:
     """What drafts and frozen hypotheses share."""
-    halves = JsonObject(found.mapping("halves"), f"{where}: halves", ("seed", "columns", "division"))
     return {
         "hypotheses": tuple(
             Hypothesis.from_json(completed(one), f"{where}: hypotheses[{n}]")
             for n, one in enumerate(found.array("hypotheses"))
         ),
         "alpha": found.number("alpha"),
-        "halves": Halves(halves.integer("seed"), tuple(halves.texts("columns")), halves.optional_text("division")),
+        "halves": Halves.from_json(found.mapping("halves"), f"{where}: halves"),
     }
 
 

@@ -80,6 +80,21 @@ class Known:
             parts.append(table(read))
         return cls(records, recorded, read, Attributes.joined(parts) if parts else None)
 
+    def classes(self, column: str | None = None) -> NDArray[np.int64]:
+        """(i,) the number of each picture's class, -1 where it is not known: the recorded label, or a column's value.
+
+        Raises:
+            InputError: If there is no such column, it has numbers, or there is no table.
+        """
+        if column is None:
+            return self.labels.numbers
+        if self.metadata is None:
+            raise InputError(f"class column {column!r}: there is no table that has it: give it (metadata)")
+        found = self.metadata.column(column)
+        if found.kind == "numeric":
+            raise InputError(f"class column {column!r} has numbers: give one of words, such as species")
+        return found.numbers_i
+
     def units(self, columns: Sequence[str]) -> Units:
         """What belongs together: equal pictures, and those with equal values in these columns of the table.
 

@@ -15,7 +15,7 @@ from saev.latents.codes import Codes
 from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
-from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
 from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.mean_activations import mean_activations
@@ -52,6 +52,7 @@ class Unseen:
         units: What belongs together.
         is_test_i: The half of each picture.
         duplicates: What is left out.
+        class_column: The column of the table that says a picture's class; None for the recorded label.
     """
 
     frozen: Frozen
@@ -62,6 +63,7 @@ class Unseen:
     units: Units
     is_test_i: NDArray[np.bool_]
     duplicates: NearDuplicates
+    class_column: str | None = None
     _means: dict[bytes, NDArray[np.floating[Any]]] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +75,7 @@ class Unseen:
         known: Known,
         files: RecordedFiles,
         codes: Codes,
+        class_column: str | None = None,
     ) -> Self:
         """Divide the pictures as the hypotheses say, and leave near-duplicates out.
 
@@ -96,7 +99,7 @@ class Unseen:
                 f"left out of the test half's {int(is_test_i.sum()):,} pictures: {n_proposal:,} near-duplicates of the "
                 f"proposal half, {n_another:,} of each other"
             )
-        return cls(frozen, sae, reader, known, codes, units, is_test_i, found)
+        return cls(frozen, sae, reader, known, codes, units, is_test_i, found, class_column)
 
     def asked(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
         """A set of about n pictures that people label.
@@ -131,6 +134,7 @@ class Unseen:
             "kind": "labelled",
             "n_pictures": n,
             "attribute": {"source": name.source, "name": name.name},
+            "class_column": self.class_column,
             "neighbours": [*neighbours],
             "roles": {role: len(places) for role, places in more.items()},
         }
@@ -152,14 +156,20 @@ class Unseen:
         fits_n = pool.has_n if hypothesis.claim == "fires on" else ~pool.has_n
         read = random_subset(len(pool.images_n), MOST_READ, seed)
         found: dict[Role, Ints] = {}
-        if hypothesis.attribute.source != "label":
-            class_n = self.known.labels.numbers[pool.images_n]
+        if not self._is_class(hypothesis.attribute):
+            class_n = self.known.classes(self.class_column)[pool.images_n]
             found["same-class"] = of_same_class(fits_n, class_n, N_HARD, np.random.default_rng(seed))
         if fits_n[read].any():
             found["hard-near"] = read[nearest_pictures(fits_n[read], self._means_of(pool.images_n[read]), N_HARD)]
         pooled_nl = pooled_for(self.codes, hypothesis, pool.images_n, np.array([*neighbours], dtype=np.int64))
         found["hard-neighbour"] = of_neighbours(fits_n, pooled_nl, [*neighbours.values()], N_HARD)
         return {role: places for role, places in found.items() if len(places)}
+
+    def _is_class(self, name: AttributeName) -> bool:
+        """Whether an attribute is the class itself, so that nothing is of the same class and differs in it."""
+        if self.class_column is None:
+            return name.source == "label"
+        return name.source == "metadata" and name.name.partition("=")[0] == self.class_column
 
     def _means_of(self, images: Ints) -> NDArray[np.floating[Any]]:
         """Mean activations of pictures, read once for all hypotheses of which the same ones are known."""

@@ -115,6 +115,8 @@ def test_a_causal_latent_is_told_from_one_that_fires_alike(root: Path, tmp_path:
     assert effect(other, name)["effect"]["mean"] == pytest.approx(0, abs=1e-5)
     for found in (causal, other):
         assert len(found["random_latents"]) == 20
+        for row in found["effects"]:
+            assert np.mean(row["random_effects"]) == pytest.approx(row["random"] - row["untouched"], abs=1e-9)
         assert effect(found, name)["random_bound"] < abs(effect(causal, name)["effect"]["mean"]) / 2
         # The change along random latents is as large: the embedding's cosine falls about as much.
         cosine = effect(found, "embedding: cosine")

@@ -1,9 +1,15 @@
 """What passes leave behind."""
 
+import weakref
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 import saev
-from saev.probing.interventions.passes import Place
+from saev.probing.interventions.changes import Batch
+from saev.probing.interventions.outcome import COSINE, EDITED, RANDOM, UNTOUCHED, Reading
+from saev.probing.interventions.passes import Place, measure
 from saev.splicing.attach import token_layout
 from saev.vit.load import load_backbone
 
@@ -16,3 +22,30 @@ def test_an_embedding_does_not_keep_all_tokens_in_memory() -> None:
         embedded_be, tokens_bqd = place.run(torch.randn(2, 3, 64, 64), lambda x_btd: x_btd)
     assert embedded_be.untyped_storage().nbytes() == embedded_be.nbytes
     assert tokens_bqd.shape == (2, 16, 64)
+
+
+@torch.no_grad()
+def test_no_change_outlives_the_next_one_and_numbers_are_all_that_stays() -> None:
+    vit = load_backbone("timm", "test_vit", "random", 64)
+    made = list[weakref.ref[Tensor]]()
+
+    def arms(batch: Batch, item: object, start: int) -> Iterator[tuple[str, Tensor]]:
+        for name in (EDITED, *[RANDOM] * 3, "off 1"):
+            change = torch.full_like(batch.x_bpd, 0.1 * len(made))
+            made.append(weakref.ref(change))
+            yield name, change
+            del change
+            assert not [one for one in made[:-1] if one() is not None]
+
+    items = [{"image": torch.randn(2, 3, 64, 64)} for _ in range(3)]
+    with saev.attach(vit, saev.ReLU(64, d_sae=8), 3) as inside:
+        place = Place(inside, vit, 3, token_layout(vit).positions("content"))
+        outcome = measure(place, items, [0], arms, Reading([], None, None), [None] * 6)
+    assert len(made) == 15
+    assert {name: list(columns) for name, columns in outcome.kept.items()} == {
+        UNTOUCHED: [COSINE],
+        EDITED: [COSINE],
+        RANDOM: [COSINE],
+    }
+    assert outcome.values(RANDOM, COSINE).shape == outcome.norm_i.shape == (6,)
+    assert outcome.moved[COSINE].shape == (3,)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.probing.interventions.changes import Batch, alone_on, switched_off
-from saev.probing.interventions.effects import N_FLIPS, right_classes
+from saev.probing.interventions.effects import N_FLIPS
 from saev.probing.interventions.matching import matched_latents
-from saev.probing.interventions.passes import UNTOUCHED, Arms, Outcome, Seen
+from saev.probing.interventions.outcome import UNTOUCHED, Outcome, right_column
+from saev.probing.interventions.passes import Arms, Seen
 from saev.probing.interventions.readouts import Floats, Readout
 from saev.probing.statistics.paired import paired_effect
 
@@ -61,15 +62,13 @@ class Curves:
 
     def arms(self, batch: Batch, labels_b: Sequence[str | None]) -> Arms:
         """The changes of a batch, each picture by the latents of its class; others stay as they are."""
-        found = {}
         for kind, change in zip(KINDS, (switched_off, alone_on), strict=True):
             for k in self.ks:
                 own = [self._latents(label, k) for label in labels_b]
-                found[_name(kind, k)] = change(batch, own)
+                yield _name(kind, k), change(batch, own)
                 for draw in range(N_DRAWS):
                     others = [self._latents(label, k, draw) for label in labels_b]
-                    found[_name(kind, k, draw)] = change(batch, others)
-        return found
+                    yield _name(kind, k, draw), change(batch, others)
 
     def _latents(self, label: str | None, k: int, draw: int | None = None) -> Sequence[int]:
         if label not in self.latents:
@@ -109,13 +108,21 @@ class Curves:
         digests: Sequence[str],
         rng: np.random.Generator,
     ) -> list[dict[str, Any]]:
-        known, before_i = right_classes(readout, outcome, UNTOUCHED, labels)
+        right = right_column(readout.name)
+        is_known_i = np.array([label is not None for label in labels]) & ~np.isnan(outcome.values(UNTOUCHED, right))
+        known = np.flatnonzero(is_known_i).tolist()
+
+        def right_i(name: str) -> Floats:
+            return outcome.values(name, right)[known]
+
+        before_i = right_i(UNTOUCHED)
         class_i = np.array([str(labels[place]) for place in known])
         groups = [digests[place] for place in known]
         after = {}
         for kind in KINDS:
-            after[kind] = [right_classes(readout, outcome, _name(kind, k), labels)[1] for k in self.ks]
-            after[f"{kind}_random"] = [self._random_i(readout, outcome, kind, k, labels) for k in self.ks]
+            after[kind] = [right_i(_name(kind, k)) for k in self.ks]
+            drawn = [[right_i(_name(kind, k, draw)) for draw in range(N_DRAWS)] for k in self.ks]
+            after[f"{kind}_random"] = [np.mean(each, axis=0) for each in drawn]
         beyond = {
             f"{kind}_beyond_random": [
                 _interval(other_i, own_i, groups, rng)
@@ -134,11 +141,6 @@ class Curves:
             }
             for name, is_in_i in _classes(class_i)
         ]
-
-    def _random_i(self, readout: Readout, outcome: Outcome, kind: str, k: int, labels: Sequence[str | None]) -> Floats:
-        draws = [right_classes(readout, outcome, _name(kind, k, draw), labels)[1] for draw in range(N_DRAWS)]
-        found: Floats = np.mean(draws, axis=0)
-        return found
 
 
 def _classes(class_i: NDArray[Any]) -> list[tuple[str | None, NDArray[np.bool_]]]:

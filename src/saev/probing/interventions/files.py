@@ -76,9 +76,8 @@ def _table(figures: Sequence[Figure], chosen: Chosen) -> str:
     writer.writerow(COLUMNS)
     names = chosen.names
     for one in figures:
-        random_i = one.random_ri.mean(0)
         for number, place in enumerate(one.pictures):
             picture = chosen.measured[place]
-            values = (one.untouched_i[number], one.edited_i[number], random_i[number])
+            values = (one.untouched_i[number], one.edited_i[number], one.random_i[number])
             writer.writerow([one.name, names[picture], chosen.labels[picture] or "", *map(repr, map(float, values))])
     return file.getvalue()

@@ -5,26 +5,26 @@ s = d_sae, l = latents of the edit, e = width of the embedding.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.probing.interventions.changes import Batch
-from saev.probing.interventions.readouts import Floats, PatchReadout
+from saev.probing.interventions.outcome import EDITED, RANDOM, UNTOUCHED, Outcome, Reading, Values
+from saev.probing.interventions.readouts import Floats
 from saev.splicing.attached import Attached
 from saev.splicing.replay import computed_once, last_tokens
 from saev.vit.backbone import Backbone
+from saev.vit.images.base import NO_LABEL
 
-PATCHES_AT_MOST: Final = 50_000
-"""Patch tokens that are held for the probe of patches."""
-UNTOUCHED: Final = "untouched"
+MAX_PATCHES: Final = 10_000
+"""About so many patches the probe of patches learns from, a random choice of each picture."""
 
-Arms = Mapping[str, Tensor]
-"""By name, changes (b, p, d) of the tokens of a batch."""
+Arms = Iterable[tuple[str, Tensor]]
+"""Changes (b, p, d) of the tokens of a batch, and what they are: "edited" once, "random" for each draw, and curves."""
 
 
 @final
@@ -94,7 +94,8 @@ def look(
                 sums[label] = sums.get(label, np.zeros(d_sae)) + mean_bs[image]
                 counts[label] = counts.get(label, 0) + 1
             if is_learned and "patch_labels" in batch:
-                own = rng.permutation(tokens_bqd.shape[1])[: max(1, PATCHES_AT_MOST // n_learn)]
+                known = np.flatnonzero(batch["patch_labels"][image].numpy() != NO_LABEL)
+                own = np.sort(rng.permutation(known)[: -(-MAX_PATCHES // n_learn)])
                 patches.append(tokens_bqd[image, own].cpu())
                 patch_labels.append(batch["patch_labels"][image, own])
         start += len(mean_bs)
@@ -131,71 +132,44 @@ def _pooled(inside: Attached, x_btd: Tensor) -> tuple[Floats, Floats]:
     return torch.cat(largest).double().cpu().numpy(), torch.cat(mean).double().cpu().numpy()
 
 
-@final
-@dataclass
-class Outcome:
-    """What changes do to the measured pictures, by the name of the change; "untouched" is none."""
-
-    embeddings: dict[str, list[Tensor]] = field(default_factory=dict)  # Final embeddings (n, e).
-    patches: dict[str, list[Floats]] = field(default_factory=dict)
-    """Shares of patches that are found right (n, 3), see `PatchReadout.shares`."""
-    norms: dict[str, list[Floats]] = field(default_factory=dict)
-    """Norm of the change of a picture's tokens over that of the tokens (n,)."""
-
-    def embedded(self, name: str) -> Tensor:
-        """Embeddings (n, e) of all pictures."""
-        return torch.cat(self.embeddings[name])
-
-    def shares(self, name: str) -> Floats | None:
-        """Shares of patches (n, 3) of all pictures; None without masks."""
-        return np.concatenate(self.patches[name]) if name in self.patches else None
-
-    def norm(self, name: str) -> NDArray[np.float64]:
-        """Relative norms (n,) of all pictures."""
-        return np.concatenate(self.norms[name])
-
-
 def measure(
     place: Place,
     batches: Iterable[Mapping[str, Any]],
     needed: Sequence[int],
     arms: Callable[[Batch, Mapping[str, Any], int], Arms],
-    patch_readout: PatchReadout | None,
+    reading: Reading,
+    labels: Sequence[str | None],
 ) -> Outcome:
     """Run pictures as they are and with each change; the blocks up to the SAE's are computed once.
+
+    One change is in memory at a time.
 
     Args:
         place: The SAE inside the ViT.
         batches: Items of `ImageDataset`.
         needed: The latents that changes need, each once.
         arms: Gives the changes of a batch of tokens, from its item and the number of pictures before it.
-        patch_readout: The probe of patches, if there are masks.
+        reading: What is read.
+        labels: Classes of the pictures, in their order.
     """
     outcome, start, inside = Outcome(), 0, place.inside
     for item in batches:
         images, outputs = item["image"], list[Tensor]()
+        own = labels[start : start + len(images)], item.get("patch_labels")
         with computed_once(place.backbone, place.layer):
-            found = place.run(images, _kept_in(outputs))
-            _keep(outcome, UNTOUCHED, found, item, patch_readout)
+            before = place.run(images, _kept_in(outputs))
             batch = Batch.of(inside, outputs[0], needed)
-            for name, change_bpd in arms(batch, item, start).items():
-                new_btd = inside.with_tokens(outputs[0], batch.x_bpd + change_bpd)
-                _keep(outcome, name, place.run(images, _instead(new_btd)), item, patch_readout)
-                norm_b = (change_bpd.flatten(1).norm(dim=1) / batch.x_bpd.flatten(1).norm(dim=1)).double()
-                outcome.norms.setdefault(name, []).append(norm_b.cpu().numpy())
+            rows, draws, norm_b = {UNTOUCHED: reading.all(before[0], before, *own)}, list[Values](), None
+            for name, change_bpd in arms(batch, item, start):
+                after = place.run(images, _instead(inside.with_tokens(outputs[0], batch.x_bpd + change_bpd)))
+                if name == RANDOM:
+                    draws.append(reading.all(before[0], after, *own))
+                elif name == EDITED:
+                    rows[name] = reading.all(before[0], after, *own)
+                    norm_b = change_bpd.flatten(1).norm(dim=1) / batch.x_bpd.flatten(1).norm(dim=1)
+                else:  # curves of classes
+                    rows[name] = reading.right(after[0], own[0])
+        assert norm_b is not None, "one of the changes is the edit"
+        outcome.add(rows, draws, norm_b.double().cpu().numpy())
         start += len(images)
     return outcome
-
-
-def _keep(
-    outcome: Outcome,
-    name: str,
-    found: tuple[Tensor, Tensor],
-    item: Mapping[str, Any],
-    patch_readout: PatchReadout | None,
-) -> None:
-    embedded_be, tokens_bqd = found
-    outcome.embeddings.setdefault(name, []).append(embedded_be)
-    # Curves of classes are of whole pictures.
-    if patch_readout is not None and not name.startswith(("off", "alone")):
-        outcome.patches.setdefault(name, []).append(patch_readout.shares(tokens_bqd, item["patch_labels"]))

@@ -20,8 +20,6 @@ from saev.vit.images.base import NO_LABEL
 from saev.vit.weights import read_weights
 
 Floats = NDArray[np.float64]
-MAX_PATCHES: Final = 10_000
-"""Patches that the probe of patches learns from, a random choice."""
 SHARES: Final = ("all", "target", "others")
 
 
@@ -109,20 +107,13 @@ def _share(right_np: NDArray[np.bool_], of_np: NDArray[np.bool_]) -> Floats:
     return found
 
 
-def patch_readout(
-    tokens_md: Tensor, labels_m: Tensor, target: int | None, rng: np.random.Generator
-) -> PatchReadout | None:
+def patch_readout(tokens_md: Tensor, labels_m: Tensor, target: int | None) -> PatchReadout | None:
     """The probe of patches; None where there are fewer than two classes of them.
 
     Args:
         tokens_md: Untouched tokens that it learns from.
         labels_m: Values of the masks there.
         target: One of these values.
-        rng: Where chance comes from.
     """
-    known = np.flatnonzero(labels_m.numpy() != NO_LABEL)
-    known = np.sort(rng.permutation(known)[:MAX_PATCHES])
-    labels = labels_m[known].tolist()
-    if len(set(labels)) < 2:
-        return None
-    return PatchReadout(linear_probe(tokens_md[known], labels), target)
+    labels = labels_m.tolist()
+    return PatchReadout(linear_probe(tokens_md, labels), target) if len(set(labels)) > 1 else None

@@ -17,12 +17,13 @@ from tqdm import tqdm
 from saev.errors import InputError
 from saev.probing.interventions.changes import Batch, along_others, code_change
 from saev.probing.interventions.curves import Curves
-from saev.probing.interventions.effects import EDITED, Figure, accuracies, effects, figures, random_name
+from saev.probing.interventions.effects import Figure, accuracies, effects, figures
 from saev.probing.interventions.maps import Maps, maps_of
 from saev.probing.interventions.matching import matched_latents
-from saev.probing.interventions.passes import Arms, Outcome, Place, Seen, look, measure
+from saev.probing.interventions.outcome import EDITED, RANDOM, Outcome, Reading
+from saev.probing.interventions.passes import Arms, Place, Seen, look, measure
 from saev.probing.interventions.pictures import Chosen
-from saev.probing.interventions.readouts import PatchReadout, Readout, head_readout, patch_readout, probe_readout
+from saev.probing.interventions.readouts import Readout, head_readout, patch_readout, probe_readout
 from saev.splicing.edits import Edit
 from saev.splicing.zero_shot import ZeroShot
 from saev.vit.dataset import ImageDataset, item_batches
@@ -100,7 +101,8 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
 
     learns = ~chosen.is_measured_i
     seen = look(place, batches(chosen.numbers, "as they are"), latents, chosen.labels, learns.tolist(), rng)
-    readouts, patches = _readouts(seen, chosen, request, zero_shot, rng)
+    reading = _reading(seen, chosen, request, zero_shot)
+    readouts = reading.readouts
     random_rl = matched_latents(latents, seen.frequency_s, request.n_random, rng)
     classifies = any(readout.is_classifier for readout in readouts)
     curves = Curves.of(seen, request.ks if classifies else [], rng)
@@ -110,17 +112,16 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
     def arms(batch: Batch, item: Mapping[str, Any], start: int) -> Arms:
         change_bpl = code_change(batch, latents, request.edit, _mask(place, item, request))
         edited = batch.added(change_bpl, latents)
-        random = {
-            random_name(draw): along_others(batch, change_bpl, others, edited)
-            for draw, others in enumerate(random_rl.tolist())
-        }
-        return {EDITED: edited, **random, **curves.arms(batch, labels[start : start + len(edited)])}
+        yield EDITED, edited
+        for others in random_rl.tolist():
+            yield RANDOM, along_others(batch, change_bpl, others, edited)
+        yield from curves.arms(batch, labels[start : start + len(edited)])
 
     needed = sorted({*latents, *random_rl.flatten().tolist(), *curves.needed})
     numbers = [chosen.numbers[one] for one in chosen.measured]
     with torch.no_grad():
-        outcome = measure(place, batches(numbers, "with changes"), needed, arms, patches)
-    found = figures(outcome, readouts, labels, request.target, request.n_random)
+        outcome = measure(place, batches(numbers, "with changes"), needed, arms, reading, labels)
+    found = list(figures(outcome, [one for one in outcome.columns if one not in reading.right_columns]).values())
     shown = _maps(place, items, chosen, seen, request)
     return Studied(
         {
@@ -128,7 +129,7 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
             "latents": _of_latents(seen, chosen, latents),
             "random_latents": random_rl.tolist(),
             "effects": effects(found, digests, rng),
-            "accuracy": accuracies(outcome, readouts, labels, request.n_random),
+            "accuracy": accuracies(outcome, readouts),
             "curves": curves.results(outcome, readouts, labels, digests, rng),
             "maps": [_as_json(one) for one in shown],
         },
@@ -137,13 +138,12 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
     )
 
 
-def _readouts(
+def _reading(
     seen: Seen,
     chosen: Chosen,
     request: Request,
     zero_shot: tuple[Sequence[str], ZeroShot] | None,
-    rng: np.random.Generator,
-) -> tuple[list[Readout], PatchReadout | None]:
+) -> Reading:
     learns = np.flatnonzero(~chosen.is_measured_i)
     found = []
     if zero_shot is not None:
@@ -155,9 +155,10 @@ def _readouts(
         found.append(probe)
     if request.head is not None:
         found.append(head_readout(request.head, seen.embeddings_ne))
-    if seen.patches_md is None or seen.patch_labels_m is None:
-        return found, None
-    return found, patch_readout(seen.patches_md, seen.patch_labels_m, request.target_value, rng)
+    patches = None
+    if seen.patches_md is not None and seen.patch_labels_m is not None:
+        patches = patch_readout(seen.patches_md, seen.patch_labels_m, request.target_value)
+    return Reading(found, patches, request.target)
 
 
 def _mask(place: Place, item: Mapping[str, Any], request: Request) -> Tensor | None:
@@ -185,7 +186,7 @@ def check_mask_meets_patches(place: Place) -> None:
 
 
 def _sizes(chosen: Chosen, outcome: Outcome) -> dict[str, Any]:
-    norm_i = outcome.norm(EDITED)
+    norm_i = outcome.norm_i
     is_changed_i = norm_i > 0
     return {
         "n_images": len(chosen.numbers),

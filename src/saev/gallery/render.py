@@ -3,7 +3,6 @@
 Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,7 +176,7 @@ def _render(
         names=_shown(names),
         others=_others(name, subjects),
         metadata=source.labels.columns,
-        verdicts=verdicts_for(sae, source.reports, Path(os.path.abspath(out / name))),  # noqa: PTH100 - as browsers do
+        verdicts=verdicts_for(sae, source.reports, out / name),
         seeds=seeds,
     )
     index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))

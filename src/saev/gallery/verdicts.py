@@ -1,6 +1,5 @@
 """What tests of hypotheses say of latents: reports of `saev probe test`, as far as a gallery shows them."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from saev.files import given_path, read_regular
 from saev.gallery.data import STANDINGS, Verdict
 from saev.latents.encoding import sae_digest
 from saev.nn import SparseAutoencoder
+from saev.pages.embedding import address
 from saev.shards.format.strict_json import JsonObject, parse_json
 
 FORMAT: Final = "saev-verdicts"
@@ -117,11 +117,5 @@ def _some(value: object, where: str, keys: Sequence[str]) -> JsonObject:
 
 def _link(report: Path, id: str, gallery: Path) -> str | None:
     """Where the report says more of a hypothesis: a path from the gallery on, where there is one; None without page."""
-    page = Path(os.path.abspath(report / PAGE_FILE))  # noqa: PTH100 - browsers do not resolve links of the file system
-    if not page.is_file():
-        return None
-    fragment = f"#hypothesis-{quote(id, safe='')}"
-    try:
-        return quote(Path(os.path.relpath(page, gallery)).as_posix()) + fragment
-    except ValueError:  # on another drive
-        return page.as_uri() + fragment
+    page = report / PAGE_FILE
+    return f"{address(page, gallery)}#hypothesis-{quote(id, safe='')}" if page.is_file() else None

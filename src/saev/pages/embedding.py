@@ -4,6 +4,9 @@ import base64
 import html
 import io
 import json
+import os
+from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -28,6 +31,19 @@ def user_text(text: str) -> str:
     '<bdi>&lt;b&gt; &amp; &#x27;c&#x27;</bdi>'
     """
     return f"<bdi>{html.escape(text)}</bdi>"
+
+
+def address(file: Path, folder: Path) -> str:
+    """Where a file is, from a page in a folder on, as browsers go: they do not resolve links of the file system.
+
+    >>> address(Path("/runs/a b/index.html"), Path("/runs/reports/1"))
+    '../../a%20b/index.html'
+    """
+    path, start = (os.path.abspath(one) for one in (file, folder))  # noqa: PTH100 - links stay
+    try:
+        return quote(Path(os.path.relpath(path, start)).as_posix())
+    except ValueError:  # on another drive
+        return Path(path).as_uri()
 
 
 def jpeg(view: Image.Image, longest: int) -> tuple[bytes, tuple[int, int]]:

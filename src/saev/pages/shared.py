@@ -1,11 +1,12 @@
 """Style and scripts that all pages share, as files of this package.
 
-look.css     colours, light and dark, and what headings, buttons, pictures and the bar look like
-storage.js   small texts kept in the browser
-theme.js     light, dark, or as the system says; after storage.js, and before the first paint
-show.js      elements, numbers and texts of users
-svg.js       elements of SVG
-icon.svg     for the browser's tab
+look.css         colours, light and dark, and what headings, buttons, pictures and the bar look like
+storage.js       small texts kept in the browser
+theme.js         light, dark, or as the system says; after storage.js, and before the first paint
+theme_button.js  the button that switches the theme
+show.js          elements, numbers and texts of users
+svg.js           elements of SVG
+icon.svg         for the browser's tab
 """
 
 from collections.abc import Iterable

@@ -41,7 +41,7 @@ def standalone_page(
     """
     sheets = [shared("look.css"), *styles]
     first = [shared("storage.js"), shared("theme.js")]
-    last = [*scripts, shared("standalone.js")]
+    last = [*scripts, shared("theme_button.js")]
     policy = (
         f"default-src 'none'; script-src {_hashes(first + last)}; style-src {_hashes(sheets)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -83,7 +83,7 @@ def make_reported(values: SetValues | None = None, names: Sequence[str] = (), **
     return Reported(make_result(values, **changes), values, kinds)
 
 
-def write_report(path: Path, *reported: Reported) -> Path:
+def write_report(path: Path, *reported: Reported, sae: str | Path = "RUN/saes/a b") -> Path:
     """The page of some hypotheses."""
     results = tuple(one.result for one in reported)
     verdicts = Verdicts(
@@ -100,7 +100,8 @@ def write_report(path: Path, *reported: Reported) -> Path:
         (Input("answers", "a.csv", "6" * 64),),
         results,
     )
-    path.write_bytes(report_page(verdicts, reported, {"sae": "RUN/saes/a b", "answers": ["a.csv", "b.csv"]}))
+    options = {"sae": sae, "answers": ["a.csv", "b.csv"], "out": path.parent}
+    path.write_bytes(report_page(verdicts, reported, options))
     return path
 
 

@@ -41,7 +41,9 @@ def test_the_overview_tells_verdicts_apart_without_colour(index: Path, open_page
     borders = [style(page, f".badge.{name}", "borderTopStyle") for name in names]
     assert borders == ["solid", "solid", "dashed", "dotted"]
     assert style(page, ".badge.confirmed", "backgroundColor") != style(page, ".badge.rejected", "backgroundColor")
-    assert page.locator(".counts").inner_text().split() == [part for name in badges for part in (*name.split(), "1")]
+    assert " ".join(page.locator(".counts > span").all_inner_texts()).split() == [
+        part for name in badges for part in (*name.split(), "1")
+    ]
 
 
 def test_from_the_overview_to_a_hypothesis_and_back_by_keyboard(index: Path, open_page: Open) -> None:
@@ -62,6 +64,39 @@ def test_from_the_overview_to_a_hypothesis_and_back_by_keyboard(index: Path, ope
     assert page.evaluate("document.activeElement.closest('article').id") == "hypothesis-latent-2"
     article.locator(".back a").click()
     assert page.evaluate("location.hash") == "#overview"
+
+
+def test_the_filter_shows_some_verdicts_alone_and_a_link_shows_its_own(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    assert page.locator("#filter-verdict option").all_inner_texts() == [
+        "any verdict",
+        "confirmed",
+        "rejected",
+        "undecided",
+        "exploratory",
+    ]
+    page.select_option("#filter-verdict", "rejected")
+    for kind in ("#overview tbody tr:not(.scale):visible", "article:visible"):
+        assert [one.get_attribute("data-standing") for one in page.locator(kind).all()] == ["rejected"]
+    page.evaluate("location.hash = '#hypothesis-latent-3'")
+    page.locator("article#hypothesis-latent-3").wait_for()
+    assert page.locator("#filter-verdict").input_value() == ""
+    expect_count(page, "article:visible", 4)
+
+
+def test_latents_are_linked_where_the_run_has_a_gallery(index: Path, tmp_path: Path, open_page: Open) -> None:
+    assert "in the gallery" not in index.read_text(encoding="ascii")
+    gallery = tmp_path / "a run" / "features" / "an sae"
+    gallery.mkdir(parents=True)
+    (gallery / "index.html").write_text("<!doctype html><title>A gallery</title>", encoding="utf-8")
+    reported = make_reported(latents={"any": [7, 9], "unless": [3]})
+    (tmp_path / "reports").mkdir()
+    page = open_page(write_report(tmp_path / "reports" / "x.html", reported, sae=tmp_path / "a run/saes/an sae"))
+    links = page.locator("article .over a")
+    assert links.all_inner_texts() == ["7", "9", "3"]
+    assert page.locator("#filter-verdict").count() == 0
+    links.nth(1).click()
+    page.wait_for_url(gallery.as_uri() + "/index.html#latent=9")
 
 
 def test_marks_stand_where_the_numbers_say(index: Path, open_page: Open) -> None:

@@ -47,6 +47,14 @@ def export(page: "Page", directory: Path) -> Path:
     return directory / "answers.csv"
 
 
+def test_the_theme_can_be_switched(sixty: tuple[Path, ImageSet], open_page: Open) -> None:
+    page = open_page(sixty[0])
+    for choice in ("system", "light", "dark"):
+        expect_text(page, "#theme", f"Theme: {choice}")
+        assert choice == "system" or page.locator(f"html[data-theme='{choice}']").count() == 1
+        page.click("#theme")
+
+
 def test_sixty_pictures_by_key_with_a_reload_and_undo(
     sixty: tuple[Path, ImageSet], tmp_path: Path, open_page: Open
 ) -> None:

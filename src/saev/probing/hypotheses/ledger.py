@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, Literal, Self, cast, final, get_args
+from typing import Final, Self, cast, final, get_args
 
 from saev.files import read_regular
+from saev.probing.statistics.verdict import VerdictName
 from saev.shards.format.strict_json import JsonObject, parse_json
 
 LEDGER_FILE: Final = "ledger.jsonl"
 _MAX_BYTES: Final = 20_000_000
-VerdictName = Literal["confirmed", "rejected", "undecided"]
 
 
 @final

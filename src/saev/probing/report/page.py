@@ -9,7 +9,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from saev.pages.embedding import user_text
+from saev.artifacts import RunDirectory
+from saev.pages.embedding import address, user_text
 from saev.pages.standalone import standalone_page
 from saev.probing.report.badges import STANDINGS, badge, standing
 from saev.probing.report.drawing import p_value
@@ -32,16 +33,18 @@ def report_page(verdicts: Verdicts, reported: Sequence[Reported], options: Mappi
     Args:
         verdicts: What the test says.
         reported: Each of the hypotheses, in the order of `verdicts`.
-        options: Those of `saev probe test` that gave it, see `command`.
+        options: Those of `saev probe test` that gave it, see `command`. Where the SAE lies in a run that has a gallery
+            of it, hypotheses have links to their latents there.
     """
     assert [one.result for one in reported] == list(verdicts.results)
+    gallery = gallery_address(options.get("sae"), options.get("out"))
     body = f"""<main>
 <header>
 <h1>{TITLE}</h1>
-<p class="counts">{_counts(reported)}</p>
+<p class="counts">{_counts(reported)}{_filter(reported)}</p>
 </header>
 {_overview(reported)}
-{"".join(map(section, reported))}
+{"".join(section(one, gallery) for one in reported)}
 {_again(verdicts, options)}
 </main>"""
     assets = files("saev.probing.report") / "assets"
@@ -52,6 +55,26 @@ def report_page(verdicts: Verdicts, reported: Sequence[Reported], options: Mappi
 def _counts(reported: Sequence[Reported]) -> str:
     found = Counter(standing(one.result) for one in reported)
     return " ".join(f"<span>{badge(name)} {found[name]}</span>" for name in STANDINGS if found[name])
+
+
+def _filter(reported: Sequence[Reported]) -> str:
+    """The choice of the verdicts that are shown, for report.js; nothing where all are alike."""
+    used = {standing(one.result) for one in reported}
+    if len(used) < 2:
+        return ""
+    options = "".join(f'<option value="{name}">{name}</option>' for name in STANDINGS if name in used)
+    return f"""<label class="hidden" for="filter-verdict">Verdict</label>
+<select id="filter-verdict" hidden><option value="">any verdict</option>{options}</select>"""
+
+
+def gallery_address(sae: object, out: object) -> str | None:
+    """Where the gallery of an SAE is from the report in `out` on, if the SAE lies in a run and has one."""
+    if not isinstance(sae, str | Path) or not isinstance(out, str | Path):
+        return None
+    directory = Path(sae).absolute()
+    run = RunDirectory(directory.parent.parent)
+    index = run.gallery(directory.name) / "index.html"
+    return address(index, Path(out)) if directory.parent == run.saes and index.is_file() else None
 
 
 def _overview(reported: Sequence[Reported]) -> str:

@@ -12,13 +12,18 @@ from saev.probing.report.tables import frozen, hard_negatives, role_words, sanit
 from saev.probing.verdicts.result import Result
 
 
-def section(one: Reported) -> str:
-    """All that is said of a hypothesis."""
+def section(one: Reported, gallery: str | None = None) -> str:
+    """All that is said of a hypothesis.
+
+    Args:
+        one: The hypothesis.
+        gallery: Address of a gallery of the SAE, from the report on.
+    """
     result = one.result
     name = standing(result)
     return f"""<article id="{anchor(result)}" data-standing="{name}" aria-labelledby="title-{result.id}">
 <header>
-<p class="over">{badge(name)} <span class="soft">{_claim_words(result)}</span></p>
+<p class="over">{badge(name)} <span class="soft">{_claim_words(result)}</span>{_of_gallery(result, gallery)}</p>
 <h2 id="title-{result.id}">{user_text(result.text)}</h2>
 <p class="reason">{user_text(result.reason)}</p>
 {_facts(result)}
@@ -54,6 +59,15 @@ def latent_words(result: Result) -> str:
 def _claim_words(result: Result) -> str:
     source, name = result.attribute["source"], result.attribute["name"]
     return f"{latent_words(result)} {result.claim} {user_text(name)} ({html.escape(source)})"
+
+
+def _of_gallery(result: Result, gallery: str | None) -> str:
+    """Links to the latents in a gallery."""
+    if gallery is None:
+        return ""
+    latents = (*result.latents["any"], *result.latents["unless"])
+    links = (f'<a href="{html.escape(gallery)}#latent={latent}">{latent}</a>' for latent in latents)
+    return f' <span class="soft">in the gallery: {", ".join(links)}</span>'
 
 
 def _facts(result: Result) -> str:

@@ -35,6 +35,6 @@ def write_label_page(
     for asset in (files("saev.probing.sets") / "assets").iterdir():
         place = directory if asset.name == LABEL_PAGE else directory / _FOLDER
         (place / asset.name).write_bytes(asset.read_bytes())
-    copy_shared(LOOK, directory / _FOLDER)
+    copy_shared((*LOOK, "theme_button.js"), directory / _FOLDER)
     value = {"digest": digest, "hypothesis": hypothesis, "text": text, "pictures": [list(one) for one in pictures]}
     (directory / _FOLDER / "data.js").write_text(f"takeSet({ascii_json(value)});\n", encoding="ascii")

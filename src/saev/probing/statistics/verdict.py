@@ -10,6 +10,7 @@ from saev.errors import InputError
 from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.power import n_needed
 
+VerdictName = Literal["confirmed", "rejected", "undecided"]
 MOST_PICTURES: Final = 1_000_000
 """More are not asked for."""
 NEAREST_TO_ONE: Final = 0.99
@@ -77,7 +78,7 @@ class Verdict:
             estimate; None where it is decided, or pictures are not what is missing.
     """
 
-    verdict: Literal["confirmed", "rejected", "undecided"]
+    verdict: VerdictName
     reason: str
     n_needed: int | None = None
 

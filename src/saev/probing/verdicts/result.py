@@ -9,10 +9,11 @@ from typing import Any, Final, Self, TypeVar, cast, final, get_args, get_type_hi
 from saev.errors import InputError
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.hypothesis import Claim
-from saev.probing.hypotheses.ledger import LedgerEntry, VerdictName
+from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import Scores
+from saev.probing.statistics.verdict import VerdictName
 from saev.shards.format.strict_json import JsonObject
 
 Made = TypeVar("Made")

@@ -1,5 +1,5 @@
 "use strict";
-// The switch of the theme in a page of one file; without scripts it stays hidden.
+// The button that switches the theme; without scripts it stays hidden.
 
 {
   const button = document.getElementById("theme");

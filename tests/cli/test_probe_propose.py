@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.cli.fitting import one_line
-from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, plant
+from tests.probing.planted import ADULT, EITHER, OTHER, PROXY, SITE, SKY, WING, ZEBRA, Planted, digest, plant
 from tests.shards.original_saev import write_original
+from tests.shards.small_recordings import make_recording, record
 
 import saev
 import saev.probing.proposing as proposing
@@ -23,6 +24,8 @@ from saev.probing.hypotheses.file import Draft
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.units import Units
 from saev.probing.proposal_half import proposal_images
+from saev.shards.format.examples import ExampleRecord
+from saev.shards.format.layout import TokenLayout
 
 Capture = pytest.CaptureFixture[str]
 
@@ -96,6 +99,56 @@ def test_patches_are_compared_with_masks(found: Path) -> None:
     sky = best(found, "patch", "label 1")
     assert (sky["latent"], sky["iou"]) == (SKY, pytest.approx(1))
     assert all((one["iou"] is None) == (one["source"] != "patch") for one in rows(found))
+
+
+def test_a_latent_that_follows_a_mask_is_kept_though_others_say_better_whether_it_is_there(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    is_b, has_mask = rng.random(200) < 0.5, rng.random(200) < 0.5
+    acts = np.where(rng.random((200, 4, 12)) < 0.02, rng.random((200, 4, 12)), 0)
+    acts[has_mask, 2, :2] = 2.0
+    acts[has_mask, :2, 5] = 2.0
+    acts[is_b, 3, 5] = 3.0
+    labels = np.zeros((200, 4), np.uint8)
+    labels[has_mask, :2] = 1
+    names = [f"{'ab'[int(one)]}/{i}.png" for i, one in enumerate(is_b)]
+    records = [ExampleRecord(name, name[0], 8, 8, 100, digest(name)) for name in names]
+    recording = make_recording(200, TokenLayout(False, 0, (2, 2)), 12, "float32", 200)
+    shards = record(
+        tmp_path / "shards",
+        recording,
+        torch.from_numpy(acts).float(),
+        labels=torch.from_numpy(labels),
+        examples=records,
+    )
+    sae = saev.ReLU(12, 12)
+    for name in ("W_enc", "W_dec"):
+        getattr(sae, name).data.copy_(torch.eye(12))
+    out = saev.probing.propose(sae, shards, tmp_path / "out", n_candidates=2, controls=False, device="cpu")
+    kept = {one["latent"]: one for one in rows(out) if (one["source"], one["attribute"]) == ("patch", "label 1")}
+    assert kept[5]["iou_rank"] == 1
+    assert kept[5]["rank"] > 2
+    assert kept[5]["iou"] > 0.6 > kept[0]["iou"]
+    assert kept[0]["rank"] == 1
+
+
+def test_controls_stand_beside_the_best_latents(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Neurons are the latents, so that both do as well; of luck neither knows anything."""
+    zebra, juvenile = best(found, "label", "zebra"), best(found, "metadata", "juvenile")
+    assert zebra["left_out_mcc"] > 0.85
+    assert zebra["neuron_mcc"] == pytest.approx(zebra["left_out_mcc"], abs=0.1)
+    assert zebra["direction_mcc"] < zebra["linear_mcc"] - 0.1
+    assert zebra["matched_mcc"] < 0.6
+    assert juvenile["left_out_mcc"] < -0.8
+    assert juvenile["linear_mcc"] < -0.6
+    names = [name for name in zebra if name.endswith("_mcc") and name != "class_mcc"]
+    assert len(names) == 9
+    assert {one[name] for one in rows(found) for name in names if not one["best_of_attribute"]} == {None}
+    assert {best(found, "metadata", "wing")[name] for name in names} == {None}
+    out, codes = tmp_path / "out", f"--codes={found / 'codes'}"
+    options = [codes, f"--metadata={planted.table}", "--labels=image", "--labels=patch", "--no_controls"]
+    assert main(command(planted, out, *options)) == 0
+    kept = [{key: value for key, value in one.items() if key not in names} for one in rows(found)]
+    assert rows(out) == kept
 
 
 def test_each_latent_has_its_best_attribute_once(found: Path) -> None:
@@ -191,6 +244,7 @@ def test_seeds_are_matched_one_to_one(planted: Planted, found: Path, tmp_path: P
     again = {one["latent"]: one["seeds"] for one in rows(tmp_path / "out")}
     assert [again[latent] for latent in (ZEBRA, OTHER, SKY, PROXY, EITHER)] == [1, 0, 0, 1, 1]
     assert "seeds" not in rows(found)[0]
+    assert -0.5 < best(tmp_path / "out", "label", "zebra")["seeds_mcc"] < 1
     saev.save(saev.ReLU(12, 24), tmp_path / "larger")
     for seeds, said in ((planted.sae, "is the SAE itself"), (tmp_path / "larger", "differs in more than its seed")):
         capsys.readouterr()
@@ -224,6 +278,8 @@ def test_nothing_is_drafted_where_nothing_is(planted: Planted, found: Path, tmp_
     assert "no latent has a q of at most .05" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["candidates.parquet", "index.html"]
     assert {one["p_best"] for one in rows(tmp_path / "out")} == {None}
+    lucky = best(tmp_path / "out", "metadata", "luck")
+    assert abs(lucky["left_out_mcc"]) < 0.25 <= abs(lucky["mcc"]) + 0.1
 
 
 def test_the_class_may_be_a_column(planted: Planted, found: Path, tmp_path: Path, capsys: Capture) -> None:

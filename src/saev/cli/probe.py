@@ -28,6 +28,7 @@ def propose(
     n_permutations: int = 200,
     smallest_effect: float = 0.2,
     seeds: list[Path] = [],  # noqa: B006
+    controls: bool = True,
     seed: int = 0,
     layer: int | None = None,
     tokens: TokenKind | None = None,
@@ -56,7 +57,8 @@ def propose(
         n_permutations: permutations for p of the best latent of an attribute
         smallest_effect: the smallest MCC that matters, for the draft
         seeds: directories of SAEs that differ from it in their seed alone: is a latent found again there?
-        seed: fixes the halves of the pictures and the permutations
+        controls: measure what else tells the pictures apart; it reads the activations of at most 2,000 pictures
+        seed: fixes the halves of the pictures, the permutations and the controls
         layer: which layer, where a directory of the original saev holds several
         tokens: which tokens of each image; by default those that the SAE was trained on
         device: cpu, cuda, ...; by default a GPU if there is one
@@ -67,8 +69,8 @@ def propose(
         found = saev.probing.propose(
             sae, shards, out, codes=codes, labels=labels, metadata=metadata, group=group,
             class_column=class_column, pooling=pooling, count_above=count_above, n_candidates=n_candidates,
-            n_permutations=n_permutations, smallest_effect=smallest_effect, seeds=seeds, seed=seed, layer=layer,
-            tokens=tokens, device=device,
+            n_permutations=n_permutations, smallest_effect=smallest_effect, seeds=seeds, controls=controls,
+            seed=seed, layer=layer, tokens=tokens, device=device,
         )  # fmt: skip
     except Stopped as stopped:
         stopped.advice = "the same command goes on with the codes that are whole"

@@ -4,7 +4,7 @@ Shape suffixes: i = pictures of the recording, l = latents, j = attributes, r = 
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,12 @@ from saev.files import bring_to_disk, check_writable, given_path, unwritable
 from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
 from saev.probing.candidates.classes import class_mcc
+from saev.probing.candidates.controls import control_columns
 from saev.probing.candidates.drafting import drafted
 from saev.probing.candidates.page import PAGE_FILE, Facts, write_page
-from saev.probing.candidates.patches import patch_columns
+from saev.probing.candidates.patches import overlap
 from saev.probing.candidates.scoring import Scored
-from saev.probing.candidates.seeds import in_other_seeds
+from saev.probing.candidates.seeds import in_other_seeds, other_seeds
 from saev.probing.candidates.table import CANDIDATES_FILE, Rows, columns_of, write_table
 from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Draft, Halves
@@ -59,6 +60,7 @@ def propose(
     n_permutations: int = 200,
     smallest_effect: float = 0.2,
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
+    controls: bool = True,
     seed: int = 0,
     layer: int | None = None,
     tokens: TokenKind | None = None,
@@ -102,7 +104,8 @@ def propose(
         n_permutations: Permutations for p of the best latent of an attribute.
         smallest_effect: The smallest MCC that matters, for the draft.
         seeds: SAEs that differ from it in their seed alone, or their directories: is a latent found again there?
-        seed: Of the division of the pictures and of the permutations.
+        controls: Whether to measure what else tells the pictures apart; it reads activations of at most 2,000 pictures.
+        seed: Of the division of the pictures, of the permutations and of the controls.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`.
         device: Where to encode.
@@ -129,24 +132,27 @@ def propose(
     class_i = known.classes(class_column)
     half = ProposalHalf.of(known, Halves(seed, tuple(group)))
     attributes = testable(known.attributes, half.units, half.is_test_i)
-    similar = in_other_seeds(sae, seeds) if seeds else None
+    others = other_seeds(sae, seeds)
+    similar = in_other_seeds(sae, others) if others else None
     found = codes_of(sae, reader, codes, out / CODES, tokens=tokens, device=device)
     scored = Scored.of(pooled(found, half.images, pooling, count_above), half.part(attributes), half.group_h)
-    rows = Rows.of(scored, n_candidates)
-    more: dict[str, Any] = patch_columns(found, known.labels, half.is_test_i, scored, rows)
+    own = overlap(found, known.labels, half.is_test_i, scored)
+    rows = Rows.of(scored, n_candidates, None if own is None else own.iou)
+    more: dict[str, Any] = {}
     if similar is not None:
-        more |= {"seeds": similar[0][rows.latent_r], "seed_cosine": similar[1][rows.latent_r]}
+        more = {"seeds": similar[0][rows.latent_r], "seed_cosine": similar[1][rows.latent_r]}
+    n_controls = 0
+    if controls and scored.attributes.binary:
+        beside, n_controls = control_columns(
+            reader, half.images, scored, rows, sae, others, tokens=found.origin.tokens, seed=seed, device=device
+        )
+        more |= beside
     class_mcc_j = class_mcc(scored, class_i[half.images], class_column)
-    columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc_j, more)
+    columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc_j, own, more)
     hypotheses: Sequence[Hypothesis] = ()
     if reader.manifest.has_names:
-        hypotheses = drafted(
-            scored,
-            tokens=found.origin.tokens,
-            pooling=pooling,
-            count_above=count_above,
-            smallest_effect=smallest_effect,
-        )
+        how: dict[str, Any] = {"tokens": found.origin.tokens, "pooling": pooling, "count_above": count_above}
+        hypotheses = drafted(scored, **how, smallest_effect=smallest_effect)
     with _together(out) as partial:
         write_table(partial / CANDIDATES_FILE, columns, half.halves)
         if hypotheses:
@@ -154,7 +160,8 @@ def propose(
             draft.write(partial / DRAFT_FILE)
         elif reader.manifest.has_names:
             tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
-        write_page(partial / PAGE_FILE, columns, _facts(reader, half, scored, len(hypotheses), len(seeds), pooling))
+        counts = {"n_hypotheses": len(hypotheses), "n_seeds": len(others), "n_controls": n_controls}
+        write_page(partial / PAGE_FILE, columns, _facts(reader, half, scored, counts, pooling))
     return out
 
 
@@ -191,7 +198,7 @@ def _check(out: Path, n_candidates: int, n_permutations: int, smallest_effect: f
 
 
 def _facts(
-    reader: ShardReader, half: ProposalHalf, scored: Scored, n_hypotheses: int, n_seeds: int, pooling: Pooling
+    reader: ShardReader, half: ProposalHalf, scored: Scored, counts: Mapping[str, int], pooling: Pooling
 ) -> Facts:
     return Facts(
         recording=reader.path.resolve().name,
@@ -200,7 +207,6 @@ def _facts(
         n_units=len(np.unique(scored.group_i)),
         n_latents=scored.pooled_il.shape[1],
         n_attributes=len(scored.every),
-        n_hypotheses=n_hypotheses,
-        n_seeds=n_seeds,
         pooling=pooling,
+        **counts,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 N = 450
-FACTS = Facts("shards-\u202e</script>", 100, 90, 100, 4096, len(HOSTILE), 3, 0, "max")
+FACTS = Facts("shards-\u202e</script>", 100, 90, 100, 4096, len(HOSTILE), 3, 0, 80, "max")
 
 
 def columns() -> dict[str, Any]:
@@ -40,6 +40,7 @@ def columns() -> dict[str, Any]:
         "source": ["label" if i % 2 else "metadata" for i in range(N)],
         "family": names,
         "attribute": names,
+        "kind": ["binary"] * N,
         "claim": ["does not fire on" if one else "fires on" for one in is_low],
         "best_of_attribute": latent < 5,
         "mcc": mcc,
@@ -93,6 +94,68 @@ def test_filters(index: Path, open_page: Open) -> None:
     assert page.locator("td.proxy").get_attribute("title") == "not more than its class says"
     page.fill("#search", "no such thing")
     assert page.locator("#nothing").is_visible()
+
+
+def small() -> dict[str, Any]:
+    """Three best latents with controls, of which one is of a claim that a latent does not fire, and a number."""
+    nan = np.nan
+    names = [*HOSTILE[:3], HOSTILE[3]]
+    return {
+        "latent": np.arange(4, dtype=np.int32),
+        "source": ["label", "label", "metadata", "metadata"],
+        "family": names,
+        "attribute": names,
+        "kind": ["binary"] * 3 + ["numeric"],
+        "claim": ["fires on", "fires on", "does not fire on", "does not fire on"],
+        "best_of_attribute": np.ones(4, dtype=np.bool_),
+        "mcc": np.array([0.9, 0.8, -0.7, nan]),
+        "correlation": np.array([0.1, 0.1, -0.1, -0.6]),
+        "q": np.array([0.5, 1e-9, 1e-9, 1e-9]),
+        "left_out_mcc": np.array([0.2, 0.6, -0.5, nan]),
+        "neuron_mcc": np.array([0.5, 0.57, -0.1, nan]),
+        "linear_mcc": np.array([0.6, 0.7, -0.2, nan]),
+        "means_mcc": np.array([0.1, 0.2, -0.3, nan]),
+        "note": [""] * 4,
+    }
+
+
+def test_the_best_latents_stand_beside_controls(tmp_path: Path, open_page: Open) -> None:
+    write_page(tmp_path / "index.html", small(), FACTS)
+    page = open_page(tmp_path / "index.html")
+    words = page.locator("td.beside").all_text_contents()
+    assert words == [
+        "0.20: below neuron, below probe",
+        "0.60: like neuron, below probe",
+        "0.50: above neuron, above probe",
+    ]
+    assert "difference of class means 0.30" in (page.locator("td.beside").nth(2).get_attribute("title") or "")
+    page.click("th >> text=Latent beside controls")
+    assert latents(page) == [2, 1, 0, 3]
+    page.check("#above-neuron")
+    assert latents(page) == [2]
+    assert page.locator("th >> text=Linear probe").count() == 0
+    page.check("#all-controls")
+    page.click("th >> text=Linear probe")
+    page.uncheck("#above-neuron")
+    assert latents(page) == [1, 0, 2, 3]
+
+
+def test_numbers_have_a_filter_and_are_sorted_by_correlation(tmp_path: Path, open_page: Open) -> None:
+    write_page(tmp_path / "index.html", small(), FACTS)
+    page = open_page(tmp_path / "index.html")
+    assert latents(page)[-1] == 3
+    page.select_option("#kind", "1")
+    assert latents(page) == [3]
+    assert page.locator("th[aria-sort]").all_text_contents() == ["r"]
+    assert set(page.locator("#rows bdi").all_text_contents()) == {HOSTILE[3]}
+    page.select_option("#kind", "0")
+    assert latents(page) == [0, 1, 2]
+
+
+def test_without_controls_or_numbers_nothing_is_said_of_them(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    for hidden in ("#kinds", "#above-neuron", "#all-controls", "p.legend"):
+        assert page.locator(hidden).is_hidden()
 
 
 def test_names_are_texts_and_nothing_is_asked_for(index: Path, open_page: Open) -> None:

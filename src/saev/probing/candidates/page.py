@@ -15,12 +15,13 @@ from saev.errors import printable
 from saev.files import write_whole
 from saev.pages.shared import shared
 from saev.pages.standalone import standalone_page
+from saev.probing.candidates.controls import CONTROLS
 from saev.probing.pictures.pooling import Pooling
 
 PAGE_FILE: Final = "index.html"
 _SHOWN: Final = (
     "mcc", "threshold", "correlation", "f1", "average_precision", "prevalence", "auroc", "frequency", "q", "p_best",
-    "iou", "class_mcc", "seeds", "seed_cosine", "latent",
+    "iou", "class_mcc", "seeds", "seed_cosine", "latent", *CONTROLS,
 )  # fmt: skip
 
 
@@ -38,6 +39,7 @@ class Facts:
         n_attributes: Attributes that were compared.
         n_hypotheses: Hypotheses of the draft.
         n_seeds: Other SAEs that were compared.
+        n_controls: Pictures on which controls were measured; 0 where they were not.
         pooling: How a picture's tokens became one value.
     """
 
@@ -49,6 +51,7 @@ class Facts:
     n_attributes: int
     n_hypotheses: int
     n_seeds: int
+    n_controls: int
     pooling: Pooling
 
     def shown(self) -> list[tuple[str, str]]:
@@ -59,7 +62,8 @@ class Facts:
             found.append(("Units among them", f"{self.n_units:,}"))
         found += [("Latents", f"{self.n_latents:,}"), ("Attributes", f"{self.n_attributes:,}")]
         found += [("Value of a picture", f"{self.pooling} over its tokens"), ("In the draft", f"{self.n_hypotheses:,}")]
-        return found + ([("Other SAEs", f"{self.n_seeds:,}")] if self.n_seeds else [])
+        found += [("Other SAEs", f"{self.n_seeds:,}")] if self.n_seeds else []
+        return found + ([("Controls measured on", f"{self.n_controls:,} of these pictures")] if self.n_controls else [])
 
     def warning(self) -> str:
         """What these numbers are not."""
@@ -86,7 +90,8 @@ def write_page(path: Path, columns: Mapping[str, Any], facts: Facts) -> None:
     body, style, script = (
         (assets / f"candidates.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
     )
-    scripts, data = [shared("show.js"), script], _data(columns, facts)
+    beside = (assets / "beside.js").read_text(encoding="utf-8")
+    scripts, data = [shared("show.js"), beside, script], _data(columns, facts)
     write_whole(path, standalone_page("Candidates of hypotheses", body, styles=[style], scripts=scripts, data=data))
 
 
@@ -95,6 +100,7 @@ def _data(columns: Mapping[str, Any], facts: Facts) -> dict[str, object]:
     places = {one: place for place, one in enumerate(dict.fromkeys(names))}
     shown: dict[str, list[Any]] = {name: _numbers(columns[name]) for name in _SHOWN if name in columns}
     shown["attribute"] = [places[one] for one in names]
+    shown["numeric"] = [int(one == "numeric") for one in columns["kind"]]
     shown["negative"] = [int(one != "fires on") for one in columns["claim"]]
     shown["best"] = [int(one) for one in columns["best_of_attribute"]]
     shown["note"] = list(columns["note"])

@@ -1,7 +1,9 @@
-"""Candidates beside masks: how well active patches agree with the patches that have the label.
+"""All latents beside masks: how well active patches agree with the patches that have a label.
 
-Shape suffixes: i = pictures, r = rows of the table.
+Shape suffixes: i = pictures, l = latents, j = attributes.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,26 +11,37 @@ from numpy.typing import NDArray
 from saev.latents.codes import Codes
 from saev.latents.labels import Labels
 from saev.probing.candidates.scoring import Scored
-from saev.probing.candidates.table import Rows
 from saev.probing.pictures.patches import patch_scores
 from saev.probing.statistics.arrays import Bools
 
 
-def patch_columns(
-    codes: Codes, labels: Labels, is_test_i: Bools, scored: Scored, rows: Rows
-) -> dict[str, NDArray[np.float32]]:
-    """IoU of active patches with those of the label (r,), on the proposal half, and the threshold of a patch for it.
+class Overlap(NamedTuple):
+    """Each (l, j) float32, NaN where the attribute is no label of patches.
 
-    NaN where the attribute is no label of patches; nothing where none of them is, or the codes are not of patches.
+    Args:
+        iou: Of active patches with those of the label, on the proposal half.
+        threshold: A patch is active above it.
     """
-    names = {j: one.name for j, one in enumerate(scored.attributes.binary) if one.source == "patch"}
-    is_own_r = np.isin(rows.attribute_r, list(names))
-    if not is_own_r.any() or not len(codes.spots.patches):
-        return {}
-    latents, place_r = np.unique(rows.latent_r[is_own_r], return_inverse=True)
-    found = patch_scores(codes, labels, latents, is_test_i)
-    label_r = np.array([found.names.index(names[j]) for j in rows.attribute_r[is_own_r].tolist()])
-    columns = {name: np.full(len(is_own_r), np.nan, np.float32) for name in ("iou", "iou_threshold")}
-    columns["iou"][is_own_r] = found.proposal.iou()[place_r, label_r]
-    columns["iou_threshold"][is_own_r] = found.threshold_lj[place_r, label_r]
-    return columns
+
+    iou: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+
+
+def overlap(codes: Codes, labels: Labels, is_test_i: Bools, scored: Scored) -> Overlap | None:
+    """How well latents agree with labels of patches; None where none is compared, or the codes are not of patches.
+
+    All latents are looked at: one that follows a mask need not be among the best that say whether a picture has it.
+
+    Raises:
+        InputError: If a file is damaged.
+    """
+    names = [one.name for one in scored.every if one.source == "patch"]
+    if not names or not len(codes.spots.patches):
+        return None
+    found = patch_scores(codes, labels, range(codes.d_sae), is_test_i)
+    columns = [j for j, one in enumerate(scored.every) if one.source == "patch"]
+    places = [found.names.index(name) for name in names]
+    made = Overlap(*(np.full(scored.effect_lj.shape, np.nan, np.float32) for _ in range(2)))
+    made.iou[:, columns] = found.proposal.iou()[:, places]
+    made.threshold[:, columns] = found.threshold_lj[:, places]
+    return made

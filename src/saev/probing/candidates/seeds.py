@@ -3,7 +3,7 @@
 Shape suffix: l = latents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +17,40 @@ from saev.nn import SparseAutoencoder
 from saev.vit.weights import weights_digest
 
 
-def in_other_seeds(
-    sae: SparseAutoencoder, others: Sequence[SparseAutoencoder | str | Path]
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """In how many other SAEs a latent is found again (l,), and the mean of its largest cosines (l,) there.
-
-    It is found as the gallery says it: matched one to one. SAEs that are given twice count once.
+def other_seeds(
+    sae: SparseAutoencoder, seeds: Sequence[SparseAutoencoder | str | Path]
+) -> dict[str, SparseAutoencoder]:
+    """SAEs by the digest of their weights: those that are given twice count once.
 
     Args:
-        sae: Whose latents.
-        others: SAEs that differ from it in their seed alone, or their directories; one or more.
+        sae: From which they differ.
+        seeds: SAEs that differ from it in their seed alone, or their directories.
 
     Raises:
         InputError: If one cannot be loaded, is the SAE itself, or differs in more than its seed.
     """
-    loaded = {weights_digest(one): one for one in (_loaded(other) for other in others)}
+    loaded = {weights_digest(one): one for one in (_loaded(seed) for seed in seeds)}
     if weights_digest(sae) in loaded:
         raise InputError("one of seeds is the SAE itself, in which it finds all of its latents: give others")
-    check_seeds([*loaded.values()], {"sae": sae})
-    found = np.stack([(matches(sae, one) >= 0).numpy() for one in loaded.values()])
+    if loaded:
+        check_seeds([*loaded.values()], {"sae": sae})
+    return loaded
+
+
+def in_other_seeds(
+    sae: SparseAutoencoder, others: Mapping[str, SparseAutoencoder]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """In how many other SAEs a latent is found again (l,), and the mean of its largest cosines (l,) there.
+
+    It is found as the gallery says it: matched one to one.
+
+    Args:
+        sae: Whose latents.
+        others: As `other_seeds` gives them; one or more.
+    """
+    found = np.stack([(matches(sae, one) >= 0).numpy() for one in others.values()])
     best = np.stack(
-        [nearest(sae.W_dec, one.W_dec.to(sae.W_dec.device)).cosines[:, 0].numpy() for one in loaded.values()]
+        [nearest(sae.W_dec, one.W_dec.to(sae.W_dec.device)).cosines[:, 0].numpy() for one in others.values()]
     )
     return found.sum(0).astype(np.int32), best.mean(0).astype(np.float32)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from saev.errors import InputError
 from saev.files import replacing
+from saev.probing.candidates.patches import Overlap
 from saev.probing.candidates.scoring import Scored
 from saev.probing.hypotheses.file import Halves
 from saev.probing.statistics.arrays import Bools, Floats, Integers
@@ -30,7 +31,8 @@ PROXY_NOTE: Final = "not more than its class says"
 @final
 @dataclass(frozen=True)
 class Rows:
-    """Which pairs are kept: the best latents of each attribute, and the best attribute of each latent.
+    """Which pairs are kept: of each attribute the best latents (of labels of patches by IoU, too), of each latent the
+    best attribute.
 
     Args:
         latent_r: The latents.
@@ -38,6 +40,7 @@ class Rows:
         rank_r: Place of the latent among all of this attribute, from 1.
         best_of_attribute_r: Whether it is the latent of `Scored.best`.
         best_of_latent_r: Whether no other attribute goes as well with the latent.
+        iou_rank_r: Place of the latent among all by IoU; NaN where the attribute is no label of patches.
     """
 
     latent_r: Integers
@@ -45,14 +48,16 @@ class Rows:
     rank_r: Integers
     best_of_attribute_r: Bools
     best_of_latent_r: Bools
+    iou_rank_r: Floats
 
     @classmethod
-    def of(cls, scored: Scored, n_best: int) -> "Rows":
+    def of(cls, scored: Scored, n_best: int, iou_lj: NDArray[np.float32] | None = None) -> "Rows":
         """The pairs of the latents that fire.
 
         Args:
             scored: What was found.
-            n_best: Latents of each attribute.
+            n_best: Latents of each attribute, by its effect and by IoU.
+            iou_lj: (l, j) as `overlap` gives it.
         """
         size_lj = np.abs(scored.effect_lj)
         live = np.flatnonzero(np.diff(scored.pooled_il.indptr))
@@ -60,15 +65,24 @@ class Rows:
         parts = []
         for j in range(size_lj.shape[1]):
             order = live[np.argsort(-size_lj[live, j], kind="stable")]
-            is_best = (best_l[order] == j) | (order == best_j[j])
-            kept = np.flatnonzero((np.arange(len(order)) < n_best) | is_best)
-            parts.append((order[kept], np.full(len(kept), j), kept + 1))
-        latent_r, attribute_r, rank_r = (np.concatenate(one) for one in zip(*parts, strict=True))
-        return cls(latent_r, attribute_r, rank_r, latent_r == best_j[attribute_r], best_l[latent_r] == attribute_r)
+            is_kept = (best_l[order] == j) | (order == best_j[j]) | (np.arange(len(order)) < n_best)
+            iou_rank = np.full(len(order), np.nan)
+            if iou_lj is not None and not np.isnan(iou_lj[:, j]).any():
+                iou_rank[np.argsort(-iou_lj[order, j], kind="stable")] = np.arange(1, len(order) + 1)
+            kept = np.flatnonzero(is_kept | (iou_rank <= n_best))
+            parts.append((order[kept], np.full(len(kept), j), kept + 1, iou_rank[kept]))
+        latent_r, attribute_r, rank_r, iou_rank_r = (np.concatenate(one) for one in zip(*parts, strict=True))
+        is_best_r = latent_r == best_j[attribute_r]
+        return cls(latent_r, attribute_r, rank_r, is_best_r, best_l[latent_r] == attribute_r, iou_rank_r)
 
 
 def columns_of(
-    scored: Scored, rows: Rows, p_best_j: Floats, class_mcc_j: Floats, more: Mapping[str, NDArray[Any]]
+    scored: Scored,
+    rows: Rows,
+    p_best_j: Floats,
+    class_mcc_j: Floats,
+    own: Overlap | None,
+    more: Mapping[str, NDArray[Any]],
 ) -> dict[str, Any]:
     """The columns of the table (r,), as docs/files.md describes them; NaN where there is no value.
 
@@ -77,7 +91,8 @@ def columns_of(
         rows: Which pairs.
         p_best_j: Of `Scored.p_of_best`.
         class_mcc_j: MCC of the class's mean value of the best latent; NaN where that says nothing.
-        more: Further columns: of patches and seeds.
+        own: Agreement with labels of patches, if there are any.
+        more: Further columns: of controls and seeds.
     """
     every, n_binary = scored.every, len(scored.attributes.binary)
     latent, attribute = rows.latent_r, rows.attribute_r
@@ -121,8 +136,15 @@ def columns_of(
         "p_best": np.where(is_best, p_best_j[attribute], np.nan),
         "class_mcc": class_mcc_r.astype(np.float32),
         "note": [PROXY_NOTE if one else "" for one in is_proxy.tolist()],
+        **({} if own is None else _of_patches(own, rows)),
         **more,
     }
+
+
+def _of_patches(own: Overlap, rows: Rows) -> dict[str, Any]:
+    where = (rows.latent_r, rows.attribute_r)
+    rank = pa.array(rows.iou_rank_r, from_pandas=True).cast(pa.int32())
+    return {"iou": own.iou[where], "iou_threshold": own.threshold[where], "iou_rank": rank}
 
 
 def write_table(path: Path, columns: Mapping[str, Any], halves: Halves) -> None:

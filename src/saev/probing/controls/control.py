@@ -130,6 +130,7 @@ class ControlOptions:
         n_components: Principal components.
         n_centres: Centres of k-means.
         neurons: Raw neurons.
+        own_latents: The SAE's own best latent, and its sparse probes.
         linear: The difference of class means, and the linear probe.
         random_sae: An SAE with random weights.
         sparse_ks: How many of the SAE's own latents the sparse probes have.
@@ -145,6 +146,7 @@ class ControlOptions:
     n_components: int = 128
     n_centres: int = 256
     neurons: bool = True
+    own_latents: bool = True
     linear: bool = True
     random_sae: bool = True
     sparse_ks: tuple[int, ...] = SPARSE_KS

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, final
+from typing import Final, Self, final
 
 import numpy as np
 import torch
@@ -83,17 +83,42 @@ def measured_controls(
     Raises:
         InputError: If an SAE takes activations of another width, the tokens were not recorded, or a file is damaged.
     """
-    selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
-    for name, one in {"the SAE": sae, **(others or {})}.items():
-        if one is not None and one.d_in != selection.d_model:
-            raise InputError(
-                f"controls: {name} takes activations of width {one.d_in}, those of {reader.path} have "
-                f"{selection.d_model}: give an SAE of this recording"
-            )
-    work = _Work(selection, sae, codes, others or {}, options, seed, chosen_device(device), progress)
+    work = _Work.of(reader, tokens, sae, codes, others or {}, options, seed, device, progress)
     rng = np.random.default_rng(seed)
     chosen = [ControlTask(task.proposal.balanced(options.n_pictures, rng), task.test) for task in tasks]
     return [found for some in _together(chosen) for found in work.measured(some)]
+
+
+def control_values(
+    reader: ShardReader,
+    images: Integers,
+    *,
+    tokens: TokenKind = "content",
+    sae: SparseAutoencoder | None = None,
+    others: Mapping[str, SparseAutoencoder] | None = None,
+    options: ControlOptions = ControlOptions(),  # noqa: B008 - it is frozen
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> dict[str, Columns]:
+    """The values of all candidates on pictures that one may look at, by the names of the controls.
+
+    Args:
+        reader: The recording.
+        images: (i,) numbers of the pictures, ascending.
+        tokens: As in `measured_controls`, and so are the others.
+        sae: Likewise.
+        others: Likewise.
+        options: Likewise.
+        seed: Likewise.
+        device: Likewise.
+        progress: Likewise.
+
+    Raises:
+        InputError: As `measured_controls`.
+    """
+    work = _Work.of(reader, tokens, sae, None, others or {}, options, seed, device, progress)
+    return work.values(images, images)
 
 
 def _together(tasks: Sequence[ControlTask]) -> Iterator[list[ControlTask]]:
@@ -127,15 +152,37 @@ class _Work:
     device: torch.device
     progress: bool
 
+    @classmethod
+    def of(
+        cls,
+        reader: ShardReader,
+        tokens: TokenKind,
+        sae: SparseAutoencoder | None,
+        codes: Codes | None,
+        others: Mapping[str, SparseAutoencoder],
+        options: ControlOptions,
+        seed: int,
+        device: str | torch.device | None,
+        progress: bool,
+    ) -> Self:
+        selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
+        for name, one in {"the SAE": sae, **others}.items():
+            if one is not None and one.d_in != selection.d_model:
+                raise InputError(
+                    f"controls: {name} takes activations of width {one.d_in}, those of {reader.path} have "
+                    f"{selection.d_model}: give an SAE of this recording"
+                )
+        return cls(selection, sae, codes, others, options, seed, chosen_device(device), progress)
+
     def measured(self, tasks: Sequence[ControlTask]) -> list[list[Control]]:
-        columns = self._columns(tasks)
+        choosing: Integers = np.unique(np.concatenate([task.proposal.images for task in tasks]))
+        columns = self.values(_images(tasks), choosing)
         bar = tqdm(tasks, desc="scoring controls", unit=" tasks", disable=not self.progress or len(tasks) < 2)
         return [list(judged(task, columns, self.options, self.seed)) for task in bar]
 
-    def _columns(self, tasks: Sequence[ControlTask]) -> dict[str, Columns]:
-        """The values of all candidates, by the names of the controls."""
-        images, options = _images(tasks), self.options
-        choosing: Integers = np.unique(np.concatenate([task.proposal.images for task in tasks]))
+    def values(self, images: Integers, choosing: Integers) -> dict[str, Columns]:
+        """The values of all candidates, by the names of the controls; pictures that choose say where these lie."""
+        options = self.options
         rng, generator = np.random.default_rng(self.seed), torch.Generator().manual_seed(self.seed)
         some = np.sort(rng.choice(choosing, min(SAMPLE_PICTURES, len(choosing)), replace=False))
         x_nd = read_sample(self.selection, some, SAMPLE_TOKENS, rng)
@@ -157,7 +204,7 @@ class _Work:
     def _saes(self, x_nd: Tensor) -> dict[str, SparseAutoencoder]:
         """The SAEs that are to encode."""
         found = {}
-        if self.sae is not None and self.codes is None:
+        if self.sae is not None and self.codes is None and self.options.own_latents:
             found[LATENT] = self.sae
         found |= {f"best latent of {name}": other for name, other in self.others.items()}
         if self.sae is not None and self.options.random_sae:
@@ -166,7 +213,7 @@ class _Work:
 
     def _of_codes(self, images: Integers) -> dict[str, Columns]:
         """The values of the SAE's own latents, from its codes."""
-        if self.codes is None:
+        if self.codes is None or not self.options.own_latents:
             return {}
         own = self.codes.origin.layout.positions(self.codes.origin.tokens)
         positions = range(self.selection.positions.start - own.start, self.selection.positions.stop - own.start)

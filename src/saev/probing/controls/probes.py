@@ -133,10 +133,7 @@ def most_telling(x_is: Any, y_i: Bools, k: int) -> Sequence[int]:
     [0, 2]
     """
     n = len(y_i)
-    mean_s = np.asarray(x_is.mean(0)).ravel()
-    square_s = np.asarray((x_is.power(2) if sparse.issparse(x_is) else x_is**2).mean(0)).ravel()
-    deviation_s = np.sqrt(np.maximum(square_s - mean_s**2, 0))
-    deviation_s[deviation_s <= 1e-6 * np.sqrt(square_s)] = 0  # a constant, up to rounding
+    mean_s, deviation_s = mean_and_deviation(x_is)
     target_i = y_i - y_i.mean()
     left_i = target_i
     chosen: list[int] = []
@@ -150,3 +147,12 @@ def most_telling(x_is: Any, y_i: Bools, k: int) -> Sequence[int]:
         own_ia = ratio(dense(x_is[:, chosen]) - mean_s[chosen], deviation_s[chosen])
         left_i = target_i - own_ia @ np.linalg.lstsq(own_ia, target_i, rcond=None)[0]
     return chosen
+
+
+def mean_and_deviation(x_is: Any) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (s,) of columns, dense or sparse; 0 for what is constant up to rounding."""
+    mean_s = np.asarray(x_is.mean(0)).ravel()
+    square_s = np.asarray((x_is.power(2) if sparse.issparse(x_is) else x_is**2).mean(0)).ravel()
+    deviation_s = np.sqrt(np.maximum(square_s - mean_s**2, 0))
+    deviation_s[deviation_s <= 1e-6 * np.sqrt(square_s)] = 0
+    return mean_s, deviation_s

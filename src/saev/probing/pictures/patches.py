@@ -21,7 +21,7 @@ from saev.ranges import Ints
 from saev.vit.images.base import NO_LABEL
 
 N_THRESHOLDS: Final = 64
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 64
 """Latents whose values are read together: neighbours share blocks of a file."""
 
 

@@ -13,6 +13,7 @@ const columns = [
   ["latent", "Latent", String, "Number of the latent", true],
   ["attribute", "Attribute", null, "What the pictures have, and where it is known from", true],
   ["mcc", "MCC", fixed(2), "Agreement of firing and attribute at the best threshold, from \u22121 to 1; 0 is chance"],
+  ["beside", "Latent beside controls", null, "By how much the best latent passes the best neuron and the linear probe, on pictures that did not choose them"],
   ["threshold", "Threshold", fixed(2), "The latent fires above it"],
   ["correlation", "r", fixed(2), "Correlation of the latent's value with the attribute"],
   ["f1", "F1", fixed(2), "Harmonic mean of precision and recall at the threshold"],
@@ -23,22 +24,37 @@ const columns = [
   ["q", "q", chance, "Expected share of false ones among all pairs with a q as small", true],
   ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
   ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
+  ["left_out_mcc", "Left out", fixed(2), "MCC that the best latent reaches on pictures that did not choose it or its threshold"],
+  ["neuron_mcc", "Neuron", fixed(2), "The same of the best raw neuron, of either sign"],
+  ["linear_mcc", "Linear probe", fixed(2), "The same of a linear probe on all neurons"],
+  ["means_mcc", "Class means", fixed(2), "The same of the difference of the means with and without the attribute"],
+  ["direction_mcc", "Random direction", fixed(2), "The same of the best of 256 random directions, of either sign"],
+  ["component_mcc", "Component", fixed(2), "The same of the best of 128 principal components, of either sign"],
+  ["centre_mcc", "Centre", fixed(2), "The same of the best of 256 centres of k-means"],
+  ["random_sae_mcc", "Random SAE", fixed(2), "The same of the best latent of an SAE with random weights"],
+  ["seeds_mcc", "Other seeds", fixed(2), "The same of the best latent of each SAE of another seed, on average"],
+  ["matched_mcc", "As frequent", fixed(2), "What 95 % of the latents that fire about as often stay under, where MCC is measured"],
   ["class_mcc", "Class alone", fixed(2), "MCC where each picture has the mean value of its class; for the best latent alone"],
   ["seeds", "Seeds", String, "SAEs of other seeds in which the latent is found again, matched one to one (cosine of .7 or more)"],
   ["seed_cosine", "Cosine", fixed(2), "Mean cosine with the most similar latents of the other SAEs"],
 ];
 
+// Shown on demand.
+const ofControls = new Set(["left_out_mcc", "matched_mcc", ...controlNames.map(([name]) => name)]);
+
 class Candidates {
   /** `data`: {facts: [[name, value]], warning, attributes: [[source, name]], columns: {name: [values]}}. */
   constructor(data) {
     this.data = data;
-    this.columns = columns.filter(([name]) => name in data.columns && data.columns[name].some((value) => value !== null));
+    this.beside = data.columns.mcc.map((_, row) => besideOf(data.columns, row));
+    data.columns.beside = this.beside.map((beside) => beside && besideMargin(beside, ["neuron_mcc", "linear_mcc"]));
+    this.all = columns.filter(([name]) => name in data.columns && data.columns[name].some((value) => value !== null));
     this.names = data.attributes.map(([, name]) => name.toLowerCase());
-    this.sorted = "mcc";
     this.isDown = true;
     this.writeFacts();
-    this.writeHeads();
-    for (const id of ["search", "source", "small-q", "only-best"]) byId(id).addEventListener("input", () => this.show());
+    this.prepareFilters();
+    this.chooseColumns();
+    for (const id of ["search", "source", "small-q", "only-best", "above-neuron"]) byId(id).addEventListener("input", () => this.show());
     byId("more").addEventListener("click", () => this.add());
     this.show();
   }
@@ -53,7 +69,29 @@ class Candidates {
     }
   }
 
+  /** Those filters are there that tell rows apart. */
+  prepareFilters() {
+    const isNumeric = this.data.columns.numeric;
+    byId("kinds").hidden = !(isNumeric.includes(1) && isNumeric.includes(0));
+    byId("kind").addEventListener("input", () => {
+      this.sorted = byId("kind").value === "1" ? "correlation" : "mcc";
+      this.isDown = true;
+      this.show();
+    });
+    this.sorted = isNumeric.includes(0) ? "mcc" : "correlation";
+    for (const one of document.querySelectorAll(".of-controls")) one.hidden = !this.beside.some((beside) => beside);
+    byId("all-controls").addEventListener("input", () => this.chooseColumns(true));
+  }
+
+  chooseColumns(isAgain = false) {
+    const isAll = byId("all-controls").checked;
+    this.columns = this.all.filter(([name]) => isAll || !ofControls.has(name));
+    this.writeHeads();
+    if (isAgain) this.show();
+  }
+
   writeHeads() {
+    byId("heads").replaceChildren();
     for (const [name, heading, , meaning, isUp] of this.columns) {
       const button = element("button", { type: "button", title: meaning }, heading);
       button.addEventListener("click", () => {
@@ -61,7 +99,7 @@ class Candidates {
         this.sorted = name;
         this.show();
       });
-      const kind = name === "attribute" ? "text" : "number";
+      const kind = name === "attribute" || name === "beside" ? "text" : "number";
       byId("heads").append(element("th", { scope: "col", class: kind, "data-column": name }, button));
     }
   }
@@ -75,9 +113,11 @@ class Candidates {
 
   /** Whether a row passes all filters. */
   fits(row, text, source) {
-    const { latent, attribute, q, best } = this.data.columns;
+    const { latent, attribute, q, best, numeric } = this.data.columns;
     if (byId("small-q").checked && !(q[row] !== null && q[row] <= 0.05)) return false;
     if (byId("only-best").checked && !best[row]) return false;
+    if (byId("kind").value && String(numeric[row]) !== byId("kind").value) return false;
+    if (byId("above-neuron").checked && !(this.beside[row] && besideMargin(this.beside[row], ["neuron_mcc"]) > likeWithin)) return false;
     if (source && this.data.attributes[attribute[row]][0] !== source) return false;
     return !text || String(latent[row]) === text || this.names[attribute[row]].includes(text);
   }
@@ -112,8 +152,10 @@ class Candidates {
   }
 
   row(row) {
-    const cells = this.columns.map(([name, , shown]) => name === "attribute" ? this.attribute(row) : this.cell(row, name, shown));
-    return element("tr", {}, ...cells);
+    return element("tr", {}, ...this.columns.map(([name, , shown]) => {
+      if (name === "attribute") return this.attribute(row);
+      return name === "beside" ? besideCell(this.beside[row]) : this.cell(row, name, shown);
+    }));
   }
 
   cell(row, name, shown) {

@@ -69,6 +69,7 @@ def test_the_view_is_the_tensor_without_normalisation(preprocessing: Preprocessi
     assert torch.allclose(
         tensor * std + mean, torch.from_numpy(np.asarray(view) / 255).permute(2, 0, 1).float(), atol=1e-6
     )
+    assert torch.equal(preprocessing.tensor_of_view(view), tensor)
 
 
 @each

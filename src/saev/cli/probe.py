@@ -170,6 +170,12 @@ def build(
     class_column: str | None = None,
     n_pictures: int | None = None,
     blind: bool = False,
+    edits: list[str] = [],  # noqa: B006
+    kept_edits: list[str] = [],  # noqa: B006
+    masks: Path | None = None,
+    pairs_without: Path | None = None,
+    pairs_with: Path | None = None,
+    n_pairs: int = 60,
     seed: int = 0,
     device: str | None = None,
     out: Path,
@@ -193,6 +199,13 @@ def build(
             default the recorded label does
         n_pictures: pictures of each sample; by default 60 that you label, and at most 2,000 with known labels
         blind: label all sets by hand, also where labels are known
+        edits: edits of pictures that take away what the claim says, such as grey for a colour: grey, hue, blurred,
+            shuffled, mirrored; by --masks object-removed, cut-out, background-swapped
+        kept_edits: edits that leave what the claim says, and so must not matter
+        masks: folder of masks with the names of the pictures, as for SegmentationFolder
+        pairs_without: folder of pictures without what the claim says; with --pairs_with, pairs of your own
+        pairs_with: the same pictures with it, under the same names
+        n_pairs: pairs of each edit, at most
         seed: fixes the choice of pictures and their order
         device: cpu, cuda, ...; by default a GPU if there is one
         out: directory of the sets; each gets a folder with the id of its hypothesis
@@ -202,7 +215,8 @@ def build(
     found = saev.probing.build(
         hypotheses, sae, shards, out,
         codes=codes, labels=labels, metadata=metadata, class_column=class_column, n_pictures=n_pictures, blind=blind,
-        seed=seed, device=device,
+        edits=edits, kept_edits=kept_edits, masks=masks, pairs_without=pairs_without, pairs_with=pairs_with,
+        n_pairs=n_pairs, seed=seed, device=device,
     )  # fmt: skip
     print(*found, sep="\n")
     return 0
@@ -248,8 +262,8 @@ def test(
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
         n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha
         seed: fixes permutations, draws and random latents
-        weights: the ViT's weights, for pictures that were never recorded: a .safetensors or .pt file, or random; by
-            default they come from the network
+        weights: the ViT's weights, for pairs and for pictures that were never recorded: a .safetensors or .pt file, or
+            random; by default they come from the network
         device: cpu, cuda, ...; by default a GPU if there is one
         out: directory of the report
     """

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from saev.artifacts import load_sae
@@ -15,9 +16,11 @@ from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
-from saev.probing.sets.files import View, write_set
+from saev.probing.sets.files import write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
+from saev.probing.sets.pairing import Pairing
 from saev.probing.sets.unseen import Unseen
+from saev.probing.sets.wanted_pairs import N_PAIRS, WantedPairs
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.vit.preprocess import Preprocessing
@@ -39,6 +42,12 @@ def build(
     class_column: str | None = None,
     n_pictures: int | None = None,
     blind: bool = False,
+    edits: Sequence[str] = (),
+    kept_edits: Sequence[str] = (),
+    masks: str | Path | None = None,
+    pairs_without: str | Path | None = None,
+    pairs_with: str | Path | None = None,
+    n_pairs: int = N_PAIRS,
     seed: int = 0,
     device: str | None = None,
 ) -> list[Path]:
@@ -80,6 +89,13 @@ def build(
             class; by default the recorded label does.
         n_pictures: Of the sample; by default 60 that people label, and at most 2,000 with known labels.
         blind: Whether people label all sets, also where labels are known.
+        edits: Edits of pictures that take the attribute away: names of `saev.probing.sets.edits`. Each gives pairs of
+            pictures of the set.
+        kept_edits: Edits that leave the attribute, and must not matter.
+        masks: A folder of masks with the names of the pictures, as for `SegmentationFolder`; for edits by a mask.
+        pairs_without: A folder of pictures without the attribute, for pairs of one's own.
+        pairs_with: The same pictures with it, under the same names.
+        n_pairs: Pairs of each edit, at most.
         seed: Of the choice and the order of pictures.
         device: Where to encode.
 
@@ -88,7 +104,8 @@ def build(
 
     Raises:
         InputError: If hypotheses, SAE, recording, codes and labels do not belong together, a set is there already, a
-            half has too few pictures, or a picture's file is gone or changed. No set is written then.
+            half has too few pictures, a picture's file is gone or changed, or pairs cannot be made, see `WantedPairs`
+            and `Pairing`. No set is written then.
     """
     out = given_path(out, "out")
     frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
@@ -101,6 +118,7 @@ def build(
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
     _check_same(frozen, sae, reader)
+    wanted = WantedPairs.of(frozen.hypotheses, edits, kept_edits, masks, pairs_without, pairs_with, n_pairs)
     is_asked = [blind or one.attribute.source == "words" for one in frozen.hypotheses]
     known = Known.of(reader, () if all(is_asked) else labels, metadata)
     files = RecordedFiles(reader)
@@ -112,7 +130,10 @@ def build(
             made.append(half.asked(hypothesis, n_pictures or N_ASKED, seed))
         else:
             made.append(half.labelled(hypothesis, n_pictures or N_LABELLED, seed))
-    return _written(out, made, known, files, Preprocessing.from_dict(reader.recording.preprocessing).view)
+    preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
+    pairing = Pairing(wanted, known.records, half.is_test_i, preprocessing)
+    attributes = [one.attribute.name for one in frozen.hypotheses]
+    return _written(out, made, attributes, known, files, pairing)
 
 
 def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
@@ -124,7 +145,14 @@ def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> 
             raise InputError(f"the hypotheses are on the {what} {own}, not {given}: give the one that they are on")
 
 
-def _written(out: Path, sets: Sequence[ImageSet], known: Known, files: RecordedFiles, view: View) -> list[Path]:
+def _written(
+    out: Path,
+    sets: Sequence[ImageSet],
+    attributes: Sequence[str],
+    known: Known,
+    files: RecordedFiles,
+    pairing: Pairing,
+) -> list[Path]:
     """Write all sets, or none."""
 
     def source(picture: SetPicture) -> Path | bytes:
@@ -134,8 +162,9 @@ def _written(out: Path, sets: Sequence[ImageSet], known: Known, files: RecordedF
 
     written: list[Path] = []
     try:
-        for one in sets:
-            write_set(out / one.hypothesis, one, source, view)
+        for one, attribute in zip(sets, attributes, strict=True):
+            more = partial(pairing.add_to, attribute=attribute)
+            write_set(out / one.hypothesis, one, source, pairing.preprocessing.view, more)
             written.append(out / one.hypothesis)
     except BaseException:
         for directory in written:

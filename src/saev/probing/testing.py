@@ -25,11 +25,12 @@ from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.report.gather import Gatherer
 from saev.probing.report.page import report_page
-from saev.probing.report.reported import Reported, pictures_of_each
+from saev.probing.report.reported import Reported, n_pictures, pictures_of_each
 from saev.probing.statistics.correction import holm
 from saev.probing.verdicts.bench import Bench
 from saev.probing.verdicts.beside import controls_beside
 from saev.probing.verdicts.confounders import strata_of
+from saev.probing.verdicts.edit_effects import edit_effects, pair_values
 from saev.probing.verdicts.files import Verdicts, write_verdicts
 from saev.probing.verdicts.given_sets import given_sets
 from saev.probing.verdicts.inputs import inputs_of
@@ -102,8 +103,8 @@ def test(
         n_permutations: Permutations of labels; p is at least 1 / (n + 1), times the hypotheses of the file when it is
             corrected.
         seed: Of permutations, of draws and of random latents.
-        weights: The ViT's weights for pictures that were never recorded: a .safetensors or .pt file, or "random"; by
-            default they come from the network.
+        weights: The ViT's weights, for pairs and for pictures that were never recorded: a .safetensors or .pt file, or
+            "random"; by default they come from the network.
         device: Where to encode; by default a GPU if there is one.
 
     Returns:
@@ -144,9 +145,9 @@ def test(
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
     codes = codes_of(sae, reader, codes, device=device)
     new = unrecorded(given)
-    fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes
     numbers = {sha256: number for number, sha256 in enumerate(new)}
-    bench = Bench(known, proposal_i, codes, (fresh, numbers), stratum)
+    fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes, numbers
+    bench = Bench(known, proposal_i, codes, fresh, stratum)
     measures = bench.measure(given, n_permutations, seed)
     beside: Sequence[Sequence[Control]] = [()] * len(given)
     if controls:
@@ -154,9 +155,14 @@ def test(
         beside = controls_beside(values, known, proposal_i, units.group_i, reader, sae, codes, seed, device)
     n = len(frozen.hypotheses)
     corrected = holm([one.p for one in measures] + [1.0] * (n - len(measures)))[: len(measures)]
+    pairs = [pair_values(its, fresh) for its in given]
+    edits = [
+        edit_effects(own, its, alpha=frozen.alpha, n_tested=n, n_flips=n_permutations, seed=seed)
+        for own, its in zip(pairs, given, strict=True)
+    ]
     results = tuple(
-        result(one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, strata=strata, controls=own)
-        for one, its, p, own in zip(measures, given, corrected, beside, strict=True)
+        result(one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, strata=strata, controls=own, edits=pair)
+        for one, its, p, own, pair in zip(measures, given, corrected, beside, edits, strict=True)
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     verdicts = Verdicts(
@@ -165,11 +171,12 @@ def test(
     )  # fmt: skip
     entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
     noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
-    gatherer = Gatherer(codes, (fresh, numbers), reader.recording.preprocessing)
+    gatherer = Gatherer(codes, fresh, reader.recording.preprocessing)
     room = pictures_of_each(len(results))
+    shown = [gatherer.pairs(own, its, room) for own, its in zip(pairs, given, strict=True)]
     reported = [
-        Reported(one, done.values, gatherer.kinds(done.values, its.directory, room))
-        for one, done, its in zip(results, measures, given, strict=True)
+        Reported(one, done.values, gatherer.kinds(done.values, its.directory, room - n_pictures(own)), own)
+        for one, done, its, own in zip(results, measures, given, shown, strict=True)
     ]
     gatherer.warn_of_faults()
     write_verdicts(out, verdicts, report_page(verdicts, reported, options), noting)

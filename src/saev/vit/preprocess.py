@@ -56,6 +56,17 @@ class Preprocessing(ABC):
     def view(self, picture: Image.Image) -> Image.Image:
         """Return the RGB picture (W, H) as the model saw it: resized and cropped, not normalised."""
 
+    def tensor_of_view(self, view: Image.Image) -> Tensor:  # noqa: ARG002 - for classes that say it
+        """Turn what `view` gave into what `tensor` gives of the same picture: what is left is normalisation.
+
+        Raises:
+            InputError: If the class does not say how.
+        """
+        raise InputError(
+            f"preprocessing {_name(type(self))} does not say how pictures go on that were resized and cropped: give "
+            "its class a method tensor_of_view"
+        )
+
     @abstractmethod
     def nearest(self, mask: Image.Image) -> Image.Image:
         """Move a mask of mode L as the picture is moved, by nearest neighbours; padding is 255, no label."""
@@ -114,17 +125,17 @@ class _LibraryTransform(Preprocessing):
 
     @override
     def tensor(self, picture: Image.Image) -> Tensor:
-        image: Any = picture
-        for step in self._steps:
-            image = step(image)
-        assert isinstance(image, Tensor)
-        return image
+        return _tensor(picture, self._steps)
 
     @override
     def view(self, picture: Image.Image) -> Image.Image:
         for step in self._picture_steps:
             picture = step(picture)
         return picture.convert("RGB")
+
+    @override
+    def tensor_of_view(self, view: Image.Image) -> Tensor:
+        return _tensor(view, self._steps[len(self._picture_steps) :])
 
     @override
     def nearest(self, mask: Image.Image) -> Image.Image:
@@ -208,6 +219,14 @@ def _check_side(library: str, sides: Sequence[int], kept: float) -> None:
             f"preprocessing of {library}: pictures of {list(sides)} pixels and crop_pct {kept} are impossible: a side "
             f"has 1 to {MAX_SIDE} pixels"
         )
+
+
+def _tensor(picture: Image.Image, steps: Sequence[Callable[[Any], Any]]) -> Tensor:
+    image: Any = picture
+    for step in steps:
+        image = step(image)
+    assert isinstance(image, Tensor)
+    return image
 
 
 def _for_masks(step: Any) -> Any:

@@ -65,8 +65,8 @@ def make_result(values: SetValues, **changes: object) -> Result:
         scores=scores(values.a_k[used_k], values.y_k[used_k], 1.0), sanity=Sanity(0.62, 0.4, 0.35, 1.0, 1.0),
         matched=Matched(100, 0.21, 0.05, 0.06), roles=(HardNegatives("hard-near", N_HARD, 0.5, 0.3, 0.05, 0.6),),
         controls=(Control("linear probe", 0.7, 0.5, 0.85, 0.9, 0.8, "on 768 neurons"),),
-        confounders=(Confounder("class only", 0.15, "firing that is guessed from the class alone"),), tried=(),
-        set_digest="2" * 64,
+        confounders=(Confounder("class only", 0.15, "firing that is guessed from the class alone"),), edits=(),
+        tried=(), set_digest="2" * 64,
     )  # fmt: skip
     return replace(found, **changes)  # type: ignore[arg-type]
 

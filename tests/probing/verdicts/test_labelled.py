@@ -25,7 +25,7 @@ from saev.probing.sets.image_set import Chosen, ImageSet, Role, SetPicture
 from saev.probing.sets.sampling import Stratum
 from saev.probing.verdicts.files import read_verdicts
 from saev.probing.verdicts.result import Result
-from saev.probing.verdicts.unrecorded import codes_of_new
+from saev.probing.verdicts.unrecorded import codes_of_new, of_set
 
 
 def labelled(
@@ -176,8 +176,7 @@ def test_pictures_that_were_never_recorded_go_through_the_recorded_vit(
     (tmp_path / "renamed").mkdir()
     for one, record in zip(recorded, records, strict=True):
         (tmp_path / "renamed" / one.file).symlink_to(tmp_path / "all" / record.path)
-    of_new = codes_of_new(
-        [(tmp_path / "again", one) for one in recorded], saev.load(tmp_path / "sae"), reader, "random", "cpu"
-    )
+    pictures_again = [of_set(tmp_path / "again", one) for one in recorded]
+    of_new = codes_of_new(pictures_again, saev.load(tmp_path / "sae"), reader, "random", "cpu")
     values = [pooled_for(one, claim, range(60)).toarray() for one in (of_new, codes)]
     np.testing.assert_allclose(values[0], values[1], atol=1e-4)

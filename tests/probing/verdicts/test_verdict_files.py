@@ -16,10 +16,16 @@ from saev.probing.controls.control import Control
 from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import scores
+from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.files import Verdicts, read_verdicts, write_verdicts
 from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
 
+EDIT = EditEffect(
+    name="grey", expected="removes", n=20, before=2.0, after=0.5, placebo=1.5, fires_before=1.0, fires_after=0.25,
+    fires_placebo=0.75, effect=-1.0, low=-1.5, high=-0.5, share_as_claimed=0.75, p=0.01, p_corrected=0.02,
+    reference=2.0, strength=30.5, placebo_strength=30.0, finding="as claimed",
+)  # fmt: skip
 RESULT = Result(
     id="latent-7",
     text="=spots, \u202e and more",
@@ -48,6 +54,7 @@ RESULT = Result(
     roles=(HardNegatives("hard-near", 12, 0.25, 0.5, -0.25, 0.75),),
     controls=(Control("linear probe", 0.5, 0.25, 0.75, 0.9, 0.8, "on 4 neurons"),),
     confounders=(Confounder("class only", 0.125, "note"),),
+    edits=(EDIT, replace(EDIT, name="mirrored", expected="keeps", p=None, p_corrected=None)),
     tried=(LedgerEntry("2026-01-01", "1" * 64, "latent-7", "2" * 64, "confirmed", exploratory=False),),
     set_digest="2" * 64,
 )
@@ -65,6 +72,7 @@ def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
         n_needed=70,
         roles=(),
         controls=(),
+        edits=(),
         tried=(),
         scores=scores([0, 1], [0, 0], 0.5),
     )
@@ -93,6 +101,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda value: value["hypotheses"][0]["matched"].update(n="1"), "matched: 'n' must be an integer"),
         (lambda value: value["hypotheses"][0]["matched"].update(quantile=None), "'quantile' must be a number"),
         (lambda value: value["hypotheses"][0]["roles"][0].update(n=0.5), r"roles\[0\]: 'n' must be an integer"),
+        (lambda value: value["hypotheses"][0]["edits"][0].update(p="1"), r"edits\[0\]: 'p' must be a number"),
         (lambda value: value["hypotheses"][0]["tried"][0].pop("date"), r"tried\[0\]: missing keys"),
         (lambda value: value["hypotheses"][0].update(attribute={}), "attribute: missing keys"),
     ],

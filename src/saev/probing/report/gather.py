@@ -5,8 +5,9 @@ Shape suffixes: k = pictures of the set, p = patches of a picture, l = latents.
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -19,10 +20,13 @@ from saev.latents.heatmaps import quantise
 from saev.pages.embedding import jpeg
 from saev.pages.heatmap import overlay_table
 from saev.probing.hypotheses.hypothesis import Latents
-from saev.probing.report.reported import Kind, ShownPicture, chosen, kinds_of
+from saev.probing.report.reported import Kind, ShownPairs, ShownPicture, chosen, evenly, kinds_of
 from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import SetPicture
+from saev.probing.sets.paired_set import read_pair_picture
 from saev.probing.statistics.arrays import Floats, Integers
+from saev.probing.verdicts.edit_effects import PairValues
+from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.values import SetValues
 from saev.vit.images.decode import decode
 from saev.vit.preprocess import Preprocessing
@@ -31,6 +35,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_SIDE: Final = 224
 """Of a picture, in pixels."""
+PAIRS_OF_EACH: Final = 4
+"""That are shown of an edit."""
 
 
 @final
@@ -72,15 +78,61 @@ class Gatherer:
             for title, some in shown.items()
         )
 
+    def pairs(self, edits: Sequence[PairValues], given: GivenSet, most: int) -> tuple[ShownPairs, ...]:
+        """Pairs that show what edits do to the latents of a hypothesis.
+
+        Args:
+            edits: The hypothesis on the pairs of each edit.
+            given: The hypothesis and its set.
+            most: How many pictures there is room for; two thirds of it are for pairs.
+
+        Raises:
+            InputError: If a file of codes is damaged.
+        """
+        codes, numbers = self.fresh
+        n = min(PAIRS_OF_EACH, 2 * most // (9 * max(1, len(edits))))
+        chosen = [evenly(np.argsort(one.after_q - one.before_q, kind="stable"), n).tolist() for one in edits]
+        wanted = {
+            sha256
+            for one, places in zip(edits, chosen, strict=True)
+            for place in places
+            for sha256 in one.edit.files(one.pairs[place]).values()
+        }
+        images = np.unique([numbers[sha256] for sha256 in wanted])
+        maps = dict(_patch_values(codes, images, given.hypothesis.latents)) if wanted else {}
+        top = max((float(value_p.max()) for value_p in maps.values() if value_p.size), default=0.0)
+
+        def shown(one: PairValues, place: int) -> tuple[ShownPicture, ...]:
+            pair = one.pairs[place]
+            values = ("original", one.before_q), (one.edit.name, one.after_q), ("placebo", one.placebo_q)
+            return tuple(
+                ShownPicture(
+                    pair.name, float(value_q[place]), (which,),
+                    self._read(partial(_pair_picture, given.directory, file, sha256)),
+                    self._heat(maps[numbers[sha256]], top),
+                )
+                for (file, sha256), (which, value_q) in zip(one.edit.files(pair).items(), values, strict=True)
+            )  # fmt: skip
+
+        return tuple(
+            ShownPairs(one.edit.name, tuple(shown(one, place) for place in places))
+            for one, places in zip(edits, chosen, strict=True)
+        )
+
     def _shown(self, values: SetValues, directory: Path, place: int, value_p: Floats, top: float) -> ShownPicture:
         one = values.made.pictures[place]
-        heat = png(value_p.reshape(self.codes.grid), top) if value_p.size else None
-        return ShownPicture(one.path, float(values.a_k[place]), tuple(one.roles), self._jpeg(directory, one), heat)
+        content = self._read(partial(self._set_picture, directory, one))
+        return ShownPicture(one.path, float(values.a_k[place]), tuple(one.roles), content, self._heat(value_p, top))
 
-    def _jpeg(self, directory: Path, one: SetPicture) -> bytes | None:
+    def _heat(self, value_p: Floats, top: float) -> bytes | None:
+        return png(value_p.reshape(self.codes.grid), top) if value_p.size else None
+
+    def _set_picture(self, directory: Path, one: SetPicture) -> Image.Image:
+        return Preprocessing.from_dict(self.preprocessing).view(decode(read_picture(directory, one), one.path))
+
+    def _read(self, picture: Callable[[], Image.Image]) -> bytes | None:
         try:
-            view = Preprocessing.from_dict(self.preprocessing).view
-            return jpeg(view(decode(read_picture(directory, one), one.path)), LONGEST_SIDE)[0]
+            return jpeg(picture(), LONGEST_SIDE)[0]
         except (InputError, OSError) as error:
             self.faults.append(str(error))
             return None
@@ -101,6 +153,10 @@ class Gatherer:
             maps = dict(_patch_values(codes, np.unique(list(image_of.values())), latents)) if image_of else {}
             found |= {k: maps[image] for k, image in image_of.items()}
         return found
+
+
+def _pair_picture(directory: Path, file: str, sha256: str) -> Image.Image:
+    return decode(read_pair_picture(directory, file, sha256), file)
 
 
 def _patch_values(codes: Codes, images: Any, latents: Latents) -> Iterator[tuple[int, Floats]]:

@@ -3,6 +3,7 @@
 Shape suffix: k = pictures of the set.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -57,6 +58,20 @@ class Kind:
 
 @final
 @dataclass(frozen=True)
+class ShownPairs:
+    """Pairs of an edit, evenly from those that lose most to those that gain most.
+
+    Args:
+        name: Of the edit.
+        pairs: Of each the original, the edited picture and the placebo.
+    """
+
+    name: str
+    pairs: tuple[tuple[ShownPicture, ...], ...]
+
+
+@final
+@dataclass(frozen=True)
 class Reported:
     """One hypothesis of a report.
 
@@ -64,11 +79,13 @@ class Reported:
         result: What its test says.
         values: What its latents do on its set.
         kinds: Pictures; none where there is no room for them.
+        pairs: Of its edits; none where there is no room for them.
     """
 
     result: Result
     values: SetValues
     kinds: tuple[Kind, ...] = ()
+    pairs: tuple[ShownPairs, ...] = ()
 
 
 def pictures_of_each(n_hypotheses: int) -> int:
@@ -78,6 +95,11 @@ def pictures_of_each(n_hypotheses: int) -> int:
     (60, 20)
     """
     return min(MOST_OF_ONE, MOST_PICTURES // max(1, n_hypotheses))
+
+
+def n_pictures(pairs: Sequence[ShownPairs]) -> int:
+    """How many pictures are shown of pairs."""
+    return sum(len(pair) for one in pairs for pair in one.pairs)
 
 
 def kinds_of(values: SetValues) -> dict[str, Bools]:
@@ -106,12 +128,18 @@ def chosen(values: SetValues, most: int) -> dict[str, Integers]:
         return {}
     n_s = size_s if size_s.sum() <= most else allotted(size_s, np.ones(len(size_s)), most)
     return {
-        title: _evenly(found[np.argsort(-values.a_k[found], kind="stable")], int(n))
+        title: evenly(found[np.argsort(-values.a_k[found], kind="stable")], int(n))
         for (title, found), n in zip(kinds.items(), n_s, strict=True)
     }
 
 
-def _evenly(ordered: Integers, n: int) -> Integers:
+def evenly(ordered: Integers, n: int) -> Integers:
+    """At most n of these, evenly from the first one to the last.
+
+    >>> evenly(np.arange(10, 20), 4).tolist()
+    [10, 13, 16, 19]
+    """
+    n = min(n, len(ordered))
     found: Integers = ordered[np.linspace(0, len(ordered) - 1, n).round().astype(np.int64)]
     return found
 

@@ -2,13 +2,15 @@
 
 import html
 
-from saev.pages.embedding import data_uri, user_text
+from saev.pages.embedding import user_text
 from saev.probing.report.badges import badge, standing
-from saev.probing.report.drawing import number, p_value, value
+from saev.probing.report.drawing import number, p_value
+from saev.probing.report.edits import edits
 from saev.probing.report.forest import forest
+from saev.probing.report.pictures import kind_of_pictures
 from saev.probing.report.plots import curve, distribution
-from saev.probing.report.reported import Kind, Reported, ShownPicture
-from saev.probing.report.tables import frozen, hard_negatives, role_words, sanity, scores, tried
+from saev.probing.report.reported import Reported
+from saev.probing.report.tables import frozen, hard_negatives, sanity, scores, tried
 from saev.probing.verdicts.result import Result
 
 
@@ -35,6 +37,7 @@ def section(one: Reported, gallery: str | None = None) -> str:
 <figure>{curve(one)}<figcaption>{_of_curve(result)}</figcaption></figure>
 </div>
 {_pictures(one)}
+{edits(one)}
 {scores(result)}
 {sanity(result.sanity)}
 {tried(result)}
@@ -113,31 +116,4 @@ def _pictures(one: Reported) -> str:
     if not one.kinds:
         return '<p class="note">No pictures are shown of this hypothesis.</p>'
     note = '<p class="note">Heatmaps: the brightest colour is the largest value on a patch of the pictures below.</p>'
-    return note + "".join(_kind(kind, one.result.threshold) for kind in one.kinds)
-
-
-def _kind(kind: Kind, threshold: float) -> str:
-    n = len(kind.pictures)
-    some = f"{kind.n:,}" if n == kind.n else f"{n:,} of {kind.n:,}, evenly from the largest value to the smallest"
-    figures = "".join(_picture(one, threshold) for one in kind.pictures)
-    return (
-        f'<section class="kind"><h3>{kind.title} <span class="soft">({some})</span></h3>'
-        f'<div class="examples">{figures}</div></section>'
-    )
-
-
-def _picture(one: ShownPicture, threshold: float) -> str:
-    name = html.escape(one.name)
-    if one.jpeg is None:
-        inside = '<p class="gone">gone, or another picture by now</p>'
-    else:
-        inside = f'<img src="{data_uri(one.jpeg, "image/jpeg")}" alt="{name}">'
-    if one.heat is not None:
-        inside += f'<img class="heat" src="{data_uri(one.heat, "image/png")}" alt="">'
-    roles = ", ".join(html.escape(role_words(role)) for role in one.roles if role != "sample")
-    state = "fires" if one.value > threshold else "silent"
-    return (
-        f'<figure><div class="picture">{inside}</div><figcaption><span><strong>{value(one.value)}</strong> {state}'
-        f"{f' &middot; {roles}' if roles else ''}</span>"
-        f'<span class="name" title="{name}">{user_text(one.name)}</span></figcaption></figure>'
-    )
+    return note + "".join(kind_of_pictures(kind, one.result.threshold) for kind in one.kinds)

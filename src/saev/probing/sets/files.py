@@ -4,7 +4,7 @@ set.json      what `ImageSet` says: not for those who label
 pictures/     p001.jpg, ...: links to the pictures, or copies, in random order and with names that say nothing
 shown/        the same as the ViT saw them, as PNG: what the page shows
 label.html    the page, with label/
-The last two are there where people are asked.
+The last two are there where people are asked. `paired_set` says what pairs of pictures add.
 """
 
 import hashlib
@@ -33,7 +33,11 @@ View = Callable[[Image.Image], Image.Image]
 
 
 def write_set(
-    directory: Path, made: ImageSet, source: Callable[[SetPicture], Path | bytes], view: View = Image.Image.copy
+    directory: Path,
+    made: ImageSet,
+    source: Callable[[SetPicture], Path | bytes],
+    view: View = Image.Image.copy,
+    more: Callable[[Path, ImageSet], ImageSet] | None = None,
 ) -> None:
     """Write a set into a new directory, which is there whole or not at all.
 
@@ -42,10 +46,12 @@ def write_set(
         made: The set.
         source: Where a picture is, which is then linked, or its bytes, which are then copied.
         view: What people see of a picture, RGB: what the ViT saw of it. What is cut off must not decide their answers.
+        more: Writes what else belongs into the directory, which has the pictures by then, and gives the set that names
+            it.
 
     Raises:
         InputError: If something is there already, the disk does not take it, or a picture is gone or is not the one any
-            more that was recorded.
+            more that was recorded; or from `more`.
     """
     if directory.exists():
         raise InputError(f"{directory} is there already: a set is not overwritten, name another directory")
@@ -61,6 +67,8 @@ def write_set(
             if made.asks_people:
                 shown.append((one.id, f"{SHOWN}/{one.id}.png"))
                 view(decode(data, one.path)).save(partial / shown[-1][1])
+        if more is not None:
+            made = more(partial, made)
         if made.asks_people:
             write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
         (partial / SET_FILE).write_bytes(f"{json.dumps(made.to_dict(), indent=1)}\n".encode("ascii"))

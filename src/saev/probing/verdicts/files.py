@@ -1,4 +1,4 @@
-"""The files of a test: REPORT/index.html, verdicts.json, verdicts.csv and summaries for TensorBoard."""
+"""The files of a test: REPORT/index.html, verdicts.json, verdicts.csv, edits.csv and summaries for TensorBoard."""
 
 import csv
 import io
@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self, final
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, read_regular, unwritable
+from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Result
 from saev.shards.format.strict_json import JsonObject, parse_json
@@ -20,6 +21,7 @@ FORMAT: Final = "saev-verdicts"
 VERSION: Final = 1
 VERDICTS_FILE: Final = "verdicts.json"
 TABLE_FILE: Final = "verdicts.csv"
+EDITS_FILE: Final = "edits.csv"
 PAGE_FILE: Final = "index.html"
 _MAX_BYTES: Final = 2**28
 _COLUMNS: Final = (
@@ -142,6 +144,8 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractC
         (partial / VERDICTS_FILE).write_bytes(f"{json.dumps(verdicts.to_dict(), indent=2)}\n".encode("ascii"))
         (partial / PAGE_FILE).write_bytes(page)
         (partial / TABLE_FILE).write_bytes(_table(verdicts.results).encode())
+        if any(one.edits for one in verdicts.results):
+            (partial / EDITS_FILE).write_bytes(_table_of_edits(verdicts.results).encode())
         _summarise(partial, verdicts.results)
         for path in (partial, *partial.iterdir()):
             bring_to_disk(path)
@@ -156,16 +160,25 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractC
 
 
 def _table(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            one.id, _plain(one.text), one.claim, f"{one.attribute['source']}: {one.attribute['name']}", one.verdict,
+            "yes" if one.exploratory else "no", one.effect, *one.interval, one.p, one.p_corrected, one.n,
+            one.n_positive, one.n_unsure, one.n_needed, one.matched and one.matched.quantile, one.reason,
+        ]
+        for one in results
+    ]  # fmt: skip
+    return _csv(_COLUMNS, rows)
+
+
+def _table_of_edits(results: Sequence[Result]) -> str:
+    columns = ["id", *(field.name for field in fields(EditEffect))]
+    return _csv(columns, [[one.id, *astuple(edit)] for one in results for edit in one.edits])
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for one in results:
-        attribute = f"{one.attribute['source']}: {one.attribute['name']}"
-        rows.writerow([
-            one.id, _plain(one.text), one.claim, attribute, one.verdict, "yes" if one.exploratory else "no", one.effect,
-            *one.interval, one.p, one.p_corrected, one.n, one.n_positive, one.n_unsure, one.n_needed,
-            one.matched and one.matched.quantile, one.reason,
-        ])  # fmt: skip
+    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
     return file.getvalue()
 
 
@@ -184,3 +197,6 @@ def _summarise(directory: Path, results: Sequence[Result]) -> None:
             for name, value in (("effect", one.effect), ("low", low), ("high", high), ("p_corrected", one.p_corrected)):
                 writer.add_scalar(f"{name}/{one.id}", value, 0)
             writer.add_text(f"reason/{one.id}", one.reason, 0)
+            for edit in one.edits:
+                for name, value in (("effect", edit.effect), ("low", edit.low), ("high", edit.high)):
+                    writer.add_scalar(f"edit_{name}/{one.id}/{edit.name}", value, 0)

@@ -12,6 +12,7 @@ from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.hypotheses.noting import Ledgers, SetInUse
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
+from saev.probing.sets.paired_set import PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
 from saev.probing.verdicts.labels import Labelled, labels_of
 from saev.shards.format.examples import ExampleRecord
@@ -28,6 +29,7 @@ class GivenSet:
         place: Its place in the frozen file.
         directory: Where its set is.
         made: The set.
+        pairs: Those of the set, if it has any.
         labelled: The labels of its pictures.
         tried: Tests on it before, and tests of its attribute on any of its pictures with other sets.
     """
@@ -36,13 +38,14 @@ class GivenSet:
     place: int
     directory: Path
     made: ImageSet
+    pairs: PairedSet | None
     labelled: Labelled
     tried: Sequence[LedgerEntry]
 
     @property
     def in_use(self) -> SetInUse:
         """What ledgers note of it."""
-        return _in_use(self.hypothesis, self.directory, self.made)
+        return _in_use(self.hypothesis, self.directory, self.made, self.pairs)
 
     @property
     def n_unsure(self) -> int:
@@ -95,23 +98,32 @@ def given_sets(
     if missing := {one.id for one in frozen.hypotheses} - {one.id for _, one, _ in tested}:
         tell(f"{sets} holds no set of {', '.join(sorted(missing))}: not tested, and p is corrected for them, too")
     made = {directory: read_set(directory) for *_, directory in tested}
+    pairs = {directory: read_pairs(directory, own) for directory, own in made.items()}
     for _, one, directory in tested:
         with located(str(directory)):
-            _check(made[directory], one.id, frozen, records, is_test_i)
+            _check(made[directory], pairs[directory], one.id, frozen, records, is_test_i)
     labelled = labels_of(made, answers)
-    tried = ledgers.tried([_in_use(one, directory, made[directory]) for _, one, directory in tested])
+    tried = ledgers.tried([_in_use(one, own, made[own], pairs[own]) for _, one, own in tested])
     return [
-        GivenSet(one, place, directory, made[directory], labelled[directory], before)
+        GivenSet(one, place, directory, made[directory], pairs[directory], labelled[directory], before)
         for (place, one, directory), before in zip(tested, tried, strict=True)
     ]
 
 
-def _in_use(hypothesis: Hypothesis, directory: Path, made: ImageSet) -> SetInUse:
+def _in_use(hypothesis: Hypothesis, directory: Path, made: ImageSet, pairs: PairedSet | None) -> SetInUse:
     attribute = f"{hypothesis.attribute.source}: {hypothesis.attribute.name}"
-    return SetInUse(directory, attribute, frozenset(one.sha256 for one in made.pictures))
+    own = frozenset(one.sha256 for one in made.pictures)
+    return SetInUse(directory, attribute, own if pairs is None else own | pairs.sources)
 
 
-def _check(made: ImageSet, id: str, frozen: Frozen, records: Sequence[ExampleRecord], is_test_i: Bools) -> None:
+def _check(
+    made: ImageSet,
+    pairs: PairedSet | None,
+    id: str,
+    frozen: Frozen,
+    records: Sequence[ExampleRecord],
+    is_test_i: Bools,
+) -> None:
     for what, own, given in (
         ("hypothesis", made.hypothesis, id),
         ("hypotheses with the hash", made.hypotheses, frozen.hash),
@@ -129,6 +141,9 @@ def _check(made: ImageSet, id: str, frozen: Frozen, records: Sequence[ExampleRec
             raise InputError(f"picture {one.id} is not picture {one.image} of the recording: build the set again")
         elif not is_test_i[one.image]:
             raise InputError(f"picture {one.id} is in the half that proposed the hypotheses: build the set again")
+    proposed = {one.digest for one, is_test in zip(records, is_test_i.tolist(), strict=True) if not is_test}
+    if pairs is not None and not proposed.isdisjoint(pairs.sources):
+        raise InputError("a pair has a picture of the half that proposed the hypotheses: build the set again")
     labels = {one.label for one in made.pictures if one.stratum is not None}
     if labels in ({True}, {False}):
         raise InputError(f"all {len(made.pictures)} pictures of the set have the same label: nothing can be compared")

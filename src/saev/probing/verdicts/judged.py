@@ -18,6 +18,7 @@ from saev.probing.statistics.permutation import permutation_test
 from saev.probing.statistics.sanity import Sanity, sanity
 from saev.probing.statistics.scores import Counts, mcc, ratio, scores
 from saev.probing.statistics.verdict import Evidence, judge
+from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.matched import FEWEST
 from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
@@ -121,6 +122,7 @@ def result(
     n_tested: int,
     strata: str | None = None,
     controls: Sequence[Control] = (),
+    edits: Sequence[EditEffect] = (),
 ) -> Result:
     """What is said of a hypothesis.
 
@@ -132,6 +134,7 @@ def result(
         n_tested: How many those are.
         strata: The confounder within whose values all was measured, if any.
         controls: What else tells the pictures apart.
+        edits: What edits do; they stand beside the verdict.
     """
     values, hypothesis, tried = found.values, given.hypothesis, given.tried
     used_k = values.used_k
@@ -179,6 +182,7 @@ def result(
         roles=found.roles,
         controls=tuple(controls),
         confounders=found.confounders,
+        edits=tuple(edits),
         tried=tuple(tried),
         set_digest=values.made.digest,
     )

@@ -14,6 +14,7 @@ from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import Scores
 from saev.probing.statistics.verdict import VerdictName
+from saev.probing.verdicts.edit_effects import EditEffect
 from saev.shards.format.strict_json import JsonObject
 
 Made = TypeVar("Made")
@@ -113,6 +114,7 @@ class Result:
         roles: Hard negatives.
         controls: What else tells the pictures apart, with the sign of the claim.
         confounders: What may stand behind it.
+        edits: What edits of pictures do to it; they stand beside the verdict, and decide nothing.
         tried: Those tests.
         set_digest: Digest of the set.
     """
@@ -144,6 +146,7 @@ class Result:
     roles: tuple[HardNegatives, ...]
     controls: tuple[Control, ...]
     confounders: tuple[Confounder, ...]
+    edits: tuple[EditEffect, ...]
     tried: tuple[LedgerEntry, ...]
     set_digest: str
 
@@ -184,6 +187,7 @@ class Result:
             roles=_each(found, "roles", where, partial(_plain, HardNegatives)),
             controls=_each(found, "controls", where, partial(_plain, Control)),
             confounders=_each(found, "confounders", where, partial(_plain, Confounder)),
+            edits=_each(found, "edits", where, partial(_plain, EditEffect)),
             tried=_each(found, "tried", where, LedgerEntry.from_json),
             **facts,
         )
@@ -217,6 +221,11 @@ def _plain(kind: type[Made], value: object, where: str) -> Made:
             number = found.optional_number(key) if kind is Scores else found.number(key)
             facts[key] = math.nan if number is None else number
         else:
-            get: dict[Any, Callable[[str], Any]] = {str: found.text, int: found.integer, bool: found.boolean}
+            get: dict[Any, Callable[[str], Any]] = {
+                str: found.text,
+                int: found.integer,
+                bool: found.boolean,
+                float | None: found.optional_number,
+            }
             facts[key] = get[hint](key)
     return kind(**facts)

@@ -1,6 +1,7 @@
 """Codes of pictures that were never recorded, through the ViT that was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from saev.artifacts import provenance_of
 from saev.device import chosen_device
-from saev.errors import tell
+from saev.errors import InputError, tell
 from saev.latents.code_files import Origin
 from saev.latents.code_parts import InMemory
 from saev.latents.codes import Codes
@@ -20,6 +21,7 @@ from saev.nn import SparseAutoencoder
 from saev.nn.evaluating import evaluating
 from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import SetPicture
+from saev.probing.sets.paired_set import read_pair_picture
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.shards.reading.reader import ShardReader
 from saev.splicing.attach import token_layout
@@ -28,17 +30,38 @@ from saev.splicing.given_facts import NOTHING_GIVEN, with_given
 from saev.splicing.recorded_backbone import attach_recorded, load_recorded_backbone
 from saev.vit.backbone import Backbone
 from saev.vit.images.decode import decode
+from saev.vit.preprocess import Preprocessing
 
 BATCH: Final = 32
+Prepared = Callable[[Preprocessing], Tensor]
+"""Reads a picture, checks it, and gives the ViT's input (3, H, W)."""
 
 
-def unrecorded(sets: Sequence[GivenSet]) -> dict[str, tuple[Path, SetPicture]]:
-    """The pictures of sets that were never recorded, by SHA-256, with the directory of a set that has each."""
-    return {one.sha256: (given.directory, one) for given in sets for one in given.made.pictures if one.image is None}
+def unrecorded(sets: Sequence[GivenSet]) -> dict[str, Prepared]:
+    """The pictures of sets and of their pairs that were never recorded, by the SHA-256 of their files."""
+    found: dict[str, Prepared] = {}
+    for given in sets:
+        for one in given.made.pictures:
+            if one.image is None:
+                found[one.sha256] = of_set(given.directory, one)
+        for file, sha256 in () if given.pairs is None else given.pairs.files():
+            found[sha256] = partial(_of_pair, given.directory, file, sha256)
+    return found
+
+
+def of_set(directory: Path, picture: SetPicture) -> Prepared:
+    """What reads a picture of the set in a directory.
+
+    Raises:
+        InputError: When it is called: if the picture is gone, another one or no picture.
+    """
+    return lambda preprocessing: preprocessing.tensor(
+        decode(read_picture(directory, picture), str(directory / picture.file))
+    )
 
 
 def codes_of_new(
-    pictures: Sequence[tuple[Path, SetPicture]],
+    pictures: Sequence[Prepared],
     sae: SparseAutoencoder,
     reader: ShardReader,
     weights: str | None = None,
@@ -47,7 +70,7 @@ def codes_of_new(
     """The codes of pictures, as if they were those of a recording, in memory. A line says which ViT they went through.
 
     Args:
-        pictures: One or more, each with the directory of its set.
+        pictures: One or more.
         sae: The SAE.
         reader: The recording, which says what the SAE does not say of its ViT.
         weights: Of the ViT: a .safetensors or .pt file, ``random``, or None: the network.
@@ -71,14 +94,18 @@ def codes_of_new(
     return Codes(origin, BATCH, parts)
 
 
-def _codes(pictures: Sequence[tuple[Path, SetPicture]], backbone: Backbone, inside: Attached) -> Iterator[InMemory]:
+def _codes(pictures: Sequence[Prepared], backbone: Backbone, inside: Attached) -> Iterator[InMemory]:
     with tqdm(total=len(pictures), desc="new pictures", unit=" images") as bar:
         for start in range(0, len(pictures), BATCH):
             some = pictures[start : start + BATCH]
-            yield InMemory(SparseCodes.of(inside.codes(torch.stack([_prepared(one, backbone) for one in some]))))
+            yield InMemory(SparseCodes.of(inside.codes(torch.stack([one(backbone.preprocessing) for one in some]))))
             bar.update(len(some))
 
 
-def _prepared(one: tuple[Path, SetPicture], backbone: Backbone) -> Tensor:
-    directory, picture = one
-    return backbone.preprocessing.tensor(decode(read_picture(directory, picture), str(directory / picture.file)))
+def _of_pair(directory: Path, file: str, sha256: str, preprocessing: Preprocessing) -> Tensor:
+    """What the ViT saw of a picture was edited, so that it is neither resized nor cropped again."""
+    view = decode(read_pair_picture(directory, file, sha256), str(directory / file))
+    height, width = preprocessing.image_size
+    if view.size != (width, height):
+        raise InputError(f"{directory / file} is {view.width} x {view.height} pixels, the ViT takes {width} x {height}")
+    return preprocessing.tensor_of_view(view)

@@ -56,17 +56,17 @@ class SegmentationFolder(ImageSource):
         self.threshold = threshold
         self.entries = scan(self.root / images, PICTURES)
         found = {entry.path: entry for entry in scan(self.root / masks, (".png",))}
-        self._class_names = _read_class_names(self.root / "classes.txt")
-        lone = [entry.path for entry in self.entries if _mask_name(entry.path) not in found]
+        self._class_names = read_class_names(self.root / "classes.txt")
+        lone = [entry.path for entry in self.entries if mask_name(entry.path) not in found]
         if lone:
             raise InputError(
                 f"{len(lone)} of {len(self)} pictures in '{self.root / images}' have no mask, the first is "
-                f"'{lone[0]}': '{self.root / masks / _mask_name(lone[0])}' does not exist"
+                f"'{lone[0]}': '{self.root / masks / mask_name(lone[0])}' does not exist"
             )
         self._mask_sizes = {path: entry.n_bytes for path, entry in found.items()}
         faults = {path: f"mask {entry.fault}" for path, entry in found.items() if entry.fault}
         self.entries = [
-            replace(entry, fault=entry.fault or faults.get(_mask_name(entry.path))) for entry in self.entries
+            replace(entry, fault=entry.fault or faults.get(mask_name(entry.path))) for entry in self.entries
         ]
 
     @property
@@ -95,7 +95,7 @@ class SegmentationFolder(ImageSource):
 
     @override
     def patch_mask(self, index: int) -> Image.Image:
-        name = f"{self.masks}/{_mask_name(self.record(index).path)}"
+        name = f"{self.masks}/{mask_name(self.record(index).path)}"
         values = decode_mask(read_file(f"{self.root}/{name}", name), name)
         labelled = values[values != NO_LABEL]
         if self._class_names and labelled.size and labelled.max() >= len(self._class_names):
@@ -107,7 +107,7 @@ class SegmentationFolder(ImageSource):
 
     @override
     def identity(self) -> dict[str, Any]:
-        sizes = "".join(f"{self._mask_sizes[_mask_name(entry.path)]}\n" for entry in self.entries)
+        sizes = "".join(f"{self._mask_sizes[mask_name(entry.path)]}\n" for entry in self.entries)
         return super().identity() | {
             "pixel_agg": self.pixel_agg,
             "threshold": self.threshold,
@@ -116,11 +116,17 @@ class SegmentationFolder(ImageSource):
         }
 
 
-def _mask_name(picture: str) -> str:
+def mask_name(picture: str) -> str:
+    """The name of a picture's mask below their folder."""
     return PurePosixPath(picture).with_suffix(".png").as_posix()
 
 
-def _read_class_names(file: Path) -> list[str]:
+def read_class_names(file: Path) -> list[str]:
+    """Names of a mask's values 0, 1, ..., the background first; none where there is no such file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
     if not os.path.lexists(file):
         return []
     lines = read_regular_text(file, _MAX_CLASSES_BYTES).splitlines()

@@ -1,0 +1,225 @@
+"""What pairs of pictures say of themselves: `pairs.json`, which is frozen like the set that it lies beside.
+
+pairs.json               what `PairedSet` says
+pairs/before/ID.png      a picture as the ViT saw it; ID is that of a picture of the set, or f001, ... of two folders
+pairs/EDIT/ID.png        the same, edited
+pairs/EDIT/ID-placebo.png
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal, Self, cast, final, get_args
+
+from saev.errors import InputError
+from saev.files import read_regular
+from saev.probing.sets.image_set import ImageSet
+from saev.shards.format.strict_json import JsonObject, canonical_digest, located, parse_json
+from saev.vit.images.base import MAX_FILE_BYTES
+
+FORMAT: Final = "saev-pairs"
+VERSION: Final = 1
+PAIRS_FILE: Final = "pairs.json"
+PAIRS: Final = "pairs"
+FOLDERS: Final = "folders"
+"""What stands for an edit where the user brought both pictures of each pair."""
+_MAX_BYTES: Final = 2**28
+_ID: Final = re.compile(r"[pf][0-9]{3,9}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+Expected = Literal["removes", "keeps", "adds"]
+"""What an edit does to the attribute."""
+
+
+@final
+@dataclass(frozen=True)
+class EditedPair:
+    """A picture, changed, and its placebo.
+
+    Args:
+        id: That of a picture of the set, or that of a pair of two folders.
+        name: The user's.
+        group: What belongs together, by name: no resampling parts it.
+        sources: SHA-256 of the files that the two pictures come from: one, or two of two folders.
+        background: Id of the picture of the set that is the new background.
+        before: SHA-256 of the picture's file.
+        after: Of the changed one.
+        placebo: Of the one in another light.
+        strength: Root of the mean squared difference of pixels, of 255.
+        placebo_strength: That of the placebo.
+    """
+
+    id: str
+    name: str
+    group: str
+    sources: tuple[str, ...]
+    background: str | None
+    before: str
+    after: str
+    placebo: str
+    strength: float
+    placebo_strength: float
+
+    def __post_init__(self) -> None:
+        digests = (*self.sources, self.before, self.after, self.placebo)
+        if not _ID.fullmatch(self.id) or not all(map(_SHA256.fullmatch, digests)) or not self.sources:
+            raise InputError(f"pair {self.id!r}: an id is like p001, and digests have 64 hex digits")
+
+
+@final
+@dataclass(frozen=True)
+class PairedEdit:
+    """Pairs that are changed in the same way.
+
+    Args:
+        name: Of the edit; `FOLDERS` where the user brought both pictures.
+        expected: What it does to the attribute.
+        pairs: Each with an id of its own.
+    """
+
+    name: str
+    expected: Expected
+    pairs: tuple[EditedPair, ...]
+
+    def files(self, pair: EditedPair) -> dict[str, str]:
+        """The files of a pair below `PAIRS`, each with its SHA-256: before, after, placebo."""
+        return {
+            f"before/{pair.id}.png": pair.before,
+            f"{self.name}/{pair.id}.png": pair.after,
+            f"{self.name}/{pair.id}-placebo.png": pair.placebo,
+        }
+
+
+@final
+@dataclass(frozen=True)
+class PairedSet:
+    """Pairs on which one hypothesis is tested.
+
+    Args:
+        hypothesis: Its id.
+        hypotheses: Hash of the frozen file that has it.
+        sae: Digest of the SAE.
+        shards: Content id of the recording.
+        recipe: How the pairs were made, as JSON.
+        seed: Of all chance in it.
+        edits: Each with a name of its own.
+
+    Raises:
+        InputError: There is no edit, two have one name, or two pairs of an edit have one id.
+    """
+
+    hypothesis: str
+    hypotheses: str
+    sae: str
+    shards: str
+    recipe: dict[str, Any]
+    seed: int
+    edits: tuple[PairedEdit, ...]
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.edits]
+        if not names or len(set(names)) < len(names) or not all(re.fullmatch(r"[a-z-]+", name) for name in names):
+            raise InputError(f"edits {names}: each needs a name of its own, of small letters")
+        for one in self.edits:
+            if len({pair.id for pair in one.pairs}) < len(one.pairs):
+                raise InputError(f"edit {one.name}: a pair stands twice in it")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that stands in `pairs.json`."""
+        return canonical_digest(self._body())
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """SHA-256 of all files that the pairs come from."""
+        return frozenset(source for edit in self.edits for pair in edit.pairs for source in pair.sources)
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """All files below `PAIRS`, each with its SHA-256."""
+        for edit in self.edits:
+            for pair in edit.pairs:
+                yield from edit.files(pair).items()
+
+    def _body(self) -> dict[str, object]:
+        facts: dict[str, object] = asdict(self)
+        return {"format": FORMAT, "version": VERSION} | facts
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return self._body() | {"digest": self.digest}
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `to_dict` does not give; where the digest is another one, it was edited.
+        """
+        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
+            raise InputError(f"{where} holds no pairs of version {VERSION}: build the set again")
+        found = JsonObject(value, where, ("format", "version", *(field.name for field in fields(cls)), "digest"))
+        edits = tuple(_edit(one, f"{where}: edits[{number}]") for number, one in enumerate(found.array("edits")))
+        facts = {key: found.text(key) for key in ("hypothesis", "hypotheses", "sae", "shards")}
+        with located(where):
+            made = cls(**facts, recipe=found.mapping("recipe"), seed=found.integer("seed"), edits=edits)
+        if found.text("digest") != made.digest:
+            raise InputError(f"{where}: the pairs were edited after they were built: build the set again")
+        return made
+
+
+def read_pairs(directory: Path, made: ImageSet) -> PairedSet | None:
+    """The pairs of a set; None where it was built without.
+
+    Args:
+        directory: Of the set.
+        made: The set, which names the digest of its pairs.
+
+    Raises:
+        InputError: If they are gone, were edited, or belong to another set.
+    """
+    digest, path = made.recipe.get("pairs"), directory / PAIRS_FILE
+    if digest is None:
+        return None
+    found = PairedSet.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+    ids = {one.id for one in made.pictures}
+    own = {pair.id for edit in found.edits for pair in edit.pairs if edit.name != FOLDERS}
+    own |= {pair.background for edit in found.edits for pair in edit.pairs if pair.background is not None}
+    if found.digest != digest or not own <= ids:
+        raise InputError(f"{path} holds the pairs of another set: build the set again")
+    return found
+
+
+def read_pair_picture(directory: Path, file: str, sha256: str) -> bytes:
+    """The bytes of a picture of a pair, checked.
+
+    Args:
+        directory: Of the set.
+        file: As `PairedEdit.files` gives it.
+        sha256: What it must be.
+
+    Raises:
+        InputError: If it is missing or another one.
+    """
+    path = directory / PAIRS / file
+    data = read_regular(path, MAX_FILE_BYTES)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(f"{path} is not the picture any more that was built: build the set again")
+    return data
+
+
+def _edit(value: object, where: str) -> PairedEdit:
+    found = JsonObject(value, where, [field.name for field in fields(PairedEdit)])
+    pairs = tuple(_pair(one, f"{where}: pairs[{number}]") for number, one in enumerate(found.array("pairs")))
+    expected = cast("Expected", found.choice("expected", get_args(Expected)))
+    return PairedEdit(found.text("name"), expected, pairs)
+
+
+def _pair(value: object, where: str) -> EditedPair:
+    found = JsonObject(value, where, [field.name for field in fields(EditedPair)])
+    facts: dict[str, Any] = {
+        **{key: found.text(key) for key in ("id", "name", "group", "before", "after", "placebo")},
+        **{key: found.number(key) for key in ("strength", "placebo_strength")},
+    }
+    with located(where):
+        return EditedPair(**facts, sources=tuple(found.texts("sources")), background=found.optional_text("background"))

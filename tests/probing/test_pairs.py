@@ -1,0 +1,309 @@
+"""Hypotheses on pairs of pictures, by the commands alone: a tiny ViT, and latents of which one fires on red.
+
+Red pictures have a left half of reddish noise, plain ones are grey noise. Latent 0 fires on red, latent 1 on all,
+latent 2 on what is not red.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.cli.fitting import one_line
+from tests.probing.interventions.planted import LAST, D, backbone
+
+import saev
+from saev.artifacts import Provenance, save_sae
+from saev.cli.main import main
+from saev.nn import ReLU
+from saev.probing.hypotheses.file import Draft
+from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
+from saev.probing.hypotheses.ledger import read_ledger
+from saev.probing.sets.files import read_set
+from saev.probing.sets.paired_set import read_pairs
+from saev.probing.verdicts.edit_effects import EditEffect
+from saev.probing.verdicts.files import read_verdicts
+from saev.probing.verdicts.result import Result
+from saev.splicing.recorded_backbone import RecordedLayer
+
+N = 60
+RED = Hypothesis("red", AttributeName("label", "red"), Latents((0,), (), (0.4,)), text="red")
+ALL = replace(RED, id="all", latents=Latents((1,), (), (0.4,)))
+SILENT = replace(RED, id="silent", claim="does not fire on", latents=Latents((2,), (), (0.7,)), pooling="mean")
+IN_WORDS = replace(RED, id="in-words", attribute=AttributeName("words", "red"))
+Capture = pytest.CaptureFixture[str]
+VIT = RecordedLayer(family="timm", ckpt="tiny_registers", layer=LAST)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where all of it lies."""
+
+    root: Path
+    shards: Path
+
+    def freeze(self, name: str, *hypotheses: Hypothesis) -> Path:
+        path = self.root / f"{name}.json"
+        content_id = saev.open_shards(self.shards).recording.content_id
+        Draft(hypotheses).frozen(saev.load(self.root / "sae"), content_id, datetime.now(UTC)).write(path)
+        return path
+
+    def build(self, hypotheses: Path, out: Path, *more: str) -> int:
+        own = [f"--hypotheses={hypotheses}", f"--sae={self.root / 'sae'}", f"--shards={self.shards}", f"--out={out}"]
+        return main(["probe", "build", *own, "--device=cpu", *more])
+
+    def test(self, hypotheses: Path, sets: Path, out: Path, *more: str) -> int:
+        own = [f"--hypotheses={hypotheses}", f"--sae={self.root / 'sae'}", f"--shards={self.shards}", f"--out={out}"]
+        given = [f"--sets={sets}", "--weights=random", "--n_permutations=999", "--no_controls", "--device=cpu"]
+        return main(["probe", "test", *own, *given, *more])
+
+
+@pytest.fixture
+def study(tmp_path: Path, drawn: Study) -> Study:
+    """The study beside ledgers of its own."""
+    shutil.copytree(drawn.root, tmp_path / "study", symlinks=True)
+    return Study(tmp_path / "study", tmp_path / "study/shards" / drawn.shards.name)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    root = tmp_path_factory.mktemp("red")
+    rng = np.random.default_rng(0)
+    pictures: dict[str, list[Image.Image]] = {"red": [], "plain": []}
+    for name, some in pictures.items():
+        for number in range(N):
+            some.append(draw(rng, name == "red"))
+            save(root / "images" / name / f"{number}.png", some[-1])
+            mask = np.zeros((32, 32), np.uint8)
+            mask[:, :16] = 1
+            save(root / "masks" / name / f"{number}.png", Image.fromarray(mask))
+    (root / "classes.txt").write_text("red\n")
+    for number in range(12):
+        plain = draw(rng, red=False)
+        save(root / "without" / f"{number}.png", plain)
+        save(root / "with" / f"{number}.png", reddened(plain))
+    [shards] = saev.record(root / "images", backbone(), [LAST], root / "shards")
+    save_sae(plant(pictures["red"], pictures["plain"]), root / "sae", Provenance([VIT], tokens="content"))
+    return Study(root, Path(shards))
+
+
+def draw(rng: np.random.Generator, red: bool) -> Image.Image:
+    plain = Image.fromarray(np.repeat(rng.integers(80, 160, (32, 32, 1), dtype=np.uint8), 3, axis=2))
+    return reddened(plain) if red else plain
+
+
+def reddened(plain: Image.Image) -> Image.Image:
+    pixels = np.asarray(plain).astype(int)
+    pixels[:, :16] += [60, -60, -60]
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def save(path: Path, picture: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+
+
+@torch.no_grad()
+def plant(red: Sequence[Image.Image], plain: Sequence[Image.Image]) -> ReLU:
+    vit = backbone()
+
+    def mean(pictures: Sequence[Image.Image]) -> torch.Tensor:
+        x = torch.stack([vit.preprocessing.tensor(one) for one in pictures])
+        return vit(x, [LAST])[LAST][:, vit.n_registers :].mean((0, 1))
+
+    torch.manual_seed(0)
+    sae = ReLU(D, d_sae=D)
+    sae.b_enc.fill_(-1e6)
+    axis = mean(red) - mean([one.convert("L").convert("RGB") for one in red])
+    axis /= axis.norm()
+    rest = mean(plain) - (mean(plain) @ axis) * axis
+    sae.W_enc.T[0], sae.b_enc[0] = axis, -0.9
+    sae.W_enc.T[1], sae.b_enc[1] = rest / rest.norm(), 0.0
+    # On patches that are not red; half of the patches of red pictures are such.
+    sae.W_enc.T[2], sae.b_enc[2] = -axis, 0.9
+    return sae
+
+
+def results(study: Study, hypotheses: Path, sets: Path, out: Path, capsys: Capture, *more: str) -> list[Result]:
+    capsys.readouterr()
+    status = study.test(hypotheses, sets, out, *more)
+    assert status == 0, capsys.readouterr().err
+    return list(read_verdicts(out).results)
+
+
+def by_name(result: Result) -> dict[str, EditEffect]:
+    return {one.name: one for one in result.edits}
+
+
+def test_an_edit_that_takes_the_attribute_away_is_told_from_placebos_and_from_edits_that_do_not(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    hypotheses, sets = study.freeze("frozen", RED, ALL), tmp_path / "sets"
+    edits = ["--edits=[grey, object-removed]", "--kept_edits=[mirrored, hue, background-swapped]"]
+    assert study.build(hypotheses, sets, *edits, f"--masks={study.root / 'masks'}") == 0
+    red, everything = results(study, hypotheses, sets, tmp_path / "report", capsys)
+    assert red.verdict == "confirmed"
+    found = by_name(red)
+    assert {name: one.finding for name, one in found.items()} == {
+        "grey": "as claimed",
+        "object-removed": "as claimed",
+        "mirrored": "as claimed",
+        "hue": "not as claimed",
+        "background-swapped": "as claimed",
+    }
+    grey = found["grey"]
+    assert grey.n == red.n_positive == len(list((sets / "red/pairs/before").iterdir()))
+    assert (grey.fires_before, grey.fires_after, grey.share_as_claimed) == (1.0, 0.0, 1.0)
+    assert grey.fires_placebo > 0.9
+    assert grey.low < grey.effect < grey.high < -0.5
+    assert grey.effect == pytest.approx(grey.after - grey.placebo)
+    assert grey.reference == grey.before
+    assert grey.p is not None
+    # Two edits have a p, and the file has two hypotheses.
+    assert grey.p_corrected == pytest.approx(4 * grey.p)
+    assert grey.placebo_strength == pytest.approx(grey.strength, rel=0.05)
+    assert found["mirrored"].p is None
+    assert found["mirrored"].effect == pytest.approx(found["mirrored"].after - found["mirrored"].before)
+    assert by_name(everything)["grey"].finding == "not as claimed"
+    assert by_name(everything)["mirrored"].finding == "as claimed"
+
+    rows = list(csv.DictReader((tmp_path / "report/edits.csv").read_text().splitlines()))
+    assert [(row["id"], row["name"]) for row in rows[:2]] == [("red", "grey"), ("red", "object-removed")]
+    assert float(rows[0]["effect"]) == grey.effect
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "report")).Reload()
+    assert events.Scalars("edit_effect/red/grey")[0].value == pytest.approx(grey.effect)
+    page = (tmp_path / "report/index.html").read_text(encoding="ascii")
+    section = page[page.index('id="hypothesis-red"') : page.index('id="hypothesis-all"')]
+    assert section.count('<div class="examples pair">') == 10
+    assert "gone, or another picture" not in section
+    assert "silent &middot; grey" in section
+
+    again = results(study, hypotheses, sets, tmp_path / "again", capsys)[0]
+    assert [replace(one, finding="") for one in again.edits] == [replace(one, finding="") for one in red.edits]
+    assert {one.finding for one in again.edits} == {"undecided"}
+
+
+def test_pairs_of_two_folders_and_a_claim_that_latents_are_silent(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    hypotheses, sets = study.freeze("frozen", RED, SILENT), tmp_path / "sets"
+    folders = [f"--pairs_without={study.root / 'without'}", f"--pairs_with={study.root / 'with'}"]
+    assert study.build(hypotheses, sets, "--edits=[grey]", *folders) == 0
+    red, silent = results(study, hypotheses, sets, tmp_path / "report", capsys)
+    added, removed = by_name(red)["folders"], by_name(silent)["grey"]
+    assert (added.expected, added.n, added.finding) == ("adds", 12, "as claimed")
+    assert added.low > 0.5
+    assert added.fires_before == added.fires_placebo == 0.0
+    assert added.reference == 0.4  # the originals should be silent, so that the threshold is what counts
+    assert (removed.fires_before, removed.fires_after, removed.finding) == (0.0, 1.0, "as claimed")
+    assert removed.effect > 0
+    assert by_name(silent)["folders"].effect < 0
+    assert by_name(silent)["folders"].finding == "as claimed"
+    tested = (study.root / "shards/tested.jsonl").read_text()
+    pairs = read_pairs(sets / "red", read_set(sets / "red"))
+    assert pairs is not None
+    assert all(source[:12] in tested for source in pairs.sources)
+
+
+def test_of_pictures_that_people_label_those_with_the_attribute_count(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    hypotheses, sets = study.freeze("frozen", IN_WORDS), tmp_path / "sets"
+    options = ["--edits=[grey]", "--kept_edits=[background-swapped]", f"--masks={study.root / 'masks'}"]
+    assert study.build(hypotheses, sets, *options, "--n_pairs=20") == 0
+    made = read_set(sets / "in-words")
+    pairs = read_pairs(sets / "in-words", made)
+    assert pairs is not None
+    # Grey pictures stay as they are without colour.
+    assert pairs.recipe["left_out"]["grey"] == 20 - len(pairs.edits[0].pairs) > 0
+    rows = [f"{one.id},{'yes' if one.path.startswith('red') else 'no'},2,{made.digest}" for one in made.pictures]
+    answers = tmp_path / "answers.csv"
+    answers.write_text("\n".join(["picture,answer,seconds,set", *rows]) + "\n")
+    [found] = results(study, hypotheses, sets, tmp_path / "report", capsys, f"--answers={answers}")
+    is_red = {one.id: one.path.startswith("red") for one in made.pictures}
+    swapped = [one for one in pairs.edits[1].pairs if one.background is not None and not is_red[one.background]]
+    assert by_name(found)["grey"].n == sum(is_red[one.id] for one in pairs.edits[0].pairs)
+    assert by_name(found)["background-swapped"].n == sum(is_red[one.id] for one in swapped)
+    assert by_name(found)["grey"].finding == "as claimed"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--edits=[gray]"], "edit 'gray' is unknown: choose from grey, hue, blurred"),
+        (["--edits=[grey]", "--kept_edits=[grey]"], "edit 'grey' is named twice"),
+        (["--edits=[cut-out]"], "edit 'cut-out' needs to know where the object is: give masks"),
+        (["--edits=[grey]", "--masks={root}/masks"], "masks are given, and only object-removed, cut-out"),
+        (["--edits=[cut-out]", "--masks={root}/nowhere"], "nowhere: there is no such folder"),
+        (["--edits=[cut-out]", "--masks={root}/empty"], "'empty/red/"),
+        (["--edits=[cut-out]", "--masks={root}/small"], "is 16 x 16 pixels, the picture 32 x 32"),
+        (["--edits=[cut-out]", "--masks={root}/blank"], "hypothesis red: edit 'cut-out': only 0 can be made of"),
+        (["--edits=[grey]", "--n_pairs=5"], "n_pairs=5: of fewer than 6 pairs"),
+        (["--pairs_with={root}/with"], "need both: pairs_without and pairs_with"),
+        (["--pairs_without={root}/without", "--pairs_with={root}/images"], "12 of 12 pictures have no counterpart"),
+        (["--pairs_without={root}/images/red", "--pairs_with={root}/images/plain"], "of the half that proposed"),
+        (["--pairs_without={root}/without", "--pairs_with={root}/without"], "only 0 can be made of 12"),
+    ],
+)
+def test_what_makes_no_pairs_is_refused_and_no_set_is_written(
+    options: list[str], said: str, study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    (study.root / "empty").mkdir()
+    for number in range(N):
+        for folder, side in (("small", 16), ("blank", 32)):
+            save(study.root / folder / "red" / f"{number}.png", Image.new("L", (side, side)))
+    hypotheses = study.freeze("frozen", RED)
+    capsys.readouterr()
+    assert study.build(hypotheses, tmp_path / "sets", *(one.format(root=study.root) for one in options)) == 1
+    assert said in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "sets").exists() or not list((tmp_path / "sets").iterdir())
+
+
+def test_folders_of_one_attribute_do_not_go_with_hypotheses_on_two(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    hypotheses = study.freeze("frozen", RED, replace(ALL, attribute=AttributeName("label", "plain")))
+    folders = [f"--pairs_without={study.root / 'without'}", f"--pairs_with={study.root / 'with'}"]
+    assert study.build(hypotheses, tmp_path / "sets", *folders) == 1
+    assert "the hypotheses are on 2 (label: plain, label: red)" in one_line(capsys.readouterr().err)
+
+
+def test_pairs_that_were_edited_or_are_gone_are_refused_and_the_set_is_not_spent(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    hypotheses, sets = study.freeze("frozen", RED), tmp_path / "sets"
+    assert study.build(hypotheses, sets, "--edits=[grey]") == 0
+    own = sets / "red"
+    text = (own / "pairs.json").read_text()
+    value = json.loads(text)
+    picture = own / "pairs/grey" / f"{value['edits'][0]['pairs'][0]['id']}.png"
+    content = picture.read_bytes()
+
+    def refused(said: str) -> None:
+        capsys.readouterr()
+        assert study.test(hypotheses, sets, tmp_path / "report") == 1
+        assert said in capsys.readouterr().err.splitlines()[-1]
+        assert not (tmp_path / "report").exists()
+        assert read_ledger(own) == []
+
+    value["edits"][0]["expected"] = "keeps"
+    (own / "pairs.json").write_text(json.dumps(value))
+    refused("the pairs were edited after they were built")
+    (own / "pairs.json").unlink()
+    refused("pairs.json")
+    (own / "pairs.json").write_text(text)
+    Image.new("RGB", (32, 32)).save(picture)
+    refused("is not the picture any more that was built")
+    picture.unlink()
+    refused(picture.name)
+    picture.write_bytes(content)
+    assert results(study, hypotheses, sets, tmp_path / "report", capsys)[0].verdict == "confirmed"

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tests.browsing import Open
 from tests.cli.fitting import one_line
 from tests.probing.interventions.planted import (
     CAUSAL,
@@ -29,7 +30,9 @@ from tests.probing.interventions.planted import (
 import saev
 from saev.artifacts import Provenance, RecordedLayer, save_sae
 from saev.cli.main import main
+from saev.errors import InputError
 from saev.nn import ReLU
+from saev.splicing.interventions_file import read_interventions
 
 Capture = pytest.CaptureFixture[str]
 QUICK = ("--curves=[]", "--n_maps=0", "--n_random=3")
@@ -63,7 +66,13 @@ def result(options: list[str], capsys: Capture) -> tuple[dict[str, Any], dict[st
     with (directory / "effects.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             rows.setdefault(row["figure"], []).append(row)
-    return json.loads((directory / "interventions.json").read_text()), rows
+    found = json.loads((directory / "interventions.json").read_text())
+    read = read_interventions(directory)
+    assert list(read.latents) == found["edit"]["latents"]
+    assert [(one.figure, one.effect.mean, one.specific) for one in read.effects] == [
+        (one["figure"], one["effect"]["mean"], one["specific"]) for one in found["effects"]
+    ]
+    return found, rows
 
 
 def effect(found: dict[str, Any], figure: str) -> dict[str, Any]:
@@ -172,6 +181,64 @@ def test_the_same_command_gives_the_same_files(root: Path, tmp_path: Path, capsy
         result(argv(root, tmp_path / name, [5], "--curves=[2]", "--n_maps=1", "--n_random=2", "--n_images=24"), capsys)
     for name in ("interventions.json", "effects.csv", "index.html"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_what_is_no_intervention_is_refused(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    found, _ = result(argv(root, tmp_path / "o", [CAUSAL], "--n_images=20", *QUICK), capsys)
+    path = tmp_path / "o" / "interventions.json"
+    changes: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+        (
+            lambda v: v.update(version=2),
+            "holds no interventions of version 1: give what `saev probe intervene` printed",
+        ),
+        (lambda v: v.update(more=1), r"unknown keys \['more'\]"),
+        (lambda v: v.pop("curves"), r"missing keys \['curves'\]"),
+        (lambda v: v["edit"].update(latents=[-1]), "edit: 'latents' must be a list of 1 integers of at least 0"),
+        (lambda v: v["edit"].update(latents=[]), "edit: 'latents' must be a list of 1 integers"),
+        (lambda v: v["edit"].update(tokens="some"), "edit: 'tokens' must be one of all, mask"),
+        (lambda v: v["effects"][0].update(specific=1), r"effects\[0\]: 'specific' must be true or false"),
+        (lambda v: v["effects"][0]["effect"].pop("p"), r"effects\[0\]: effect: missing keys \['p'\]"),
+        (lambda v: v.update(maps={}), "'maps' must be a list"),
+    ]
+    for change, message in changes:
+        value = json.loads(json.dumps(found))
+        change(value)
+        path.write_text(json.dumps(value))
+        with pytest.raises(InputError, match=message):
+            read_interventions(tmp_path / "o")
+
+
+@pytest.mark.browser
+def test_a_gallery_says_what_the_vit_does_with_a_latent(
+    root: Path, tmp_path: Path, capsys: Capture, open_page: Open
+) -> None:
+    head = (f"--head={root / 'head.safetensors'}", "--curves=[]", "--n_maps=0", "--tokens=[0, 1]")
+    found, _ = result(argv(root, tmp_path / "an edit", [CAUSAL], *head), capsys)
+    (shards,) = saev.record(root / "pictures", backbone(), [LAST], tmp_path / "shards")
+    given = [f"--sae={root / 'sae'}", f"--data.shards={shards}", f"--visualizer.include_latents=[{CAUSAL}]"]
+    edit = f"--interventions=[{tmp_path / 'an edit'}]"
+    assert main(["render", *given, edit, "--visualizer.n_latents=1", f"--out={tmp_path / 'out'}"]) == 0
+    page = open_page(tmp_path / "out" / "features" / "sae" / "index.html")
+    page.evaluate(f"location.hash = '#latent={CAUSAL}'")
+    panel = page.locator("#latent .panel:has(h2:text-is('What the ViT does with it'))")
+    panel.wait_for()
+    assert f"Latent {CAUSAL} switched off on some tokens" in panel.inner_text()
+    rows = {
+        row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in panel.locator("tbody tr").all()
+    }
+    assert set(rows) == {row["figure"] for row in found["effects"]}
+    row = effect(found, "head: output 0")
+    change = float(f"{-row['effect']['mean']:.2g}")
+    assert rows["head: output 0"] == [f"{row['untouched']:.3f}", f"\N{MINUS SIGN}{change}", "\N{CHECK MARK} yes"]
+    assert next(iter(rows)) in {one["figure"] for one in found["effects"] if one["specific"]}
+    panel.locator("a").click()
+    page.wait_for_selector(f"h1:text-is('Latent {CAUSAL} switched off')")
+    other = tmp_path / "other"
+    save_sae(ReLU(D, D_SAE), other, Provenance([VIT], tokens="content"))
+    capsys.readouterr()
+    given[0] = f"--sae={other}"
+    assert main(["render", *given, edit, f"--out={tmp_path / 'none'}"]) == 1
+    assert "which is none of those that are rendered" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,26 @@ def test_latents_that_a_gallery_may_have_chosen_are_warned_of(
         assert (said in capsys.readouterr().err) == is_warned, options
 
 
+def test_notes_of_a_gallery_of_one_half_say_how_pictures_are_divided(
+    planted: Planted, tmp_path: Path, capsys: Capture
+) -> None:
+    notes = {"format": "saev-notes", "version": 1, "sae": weights_digest(saev.load(planted.sae))[:16], "title": "x",
+             "half": {"seed": 3, "group": ["site"]},
+             "notes": [{"latent": ZEBRA, "star": True, "text": "zebras"}]}  # fmt: skip
+    (tmp_path / "notes.json").write_text(json.dumps(notes))
+    given, table = f"--notes={tmp_path / 'notes.json'}", f"--metadata={planted.table}"
+    for number, options in enumerate(([], ["--seed=3", "--group=[site]"])):
+        freeze(planted, tmp_path / f"{number}.json", given, table, *options)
+        assert "proposal half" not in capsys.readouterr().err
+        halves = json.loads((tmp_path / f"{number}.json").read_text())["halves"]
+        assert (halves["seed"], halves["columns"]) == (3, ["site"])
+    for options in (["--seed=0"], ["--group=[]"]):
+        assert main(command(planted, tmp_path / "none.json", given, table, *options)) == 1
+        said = one_line(capsys.readouterr().err)
+        assert "the notes are from a gallery of the proposal half of seed 3, group ['site']" in said
+    assert not (tmp_path / "none.json").exists()
+
+
 def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Capture) -> None:
     frozen = tmp_path / "frozen.json"
     freeze(planted, frozen, "--latents=[0]", "--claim=stripes", "--thresholds=[1]")

@@ -354,6 +354,7 @@ def test_a_gallery_of_the_proposal_half_counts_no_picture_of_the_test(
     n = int((~units.halves(3)).sum())
     (overview,) = (tmp_path / "out").rglob("data/overview.js")
     assert f'["images","{n} (proposal half of seed 3, by site)"]' in overview.read_text()
+    assert '"half":{"seed":3,"group":["site"]}' in overview.read_text()
     images = proposal_images(reader, 3, ["site"], planted.table)
     page = saev.render({"a": planted.sae}, reader, tmp_path / "more", images=images, n_latents=2, device="cpu")["a"]
     assert f'["images","{n}"]' in (page.parent / "data" / "overview.js").read_text()

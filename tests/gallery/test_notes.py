@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 NOTES = "app.notes.list"
-WELL = {"format": "saev-notes", "version": 1, "sae": "sae-a", "title": "A gallery", "notes": []}
+WELL = {"format": "saev-notes", "version": 1, "sae": "sae-a", "title": "A gallery", "half": None, "notes": []}
 
 
 def note(latent: int, star: bool, text: str) -> dict[str, object]:
@@ -106,6 +106,8 @@ def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> 
     assert download.value.suggested_filename == "notes-A-gallery.json"
     exported = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert exported == WELL | {"notes": kept}
+    page.evaluate("app.data.half = { seed: 3, group: ['site'] }")
+    assert page.evaluate("notesFile(app.data, app.notes).half") == {"seed": 3, "group": ["site"]}
     page.evaluate("app.notes.setAll(app.notes.list.map(({ latent }) => ({ latent, star: false, text: '' })))")
     assert page.evaluate(NOTES) == []
     import_file(page, exported)

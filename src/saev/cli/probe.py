@@ -118,7 +118,8 @@ def freeze(
         sae: directory of an SAE: RUN/saes/NAME
         shards: directory of a recording of the same ViT, not one of the original saev, which lacks pictures' digests
         out: JSON file of the frozen hypotheses
-        notes: notes that the gallery exported: a hypothesis for each note with a text
+        notes: notes that the gallery exported: a hypothesis for each note with a text; where it showed the proposal
+            half alone, they say how the pictures are divided
         candidates: directory that `saev probe propose` printed: its draft; with --latents or --join only how it
             divided the pictures
         file: a draft of your own, JSON or YAML, as docs/files.md describes it

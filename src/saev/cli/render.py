@@ -19,6 +19,7 @@ from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
 from saev.device import chosen_device
 from saev.errors import InputError
+from saev.gallery.data import Half
 from saev.gallery.from_shards import render_saes
 from saev.gallery.options import RenderOptions
 from saev.gallery.render import shown_tokens
@@ -28,7 +29,7 @@ from saev.training.data.shard_tokens import ShardTokens
 
 _ACCELERATOR: Final = "trainer.accelerator"
 _NAMED: Final = (
-    "run_dir", "sae", "out", "codes", "metadata", "verdicts", "seeds", "proposal_half", "group"
+    "run_dir", "sae", "out", "codes", "metadata", "verdicts", "interventions", "seeds", "proposal_half", "group"
 )  # fmt: skip
 _OTHER: Final = {
     **dict.fromkeys(("--model", "--ckpt_path", "--checkpoint"), "takes SAEs as they were saved"),
@@ -47,6 +48,7 @@ def render(
     codes: list[Path] | None = None,
     metadata: Path | None = None,
     verdicts: list[Path] | None = None,
+    interventions: list[Path] | None = None,
     seeds: list[Path] | None = None,
     proposal_half: int | None = None,
     group: list[str] | None = None,
@@ -68,6 +70,8 @@ def render(
         metadata: CSV of the images: a column "path" with their paths as recorded, and columns that say something of
             them, which are counted as labels are
         verdicts: directories that `saev probe test` wrote, of some of the SAEs: their verdicts stand beside latents
+        interventions: directories that `saev probe intervene` wrote, of some of the SAEs: what the ViT does with a
+            latent stands on its page
         seeds: directories of SAEs that differ from one of these in their seed alone: latents say in how many they are
             found again; SAEs of a run are compared anyway
         proposal_half: seed of `saev probe`: only the half of the pictures is looked at that is in no test with it, so
@@ -82,22 +86,25 @@ def render(
     with alone_in(found.path):
         saes = given.load_for(data, data.test_tokens)
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
-        tokens, more = shown_tokens(data.test_tokens), (codes or [], metadata, verdicts or [], seeds or [])
-        half = _half(tokens, proposal_half, group, metadata)
-        render_saes(on_device, tokens, found.features, visualizer, *more, *half)
+        tokens = shown_tokens(data.test_tokens)
+        only, half = _half(tokens, proposal_half, group, metadata)
+        render_saes(
+            on_device, tokens, found.features, visualizer, codes=codes or [], metadata=metadata,
+            verdicts=verdicts or [], interventions=interventions or [], seeds=seeds or [], only=only, half=half,
+        )  # fmt: skip
     return found.path
 
 
 def _half(
     tokens: TokenSelection, seed: int | None, group: list[str] | None, metadata: Path | None
-) -> tuple[NDArray[np.int64] | None, str]:
+) -> tuple[NDArray[np.int64] | None, Half | None]:
     """The images of the proposal half, and what they are; all images without a seed."""
     if seed is None:
         if group:
             raise InputError(f"--group {group[0]} has no use without --proposal_half")
-        return None, ""
-    by = f", by {' and '.join(group)}" if group else ""
-    return proposal_images(tokens.reader, seed, group or (), metadata), f"proposal half of seed {seed}{by}"
+        return None, None
+    half = Half(seed, tuple(group or ()))
+    return proposal_images(tokens.reader, seed, half.group, metadata), half
 
 
 def main(argv: list[str]) -> int:

@@ -175,6 +175,48 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class ShownEffect:
+    """What an edit of latents does to one figure of the ViT's output.
+
+    Args:
+        figure: Which one.
+        n: Pictures.
+        untouched: Its mean over them.
+        mean: Of the differences that the edit makes.
+        interval: Ends of its 95 % interval; None of a single picture.
+        specific: Whether as large changes along random latents do less.
+    """
+
+    figure: str
+    n: int
+    untouched: float
+    mean: float
+    interval: tuple[float, float] | None
+    specific: bool
+
+
+@dataclass(frozen=True)
+class ShownIntervention:
+    """An edit of latents inside the ViT, and what became of its output.
+
+    Args:
+        latents: Those that were changed, together.
+        what: What was done to them, in words.
+        target: The class that is told from the others, if there is one.
+        effects: The specific ones first, then the largest.
+        n_more: Effects that are not among these.
+        link: Address of the page that says more, from the gallery's folder on.
+    """
+
+    latents: Sequence[int]
+    what: str
+    target: str | None
+    effects: Sequence[ShownEffect]
+    n_more: int
+    link: str | None
+
+
+@dataclass(frozen=True)
 class Seeds:
     """In how many SAEs that differ from this one in their seed alone each latent is found again.
 
@@ -187,6 +229,23 @@ class Seeds:
     n: int
     least: float
     found: npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Half:
+    """The half of the pictures that `saev probe` leaves for looking.
+
+    Args:
+        seed: Of the division.
+        group: Columns by which pictures belong together.
+    """
+
+    seed: int
+    group: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        by = f", by {' and '.join(self.group)}" if self.group else ""
+        return f"proposal half of seed {self.seed}{by}"
 
 
 @dataclass(frozen=True)
@@ -209,6 +268,8 @@ class Gallery:
         others: SAEs to compare with.
         metadata: What else is known of the pictures.
         verdicts: What tests say of latents.
+        interventions: What the ViT does with latents.
+        half: The half of the pictures that it shows and counts, where it keeps to one.
         seeds: In how many other seeds latents are found, where there are any.
     """
 
@@ -227,6 +288,8 @@ class Gallery:
     others: Sequence[OtherSae] = ()
     metadata: Sequence[Column] = ()
     verdicts: Sequence[Verdict] = ()
+    interventions: Sequence[ShownIntervention] = ()
+    half: Half | None = None
     seeds: Seeds | None = None
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from saev.artifacts import load_sae
 from saev.errors import InputError
+from saev.gallery.data import Half
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Subject
 from saev.gallery.render import Source, namer_of, render_galleries
@@ -26,6 +27,7 @@ from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
+from saev.splicing.interventions_file import read_interventions
 
 Images = Sequence[int] | NDArray[np.int64]
 
@@ -38,6 +40,7 @@ def render(
     codes: Sequence[Codes | str | Path] = (),
     metadata: str | Path | None = None,
     verdicts: Sequence[str | Path] = (),
+    interventions: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
     images: Images | None = None,
     layer: int | None = None,
@@ -66,6 +69,8 @@ def render(
         metadata: A table of the images, as `saev.latents.metadata.read_metadata` reads it: its columns are counted as
             labels are, and shown beside pictures.
         verdicts: Reports of `saev.probing.test` on some of the SAEs, whose verdicts stand beside latents.
+        interventions: Directories of `saev.probing.intervene` on some of the SAEs: what the ViT does with a latent
+            stands on its page.
         seeds: SAEs, or their directories, that differ from one of these in their seed alone: latents say in how many
             they are found again. SAEs that are rendered are compared anyway.
         images: Numbers of the only images that are looked at, by default all: with those of
@@ -100,7 +105,8 @@ def render(
         (selection,) = kinds.values()
         return render_saes(
             {name: one.sae for name, one in encodings.items()},
-            selection, out, chosen, codes, metadata, verdicts, seeds, images,
+            selection, out, chosen, codes=codes, metadata=metadata, verdicts=verdicts, interventions=interventions,
+            seeds=seeds, only=images,
         )  # fmt: skip
 
 
@@ -109,12 +115,14 @@ def render_saes(
     tokens: TokenSelection,
     out: str | Path,
     options: RenderOptions,
+    *,
     codes: Sequence[Codes | str | Path] = (),
     metadata: str | Path | None = None,
     verdicts: Sequence[str | Path] = (),
+    interventions: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
     only: Images | None = None,
-    which: str = "",
+    half: Half | None = None,
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
@@ -126,9 +134,10 @@ def render_saes(
         codes: As in `render`.
         metadata: As in `render`.
         verdicts: As in `render`.
+        interventions: As in `render`.
         seeds: As in `render`.
         only: `images` of `render`.
-        which: What these are, for the page.
+        half: The half of the pictures that these are, for the page.
 
     Returns:
         The path of each `index.html`.
@@ -136,8 +145,8 @@ def render_saes(
     Raises:
         InputError: As `render`.
     """
-    reports = [read_report(one) for one in verdicts]
-    check_reports(reports, saes)
+    reports, edits = [read_report(one) for one in verdicts], [read_interventions(one) for one in interventions]
+    check_reports([*reports, *edits], saes)
     others = [one if isinstance(one, SparseAutoencoder) else load_sae(one) for one in seeds]
     check_seeds(others, saes)
     table = None if metadata is None else read_metadata(metadata, tokens.reader.examples())
@@ -154,7 +163,7 @@ def render_saes(
     images = looked_at.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
-    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, others, which)
+    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, edits, others, half)
     found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

@@ -12,7 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from saev.errors import InputError, tell
-from saev.gallery.data import Gallery, OtherSae, Seeds, ShownName
+from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
+from saev.gallery.interventions import interventions_for
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
@@ -28,6 +29,7 @@ from saev.latents.survey import EDGES, LatentSurvey
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
 from saev.shards.tokens import TokenSelection, random_subset
+from saev.splicing.interventions_file import Interventions
 from saev.vit.weights import weights_digest
 
 COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.
@@ -61,16 +63,18 @@ class Source:
         pictures: Their pictures.
         labels: What is known of them.
         reports: Tests of hypotheses on latents, each of one of the SAEs.
+        interventions: Edits of latents inside the ViT, each of one of the SAEs.
         seeds: SAEs that are not rendered, and differ from one that is in their seed.
-        which: Which images are looked at, in words, where these are not all or a random choice.
+        half: The half of the pictures that the images are of, where they are of one.
     """
 
     tokens: TokenSelection
     pictures: RecordedPictures
     labels: Labels
     reports: Sequence[Report] = ()
+    interventions: Sequence[Interventions] = ()
     seeds: Sequence[SparseAutoencoder] = ()
-    which: str = ""
+    half: Half | None = None
 
 
 def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
@@ -177,6 +181,8 @@ def _render(
         others=_others(name, subjects),
         metadata=source.labels.columns,
         verdicts=verdicts_for(sae, source.reports, out / name),
+        interventions=interventions_for(sae, source.interventions, out / name),
+        half=source.half,
         seeds=seeds,
     )
     index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))
@@ -257,6 +263,6 @@ def _facts(subject: Subject, source: Source) -> dict[str, str]:
         "model": f"{model['family']} {model['ckpt']}",
         "layer": " + ".join(str(reader.recording.layer) for reader in source.tokens.readers),
         "latents": f"{subject.sae.d_sae:,}",
-        "images": f"{moments.n_images:,}" + (f" ({source.which})" if source.which else ""),
+        "images": f"{moments.n_images:,}" + (f" ({source.half})" if source.half else ""),
         "tokens": f"{moments.n_tokens:,}",
     }

@@ -80,6 +80,8 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
             **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
             **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
+            **_optional("interventions", [asdict(one) for one in gallery.interventions]),
+            **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
         }
     )

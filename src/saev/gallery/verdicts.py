@@ -13,6 +13,7 @@ from saev.latents.encoding import sae_digest
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import address
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.splicing.interventions_file import Interventions
 
 FORMAT: Final = "saev-verdicts"
 VERSION: Final = 1
@@ -39,6 +40,11 @@ class Report:
     sae: str
     verdicts: Mapping[str, Verdict]
 
+    @property
+    def latents(self) -> list[int]:
+        """Latents that its hypotheses are on, some several times."""
+        return [latent for one in self.verdicts.values() for latent in (*one.any, *one.unless)]
+
 
 def read_report(directory: str | Path) -> Report:
     """Read the verdicts of a report; what a gallery does not show is not looked at.
@@ -55,8 +61,8 @@ def read_report(directory: str | Path) -> Report:
     return Report(path.parent, found.text("sae"), dict(verdicts))
 
 
-def check_reports(reports: Iterable[Report], saes: Mapping[str, SparseAutoencoder]) -> None:
-    """Check whether each report is of one of the SAEs, and of latents that it has.
+def check_reports(reports: Iterable[Report | Interventions], saes: Mapping[str, SparseAutoencoder]) -> None:
+    """Check whether each report, or intervention, is of one of the SAEs, and of latents that it has.
 
     Raises:
         InputError: For the first one that is not.
@@ -68,9 +74,9 @@ def check_reports(reports: Iterable[Report], saes: Mapping[str, SparseAutoencode
                 f"{report.directory} is a report on the SAE {report.sae}, which is none of those that are rendered "
                 f"({', '.join(digests)}): leave it out, or render that SAE"
             )
-        latents = [i for one in report.verdicts.values() for i in (*one.any, *one.unless)]
-        if max(latents, default=0) >= (d_sae := digests[report.sae].d_sae):
-            raise InputError(f"{report.directory} is on latent {max(latents)}: the SAE has latents 0 to {d_sae - 1}")
+        last, d_sae = max(report.latents, default=0), digests[report.sae].d_sae
+        if last >= d_sae:
+            raise InputError(f"{report.directory} is on latent {last}: the SAE has latents 0 to {d_sae - 1}")
 
 
 def verdicts_for(sae: SparseAutoencoder, reports: Sequence[Report], gallery: Path) -> list[Verdict]:

@@ -85,7 +85,8 @@ def freeze(
         sae: The SAE, or its directory.
         shards: The recording that it is about, or its directory.
         out: The file.
-        notes: Exported from the gallery: a hypothesis for each note with a text.
+        notes: Exported from the gallery: a hypothesis for each note with a text. Where the gallery showed the proposal
+            half alone, they say how the pictures are divided.
         candidates: The directory of `saev.probing.propose`: its draft; with `latents` or `join` only its division of
             the pictures.
         file: A draft in JSON or YAML, see docs/files.md.
@@ -102,7 +103,7 @@ def freeze(
         count_above: Likewise.
         smallest_effect: The smallest MCC that matters; by default that of the draft, or .2.
         alpha: The error that is allowed over all hypotheses; by default that of the draft, or .05.
-        seed: Of the division of the pictures; drafts and candidates say it themselves.
+        seed: Of the division of the pictures; drafts, candidates and notes from a gallery of one half say it.
         group: Columns of `metadata` by which pictures belong together; drafts and candidates say it themselves.
         codes: Saved codes; by default those of `candidates`, or the pictures are encoded in memory.
         labels: As in `propose`, for thresholds.
@@ -133,11 +134,12 @@ def freeze(
     _check_apart({**of_one, "does_not_fire": does_not_fire}, {"notes": notes, **drafts}, "it goes with latents or join")
     subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
     how = _How(subject.tokens, pooling or "max", count_above or 0.0)
-    halves = _halves(divided, seed, group, is_asked=not any(drafts.values()))
+    noted, shown = (None, None) if notes is None else _of_notes(Path(notes), how)
+    halves = _shown(shown, seed, group) or _halves(divided, seed, group, is_asked=not any(drafts.values()))
     if any(drafts.values()):
         draft = _read(Path(file)) if file is not None else _drafted(Path(candidates or ""))
-    elif notes is not None:
-        draft = replace(_of_notes(Path(notes), how), halves=halves)
+    elif noted is not None:
+        draft = replace(noted, halves=halves)
     elif join:
         draft = Draft((_joined(subject, stated, join, how, halves),), halves=halves)
     else:
@@ -147,7 +149,7 @@ def freeze(
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
     _completed(draft, subject).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
-    if notes is not None or (latents and attribute):
+    if (noted is not None and shown is None) or (latents and attribute):
         tell(_SEEN)
     return out
 
@@ -224,6 +226,20 @@ def _halves(divided: str | Path | None, seed: int | None, group: Sequence[str] |
     return Halves(seed or 0, tuple(group or ()))
 
 
+def _shown(shown: Halves | None, seed: int | None, group: Sequence[str] | None) -> Halves | None:
+    """The division of which a gallery showed one half, where the options say nothing else."""
+    if shown is None:
+        return None
+    stated = Halves(shown.seed if seed is None else seed, shown.columns if group is None else tuple(group))
+    if (stated.seed, set(stated.columns)) != (shown.seed, set(shown.columns)):
+        raise InputError(
+            f"the notes are from a gallery of the proposal half of seed {shown.seed}, group {list(shown.columns)}: "
+            f"with seed {stated.seed}, group {list(stated.columns)} pictures that it showed would be in the test: "
+            "leave both out"
+        )
+    return shown
+
+
 def _drafted(directory: Path) -> Draft:
     if (directory / CANDIDATES_FILE).exists() and not (directory / DRAFT_FILE).exists():
         raise InputError(
@@ -239,9 +255,10 @@ def _read(path: Path) -> Draft:
     return found
 
 
-def _of_notes(path: Path, how: _How) -> Draft:
-    read = read_notes(path, tokens=how.tokens, pooling=how.pooling)
-    return replace(read, hypotheses=tuple(replace(one, count_above=how.count_above) for one in read.hypotheses))
+def _of_notes(path: Path, how: _How) -> tuple[Draft, Halves | None]:
+    read, shown = read_notes(path, tokens=how.tokens, pooling=how.pooling)
+    counted = tuple(replace(one, count_above=how.count_above) for one in read.hypotheses)
+    return replace(read, hypotheses=counted), shown
 
 
 def _joined(subject: Subject, stated: Stated, most: int, how: _How, halves: Halves) -> Hypothesis:

@@ -9,6 +9,7 @@ import pytest
 from saev.errors import InputError
 from saev.gallery.render import sae_id
 from saev.nn import TopK
+from saev.probing.hypotheses.file import Halves
 from saev.probing.hypotheses.hypothesis import AttributeName, Latents
 from saev.probing.hypotheses.notes import read_notes
 
@@ -27,9 +28,10 @@ def write(directory: Path, *notes: object, **facts: object) -> Path:
 
 
 def test_each_note_with_a_text_is_a_claim_in_words(tmp_path: Path) -> None:
-    draft = read_notes(
+    draft, half = read_notes(
         write(tmp_path, note(17, " stripes\nof zebras "), note(3, ""), note(4, "wheels")), pooling="mean"
     )
+    assert half is None
     first, second = draft.hypotheses
     assert (first.id, second.id) == ("latent-17", "latent-4")
     assert (first.text, first.attribute) == ("stripes\nof zebras", AttributeName("words", "stripes\nof zebras"))
@@ -37,7 +39,8 @@ def test_each_note_with_a_text_is_a_claim_in_words(tmp_path: Path) -> None:
 
 
 def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
-    draft = read_notes(write(tmp_path, note(17, "stripes")))
+    draft, half = read_notes(write(tmp_path, note(17, "stripes"), half={"seed": 3, "group": ["site"]}))
+    assert half == Halves(3, ("site",))
     chosen = type(draft)(tuple(one.with_thresholds((1.0,)) for one in draft.hypotheses), weights=draft.weights)
     assert chosen.frozen(SAE, "5" * 64, datetime.now(UTC)).hypotheses[0].latents.thresholds == (1.0,)
     with pytest.raises(InputError, match=f"the notes are on the SAE {sae_id(SAE)}, not on"):
@@ -51,6 +54,8 @@ def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
         ([note(1, "a")], {"version": 2}, "no file of notes of version 1"),
         ([note(1, "a")], {"sae": 3}, "'sae' must be a string"),
         ([note(1, "a")], {"more": 3}, "unknown keys"),
+        ([note(1, "a")], {"half": {"seed": -1, "group": []}}, "'seed' must be an integer"),
+        ([note(1, "a")], {"half": 0}, "'half' must be an object"),
         ([note(1, "a"), note(1, "")], {}, r"notes\[1\] is a second one of latent 1"),
         ([note(-1, "a")], {}, "'latent' must be an integer"),
         ([{"latent": 1, "text": "a"}], {}, r"notes\[0\]: missing keys"),

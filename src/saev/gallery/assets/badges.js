@@ -1,5 +1,5 @@
 "use strict";
-// What was found out about latents: verdicts of tests, and in how many other seeds they are found again.
+// What was found out about latents: verdicts of tests, what the ViT does with them, and in how many other seeds they are.
 
 // In the order of clearness; as in the reports.
 const standings = { confirmed: "\u2713", rejected: "\u2715", undecided: "?", exploratory: "\u25cc" };
@@ -43,4 +43,29 @@ function verdictList(verdicts) {
 function latentsText({ any, unless }) {
   if (any.length + unless.length === 1) return "";
   return `Latent ${any.join(" or ")}${unless.length > 0 ? `, unless ${unless.join(" or ")}` : ""}: `;
+}
+
+/** Edits of latents inside the ViT, and what each does to its output. */
+function interventionList(edits) {
+  return element("ul", { class: "verdicts" }, ...edits.map((one) => element("li", {},
+    element("p", {}, element("strong", {}, `Latent${one.latents.length > 1 ? "s" : ""} ${one.latents.join(", ")} ${one.what}`),
+      one.target === null ? null : element("span", { class: "soft" }, " target ", userText(one.target))),
+    element("table", { class: "labels" },
+      element("thead", {}, element("tr", {}, ...["Figure", "As it is", "Change", "Specific"].map((name) => element("th", { scope: "col" }, name)))),
+      element("tbody", {}, ...one.effects.map(effectRow))),
+    one.n_more > 0 ? element("p", { class: "soft" }, `${one.n_more} more in the page of the intervention.`) : null,
+    one.link === null ? null : element("a", { href: one.link }, "All effects, curves and maps"))));
+}
+
+function effectRow({ figure, untouched, mean, interval, n, specific }) {
+  const range = interval === null ? "" : `, ${interval.map((end) => showChange(end)).join(" to ")}`;
+  return element("tr", specific ? { class: "significant" } : {},
+    element("th", { scope: "row" }, userText(figure)),
+    element("td", {}, untouched.toFixed(3)),
+    element("td", { title: `Mean over ${showCount(n, "picture")}${range}` }, showChange(mean)),
+    element("td", { title: "Whether as large changes along random latents do less" }, specific ? "\u2713 yes" : "no"));
+}
+
+function showChange(value) {
+  return `${value < 0 ? "\u2212" : "+"}${Number(Math.abs(value).toPrecision(2))}`;
 }

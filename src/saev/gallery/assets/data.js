@@ -65,6 +65,8 @@ class GalleryData {
     for (const verdict of raw.verdicts ?? []) {
       for (const latent of verdict.any) this.verdicts.set(latent, [...this.verdicts.get(latent) ?? [], verdict]);
     }
+    this.interventions = raw.interventions ?? [];
+    this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
     this.seeds = raw.seeds === undefined ? null : { ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array) };
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();

@@ -30,6 +30,8 @@ class LatentView {
     this.side.append(panel("Note", noteEditor(this.app, latent)));
     const verdicts = data.verdicts.get(latent);
     if (verdicts !== undefined) this.side.append(panel("Verdicts", verdictList(verdicts)));
+    const edits = data.interventions.filter(({ latents }) => latents.includes(latent));
+    if (edits.length > 0) this.side.append(panel("What the ViT does with it", interventionList(edits)));
     this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       element("div", { class: "latent-body" }, this.main, this.side));
     if (data.hasPage.has(latent)) await this.load(latent);

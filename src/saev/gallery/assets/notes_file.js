@@ -5,7 +5,7 @@ const largestNotesFile = 20_000_000; // bytes
 
 /** The value of a file of notes. */
 function notesFile(data, notes) {
-  return { format: "saev-notes", version: 1, sae: data.saeId, title: data.title, notes: notes.list };
+  return { format: "saev-notes", version: 1, sae: data.saeId, title: data.title, half: data.half, notes: notes.list };
 }
 
 /** A file of notes from its text; throws an Error whose message says what is wrong and where. */

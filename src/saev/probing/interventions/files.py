@@ -17,9 +17,8 @@ from saev.probing.interventions.effects import Figure
 from saev.probing.interventions.page import page
 from saev.probing.interventions.pictures import Chosen
 from saev.probing.interventions.study import Studied
+from saev.splicing.interventions_file import FILE, FORMAT, VERSION
 
-FORMAT: Final = "saev-interventions"
-VERSION: Final = 1
 COLUMNS: Final = ("figure", "picture", "class", "untouched", "edited", "random")
 
 
@@ -49,7 +48,7 @@ def write_study(out: Path, facts: Mapping[str, Any], found: Studied, chosen: Cho
     """
     result = {"format": FORMAT, "version": VERSION, **facts, **found.facts}
     files = {
-        "interventions.json": (json.dumps(result, indent=1, allow_nan=False) + "\n").encode("ascii"),
+        FILE: (json.dumps(result, indent=1, allow_nan=False) + "\n").encode("ascii"),
         "effects.csv": _table(found.figures, chosen).encode("utf-8", "surrogatepass"),
         "index.html": page(result, found.shown),
     }

@@ -1,21 +1,25 @@
 """`saev probe build`: sets of the pictures that nobody has looked at."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.probing.sets.small_sets import make_pictures
 from tests.probing.studies import IN_WORDS, STRIPED, N, Study, make_study
 
 import saev
+from saev.artifacts import Provenance, save_sae
 from saev.artifacts.provenance import RecordedLayer
 from saev.cli.main import main
 from saev.latents.metadata import read_metadata
 from saev.probing.hypotheses.hypothesis import AttributeName
-from saev.probing.pictures.units import Units
+from saev.probing.pictures.units import Units, in_test_half
 from saev.probing.sets.files import read_picture, read_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
+from saev.probing.verdicts.files import read_verdicts
 
 Capture = pytest.CaptureFixture[str]
 
@@ -158,6 +162,79 @@ def test_the_class_may_be_a_column(study: Study, tmp_path: Path, capsys: Capture
     assert {species[image] for image in same_class if image is not None} == {"sp0", "sp1"}
     message = refused(study, frozen, tmp_path / "none", capsys, f"--metadata={study.table}", "--class_column=species")
     assert "no column 'species'" in message
+
+
+def task_folders(study: Study, root: Path, n_new: int) -> dict[str, Path]:
+    """A task on recorded pictures with even numbers, pictures that are new, and one that is hardly changed."""
+    records, rng = study.reader.examples(), np.random.default_rng(7)
+    for side in ("positive", "negative"):
+        (root / f"striped-{side}").mkdir(parents=True)
+    folder = {True: root / "striped-positive", False: root / "striped-negative"}
+    for i in range(0, N, 2):
+        own = folder[bool(study.is_striped_i[i])] / f"{i}.png"
+        own.symlink_to(study.root / "pictures" / records[i].path)
+    new = {}
+    for number in range(n_new):
+        path = folder[number % 2 == 0] / f"new {number}.png"
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST).save(path)
+        new[hashlib.sha256(path.read_bytes()).hexdigest()] = path
+    for number in range(4):  # nearly those of one recorded picture, and some of them of the test half
+        with Image.open(study.root / "pictures" / records[0].path) as picture:
+            picture.point(lambda value: value * 0.9).save(folder[False] / f"almost {number}.png", compress_level=number)
+    return new
+
+
+def test_pictures_of_a_task_that_were_never_recorded_come_into_its_set(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    new = task_folders(study, tmp_path / "tasks", 40)
+    frozen = study.freeze(tmp_path / "frozen.json", [replace(STRIPED, attribute=AttributeName("folders", "striped"))])
+    (made,) = built(study, frozen, tmp_path / "sets", capsys, f"--labels={tmp_path / 'tasks'}")
+    found = {one.sha256: one for one in made.pictures if one.image is None}
+    assert set(found) == {digest for digest in new if in_test_half(digest, 0)}
+    for digest, one in found.items():
+        assert (one.label, one.roles, one.group) == (one.path.startswith("striped-positive/new"), ("sample",), digest)
+        assert read_picture(tmp_path / "sets/striped", one) == new[digest].read_bytes()
+    assert made.recipe["unrecorded"]["test_half"] == len(found)
+    n_almost = made.recipe["unrecorded"]["near_duplicates"]
+    assert n_almost >= 1
+    assert n_almost + made.recipe["unrecorded"]["proposal_half"] == 44 - len(found)
+    assert made.strata[0].size == len(made.pictures)
+    assert main(study.command(frozen, tmp_path / "again", f"--labels={tmp_path / 'tasks'}", "--n_pictures=30")) == 0
+    assert "of them never recorded; their labels are known" in capsys.readouterr().err
+    sampled = read_set(tmp_path / "again/striped")
+    assert sampled.weights_k.sum() == pytest.approx(len(made.pictures))
+    (tmp_path / "tasks/striped-positive/new 0.png").write_text("no picture")
+    message = refused(study, frozen, tmp_path / "none", capsys, f"--labels={tmp_path / 'tasks'}")
+    assert "new 0.png" in message
+
+
+def test_what_was_never_recorded_is_built_and_tested(tmp_path: Path, capsys: Capture) -> None:
+    make_pictures(tmp_path / "all", [f"{number:03d}.png" for number in range(120)])
+    (tmp_path / "recorded").mkdir()
+    for side in ("positive", "negative"):
+        (tmp_path / f"tasks/odd-{side}").mkdir(parents=True)
+    for number, path in enumerate(sorted((tmp_path / "all").iterdir())):
+        (tmp_path / f"tasks/odd-{'positive' if number % 2 else 'negative'}/{number}.png").symlink_to(path)
+        if number < 60:
+            (tmp_path / "recorded" / path.name).symlink_to(path)
+    backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    (shards,) = saev.record(tmp_path / "recorded", backbone, [-2], tmp_path / "shards")
+    sae = saev.TopK(backbone.d_model, d_sae=128, k=8).eval()
+    save_sae(sae, tmp_path / "sae", Provenance.of([saev.open_shards(shards)], "content"))
+    given = [f"--sae={tmp_path / 'sae'}", f"--shards={shards}", f"--labels={tmp_path / 'tasks'}", "--device=cpu"]
+    frozen, sets, out = tmp_path / "frozen.json", tmp_path / "sets", tmp_path / "report"
+    latent = int(np.bincount(saev.encode(sae, shards, device="cpu").of_images(range(60)).latents_n).argmax())
+    claim = [f"--latents=[{latent}]", "--thresholds=[0.01]", "--attribute=folders:odd"]
+    assert main(["probe", "freeze", *given, f"--out={frozen}", *claim]) == 0
+    hypotheses = [f"--hypotheses={frozen}", *given]
+    assert main(["probe", "build", *hypotheses, f"--out={sets}"]) == 0
+    tested = ["probe", "test", *hypotheses, f"--sets={sets}", f"--out={out}", "--weights=random", "--no_controls"]
+    assert main(tested) == 0, capsys.readouterr().err
+    (made,) = [read_set(directory) for directory in sets.iterdir() if directory.is_dir()]
+    (result,) = read_verdicts(out).results
+    assert 15 < result.n_unrecorded == sum(one.image is None for one in made.pictures) < result.n
 
 
 def refused(study: Study, hypotheses: Path, out: Path, capsys: Capture, *more: str) -> str:

@@ -154,9 +154,11 @@ def _written(
     pairing: Pairing,
 ) -> list[Path]:
     """Write all sets, or none."""
+    new = {one.digest: one.path for task in known.tasks for one in task.new}
 
     def source(picture: SetPicture) -> Path | bytes:
-        assert picture.image is not None, picture
+        if picture.image is None:
+            return new[picture.sha256]
         record = known.records[picture.image]
         return files.file_of(record) or files.read(record)
 
@@ -171,7 +173,8 @@ def _written(
             shutil.rmtree(directory, ignore_errors=True)
         raise
     for one in sets:
-        n = len(one.pictures)
+        n, n_new = len(one.pictures), sum(picture.image is None for picture in one.pictures)
+        some = f", {n_new:,} of them never recorded" if n_new else ""
         todo = "label them on label.html, then export the answers" if one.asks_people else "their labels are known"
-        tell(f"{one.hypothesis}: {n:,} pictures; {todo}")
+        tell(f"{one.hypothesis}: {n:,} pictures{some}; {todo}")
     return written

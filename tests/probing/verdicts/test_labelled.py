@@ -106,8 +106,8 @@ def test_hard_negatives_on_which_it_fires_speak_against_a_claim(tmp_path: Path, 
 
 def test_a_set_with_one_label_and_one_of_the_other_half_are_refused(tmp_path: Path) -> None:
     study = make_study(tmp_path / "one")
-    labelled(study, study.freeze(TRUE), (), np.ones_like(study.y_i))
     frozen = study.freeze(TRUE)
+    labelled(study, frozen, (), np.ones_like(study.y_i))
     with pytest.raises(InputError, match="pictures of the set have the same label: nothing can be compared"):
         verdict(study, frozen)
     study = make_study(tmp_path / "other")

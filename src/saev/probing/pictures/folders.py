@@ -31,11 +31,13 @@ class NewPicture:
 
     Args:
         path: Its file.
+        name: Of its folder, and its own in there.
         digest: SHA-256 of its bytes, in hex.
         positive: Whether it lies in the positive folder.
     """
 
     path: Path
+    name: str
     digest: str
     positive: bool
 
@@ -90,7 +92,7 @@ def read_tasks(root: str | Path, records: Sequence[ExampleRecord], *, progress: 
                 if digest in images:
                     y_i[images[digest]] = end == POSITIVE
                 else:
-                    new.append(NewPicture(path, digest, end == POSITIVE))
+                    new.append(NewPicture(path, path.relative_to(root).as_posix(), digest, end == POSITIVE))
         found.append(Task(name, y_i, new))
     return found
 

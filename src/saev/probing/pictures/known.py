@@ -16,7 +16,7 @@ from saev.errors import InputError, tell
 from saev.latents.labels import Labels
 from saev.latents.metadata import Metadata, read_metadata
 from saev.probing.pictures.attributes import Attributes, image_labels, patch_labels, table
-from saev.probing.pictures.folders import read_tasks, task_attributes
+from saev.probing.pictures.folders import Task, read_tasks, task_attributes
 from saev.probing.pictures.units import Units, check_sides
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.reading.reader import ShardReader
@@ -35,12 +35,14 @@ class Known:
         labels: What was recorded with them.
         metadata: The user's table, if there is one.
         attributes: Of all sources; None where nothing was asked for and nothing is there.
+        tasks: Those of folders, with their pictures that were never recorded.
     """
 
     records: Sequence[ExampleRecord]
     labels: Labels
     metadata: Metadata | None
     attributes: Attributes | None
+    tasks: Sequence[Task] = ()
 
     @classmethod
     def of(
@@ -65,20 +67,22 @@ class Known:
         """
         records, recorded, where = reader.examples(), Labels.of(reader), str(reader.path)
         recorded_kinds: dict[str, Callable[[Labels, str], Attributes]] = {IMAGE: image_labels, PATCH: patch_labels}
-        parts = []
+        parts: list[Attributes] = []
+        tasks: list[Task] = []
         for one in recorded_kinds if labels is None else labels:
             if str(one) not in recorded_kinds:
-                parts.append(task_attributes(read_tasks(one, records, progress=progress)))
+                tasks += (read := read_tasks(one, records, progress=progress))
+                parts.append(task_attributes(read))
                 continue
             # What nobody asked for may be missing.
             with suppress(InputError) if labels is None else nullcontext():
                 parts.append(recorded_kinds[str(one)](recorded, where))
-        read = None if metadata is None else read_metadata(metadata, records)
-        if read is not None and read.only_groups():
-            tell(f"{read.name}: its columns can say which pictures belong together, and nothing else")
-        elif read is not None:
-            parts.append(table(read))
-        return cls(records, recorded, read, Attributes.joined(parts) if parts else None)
+        known = None if metadata is None else read_metadata(metadata, records)
+        if known is not None and known.only_groups():
+            tell(f"{known.name}: its columns can say which pictures belong together, and nothing else")
+        elif known is not None:
+            parts.append(table(known))
+        return cls(records, recorded, known, Attributes.joined(parts) if parts else None, tasks)
 
     def classes(self, column: str | None = None) -> NDArray[np.int64]:
         """(i,) the number of each picture's class, -1 where it is not known: the recorded label, or a column's value.

@@ -111,7 +111,12 @@ def in_test_half(name: str, seed: int) -> bool:
 
 
 def check_sides(
-    name: str, y_i: NDArray[np.int8], units: Units, is_test_i: NDArray[np.bool_], at_least: int = 2
+    name: str,
+    y_i: NDArray[np.int8],
+    units: Units,
+    is_test_i: NDArray[np.bool_],
+    at_least: int = 2,
+    more: Sequence[bool] = (),
 ) -> None:
     """Check whether both halves have units with an attribute and units without it.
 
@@ -121,6 +126,7 @@ def check_sides(
         units: Of the pictures.
         is_test_i: (i,) bool, their half.
         at_least: How many units of each kind each half needs.
+        more: Labels of further units of the test half, which were never recorded.
 
     Raises:
         InputError: If not; says what is missing where.
@@ -128,6 +134,7 @@ def check_sides(
     for half, inside_i in (("proposal", ~is_test_i), ("test", is_test_i)):
         for kind, value in (("with", 1), ("without", 0)):
             n = len(np.unique(units.group_i[inside_i & (y_i == value)]))
+            n += more.count(bool(value)) if half == "test" else 0
             if n < at_least:
                 raise InputError(
                     f"{name}: the {half} half has {n} units {kind} it, {at_least} are needed: label or record more "

@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from saev.probing.pictures.folders import NewPicture
 from saev.probing.sets.image_set import Chosen, Role
 from saev.probing.sets.sampling import Stratum, allotted, stratified_sample
 from saev.ranges import Ints
@@ -23,8 +24,8 @@ class Pool:
     """The pictures that a set is chosen from.
 
     Args:
-        images_n: Numbers in the recording, ascending.
-        values_n: Of the hypothesis' latents.
+        images_n: Numbers in the recording, ascending; those that were never recorded have the next numbers.
+        values_n: Of the hypothesis' latents; NaN where they are not known.
         groups_n: The unit of each, by name.
         has_n: Whether each has the attribute; None where people are asked.
     """
@@ -33,6 +34,16 @@ class Pool:
     values_n: Values
     groups_n: Sequence[str]
     has_n: NDArray[np.bool_] | None = None
+
+    def with_more(self, new: Sequence[NewPicture], n_recorded: int) -> "Pool":
+        """With pictures that were never recorded, behind the others; each is a unit of its own."""
+        assert self.has_n is not None
+        return Pool(
+            np.concatenate([self.images_n, n_recorded + np.arange(len(new))]),
+            np.concatenate([self.values_n, np.full(len(new), np.nan)]),
+            [*self.groups_n, *(one.digest for one in new)],
+            np.concatenate([self.has_n, np.array([one.positive for one in new], dtype=np.bool_)]),
+        )
 
 
 def over_the_range(pool: Pool, n: int, seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
@@ -69,10 +80,15 @@ def by_label(pool: Pool, n: int, more: Mapping[Role, Ints], seed: int) -> tuple[
     n_s = allotted(size_s, np.ones(len(sides)), min(n, int(size_s.sum())))
     places_k = np.concatenate([rng.choice(side, n_s[s], replace=False) for s, side in enumerate(sides)])
     strata = tuple(
-        Stratum(float(pool.values_n[side].min()), float(pool.values_n[side].max()), len(side), int(n_s[s]), labels[s])
-        for s, side in enumerate(sides)
+        Stratum(*_range(pool.values_n[side]), len(side), int(n_s[s]), labels[s]) for s, side in enumerate(sides)
     )
     return _chosen(pool, places_k, np.repeat(np.arange(len(sides)), n_s), more, rng), strata
+
+
+def _range(values_n: Values) -> tuple[float, float]:
+    """The smallest and the largest value that is known; 0 where none is."""
+    known = values_n[~np.isnan(values_n)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
 
 
 def _chosen(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
+from saev.probing.pictures.folders import NewPicture
 from saev.probing.sets.sampling import Stratum
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.strict_json import JsonObject, canonical_digest, located
@@ -27,10 +28,10 @@ Role = Literal["sample", "same-class", "hard-near", "hard-neighbour"]
 @final
 @dataclass(frozen=True)
 class Chosen:
-    """A picture of the recording that was chosen for a set.
+    """A picture that was chosen for a set.
 
     Args:
-        image: Its number in the recording.
+        image: Its number in the recording; those that were never recorded have the next numbers.
         roles: What it is there for.
         group: The unit that it belongs to, by name.
         stratum: Its place among the strata; None where it is in no sample.
@@ -52,7 +53,7 @@ class SetPicture:
     Args:
         file: Its name in `pictures/`, which says nothing of it; without its ending it is its id.
         image: Its number in the recording; None where it was never recorded.
-        path: Its name in the recording.
+        path: Its name in the recording, or in the folder of tasks.
         sha256: Of its file.
         group: The unit that it belongs to, by name.
         roles: What it is there for; with "sample" it counts for the verdict.
@@ -133,21 +134,29 @@ class ImageSet:
                 raise InputError(f"picture {one.id} with the label {one.label} stands in stratum {one.stratum}")
 
     @classmethod
-    def of(cls, chosen: Sequence[Chosen], records: Sequence[ExampleRecord], **facts: Any) -> Self:
-        """A set of pictures of a recording.
+    def of(
+        cls,
+        chosen: Sequence[Chosen],
+        records: Sequence[ExampleRecord],
+        new: Sequence[NewPicture] = (),
+        **facts: Any,
+    ) -> Self:
+        """A set of pictures of a recording, and of others.
 
         Args:
             chosen: Which, in the order in which they are shown.
             records: All pictures of the recording.
+            new: Pictures that were never recorded.
             **facts: The other facts of an `ImageSet`.
         """
         width = max(3, len(str(len(chosen))))
+        names = [(one.path, one.digest) for one in records] + [(one.name, one.digest) for one in new]
         pictures = tuple(
             SetPicture(
-                file=f"p{number:0{width}d}{_ending(records[one.image].path)}",
-                image=one.image,
-                path=records[one.image].path,
-                sha256=records[one.image].digest,
+                file=f"p{number:0{width}d}{_ending(names[one.image][0])}",
+                image=one.image if one.image < len(records) else None,
+                path=names[one.image][0],
+                sha256=names[one.image][1],
                 group=one.group,
                 roles=one.roles,
                 stratum=one.stratum,

@@ -7,7 +7,7 @@ Shape suffixes: i = pictures of the recording, n = candidates, d = width of a po
 block.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -91,6 +91,15 @@ def difference_hash(picture: Image.Image) -> Hash:
         steps.append(np.diff(grey, axis=axis).ravel())
     step_h = np.concatenate(steps)
     found: Hash = (np.sign(step_h) * (np.abs(step_h) > _LEAST_STEP)).astype(np.int8)
+    return found
+
+
+def alike(one_nh: Sequence[Hash], others_mh: Sequence[Hash]) -> Bools:
+    """(n, m) whether pictures are near-duplicates, by their hashes alone."""
+    hashes = [np.array(some, dtype=np.float32).reshape(len(some), -1) for some in (one_nh, others_mh)]
+    if not all(map(len, hashes)):
+        return np.zeros((len(one_nh), len(others_mh)), dtype=np.bool_)
+    found: Bools = _units(hashes[0]) @ _units(hashes[1]).T >= ALIKE
     return found
 
 

@@ -3,7 +3,7 @@
 Shape suffixes: i = pictures of the recording, n = pictures that a set is chosen from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self, final
 
@@ -17,6 +17,7 @@ from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
 from saev.probing.hypotheses.pooling import pooled_for
+from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.mean_activations import mean_activations
 from saev.probing.pictures.units import Units, check_sides
@@ -25,6 +26,7 @@ from saev.probing.sets.hard import nearest_pictures, neighbours_of, of_neighbour
 from saev.probing.sets.image_set import Chosen, ImageSet, Role
 from saev.probing.sets.near_duplicates import Hash, NearDuplicates, difference_hash, near_duplicates, points_of
 from saev.probing.sets.sampling import Stratum
+from saev.probing.sets.unrecorded import Unrecorded
 from saev.ranges import Ints
 from saev.shards.format.strict_json import located
 from saev.shards.reading.reader import ShardReader
@@ -52,6 +54,7 @@ class Unseen:
         units: What belongs together.
         is_test_i: The half of each picture.
         duplicates: What is left out.
+        hash_of: Gives the hash of a recorded picture.
         class_column: The column of the table that says a picture's class; None for the recorded label.
     """
 
@@ -63,6 +66,7 @@ class Unseen:
     units: Units
     is_test_i: NDArray[np.bool_]
     duplicates: NearDuplicates
+    hash_of: Callable[[int], Hash]
     class_column: str | None = None
     _means: dict[bytes, NDArray[np.floating[Any]]] = field(default_factory=dict)
 
@@ -99,7 +103,7 @@ class Unseen:
                 f"left out of the test half's {int(is_test_i.sum()):,} pictures: {n_proposal:,} near-duplicates of the "
                 f"proposal half, {n_another:,} of each other"
             )
-        return cls(frozen, sae, reader, known, codes, units, is_test_i, found, class_column)
+        return cls(frozen, sae, reader, known, codes, units, is_test_i, found, hash_of, class_column)
 
     def asked(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
         """A set of about n pictures that people label.
@@ -124,12 +128,14 @@ class Unseen:
             if self.known.attributes is None:
                 raise InputError(f"nothing is known of {name.source} {name.name!r}: give labels or a table, or --blind")
             y_i = self.known.attributes.labels_of(name.source, name.name)
+            new = self._new(hypothesis.attribute, y_i)
             y_i = np.where(self.duplicates.left_out_i, -1, y_i).astype(np.int8)
-            check_sides(f"{name.source} {name.name!r}", y_i, self.units, self.is_test_i)
-            pool = self._pool(hypothesis, self.is_test_i & (y_i >= 0), y_i)
+            more_y = [one.positive for one in new.kept]
+            check_sides(f"{name.source} {name.name!r}", y_i, self.units, self.is_test_i, more=more_y)
+            pool = self._pool(hypothesis, self.is_test_i & (y_i >= 0), y_i, len(new.kept))
             neighbours = neighbours_of(self.sae, hypothesis.latents.any)
             more = self._hard(hypothesis, pool, neighbours, seed)
-            chosen, strata = by_label(pool, n, more, seed)
+            chosen, strata = by_label(pool.with_more(new.kept, len(self.known.records)), n, more, seed)
         recipe = {
             "kind": "labelled",
             "n_pictures": n,
@@ -137,14 +143,27 @@ class Unseen:
             "class_column": self.class_column,
             "neighbours": [*neighbours],
             "roles": {role: len(places) for role, places in more.items()},
+            "unrecorded": new.to_dict(),
         }
-        return self._set(hypothesis, chosen, strata, recipe, seed)
+        return self._set(hypothesis, chosen, strata, recipe, seed, new.kept)
 
-    def _pool(self, hypothesis: Hypothesis, is_in_i: NDArray[np.bool_], y_i: NDArray[np.int8] | None = None) -> Pool:
+    def _new(self, attribute: AttributeName, y_i: NDArray[np.int8]) -> Unrecorded:
+        """The pictures of a task of folders that were never recorded."""
+        own = [one for one in self.known.tasks if (attribute.source, attribute.name) == ("folders", one.name)]
+        new = own[0].new if own else ()
+        return Unrecorded.of(new, self.frozen.halves.seed, np.flatnonzero(y_i >= 0), self.hash_of)
+
+    def _pool(
+        self,
+        hypothesis: Hypothesis,
+        is_in_i: NDArray[np.bool_],
+        y_i: NDArray[np.int8] | None = None,
+        n_more: int = 0,
+    ) -> Pool:
         images = np.flatnonzero(is_in_i)
-        if len(images) < _FEWEST:
+        if len(images) + n_more < _FEWEST:
             raise InputError(
-                f"the test half has {len(images)} pictures for it, {_FEWEST} are needed: record or label more"
+                f"the test half has {len(images) + n_more} pictures for it, {_FEWEST} are needed: record or label more"
             )
         x_nl = pooled_for(self.codes, hypothesis, images, np.array(hypothesis.latents.all))
         groups = [self.units.names[group] for group in self.units.group_i[images].tolist()]
@@ -153,6 +172,8 @@ class Unseen:
     def _hard(self, hypothesis: Hypothesis, pool: Pool, neighbours: Mapping[int, float], seed: int) -> dict[Role, Ints]:
         """Places of pictures that do not fit the claim, by role; roles of which there are none are not there."""
         assert pool.has_n is not None
+        if pool.has_n.all() or not pool.has_n.any():
+            return {}
         fits_n = pool.has_n if hypothesis.claim == "fires on" else ~pool.has_n
         read = random_subset(len(pool.images_n), MOST_READ, seed)
         found: dict[Role, Ints] = {}
@@ -185,6 +206,7 @@ class Unseen:
         strata: Sequence[Stratum],
         recipe: Mapping[str, Any],
         seed: int,
+        new: Sequence[NewPicture] = (),
     ) -> ImageSet:
         left_out = {
             "near_proposal": int(self.duplicates.of_proposal_i.sum()),
@@ -193,6 +215,7 @@ class Unseen:
         return ImageSet.of(
             chosen,
             self.known.records,
+            new,
             hypothesis=hypothesis.id,
             hypotheses=self.frozen.hash,
             sae=self.frozen.sae,

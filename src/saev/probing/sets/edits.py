@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float64]
 _BRIGHTEST: Final = 2048.0
 """Of this light hardly anything is left but black and white."""
-_HALVINGS: Final = 30
+_HALVINGS: Final = 16
 
 
 class Edit(Protocol):

@@ -133,7 +133,7 @@ class Pairing:
 
     def _mask(self, one: SetPicture, picture: Image.Image, attribute: str) -> Mask | None:
         masks = self.wanted.masks
-        if masks is None:
+        if masks is None or one.image is None:  # masks are of recorded pictures
             return None
         return masks.object_of(one.path, picture.size, attribute, self.preprocessing.nearest)
 

@@ -200,7 +200,7 @@ def test_notes_of_a_gallery_of_one_half_say_how_pictures_are_divided(
     for options in (["--seed=0"], ["--group=[]"]):
         assert main(command(planted, tmp_path / "none.json", given, table, *options)) == 1
         said = one_line(capsys.readouterr().err)
-        assert "the notes are from a gallery of the proposal half of seed 3, group ['site']" in said
+        assert "they are from a gallery of the proposal half of seed 3, group ['site']" in said
     assert not (tmp_path / "none.json").exists()
 
 
@@ -216,7 +216,7 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
     original = write_original(tmp_path / "saev/shards/0a1b2c3d", np.zeros((4, 2, 7, 12), np.float32), layers=[3, 7])
     candidate, words = f"--candidates={candidates}", ["--latents=[0]", "--claim=stripes"]
     for options, said in (
-        ([], "give one of notes, candidates, file, latents, join: none is given"),
+        ([], "give one of notes, names, candidates, file, latents, join: none is given"),
         ([candidate, "--join=3", "--latents=[0]"], "latents and join is given"),
         ([candidate, "--latents=[0]", "--seed=1"], "seed with candidates: the draft says it, leave it out"),
         ([candidate, "--claim=x"], "claim with candidates: it goes with latents or join, leave it out"),

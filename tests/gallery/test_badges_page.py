@@ -33,7 +33,7 @@ VERDICTS = [
     ONE,
     replace(ONE, standing="rejected", claim="fires on: fish", any=(17, 6), unless=(25,), link=None),
     replace(ONE, standing="undecided", any=(25,)),
-    replace(ONE, standing="exploratory", any=(33,)),
+    replace(ONE, standing="exploratory", any=(33,), circular=True),
 ]
 
 
@@ -58,8 +58,10 @@ def test_cards_say_verdicts_in_words_and_signs(index: Path, open_page: Open) -> 
         "\u2713 confirmed +1",
         "\u2715 rejected",
         "? undecided",
-        "\u25cc exploratory",
+        "\u25cc exploratory \u21bb",
     ]
+    words = [page.locator(f"li[data-latent='{i}'] .words").inner_text() for i in (6, 33)]
+    assert ["(circular)" in one for one in words] == [False, True]
     assert page.locator("li[data-latent='6'] .words q").inner_text() == "fires on: stripes"
     styles = [
         page.locator(f".verdict.{name}").first.evaluate("(one) => getComputedStyle(one).borderTopStyle")

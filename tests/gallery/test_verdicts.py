@@ -60,6 +60,7 @@ def test_a_report_of_the_test_is_read(sae: TopK, tmp_path: Path) -> None:
         p=0.02,
         n=4,
         reason="Exploratory.",
+        circular=True,
         link="../../reports/a%20b%231/index.html#hypothesis-coalition",
     )
     assert found[1].link == f"../../reports/a%20b%231/index.html#{anchor(RESULT)}"

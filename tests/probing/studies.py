@@ -53,7 +53,7 @@ class Study:
 
     @property
     def shards(self) -> Path:
-        (found,) = (self.root / "shards").iterdir()
+        (found,) = (path for path in (self.root / "shards").iterdir() if path.is_dir())
         return found
 
     @property
@@ -80,8 +80,15 @@ class Study:
         return ["probe", "build", *(f"--{name}={value}" for name, value in options.items()), *more]
 
 
-def make_study(root: Path, seed: int = 0) -> Study:
-    """A study of 240 pictures in classes a, b and c: stripes are on 40 % of a and b, and on none of c."""
+def make_study(root: Path, seed: int = 0, *, is_red: bool = False, vit: str = "ab" * 32) -> Study:
+    """A study of 240 pictures in classes a, b and c: stripes are on 40 % of a and b, and on none of c.
+
+    Args:
+        root: Where it is made.
+        seed: Of all chance.
+        is_red: Whether striped pictures can be told from others by the eye: they are red, not striped.
+        vit: Digest of the weights of the ViT.
+    """
     rng = np.random.default_rng(seed)
     class_i = np.arange(N) % 3
     is_striped_i = (rng.random(N) < 0.4) & (class_i < 2)
@@ -93,6 +100,9 @@ def make_study(root: Path, seed: int = 0) -> Study:
     acts[:, :, 1] = is_dotted_i[:, None] * rng.uniform(1, 2, (N, 1))
     acts[:, :, LOOK] = (is_striped_i | is_lookalike_i)[:, None] * 10.0
     pixels = rng.integers(0, 256, (N, 32, 32, 3), dtype=np.uint8)
+    if is_red:
+        pixels[is_striped_i, ..., 0] = 255
+        pixels[is_striped_i, ..., 1:] //= 3
     for one, other in copies.items():
         acts[one] = acts[other] * 1.01
         pixels[one] = pixels[other] // 2 + 60
@@ -103,6 +113,7 @@ def make_study(root: Path, seed: int = 0) -> Study:
     recording = make_recording(N, d_model=D, budget=400, source=str(root / "pictures"))
     seen = {"library": "timm", "config": SEEN}
     recording = replace(recording, image_set={"class": "ImageFolder", "sha256": f"{seed:064x}"}, preprocessing=seen)
+    recording = replace(recording, model={**recording.model, "weights_digest": vit})
     record(root / "shards", recording, torch.from_numpy(acts).float(), examples=records)
     sae = ReLU(D, D)
     with torch.no_grad():

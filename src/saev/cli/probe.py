@@ -85,6 +85,7 @@ def freeze(
     shards: Path,
     out: Path,
     notes: Path | None = None,
+    names: Path | None = None,
     candidates: Path | None = None,
     file: Path | None = None,
     latents: list[int] = [],  # noqa: B006
@@ -109,8 +110,8 @@ def freeze(
 ) -> int:
     """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
 
-    They come from exactly one of --notes, --candidates, --file, --latents and --join. A threshold that is not given is
-    chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
+    They come from exactly one of --notes, --names, --candidates, --file, --latents and --join. A threshold that is not
+    given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
     labelled, else the median of a latent's positive values. The last line of standard output is the file, which says
     what was frozen when, with a hash of itself; it is never overwritten.
 
@@ -120,6 +121,7 @@ def freeze(
         out: JSON file of the frozen hypotheses
         notes: notes that the gallery exported: a hypothesis for each note with a text; where it showed the proposal
             half alone, they say how the pictures are divided
+        names: directory of a gallery with a namer, or its names.json: a hypothesis for each name; likewise
         candidates: directory that `saev probe propose` printed: its draft; with --latents or --join only how it
             divided the pictures
         file: a draft of your own, JSON or YAML, as docs/files.md describes it
@@ -151,7 +153,7 @@ def freeze(
     import saev.probing  # here and not above: the help answers without torch
 
     found = saev.probing.freeze(
-        sae, shards, out, notes=notes, candidates=candidates, file=file, latents=latents, unless=unless,
+        sae, shards, out, notes=notes, names=names, candidates=candidates, file=file, latents=latents, unless=unless,
         thresholds=thresholds, join=join, claim=claim, attribute=attribute, does_not_fire=does_not_fire, only=only,
         pooling=pooling, count_above=count_above, smallest_effect=smallest_effect, alpha=alpha, seed=seed, group=group,
         codes=codes, labels=labels, metadata=metadata, tokens=tokens, device=device,
@@ -177,6 +179,9 @@ def build(
     pairs_without: Path | None = None,
     pairs_with: Path | None = None,
     n_pairs: int = 60,
+    labeller: str | None = None,
+    labeller_weights: str | None = None,
+    vocabulary: Path | None = None,
     seed: int = 0,
     device: str | None = None,
     out: Path,
@@ -184,17 +189,16 @@ def build(
     """Build sets of pictures on which frozen hypotheses are tested.
 
     All of them are of the half that nobody has looked at. A claim in words gets pictures over the whole range of the
-    latents' values, and a page on which you label them blind: label.html, which exports the answers. A claim on a label
-    gets the pictures with known labels, and beside them hard ones. docs/probing.md says more. The last lines of
-    standard output are the directories of the sets.
+    latents' values, and a page on which you label them blind: label.html, which exports the answers. A claim on a
+    label, or one that a CLIP labels (--labeller), gets pictures with their labels, and beside them hard ones.
+    docs/probing.md says more. The last lines of standard output are the directories of the sets.
 
     Args:
         hypotheses: frozen file of hypotheses
         sae: directory of the SAE that they are on: RUN/saes/NAME
         shards: directory of the recording that they are on
         codes: directory of saved codes of that SAE; by default they are encoded now
-        labels: image, patch, or a folder that holds <task>-positive and <task>-negative; once for each. By default the
-            recorded labels that are there
+        labels: image, patch, or a folder of <task>-positive and <task>-negative; by default the recorded labels
         metadata: CSV of what is known of the pictures, keyed by path
         class_column: column of --metadata that says a picture's class, such as species, for the role same-class; by
             default the recorded label does
@@ -207,6 +211,10 @@ def build(
         pairs_without: folder of pictures without what the claim says; with --pairs_with, pairs of your own
         pairs_with: the same pictures with it, under the same names
         n_pairs: pairs of each edit, at most
+        labeller: CLIP or SigLIP of open_clip that labels claims in words, such as ViT-B-32/openai; choose another one
+            than gave the names, and none whose image tower the SAE is on
+        labeller_weights: its weights, a .safetensors or .pt file, or random; by default they come from the network
+        vocabulary: file of words, one a line, with which --labeller compares; by default those that come with saev
         seed: fixes the choice of pictures and their order
         device: cpu, cuda, ...; by default a GPU if there is one
         out: directory of the sets; each gets a folder with the id of its hypothesis
@@ -214,10 +222,10 @@ def build(
     import saev.probing  # here and not above: the help answers without torch
 
     found = saev.probing.build(
-        hypotheses, sae, shards, out,
-        codes=codes, labels=labels, metadata=metadata, class_column=class_column, n_pictures=n_pictures, blind=blind,
-        edits=edits, kept_edits=kept_edits, masks=masks, pairs_without=pairs_without, pairs_with=pairs_with,
-        n_pairs=n_pairs, seed=seed, device=device,
+        hypotheses, sae, shards, out, codes=codes, labels=labels, metadata=metadata, class_column=class_column,
+        n_pictures=n_pictures, blind=blind, edits=edits, kept_edits=kept_edits, masks=masks,
+        pairs_without=pairs_without, pairs_with=pairs_with, n_pairs=n_pairs, labeller=labeller,
+        labeller_weights=labeller_weights, vocabulary=vocabulary, seed=seed, device=device,
     )  # fmt: skip
     print(*found, sep="\n")
     return 0

@@ -156,6 +156,7 @@ class Verdict:
         n: Pictures that it rests on.
         reason: A sentence.
         link: Address of the report, from the gallery's folder on.
+        circular: Whether the labels came from a model that gave the name, or that the SAE looks into.
     """
 
     standing: str
@@ -168,6 +169,7 @@ class Verdict:
     n: int
     reason: str
     link: str | None = None
+    circular: bool = False
 
     def at(self, link: str | None) -> "Verdict":
         """The same with an address."""

@@ -185,7 +185,11 @@ def _render(
         half=source.half,
         seeds=seeds,
     )
-    index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options))
+    file = None
+    if namer:
+        half = None if source.half is None else (source.half.seed, source.half.group)
+        file = namer.names_file(sae, source.tokens.reader.recording.content_id, names, half)
+    index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options), file)
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
 
 

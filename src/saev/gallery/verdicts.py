@@ -22,7 +22,7 @@ PAGE_FILE: Final = "index.html"
 MAX_BYTES: Final = 2**28
 _TEXTS: Final = ("id", "text", "claim", "reason")
 _NUMBERS: Final = ("effect", "p_corrected")
-_OTHERS: Final = ("latents", "verdict", "exploratory", "interval", "n")
+_OTHERS: Final = ("latents", "verdict", "exploratory", "circular", "interval", "n")
 
 
 @final
@@ -90,7 +90,7 @@ def verdicts_for(sae: SparseAutoencoder, reports: Sequence[Report], gallery: Pat
         if report.sae == digest
         for id, one in report.verdicts.items()
     ]
-    return sorted(found, key=lambda one: STANDINGS.index(one.standing))
+    return sorted(found, key=lambda one: (STANDINGS.index(one.standing), one.circular))
 
 
 def _verdict(value: object, where: str) -> tuple[str, Verdict]:
@@ -111,6 +111,7 @@ def _verdict(value: object, where: str) -> tuple[str, Verdict]:
         p=found.number("p_corrected"),
         n=found.integer("n"),
         reason=found.text("reason"),
+        circular=found.optional_text("circular") is not None,
     )
 
 

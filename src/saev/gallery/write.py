@@ -6,10 +6,12 @@
     data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
     data/pictures/00000042.js  which latents fire where in one picture
     images/00000042.jpg      each picture once, named by its id
+    names.json               names of latents and what gave them, where names were looked for
 
 A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`.
 """
 
+import json
 import shutil
 from collections.abc import Iterable
 from importlib.resources import files
@@ -22,6 +24,7 @@ from saev.files import bring_to_disk, unwritable
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.scripts import PictureEntry, latent_script, overview_script, picture_script
 from saev.latents.heatmaps import PatchCodes
+from saev.latents.naming.names_file import NAMES_FILE, Names
 from saev.latents.pictures import Picture
 from saev.pages.embedding import jpeg
 from saev.pages.shared import DRAWING, LOOK, copy_shared
@@ -34,6 +37,7 @@ def write_gallery(
     gallery: Gallery,
     pages: Iterable[LatentPage],
     pictures: Iterable[tuple[Picture, PatchCodes | None]],
+    names: Names | None = None,
 ) -> Path:
     """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
 
@@ -45,6 +49,7 @@ def write_gallery(
         pages: Each latent at most once.
         pictures: Those that pages show, each once, and the codes of those that get a page of their own. For one that
             is missing a grey tile is shown.
+        names: Those that were found for latents, with what found them, for programs.
 
     Returns:
         The path of `index.html`.
@@ -61,6 +66,8 @@ def write_gallery(
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
         partial.mkdir(parents=True)
         _write(partial, gallery, pages, pictures)
+        if names is not None:
+            _put(partial / NAMES_FILE, f"{json.dumps(names.to_dict(), indent=1)}\n")
         for path in (partial, *partial.rglob("*")):
             bring_to_disk(path)
         _swap(partial, out, old)

@@ -1,7 +1,7 @@
 """`saev.probing.build`: the pictures on which frozen hypotheses are tested."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
 from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
+from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.sets.files import write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
+from saev.probing.sets.labeller import Labeller
+from saev.probing.sets.labelling import labelling_of
 from saev.probing.sets.pairing import Pairing
 from saev.probing.sets.unseen import Unseen
 from saev.probing.sets.wanted_pairs import N_PAIRS, WantedPairs
@@ -48,6 +51,9 @@ def build(
     pairs_without: str | Path | None = None,
     pairs_with: str | Path | None = None,
     n_pairs: int = N_PAIRS,
+    labeller: str | None = None,
+    labeller_weights: str | None = None,
+    vocabulary: str | Path | None = None,
     seed: int = 0,
     device: str | None = None,
 ) -> list[Path]:
@@ -55,9 +61,9 @@ def build(
 
     A claim in words gets a sample over the whole range of the latents' values, and a page on which people label it
     blind. A claim on a label gets the pictures with that label known, or a sample of them, and beside it hard ones:
-    pictures that do not fit the claim, and on which the latents are the most likely to fire all the same. docs/files.md
-    describes what is written. Near-duplicates of pictures of the proposal half, and all but one of those of each other,
-    are left out.
+    pictures that do not fit the claim, and on which the latents are the most likely to fire all the same. With
+    `labeller` a CLIP labels claims in words, which then are such claims, too. docs/files.md describes what is written.
+    Near-duplicates of pictures of the proposal half, and all but one of those of each other, are left out.
 
     >>> import saev, tempfile
     >>> from datetime import UTC, datetime
@@ -96,16 +102,22 @@ def build(
         pairs_without: A folder of pictures without the attribute, for pairs of one's own.
         pairs_with: The same pictures with it, under the same names.
         n_pairs: Pairs of each edit, at most.
+        labeller: A CLIP or SigLIP of open_clip with a text tower, such as ViT-B-32/openai, that labels the pictures of
+            claims in words; `saev.probing.sets.labeller` says how.
+        labeller_weights: Its weights: a .safetensors or .pt file, or "random"; by default they come from the network.
+        vocabulary: File of words, one a line, whose mean embedding it takes off that of a claim; by default those that
+            come with saev.
         seed: Of the choice and the order of pictures.
         device: Where to encode.
 
     Returns:
-        The directories of the sets, in the order of the hypotheses.
+        The directories of the sets, in the order of the hypotheses. A claim that the labeller finds on no picture, or
+        on all, has none, and a line says so.
 
     Raises:
         InputError: If hypotheses, SAE, recording, codes and labels do not belong together, a set is there already, a
-            half has too few pictures, a picture's file is gone or changed, or pairs cannot be made, see `WantedPairs`
-            and `Pairing`. No set is written then.
+            half has too few pictures, a picture's file is gone or changed, pairs cannot be made, see `WantedPairs` and
+            `Pairing`, or the labeller cannot be had or does not read a claim whole. No set is written then.
     """
     out = given_path(out, "out")
     frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
@@ -119,21 +131,41 @@ def build(
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
     _check_same(frozen, sae, reader)
     wanted = WantedPairs.of(frozen.hypotheses, edits, kept_edits, masks, pairs_without, pairs_with, n_pairs)
-    is_asked = [blind or one.attribute.source == "words" for one in frozen.hypotheses]
-    known = Known.of(reader, () if all(is_asked) else labels, metadata)
-    files = RecordedFiles(reader)
+    in_words = [one for one in frozen.hypotheses if one.attribute.source == "words"]
+    _check_labeller(labeller, {"labeller_weights": labeller_weights, "vocabulary": vocabulary}, in_words, blind=blind)
+    clip = None if labeller is None else Labeller.load(labeller, labeller_weights, vocabulary, device)
+    if clip is not None:
+        clip.check(in_words)
+    is_asked = [blind or (clip is None and one in in_words) for one in frozen.hypotheses]
+    known = Known.of(reader, () if blind or len(in_words) == len(is_asked) else labels, metadata)
+    files, preprocessing = RecordedFiles(reader), Preprocessing.from_dict(reader.recording.preprocessing)
     known.classes(class_column)  # before anything long begins
     half = Unseen.of(frozen, sae, reader, known, files, codes_of(sae, reader, codes, device=device), class_column)
+    by_clip = (
+        {} if clip is None else clip.sets(half, in_words, files, preprocessing.view, n_pictures or N_LABELLED, seed)
+    )
     made = []
     for hypothesis, asked in zip(frozen.hypotheses, is_asked, strict=True):
         if asked:
             made.append(half.asked(hypothesis, n_pictures or N_ASKED, seed))
-        else:
+        elif hypothesis not in in_words:
             made.append(half.labelled(hypothesis, n_pictures or N_LABELLED, seed))
-    preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
+        elif hypothesis.id in by_clip:
+            made.append(by_clip[hypothesis.id])
     pairing = Pairing(wanted, known.records, half.is_test_i, preprocessing)
-    attributes = [one.attribute.name for one in frozen.hypotheses]
+    attributes = {one.id: one.attribute.name for one in frozen.hypotheses}
     return _written(out, made, attributes, known, files, pairing)
+
+
+def _check_labeller(
+    labeller: str | None, options: Mapping[str, object], in_words: Sequence[Hypothesis], *, blind: bool
+) -> None:
+    if labeller is None and (given := [name for name, value in options.items() if value is not None]):
+        raise InputError(f"{given[0]} has no use without a labeller")
+    if labeller is not None and blind:
+        raise InputError("labeller with blind: either a CLIP labels the pictures, or people do")
+    if labeller is not None and not in_words:
+        raise InputError(f"labeller {labeller}: no claim is in words, and all others have labels: leave it out")
 
 
 def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
@@ -148,7 +180,7 @@ def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> 
 def _written(
     out: Path,
     sets: Sequence[ImageSet],
-    attributes: Sequence[str],
+    attributes: Mapping[str, str],
     known: Known,
     files: RecordedFiles,
     pairing: Pairing,
@@ -164,8 +196,8 @@ def _written(
 
     written: list[Path] = []
     try:
-        for one, attribute in zip(sets, attributes, strict=True):
-            more = partial(pairing.add_to, attribute=attribute)
+        for one in sets:
+            more = partial(pairing.add_to, attribute=attributes[one.hypothesis])
             write_set(out / one.hypothesis, one, source, pairing.preprocessing.view, more)
             written.append(out / one.hypothesis)
     except BaseException:
@@ -176,5 +208,7 @@ def _written(
         n, n_new = len(one.pictures), sum(picture.image is None for picture in one.pictures)
         some = f", {n_new:,} of them never recorded" if n_new else ""
         todo = "label them on label.html, then export the answers" if one.asks_people else "their labels are known"
+        if (by := labelling_of(one)) is not None:
+            todo = f"labelled by {by.clip.ckpt}, which finds it on {100 * by.test_rate:.1f} % of {by.n_test:,}"
         tell(f"{one.hypothesis}: {n:,} pictures{some}; {todo}")
     return written

@@ -19,8 +19,8 @@ from saev.probing.candidates.table import CANDIDATES_FILE, read_halves
 from saev.probing.hypotheses.choosing import known_labels, with_thresholds
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
+from saev.probing.hypotheses.from_gallery import as_shown, noted_in_gallery
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
-from saev.probing.hypotheses.notes import read_notes
 from saev.probing.hypotheses.on_latents import Stated
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.known import Known
@@ -41,6 +41,7 @@ def freeze(
     out: str | Path,
     *,
     notes: str | Path | None = None,
+    names: str | Path | None = None,
     candidates: str | Path | None = None,
     file: str | Path | None = None,
     latents: Sequence[int] = (),
@@ -65,8 +66,8 @@ def freeze(
 ) -> Path:
     """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
 
-    They come from exactly one of `notes`, `candidates`, `file`, `latents` and `join`. A threshold that is not given is
-    chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
+    They come from exactly one of `notes`, `names`, `candidates`, `file`, `latents` and `join`. A threshold that is not
+    given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
     labelled, else the median of a latent's positive values. Where none is missing nothing is encoded. `out` is JSON
     with the SAE's digest, a date and a hash of itself; it is never overwritten.
 
@@ -87,6 +88,7 @@ def freeze(
         out: The file.
         notes: Exported from the gallery: a hypothesis for each note with a text. Where the gallery showed the proposal
             half alone, they say how the pictures are divided.
+        names: The directory of a gallery that has names, or its names.json: a hypothesis in words for each name.
         candidates: The directory of `saev.probing.propose`: its draft; with `latents` or `join` only its division of
             the pictures.
         file: A draft in JSON or YAML, see docs/files.md.
@@ -127,15 +129,19 @@ def freeze(
     if latents or join:
         divided, drafts = candidates, {"file": file}  # candidates say here how pictures are divided, and nothing else
     stated = Stated(claim, attribute, does_not_fire)
-    _check_one_of({"notes": notes, **drafts, "latents": latents, "join": join})
+    _check_one_of({"notes": notes, "names": names, **drafts, "latents": latents, "join": join})
     _check_apart({"pooling": pooling, "count_above": count_above}, drafts, "the draft says it")
     _check_apart({"seed": seed, "group": group}, {"candidates": candidates, "file": file}, "the draft says it")
     of_one = {"unless": unless, "thresholds": thresholds, "claim": claim, "attribute": attribute}
-    _check_apart({**of_one, "does_not_fire": does_not_fire}, {"notes": notes, **drafts}, "it goes with latents or join")
+    _check_apart(
+        {**of_one, "does_not_fire": does_not_fire},
+        {"notes": notes, "names": names, **drafts},
+        "it goes with latents or join",
+    )
     subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
     how = _How(subject.tokens, pooling or "max", count_above or 0.0)
-    noted, shown = (None, None) if notes is None else _of_notes(Path(notes), how)
-    halves = _shown(shown, seed, group) or _halves(divided, seed, group, is_asked=not any(drafts.values()))
+    noted, shown = noted_in_gallery(notes, names, **vars(how))
+    halves = as_shown(shown, seed, group) or _halves(divided, seed, group, is_asked=not any(drafts.values()))
     if any(drafts.values()):
         draft = _read(Path(file)) if file is not None else _drafted(Path(candidates or ""))
     elif noted is not None:
@@ -226,20 +232,6 @@ def _halves(divided: str | Path | None, seed: int | None, group: Sequence[str] |
     return Halves(seed or 0, tuple(group or ()))
 
 
-def _shown(shown: Halves | None, seed: int | None, group: Sequence[str] | None) -> Halves | None:
-    """The division of which a gallery showed one half, where the options say nothing else."""
-    if shown is None:
-        return None
-    stated = Halves(shown.seed if seed is None else seed, shown.columns if group is None else tuple(group))
-    if (stated.seed, set(stated.columns)) != (shown.seed, set(shown.columns)):
-        raise InputError(
-            f"the notes are from a gallery of the proposal half of seed {shown.seed}, group {list(shown.columns)}: "
-            f"with seed {stated.seed}, group {list(stated.columns)} pictures that it showed would be in the test: "
-            "leave both out"
-        )
-    return shown
-
-
 def _drafted(directory: Path) -> Draft:
     if (directory / CANDIDATES_FILE).exists() and not (directory / DRAFT_FILE).exists():
         raise InputError(
@@ -253,12 +245,6 @@ def _read(path: Path) -> Draft:
     if isinstance(found, Frozen):
         raise InputError(f"{path} is frozen already, on {found.date}: test it as it is")
     return found
-
-
-def _of_notes(path: Path, how: _How) -> tuple[Draft, Halves | None]:
-    read, shown = read_notes(path, tokens=how.tokens, pooling=how.pooling)
-    counted = tuple(replace(one, count_above=how.count_above) for one in read.hypotheses)
-    return replace(read, hypotheses=counted), shown
 
 
 def _joined(subject: Subject, stated: Stated, most: int, how: _How, halves: Halves) -> Hypothesis:

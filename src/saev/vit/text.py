@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -58,6 +59,11 @@ class Clip(nn.Module):
         batches = (list(texts[i : i + TEXTS_AT_ONCE]) for i in range(0, len(texts), TEXTS_AT_ONCE))
         return _joined([encode_text(self.model, self._tokenizer(batch).to(self._device)) for batch in batches])
 
+    def is_cut_off(self, text: str) -> bool:
+        """Whether a text reaches the end of the model's context, so that what follows is not read."""
+        tokens_nt = self._tokenizer([text, f"{text} more"])
+        return torch.equal(tokens_nt[0], tokens_nt[1])
+
     def texts_digest(self, texts: Sequence[str]) -> str:
         """SHA-256 in hex over what the embeddings of these texts come from: the model's tensors, and the tokens."""
         digest = hashlib.sha256(f"{self.ckpt}\n{weights_digest(self.model, without=('visual',))}\n".encode())
@@ -88,6 +94,11 @@ class Clip(nn.Module):
             )
         ln_weight: Tensor = visual.ln_post.weight
         return ln_weight.detach().cpu(), visual.proj.detach().cpu()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex over all of its tensors: which CLIP it is, whatever it is called."""
+        return weights_digest(self.model)
 
     @property
     def tower_digest(self) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from saev.errors import InputError
+from saev.latents.naming.names_file import ClipId
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.sets.labelling import Labelling
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import scores
 from saev.probing.verdicts.edit_effects import EditEffect
@@ -57,7 +59,12 @@ RESULT = Result(
     edits=(EDIT, replace(EDIT, name="mirrored", expected="keeps", p=None, p_corrected=None)),
     tried=(LedgerEntry("2026-01-01", "1" * 64, "latent-7", "2" * 64, "confirmed", exploratory=False),),
     set_digest="2" * 64,
-)
+    labeller=Labelling(
+        ClipId("ViT-B-32/openai", "6" * 64), "7" * 64, ("a photo of a red", "red"), "8" * 64, 2.0, 0.25, 0.125, 90, 0.1,
+        80, 0.2,
+    ),
+    circular="the CLIP that labelled the pictures also gave the name",
+)  # fmt: skip
 ANSWERS = Input("answers", "a.csv", "5" * 64)
 VERDICTS = Verdicts("2026-01-02", "1" * 64, "3" * 64, "4" * 64, 0.05, 2, 999, 2000, "label", 0, (ANSWERS,), (RESULT,))
 
@@ -74,6 +81,8 @@ def test_verdicts_are_read_as_they_were_written(tmp_path: Path) -> None:
         controls=(),
         edits=(),
         tried=(),
+        labeller=None,
+        circular=None,
         scores=scores([0, 1], [0, 0], 0.5),
     )
     write_verdicts(tmp_path / "other", replace(VERDICTS, results=(none,), strata=None), b"page", nullcontext())

@@ -5,10 +5,11 @@
 const standings = { confirmed: "\u2713", rejected: "\u2715", undecided: "?", exploratory: "\u25cc" };
 
 /** A verdict as a badge, a link where there is a report; it differs by word, sign and border as well as by colour. */
-function verdictBadge({ standing, claim, reason, link }, attributes = {}) {
+function verdictBadge({ standing, claim, reason, link, circular }, attributes = {}) {
   const sign = element("span", { "aria-hidden": "true" }, standings[standing]);
-  const all = { class: `verdict ${standing}`, title: `${claim}: ${standing}. ${reason}`, ...attributes };
-  return link === null ? element("span", all, sign, ` ${standing}`) : element("a", { ...all, href: link }, sign, ` ${standing}`);
+  const said = circular ? `${standing} \u21bb` : standing; // the word stands beside the claim
+  const all = { class: `verdict ${standing}${circular ? " circular" : ""}`, title: `${claim}: ${standing}. ${reason}`, ...attributes };
+  return link === null ? element("span", all, sign, ` ${said}`) : element("a", { ...all, href: link }, sign, ` ${said}`);
 }
 
 /** The clearest verdict on a latent, for a corner of its card, and how many more there are; null if there is none. */
@@ -32,11 +33,16 @@ function seedsNote({ seeds }, latent) {
 /** The verdicts on a latent with their numbers. */
 function verdictList(verdicts) {
   return element("ul", { class: "verdicts" }, ...verdicts.map((one) => element("li", {},
-    element("p", {}, verdictBadge(one), " ", element("strong", {}, userText(one.claim))),
+    element("p", {}, verdictBadge(one), " ", element("strong", {}, userText(one.claim)), circularText(one)),
     element("p", { class: "soft" }, `${latentsText(one)}MCC ${one.effect.toFixed(2)} (${one.interval.map((end) => end.toFixed(2)).join(" to ")}), `
       + `p ${showQ(one.p)} corrected, ${showCount(one.n, "picture")}`),
     element("p", {}, userText(one.reason)),
     one.link === null ? element("p", { class: "soft" }, "Its report has no page.") : element("a", { href: one.link }, "Report"))));
+}
+
+/** What stands after a claim whose labels came from a model that gave the name, or that the SAE looks into. */
+function circularText({ circular }) {
+  return circular ? " (circular)" : "";
 }
 
 /** The latents of a verdict, if there are several. */

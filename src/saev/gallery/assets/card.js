@@ -9,7 +9,7 @@ function latentWords(data, latent) {
   const label = data.topLabels.get(latent);
   const [verdict] = data.verdicts.get(latent) ?? [];
   return [
-    ...(verdict === undefined ? [] : [element("q", {}, userText(verdict.claim)), " "]),
+    ...(verdict === undefined ? [] : [element("q", {}, userText(verdict.claim)), circularText(verdict), " "]),
     ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
     ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), ` ${showShare(label.purity)}`)]),
   ];

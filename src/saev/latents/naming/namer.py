@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, final
 
-from saev.latents.encoding import ImageCodes, Images
+from saev.latents.encoding import ImageCodes, Images, sae_digest
 from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.naming.directions import direction_words
 from saev.latents.naming.kept_words import kept_words
 from saev.latents.naming.name_latents import MAX_CROPS, LatentName, TopPicture, name_latents, named_words
-from saev.latents.naming.vocabulary import read_vocabulary
+from saev.latents.naming.names_file import ClipId, Names
+from saev.latents.naming.vocabulary import read_vocabulary, words_digest
 from saev.latents.naming.words import EmbeddedWords
 from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import LatentSurvey
@@ -71,6 +72,30 @@ class Namer:
             for latent in part:
                 tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
         return _named(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
+
+    def names_file(
+        self,
+        sae: SparseAutoencoder,
+        shards: str,
+        names: Mapping[int, LatentName],
+        half: tuple[int, tuple[str, ...]] | None,
+    ) -> Names:
+        """Names as a file has them.
+
+        Args:
+            sae: Whose latents they are of.
+            shards: Content id of the recording.
+            names: Of `by_pictures`.
+            half: As `Names` has it.
+        """
+        return Names(
+            sae=sae_digest(sae),
+            shards=shards,
+            named_by=ClipId(self.clip.ckpt, self.clip.digest),
+            vocabulary=words_digest(self._vocabulary),
+            half=half,
+            names={latent: (one.words[0].word, one.words[0].z) for latent, one in names.items()},
+        )
 
     def by_directions(
         self, sae: SparseAutoencoder, latents: Sequence[int], tokens: TokenSelection, seed: int

@@ -1,5 +1,6 @@
 """The words that latents may be called by."""
 
+import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -63,6 +64,11 @@ def distinct(words: Iterable[str]) -> list[str]:
         if word:
             by_key.setdefault(word.casefold(), word)
     return list(by_key.values())
+
+
+def words_digest(words: Iterable[str]) -> str:
+    """SHA-256 in hex of a list of words, each with a line feed."""
+    return hashlib.sha256("".join(f"{word}\n" for word in words).encode()).hexdigest()
 
 
 def _word(line: str, where: str) -> str:

@@ -57,11 +57,16 @@ def embed_words(
     with tqdm(total=len(words), desc="embedding words", unit=" words", disable=quiet) as bar:
         for start in range(0, len(words), _WORDS_AT_ONCE):
             some = words[start : start + _WORDS_AT_ONCE]
-            found.append(clip.embed_texts(prompts(some, templates)).reshape(len(templates), len(some), -1).mean(0))
+            found.append(embed_phrases(clip, some, templates))
             bar.update(len(some))
-    mean_ve = torch.cat(found)
+    return EmbeddedWords(tuple(words), torch.cat(found))
+
+
+def embed_phrases(clip: Embedder, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> Tensor:
+    """Unit embeddings (v, e) of a few words or phrases, as those of `embed_words`."""
+    mean_ve = clip.embed_texts(prompts(phrases, templates)).reshape(len(templates), len(phrases), -1).mean(0)
     assert bool(mean_ve.isfinite().all()), "embeddings must be finite"
-    return EmbeddedWords(tuple(words), normalize(mean_ve, dim=-1))
+    return normalize(mean_ve, dim=-1)
 
 
 def prompts(words: Sequence[str], templates: Sequence[str] = TEMPLATES) -> list[str]:

@@ -6,7 +6,7 @@ Shape suffixes: i = pictures, l = latents of the hypothesis, those of `any` firs
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Self, cast, final, get_args
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from saev.errors import InputError, printable
+from saev.latents.naming.names_file import ClipId
 from saev.probing.pictures.attributes import Source
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
@@ -131,6 +132,7 @@ class Hypothesis:
         count_above: A code, not below 0.
         smallest_effect: The smallest MCC that matters, above 0 and below 1.
         text: The claim in words, as people read it who label pictures.
+        named_by: The CLIP that gave the claim as a name, if one did.
 
     Raises:
         InputError: One of these is something else.
@@ -145,6 +147,7 @@ class Hypothesis:
     count_above: float = 0.0
     smallest_effect: float = 0.2
     text: str = ""
+    named_by: ClipId | None = None
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id) or len(self.id) > LONGEST_ID:
@@ -179,6 +182,7 @@ class Hypothesis:
             "pooling": self.pooling,
             "count_above": float(self.count_above),
             "smallest_effect": float(self.smallest_effect),
+            **({} if self.named_by is None else {_NAMED_BY: asdict(self.named_by)}),
         }
 
     @classmethod
@@ -188,7 +192,8 @@ class Hypothesis:
         Raises:
             InputError: For anything that `to_dict` does not give.
         """
-        found = JsonObject(value, where, _KEYS)
+        is_named = isinstance(value, dict) and _NAMED_BY in value
+        found = JsonObject(value, where, (*_KEYS, _NAMED_BY) if is_named else _KEYS)
         attribute = JsonObject(found.mapping("attribute"), f"{where}: attribute", ("source", "name"))
         latents = JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
         some, unless = (latents.integers(key, len(latents.array(key))) for key in ("any", "unless"))
@@ -204,6 +209,7 @@ class Hypothesis:
             "pooling": found.choice("pooling", get_args(Pooling)),
             "count_above": found.number("count_above"),
             "smallest_effect": found.number("smallest_effect"),
+            "named_by": ClipId.from_json(found.mapping(_NAMED_BY), f"{where}: {_NAMED_BY}") if is_named else None,
         }
         with located(where):
             return cls(latents=Latents(some, unless, thresholds), **facts)
@@ -218,6 +224,7 @@ def default_id(some: Sequence[object], unless: Sequence[object] = ()) -> str:
     return "-".join(map(str, ("latent", *some, *(("without", *unless) if unless else ()))))[:LONGEST_ID]
 
 
+_NAMED_BY: Final = "named_by"
 _KEYS: Final = (
     "id", "text", "claim", "attribute", "latents", "thresholds", "tokens", "pooling", "count_above", "smallest_effect",
 )  # fmt: skip

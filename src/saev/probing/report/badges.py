@@ -13,6 +13,10 @@ STANDINGS: Final = {
 """What may be said of a hypothesis, its sign, and what it means."""
 
 
+CIRCULAR: Final = "the labels come from a model that gave the name, or that the SAE looks into"
+"""What the second badge says that some have."""
+
+
 def standing(result: Result) -> str:
     """The verdict, or that there is none."""
     return "exploratory" if result.exploratory else result.verdict
@@ -20,4 +24,19 @@ def standing(result: Result) -> str:
 
 def badge(name: str) -> str:
     """A badge as HTML."""
-    return f'<span class="badge {name}"><span aria-hidden="true">{STANDINGS[name][0]}</span> {name}</span>'
+    return _badge(name, STANDINGS[name][0])
+
+
+def badges(result: Result) -> str:
+    """The badge of a verdict, and a second one where it is circular, as HTML."""
+    own = badge(standing(result))
+    return own if result.circular is None else f"{own} {circular_badge()}"
+
+
+def circular_badge() -> str:
+    """What marks verdicts that are circular, as HTML."""
+    return _badge("circular", "\N{CLOCKWISE OPEN CIRCLE ARROW}")
+
+
+def _badge(name: str, sign: str) -> str:
+    return f'<span class="badge {name}"><span aria-hidden="true">{sign}</span> {name}</span>'

@@ -12,7 +12,7 @@ from pathlib import Path
 from saev.artifacts import RunDirectory
 from saev.pages.embedding import address, user_text
 from saev.pages.standalone import standalone_page
-from saev.probing.report.badges import STANDINGS, badge, standing
+from saev.probing.report.badges import CIRCULAR, STANDINGS, badge, badges, circular_badge, standing
 from saev.probing.report.drawing import p_value
 from saev.probing.report.forest import Row, axis_of, effect_words, scale, track
 from saev.probing.report.reported import Reported
@@ -54,7 +54,10 @@ def report_page(verdicts: Verdicts, reported: Sequence[Reported], options: Mappi
 
 def _counts(reported: Sequence[Reported]) -> str:
     found = Counter(standing(one.result) for one in reported)
-    return " ".join(f"<span>{badge(name)} {found[name]}</span>" for name in STANDINGS if found[name])
+    counts = [f"<span>{badge(name)} {found[name]}</span>" for name in STANDINGS if found[name]]
+    if n := sum(one.result.circular is not None for one in reported):
+        counts.append(f"<span>{circular_badge()} {n}</span>")
+    return " ".join(counts)
 
 
 def _filter(reported: Sequence[Reported]) -> str:
@@ -82,7 +85,7 @@ def _overview(reported: Sequence[Reported]) -> str:
     ends = [Row("", one.result.smallest_effect) for one in reported]
     axis = axis_of([*rows, *ends])
     body = "".join(
-        f'<tr data-standing="{standing(one.result)}"><td>{badge(standing(one.result))}</td>'
+        f'<tr data-standing="{standing(one.result)}"><td>{badges(one.result)}</td>'
         f'<th scope="row"><a href="#{anchor(one.result)}">{user_text(one.result.text)}</a>'
         f'<span class="soft">{latent_words(one.result)} {one.result.claim} it</span></th>'
         f'<td class="drawn">{track(row, axis, one.result.smallest_effect)}</td>'
@@ -91,9 +94,10 @@ def _overview(reported: Sequence[Reported]) -> str:
         for one, row in zip(reported, rows, strict=True)
     )
     used = {standing(one.result) for one in reported}
-    meanings = "".join(
-        f"<div><dt>{badge(name)}</dt><dd>{STANDINGS[name][1]}</dd></div>" for name in STANDINGS if name in used
-    )
+    meanings = [(badge(name), said) for name, (_, said) in STANDINGS.items() if name in used]
+    if any(one.result.circular for one in reported):
+        meanings.append((circular_badge(), CIRCULAR))
+    said = "".join(f"<div><dt>{one}</dt><dd>{words}</dd></div>" for one, words in meanings)
     return f"""<section id="overview" aria-labelledby="overview-title">
 <h2 class="hidden" id="overview-title">All hypotheses</h2>
 <table class="forest all">
@@ -101,7 +105,7 @@ def _overview(reported: Sequence[Reported]) -> str:
 <th scope="col">MCC</th><th scope="col">p, corrected</th><th scope="col">Pictures</th></tr></thead>
 <tbody>{body}<tr class="scale"><td></td><td></td><td class="drawn">{scale(axis)}</td><td></td><td></td><td></td></tr>
 </tbody></table>
-<dl class="meanings">{meanings}</dl>
+<dl class="meanings">{said}</dl>
 </section>"""
 
 

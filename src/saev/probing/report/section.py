@@ -3,7 +3,7 @@
 import html
 
 from saev.pages.embedding import user_text
-from saev.probing.report.badges import badge, standing
+from saev.probing.report.badges import badges, standing
 from saev.probing.report.drawing import number, p_value
 from saev.probing.report.edits import edits
 from saev.probing.report.forest import forest
@@ -25,7 +25,7 @@ def section(one: Reported, gallery: str | None = None) -> str:
     name = standing(result)
     return f"""<article id="{anchor(result)}" data-standing="{name}" aria-labelledby="title-{result.id}">
 <header>
-<p class="over">{badge(name)} <span class="soft">{_claim_words(result)}</span>{_of_gallery(result, gallery)}</p>
+<p class="over">{badges(result)} <span class="soft">{_claim_words(result)}</span>{_of_gallery(result, gallery)}</p>
 <h2 id="title-{result.id}">{user_text(result.text)}</h2>
 <p class="reason">{user_text(result.reason)}</p>
 {_facts(result)}
@@ -81,6 +81,9 @@ def _facts(result: Result) -> str:
         ("Pictures", f"{result.n:,}"),
         ("With the attribute", f"{result.n_positive:,}"),
     ]
+    if (by := result.labeller) is not None:
+        facts.append(("Labelled by", user_text(by.clip.ckpt)))
+        facts.append((f"Has it, by that CLIP, of {by.n_test:,} pictures", f"{100 * by.test_rate:.1f} %"))
     if result.n_needed is not None:
         facts.append(("Pictures that would decide it", f"about {result.n_needed:,}"))
     for words, n in (

@@ -25,8 +25,8 @@ EDITS_FILE: Final = "edits.csv"
 PAGE_FILE: Final = "index.html"
 _MAX_BYTES: Final = 2**28
 _COLUMNS: Final = (
-    "id", "text", "claim", "attribute", "verdict", "exploratory", "effect", "low", "high", "p", "p_corrected", "n",
-    "n_positive", "n_unsure", "n_needed", "matched", "reason",
+    "id", "text", "claim", "attribute", "verdict", "exploratory", "circular", "effect", "low", "high", "p",
+    "p_corrected", "n", "n_positive", "n_unsure", "n_needed", "matched", "reason",
 )  # fmt: skip
 
 
@@ -163,8 +163,9 @@ def _table(results: Sequence[Result]) -> str:
     rows = [
         [
             one.id, _plain(one.text), one.claim, f"{one.attribute['source']}: {one.attribute['name']}", one.verdict,
-            "yes" if one.exploratory else "no", one.effect, *one.interval, one.p, one.p_corrected, one.n,
-            one.n_positive, one.n_unsure, one.n_needed, one.matched and one.matched.quantile, one.reason,
+            "yes" if one.exploratory else "no", "yes" if one.circular else "no", one.effect, *one.interval, one.p,
+            one.p_corrected, one.n, one.n_positive, one.n_unsure, one.n_needed,
+            one.matched and one.matched.quantile, one.reason,
         ]
         for one in results
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.hypotheses.noting import Ledgers, SetInUse
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
+from saev.probing.sets.labelling import Labelling, labelling_of
 from saev.probing.sets.paired_set import PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
 from saev.probing.verdicts.labels import Labelled, labels_of
@@ -56,6 +57,18 @@ class GivenSet:
     def n_unanswered(self) -> int:
         """Pictures that nobody came to."""
         return int((~self.labelled.seen_k).sum())
+
+    def labelled_by(self, vit_digest: str) -> tuple[Labelling | None, str | None]:
+        """The CLIP that labelled its pictures, and why that is circular; each None where it is not so.
+
+        Args:
+            vit_digest: Digest of the weights of the ViT whose activations the SAE takes.
+
+        Raises:
+            InputError: As `labelling_of`.
+        """
+        found = labelling_of(self.made)
+        return found, None if found is None else found.circular(self.hypothesis, vit_digest)
 
     @property
     def n_unrecorded(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Final, Self, TypeVar, cast, final, get_args, get_type_hints
 
@@ -10,6 +10,7 @@ from saev.errors import InputError
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.hypothesis import Claim
 from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.sets.labelling import Labelling
 from saev.probing.statistics.bootstrap import Interval
 from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import Scores
@@ -117,6 +118,8 @@ class Result:
         edits: What edits of pictures do to it; they stand beside the verdict, and decide nothing.
         tried: Those tests.
         set_digest: Digest of the set.
+        labeller: The CLIP that labelled the set, and how; None where people did, or labels are known.
+        circular: Why agreement with that CLIP says less than it seems to, in words; None where it is not circular.
     """
 
     id: str
@@ -149,11 +152,24 @@ class Result:
     edits: tuple[EditEffect, ...]
     tried: tuple[LedgerEntry, ...]
     set_digest: str
+    labeller: Labelling | None = None
+    circular: str | None = None
+
+    def labelled_by(self, labeller: Labelling | None, circular: str | None) -> Self:
+        """The same of a set that a CLIP labelled; the reason says where that is circular.
+
+        Args:
+            labeller: The CLIP; None gives what there is.
+            circular: Why it is circular, None where it is not.
+        """
+        more = "" if circular is None else f" Circular: {circular}, so that both may be wrong together."
+        return replace(self, labeller=labeller, circular=circular, reason=self.reason + more)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON; a score that there is not is null."""
         found: dict[str, Any] = asdict(self)
         found["interval"] = list(self.interval)
+        found["labeller"] = None if self.labeller is None else self.labeller.to_dict()
         found["scores"] = {key: None if math.isnan(value) else value for key, value in found["scores"].items()}
         return found
 
@@ -181,6 +197,8 @@ class Result:
             interval=_pair(found, where),
             exploratory=found.boolean("exploratory"),
             n_needed=found.optional_integer("n_needed"),
+            labeller=_labeller(value["labeller"], f"{where}: labeller"),
+            circular=found.optional_text("circular"),
             scores=_plain(Scores, found.mapping("scores"), f"{where}: scores"),
             sanity=_optional(Sanity, value["sanity"], f"{where}: sanity"),
             matched=_optional(Matched, value["matched"], f"{where}: matched"),
@@ -201,6 +219,10 @@ def _pair(found: JsonObject, where: str) -> tuple[float, float]:
     if len(interval) != 2 or interval[0] > interval[1]:
         raise InputError(f"{where}: 'interval' must be two ascending numbers, found {list(interval)}")
     return interval[0], interval[1]
+
+
+def _labeller(value: object, where: str) -> Labelling | None:
+    return None if value is None else Labelling.from_json(value, where)
 
 
 def _optional(kind: type[Made], value: object, where: str) -> Made | None:

@@ -1,0 +1,133 @@
+"""The names of a gallery as a file, `names.json`: which CLIP gave them, from which words, looking at which pictures."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final, Self, final
+
+from saev.errors import InputError
+from saev.files import read_regular
+from saev.shards.format.strict_json import JsonObject, parse_json
+
+NAMES_FILE: Final = "names.json"
+FORMAT: Final = "saev-names"
+VERSION: Final = 1
+_MAX_BYTES: Final = 2**28
+
+
+@final
+@dataclass(frozen=True)
+class ClipId:
+    """Which CLIP it was.
+
+    Args:
+        ckpt: Its name, such as ViT-B-32/openai.
+        weights_digest: SHA-256 over all of its tensors, as `saev.vit.weights.weights_digest`; None where nobody knows.
+    """
+
+    ckpt: str
+    weights_digest: str | None
+
+    def is_same(self, other: "ClipId") -> bool:
+        """Whether it is the same CLIP: by the weights, and where one's are not known by the name.
+
+        >>> ClipId("ViT-B-32/openai", None).is_same(ClipId("ViT-B-32/openai", "a" * 64))
+        True
+        >>> ClipId("ViT-B-32/openai", "b" * 64).is_same(ClipId("ViT-B-32/openai", "a" * 64))
+        False
+        """
+        if self.weights_digest is None or other.weights_digest is None:
+            return self.ckpt == other.ckpt
+        return self.weights_digest == other.weights_digest
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `asdict` does not give.
+        """
+        found = JsonObject(value, where, [field.name for field in fields(cls)])
+        return cls(found.text("ckpt"), found.optional_text("weights_digest"))
+
+
+@final
+@dataclass(frozen=True)
+class Names:
+    """Names of latents, and where they come from.
+
+    Args:
+        sae: Digest of the SAE, as `saev.latents.encoding.sae_digest`.
+        shards: Content id of the recording.
+        named_by: The CLIP.
+        vocabulary: SHA-256 of the words, each with a line feed.
+        half: Seed and columns of the proposal half that was looked at; None for pictures of both halves.
+        names: By latent, with the score.
+    """
+
+    sae: str
+    shards: str
+    named_by: ClipId
+    vocabulary: str
+    half: tuple[int, tuple[str, ...]] | None
+    names: Mapping[int, tuple[str, float]]
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "sae": self.sae,
+            "shards": self.shards,
+            "named_by": asdict(self.named_by),
+            "vocabulary": self.vocabulary,
+            "half": None if self.half is None else {"seed": self.half[0], "group": list(self.half[1])},
+            "names": [{"latent": latent, "name": name, "score": score} for latent, (name, score) in self.names.items()],
+        }
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `to_dict` does not give, a second name of a latent, or no name at all.
+        """
+        if not isinstance(value, dict) or (value.get("format"), value.get("version")) != (FORMAT, VERSION):
+            raise InputError(f"{where} holds no names of version {VERSION}: give names.json of a gallery with a namer")
+        keys = ("format", "version", "sae", "shards", "named_by", "vocabulary", "half", "names")
+        found = JsonObject(value, where, keys)
+        names: dict[int, tuple[str, float]] = {}
+        for number, one in enumerate(found.array("names")):
+            own = JsonObject(one, f"{where}: names[{number}]", ("latent", "name", "score"))
+            latent = own.integer("latent")
+            if latent in names:
+                raise InputError(f"{where}: names[{number}] is a second one of latent {latent}")
+            names[latent] = own.text("name"), own.number("score")
+        if not names:
+            raise InputError(f"{where}: no latent got a name: chance explains what fits them")
+        return cls(
+            sae=found.text("sae"),
+            shards=found.text("shards"),
+            named_by=ClipId.from_json(value["named_by"], f"{where}: named_by"),
+            vocabulary=found.text("vocabulary"),
+            half=None if value["half"] is None else _half(value["half"], f"{where}: half"),
+            names=names,
+        )
+
+
+def read_names(path: Path) -> Names:
+    """Read the names of a gallery.
+
+    Args:
+        path: names.json, or the directory of the gallery.
+
+    Raises:
+        InputError: If there is none, or anything in it is missing, unknown or of another kind.
+    """
+    path = path / NAMES_FILE if path.is_dir() else path
+    return Names.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+
+
+def _half(value: object, where: str) -> tuple[int, tuple[str, ...]]:
+    found = JsonObject(value, where, ("seed", "group"))
+    return found.integer("seed"), tuple(found.texts("group"))

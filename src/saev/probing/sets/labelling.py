@@ -1,0 +1,90 @@
+"""What a set says of the CLIP that labelled its pictures, and whether a test on these labels is circular."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Final, Self, final
+
+from saev.latents.naming.names_file import ClipId
+from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.sets.image_set import ImageSet
+from saev.shards.format.strict_json import JsonObject
+
+LABELLER: Final = "labeller"
+"""Where a set's recipe has it."""
+
+
+@final
+@dataclass(frozen=True)
+class Labelling:
+    """How a CLIP decided which pictures have what a phrase says; `saev.probing.sets.labeller` has the formula.
+
+    Args:
+        clip: The CLIP.
+        tower_digest: Of its image tower, as a recording by that tower has it as the digest of its weights.
+        prompts: The texts whose mean embedding stands for the phrase.
+        vocabulary: SHA-256 of the words whose mean embedding is taken off.
+        cut: The z that pictures with the phrase exceed.
+        median: The median of the similarities of the proposal half's pictures.
+        spread: Their spread.
+        n_proposal: How many pictures of that half these are.
+        proposal_rate: The share of them that the rule calls pictures with the phrase.
+        n_test: How many pictures of the test half were labelled.
+        test_rate: The share of them that has the phrase.
+    """
+
+    clip: ClipId
+    tower_digest: str
+    prompts: tuple[str, ...]
+    vocabulary: str
+    cut: float
+    median: float
+    spread: float
+    n_proposal: int
+    proposal_rate: float
+    n_test: int
+    test_rate: float
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        return asdict(self) | {"prompts": list(self.prompts)}
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> Self:
+        """From JSON, strictly.
+
+        Raises:
+            InputError: For anything that `to_dict` does not give.
+        """
+        found = JsonObject(value, where, [field.name for field in fields(cls)])
+        return cls(
+            clip=ClipId.from_json(found.mapping("clip"), f"{where}: clip"),
+            tower_digest=found.text("tower_digest"),
+            prompts=tuple(found.texts("prompts")),
+            vocabulary=found.text("vocabulary"),
+            n_proposal=found.integer("n_proposal"),
+            n_test=found.integer("n_test"),
+            **{key: found.number(key) for key in ("cut", "median", "spread", "proposal_rate", "test_rate")},
+        )
+
+    def circular(self, hypothesis: Hypothesis, vit_digest: str) -> str | None:
+        """Why agreement with these labels says less than it seems to, in words; None where it is not circular.
+
+        Args:
+            hypothesis: The claim that is tested.
+            vit_digest: Digest of the weights of the ViT whose activations the SAE takes.
+        """
+        why = []
+        if hypothesis.named_by is not None and hypothesis.named_by.is_same(self.clip):
+            why.append("gave the name")
+        if self.tower_digest == vit_digest:
+            why.append("has the ViT as its image tower whose activations the SAE takes")
+        return f"the CLIP that labelled the pictures also {' and '.join(why)}" if why else None
+
+
+def labelling_of(made: ImageSet) -> Labelling | None:
+    """What labelled a set; None where that is no CLIP.
+
+    Raises:
+        InputError: If the set says it in another way.
+    """
+    value = made.recipe.get(LABELLER)
+    return None if value is None else Labelling.from_json(value, f"the set's {LABELLER}")

@@ -15,8 +15,7 @@ also of SAEs with random weights. table: all of that, means over the classes of 
 
 shuffled: searches (see `shuffled_labels.py`) on the codes of the first SAE, or of `--sae`, with labels that are
 shuffled within the recorded label, among all pictures, and among groups of pictures of near-equal mean activation (all
-of a group get the same ones). Then real labels: samples of the test half, drawn with replacement; how many intervals
-cover the MCC of that half?
+of a group get the same ones).
 """
 
 import argparse
@@ -47,9 +46,6 @@ from saev.probing.hypotheses.coalitions import joined
 from saev.probing.pictures.attributes import one_hot
 from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.units import Units
-from saev.probing.statistics.all_latents import latent_scores
-from saev.probing.statistics.bootstrap import interval
-from saev.probing.statistics.scores import Counts, mcc
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -208,7 +204,6 @@ def all_shuffled(data: Data, options: argparse.Namespace) -> None:
         for kind, some in pool.imap_unordered(searched, chunks):
             found[kind] += some
             tell_searches(kind, found[kind])
-    real_coverage(data, pooled_il)
 
 
 def searched(chunk: tuple[str, NDArray[np.int8], int]) -> tuple[str, list[Search]]:
@@ -228,7 +223,7 @@ def tell_searches(kind: str, found: Sequence[Search]) -> None:
         f"{np.mean([one.largest for one in found]):.2f}; any corrected p <= .05 in "
         f"{sum(one.significant > 0 for one in found)}, anything confirmed in "
         f"{sum(one.confirmed > 0 for one in found)}; {sum(one.covered for one in found) / tested:.1%} of the "
-        "intervals hold 0, which is true unless labels follow strata",
+        "intervals hold 0, the true effect",
         flush=True,
     )
 
@@ -243,26 +238,6 @@ def near_equal(data: Data) -> np.ndarray:
     mean_id = torch.from_numpy(found.values_is[:, 2 * d : 3 * d])
     rows_md = centres(mean_id, N_GROUPS, torch.Generator().manual_seed(0)).rows_md
     return np.unique(torch.cdist(mean_id, rows_md).argmin(1).numpy(), return_inverse=True)[1]
-
-
-def real_coverage(data: Data, pooled_il: csc_array, n_samples: int = 200) -> None:
-    """Intervals of the best latents' MCC on samples of the test half, which stands for a population."""
-    found = latent_scores(pooled_il[~data.is_test_i], data.y_ij[~data.is_test_i])
-    tested_il, y_kj = pooled_il[data.is_test_i], data.y_ij[data.is_test_i]
-    rng = np.random.default_rng(3)
-    for n in (60, 100, 400):
-        covered: list[bool] = []
-        for j, latent in enumerate(found.mcc.argmax(0)):
-            fires_k = tested_il[:, [latent]].toarray()[:, 0] > found.threshold[latent, j]
-            truth = mcc(fires_k, y_kj[:, j])
-            for _ in range(n_samples):
-                some = rng.integers(0, len(fires_k), n)
-                if 0 < y_kj[some, j].sum() < n:
-                    one = interval(Counts.mcc, fires_k[some], y_kj[some, j], 400, rng)
-                    covered.append(one.low <= truth <= one.high)
-        print(
-            f"samples of {n}: {np.mean(covered):.1%} of {len(covered)} intervals cover the MCC of the half", flush=True
-        )
 
 
 def main() -> None:

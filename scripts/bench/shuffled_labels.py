@@ -112,14 +112,16 @@ def _tested(
 ) -> Search:
     tests = pictures.is_test_i
     group_i = None if pictures.group_i is None else pictures.group_i[tests]
-    stratum_i = None if pictures.stratum_i is None else pictures.stratum_i[tests]
+    stratum_i = (np.zeros(len(tests), np.int64) if pictures.stratum_i is None else pictures.stratum_i)[tests]
     p, intervals = [], []
     for j, latents in frozen:
         y_i = y_ij[tests, j]
         fires_i = latents.values(pictures.pooled_il[:, list(latents.all)][tests]) > latents.threshold
         with suppress(InputError):  # no label of this half can change places
             p.append(permutation_test(fires_i, Exchange.of(y_i, group_i, stratum_i), n_permutations, rng).p)
-            intervals.append(interval(Counts.mcc, fires_i, y_i, n_draws, rng, group_i=group_i))
+            intervals.append(
+                interval(Counts.mcc_within, fires_i, y_i, n_draws, rng, group_i=group_i, confounder_i=stratum_i)
+            )
     corrected = holm(p)
     verdicts = [
         judge(Evidence(*one, p_corrected=float(own), n=int(tests.sum()), n_tested=len(p)))

@@ -248,3 +248,20 @@ def test_refusals(planted: Planted, candidates: Path, tmp_path: Path, capsys: Ca
         assert main(command(planted, out, *options)) == 1, options
         assert said in one_line(capsys.readouterr().err)
         assert not out.exists()
+
+
+def test_strata_are_frozen_and_must_be_known_and_something_else(
+    planted: Planted, tmp_path: Path, capsys: Capture
+) -> None:
+    of = [f"--latents=[{ADULT}]", "--attribute=metadata:juvenile", f"--metadata={planted.table}"]
+    found = freeze(planted, tmp_path / "a.json", *of, "--strata=label")
+    assert found["strata"] == "label"
+    draft = {key: one for key, one in read_frozen(tmp_path / "a.json").to_dict().items() if key not in ("date", "hash")}
+    (tmp_path / "draft.json").write_text(json.dumps(draft))
+    again = freeze(planted, tmp_path / "b.json", f"--file={tmp_path / 'draft.json'}")
+    assert (again["strata"], again["hypotheses"]) == ("label", found["hypotheses"])
+    for strata, said in (("juvenile", "is the same for all pictures of a stratum"), ("none", "none")):
+        capsys.readouterr()
+        assert main(command(planted, tmp_path / "c.json", *of, f"--strata={strata}")) == 1
+        assert said in one_line(capsys.readouterr().err)
+        assert not (tmp_path / "c.json").exists()

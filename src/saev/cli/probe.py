@@ -100,6 +100,7 @@ def freeze(
     count_above: float | None = None,
     smallest_effect: float | None = None,
     alpha: float | None = None,
+    strata: str | None = None,
     seed: int | None = None,
     group: list[str] | None = None,
     codes: Path | None = None,
@@ -139,6 +140,8 @@ def freeze(
         count_above: what a code exceeds that counts, with --pooling count; drafts say it themselves
         smallest_effect: the smallest MCC that matters; by default that of the draft, or .2
         alpha: the error that is allowed over all hypotheses; by default that of the draft, or .05
+        strata: a confounder within whose values the effect is measured and labels are permuted in the test: label (as
+            recorded) or a column of --metadata
         seed: fixes the halves of the pictures, 0 by default; drafts and candidates say it themselves
         group: columns of --metadata by which pictures belong together; drafts and candidates say it
             themselves
@@ -155,8 +158,8 @@ def freeze(
     found = saev.probing.freeze(
         sae, shards, out, notes=notes, names=names, candidates=candidates, file=file, latents=latents, unless=unless,
         thresholds=thresholds, join=join, claim=claim, attribute=attribute, does_not_fire=does_not_fire, only=only,
-        pooling=pooling, count_above=count_above, smallest_effect=smallest_effect, alpha=alpha, seed=seed, group=group,
-        codes=codes, labels=labels, metadata=metadata, tokens=tokens, device=device,
+        pooling=pooling, count_above=count_above, smallest_effect=smallest_effect, alpha=alpha, strata=strata,
+        seed=seed, group=group, codes=codes, labels=labels, metadata=metadata, tokens=tokens, device=device,
     )  # fmt: skip
     print(found)
     return 0
@@ -266,8 +269,7 @@ def test(
         labels: for controls: image (recorded labels of pictures), patch (of patches), or a directory with folders
             TASK-positive and TASK-negative; by default the recorded labels that are there
         metadata: CSV of what is known of the pictures, keyed by path
-        strata: within what the effect is measured and labels are permuted, a confounder: label (as recorded) or a
-            column of --metadata
+        strata: nothing else than was frozen
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
         n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha
         seed: fixes permutations, draws and random latents

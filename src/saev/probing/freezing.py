@@ -3,7 +3,7 @@
 Shape suffix: i = pictures of the recording.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from saev.probing.hypotheses.choosing import known_labels, with_thresholds
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
 from saev.probing.hypotheses.from_gallery import as_shown, noted_in_gallery
+from saev.probing.hypotheses.given_together import check_apart, check_one_of
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
 from saev.probing.hypotheses.on_latents import Stated
 from saev.probing.hypotheses.reading import read_hypotheses
@@ -30,6 +31,7 @@ from saev.probing.pictures.units import check_sides
 from saev.probing.proposal_half import ProposalHalf
 from saev.probing.proposing import CODES, DRAFT_FILE
 from saev.probing.subject import Subject
+from saev.probing.verdicts.confounders import check_strata, strata_of
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import layers_of, open_shards
 from saev.shards.reading.reader import ShardReader
@@ -56,6 +58,7 @@ def freeze(
     count_above: float | None = None,
     smallest_effect: float | None = None,
     alpha: float | None = None,
+    strata: str | None = None,
     seed: int | None = None,
     group: Sequence[str] | None = None,
     codes: Codes | str | Path | None = None,
@@ -105,6 +108,8 @@ def freeze(
         count_above: Likewise.
         smallest_effect: The smallest MCC that matters; by default that of the draft, or .2.
         alpha: The error that is allowed over all hypotheses; by default that of the draft, or .05.
+        strata: Within what the effect is measured and labels change places in the test: "label" (as recorded) or a
+            column of `metadata`; by default as the draft says, or among all pictures.
         seed: Of the division of the pictures; drafts, candidates and notes from a gallery of one half say it.
         group: Columns of `metadata` by which pictures belong together; drafts and candidates say it themselves.
         codes: Saved codes; by default those of `candidates`, or the pictures are encoded in memory.
@@ -118,8 +123,8 @@ def freeze(
 
     Raises:
         InputError: If it is not clear where hypotheses come from, they are on another SAE or recording, or on unknown
-            latents or attributes, a latent never fires on the proposal half, the recording is one of the original saev,
-            or something is at `out` already.
+            latents or attributes, a latent never fires on the proposal half, strata are unknown or what the claim is
+            about, the recording is one of the original saev, or something is at `out` already.
     """
     out = given_path(out, "out")
     if out.exists():
@@ -129,11 +134,11 @@ def freeze(
     if latents or join:
         divided, drafts = candidates, {"file": file}  # candidates say here how pictures are divided, and nothing else
     stated = Stated(claim, attribute, does_not_fire)
-    _check_one_of({"notes": notes, "names": names, **drafts, "latents": latents, "join": join})
-    _check_apart({"pooling": pooling, "count_above": count_above}, drafts, "the draft says it")
-    _check_apart({"seed": seed, "group": group}, {"candidates": candidates, "file": file}, "the draft says it")
+    check_one_of({"notes": notes, "names": names, **drafts, "latents": latents, "join": join})
+    check_apart({"pooling": pooling, "count_above": count_above}, drafts, "the draft says it")
+    check_apart({"seed": seed, "group": group}, {"candidates": candidates, "file": file}, "the draft says it")
     of_one = {"unless": unless, "thresholds": thresholds, "claim": claim, "attribute": attribute}
-    _check_apart(
+    check_apart(
         {**of_one, "does_not_fire": does_not_fire},
         {"notes": notes, "names": names, **drafts},
         "it goes with latents or join",
@@ -151,9 +156,12 @@ def freeze(
     else:
         own = Latents(tuple(latents), tuple(unless), tuple(thresholds) or None)
         draft = Draft((stated.of(own, **vars(how)),), halves=halves)
-    draft = _narrowed(draft, only, smallest_effect, alpha)
+    draft = _narrowed(draft, only, smallest_effect, alpha, strata)
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
+    if draft.strata is not None:
+        check_strata(draft.strata, [one.attribute for one in draft.hypotheses])
+        strata_of(draft.strata, subject.known.labels, subject.known.metadata)
     _completed(draft, subject).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
     if (noted is not None and shown is None) or (latents and attribute):
         tell(_SEEN)
@@ -173,24 +181,6 @@ class _How:
     tokens: TokenKind
     pooling: Pooling
     count_above: float
-
-
-def _check_one_of(sources: Mapping[str, object]) -> None:
-    given = [name for name, value in sources.items() if value]
-    if len(given) != 1:
-        raise InputError(f"give one of {', '.join(sources)}: {' and '.join(given) or 'none'} is given")
-
-
-def _check_apart(options: Mapping[str, object], sources: Mapping[str, object], why: str) -> None:
-    # 0 is given, False and what is empty are not; `in` alone takes 0 for False.
-    given = [
-        name
-        for name, value in options.items()
-        if value is not None and value is not False and value not in ("", (), [])
-    ]
-    source = [name for name, value in sources.items() if value]
-    if given and source:
-        raise InputError(f"{given[0]} with {source[0]}: {why}, leave it out")
 
 
 def _subject(
@@ -262,7 +252,9 @@ def _joined(subject: Subject, stated: Stated, most: int, how: _How, halves: Halv
     return stated.of(found, **vars(how))
 
 
-def _narrowed(draft: Draft, only: Sequence[str], smallest_effect: float | None, alpha: float | None) -> Draft:
+def _narrowed(
+    draft: Draft, only: Sequence[str], smallest_effect: float | None, alpha: float | None, strata: str | None
+) -> Draft:
     """The hypotheses that are wanted, with what the user fixes for all."""
     ids = [one.id for one in draft.hypotheses]
     if unknown := [one for one in only if one not in ids]:
@@ -271,7 +263,8 @@ def _narrowed(draft: Draft, only: Sequence[str], smallest_effect: float | None, 
     kept = [one for one in draft.hypotheses if not only or one.id in only]
     if smallest_effect is not None:
         kept = [replace(one, smallest_effect=smallest_effect) for one in kept]
-    return replace(draft, hypotheses=tuple(kept), alpha=draft.alpha if alpha is None else alpha)
+    alpha, strata = draft.alpha if alpha is None else alpha, draft.strata if strata is None else strata
+    return replace(draft, hypotheses=tuple(kept), alpha=alpha, strata=strata)
 
 
 def _completed(draft: Draft, subject: Subject) -> Draft:

@@ -96,8 +96,7 @@ def test(
         labels: As in `propose`, for controls: "image", "patch" and directories with folders of tasks; by default the
             recorded labels that are there.
         metadata: A table of the pictures: for the columns that group them, for strata and for confounders.
-        strata: Within what the effect is measured and labels change places: "label" (as recorded) or a column of the
-            table.
+        strata: Within what the effect is measured and labels change places: as it was frozen, and nothing else.
         controls: Whether to measure what else tells the pictures apart, where labels of the proposal half are known. It
             reads the activations of both halves.
         n_permutations: Permutations of labels; p is at least 1 / (n + 1), times the hypotheses of the file when it is
@@ -111,9 +110,9 @@ def test(
         `out`.
 
     Raises:
-        InputError: If anything does not belong together or was edited, a set has no labels, labels of one kind are all
-            that a set with labels has, so few permutations can confirm nothing, or the disk does not take the report.
-            Nothing is written then.
+        InputError: If anything does not belong together or was edited, other strata are given than were frozen, a set
+            has no labels, labels of one kind are all that a set with labels has, so few permutations can confirm
+            nothing, or the disk does not take the report. Nothing is written then.
     """
     options = {
         "hypotheses": hypotheses, "sae": sae, "shards": shards, "sets": sets, "codes": codes,
@@ -128,6 +127,7 @@ def test(
     check_writable(out)
     frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
     _check_can_confirm(frozen, n_permutations)
+    strata = _checked_strata(frozen, strata)
     sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
     _check_origin(frozen, sae, reader)
@@ -139,12 +139,12 @@ def test(
     proposal_i = np.flatnonzero(~is_test_i)
     ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
     given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)
-    inputs = inputs_of(answers, metadata, labels, known.attributes)
     place = ledgers.writable()
     for its in given:
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
-    codes = codes_of(sae, reader, codes, device=device)
+    given_codes, codes = codes, codes_of(sae, reader, codes, device=device)
     new = unrecorded(given)
+    inputs = inputs_of(answers, metadata, labels, known.attributes, given_codes, weights if new else None)
     numbers = {sha256: number for number, sha256 in enumerate(new)}
     fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes, numbers
     bench = Bench(known, proposal_i, codes, fresh, stratum)
@@ -194,6 +194,16 @@ def _check_can_confirm(frozen: Frozen, n_permutations: int) -> None:
             f"them, is {n / (n_permutations + 1):.2g}, above alpha {frozen.alpha:g}: give {ceil(n / frozen.alpha)} or "
             "more"
         )
+
+
+def _checked_strata(frozen: Frozen, strata: str | None) -> str | None:
+    if strata not in (None, frozen.strata):
+        own = "among all pictures" if frozen.strata is None else f"within strata {frozen.strata!r}"
+        raise InputError(
+            f"strata {strata!r}: the hypotheses are frozen to be tested {own}, lest strata are tried until one "
+            f"confirms them: leave it out, or freeze them with --strata {strata} for sets that are not used yet"
+        )
+    return frozen.strata
 
 
 def _check_origin(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:

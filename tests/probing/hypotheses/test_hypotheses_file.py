@@ -1,6 +1,7 @@
 """Files of hypotheses: drafts, freezing, and what is refused."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -72,6 +73,11 @@ def test_json_and_yaml_say_the_same(tmp_path: Path) -> None:
 
 def test_frozen_hypotheses_come_back_with_date_and_hash(tmp_path: Path) -> None:
     made = frozen(tmp_path)
+    assert "strata" not in made.to_dict()  # as before there were any: such files keep their hash
+    within = replace(made, strata="label")
+    within.write(tmp_path / "within.json")
+    assert read_frozen(tmp_path / "within.json") == within
+    assert within.hash != made.hash
     made.write(tmp_path / "frozen.json")
     assert read_frozen(tmp_path / "frozen.json") == made
     assert (made.date, made.sae, made.shards) == ("2026-03-01T10:00:00+00:00", sae_digest(SAE), SHARDS)
@@ -94,7 +100,9 @@ def test_frozen_hypotheses_without_date_and_hash_are_a_draft_again(tmp_path: Pat
         draft.frozen(SAE, "6" * 64, NOON)
 
 
-@pytest.mark.parametrize("key", ["sae", "shards", "date", "alpha", "halves", "hash", "threshold", "effect", "text"])
+@pytest.mark.parametrize(
+    "key", ["sae", "shards", "date", "alpha", "strata", "halves", "hash", "threshold", "effect", "text"]
+)
 def test_an_edited_file_is_refused(tmp_path: Path, key: str) -> None:
     value: Any = frozen(tmp_path).to_dict()
     edits = {

@@ -8,7 +8,7 @@ from saev.errors import InputError
 from saev.probing.statistics.bootstrap import draw_counts, interval
 from saev.probing.statistics.scores import Counts, mcc
 
-N_SAMPLES, N_DRAWS = 200, 200
+N_SAMPLES, N_DRAWS = 200, 400
 SLACK = 3 * np.sqrt(0.95 * 0.05 / N_SAMPLES)
 
 
@@ -32,19 +32,19 @@ def test_draws_have_the_mean_and_variance_of_samples() -> None:
     drawn = draw_counts(fires, y, 20_000, rng)
     for cell, seen in (("tp", 50), ("fp", 150), ("fn", 50), ("tn", 150)):
         values = getattr(drawn, cell)
-        assert values.mean() == pytest.approx(seen + 0.5, abs=0.3)
+        assert values.mean() == pytest.approx((seen + 0.5) * 400 / 402, abs=0.3)
         assert values.var() == pytest.approx(seen * (1 - seen / 400), rel=0.05)
+    few = draw_counts(fires, y, 20_000, rng, group_i=np.arange(400) // 10)  # each of one label
+    assert (few.tp + few.fn).var() == pytest.approx(400**2 * 0.1875 / 39, rel=0.2)
 
 
 def test_strata_keep_their_size_and_silent_ones_stay_silent() -> None:
     fires = np.repeat([True, False], [20, 30])
     y = np.tile([True, False], 25)
     drawn = draw_counts(fires, y, 2000, np.random.default_rng(2), stratum_i=fires)
-    assert np.abs((drawn.tp + drawn.fp).mean() - 21) < 0.2
-    assert (drawn.tp + drawn.fp).std() < 1.2  # of the prior alone
+    assert drawn.tp + drawn.fp == pytest.approx(20)
     by_label = draw_counts(y, fires, 100, np.random.default_rng(2), stratum_i=fires, is_by_label=True)
-    assert (by_label.tp + by_label.fn).mean() == pytest.approx(21, abs=0.5)
-    assert (by_label.tp + by_label.fn).std() < 1.5
+    assert by_label.tp + by_label.fn == pytest.approx(20)
 
 
 @pytest.mark.parametrize("fires", [False, True])
@@ -69,14 +69,16 @@ def test_pictures_that_are_copies_count_once() -> None:
     assert copied == pytest.approx(once, abs=0.02)
 
 
-def test_strata_that_share_a_group_are_one() -> None:
-    rng = np.random.default_rng(4)
-    fires, y = rng.random(40) < 0.5, rng.random(40) < 0.5
-    group, stratum = np.arange(40) // 2, np.arange(40) % 2
-    split = draw_counts(fires, y, 4000, np.random.default_rng(5), group_i=group, stratum_i=stratum)
-    assert np.var(split.tp + split.fp) > 4
-    apart = draw_counts(fires, y, 4000, np.random.default_rng(5), stratum_i=fires)
-    assert np.var(apart.tp + apart.fp) < 2
+def test_a_group_in_two_strata_has_one_weight() -> None:
+    y, is_second = np.tile([True, False], 40), np.repeat([False, True], 40)
+    group = np.arange(80) % 40  # the same labels in both strata
+    fires = is_second ^ y
+    shared, alone = (
+        draw_counts(fires, y, 4000, np.random.default_rng(5), group_i=own, stratum_i=is_second) for own in (group, None)
+    )
+    # The label's share of the first stratum is tp, and that of the second is fn.
+    assert np.corrcoef(shared.tp, shared.fn)[0, 1] > 0.85
+    assert abs(np.corrcoef(alone.tp, alone.fn)[0, 1]) < 0.1
 
 
 def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,10 +89,9 @@ def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert interval(Counts.mcc, fires, y, 500, np.random.default_rng(7), w) == expected
 
 
-def covered(n: int, prevalence: float, kind: str) -> float:
-    """Share of samples whose interval covers the true MCC; a latent of 60 % recall that fires on 15 % of the rest."""
+def covered(n: int, prevalence: float, kind: str, recall: float, false: float) -> float:
+    """Share of samples whose interval covers the true MCC."""
     rng = np.random.default_rng(n)
-    recall, false = 0.6, 0.15
     hits = 0
     if kind == "by value":  # half of the pictures are silent ones, the others from two bands of values
         fires_share = prevalence * recall + (1 - prevalence) * false
@@ -106,23 +107,30 @@ def covered(n: int, prevalence: float, kind: str) -> float:
         group = stratum = weights = None
         if kind == "by value":
             fires, y, stratum, weights = band > 0, rng.random(len(band)) < chance[band], band, (share / size)[band]
-        elif kind == "alone":
-            y = rng.random(n) < prevalence
-            fires = rng.random(n) < np.where(y, recall, false)
-        else:
+        elif kind == "in groups":
             group = np.repeat(np.arange(n), rng.integers(1, 4, n))[:n]
             y = (rng.random(n) < prevalence)[group]
             noise = np.sqrt(0.6) * rng.normal(size=n)[group] + np.sqrt(0.4) * rng.normal(size=n)
             fires = noise < norm.ppf(np.where(y, recall, false))
-        found = interval(Counts.mcc, fires, y, N_DRAWS, rng, weights, group, stratum)
+        else:
+            y = np.arange(n) < n // 2 if kind == "by label" else rng.random(n) < prevalence
+            fires = rng.random(n) < np.where(y, recall, false)
+        if kind == "by label":
+            stratum, weights = y, np.where(y, prevalence, 1 - prevalence)
+        found = interval(Counts.mcc, fires, y, N_DRAWS, rng, weights, group, stratum, is_by_label=kind == "by label")
         hits += found.low <= true <= found.high
     return hits / N_SAMPLES
 
 
-@pytest.mark.parametrize("kind", ["alone", "in groups", "by value"])
-@pytest.mark.parametrize(("n", "prevalence"), [(60, 0.5), pytest.param(100, 0.2, marks=pytest.mark.daily)])
-def test_they_cover_the_truth_in_93_to_97_percent(n: int, prevalence: float, kind: str) -> None:
-    assert 0.93 - SLACK / 2 <= covered(n, prevalence, kind) <= 0.97 + SLACK / 2
+@pytest.mark.parametrize("kind", ["alone", "in groups", "by value", "by label"])
+@pytest.mark.parametrize(
+    ("n", "prevalence", "recall", "false"),
+    [(60, 0.5, 0.6, 0.15), pytest.param(100, 0.2, 0.6, 0.15, marks=pytest.mark.daily), (100, 0.1, 0.45, 0.02)],
+)
+def test_they_cover_the_truth_in_93_to_97_percent(
+    n: int, prevalence: float, recall: float, false: float, kind: str
+) -> None:
+    assert 0.93 - SLACK / 2 <= covered(n, prevalence, kind, recall, false) <= 0.97 + SLACK / 2
 
 
 def test_within_classes_it_covers_the_agreement_that_the_class_does_not_explain() -> None:

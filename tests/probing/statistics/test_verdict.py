@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from saev.errors import InputError
@@ -86,18 +87,34 @@ def test_all_reasons_are_named() -> None:
 
 
 def test_pictures_asked_for_follow_the_power_and_the_width_of_the_interval() -> None:
-    n = 103
-    # Fisher's z +- 1.96 / 10.
-    independent = replace(GOOD, estimate=0.25, low=0.0593, high=0.4231, p_corrected=0.06, n=n)
+    # Fisher's z +- 1.96 / sqrt(37).
+    independent = replace(GOOD, estimate=0.35, low=0.0432, high=0.5965, p_corrected=0.06, n=40)
     asked = judge(independent).n_needed
     assert asked is not None
-    assert asked == pytest.approx(n_needed(0.25), rel=0.01)
-    grouped = judge(replace(independent, low=-0.15, high=0.58)).n_needed
+    assert asked == pytest.approx(n_needed(0.35), rel=0.02)
+    grouped = judge(replace(independent, low=-0.3, high=0.78)).n_needed
     assert grouped is not None
     assert grouped > 3 * asked
     several = judge(replace(independent, n_tested=10)).n_needed
-    assert several is not None
-    assert several > asked
+    assert several == pytest.approx(n_needed(0.35, alpha=0.01), rel=0.02)  # p is one-sided
+
+
+def test_an_effect_just_above_what_matters_needs_enough_pictures_to_stay_above_it() -> None:
+    asked = judge(replace(GOOD, estimate=0.25, low=-0.03, high=0.49, p_corrected=0.06, n=50)).n_needed
+    assert asked is not None
+    estimates = np.tanh(np.arctanh(0.25) + np.random.default_rng(0).normal(size=10_000) / np.sqrt(asked - 3))
+    assert np.mean(estimates >= 0.2) == pytest.approx(0.8, abs=0.02)
+    assert judge(replace(GOOD, estimate=0.2, low=-0.1, high=0.47)).n_needed is None
+
+
+@pytest.mark.parametrize("against", [{"matched_quantile": 0.6}, {"hard_differences": (Interval(0.0, -0.2, 0.2),)}])
+def test_more_pictures_decide_nothing_that_something_else_speaks_against(against: dict[str, Any]) -> None:
+    unsure = {"low": -0.1, "p_corrected": 0.2}
+    found = judge(replace(GOOD, **against, **unsure))
+    assert found.n_needed is None
+    assert "if that is how it is, more pictures of the same kind would not decide it" in found.reason
+    small = {"estimate": 0.1, "low": -0.05, "high": 0.24}  # but they may show that it is too small
+    assert judge(replace(GOOD, **against, **small)).n_needed == judge(replace(GOOD, **small)).n_needed is not None
 
 
 def test_hard_pictures_that_are_too_few_ask_for_as_many_more_as_their_interval_is_too_wide() -> None:

@@ -50,14 +50,16 @@ class Study:
     y_i: np.ndarray
     values_il: np.ndarray
 
-    def freeze(self, *latents: int, **changes: object) -> Frozen:
+    def freeze(self, *latents: int, strata: str | None = None, **changes: object) -> Frozen:
         """Freeze a claim "fires on spots" of each latent."""
         claim = Hypothesis("x", AttributeName("words", "spots"), Latents((0,), (), (0.5,)), text="spots")
         made = tuple(
             replace(claim, id=f"latent-{latent}", latents=Latents((latent,), (), (0.5,)), **changes)  # type: ignore[arg-type]
             for latent in latents
         )
-        return Draft(made).frozen(identity_sae(), open_shards(self.shards).recording.content_id, datetime.now(UTC))
+        return Draft(made, strata=strata).frozen(
+            identity_sae(), open_shards(self.shards).recording.content_id, datetime.now(UTC)
+        )
 
     @property
     def test_half(self) -> np.ndarray:

@@ -26,5 +26,14 @@ def test_files_have_digests_of_their_bytes_and_folders_of_what_they_say(tmp_path
         Input("metadata", str(table), hashlib.sha256(b"path,site\n").hexdigest()),
         Input("labels", "tasks", hashlib.sha256(b"stripes\0\x01\x00\xff").hexdigest()),
     )
+    (tmp_path / "codes").mkdir()
+    (tmp_path / "codes/codes.json").write_bytes(b"{}")
+    (tmp_path / "vit.pt").write_bytes(b"weights")
+    more = inputs_of([], None, None, None, tmp_path / "codes", str(tmp_path / "vit.pt"))
+    assert [(one.what, one.path, one.sha256) for one in more] == [
+        ("codes", str(tmp_path / "codes"), hashlib.sha256(b"{}").hexdigest()),
+        ("weights", str(tmp_path / "vit.pt"), hashlib.sha256(b"weights").hexdigest()),
+    ]
+    assert inputs_of([], None, None, None, None, "random") == ()
     assert inputs_of([], None, ["tasks"], known([1, 0, 0]))[0] != found[2]
     assert inputs_of([], None, ["image"], known([1, 0, -1])) == ()

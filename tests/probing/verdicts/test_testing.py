@@ -23,9 +23,11 @@ def study(tmp_path: Path) -> Study:
     return make_study(tmp_path)
 
 
-def ready(study: Study, *latents: int, claim: str = "fires on", **answers: int) -> tuple[Frozen, list[str]]:
+def ready(
+    study: Study, *latents: int, claim: str = "fires on", strata: str | None = None, **answers: int
+) -> tuple[Frozen, list[str]]:
     """Frozen hypotheses with sets that are answered, and the command that tests them."""
-    frozen = study.freeze(*latents, claim=claim)
+    frozen = study.freeze(*latents, claim=claim, strata=strata)
     frozen.write(study.root / "frozen.json")
     sets = study.build(frozen)
     files = [study.answer(read_set(sets / one.id), one.id, **answers) for one in frozen.hypotheses]
@@ -121,29 +123,37 @@ def test_pictures_that_were_tested_stay_so_in_sets_that_are_built_anew(study: St
 
 
 def test_a_class_proxy_is_not_confirmed_as_a_trait_within_classes(study: Study, capsys: Capture) -> None:
-    _, command = ready(study, PROXY)
-    proxy = verdicts_of([*command, "--strata=label"], study.root / "within", capsys)[0]
+    _, command = ready(study, PROXY, strata="label")
+    proxy = verdicts_of(command, study.root / "within", capsys)[0]
     assert proxy.verdict != "confirmed"
     assert proxy.p > 0.05
-    assert proxy.confounders[0].mcc >= proxy.effect - 0.05
+    assert proxy.confounders[0].mcc == pytest.approx(0)  # within the class nothing is known from the class
+    assert proxy.sanity is not None
+    assert proxy.sanity.score == pytest.approx(proxy.effect)
     assert proxy.scores.mcc > 0.4 > abs(proxy.effect)
     assert "among pictures of the same label the latent and the label agree by" in proxy.reason
     assert json.loads((study.root / "within/verdicts.json").read_bytes())["strata"] == "label"
 
 
 def test_pictures_of_no_known_stratum_are_left_out_and_counted(study: Study, capsys: Capture) -> None:
-    _, command = ready(study, PROXY)
+    _, command = ready(study, PROXY, strata="species")
     made, table = read_set(study.root / "sets/latent-2"), study.root / "table.csv"
     rows = [(one.path, one.label if number % 2 else "") for number, one in enumerate(study.records)]
     table.write_text("\n".join(["path,species", *(f"{path},{species}" for path, species in rows)]) + "\n")
-    within = [*command, f"--metadata={table}", "--strata=species"]
-    proxy = verdicts_of(within, study.root / "within", capsys)[0]
+    within = [*command, f"--metadata={table}"]
+    refused(command, study.root / "within", capsys, "give the table that has this column")
+    proxy = verdicts_of([*within, "--strata=species"], study.root / "within", capsys)[0]
     n_unknown = sum(not dict(rows)[one.path] for one in made.pictures)
     assert (proxy.n_no_stratum, proxy.n) == (n_unknown, 60 - n_unknown)
     # The class must not come back as a trait through those of which it is not known.
     assert proxy.p > 0.05
     assert abs(proxy.effect) < 0.4
     assert "In no known stratum, left out" in (study.root / "within/index.html").read_text()
+
+
+def test_strata_that_were_not_frozen_are_refused_before_a_set_is_spent(study: Study, capsys: Capture) -> None:
+    _, command = ready(study, PROXY)
+    refused([*command, "--strata=label"], study.root / "within", capsys, "frozen to be tested among all pictures, lest")
 
 
 def test_unsure_and_missing_answers_are_left_out_and_counted(study: Study, capsys: Capture) -> None:
@@ -181,7 +191,6 @@ def test_nothing_that_looks_like_a_verdict_is_written_for_bad_input(study: Study
     other.write_text(answers.read_text().replace(read_set(sets / "latent-0").digest, "0" * 64))
     refused([*command, f"--answers={other}"], out, capsys, "no answers to any of the sets")
     refused([*command, "--n_permutations=38"], out, capsys, "can confirm none of 2 hypotheses")
-    refused([*command, "--strata=site"], out, capsys, "strata 'site': give the table that has this column")
     edited = study.root / "edited.json"
     edited.write_text(frozen.read_text().replace("0.5", "0.4"))
     refused([*command, f"--hypotheses={edited}"], out, capsys, "the file was edited after it was frozen")

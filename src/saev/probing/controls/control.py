@@ -21,11 +21,11 @@ class Control:
 
     Args:
         name: What kind of thing it is.
-        mcc: At the threshold.
+        mcc: At the threshold; within a confounder, where one is given.
         low: Lower end of the 95 % interval of the MCC.
         high: Upper end.
-        auroc: Of its values.
-        average_precision: Of its values; chance is the prevalence.
+        auroc: Of its values, on all pictures together.
+        average_precision: Likewise; chance is the prevalence.
         note: Which one it is, and out of how many it was chosen.
     """
 
@@ -55,6 +55,8 @@ class LabelledPictures:
         group_i: (i,) numbers of the units that no split parts.
         weights_i: (i,) for how many pictures each stands; None for 1.
         stratum_i: (i,) strata that the sample was drawn from; None for one.
+        is_by_label: Whether these strata were made by labels.
+        confounder_i: (i,) values within which an MCC is measured; None for all together.
 
     Raises:
         InputError: If lengths differ, or one of the labels is missing.
@@ -65,6 +67,8 @@ class LabelledPictures:
     group_i: Integers
     weights_i: Floats | None = None
     stratum_i: Integers | None = None
+    is_by_label: bool = False
+    confounder_i: Integers | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)

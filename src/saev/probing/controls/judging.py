@@ -110,8 +110,9 @@ class Judge:
         """What values (k,) of the test half are worth that fire above a threshold."""
         test = self.task.test
         mcc, low, high = interval(
-            Counts.mcc, a_k > threshold, test.y_i, self.n_draws, np.random.default_rng(self.seed),
-            test.weights_i, test.group_i, test.stratum_i,
+            Counts.mcc if test.confounder_i is None else Counts.mcc_within, a_k > threshold, test.y_i, self.n_draws,
+            np.random.default_rng(self.seed), test.weights_i, test.group_i, test.stratum_i,
+            is_by_label=test.is_by_label, confounder_i=test.confounder_i,
         )  # fmt: skip
         area = auroc(a_k, test.y_i, test.weights_i)
         precision = average_precision(a_k, test.y_i, test.weights_i)

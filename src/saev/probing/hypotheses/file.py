@@ -85,6 +85,7 @@ class Draft:
         halves: How the pictures are divided.
         sae: Digest of the SAE that they are on, where it is known.
         shards: Content id of the recording, where it is known.
+        strata: Within what they are tested: "label" (as recorded), a column of the user's table, or None.
         weights: How the digest of the SAE's weights begins, where the hypotheses come from notes.
 
     Raises:
@@ -96,6 +97,7 @@ class Draft:
     halves: Halves = Halves()
     sae: str | None = None
     shards: str | None = None
+    strata: str | None = None
     weights: str = ""
 
     def __post_init__(self) -> None:
@@ -115,7 +117,7 @@ class Draft:
         """
         self.check(sae, shards)
         date = now.astimezone(UTC).isoformat(timespec="seconds")
-        return Frozen(self.hypotheses, self.alpha, self.halves, sae_digest(sae), shards, date)
+        return Frozen(self.hypotheses, self.alpha, self.halves, sae_digest(sae), shards, date, self.strata)
 
     def check(self, sae: SparseAutoencoder, shards: str) -> None:
         """Check whether they are on an SAE and a recording.
@@ -160,6 +162,7 @@ class Frozen:
         sae: Digest of the SAE.
         shards: Content id of the recording.
         date: When they were frozen, in UTC as ISO 8601.
+        strata: As in `Draft`.
 
     Raises:
         InputError: As `Draft`, and where a threshold is missing.
@@ -171,6 +174,7 @@ class Frozen:
     sae: str
     shards: str
     date: str
+    strata: str | None = None
 
     def __post_init__(self) -> None:
         _check(self.hypotheses, self.alpha)
@@ -207,6 +211,8 @@ def _body(what: Draft | Frozen) -> dict[str, object]:
         "shards": what.shards,
         **({"date": what.date} if isinstance(what, Frozen) else {}),
         "alpha": float(what.alpha),
+        # Files from before there were strata have the same hash.
+        **({} if what.strata is None else {"strata": what.strata}),
         "halves": what.halves.to_dict(),
         "hypotheses": [one.to_dict() for one in what.hypotheses],
     }

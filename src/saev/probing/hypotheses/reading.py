@@ -17,7 +17,7 @@ from saev.shards.format.strict_json import JsonObject, located, parse_json
 
 _MAX_BYTES: Final = 20_000_000
 _HEAD: Final = ("format", "version")
-_BODY: Final = ("sae", "shards", "alpha", "halves", "hypotheses")
+_BODY: Final = ("sae", "shards", "alpha", "strata", "halves", "hypotheses")
 _FROZEN: Final = ("date", "hash")
 _DEFAULTS: Final = {
     "claim": "fires on",
@@ -89,7 +89,7 @@ def _head(value: object, where: str, keys: tuple[str, ...]) -> JsonObject:
         raise InputError(
             f"{where}: its version is {reprlib.repr(value.get('version'))}, this saev reads version {VERSION}"
         )
-    return JsonObject(value, where, keys)
+    return JsonObject({"strata": None} | value, where, keys)
 
 
 def _facts(found: JsonObject, where: str, completed: Callable[[object], object]) -> dict[str, Any]:
@@ -100,6 +100,7 @@ def _facts(found: JsonObject, where: str, completed: Callable[[object], object])
             for n, one in enumerate(found.array("hypotheses"))
         ),
         "alpha": found.number("alpha"),
+        "strata": found.optional_text("strata"),
         "halves": Halves.from_json(found.mapping("halves"), f"{where}: halves"),
     }
 

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
+from scipy import sparse, special
 from scipy.sparse.csgraph import connected_components
 
 from saev.errors import InputError
 from saev.probing.statistics.arrays import Bools, Floats, Integers, as_labels, as_numbers, as_weights, same_length
-from saev.probing.statistics.scores import Counts
+from saev.probing.statistics.scores import Counts, counts, ratio
 
 PRIOR = 0.5  # Pictures that Jeffreys' prior adds to a cell.
+LEAST_SHAPE = 0.1  # Of the weights of two groups together: nearly all of it falls to one of them.
 CELLS = 2**22  # Bound of draws x groups that are held at once.
 
 
@@ -43,6 +44,9 @@ def interval(
 ) -> Interval:
     """Interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
 
+    The percentiles are those that normal deviates reach which are as large as Student's t of one degree of freedom less
+    than there are groups (Hesterberg, 2015): of few groups the variance is little known.
+
     Args:
         score: Of `Counts` of arrays, as `Counts.mcc`.
         fires_i: (i,) whether the latent fires, at a threshold that these labels did not choose.
@@ -68,13 +72,13 @@ def interval(
     """
     fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
     same_length(y.size, firing=fires, labels=y)
-    w = as_weights(weights_i, y.size)
-    confounder = None if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
-    estimate = float(score(_as_counts(_cells(fires, y, w, confounder).sum(0), confounder)))
+    estimate = float(score(counts(fires, y, weights_i, confounder_i)))
     draws_b = score(
-        draw_counts(fires, y, n, rng, w, group_i, stratum_i, is_by_label=is_by_label, confounder_i=confounder)
+        draw_counts(fires, y, n, rng, weights_i, group_i, stratum_i, is_by_label=is_by_label, confounder_i=confounder_i)
     )
-    low, high = np.quantile(draws_b, [(1 - level) / 2, (1 + level) / 2])
+    n_groups = int(as_numbers(group_i, y.size, "groups").max()) + 1
+    tail = special.ndtr(special.stdtrit(n_groups - 1, (1 - level) / 2))
+    low, high = np.quantile(draws_b, [tail, 1 - tail])
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate))
 
 
@@ -90,18 +94,20 @@ def draw_counts(
     is_by_label: bool = False,
     confounder_i: ArrayLike | None = None,
 ) -> Counts:
-    """Counts (b,), or (b, c) with a confounder of c values, that other samples of the same kind could have given.
+    """Counts (b,), or (b, c) with a confounder of c values, of populations that the sample may come from.
 
-    Of the G groups of each stratum G - 1 are drawn with replacement and count G / (G - 1) times (Rao and Wu, 1988):
-    their variance is unbiased for few groups. To each cell of each stratum a random mass of 1/2 picture on average is
-    added, from a gamma distribution of shape 1/2, times the stratum's design effect: what Jeffreys' prior adds to the
-    draws of shares (Brown, Cai and DasGupta, 2001). Without it a sample without a single miss would be sure that there
-    are none. Cells of firing that a stratum never shows stay empty, because strata of the latent's value have one kind;
-    with `is_by_label` those of a label. Where the whole sample shows one kind, no cell stays empty: a latent that fires
-    on none of 12 pictures may fire on the next. The values of a confounder share that mass by how many pictures they
-    have. The design effect is the mean of the cells' (Rao and Scott, 1981), at least 1.
+    The Bayesian bootstrap (Rubin, 1981): each of the G groups of a stratum gets a random weight, gamma distributed with
+    shape (G - 2) / G, not 1, so that the variance of a mean is unbiased for few groups. To each cell of each stratum a
+    random mass of 1/2 picture on average is added, from a gamma distribution of shape 1/2, times the stratum's design
+    effect. Of independent pictures these are draws from the posterior of Jeffreys' prior, whose intervals of shares
+    cover as stated (Brown, Cai and DasGupta, 2001). Without the mass a sample without a single miss would be sure that
+    there are none. Cells of firing that a stratum never shows stay empty, because strata of the latent's value have one
+    kind; with `is_by_label` those of a label. Where the whole sample shows one kind, no cell stays empty: a latent that
+    fires on none of 12 pictures may fire on the next. The values of a confounder share that mass by how many pictures
+    they have. The design effect is the mean of the cells' (Rao and Scott, 1981), at least 1. Each stratum is scaled to
+    what it stands for, which is known.
 
-    Strata that share a group are drawn from as one. Arguments and errors are those of `interval`.
+    A group in several strata has one weight in all of them. Arguments and errors are those of `interval`.
 
     >>> draw_counts([1, 0, 1, 0], [1, 0, 0, 1], 3, np.random.default_rng(0)).tp.shape
     (3,)
@@ -113,21 +119,24 @@ def draw_counts(
     if y.size == 0 or group.max() == 0:
         raise InputError(f"an interval needs at least two groups of pictures: {y.size} pictures are in one")
     confounder = None if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
+    own_i = np.zeros(y.size, np.int64) if confounder is None else confounder
     cells_ik, apart_ik = _cells(fires, y, w), _cells(fires, y, w, confounder)
     drawn_bk = np.zeros((n, apart_ik.shape[1]))
     kind, kind_k = (y, np.array([True, False, True, False])) if is_by_label else (fires, np.arange(4) < 2)
     is_told_apart = 0 < kind.sum() < kind.size
-    for is_in_i in _apart(group, stratum):
-        drawn_bk += _resampled(_summed(apart_ik[is_in_i], group[is_in_i]), n, rng)
-    for number in range(stratum.max() + 1):
-        is_in_i = stratum == number
-        effect = _design_effect(_summed(cells_ik[is_in_i], group[is_in_i]), int(is_in_i.sum()))
-        mass = effect * w[is_in_i].mean()
-        may_be_k = np.isin(kind_k, kind[is_in_i]) if is_told_apart else np.ones(4)
-        share_c = np.ones(1)
-        if confounder is not None:
-            share_c = np.bincount(confounder[is_in_i], minlength=confounder.max() + 1) / is_in_i.sum()
-        drawn_bk += mass * np.kron(share_c > 0, may_be_k) * rng.gamma(np.repeat(PRIOR * share_c, 4), 1, drawn_bk.shape)
+    for part_i in _apart(group, stratum):
+        numbers = np.unique(stratum[part_i])
+        # The cells of the part's strata side by side, so that they get the same weights.
+        beside_ik = np.concatenate([apart_ik[part_i] * (stratum[part_i] == one)[:, None] for one in numbers], axis=1)
+        weighted_bk = _weighted(_summed(beside_ik, group[part_i]), n, rng)
+        for number, own_bk in zip(numbers, np.split(weighted_bk, len(numbers), axis=1), strict=True):
+            is_in_i = stratum == number
+            effect = _design_effect(_summed(cells_ik[is_in_i], group[is_in_i]), int(is_in_i.sum()))
+            may_be_k = np.isin(kind_k, kind[is_in_i]) if is_told_apart else np.ones(4)
+            share_c = np.bincount(own_i[is_in_i], minlength=own_i.max() + 1) / is_in_i.sum()
+            mass_k = effect * w[is_in_i].mean() * np.kron(share_c > 0, may_be_k)
+            both_bk = own_bk + mass_k * rng.gamma(np.repeat(PRIOR * share_c, 4), 1, drawn_bk.shape)
+            drawn_bk += both_bk * ratio(w[is_in_i].sum(), both_bk.sum(1, keepdims=True))
     return _as_counts(drawn_bk, confounder)
 
 
@@ -166,16 +175,23 @@ def _summed(cells_ik: Floats, group_i: Integers) -> Floats:
     return np.stack([np.bincount(number_i, weights=column) for column in cells_ik.T], axis=1)
 
 
-def _resampled(cells_gk: Floats, n: int, rng: np.random.Generator) -> Floats:
-    """Sums over drawn groups (b, k). Equal groups are drawn together, so that pictures that stand alone cost little."""
+def _weighted(cells_gk: Floats, n: int, rng: np.random.Generator) -> Floats:
+    """Sums over groups of random weights (b, k). Equal groups share one, so that pictures that stand alone cost little.
+
+    Weights of a flat Dirichlet distribution would give a mean 1 / (G + 1) of the groups' variance; these give it
+    1 / (G - 1).
+    """
     kinds, times = np.unique(cells_gk, axis=0, return_counts=True)
     total = len(cells_gk)
     if total == 1:
-        return cells_gk
-    slab = max(1, CELLS // len(kinds))
-    sizes = [min(slab, n - start) for start in range(0, n, slab)]
-    drawn_bk = [rng.multinomial(total - 1, times / total, size=size) @ kinds for size in sizes]
-    return np.concatenate(drawn_bk) * (total / (total - 1))
+        return np.broadcast_to(cells_gk, (n, cells_gk.shape[1]))
+    shape, slab = times * max(total - 2, LEAST_SHAPE) / total, max(1, CELLS // len(kinds))
+    found_bk = np.empty((n, cells_gk.shape[1]))
+    for start in range(0, n, slab):
+        weights_bg = rng.gamma(shape, size=(min(slab, n - start), len(kinds)))
+        weights_bg *= total / weights_bg.sum(1, keepdims=True)
+        found_bk[start : start + slab] = weights_bg @ kinds
+    return found_bk
 
 
 def _design_effect(cells_gk: Floats, n_pictures: int) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_weights, same_length
+from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_numbers, as_weights, same_length
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,16 @@ def ratio(above: Any, below: Any) -> Any:
     return np.divide(above, below, out=np.zeros(above.shape), where=below != 0)
 
 
-def counts(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> Counts:
+def counts(
+    fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None, confounder_i: ArrayLike | None = None
+) -> Counts:
     """Count hits, false alarms, misses and what is rightly silent, in pictures or weights.
 
     Args:
         fires_i: (i,) whether the latent fires.
         y_i: (i,) labels, 0 or 1.
         weights_i: (i,) weights, 1 without them.
+        confounder_i: (i,) what to count apart by: arrays, as `Counts.mcc_within` takes them.
 
     Raises:
         InputError: If values are other than 0 and 1, a weight is negative, or lengths differ.
@@ -100,9 +103,11 @@ def counts(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = Non
     """
     fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
     same_length(y.size, firing=fires, labels=y)
-    w = as_weights(weights_i, y.size)
-    cells = np.bincount(2 * fires + y, weights=w, minlength=4)
-    return Counts(tp=float(cells[3]), fp=float(cells[2]), fn=float(cells[1]), tn=float(cells[0]))
+    own = np.zeros(y.size, np.int64) if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
+    n = own.max(initial=0) + 1
+    cells = np.bincount(4 * own + 2 * fires + y, weights=as_weights(weights_i, y.size), minlength=4 * n).reshape(n, 4)
+    tn, fn, fp, tp = map(float, cells[0]) if confounder_i is None else cells.T
+    return Counts(tp, fp, fn, tn)
 
 
 def mcc(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:

@@ -13,6 +13,8 @@ from saev.probing.statistics.power import n_needed
 VerdictName = Literal["confirmed", "rejected", "undecided"]
 MOST_PICTURES: Final = 1_000_000
 """More are not asked for."""
+POWER: Final = 0.8
+NORMAL: Final = float(norm.ppf(0.975))
 NEAREST_TO_ONE: Final = 0.99
 """A perfect agreement counts as this much where pictures are asked for: Fisher's z of 1 is infinite."""
 
@@ -74,8 +76,8 @@ class Verdict:
     Args:
         verdict: "confirmed", "rejected" or "undecided".
         reason: One sentence.
-        n_needed: Pictures of the same kind that would decide it with a chance of 80 %, if the true effect is the
-            estimate; None where it is decided, or pictures are not what is missing.
+        n_needed: Pictures of the same kind, in a new set, that would decide it with a chance of about 80 %, if all is
+            as it is estimated; None where it is decided, or no number of pictures would.
     """
 
     verdict: VerdictName
@@ -95,7 +97,7 @@ def judge(evidence: Evidence) -> Verdict:
     'confirmed'
     >>> found = judge(Evidence(estimate=0.15, low=-0.1, high=0.39, p_corrected=0.12, n=60))
     >>> found.verdict, found.n_needed
-    ('undecided', 2872)
+    ('undecided', 2873)
     """
     within = "" if evidence.strata is None else f"among pictures of the same {evidence.strata} "
     says = (
@@ -108,10 +110,10 @@ def judge(evidence: Evidence) -> Verdict:
     uncertain, other = _too_uncertain(evidence), _speaks_against(evidence)
     if not uncertain and not other:
         return Verdict("confirmed", f"Confirmed: {says}; {_in_favour(evidence)}.")
-    n = _n_needed(evidence) if uncertain else None
-    return Verdict(
-        "undecided", f"Undecided: {says}; {_joined([*uncertain, *other])}; {_advice(n, bool(uncertain))}.", n
-    )
+    # Whatever else speaks against it, more pictures may reject what seems too small.
+    could_decide = evidence.estimate < evidence.smallest_effect or not other
+    n = _n_needed(evidence) if could_decide else None
+    return Verdict("undecided", f"Undecided: {says}; {_joined([*uncertain, *other])}; {_advice(n, could_decide)}.", n)
 
 
 def is_unclear(hard_difference: Interval) -> bool:
@@ -161,37 +163,36 @@ def _in_favour(evidence: Evidence) -> str:
     return _joined(found)
 
 
-def _advice(n: int | None, is_uncertain: bool) -> str:
-    if not is_uncertain:
-        return "more pictures of the same kind would not decide it"
+def _advice(n: int | None, could_decide: bool) -> str:
+    if not could_decide:
+        return "if that is how it is, more pictures of the same kind would not decide it"
     if n is None:
-        return "the effect is so near to that bound that no reasonable number of pictures would decide it"
+        return "it is so near to that bound that no reasonable number of pictures would decide it"
     return f"about {n:,} pictures would decide it"
 
 
 def _n_needed(evidence: Evidence) -> int | None:
-    """Pictures, the most of what is uncertain, that would make all of it certain."""
-    found = [evidence.n + 1]
-    if _of_effect(evidence):
-        found.append(_n_of_effect(evidence))
-    for one in filter(is_unclear, evidence.hard_differences):
-        error = (one.high - one.low) / (2 * float(norm.ppf(0.975)))
-        found.append(ceil(evidence.n * (float(norm.ppf(0.975) + norm.ppf(0.8)) * error / one.estimate) ** 2))
-    return None if max(found) > MOST_PICTURES else max(found)
-
-
-def _n_of_effect(evidence: Evidence) -> int:
-    """Pictures that tell the estimate from 0, or from the smallest effect that matters if it is under it.
-
-    `power.n_needed`, times how much wider the interval is than that of as many independent pictures of equal weight.
-    """
+    """Pictures of a new set that decide it with a chance of about 80 %, if all is as it seems."""
     estimate, low, high = (
         max(-NEAREST_TO_ONE, min(NEAREST_TO_ONE, value)) for value in (evidence.estimate, evidence.low, evidence.high)
     )
-    against = evidence.smallest_effect if estimate < evidence.smallest_effect else 0.0
-    error = (atanh(high) - atanh(low)) / (2 * float(norm.ppf(0.975)))
+    # How much wider the interval is than that of as many independent pictures of equal weight.
+    error = (atanh(high) - atanh(low)) / (2 * NORMAL)
     design = error**2 * max(1, evidence.n - 3) or 1.0
-    return round(design * n_needed(estimate, alpha=evidence.alpha / evidence.n_tested, against=against))
+    smallest = evidence.smallest_effect
+    if estimate < smallest:  # to be rejected
+        found = [design * n_needed(estimate, POWER, against=smallest)]
+    elif estimate == smallest:
+        return None
+    else:  # p is one-sided, the interval is two-sided, and the new estimate must not fall under what matters
+        level = min(0.05, 2 * evidence.alpha / evidence.n_tested)
+        distance = atanh(estimate) - atanh(smallest)
+        found = [design * n_needed(estimate, POWER, level), design * (3 + (float(norm.ppf(POWER)) / distance) ** 2)]
+        for one in filter(is_unclear, evidence.hard_differences):
+            width = (one.high - one.low) / (2 * NORMAL)
+            found.append(evidence.n * ((NORMAL + float(norm.ppf(POWER))) * width / one.estimate) ** 2)
+    most = max(evidence.n + 1, *map(ceil, found))
+    return None if most > MOST_PICTURES else most
 
 
 def _joined(parts: list[str]) -> str:

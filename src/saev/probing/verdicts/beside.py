@@ -80,6 +80,7 @@ def _task(values: SetValues, known: Known, proposal_i: Integers, group_i: Intege
     return ControlTask(
         LabelledPictures(proposal_i, (y_i[proposal_i] == 1) == fires, group_i[proposal_i]),
         LabelledPictures(
-            image_k[used_k], y_k == fires, values.group_k[used_k], values.weights_k[used_k], values.drawn_from_k[used_k]
+            image_k[used_k], y_k == fires, values.group_k[used_k], values.weights_k[used_k],
+            values.drawn_from_k[used_k], values.is_by_label, values.stratum_k[used_k],
         ),
-    )
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 Shape suffixes: i = pictures of the proposal half, k = pictures of the set, c = values (classes).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -33,6 +33,18 @@ def confounding(labels: Labels, metadata: Metadata | None, attribute: AttributeN
         is_claimed = attribute.source == "metadata" and attribute.name.partition("=")[0] == column.name
         if column.kind in ("categorical", "boolean") and not is_claimed:
             yield f"{column.name} only", column.numbers_i
+
+
+def check_strata(name: str, attributes: Iterable[AttributeName]) -> None:
+    """Check that claims are about something else than the strata within which they are tested.
+
+    Raises:
+        InputError: If one is not: within each stratum all pictures would have the same label.
+    """
+    for one in attributes:
+        own = LABEL if one.source == "label" else one.name.partition("=")[0] if one.source == "metadata" else None
+        if own == name:
+            raise InputError(f"strata {name!r}: {one.source}:{one.name} is the same for all pictures of a stratum")
 
 
 def strata_of(name: str, labels: Labels, metadata: Metadata | None) -> Integers:

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Final, Literal, Self, cast, final, get_args
 
-from saev.files import read_regular
+from saev.errors import InputError
+from saev.files import check_regular, unreadable
+from saev.latents.code_files import CODES_FILE
+from saev.latents.codes import Codes
 from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import IMAGE, PATCH
 from saev.shards.format.strict_json import JsonObject
 
-What = Literal["answers", "metadata", "labels"]
-_MAX_BYTES: Final = 2**30
+What = Literal["answers", "metadata", "labels", "codes", "weights"]
+_MAX_BYTES: Final = 2**40
 
 
 @final
@@ -23,8 +26,9 @@ class Input:
     Args:
         what: The option that named it.
         path: As it was given.
-        sha256: Of the file. Of folders of tasks, of what they say: the name of each task in UTF-8, a 0 byte, and a byte
-            for each picture of the recording (1 positive, 0 negative, 255 neither).
+        sha256: Of the file; of a directory of codes that of `codes.json`, which has those of its files. Of folders of
+            tasks, of what they say: the name of each task in UTF-8, a 0 byte, and a byte for each picture of the
+            recording (1 positive, 0 negative, 255 neither).
     """
 
     what: What
@@ -51,6 +55,8 @@ def inputs_of(
     metadata: str | Path | None,
     labels: Sequence[str | Path] | None,
     attributes: Attributes | None,
+    codes: Codes | str | Path | None = None,
+    weights: str | None = None,
 ) -> tuple[Input, ...]:
     """The inputs of a test.
 
@@ -59,6 +65,8 @@ def inputs_of(
         metadata: The table.
         labels: As in `Known.of`; several folders of tasks are one input.
         attributes: What was read of them.
+        codes: Of which the directory is an input; those in memory have no digest.
+        weights: Of the ViT, if it was used; a file is an input.
 
     Raises:
         InputError: If a file cannot be read.
@@ -74,8 +82,17 @@ def inputs_of(
             if one.source == "folders":
                 said.update(one.name.encode() + b"\0" + y_i.astype("i1").tobytes())
         found.append(Input("labels", ", ".join(folders), said.hexdigest()))
+    if isinstance(codes, str | Path):
+        found.append(replace(_of_file("codes", Path(codes) / CODES_FILE), path=str(codes)))
+    if weights not in (None, "random"):
+        found.append(_of_file("weights", weights))
     return tuple(found)
 
 
 def _of_file(what: What, path: str | Path) -> Input:
-    return Input(what, str(path), hashlib.sha256(read_regular(path, _MAX_BYTES)).hexdigest())
+    check_regular(path, _MAX_BYTES)
+    try:
+        with Path(path).open("rb") as file:
+            return Input(what, str(path), hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise InputError(f"{path}: {unreadable(error)}") from error

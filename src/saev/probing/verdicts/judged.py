@@ -11,12 +11,12 @@ import numpy as np
 
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.ledger import LedgerEntry
-from saev.probing.statistics.arrays import Bools, Floats
+from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.bootstrap import Interval, interval
 from saev.probing.statistics.exchange import Exchange
 from saev.probing.statistics.permutation import permutation_test
 from saev.probing.statistics.sanity import Sanity, sanity
-from saev.probing.statistics.scores import Counts, mcc, ratio, scores
+from saev.probing.statistics.scores import Counts, counts, ratio, scores
 from saev.probing.statistics.verdict import Evidence, judge
 from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.given_sets import GivenSet
@@ -80,27 +80,18 @@ def measured(
     y, w = values.y_k[used_k] == 1, values.weights_k[used_k]
     claimed = values.claimed(values.fires_k)[used_k]
     group, drawn_from, stratum = (one[used_k] for one in (values.group_k, values.drawn_from_k, values.stratum_k))
-    is_by_label = any(stratum.label is not None for stratum in values.made.strata)
     p = 1.0  # with one label all arrangements are the same
     if 0 < y.sum() < len(y):
         exchange = Exchange.of(y, group, stratum)
         # Weights that were given to labels change places with them, and leave the order of arrangements as it is.
-        fixed = None if is_by_label else w
+        fixed = None if values.is_by_label else w
         p = permutation_test(claimed, exchange, n_permutations, rng, fixed).p
     sign = 1 if values.hypothesis.claim == "fires on" else -1
     random_m = sign * matched_mcc(used_k, y, w)
     return Measured(
         values,
         interval(
-            Counts.mcc_within,
-            claimed,
-            y,
-            N_DRAWS,
-            rng,
-            w,
-            group,
-            drawn_from,
-            is_by_label=is_by_label,
+            Counts.mcc_within, claimed, y, N_DRAWS, rng, w, group, drawn_from, is_by_label=values.is_by_label,
             confounder_i=stratum,
         ),
         p,
@@ -108,9 +99,9 @@ def measured(
         if len(random_m) >= FEWEST
         else None,
         tuple(_hard_negatives(values, rng)),
-        tuple(_confounder(name, values.claimed(guess_k)[used_k], y, w) for name, guess_k in guesses.items()),
-        _sanity(claimed, y, w, rng),
-    )
+        tuple(_confounder(name, values.claimed(guess_k)[used_k], y, w, stratum) for name, guess_k in guesses.items()),
+        _sanity(claimed, y, w, stratum, rng),
+    )  # fmt: skip
 
 
 def result(
@@ -219,13 +210,13 @@ def _hard_negatives(values: SetValues, rng: np.random.Generator) -> Sequence[Har
     return found
 
 
-def _confounder(name: str, guess: Bools, y: Bools, w: Floats) -> Confounder:
+def _confounder(name: str, guess: Bools, y: Bools, w: Floats, stratum: Integers) -> Confounder:
     what = name.removesuffix(" only")
     note = f"firing that is guessed from the {what} alone, as often as the latents fire"
-    return Confounder(name, mcc(guess, y, w), note)
+    return Confounder(name, float(counts(guess, y, w, stratum).mcc_within()), note)
 
 
-def _sanity(claimed: Bools, y: Bools, w: Floats, rng: np.random.Generator) -> Sanity | None:
+def _sanity(claimed: Bools, y: Bools, w: Floats, stratum: Integers, rng: np.random.Generator) -> Sanity | None:
     if min(y.sum(), (~y).sum()) < 2:
         return None
-    return sanity(lambda a, labels: mcc(a > 0, labels, w), claimed, y, rng)
+    return sanity(lambda a, labels: float(counts(a > 0, labels, w, stratum).mcc_within()), claimed, y, rng)

@@ -66,6 +66,11 @@ class SetValues:
         """(k,) the stratum that each was drawn from; -1 outside the sample."""
         return np.array([-1 if one.stratum is None else one.stratum for one in self.made.pictures], dtype=np.int64)
 
+    @property
+    def is_by_label(self) -> bool:
+        """Whether the strata that the sample was drawn from were made by labels."""
+        return any(stratum.label is not None for stratum in self.made.strata)
+
     def claimed(self, fires_k: Bools) -> Bools:
         """Firing turned such that it goes with the attribute if the claim holds."""
         return fires_k if self.hypothesis.claim == "fires on" else ~fires_k

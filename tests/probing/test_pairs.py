@@ -236,6 +236,30 @@ def test_of_pictures_that_people_label_those_with_the_attribute_count(
     assert by_name(found)["grey"].finding == "as claimed"
 
 
+def test_pairs_have_codes_of_the_tokens_that_the_recording_was_encoded_for(
+    study: Study, tmp_path: Path, capsys: Capture
+) -> None:
+    sae = saev.load(study.root / "sae")
+    shutil.rmtree(study.root / "sae")
+    save_sae(sae, study.root / "sae", Provenance([VIT]))  # which does not say what tokens it takes
+    hypotheses, sets = (
+        study.freeze("frozen", replace(RED, tokens="registers", latents=Latents((2,), (), (0.4,)))),
+        tmp_path / "sets",
+    )
+    saev.encode(study.root / "sae", study.shards, tmp_path / "codes", tokens="all", device="cpu")
+    codes = f"--codes={tmp_path / 'codes'}"
+    assert study.build(hypotheses, sets, "--edits=[grey]", "--kept_edits=[mirrored]", codes) == 0
+    [found] = results(study, hypotheses, sets, tmp_path / "report", capsys, codes)
+    mirrored = by_name(found)["mirrored"]
+    # Originals go through the ViT again, and get the values that they had.
+    recorded = saev.encode(study.root / "sae", study.shards, tokens="registers", device="cpu")
+    own = {one.image for one in read_set(sets / "red").pictures if one.label}
+    assert mirrored.n == len(own)
+    values_b = recorded.of_images(sorted(own)).dense()[:, :, 2].max(1)
+    assert mirrored.before == pytest.approx(values_b.mean(), rel=1e-4)
+    assert mirrored.before > 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

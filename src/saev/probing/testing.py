@@ -146,7 +146,8 @@ def test(
     new = unrecorded(given)
     inputs = inputs_of(answers, metadata, labels, known.attributes, given_codes, weights if new else None)
     numbers = {sha256: number for number, sha256 in enumerate(new)}
-    fresh = codes_of_new(list(new.values()), sae, reader, weights, device) if new else codes, numbers
+    tokens = codes.origin.tokens
+    fresh = codes_of_new(list(new.values()), sae, reader, tokens, weights, device) if new else codes, numbers
     bench = Bench(known, proposal_i, codes, fresh, stratum)
     measures = bench.measure(given, n_permutations, seed)
     beside: Sequence[Sequence[Control]] = [()] * len(given)

@@ -177,6 +177,6 @@ def test_pictures_that_were_never_recorded_go_through_the_recorded_vit(
     for one, record in zip(recorded, records, strict=True):
         (tmp_path / "renamed" / one.file).symlink_to(tmp_path / "all" / record.path)
     pictures_again = [of_set(tmp_path / "again", one) for one in recorded]
-    of_new = codes_of_new(pictures_again, saev.load(tmp_path / "sae"), reader, "random", "cpu")
+    of_new = codes_of_new(pictures_again, saev.load(tmp_path / "sae"), reader, "content", "random", "cpu")
     values = [pooled_for(one, claim, range(60)).toarray() for one in (of_new, codes)]
     np.testing.assert_allclose(values[0], values[1], atol=1e-4)

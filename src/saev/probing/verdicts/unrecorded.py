@@ -1,9 +1,10 @@
 """Codes of pictures that were never recorded, through the ViT that was."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import SetPicture
 from saev.probing.sets.paired_set import read_pair_picture
 from saev.probing.verdicts.given_sets import GivenSet
+from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.splicing.attach import token_layout
 from saev.splicing.attached import Attached
@@ -64,6 +66,7 @@ def codes_of_new(
     pictures: Sequence[Prepared],
     sae: SparseAutoencoder,
     reader: ShardReader,
+    tokens: TokenKind,
     weights: str | None = None,
     device: str | None = None,
 ) -> Codes:
@@ -73,20 +76,21 @@ def codes_of_new(
         pictures: One or more.
         sae: The SAE.
         reader: The recording, which says what the SAE does not say of its ViT.
+        tokens: Of which tokens.
         weights: Of the ViT: a .safetensors or .pt file, ``random``, or None: the network.
         device: Where to compute; by default a GPU if there is one.
 
     Raises:
         InputError: If the ViT cannot be had as it was recorded, or a picture is gone, another one or no picture.
     """
-    provenance = with_given(provenance_of(sae), NOTHING_GIVEN, None, reader)
+    # Codes of other tokens than the SAE was trained on are a choice that was made when the recording was encoded.
+    provenance = replace(with_given(provenance_of(sae), NOTHING_GIVEN, None, reader), tokens=tokens)
     vit = provenance.one_layer
     tell(f"{len(pictures)} pictures were never recorded: they are run through {vit.ckpt}, as those of the recording")
     computes = chosen_device(device)
     backbone = load_recorded_backbone(vit, weights)
     with evaluating(sae, computes) as ready, attach_recorded(ready, provenance, backbone.to(computes)) as inside:
         parts = list(_codes(pictures, backbone, inside))
-    tokens: Any = provenance.tokens
     origin = Origin(
         sae=sae_digest(sae), d_in=sae.d_in, d_sae=sae.d_sae, shards="", activations="",
         layout=token_layout(backbone), tokens=tokens, n_images=len(pictures),

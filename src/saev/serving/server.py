@@ -28,6 +28,7 @@ from saev.serving.incoming import (
     read_body,
 )
 from saev.serving.live_gallery import MAX_BYTES, BadRequest, Forgotten, LiveGalleries, LiveGallery
+from saev.serving.reports import report_page, with_reports
 from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
 
 log = logging.getLogger(__name__)
@@ -197,10 +198,26 @@ class GalleryHandler(BaseHTTPRequestHandler):
                 self._send_json(self._state(name))
             case [name, folder, "pictures", key] if folder == LIVE and name in names:
                 self._send(self._live(name).view(key.removesuffix(".png")), _PNG)
+            case [name, "data", "overview.js"] if name in names:
+                live, data = f"/{quote(name)}/{LIVE}", self._read(parts)
+                self._send(with_reports(data, self.server.features / name, live), MIME_TYPES[".js"])
+            case [name, folder, "reports", page] if folder == LIVE and name in names:
+                self._send_report(name, page.removesuffix(".html"))
             case [name, _, *_] if name in names:
                 self._send(self._read(parts), MIME_TYPES[Path(parts[-1]).suffix])
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
+
+    def _send_report(self, name: str, key: str) -> None:
+        overview = self._read([name, "data", "overview.js"])
+        try:
+            found = report_page(overview, self.server.features / name, key)
+        except UnreadableFile:
+            found = None
+        if found is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
+        page, policy = found
+        self._send(page, _HTML, more={"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"})
 
     def _post(self, parts: list[str]) -> None:
         match parts:

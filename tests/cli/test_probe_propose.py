@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.shards.small_recordings import make_recording, record
 
 import saev
 import saev.probing.proposing as proposing
+from saev.artifacts.provenance import RecordedLayer
 from saev.cli.main import main
 from saev.errors import InputError
 from saev.latents.codes import open_codes
@@ -339,6 +341,58 @@ def test_refusals(planted: Planted, found: Path, tmp_path: Path, capsys: Capture
         (["--sae=nowhere"], "nowhere"),
     ):
         assert main(command(planted, out, *options)) != 0
+        assert said in one_line(capsys.readouterr().err)
+        assert not out.exists()
+
+
+def test_tables_and_folders_that_do_not_belong_to_the_pictures(
+    planted: Planted, tmp_path: Path, capsys: Capture
+) -> None:
+    def table(name: str, *lines: str) -> str:
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+        return f"--metadata={tmp_path / name}.csv"
+
+    names, out = planted.names, tmp_path / "out"
+    whole = [f"{name},{i % 2}" for i, name in enumerate(names)]
+    words = ",".join(f"c{column}" for column in range(40))
+    texts = [f"{name}," + ",".join(f"a bird {i} of {column}" for column in range(40)) for i, name in enumerate(names)]
+    for task, some in (("lone-positive", names[:2]), ("strange-positive", ["x"]), ("strange-negative", ["y"])):
+        for number, name in enumerate(some):
+            path = tmp_path / task.split("-")[0] / task / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+    for options, said in (
+        ([table("unknown", "path,odd", *whole, "unicorn/1.png,1")], "1 of 241 rows are of pictures that were not"),
+        ([table("twice", "path,odd", *whole, whole[0])], f"lines 2 and 242 are both of {names[0]!r}"),
+        ([table("semicolons", "path;odd")], "separate cells by commas"),
+        ([table("few", "path,odd", *whole[:6]), "--labels=[]"], "1 units with it, 2 are needed"),
+        ([table("texts", f"path,{words}", *texts), "--labels=[]"], "free text"),
+        ([table("sites", "path,place", *(f"{name},all" for name in names)), "--labels=[]"], "no column tells pictures"),
+        ([table("place", "path,odd,place", *(f"{one},x" for one in whole)), "--group=place"], "all fall into one half"),
+        ([f"--labels={tmp_path / 'lone'}"], "task 'lone' has no folder lone-negative"),
+        ([f"--labels={tmp_path / 'strange'}"], "none of the 1 pictures in strange-positive was recorded"),
+    ):  # fmt: skip
+        assert main(command(planted, out, *options)) == 1, options
+        assert said in capsys.readouterr().err.splitlines()[-1]
+        assert not out.exists()
+
+
+def test_pictures_of_one_class_and_saes_of_other_layers(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
+    records = [ExampleRecord(f"cow/{i}.png", "cow", 8, 8, 100, digest(str(i))) for i in range(40)]
+    recording = make_recording(40, TokenLayout(False, 0, (2, 2)), 12, "float32", 200)
+    shards, out = record(tmp_path / "shards", recording, torch.rand(40, 4, 12), examples=records), tmp_path / "out"
+    sae = saev.load(planted.sae)
+    sae.provenance = saev.Provenance([replace(RecordedLayer.of(saev.open_shards(planted.shards).recording), layer=3)])
+    saev.save(sae, tmp_path / "layer 3")
+    saev.save(saev.ReLU(16, 12), tmp_path / "wide")
+    for options, said in (
+        ([f"--shards={shards}", "--labels=image"], "all labelled pictures are 'cow'"),
+        ([f"--shards={shards}", "--labels=patch"], "no patch labels were recorded"),
+        ([f"--shards={shards}"], "pictures have neither labels nor masks"),
+        ([f"--sae={tmp_path / 'layer 3'}"], "trained on layer 3"),
+        ([f"--sae={tmp_path / 'wide'}"], "16"),
+    ):
+        assert main(command(planted, out, *options)) == 1, options
         assert said in one_line(capsys.readouterr().err)
         assert not out.exists()
 

@@ -125,9 +125,11 @@ def propose(
         tell(_ORIGINAL)
     known = Known.of(reader, labels, metadata)
     if known.attributes is None:
+        here = f"{reader.path}: pictures have neither labels nor masks"
+        lacks = here if known.metadata is None else f"{known.metadata.name} has free text alone, and no labels are used"
         raise InputError(
-            f"{reader.path}: pictures have neither labels nor masks: give a table (metadata) or folders of tasks "
-            "(labels), or write down what you see and freeze your notes"
+            f"{lacks}: give a table (metadata) or folders of tasks (labels) that say what pictures have, or write down "
+            "what you see and freeze your notes"
         )
     class_i = known.classes(class_column)
     half = ProposalHalf.of(known, Halves(seed, tuple(group)))

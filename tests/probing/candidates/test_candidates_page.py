@@ -124,9 +124,9 @@ def test_the_best_latents_stand_beside_controls(tmp_path: Path, open_page: Open)
     page = open_page(tmp_path / "index.html")
     words = page.locator("td.beside").all_text_contents()
     assert words == [
-        "0.20: below neuron, below probe",
+        "0.20: below neuron and probe",
         "0.60: like neuron, below probe",
-        "0.50: above neuron, above probe",
+        "0.50: above neuron and probe",
     ]
     assert "difference of class means 0.30" in (page.locator("td.beside").nth(2).get_attribute("title") or "")
     page.click("th >> text=Latent beside controls")
@@ -147,6 +147,8 @@ def test_numbers_have_a_filter_and_are_sorted_by_correlation(tmp_path: Path, ope
     page.select_option("#kind", "1")
     assert latents(page) == [3]
     assert page.locator("th[aria-sort]").all_text_contents() == ["r"]
+    assert page.locator("th").all_text_contents() == ["Latent", "Attribute", "r", "q"]
+    assert page.locator("#rows td.text").text_content() == f"metadata{HOSTILE[3]}"  # less of it is not its opposite
     assert set(page.locator("#rows bdi").all_text_contents()) == {HOSTILE[3]}
     page.select_option("#kind", "0")
     assert latents(page) == [0, 1, 2]

@@ -27,12 +27,13 @@ function besideMargin(beside, names) {
   return beside.latent - Math.max(...beside.controls.filter(([name]) => names.includes(name)).map(([, , mcc]) => mcc));
 }
 
-/** "above neuron, like probe". */
+/** "above neuron, like probe", or "above neuron and probe". */
 function besideWords(beside) {
-  return [["neuron_mcc", "neuron"], ["linear_mcc", "probe"]].map(([name, what]) => {
+  const [ofNeuron, ofProbe] = ["neuron_mcc", "linear_mcc"].map((name) => {
     const margin = besideMargin(beside, [name]);
-    return `${margin > likeWithin ? "above" : margin < -likeWithin ? "below" : "like"} ${what}`;
+    return margin > likeWithin ? "above" : margin < -likeWithin ? "below" : "like";
   });
+  return ofNeuron === ofProbe ? `${ofNeuron} neuron and probe` : `${ofNeuron} neuron, ${ofProbe} probe`;
 }
 
 function svg(tag, attributes, ...children) {
@@ -58,6 +59,6 @@ function besideDrawing(beside) {
 function besideCell(beside) {
   if (!beside) return element("td", {});
   const figures = [["", "best latent", beside.latent], ...beside.controls].map(([, what, mcc]) => `${what} ${fixed(2)(mcc)}`);
-  const words = `${fixed(2)(beside.latent)}: ${besideWords(beside).join(", ")}`;
+  const words = `${fixed(2)(beside.latent)}: ${besideWords(beside)}`;
   return element("td", { class: "beside", title: figures.join("\n") }, besideDrawing(beside), words);
 }

@@ -14,16 +14,6 @@ const columns = [
   ["attribute", "Attribute", null, "What the pictures have, and where it is known from", true],
   ["mcc", "MCC", fixed(2), "Agreement of firing and attribute at the best threshold, from \u22121 to 1; 0 is chance"],
   ["beside", "Latent beside controls", null, "By how much the best latent passes the best neuron and the linear probe, on pictures that did not choose them"],
-  ["threshold", "Threshold", fixed(2), "The latent fires above it"],
-  ["correlation", "r", fixed(2), "Correlation of the latent's value with the attribute"],
-  ["f1", "F1", fixed(2), "Harmonic mean of precision and recall at the threshold"],
-  ["average_precision", "AP", fixed(2), "Average precision of the latent's values; chance is the prevalence"],
-  ["prevalence", "Prevalence", showShare, "Pictures with the attribute"],
-  ["auroc", "AUROC", fixed(2), "How often a picture with the attribute has the larger value; .5 is chance"],
-  ["frequency", "Fires on", showShare, "Pictures on which the latent has a value above 0"],
-  ["q", "q", chance, "Expected share of false ones among all pairs with a q as small", true],
-  ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
-  ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
   ["left_out_mcc", "Left out", fixed(2), "MCC that the best latent reaches on pictures that did not choose it or its threshold"],
   ["neuron_mcc", "Neuron", fixed(2), "The same of the best raw neuron, of either sign"],
   ["linear_mcc", "Linear probe", fixed(2), "The same of a linear probe on all neurons"],
@@ -34,6 +24,16 @@ const columns = [
   ["random_sae_mcc", "Random SAE", fixed(2), "The same of the best latent of an SAE with random weights"],
   ["seeds_mcc", "Other seeds", fixed(2), "The same of the best latent of each SAE of another seed, on average"],
   ["matched_mcc", "As frequent", fixed(2), "What 95 % of the latents that fire about as often stay under, where MCC is measured"],
+  ["threshold", "Threshold", fixed(2), "The latent fires above it"],
+  ["correlation", "r", fixed(2), "Correlation of the latent's value with the attribute"],
+  ["f1", "F1", fixed(2), "Harmonic mean of precision and recall at the threshold"],
+  ["average_precision", "AP", fixed(2), "Average precision of the latent's values; chance is the prevalence"],
+  ["prevalence", "Prevalence", showShare, "Pictures with the attribute"],
+  ["auroc", "AUROC", fixed(2), "How often a picture with the attribute has the larger value; .5 is chance"],
+  ["frequency", "Fires on", showShare, "Pictures on which the latent has a value above 0"],
+  ["q", "q", chance, "Expected share of false ones among all pairs with a q as small", true],
+  ["p_best", "p of the best", chance, "Chance that the best of all latents does as well by luck (maxT); for the best alone", true],
+  ["iou", "IoU", fixed(2), "Intersection over union of active patches and the patches of the label, at their best threshold"],
   ["class_mcc", "Class alone", fixed(2), "MCC where each picture has the mean value of its class; for the best latent alone"],
   ["seeds", "Seeds", String, "SAEs of other seeds in which the latent is found again, matched one to one (cosine of .7 or more)"],
   ["seed_cosine", "Cosine", fixed(2), "Mean cosine with the most similar latents of the other SAEs"],
@@ -48,15 +48,13 @@ class Candidates {
     this.data = data;
     this.beside = data.columns.mcc.map((_, row) => besideOf(data.columns, row));
     data.columns.beside = this.beside.map((beside) => beside && besideMargin(beside, ["neuron_mcc", "linear_mcc"]));
-    this.all = columns.filter(([name]) => name in data.columns && data.columns[name].some((value) => value !== null));
     this.names = data.attributes.map(([, name]) => name.toLowerCase());
     this.isDown = true;
     this.writeFacts();
     this.prepareFilters();
-    this.chooseColumns();
     for (const id of ["search", "source", "small-q", "only-best", "above-neuron"]) byId(id).addEventListener("input", () => this.show());
     byId("more").addEventListener("click", () => this.add());
-    this.show();
+    this.chooseColumns();
   }
 
   writeFacts() {
@@ -76,18 +74,20 @@ class Candidates {
     byId("kind").addEventListener("input", () => {
       this.sorted = byId("kind").value === "1" ? "correlation" : "mcc";
       this.isDown = true;
-      this.show();
+      this.chooseColumns();
     });
     this.sorted = isNumeric.includes(0) ? "mcc" : "correlation";
     for (const one of document.querySelectorAll(".of-controls")) one.hidden = !this.beside.some((beside) => beside);
-    byId("all-controls").addEventListener("input", () => this.chooseColumns(true));
+    byId("all-controls").addEventListener("input", () => this.chooseColumns());
   }
 
-  chooseColumns(isAgain = false) {
-    const isAll = byId("all-controls").checked;
-    this.columns = this.all.filter(([name]) => isAll || !ofControls.has(name));
+  /** Those that say something of rows of the chosen kind. */
+  chooseColumns() {
+    const isAll = byId("all-controls").checked, kind = byId("kind").value, { columns: values } = this.data;
+    this.columns = columns.filter(([name]) => (isAll || !ofControls.has(name)) &&
+      values[name]?.some((value, row) => value !== null && (!kind || String(values.numeric[row]) === kind)));
     this.writeHeads();
-    if (isAgain) this.show();
+    this.show();
   }
 
   writeHeads() {
@@ -167,7 +167,7 @@ class Candidates {
 
   attribute(row) {
     const [source, name] = this.data.attributes[this.data.columns.attribute[row]];
-    const negation = this.data.columns.negative[row] ? "not " : "";
+    const negation = this.data.columns.negative[row] && !this.data.columns.numeric[row] ? "not " : "";
     return element("td", { class: "text", title: name }, element("span", { class: "pill" }, source), negation, userText(name));
   }
 }

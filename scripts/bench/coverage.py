@@ -8,7 +8,8 @@ agrees well with it on the proposal half, with its threshold, is the hypothesis.
 population, of which samples are drawn with replacement, so that it has no end, as `saev probe build` draws them:
 
 all: pictures as they come, as a set that is the whole test half. by label: as many with the attribute as without it,
-with weights. by value: over the range of the latent's values, with weights.
+with weights. by value: over the range of the latent's values, cut at the threshold, with
+weights.
 
 What is printed is the share of intervals that hold the MCC of the population, of those that lie above it and under it,
 and their mean length, by prevalence and effect.
@@ -41,8 +42,13 @@ class Population(NamedTuple):
     """A latent and an attribute on the pictures of a half."""
 
     a_i: Floats
-    fires_i: Bools
+    threshold: float
     y_i: Bools
+
+    @property
+    def fires_i(self) -> Bools:
+        found: Bools = self.a_i > self.threshold
+        return found
 
 
 def attributes(data: Data) -> Mapping[str, Bools]:
@@ -63,9 +69,8 @@ def populations(data: Data, codes: Path) -> Iterator[Population]:
     for j in range(y_ij.shape[1]):
         for latent in np.argsort(-found.mcc[:, j])[list(RANKS)]:
             a_i = pooled_il[:, [latent]].toarray()[:, 0]
-            fires_i = a_i > found.threshold[latent, j]
             for half_i in (data.is_test_i, ~data.is_test_i):
-                yield Population(a_i[half_i], fires_i[half_i], y_ij[half_i, j])
+                yield Population(a_i[half_i], float(found.threshold[latent, j]), y_ij[half_i, j])
 
 
 def drawn(one: Population, kind: str, n: int, n_draws: int, rng: np.random.Generator) -> Interval | None:
@@ -81,7 +86,7 @@ def drawn(one: Population, kind: str, n: int, n_draws: int, rng: np.random.Gener
         weights = np.where(stratum, *(len(side) / (n // 2) for side in sides))
     else:
         a_i = np.tile(one.a_i, -(-TILED * n // len(one.a_i)))
-        sample = stratified_sample(a_i, n, int(rng.integers(2**31)))
+        sample = stratified_sample(a_i, one.threshold, n, int(rng.integers(2**31)))
         some, stratum, weights = sample.pictures_k % len(one.a_i), sample.strata_k, sample.weights_k
     y_k = one.y_i[some]
     if y_k.all() or not y_k.any():

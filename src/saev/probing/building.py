@@ -153,8 +153,8 @@ def build(
         elif hypothesis.id in by_clip:
             made.append(by_clip[hypothesis.id])
     pairing = Pairing(wanted, known.records, half.is_test_i, preprocessing)
-    attributes = {one.id: one.attribute.name for one in frozen.hypotheses}
-    return _written(out, made, attributes, known, files, pairing)
+    by_id = {one.id: one for one in frozen.hypotheses}
+    return _written(out, made, by_id, known, files, pairing)
 
 
 def _check_labeller(
@@ -180,7 +180,7 @@ def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> 
 def _written(
     out: Path,
     sets: Sequence[ImageSet],
-    attributes: Mapping[str, str],
+    hypotheses: Mapping[str, Hypothesis],
     known: Known,
     files: RecordedFiles,
     pairing: Pairing,
@@ -197,7 +197,7 @@ def _written(
     written: list[Path] = []
     try:
         for one in sets:
-            more = partial(pairing.add_to, attribute=attributes[one.hypothesis])
+            more = partial(pairing.add_to, attribute=hypotheses[one.hypothesis].attribute.name)
             write_set(out / one.hypothesis, one, source, pairing.preprocessing.view, more)
             written.append(out / one.hypothesis)
     except BaseException:
@@ -207,8 +207,13 @@ def _written(
     for one in sets:
         n, n_new = len(one.pictures), sum(picture.image is None for picture in one.pictures)
         some = f", {n_new:,} of them never recorded" if n_new else ""
-        todo = "label them on label.html, then export the answers" if one.asks_people else "their labels are known"
-        if (by := labelling_of(one)) is not None:
+        if one.asks_people:
+            threshold = hypotheses[one.hypothesis].latents.threshold
+            n_fires = sum(stratum.n for stratum in one.strata if stratum.low > threshold)
+            todo = f"{n_fires} of {n} fire at the threshold; label them on label.html, then export the answers"
+        elif (by := labelling_of(one)) is not None:
             todo = f"labelled by {by.clip.ckpt}, which finds it on {100 * by.test_rate:.1f} % of {by.n_test:,}"
+        else:
+            todo = "their labels are known"
         tell(f"{one.hypothesis}: {n:,} pictures{some}; {todo}")
     return written

@@ -29,7 +29,7 @@ def make_set(records: Sequence[ExampleRecord], n: int, text: str = "stripes", se
     """A set of n of these pictures, sampled by random values."""
     rng = np.random.default_rng(1)
     values_i = rng.gamma(2, size=len(records)) * (rng.random(len(records)) < 0.6)
-    sample = stratified_sample(values_i, n, seed)
+    sample = stratified_sample(values_i, 1.5, n, seed)
     chosen = [
         Chosen(image, ("sample",), f"site={image}", stratum)
         for image, stratum in zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True)

@@ -71,7 +71,7 @@ class Study:
         units, sets = Units.of(self.records), self.root / "sets"
         for one in frozen.hypotheses:
             values_i = one.latents.values(self.values_il[self.test_half][:, list(one.latents.all)])
-            sample = stratified_sample(values_i, n, seed)
+            sample = stratified_sample(values_i, one.latents.threshold, n, seed)
             images = self.test_half[sample.pictures_k]
             chosen = [
                 Chosen(int(image), ("sample",), units.names[units.group_i[image]], int(stratum))

@@ -46,18 +46,19 @@ class Pool:
         )
 
 
-def over_the_range(pool: Pool, n: int, seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
+def over_the_range(pool: Pool, threshold: float, n: int, seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
     """A sample over the whole range of the values, as `stratified_sample` gives it.
 
     Args:
         pool: Pictures whose labels nobody needs to know.
+        threshold: What values exceed where the latents fire.
         n: How many.
         seed: Of the choice and of the order.
 
     Raises:
         InputError: If n is less than there are strata, or there are no pictures.
     """
-    sample = stratified_sample(pool.values_n, n, seed)
+    sample = stratified_sample(pool.values_n, threshold, n, seed)
     return _chosen(pool, sample.pictures_k, sample.strata_k, {}, np.random.default_rng(seed)), sample.strata
 
 

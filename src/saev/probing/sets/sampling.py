@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from saev.errors import InputError
 from saev.ranges import Ints
 
-N_STRATA: Final = 4
-"""Of the positive values; zeros are one more."""
+N_PARTS: Final = 2
+"""Of the values above the threshold, and of the positive ones that do not exceed it."""
 
 
 @final
@@ -62,31 +62,32 @@ class Sample:
         return np.array([stratum.weight for stratum in self.strata])[self.strata_k]
 
 
-def stratified_sample(values_i: NDArray[np.floating[Any]], n: int, seed: int, n_strata: int = N_STRATA) -> Sample:
-    """Choose n pictures: one part of those where the latent is silent, and of each quantile of its positive values.
+def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: int, seed: int) -> Sample:
+    """Choose n pictures: a third that fire, a third of those with smaller values, a third of the silent ones.
 
-    All strata give as many pictures, but the zeros twice as many: that is where what the latent misses must be found.
-    A stratum with fewer pictures is taken whole, and the others give more. Equal values are in one stratum, so that
-    there may be fewer strata.
+    What fires is rare where thresholds are high: of pictures from the whole range few would say how right it is. Those
+    that fire, and those with smaller values, are two strata each, parted at the median, which give as many pictures.
+    A stratum with fewer pictures is taken whole, and the others give more, silent ones twice as many as each other
+    stratum. Equal values are in one stratum, so that there may be fewer strata.
 
     Args:
         values_i: Value of the latents on each picture, none below 0.
+        threshold: What the values exceed where the latents fire, not below 0.
         n: How many to choose; where there are fewer, all are taken.
         seed: Of the choice and of the order.
-        n_strata: Quantiles of the positive values.
 
     Raises:
         InputError: Fewer pictures are asked for than there are strata, or there are none to choose from.
 
-    >>> sample = stratified_sample(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4.0]), n=4, seed=0, n_strata=2)
+    >>> sample = stratified_sample(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4.0]), threshold=2.5, n=7, seed=0)
     >>> [(stratum.low, stratum.high, stratum.size, stratum.n) for stratum in sample.strata]
-    [(0.0, 0.0, 6, 2), (1.0, 2.0, 2, 1), (3.0, 4.0, 2, 1)]
+    [(0.0, 0.0, 6, 3), (1.0, 1.0, 1, 1), (2.0, 2.0, 1, 1), (3.0, 3.0, 1, 1), (4.0, 4.0, 1, 1)]
     >>> float(sample.weights_k.sum())
     10.0
     """
     if not len(values_i):
         raise InputError("there are no pictures to choose from")
-    strata_i = _strata(values_i, n_strata)
+    strata_i = _strata(values_i, threshold)
     size_s = np.bincount(strata_i)
     n = min(n, len(values_i))
     if n < len(size_s):
@@ -118,10 +119,11 @@ def allotted(size_s: Ints, share_s: NDArray[np.float64], n: int) -> Ints:
     return n_s
 
 
-def _strata(values_i: NDArray[np.floating[Any]], n_strata: int) -> Ints:
+def _strata(values_i: NDArray[np.floating[Any]], threshold: float) -> Ints:
     """The stratum of each picture, numbered without gaps from the smallest values on."""
-    positive = values_i[values_i > 0]
-    edges = np.quantile(positive, np.arange(1, n_strata) / n_strata) if len(positive) else np.empty(0)
-    # The largest value of each stratum; 0 closes that of the silent ones.
-    found_i = np.searchsorted(np.concatenate([[0.0], edges]), values_i, side="left")
+    edges = [0.0, threshold]  # the largest values of the silent ones, and of those that do not fire
+    for part in (values_i[(values_i > 0) & (values_i <= threshold)], values_i[values_i > threshold]):
+        if len(part):
+            edges += np.quantile(part, np.arange(1, N_PARTS) / N_PARTS).tolist()
+    found_i = np.searchsorted(np.sort(edges), values_i, side="left")
     return np.unique(found_i, return_inverse=True)[1].astype(np.int64)

@@ -113,7 +113,7 @@ class Unseen:
         """
         with located(f"hypothesis {hypothesis.id}"):
             pool = self._pool(hypothesis, self.is_test_i & ~self.duplicates.left_out_i)
-            chosen, strata = over_the_range(pool, n, seed)
+            chosen, strata = over_the_range(pool, hypothesis.latents.threshold, n, seed)
         return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n}, seed)
 
     def labelled(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:

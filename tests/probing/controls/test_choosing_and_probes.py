@@ -1,11 +1,16 @@
 """The best column equals a look at all thresholds; probes are fitted on what they do not score."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from saev.probing.controls import choosing, probes
 from saev.probing.controls.choosing import best_column
+from saev.probing.controls.control import Control, ControlTask, LabelledPictures
+from saev.probing.controls.judging import Judge
 from saev.probing.statistics.scores import mcc
 
 RNG = np.random.default_rng(0)
@@ -77,3 +82,27 @@ def test_columns_that_tell_the_same_are_taken_once(is_sparse: bool) -> None:
     assert {found[0] % 2 == 1, found[1] % 2 == 1} == {True, False}
     assert set(found[:2]) in ({1, 2}, {3, 2})
     assert sorted(found) in ([0, 1, 2], [0, 2, 3])  # a copy and a constant add nothing
+
+
+def test_a_control_is_judged_within_the_confounder_and_the_strata_of_its_sample() -> None:
+    """A column that knows the class alone is worth nothing within classes, and silence on all positives is not sure."""
+    rng = np.random.default_rng(0)
+    class_k = rng.random(400) < 0.5
+    y_k = rng.random(400) < np.where(class_k, 0.8, 0.2)
+    pictures = LabelledPictures(np.arange(400), y_k, np.arange(400))
+    other = LabelledPictures(np.arange(400, 404), np.arange(4) < 2, np.arange(4))
+
+    def control(a_k: np.ndarray, **facts: Any) -> Control:
+        return Judge(ControlTask(other, replace(pictures, **facts)), 500, 0).of_values("x", a_k, 0.5, "")
+
+    alone, within = control(class_k * 1.0), control(class_k * 1.0, confounder_i=class_k.astype(np.int64))
+    assert alone.low > 0.4
+    assert within.mcc == pytest.approx(0)
+    assert within.auroc == alone.auroc
+    knows = control(y_k * 1.0, confounder_i=class_k.astype(np.int64))
+    assert knows.mcc == pytest.approx(1)
+    silent = np.where(y_k, 0.0, rng.random(400) < 0.1)
+    strata = y_k.astype(np.int64)
+    by_label = control(silent, stratum_i=strata, is_by_label=True)
+    by_value = control(silent, stratum_i=strata)
+    assert by_label.high > by_value.high

@@ -133,6 +133,9 @@ def test_a_class_proxy_is_not_confirmed_as_a_trait_within_classes(study: Study, 
     assert proxy.scores.mcc > 0.4 > abs(proxy.effect)
     assert "among pictures of the same label the latent and the label agree by" in proxy.reason
     assert json.loads((study.root / "within/verdicts.json").read_bytes())["strata"] == "label"
+    page = (study.root / "within/index.html").read_text()
+    assert "each among pictures of the same <bdi>label</bdi>; AUROC among all of them" in page
+    assert "of all pictures together, not within values of <bdi>label</bdi>" in page
 
 
 def test_pictures_of_no_known_stratum_are_left_out_and_counted(study: Study, capsys: Capture) -> None:

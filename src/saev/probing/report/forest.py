@@ -95,8 +95,9 @@ def effect_words(mcc: float, interval: tuple[float, float] | None) -> str:
     return f"<strong>{number(mcc)}</strong>{ends}"
 
 
-def forest(one: Reported) -> str:
+def forest(one: Reported, strata: str | None = None) -> str:
     """The table of a hypothesis: what it is, a drawing, the number, and a note."""
+    within = "" if strata is None else f", each among pictures of the same {user_text(strata)}; AUROC among all of them"
     rows, smallest = rows_of(one), one.result.smallest_effect
     axis = axis_of([*rows, Row("", smallest)])
     body = "".join(
@@ -106,7 +107,7 @@ def forest(one: Reported) -> str:
         for row in rows
     )
     return f"""<table class="forest">
-<caption>Agreement with the label (MCC): 1 is perfect, 0 is chance</caption>
+<caption>Agreement with the label (MCC): 1 is perfect, 0 is chance{within}</caption>
 <colgroup><col class="what"><col><col class="mcc"><col class="more"></colgroup>
 <thead><tr><th scope="col">What</th><th scope="col"><span class="hidden">Drawing</span></th>
 <th scope="col">MCC, 95 % interval</th><th scope="col">Which</th></tr></thead>

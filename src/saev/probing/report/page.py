@@ -44,7 +44,7 @@ def report_page(verdicts: Verdicts, reported: Sequence[Reported], options: Mappi
 <p class="counts">{_counts(reported)}{_filter(reported)}</p>
 </header>
 {_overview(reported)}
-{"".join(section(one, gallery) for one in reported)}
+{"".join(section(one, gallery, verdicts.strata) for one in reported)}
 {_again(verdicts, options)}
 </main>"""
     assets = files("saev.probing.report") / "assets"

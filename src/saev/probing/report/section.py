@@ -14,12 +14,13 @@ from saev.probing.report.tables import frozen, hard_negatives, sanity, scores, t
 from saev.probing.verdicts.result import Result
 
 
-def section(one: Reported, gallery: str | None = None) -> str:
+def section(one: Reported, gallery: str | None = None, strata: str | None = None) -> str:
     """All that is said of a hypothesis.
 
     Args:
         one: The hypothesis.
         gallery: Address of a gallery of the SAE, from the report on.
+        strata: The confounder within whose values the effect was measured, if any.
     """
     result = one.result
     name = standing(result)
@@ -30,7 +31,7 @@ def section(one: Reported, gallery: str | None = None) -> str:
 <p class="reason">{user_text(result.reason)}</p>
 {_facts(result)}
 </header>
-{forest(one)}
+{forest(one, strata)}
 {hard_negatives(result)}
 <div class="plots">
 <figure>{distribution(one)}<figcaption>{_of_values(result)}</figcaption></figure>
@@ -38,7 +39,7 @@ def section(one: Reported, gallery: str | None = None) -> str:
 </div>
 {_pictures(one)}
 {edits(one)}
-{scores(result)}
+{scores(result, strata)}
 {sanity(result.sanity)}
 {tried(result)}
 {frozen(one)}

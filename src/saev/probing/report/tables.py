@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Sequence
 
+from saev.pages.embedding import user_text
 from saev.probing.report.drawing import number, value
 from saev.probing.report.reported import Reported
 from saev.probing.statistics.sanity import Sanity
@@ -58,12 +59,17 @@ def _hard_row(one: HardNegatives) -> tuple[str, ...]:
     )
 
 
-def scores(result: Result) -> str:
+def scores(result: Result, strata: str | None = None) -> str:
     """All scores of a hypothesis, folded."""
+    whole = "" if strata is None else f"; of all pictures together, not within values of {user_text(strata)}"
     scores = result.scores
     lift = scores.average_precision / scores.prevalence if scores.prevalence > 0 else float("nan")
     rows = [
-        ("MCC", scores.mcc, "the verdict rests on this"),
+        (
+            "MCC",
+            scores.mcc,
+            "the verdict rests on this" if strata is None else "the verdict rests on that within these",
+        ),
         ("F1", scores.f1, "the harmonic mean of precision and recall"),
         ("IoU", scores.iou, "hits among all pictures that fire or should"),
         ("Precision", scores.precision, "of the pictures on which it fires, those with the attribute"),
@@ -77,7 +83,7 @@ def scores(result: Result) -> str:
         ("AUROC", scores.auroc, "chance is 0.50; blind to missed pictures where the attribute is rare"),
     ]
     return details(
-        "All scores of firing and values with the label, not turned by the claim",
+        f"All scores of firing and values with the label, not turned by the claim{whole}",
         table("", ("Score", "Value", "What it is"), [(name, number(x), note) for name, x, note in rows]),
     )
 

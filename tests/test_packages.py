@@ -1,6 +1,7 @@
 """Which package may import which: the direction of the design, read from the source of every file."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,8 @@ LEVELS = (
     ("demo", "cli"),
 )
 FREE = (
-    "", "byte_text", "device", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "ranges",
-    "registry",
-    "stopping", "threads",
+    "", "byte_text", "device", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "progress",
+    "ranges", "registry", "stopping", "threads",
 )  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 PACKAGES = sorted({path.relative_to(ROOT).parts[0] for path in FILES})
@@ -89,3 +89,7 @@ def test_parts_of_shards_import_only_from_below() -> None:
         part = path.relative_to(ROOT / "shards").with_suffix("").parts[0]
         found = {name.split(".")[2] for name in imported(path) if name.startswith("saev.shards.")}
         assert found <= PARTS_OF_SHARDS.get(part, set()), path
+
+
+def test_progress_bars_are_made_in_one_place() -> None:
+    assert [path for path in FILES if re.search(r"\btqdm\(", path.read_text(encoding="utf-8"))] == []

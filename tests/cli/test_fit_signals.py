@@ -1,6 +1,7 @@
 """A signal ends `saev fit` after the step, with a checkpoint from which the run ends as if nothing had happened."""
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,9 @@ def test_between_two_steps(
     with monkeypatch.context() as patch:
         patch.setattr(SAELightningModule, "training_step", signalled(signal.SIGTERM, "training_step", 30))
         assert ended(argv, 143, capsys) == f"saev fit: terminated: step 31 is saved: {GO_ON}"
-    assert main([*argv, "--trainer.enable_progress_bar=true"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: True)
+        assert main([*argv, "--trainer.enable_progress_bar=true"]) == 0
     bar = capsys.readouterr().err
     assert " 32/40 [" in bar  # where the run goes on, and not at the beginning or without an end
     assert " 1/40 [" not in bar

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def test_without_a_change_the_pass_is_the_untouched_one_bit_for_bit(
     assert found["n_changed"] == 0
     for lines in rows.values():
         assert [row["edited"] for row in lines] == [row["untouched"] for row in lines]
-    assert {one["effect"]["p"] for one in found["effects"]} == {1}
+    assert {one["effect"]["p"] for one in found["effects"]} == {None, 1}
+    assert effect(found, "embedding: cosine")["effect"]["p"] is None, "from 1 it can only fall"
     assert not any(one["specific"] for one in found["effects"])
     # The head gives the whole embedding, which is that of the ViT alone.
     vit = backbone()
@@ -129,6 +131,9 @@ def test_a_causal_latent_is_told_from_one_that_fires_alike(root: Path, tmp_path:
         assert effect(found, name)["random_bound"] < abs(effect(causal, name)["effect"]["mean"]) / 2
         # The change along random latents is as large: the embedding's cosine falls about as much.
         cosine = effect(found, "embedding: cosine")
+        assert cosine["effect"] == {"mean": cosine["effect"]["mean"]} | dict.fromkeys(
+            ("low", "high", "p", "p_corrected")
+        )
         assert 1 - cosine["random"] == pytest.approx(1 - cosine["edited"], rel=0.5)
 
 
@@ -156,7 +161,10 @@ def test_curves_maps_and_the_page(root: Path, tmp_path: Path, capsys: Capture) -
     for row in curves["rows"]:
         assert len(row["off"]) == len(row["alone_random"]) == 2
     assert found["accuracy"]["probe"]["untouched"] == 1
-    assert {"probe: own class, target", "probe: own class, others"} <= {row["figure"] for row in found["effects"]}
+    for figure in ("probe: own class", "embedding: cosine"):
+        parts = [effect(found, f"{figure}, {one}") for one in ("target", "others")]
+        assert sum(part["n"] for part in parts) == effect(found, figure)["n"] == found["n_measured"]
+    assert found["notes"] == []
     # The strongest pictures of the latent that fires, and none of the one that never does.
     assert [one["latent"] for one in found["maps"]] == [CAUSAL, CAUSAL]
     sae, vit = saev.load(root / "sae"), backbone()
@@ -176,6 +184,22 @@ def test_curves_maps_and_the_page(root: Path, tmp_path: Path, capsys: Capture) -
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+def test_what_is_missing_of_a_rare_target_is_said(root: Path, tmp_path: Path, capsys: Capture) -> None:
+    shutil.copytree(root / "pictures", tmp_path / "pictures")
+    (tmp_path / "pictures" / "own").mkdir()
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "pictures" / "own" / "0.png")
+    options = [f"--images={tmp_path / 'pictures'}", "--target=own", *QUICK]
+    said = {}
+    for seed in range(4):  # In some the one picture of the target is measured, in others the probe learns from it.
+        found, _ = result(argv(root, tmp_path / f"{seed}", [CAUSAL], *options, f"--seed={seed}"), capsys)
+        figures = {row["figure"] for row in found["effects"]}
+        said["embedding: cosine, target" in figures] = found["notes"]
+        page = (tmp_path / f"{seed}" / "index.html").read_text()
+        assert found["notes"] and all(note in page for note in found["notes"])
+    assert said[False] == ["no measured picture is of own, so that no figure of it stands apart: give more pictures"]
+    assert len(said[True]) == 2 and "too few pictures of own in the half that the probe learns from" in said[True][1]
+
+
 def test_the_same_command_gives_the_same_files(root: Path, tmp_path: Path, capsys: Capture) -> None:
     for name in ("1", "2"):
         result(argv(root, tmp_path / name, [5], "--curves=[2]", "--n_maps=1", "--n_random=2", "--n_images=24"), capsys)
@@ -188,8 +212,8 @@ def test_what_is_no_intervention_is_refused(root: Path, tmp_path: Path, capsys: 
     path = tmp_path / "o" / "interventions.json"
     changes: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         (
-            lambda v: v.update(version=2),
-            "holds no interventions of version 1: give what `saev probe intervene` printed",
+            lambda v: v.update(version=1),
+            "holds no interventions of version 2: give what `saev probe intervene` printed",
         ),
         (lambda v: v.update(more=1), r"unknown keys \['more'\]"),
         (lambda v: v.pop("curves"), r"missing keys \['curves'\]"),

@@ -2,6 +2,7 @@
 
 import re
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,9 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(pictures: Path, tmp_path:
     assert said[1:] == [f"recorded already: {path}" for path in directories]
 
 
-def test_what_a_recording_that_goes_on_says(pictures: Path, tmp_path: Path, capsys: Capture):
+def test_what_a_recording_that_goes_on_says(
+    pictures: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
     argv = options(tmp_path, folder(pictures), "--writer.n_patches_per_shard=202")
     (directory,) = recorded(argv, capsys)
     shard = writable(directory) / "acts000001.bin"
@@ -211,6 +214,7 @@ def test_what_a_recording_that_goes_on_says(pictures: Path, tmp_path: Path, caps
     capsys.readouterr()
     assert main([*argv, "--writer.dry_run=true"]) == 0
     assert f"layer 4: {directory}: 3 shards of {n_bytes / 1000:.3g} kB, 1 missing" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(argv) == 0
     err = capsys.readouterr().err
     assert f" of 5 images: {n_bytes / 1000:.3g} kB will be written, " in err

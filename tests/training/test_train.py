@@ -217,6 +217,7 @@ def test_the_progress_bar_shows_the_loss(x: Tensor, capsys: pytest.CaptureFixtur
     saev.train(endless(), **SMALL | {"progress": True, "n_tokens": 640})
     err = capsys.readouterr().err
     assert "topk-d_sae48-k4: 100%" in err and "10/10" in err and "loss=" in err
+    assert err.count("\n") == 1 and "\r" not in err, "no terminal: one line at the end, and one a minute"
 
 
 @pytest.mark.parametrize(

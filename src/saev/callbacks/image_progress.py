@@ -6,6 +6,8 @@ import lightning
 from tqdm import tqdm
 from typing_extensions import override
 
+from saev.progress import progress_bar
+
 
 class ImageProgress(lightning.Callback):
     """Shows images done, images per second and the time left of a prediction pass, on standard error.
@@ -25,7 +27,9 @@ class ImageProgress(lightning.Callback):
             total, desc = data.n_selected, f"recording in {n} processes, this one's part"
             if n == 1:
                 total, desc = len(data.images), "recording"
-            self._bar = tqdm(total=total, initial=total - data.n_selected, unit=" images", desc=desc, smoothing=0.05)
+            self._bar = progress_bar(
+                total=total, initial=total - data.n_selected, unit=" images", desc=desc, smoothing=0.05
+            )
 
     @override
     def on_predict_batch_end(

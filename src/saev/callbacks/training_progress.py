@@ -1,11 +1,19 @@
 """The progress bar of training."""
 
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Protocol, cast, final
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, convert_inf
 from typing_extensions import override
+
+from saev.progress import Lines, draws
+
+
+def _as_lines() -> AbstractContextManager[object]:
+    """Lightning's bars write to the standard output of the moment at which they are made."""
+    return nullcontext() if draws() else redirect_stdout(Lines())
 
 
 class TrainedModel(Protocol):
@@ -18,16 +26,34 @@ class TrainedModel(Protocol):
 
 @final
 class TrainingProgress(TQDMProgressBar):
-    """Shows the loss, too, which is on the host already: to fetch what is logged, each step would wait for the GPU."""
+    """Shows the loss, too, which is on the host already: to fetch what is logged, each step would wait for the GPU.
+
+    Where standard error is no terminal, training, `validate` and `test` have lines, and validation within `fit` none.
+    """
 
     @override
     def init_train_tqdm(self) -> Tqdm:
         """A bar that knows its end and begins where the run goes on: Lightning's does when an epoch begins."""
-        bar = super().init_train_tqdm()
+        with _as_lines():
+            bar = super().init_train_tqdm()
         bar.total = convert_inf(self.total_train_batches)
         bar.initial = bar.n = bar.last_print_n = self.trainer.global_step
         bar.set_description(f"Epoch {self.trainer.current_epoch}")
         return bar
+
+    @override
+    def init_validation_tqdm(self) -> Tqdm:
+        """The bar of validation."""
+        if self.trainer.state.fn != "validate" and not draws():
+            return Tqdm(disable=True)
+        with _as_lines():
+            return super().init_validation_tqdm()
+
+    @override
+    def init_test_tqdm(self) -> Tqdm:
+        """The bar of `test`."""
+        with _as_lines():
+            return super().init_test_tqdm()
 
     @override
     def on_exception(

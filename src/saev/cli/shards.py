@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tqdm import tqdm
-
 from saev.byte_text import byte_text
 from saev.cli.parsing import typed
 from saev.errors import printable, tell
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.describe import describe
 from saev.shards.reading.original import is_original
@@ -159,7 +158,7 @@ def main(argv: list[str]) -> int:
 @contextlib.contextmanager
 def _bytes_verified(directory: Path) -> Iterator[Progress]:
     """A progress bar."""
-    with tqdm(desc=f"verify {printable(directory.name)}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
+    with progress_bar(desc=f"verify {printable(directory.name)}", unit="B", unit_scale=True, unit_divisor=1000) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

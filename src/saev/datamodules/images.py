@@ -8,10 +8,10 @@ from typing import Any, Literal
 import lightning
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.progress import progress_bar
 from saev.threads import check_threads
 from saev.vit.dataset import ImageDataset, image_loader
 from saev.vit.images import BadImage, ImageSource
@@ -116,7 +116,9 @@ def without_bad(images: ImageSource, n_threads: int) -> ImageSource:
         return None
 
     with ThreadPoolExecutor(n_threads) as pool:
-        faults = list(tqdm(pool.map(fault, range(len(images))), total=len(images), desc="checking", unit=" images"))
+        faults = list(
+            progress_bar(pool.map(fault, range(len(images))), total=len(images), desc="checking", unit=" images")
+        )
     bad = [index for index, error in enumerate(faults) if error is not None]
     for index in bad:
         log.warning("left out: %s", faults[index])

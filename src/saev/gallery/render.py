@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from saev.errors import InputError, tell
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
@@ -28,6 +27,7 @@ from saev.latents.pictures import Picture, RecordedPictures
 from saev.latents.survey import EDGES, LatentSurvey
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
+from saev.progress import progress_bar
 from saev.shards.tokens import TokenSelection, random_subset
 from saev.splicing.interventions_file import Interventions
 from saev.vit.weights import weights_digest
@@ -242,7 +242,7 @@ def _pictures(
     patches = subject.codes.spots.patches
     if not patches:
         opened = set()
-    for image in tqdm([image for image in images if image not in opened], desc="drawing", unit=" images"):
+    for image in progress_bar([image for image in images if image not in opened], desc="drawing", unit=" images"):
         yield pictures[image], None
     max_value_s = subject.survey.moments.max_value.numpy()
     for image, codes in subject.codes.each(sorted(opened), "drawing"):

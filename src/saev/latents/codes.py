@@ -11,7 +11,6 @@ from typing import Final, final
 
 import numpy as np
 from scipy.sparse import csc_array
-from tqdm import tqdm
 from typing_extensions import override
 
 from saev.errors import InputError
@@ -29,6 +28,7 @@ from saev.latents.code_parts import OnDisk, Part
 from saev.latents.encoding import Encoding, ImageCodes, Images, sae_digest
 from saev.latents.sparse import MAX_PART_ENTRIES, SparseCodes, Spots
 from saev.nn import SparseAutoencoder
+from saev.progress import progress_bar
 from saev.ranges import Ints, ranges
 from saev.shards.tokens import TokenSelection
 
@@ -121,7 +121,7 @@ class Codes(ImageCodes):
     @override
     def batches(self, images: Images, what: str | None) -> Iterator[tuple[Ints, SparseCodes]]:
         wanted = np.asarray(images, dtype=np.int64)
-        with tqdm(total=len(wanted), desc=what, unit=" images", disable=what is None) as progress:
+        with progress_bar(total=len(wanted), desc=what, unit=" images", disable=what is None) as progress:
             for number, part in enumerate(self.parts):
                 first = number * self.images_per_part
                 low, high = np.searchsorted(wanted, [first, first + self.images_per_part])

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 from saev.artifacts import RecordedLayer, load_sae, provenance_of
 from saev.byte_text import byte_text
@@ -29,6 +28,7 @@ from saev.latents.encoding import Encoding
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.nn import SparseAutoencoder
 from saev.nn.evaluating import evaluating
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
@@ -143,7 +143,7 @@ def _in_memory(encoding: Encoding) -> Codes:
             f"are free on {found[1]}: save them with out"
         )
     plan = Plan(encoding, origin, images_per_file_of(encoding, FILE_BYTES, per_image), Path())
-    with tqdm(total=origin.n_images, desc="encoding", unit=" images") as bar:
+    with progress_bar(total=origin.n_images, desc="encoding", unit=" images") as bar:
         parts = [InMemory(plan.codes(number, bar.update)) for number in range(plan.n_files)]
     return Codes(origin, plan.images_per_file, parts)
 
@@ -165,7 +165,7 @@ def _saved(encoding: Encoding, out: Path, processes: int, file_bytes: int) -> Co
         if finished:
             tell(f"{len(finished)} of {plan.n_files} files are whole already: going on from there")
         n_done = sum(len(plan.images(number)) for number in finished)
-        with tqdm(total=origin.n_images, initial=n_done, desc="encoding", unit=" images") as bar:
+        with progress_bar(total=origin.n_images, initial=n_done, desc="encoding", unit=" images") as bar:
             if min(processes, len(missing)) > 1:
                 from saev.latents.encode_processes import write_divided
 

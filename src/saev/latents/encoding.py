@@ -11,12 +11,12 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 from typing_extensions import override
 
 from saev.latents.sparse import SparseCodes, Spots
 from saev.nn import SparseAutoencoder
 from saev.nn.functional import images_at_once
+from saev.progress import progress_bar
 from saev.shards.format.strict_json import canonical_digest
 from saev.shards.tokens import TokenSelection
 from saev.vit.weights import weights_digest
@@ -123,7 +123,7 @@ def _encoded(
 ) -> Iterator[tuple[str, NDArray[np.int64], SparseCodes]]:
     tokens = replace(next(iter(codes.values())).tokens, examples=images, kept=None)
     per_batch = images_at_once(max(one.d_sae for one in codes.values()), len(tokens.positions))
-    with tqdm(total=len(images), desc=what, unit=" images", disable=what is None) as progress:
+    with progress_bar(total=len(images), desc=what, unit=" images", disable=what is None) as progress:
         for start in range(0, len(images), per_batch):
             ids_b = images[start : start + per_batch]
             x_btd = torch.cat(list(tokens.read(ids_b)))

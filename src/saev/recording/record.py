@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from saev.device import chosen_device
 from saev.errors import InputError
+from saev.progress import progress_bar
 from saev.recording.layers import LayerWriters
 from saev.recording.plan import make_plan
 from saev.vit.backbone import PRECISIONS, Backbone
@@ -82,7 +82,10 @@ def record(
             missing = writers.claim()
             spans = writers.open(missing, plan.missing())
             items, weight = ImageDataset(source, backbone.preprocessing, backbone.grid), next(backbone.parameters())
-            with torch.inference_mode(), tqdm(total=sum(map(len, spans)), desc="recording", unit=" images") as bar:
+            with (
+                torch.inference_mode(),
+                progress_bar(total=sum(map(len, spans)), desc="recording", unit=" images") as bar,
+            ):
                 for batch in image_loader(items, spans, batch_size, num_workers):
                     acts = backbone(batch["image"].to(weight.device, weight.dtype), sorted(plan.pending))
                     writers.append(source, batch, acts)

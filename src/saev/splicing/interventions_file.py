@@ -9,13 +9,13 @@ from saev.files import given_path, read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
 
 FORMAT: Final = "saev-interventions"
-VERSION: Final = 1
+VERSION: Final = 2
 FILE: Final = "interventions.json"
 _MAX_BYTES: Final = 2**28
 _KEYS: Final = ("format", "version", "sae", "model", "layer", "edit", "target", "n_measured", "n_changed", "effects")
 _REST: Final = (
     "sae_tokens", "images", "masks", "seed", "zero_shot", "head", "block", "n_images", "relative_norm", "latents",
-    "random_latents", "accuracy", "curves", "maps",
+    "random_latents", "notes", "accuracy", "curves", "maps",
 )  # fmt: skip
 _HOWS: Final = ("zero", "set", "scale", "add")
 
@@ -23,20 +23,23 @@ _HOWS: Final = ("zero", "set", "scale", "add")
 @final
 @dataclass(frozen=True)
 class Moved:
-    """A mean difference of pairs, with its 95 % interval (None of a single picture) and p."""
+    """A mean difference of pairs, with its 95 % interval (None of a single picture) and p.
+
+    Of what can only fall, as the cosine from 1, there is neither interval nor p.
+    """
 
     mean: float
     low: float | None
     high: float | None
-    p: float
-    p_corrected: float  # For all figures of the run (Holm).
+    p: float | None
+    p_corrected: float | None  # For all figures of the run (Holm).
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:
         """From JSON, strictly."""
         found = JsonObject(value, where, ("mean", "low", "high", "p", "p_corrected"))
         ends = found.optional_number("low"), found.optional_number("high")
-        return cls(found.number("mean"), *ends, found.number("p"), found.number("p_corrected"))
+        return cls(found.number("mean"), *ends, found.optional_number("p"), found.optional_number("p_corrected"))
 
 
 @final
@@ -146,5 +149,6 @@ def _check_rest(found: JsonObject) -> None:
     found.number("relative_norm")
     for array in ("latents", "random_latents", "maps"):
         found.array(array)
+    found.texts("notes")
     for mapping in ("accuracy", "curves"):
         found.mapping(mapping)

@@ -17,6 +17,7 @@ from saev.artifacts import trained_on
 from saev.device import chosen_device
 from saev.errors import InputError, one_line, tell
 from saev.nn import ARCHITECTURES, SparseAutoencoder
+from saev.progress import progress_bar
 from saev.shards.reading.reader import ShardReader
 from saev.training.activations import activations, check_finite
 from saev.training.data.option_checks import check_numbers
@@ -116,7 +117,7 @@ def train(
     check_training_fits([spec], {}, training_need([spec], n_parts=1, batch_size=batch_size, n_sample=0), where, 0)
     with TorchModes.of_training().entered():
         member = spec.build().to(where)
-        with tqdm(total=n_steps, desc=spec.name, unit="step", disable=not progress) as bar:
+        with progress_bar(total=n_steps, desc=spec.name, unit="step", disable=not progress) as bar:
             fit([member], source, n_steps, source.sample, clip=clip, bf16=bf16, on_step=partial(_show, bar))
         return _finished(member.sae, member.outcome(), source, held_out)
 

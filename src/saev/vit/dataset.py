@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
-from tqdm import tqdm
 from typing_extensions import override
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
+from saev.progress import progress_bar
 from saev.vit.images.base import ImageSource
 from saev.vit.patch_labels import patch_labels
 from saev.vit.preprocess import Preprocessing
@@ -113,7 +113,7 @@ def image_batches(
 
 
 def item_batches(
-    items: ImageDataset, chosen: Sequence[int], batch_size: int, num_workers: int, what: str
+    items: ImageDataset, chosen: Sequence[int], batch_size: int, num_workers: int, what: str | None
 ) -> Iterator[dict[str, Any]]:
     """Some items of a data set in their order, each batch a collated dict of them, with a progress bar.
 
@@ -122,14 +122,14 @@ def item_batches(
         chosen: The numbers of some.
         batch_size: Images of a batch.
         num_workers: Processes that decode.
-        what: Names the bar.
+        what: Names the bar; None for no bar.
 
     Raises:
         BadImage: If one of them cannot be used.
         InputError: If the workers cannot hand over so large batches.
     """
     loader = image_loader(items, [chosen], batch_size, num_workers)
-    with tqdm(total=len(chosen), desc=what, unit=" images") as bar:
+    with progress_bar(total=len(chosen), desc=what, unit=" images", disable=what is None) as bar:
         for batch in loader:
             yield batch
             bar.update(len(batch["image"]))

@@ -27,7 +27,7 @@ def test_an_embedding_does_not_keep_all_tokens_in_memory() -> None:
 @torch.no_grad()
 def test_no_change_outlives_the_next_one_and_numbers_are_all_that_stays() -> None:
     vit = load_backbone("timm", "test_vit", "random", 64)
-    made = list[weakref.ref[Tensor]]()
+    made, done = list[weakref.ref[Tensor]](), list[int]()
 
     def arms(batch: Batch, item: object, start: int) -> Iterator[tuple[str, Tensor]]:
         for name in (EDITED, *[RANDOM] * 3, "off 1"):
@@ -40,8 +40,9 @@ def test_no_change_outlives_the_next_one_and_numbers_are_all_that_stays() -> Non
     items = [{"image": torch.randn(2, 3, 64, 64)} for _ in range(3)]
     with saev.attach(vit, saev.ReLU(64, d_sae=8), 3) as inside:
         place = Place(inside, vit, 3, token_layout(vit).positions("content"))
-        outcome = measure(place, items, [0], arms, Reading([], None, None), [None] * 6)
+        outcome = measure(place, items, [0], arms, Reading([], None, None), [None] * 6, (done.append, done.append))
     assert len(made) == 15
+    assert done == [2] * (3 + 15)
     assert {name: list(columns) for name, columns in outcome.kept.items()} == {
         UNTOUCHED: [COSINE],
         EDITED: [COSINE],

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from saev.latents.naming.calibration import BestWords, Pool, best_words
 from saev.latents.naming.crops import Box, crop_box
 from saev.latents.naming.evidence import TopCrops, odds
 from saev.latents.naming.words import EmbeddedWords, Embedder
+from saev.progress import progress_bar
 
 Heatmap = npt.NDArray[np.floating] | npt.NDArray[np.uint8]
 FALSE_NAMES = 0.01  # Share of meaningless latents that get a name all the same.
@@ -90,7 +90,7 @@ def name_latents(
     pool = Pool(np.array(list(places.values()), dtype=np.int64), np.array([i for _, i in places], dtype=np.int64))
     rng = np.random.default_rng(seed)
     names = {latent: LatentName((), 1.0) for latent in tops}
-    for latents, group in tqdm(_by_number(strongest, places), desc="naming", unit=" groups"):
+    for latents, group in progress_bar(_by_number(strongest, places), desc="naming", unit=" groups"):
         best = best_words(crops_ne, pool, words.embeddings_ve, group, rng)
         names.update(zip(latents, named_words(best, words), strict=True))
     return names
@@ -136,7 +136,7 @@ def _seen(
     for latent, top in tops.items():
         for one in top:
             wanted.setdefault(one.image_id, []).append((latent, one.heatmap))
-    for image_id in tqdm(sorted(wanted), desc="embedding crops", unit=" images"):
+    for image_id in progress_bar(sorted(wanted), desc="embedding crops", unit=" images"):
         picture = pictures(image_id)
         if picture is not None:
             yield image_id, picture, wanted[image_id]

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.latents.naming.vocabulary import FEWEST_WORDS, distinct
+from saev.progress import progress_bar
 
 TEMPLATES = ("a photo of a {}", "a close-up photo of {}", "{}")  # Things, stuff and patterns, and all else.
 _WORDS_AT_ONCE = 85  # With three templates a batch of a CLIP's text tower.
@@ -54,7 +54,7 @@ def embed_words(
     if len(words) < FEWEST_WORDS:
         raise InputError(f"{len(words)} words are no vocabulary: a name is the best of {FEWEST_WORDS} or more")
     found: list[Tensor] = []
-    with tqdm(total=len(words), desc="embedding words", unit=" words", disable=quiet) as bar:
+    with progress_bar(total=len(words), desc="embedding words", unit=" words", disable=quiet) as bar:
         for start in range(0, len(words), _WORDS_AT_ONCE):
             some = words[start : start + _WORDS_AT_ONCE]
             found.append(embed_phrases(clip, some, templates))

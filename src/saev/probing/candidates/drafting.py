@@ -4,7 +4,6 @@ import re
 from typing import Final
 
 import numpy as np
-from tqdm import tqdm
 
 from saev.probing.candidates.scoring import Scored
 from saev.probing.hypotheses.coalitions import LEAST_GAIN, joined
@@ -13,6 +12,7 @@ from saev.probing.hypotheses.thresholds import best_threshold
 from saev.probing.pictures.attributes import Attribute
 from saev.probing.pictures.pooling import Pooling
 from saev.probing.statistics.arrays import Integers
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 
 MOST_JOINED: Final = 5
@@ -42,7 +42,7 @@ def drafted(
     """
     best, found, ids = scored.best(), [], set[str]()
     wanted = scored.wanted()
-    for j in tqdm(wanted, desc="joining", unit=" attributes", disable=not progress or not wanted):
+    for j in progress_bar(wanted, desc="joining", unit=" attributes", disable=not progress or not wanted):
         attribute, latent = scored.attributes.binary[j], int(best[j])
         claim: Claim = "fires on" if scored.effect_lj[latent, j] > 0 else "does not fire on"
         value_i = scored.pooled_il[:, [latent]].toarray()[:, 0]

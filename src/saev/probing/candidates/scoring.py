@@ -10,7 +10,6 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.probing.pictures.attributes import Attribute, Attributes
@@ -21,6 +20,7 @@ from saev.probing.statistics.exchange import Exchange
 from saev.probing.statistics.max_t_of_many import max_t_of_many
 from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, shared, sums
 from saev.probing.statistics.permutation import max_t
+from saev.progress import progress_bar
 
 Q_LEVEL: Final = 0.05
 
@@ -67,7 +67,7 @@ class Scored:
         if not fires_l.any():
             raise InputError("no latent fires on any picture of the proposal half: is this the SAE of these shards?")
         n_pairs = pooled_il.shape[1] * len(attributes.binary)
-        with tqdm(total=n_pairs, desc="scoring", unit=" pairs", unit_scale=True, disable=not progress) as bar:
+        with progress_bar(total=n_pairs, desc="scoring", unit=" pairs", unit_scale=True, disable=not progress) as bar:
             scores = latent_scores(pooled_il, attributes.y_ij, bar.update)
         numbers = correlations(pooled_il, attributes.x_ij)
         if len(np.unique(group_i)) < len(group_i):
@@ -129,7 +129,7 @@ class Scored:
         tasks = list(shared([observations(self.labels(j), self.group_i) for j in wanted]))
         whole = [self._divides_none(unit_i) for unit_i, _ in tasks]
         rounds = n * sum(1 if one else len(own) for one, (_, own) in zip(whole, tasks, strict=True))
-        with tqdm(total=rounds, desc="permuting", unit=" times", disable=not progress) as bar:
+        with progress_bar(total=rounds, desc="permuting", unit=" times", disable=not progress) as bar:
             for is_whole, (unit_i, own) in zip(whole, tasks, strict=True):
                 columns = [wanted[place] for place in own]
                 if is_whole:

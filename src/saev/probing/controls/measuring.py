@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-from tqdm import tqdm
 
 from saev.device import chosen_device
 from saev.errors import InputError
@@ -32,6 +31,7 @@ from saev.probing.controls.views import (
 )
 from saev.probing.pictures.pooled import pooled
 from saev.probing.statistics.arrays import Integers
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -177,7 +177,7 @@ class _Work:
     def measured(self, tasks: Sequence[ControlTask]) -> list[list[Control]]:
         choosing: Integers = np.unique(np.concatenate([task.proposal.images for task in tasks]))
         columns = self.values(_images(tasks), choosing)
-        bar = tqdm(tasks, desc="scoring controls", unit=" tasks", disable=not self.progress or len(tasks) < 2)
+        bar = progress_bar(tasks, desc="scoring controls", unit=" tasks", disable=not self.progress or len(tasks) < 2)
         return [list(judged(task, columns, self.options, self.seed)) for task in bar]
 
     def values(self, images: Integers, choosing: Integers) -> dict[str, Columns]:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-from tqdm import tqdm
 
 from saev.nn.functional import images_at_once
 from saev.probing.controls.views import View
 from saev.probing.statistics.arrays import Floats, Integers
+from saev.progress import progress_bar
 from saev.shards.tokens import TokenSelection
 
 AT_ONCE: Final = 2**22
@@ -63,7 +63,7 @@ def pooled_activations(
     selection = replace(tokens, examples=images, kept=None)
     per_batch = images_at_once(max((view.size for view in views.values()), default=1), len(tokens.positions))
     found: dict[str, list[Any]] = {name: [] for name in views}
-    with torch.no_grad(), tqdm(total=len(images), desc="controls", unit=" images", disable=not progress) as bar:
+    with torch.no_grad(), progress_bar(total=len(images), desc="controls", unit=" images", disable=not progress) as bar:
         for start in range(0, len(images), per_batch):
             ids_b = images[start : start + per_batch]
             x_btd = torch.cat(list(selection.read(ids_b))).to(device)

@@ -45,14 +45,18 @@ class Curves:
             ks: Numbers of latents; those that are more than half of the SAE's are left out.
             rng: Where chance comes from.
         """
-        d_sae = len(seen.frequency_s)
-        kept = [k for k in sorted(set(ks)) if 2 * k <= d_sae]
+        kept = _kept(ks, len(seen.frequency_s))
         if len(seen.mean_cs) < 2 or not kept:
             return cls([], {}, {})
         latents = {name: [int(one) for one in np.argsort(-_above_s(seen, name), kind="stable")[: kept[-1]]]
                    for name in seen.mean_cs}  # fmt: skip
         random = {name: matched_latents(own, seen.frequency_s, N_DRAWS, rng).tolist() for name, own in latents.items()}
         return cls(kept, latents, random)
+
+    @staticmethod
+    def n_changes(ks: Sequence[int], d_sae: int) -> int:
+        """How many changes of each picture they need, where there are classes to tell apart."""
+        return len(KINDS) * len(_kept(ks, d_sae)) * (1 + N_DRAWS)
 
     @property
     def needed(self) -> set[int]:
@@ -141,6 +145,10 @@ class Curves:
             }
             for name, is_in_i in _classes(class_i)
         ]
+
+
+def _kept(ks: Sequence[int], d_sae: int) -> list[int]:
+    return [k for k in sorted(set(ks)) if 2 * k <= d_sae]
 
 
 def _classes(class_i: NDArray[Any]) -> list[tuple[str | None, NDArray[np.bool_]]]:

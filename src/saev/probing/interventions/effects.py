@@ -3,15 +3,16 @@
 Shape suffixes: i = pictures, r = draws of random latents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.probing.interventions.outcome import EDITED, RANDOM, UNTOUCHED, Outcome, right_column
-from saev.probing.interventions.readouts import Floats, Readout
+from saev.probing.interventions.outcome import COSINE, EDITED, RANDOM, UNTOUCHED, Outcome, Reading, right_column
+from saev.probing.interventions.pictures import Chosen
+from saev.probing.interventions.readouts import SHARES, Floats, Readout
 from saev.probing.statistics.correction import holm
 from saev.probing.statistics.paired import PairedEffect, paired_effect
 
@@ -53,6 +54,8 @@ def figures(outcome: Outcome, columns: Sequence[str]) -> dict[str, Figure]:
 def effects(found: Sequence[Figure], digests: Sequence[str], rng: np.random.Generator) -> list[dict[str, Any]]:
     """Paired effects of all figures as plain JSON, their p values corrected together (Holm).
 
+    The cosine can only fall from 1, whatever is changed: it is compared with random draws alone, not with no change.
+
     Args:
         found: The figures.
         digests: Of the measured pictures: equal ones are one observation.
@@ -63,11 +66,12 @@ def effects(found: Sequence[Figure], digests: Sequence[str], rng: np.random.Gene
         groups = [digests[place] for place in one.pictures]
         moved.append(paired_effect(one.untouched_i, one.edited_i, N_FLIPS, rng, group_i=groups))
         beyond.append(paired_effect(one.random_i, one.edited_i, N_FLIPS, rng, group_i=groups))
-    corrected = [holm([effect.p for effect in each]) for each in (moved, beyond)]
+    may_rise = [place for place, one in enumerate(found) if not one.name.startswith(COSINE)]
+    from_nothing = dict(zip(may_rise, holm([moved[place].p for place in may_rise]), strict=True)) if may_rise else {}
+    from_random = holm([effect.p for effect in beyond])
     for number, one in enumerate(found):
         bound = float(np.quantile(np.abs(one.draws_r), _QUANTILE))
-        effect, other = moved[number], beyond[number]
-        both = max(corrected[0][number], corrected[1][number])
+        effect, p = moved[number], from_nothing.get(number)
         rows.append(
             {
                 "figure": one.name,
@@ -75,17 +79,51 @@ def effects(found: Sequence[Figure], digests: Sequence[str], rng: np.random.Gene
                 "untouched": float(one.untouched_i.mean()),
                 "edited": float(one.edited_i.mean()),
                 "random": float(one.random_i.mean()),
-                "effect": _row(effect, corrected[0][number]),
-                "beyond_random": _row(other, corrected[1][number]),
+                "effect": _row(effect, p),
+                "beyond_random": _row(beyond[number], from_random[number]),
                 "random_effects": one.draws_r.tolist(),
                 "random_bound": bound,
-                "specific": bool(both <= ALPHA and abs(effect.mean) > bound),
+                "specific": bool(max(p or 0, from_random[number]) <= ALPHA and abs(effect.mean) > bound),
             }
         )
     return rows
 
 
-def _row(effect: PairedEffect, p_corrected: float) -> dict[str, float | None]:
+def left_out(target: str | None, chosen: Chosen, reading: Reading, found: Collection[str]) -> list[str]:
+    """Why figures are missing that one would look for, a sentence each.
+
+    Args:
+        target: As it was asked for.
+        chosen: The pictures.
+        reading: What was read.
+        found: Names of the figures that there are.
+    """
+    own = [label for place in chosen.measured if (label := chosen.labels[place]) is not None]
+    n_learn = len(chosen.numbers) - len(chosen.measured)
+    notes = []
+    for one in reading.readouts:
+        unknown = [label for label in own if label not in one.classes] if one.is_classifier else []
+        if unknown:
+            notes.append(
+                f"{one.name}: {len(unknown)} of {len(own)} measured pictures are of classes that it does not know: "
+                f"none of the {n_learn} pictures that it learns from is of them"
+            )
+        if target in unknown:
+            notes.append(
+                f"{one.name}: no figure of the target stands apart, there are too few pictures of {target} in the half "
+                "that the probe learns from: give more pictures (--n_images)"
+            )
+    if reading.target is not None and target not in own:
+        notes.append(f"no measured picture is of {target}, so that no figure of it stands apart: give more pictures")
+    if reading.patches is not None and reading.patches.target is not None and f"segmentation: {SHARES[1]}" not in found:
+        notes.append(f"segmentation: no measured picture has a patch of {target}")
+    return notes
+
+
+def _row(effect: PairedEffect, p_corrected: float | None) -> dict[str, float | None]:
+    """Without a p, of what can move one way alone, there is no interval either: Student's t knows no such end."""
+    if p_corrected is None:
+        return {"mean": effect.mean, "low": None, "high": None, "p": None, "p_corrected": None}
     return {
         "mean": effect.mean,
         # A single picture has no interval, and JSON no infinity.

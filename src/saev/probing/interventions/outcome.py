@@ -10,6 +10,7 @@ from typing import Final, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.probing.interventions.readouts import SHARES, Floats, PatchReadout, Readout
@@ -36,7 +37,7 @@ class Reading:
 
     readouts: Sequence[Readout]  # From the embeddings.
     patches: PatchReadout | None  # From the patches, if there are masks.
-    target: str | None  # The class that is told from the others, if there is one.
+    target: str | None  # The class of pictures that is told from the others, if there is one.
 
     @property
     def right_columns(self) -> list[str]:
@@ -61,7 +62,7 @@ class Reading:
         after_be, tokens_bqd = after
         is_target_b = np.array([label is not None and label == self.target for label in labels_b])
         cosine_b = torch.nn.functional.cosine_similarity(before_be.double(), after_be.double(), dim=-1)
-        found = {COSINE: cosine_b.numpy()}
+        found = self._split(COSINE, cosine_b.clamp(max=1).numpy(), is_target_b)
         for readout in self.readouts:
             outputs_bc = readout.outputs(after_be)
             if not readout.is_classifier:
@@ -69,15 +70,19 @@ class Reading:
                 found |= {f"{readout.name}: output {one}": values_b for one, values_b in columns}
                 continue
             own_b, found[right_column(readout.name)] = _of_classes(readout, outputs_bc, labels_b)
-            name = f"{readout.name}: own class"
-            found[name] = own_b
-            if self.target in readout.classes:
-                found[f"{name}, {SHARES[1]}"] = np.where(is_target_b, own_b, np.nan)
-                found[f"{name}, {SHARES[2]}"] = np.where(is_target_b, np.nan, own_b)
+            found |= self._split(f"{readout.name}: own class", own_b, is_target_b)
         if self.patches is not None and patch_labels_bq is not None:
             shares_b3 = self.patches.shares(tokens_bqd, patch_labels_bq)
-            kinds = SHARES if self.target is not None else SHARES[:1]
+            kinds = SHARES if self.patches.target is not None else SHARES[:1]
             found |= {f"segmentation: {what}": shares_b3[:, number] for number, what in enumerate(kinds)}
+        return found
+
+    def _split(self, name: str, values_b: Floats, is_target_b: NDArray[np.bool_]) -> dict[str, Floats]:
+        """A column, and with a target the same for its pictures and for all others."""
+        found = {name: values_b}
+        if self.target is not None:
+            found[f"{name}, {SHARES[1]}"] = np.where(is_target_b, values_b, np.nan)
+            found[f"{name}, {SHARES[2]}"] = np.where(is_target_b, np.nan, values_b)
         return found
 
     def right(self, after_be: Tensor, labels_b: Sequence[str | None]) -> Values:

@@ -100,12 +100,14 @@ def _effects(result: Mapping[str, Any]) -> str:
         f"{row['edited']:.3f} with the edit, {row['random']:.3f} along random latents.</p>"
         for name, row in result["accuracy"].items()
     )
+    notes = "".join(f"<p class='note'>{user_text(one)}.</p>" for one in result["notes"])
     return (
         "<section><h2>Effects, picture by picture</h2>"
         "<p class='note'>Mean change with its 95 % interval. Random latents fire on about as many pictures, and the "
         "change along them is as large on each token. An effect is more than theirs where both p are at most .05 and "
-        "95 % of the draws move the figure less.</p>"
-        f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>{accuracy}</section>"
+        "95 % of the draws move the figure less. A cosine can only fall from 1: it is compared with random latents "
+        "alone.</p>"
+        f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>{notes}{accuracy}</section>"
     )
 
 
@@ -174,5 +176,5 @@ def _interval(effect: Mapping[str, float | None]) -> str:
     return f"{effect['mean']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}]"
 
 
-def _p(effect: Mapping[str, float]) -> str:
-    return f"{effect['p_corrected']:.4f}"
+def _p(effect: Mapping[str, float | None]) -> str:
+    return "" if effect["p_corrected"] is None else f"{effect['p_corrected']:.4f}"

@@ -15,6 +15,7 @@ from torch import Tensor
 from saev.probing.interventions.changes import Batch
 from saev.probing.interventions.outcome import EDITED, RANDOM, UNTOUCHED, Outcome, Reading, Values
 from saev.probing.interventions.readouts import Floats
+from saev.probing.interventions.work import Done
 from saev.splicing.attached import Attached
 from saev.splicing.replay import computed_once, last_tokens
 from saev.vit.backbone import Backbone
@@ -66,6 +67,7 @@ def look(
     classes: Sequence[str | None],
     learns: Sequence[bool],
     rng: np.random.Generator,
+    done: Done,
 ) -> Seen:
     """Run pictures as they are.
 
@@ -76,6 +78,7 @@ def look(
         classes: Of the pictures, in their order.
         learns: Whether each is one that probes learn from and latents of classes are chosen on.
         rng: Where chance comes from.
+        done: Is told of passes.
     """
     d_sae = place.inside.sae.d_sae
     embedded, largest, patches, patch_labels = [], [], [], []
@@ -99,6 +102,7 @@ def look(
                 patches.append(tokens_bqd[image, own].cpu())
                 patch_labels.append(batch["patch_labels"][image, own])
         start += len(mean_bs)
+        done(len(mean_bs))
     return Seen(
         torch.cat(embedded),
         np.concatenate(largest),
@@ -139,6 +143,7 @@ def measure(
     arms: Callable[[Batch, Mapping[str, Any], int], Arms],
     reading: Reading,
     labels: Sequence[str | None],
+    done: tuple[Done, Done],
 ) -> Outcome:
     """Run pictures as they are and with each change; the blocks up to the SAE's are computed once.
 
@@ -151,6 +156,7 @@ def measure(
         arms: Gives the changes of a batch of tokens, from its item and the number of pictures before it.
         reading: What is read.
         labels: Classes of the pictures, in their order.
+        done: Are told of passes as they are, and of passes with a change.
     """
     outcome, start, inside = Outcome(), 0, place.inside
     for item in batches:
@@ -159,6 +165,7 @@ def measure(
         with computed_once(place.backbone, place.layer):
             before = place.run(images, _kept_in(outputs))
             batch = Batch.of(inside, outputs[0], needed)
+            done[0](len(images))
             rows, draws, norm_b = {UNTOUCHED: reading.all(before[0], before, *own)}, list[Values](), None
             for name, change_bpd in arms(batch, item, start):
                 after = place.run(images, _instead(inside.with_tokens(outputs[0], batch.x_bpd + change_bpd)))
@@ -169,6 +176,7 @@ def measure(
                     norm_b = change_bpd.flatten(1).norm(dim=1) / batch.x_bpd.flatten(1).norm(dim=1)
                 else:  # curves of classes
                     rows[name] = reading.right(after[0], own[0])
+                done[1](len(images))
         assert norm_b is not None, "one of the changes is the edit"
         outcome.add(rows, draws, norm_b.double().cpu().numpy())
         start += len(images)

@@ -12,10 +12,10 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.probing.pictures.units import in_test_half
+from saev.progress import progress_bar
 from saev.shards.tokens import random_subset
 from saev.vit.images import ImageFolder, ImageSource, SegmentationFolder
 
@@ -81,7 +81,7 @@ def chosen_pictures(source: ImageSource, where: str, n_images: int, seed: int) -
     """
     numbers = random_subset(len(source), n_images, seed).tolist()
     labels = [source.record(number).label for number in numbers]
-    bar = tqdm(numbers, desc="pictures", unit=" images")
+    bar = progress_bar(numbers, desc="pictures", unit=" images")
     digests = [hashlib.sha256(source.read_bytes(number)).hexdigest() for number in bar]
     learns = len({label for label in labels if label is not None}) > 1 or source.has_masks
     halves = [in_test_half(digest, seed) if learns else True for digest in digests]

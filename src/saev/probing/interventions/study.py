@@ -5,6 +5,7 @@ Shape suffixes: b = images of a batch, p = tokens that the SAE takes, q = patche
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -12,18 +13,18 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.probing.interventions.changes import Batch, along_others, code_change
 from saev.probing.interventions.curves import Curves
-from saev.probing.interventions.effects import Figure, accuracies, effects, figures
+from saev.probing.interventions.effects import Figure, accuracies, effects, figures, left_out
 from saev.probing.interventions.maps import Maps, maps_of
 from saev.probing.interventions.matching import matched_latents
 from saev.probing.interventions.outcome import EDITED, RANDOM, Outcome, Reading
 from saev.probing.interventions.passes import Arms, Place, Seen, look, measure
 from saev.probing.interventions.pictures import Chosen
 from saev.probing.interventions.readouts import Readout, head_readout, patch_readout, probe_readout
+from saev.probing.interventions.work import Done, Work
 from saev.splicing.edits import Edit
 from saev.splicing.zero_shot import ZeroShot
 from saev.vit.dataset import ImageDataset, item_batches
@@ -81,7 +82,7 @@ class Studied:
 
 
 def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Sequence[str], ZeroShot] | None) -> Studied:
-    """Measure an edit, what stands beside it, curves of classes, and maps.
+    """Measure an edit, what stands beside it, curves of classes, and maps; says before how many passes that takes.
 
     Args:
         place: The SAE inside its ViT.
@@ -92,15 +93,43 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
     Raises:
         InputError: If a token, a head or a picture does not fit, or there are too few latents to compare with.
     """
+    work = _work(place, chosen, request)
+    tell(work.plan())
+    with work.bar() as done:
+        return _studied(place, chosen, request, zero_shot, done)
+
+
+def _work(place: Place, chosen: Chosen, request: Request) -> Work:
+    taught = {label for label, measured in zip(chosen.labels, chosen.is_measured_i, strict=True) if not measured}
+    tells = len(taught - {None}) > 1  # else there is nothing that could tell classes apart
+    blocks = prod(-(-side // request.block) for side in place.backbone.grid)
+    return Work(
+        n_images=len(chosen.numbers),
+        n_measured=len(chosen.measured),
+        n_random=request.n_random,
+        n_curves=Curves.n_changes(request.ks, place.inside.sae.d_sae) if tells else 0,
+        n_grey=min(MOST_MAPPED, len(request.latents)) * min(request.n_maps, len(chosen.numbers)) * blocks,
+        depth=place.backbone.n_layers,
+        layer=place.layer,
+    )
+
+
+def _studied(
+    place: Place,
+    chosen: Chosen,
+    request: Request,
+    zero_shot: tuple[Sequence[str], ZeroShot] | None,
+    done: tuple[Done, Done],
+) -> Studied:
     rng = np.random.default_rng(request.seed)
     backbone, latents = place.backbone, request.latents
     items = ImageDataset(chosen.source, backbone.preprocessing, backbone.grid)
 
-    def batches(numbers: Sequence[int], what: str) -> Any:
-        return item_batches(items, numbers, request.batch_size, request.num_workers, what)
+    def batches(numbers: Sequence[int]) -> Any:
+        return item_batches(items, numbers, request.batch_size, request.num_workers, None)
 
     learns = ~chosen.is_measured_i
-    seen = look(place, batches(chosen.numbers, "as they are"), latents, chosen.labels, learns.tolist(), rng)
+    seen = look(place, batches(chosen.numbers), latents, chosen.labels, learns.tolist(), rng, done[0])
     reading = _reading(seen, chosen, request, zero_shot)
     readouts = reading.readouts
     random_rl = matched_latents(latents, seen.frequency_s, request.n_random, rng)
@@ -120,14 +149,18 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
     needed = sorted({*latents, *random_rl.flatten().tolist(), *curves.needed})
     numbers = [chosen.numbers[one] for one in chosen.measured]
     with torch.no_grad():
-        outcome = measure(place, batches(numbers, "with changes"), needed, arms, reading, labels)
+        outcome = measure(place, batches(numbers), needed, arms, reading, labels, done)
     found = list(figures(outcome, [one for one in outcome.columns if one not in reading.right_columns]).values())
-    shown = _maps(place, items, chosen, seen, request)
+    notes = left_out(request.target, chosen, reading, {one.name for one in found})
+    for note in notes:
+        tell(note)
+    shown = _maps(place, items, chosen, seen, request, done[0])
     return Studied(
         {
             **_sizes(chosen, outcome),
             "latents": _of_latents(seen, chosen, latents),
             "random_latents": random_rl.tolist(),
+            "notes": notes,
             "effects": effects(found, digests, rng),
             "accuracy": accuracies(outcome, readouts),
             "curves": curves.results(outcome, readouts, labels, digests, rng),
@@ -158,7 +191,7 @@ def _reading(
     patches = None
     if seen.patches_md is not None and seen.patch_labels_m is not None:
         patches = patch_readout(seen.patches_md, seen.patch_labels_m, request.target_value)
-    return Reading(found, patches, request.target)
+    return Reading(found, patches, request.target if request.target in chosen.labels else None)
 
 
 def _mask(place: Place, item: Mapping[str, Any], request: Request) -> Tensor | None:
@@ -214,26 +247,21 @@ def _of_latents(seen: Seen, chosen: Chosen, latents: Sequence[int]) -> list[dict
     return found
 
 
-def _maps(place: Place, items: ImageDataset, chosen: Chosen, seen: Seen, request: Request) -> list[Shown]:
+def _maps(place: Place, items: ImageDataset, chosen: Chosen, seen: Seen, request: Request, done: Done) -> list[Shown]:
     """The maps of each latent on the pictures on which it fires most."""
     tops: list[tuple[int, int]] = []
     for number, latent in enumerate(request.latents[:MOST_MAPPED]):
         values_n = seen.largest_nl[:, number]
         order = np.argsort(-values_n, kind="stable")[: request.n_maps]
         tops += [(latent, int(one)) for one in order if values_n[one] > 0]
-    rows, columns = place.backbone.grid
-    per_picture = -(-rows // request.block) * -(-columns // request.block)
     names, found = chosen.names, []
-    with tqdm(total=len(tops) * per_picture, desc="occlusion", unit=" passes", disable=not tops) as bar:
-        for latent, one in tops:
-            number = chosen.numbers[one]
-            image = items[number]["image"]
-            assert isinstance(image, Tensor), "an item has its image"
-            (maps,) = maps_of(
-                place.inside, place.backbone, image, [latent], request.block, request.batch_size, bar.update
-            )
-            view = place.backbone.preprocessing.view(chosen.source.read(number))
-            found.append(Shown(names[one], view, maps))
+    for latent, one in tops:
+        number = chosen.numbers[one]
+        image = items[number]["image"]
+        assert isinstance(image, Tensor), "an item has its image"
+        (maps,) = maps_of(place.inside, place.backbone, image, [latent], request.block, request.batch_size, done)
+        view = place.backbone.preprocessing.view(chosen.source.read(number))
+        found.append(Shown(names[one], view, maps))
     return found
 
 

@@ -11,11 +11,11 @@ from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from saev.errors import InputError, reason
 from saev.files import given_path
 from saev.probing.pictures.attributes import Attribute, Attributes
+from saev.progress import progress_bar
 from saev.shards.format.examples import ExampleRecord
 from saev.vit.images.base import read_file
 from saev.vit.images.scan import PICTURES, scan
@@ -136,7 +136,7 @@ def _names(root: Path) -> list[str]:
 def _digests(folder: Path, progress: bool) -> dict[str, Path]:
     """The pictures of a folder by SHA-256; of copies the first."""
     found: dict[str, Path] = {}
-    for entry in tqdm(scan(folder, PICTURES), desc=folder.name, unit=" pictures", disable=not progress):
+    for entry in progress_bar(scan(folder, PICTURES), desc=folder.name, unit=" pictures", disable=not progress):
         if entry.fault:
             raise InputError(f"{entry.fault}; replace it")
         data = read_file(f"{folder}/{entry.path}", entry.path)

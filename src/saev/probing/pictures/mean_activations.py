@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from saev.progress import progress_bar
 from saev.ranges import Ints
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -32,7 +32,7 @@ def mean_activations(reader: ShardReader, images: Ints, *, progress: bool = True
     """
     tokens = TokenSelection.of([reader], images, "content")
     found = [np.empty((0, reader.layout.d_model), dtype=np.float32)]
-    with tqdm(total=len(images), desc="mean activations", unit=" pictures", disable=not progress) as bar:
+    with progress_bar(total=len(images), desc="mean activations", unit=" pictures", disable=not progress) as bar:
         for start in range(0, len(images), _AT_ONCE):
             part = images[start : start + _AT_ONCE]
             found.append(torch.cat([x_btd.mean(1) for x_btd in tokens.read(part)]).numpy())

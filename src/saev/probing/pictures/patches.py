@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.latents.codes import Codes, checked_numbers
 from saev.latents.encoding import Images
 from saev.latents.labels import Labels
 from saev.probing.statistics.scores import Counts
+from saev.progress import progress_bar
 from saev.ranges import Ints
 from saev.vit.images.base import NO_LABEL
 
@@ -70,7 +70,7 @@ def patch_scores(
     labels_ip = _checked(codes, labels, is_test_i)
     base_hj = np.stack([_base(labels_ip[is_test_i == half], len(labels.patch_names), half) for half in (False, True)])
     found = []
-    with tqdm(total=len(latents_l), desc="patches", unit=" latents", disable=not progress) as bar:
+    with progress_bar(total=len(latents_l), desc="patches", unit=" latents", disable=not progress) as bar:
         for first in range(0, len(latents_l), _AT_ONCE):
             columns = codes.of_latents(latents_l[first : first + _AT_ONCE])
             for begin, end in pairwise(columns.indptr.tolist()):

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, final, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
-from tqdm import tqdm
 
 from saev.byte_text import byte_text
 from saev.errors import InputError
@@ -19,6 +18,7 @@ from saev.latents.code_parts import Columns
 from saev.latents.codes import Codes, checked_numbers
 from saev.latents.encoding import Images
 from saev.probing.pictures.pooling import Pooling
+from saev.progress import progress_bar
 from saev.ranges import Ints, ranges
 
 
@@ -120,7 +120,7 @@ class _Part(NamedTuple):
 def _parts(codes: Codes, images: Ints, latents_l: Ints, pool: _Pool, progress: bool) -> Iterator[_Part]:
     """The pictures of one part of the codes after those of another: its values stand latent after latent already."""
     first = 0
-    with tqdm(total=len(images), desc="pooling", unit=" images", disable=not progress) as bar:
+    with progress_bar(total=len(images), desc="pooling", unit=" images", disable=not progress) as bar:
         for part in codes.parts:
             n = min(codes.images_per_part, codes.n_images - first)
             low, high = np.searchsorted(images, [first, first + n])

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from saev.device import chosen_device
 from saev.errors import InputError, tell
@@ -39,6 +38,7 @@ from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.labelling import LABELLER, Labelling
 from saev.probing.sets.unseen import Unseen
 from saev.probing.statistics.arrays import Floats
+from saev.progress import progress_bar
 from saev.ranges import Ints
 from saev.shards.tokens import random_subset
 from saev.vit.images.decode import decode
@@ -172,7 +172,7 @@ class Labeller:
         mean_e = kept_words(self.clip, self._vocabulary).embeddings_ve.mean(0)
         phrases_ve = torch.cat([embed_phrases(self.clip, [one]) for one in phrases]) - mean_e
         found = []
-        for start in tqdm(range(0, len(images), PICTURES_AT_ONCE), desc="labelling", unit=" batches"):
+        for start in progress_bar(range(0, len(images), PICTURES_AT_ONCE), desc="labelling", unit=" batches"):
             pictures: list[Image.Image] = []
             for image in images[start : start + PICTURES_AT_ONCE].tolist():
                 record = half.known.records[image]

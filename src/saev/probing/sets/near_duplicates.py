@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
+from saev.progress import progress_bar
 from saev.ranges import Ints
 
 NEAR: Final = 0.9
@@ -125,7 +125,7 @@ def near_duplicates(
         is_candidate_i[rows_r[near_ri.any(axis=1)]] = True
         is_candidate_i |= near_ri.any(axis=0)
     candidates = np.flatnonzero(is_candidate_i)
-    shown = tqdm(candidates.tolist(), desc="near-duplicates", unit=" pictures", disable=not progress)
+    shown = progress_bar(candidates.tolist(), desc="near-duplicates", unit=" pictures", disable=not progress)
     hashes = [hash_of(image) for image in shown]
     hash_nh = _units(np.array(hashes, dtype=np.float32)) if hashes else np.empty((0, 1), dtype=np.float32)
     is_test_n, ones, others = is_test_i[candidates], [candidates[:0]], [candidates[:0]]

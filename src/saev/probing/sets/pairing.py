@@ -11,7 +11,6 @@ from typing import final
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.files import read_regular
@@ -22,6 +21,7 @@ from saev.probing.sets.paired_set import FOLDERS, PAIRS, PAIRS_FILE, EditedPair,
 from saev.probing.sets.pairs import Pair
 from saev.probing.sets.wanted_pairs import FEWEST, WantedPairs
 from saev.probing.statistics.arrays import Bools
+from saev.progress import progress_bar
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.strict_json import located
 from saev.vit.images.base import MAX_FILE_BYTES
@@ -86,7 +86,7 @@ class Pairing:
         pairs: dict[str, list[EditedPair]] = {name: [] for name in self.wanted.edits}
         left_out: Counter[str] = Counter()
         view = self.preprocessing.view
-        for place in tqdm(chosen, desc=f"edits for {made.hypothesis}", unit=" images"):
+        for place in progress_bar(chosen, desc=f"edits for {made.hypothesis}", unit=" images"):
             one = may[place]
             picture = decode(read_picture(directory, one), one.path)
             mask = self._mask(one, picture, attribute)
@@ -107,7 +107,7 @@ class Pairing:
     def _of_folders(self, directory: Path, seed: int) -> PairedEdit:
         some, pairs = self.wanted.folders, []
         chosen = _some(len(some), self.wanted.n, seed)
-        for place in tqdm(chosen, desc="pairs of two folders", unit=" pairs"):
+        for place in progress_bar(chosen, desc="pairs of two folders", unit=" pairs"):
             before, after, sources = self._both(some[place])
             placebo = other_light(before, after, np.random.default_rng([seed, place]))
             changed = Edited(after, placebo, strength(before, after), strength(before, placebo))

@@ -9,7 +9,6 @@ from typing import final
 
 import numpy as np
 from scipy.sparse import csc_array
-from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.latents.codes import Codes
@@ -23,6 +22,7 @@ from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.judged import Measured, measured
 from saev.probing.verdicts.matched import matched_latents
 from saev.probing.verdicts.values import SetValues, values_on_set
+from saev.progress import progress_bar
 from saev.shards.format.strict_json import located
 
 
@@ -61,7 +61,7 @@ class Bench:
         for way in dict.fromkeys(_way(one.hypothesis) for one in tested):
             own = [one for one in tested if _way(one.hypothesis) == way]
             pooled_il = pooled_for(self.codes, own[0].hypothesis, self.proposal_i, progress=True)
-            for one in tqdm(own, desc="testing", unit=" hypotheses"):
+            for one in progress_bar(own, desc="testing", unit=" hypotheses"):
                 rng = np.random.default_rng([seed, one.place])
                 with located(f"hypothesis {one.hypothesis.id}"):
                     found[one.place] = self._one(one, pooled_il, n_permutations, rng)

@@ -8,7 +8,6 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from saev.artifacts import provenance_of
 from saev.device import chosen_device
@@ -24,6 +23,7 @@ from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import SetPicture
 from saev.probing.sets.paired_set import read_pair_picture
 from saev.probing.verdicts.given_sets import GivenSet
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.splicing.attach import token_layout
@@ -99,7 +99,7 @@ def codes_of_new(
 
 
 def _codes(pictures: Sequence[Prepared], backbone: Backbone, inside: Attached) -> Iterator[InMemory]:
-    with tqdm(total=len(pictures), desc="new pictures", unit=" images") as bar:
+    with progress_bar(total=len(pictures), desc="new pictures", unit=" images") as bar:
         for start in range(0, len(pictures), BATCH):
             some = pictures[start : start + BATCH]
             yield InMemory(SparseCodes.of(inside.codes(torch.stack([one(backbone.preprocessing) for one in some]))))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from tqdm import tqdm
 
 from saev.errors import InputError, printable
 from saev.free_memory import BUFFER_SHARE, free_memory
+from saev.progress import progress_bar
 from saev.shards.format.layout import TokenKind
 from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.reading.open import open_shards
@@ -89,7 +89,7 @@ def bench(
     batches = ShuffledTokens(
         [DataSet(chosen, batch_size)], n_batches=n_batches, buffer_bytes=buffer, seed=seed, n_threads=threads
     )
-    with tqdm(total=n_batches, desc=f"bench {printable(Path(directory).name)}", unit=" batches") as bar:
+    with progress_bar(total=n_batches, desc=f"bench {printable(Path(directory).name)}", unit=" batches") as bar:
         return benchmark(chosen, batches, seconds, bar.update)
 
 

@@ -11,9 +11,9 @@ _NOTE = """Each edit goes with a placebo: the same picture in another light, whe
 The effect is the mean value on edited pictures less that on placebos; of an edit that should not matter, less that on
 originals. It is in per cent of the originals' mean value, or of the threshold where the latents should be silent on
 originals. An edit does as claimed if it moves the latents in that direction by 20 % or more, both from originals and
-from placebos, and p allows it; one that should not matter, if it moves them by less than 20 %, with 95 % confidence.
-p is by flips of signs, and corrected for the edits and for all hypotheses of the file. Pictures were chosen by what
-they show, not by what the latents do on them. All this stands beside the verdict, and decides nothing."""
+from placebos, and p allows it; one that should not matter, if it moves their mean by less than 20 %, with 95 %
+confidence. p is by flips of signs, and corrected for the edits and for all hypotheses of the file. Pictures were chosen
+by what they show, not by what the latents do on them. All this stands beside the verdict, and decides nothing."""
 _COLUMNS = (
     "Edit",
     "Original &rarr; edited (placebo)",

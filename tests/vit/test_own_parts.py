@@ -145,7 +145,10 @@ def test_preprocessing_of_ones_own_is_rebuilt_from_what_a_recording_says() -> No
     PREPROCESSINGS.add(_Negative)
     again = Preprocessing.from_dict(own.to_dict())
     assert type(again) is _Negative
-    assert again.view(Image.new("RGB", (9, 9), (255, 0, 0))).getpixel((0, 0)) == (0, 255, 255)
+    view = again.view(Image.new("RGB", (9, 9), (255, 0, 0)))
+    assert view.getpixel((0, 0)) == (0, 255, 255)
+    with pytest.raises(InputError, match=r"_Negative does not say how .* a method tensor_of_view"):
+        again.tensor_of_view(view)
 
 
 @pytest.mark.parametrize("config", [None, {}, {"side": 10**9}, {"side": "x"}, {"side": 0}])

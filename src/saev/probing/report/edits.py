@@ -12,8 +12,12 @@ The effect is the mean value on edited pictures less that on placebos; of an edi
 originals. It is in per cent of the originals' mean value, or of the threshold where the latents should be silent on
 originals. An edit does as claimed if it moves the latents in that direction by 20 % or more, both from originals and
 from placebos, and p allows it; one that should not matter, if it moves their mean by less than 20 %, with 95 %
-confidence. p is by flips of signs, and corrected for the edits and for all hypotheses of the file. Pictures were chosen
-by what they show, not by what the latents do on them. All this stands beside the verdict, and decides nothing."""
+confidence. p is by flips of signs, and corrected for the edits and for all hypotheses of the file. Pairs stand beside
+the verdict, and decide nothing."""
+_CHOSEN = "Pictures were chosen by what they show, not by what the latents do on them."
+_CHOSEN_BY_VALUE = (
+    "Pictures are those that people found to fit; more of the set than of all pictures make the latents fire."
+)
 _COLUMNS = (
     "Edit",
     "Original &rarr; edited (placebo)",
@@ -32,7 +36,8 @@ def edits(one: Reported) -> str:
         return ""
     rows = [_row(effect, result) for effect in result.edits]
     shown = "".join(_pairs(own, result.threshold) for own in one.pairs if own.pairs)
-    return f'{table("Edited pictures, in pairs", _COLUMNS, rows)}<p class="note">{_NOTE}</p>{shown}'
+    chosen = _CHOSEN_BY_VALUE if one.values.made.asks_people else _CHOSEN
+    return f'{table("Edited pictures, in pairs", _COLUMNS, rows)}<p class="note">{_NOTE} {chosen}</p>{shown}'
 
 
 def _row(one: EditEffect, result: Result) -> tuple[str, ...]:

@@ -58,12 +58,15 @@ class Pairing:
             attribute: What edits take away or leave.
 
         Raises:
-            InputError: If fewer than six pairs of an edit can be made, a picture or a mask is not what it should be, or
-                one of the two folders has a picture of the half that proposed the hypotheses.
+            InputError: If fewer than six pairs of an edit can be made, a picture or a mask is not what it should be,
+                one of the two folders has a picture of the half that proposed the hypotheses, or the preprocessing
+                cannot take pictures as the ViT saw them.
         """
         wanted = self.wanted
         if not wanted.edits and not wanted.folders:
             return made
+        height, width = self.preprocessing.image_size
+        self.preprocessing.tensor_of_view(Image.new("RGB", (width, height)))  # a test will need it
         recipe: dict[str, object] = {"n_pairs": wanted.n}
         found: list[PairedEdit] = []
         with located(f"hypothesis {made.hypothesis}"):

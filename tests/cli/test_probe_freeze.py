@@ -1,6 +1,7 @@
 """`saev probe freeze` from notes, candidates, files and the command line."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,11 @@ def command(planted: Planted, out: Path, *options: str) -> list[str]:
 def test_a_claim_in_words_on_one_latent(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "mine.json"
     found = freeze(planted, out, "--latents=[0]", "--claim=stripes", "--smallest_effect=.3", "--alpha=.01", "--seed=3")
-    assert capsys.readouterr().out == f"{out}\n"
+    said = capsys.readouterr()
+    assert said.out == f"{out}\n"
+    assert re.search(
+        r"latent-0: threshold [0-9.]+, chosen without labels, fires on [0-9.]+ % of the proposal", said.err
+    )
     one = found["latent-0"]
     assert (one["text"], one["claim"], one["attribute"]) == (
         "stripes",
@@ -64,7 +69,7 @@ def test_a_claim_in_words_on_one_latent(planted: Planted, tmp_path: Path, capsys
     assert "is there already: what is frozen is not overwritten" in one_line(capsys.readouterr().err)
 
 
-def test_the_threshold_is_the_best_of_the_proposal_half(planted: Planted, tmp_path: Path) -> None:
+def test_the_threshold_is_the_best_of_the_proposal_half(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     found = freeze(planted, tmp_path / "a.json", f"--latents=[{ZEBRA}]", "--attribute=label:zebra")
     assert 1 < found[f"latent-{ZEBRA}"]["thresholds"][0] < 2  # noise is below 1
     assert found[f"latent-{ZEBRA}"]["text"] == "zebra"
@@ -74,6 +79,11 @@ def test_the_threshold_is_the_best_of_the_proposal_half(planted: Planted, tmp_pa
     )
     assert found[f"latent-{ADULT}"]["claim"] == "does not fire on"
     assert 1 < found[f"latent-{ADULT}"]["thresholds"][0] < 2
+    said = capsys.readouterr().err
+    assert f"latent-{ZEBRA}: threshold" in said
+    assert said.count("chosen by labels, fires on") == 2
+    freeze(planted, tmp_path / "c.json", f"--latents=[{ZEBRA}]", "--claim=zebras", "--thresholds=[1]")
+    assert "fires on" not in capsys.readouterr().err  # nothing was encoded
 
 
 def test_latents_are_joined_for_an_attribute(planted: Planted, tmp_path: Path) -> None:
@@ -194,7 +204,7 @@ def test_notes_of_a_gallery_of_one_half_say_how_pictures_are_divided(
     given, table = f"--notes={tmp_path / 'notes.json'}", f"--metadata={planted.table}"
     for number, options in enumerate(([], ["--seed=3", "--group=[site]"])):
         freeze(planted, tmp_path / f"{number}.json", given, table, *options)
-        assert "proposal half" not in capsys.readouterr().err
+        assert "without --proposal_half" not in capsys.readouterr().err
         halves = json.loads((tmp_path / f"{number}.json").read_text())["halves"]
         assert (halves["seed"], halves["columns"]) == (3, ["site"])
     for options in (["--seed=0"], ["--group=[]"]):

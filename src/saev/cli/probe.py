@@ -113,8 +113,8 @@ def freeze(
 
     They come from exactly one of --notes, --names, --candidates, --file, --latents and --join. A threshold that is not
     given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
-    labelled, else the median of a latent's positive values. The last line of standard output is the file, which says
-    what was frozen when, with a hash of itself; it is never overwritten.
+    labelled, else about half of a latent's largest values; a line says how often it fires then. The last line of
+    standard output is the file, which says what was frozen when, with a hash of itself; it is never overwritten.
 
     Args:
         sae: directory of an SAE: RUN/saes/NAME

@@ -71,8 +71,9 @@ def freeze(
 
     They come from exactly one of `notes`, `names`, `candidates`, `file`, `latents` and `join`. A threshold that is not
     given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
-    labelled, else the median of a latent's positive values. Where none is missing nothing is encoded. `out` is JSON
-    with the SAE's digest, a date and a hash of itself; it is never overwritten.
+    labelled, else about half of a latent's largest values (`unlabelled_threshold`); a line says how often it fires
+    then. Where none is missing nothing is encoded. `out` is JSON with the SAE's digest, a date and a hash of itself; it
+    is never overwritten.
 
     >>> import saev, tempfile
     >>> from saev.demo.scenes import write_scenes

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 from sklearn.metrics import matthews_corrcoef
@@ -10,7 +12,7 @@ from saev.errors import InputError
 from saev.probing.hypotheses import coalitions
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
-from saev.probing.hypotheses.thresholds import best_threshold, median_threshold, with_median_thresholds
+from saev.probing.hypotheses.thresholds import best_threshold, unlabelled_threshold, with_unlabelled_thresholds
 
 N, N_LATENTS = 600, 300
 
@@ -112,30 +114,36 @@ def test_what_has_no_answer_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("values", "threshold"),
-    [([0, 3], 1.5), ([1, 2], 1.5), ([0, 1, 2, 3], 1.5), ([5, 5, 5], 2.5), ([0, 1, 1, 2], 0.5), ([1, 2, 2], 1.5)],
+    [([0, 3], 1.5), ([1, 2], 1.5), ([0, 1, 2, 3], 1.5), ([5, 5, 5], 2.5), ([0, 1, 1, 2], 0.99), ([1, 2, 2], 1.5)],
 )
-def test_the_upper_half_of_the_positive_values_exceeds_the_median_threshold(
-    values: list[float], threshold: float
+def test_a_threshold_without_labels_lies_under_the_largest_of_few_values(values: list[float], threshold: float) -> None:
+    assert unlabelled_threshold(np.array(values, dtype=np.float32)) == pytest.approx(threshold, abs=0.01)
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.02, 0.3, 1.0]), st.sampled_from([0.3, 1.0, 9.0]))
+def test_a_threshold_without_labels_is_exceeded_by_some_and_by_the_upper_half_at_most(
+    seed: int, share: float, shape: float
 ) -> None:
-    found = median_threshold(np.array(values, dtype=np.float32))
-    assert found == threshold
-    positive = [value for value in values if value > 0]
-    assert sum(value > found for value in positive) >= len(positive) / 2
+    rng = np.random.default_rng(seed)
+    values_i = np.append(rng.gamma(shape, size=400) * (rng.random(400) < share), 1.0)
+    fires_i = values_i > unlabelled_threshold(values_i)
+    assert 0 < fires_i.sum() <= (values_i > 0).sum() / 2 + 1
+    assert fires_i.mean() >= 0.025 or fires_i.sum() >= (values_i > 0).sum() / 2
 
 
 def test_a_silent_latent_has_no_threshold() -> None:
     with pytest.raises(InputError, match="never fires on the proposal half"):
-        median_threshold(np.zeros(3))
+        unlabelled_threshold(np.zeros(3))
 
 
 def test_a_hypothesis_gets_the_thresholds_that_it_lacks() -> None:
     bare = Hypothesis("a", AttributeName("words", "stripes"), Latents((4,), (8,)), text="stripes")
     pooled_il = csc_array(np.array([[0, 1], [1, 1], [2, 0], [3, 1.0]]))
-    chosen = with_median_thresholds(bare, pooled_il)
+    chosen = with_unlabelled_thresholds(bare, pooled_il)
     assert chosen.latents.thresholds == (1.5, 0.5)
-    assert with_median_thresholds(bare.with_thresholds((9.0, 9.0)), pooled_il).latents.thresholds == (9, 9)
+    assert with_unlabelled_thresholds(bare.with_thresholds((9.0, 9.0)), pooled_il).latents.thresholds == (9, 9)
     with pytest.raises(InputError, match="hypothesis a, latent 8: the latent never fires"):
-        with_median_thresholds(bare, csc_array(np.array([[1, 0], [2, 0]])))
+        with_unlabelled_thresholds(bare, csc_array(np.array([[1, 0], [2, 0]])))
 
 
 def test_the_best_threshold_of_a_latent_that_fires_elsewhere_is_found_too() -> None:

@@ -4,15 +4,15 @@ Shape suffixes: i = pictures of the recording, h = pictures of the proposal half
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.thresholds import best_threshold, with_median_thresholds
+from saev.probing.hypotheses.thresholds import best_threshold, with_unlabelled_thresholds
 from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.pooled import pooled
 from saev.probing.statistics.arrays import Integers
@@ -41,8 +41,8 @@ def with_thresholds(
 ) -> tuple[Hypothesis, ...]:
     """The hypotheses, those without thresholds with the ones that the pictures suggest.
 
-    One latent whose attribute is labelled gets the threshold of the largest MCC, all others the median of their
-    positive values.
+    One latent whose attribute is labelled gets the threshold of the largest MCC, all others `unlabelled_threshold`. A
+    line for the user says of each hypothesis how often it fires then.
 
     Args:
         hypotheses: Of one SAE.
@@ -71,15 +71,31 @@ def with_thresholds(
             )
         pooled_hl = pooled(found, images, *how, latents)
         for one in own:
-            columns = np.searchsorted(latents, one.latents.all)
-            chosen[one.id] = _chosen(one, pooled_hl[:, columns], images, attributes)
+            own_hl = pooled_hl[:, np.searchsorted(latents, one.latents.all)]
+            chosen[one.id], by = _chosen(one, own_hl, images, attributes)
+            _say(chosen[one.id], by, own_hl)
     return tuple(chosen.get(one.id, one) for one in hypotheses)
 
 
-def _chosen(hypothesis: Hypothesis, pooled_hl: Any, images: Integers, attributes: Attributes | None) -> Hypothesis:
+def _chosen(
+    hypothesis: Hypothesis, pooled_hl: csc_array, images: Integers, attributes: Attributes | None
+) -> tuple[Hypothesis, str]:
+    """The hypothesis with its thresholds, and what chose them."""
     y_i = known_labels(hypothesis, attributes)
     if y_i is None or len(hypothesis.latents.all) > 1:
-        return with_median_thresholds(hypothesis, pooled_hl)
+        return with_unlabelled_thresholds(hypothesis, pooled_hl), "without labels"
     with located(f"hypothesis {hypothesis.id}"):
         threshold = best_threshold(pooled_hl.toarray()[:, 0], y_i[images], hypothesis.claim)
-    return hypothesis.with_thresholds((threshold,))
+    return hypothesis.with_thresholds((threshold,)), "by labels"
+
+
+def _say(hypothesis: Hypothesis, by: str, pooled_hl: csc_array) -> None:
+    latents = hypothesis.latents
+    assert latents.thresholds is not None, "they are chosen"
+    share = float((latents.values(pooled_hl) > latents.threshold).mean())
+    numbers = ", ".join(f"{one:.3g}" for one in latents.thresholds)
+    what = f"threshold{'s' * (len(latents.all) > 1)} {numbers}, chosen {by}"
+    tell(
+        f"{hypothesis.id}: {what}, fires on {100 * share:.2g} % of the proposal half; if you mean another, state it "
+        "(thresholds)"
+    )

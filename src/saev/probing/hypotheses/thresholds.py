@@ -3,7 +3,7 @@
 Shape suffixes: i = pictures, l = latents of a hypothesis.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,17 @@ from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.hypothesis import Claim, Hypothesis
 from saev.shards.format.strict_json import located
 
+TOP: Final = 0.99
+LEAST_SHARE: Final = 0.03
 
-def median_threshold(values_i: NDArray[np.floating[Any]]) -> float:
-    """A threshold that the upper half of a latent's positive values exceeds, for a claim without labels.
 
-    A threshold of 0 would say nothing of a latent that fires a little everywhere, which most do when the largest of a
-    picture's codes counts. The threshold lies between two values, so that at least half of the positive ones exceed it
-    where many are equal.
+def unlabelled_threshold(values_i: NDArray[np.floating[Any]]) -> float:
+    """A threshold for a claim without labels, which the pictures exceed that a gallery shows, and few others.
+
+    Half of the 99 % quantile of a latent's positive values; where fewer than 3 % of all pictures exceed that, their
+    97 % quantile. But at most the upper half of its positive values exceeds it: most latents fire a little on many
+    pictures when the largest of a picture's codes counts. docs/measurements.md has how near it comes to the threshold
+    that labels choose.
 
     Args:
         values_i: Its pooled values on the proposal half, none below 0.
@@ -28,14 +32,20 @@ def median_threshold(values_i: NDArray[np.floating[Any]]) -> float:
     Raises:
         InputError: If it never fires there.
 
-    >>> median_threshold(np.array([0, 0, 1, 2, 3, 4.0]))
-    2.5
-    >>> median_threshold(np.array([0, 1, 1, 1.0]))
-    0.5
+    >>> unlabelled_threshold(np.array([0.0] * 40 + [1.0] * 50 + [8.0] * 10))
+    4.0
+    >>> unlabelled_threshold(np.array([0.0] * 98 + [1.0, 3.0]))  # of few positive values the upper half
+    2.0
     """
     positive_i = np.sort(values_i[values_i > 0]).astype(np.float64)
     if not len(positive_i):
         raise InputError("the latent never fires on the proposal half: there is nothing to test")
+    half_of_largest = float(np.quantile(positive_i, TOP)) / 2
+    return max(_median(positive_i), min(half_of_largest, float(np.quantile(values_i, 1 - LEAST_SHARE))))
+
+
+def _median(positive_i: NDArray[np.float64]) -> float:
+    """A number between two of the sorted values that at least half of them exceed, also where many are equal."""
     middle = positive_i[len(positive_i) // 2]
     below_i = positive_i[positive_i < middle]
     return float(middle + (below_i[-1] if len(below_i) else 0.0)) / 2
@@ -62,8 +72,8 @@ def best_threshold(
     return found[0]
 
 
-def with_median_thresholds(hypothesis: Hypothesis, pooled_il: csc_array) -> Hypothesis:
-    """The hypothesis with a `median_threshold` for each of its latents, or as it is where it has thresholds.
+def with_unlabelled_thresholds(hypothesis: Hypothesis, pooled_il: csc_array) -> Hypothesis:
+    """The hypothesis with an `unlabelled_threshold` for each of its latents, or as it is where it has thresholds.
 
     Args:
         hypothesis: A claim in words, or one on several latents whose thresholds nobody chose.
@@ -77,5 +87,5 @@ def with_median_thresholds(hypothesis: Hypothesis, pooled_il: csc_array) -> Hypo
     found = []
     for latent, values_i in zip(hypothesis.latents.all, pooled_il.toarray().T, strict=True):
         with located(f"hypothesis {hypothesis.id}, latent {latent}"):
-            found.append(median_threshold(values_i))
+            found.append(unlabelled_threshold(values_i))
     return hypothesis.with_thresholds(tuple(found))

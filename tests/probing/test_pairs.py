@@ -223,6 +223,8 @@ def test_of_pictures_that_people_label_those_with_the_attribute_count(
     made = read_set(sets / "in-words")
     pairs = read_pairs(sets / "in-words", made)
     assert pairs is not None
+    n_grey, n_swapped = (len(edit.pairs) for edit in pairs.edits)
+    assert f"in-words: pairs: {n_grey} of grey, {n_swapped} of background-swapped" in capsys.readouterr().err
     # Grey pictures stay as they are without colour.
     assert pairs.recipe["left_out"]["grey"] == 20 - len(pairs.edits[0].pairs) > 0
     rows = [f"{one.id},{'yes' if one.path.startswith('red') else 'no'},2,{made.digest}" for one in made.pictures]

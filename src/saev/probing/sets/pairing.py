@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 from PIL import Image
 
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.files import read_regular
 from saev.probing.sets.edits import MASKED_EDITS, Edited, Mask, edited, other_light, strength
 from saev.probing.sets.files import read_picture
@@ -49,6 +49,8 @@ class Pairing:
     def add_to(self, directory: Path, made: ImageSet, attribute: str) -> ImageSet:
         """Write the pairs of a set, and give the set that names them; where none are wanted, the set as it is.
 
+        A line counts them.
+
         Edited are pictures of the sample that have the attribute, or of which nobody knows yet. What the latents do on
         them plays no part: where they happen to fire strongly, any change would weaken them.
 
@@ -76,6 +78,7 @@ class Pairing:
                 recipe["object"] = wanted.masks.class_of(attribute)
             if wanted.folders:
                 found.append(self._of_folders(directory, made.seed))
+        tell(f"{made.hypothesis}: pairs: {', '.join(f'{len(one.pairs)} of {one.name}' for one in found)}")
         origin = made.hypothesis, made.hypotheses, made.sae, made.shards
         pairs = PairedSet(*origin, recipe, made.seed, tuple(found))
         (directory / PAIRS_FILE).write_bytes(f"{json.dumps(pairs.to_dict(), indent=1)}\n".encode("ascii"))

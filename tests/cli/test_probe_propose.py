@@ -144,6 +144,9 @@ def test_controls_stand_beside_the_best_latents(planted: Planted, found: Path, t
     assert juvenile["linear_mcc"] < -0.6
     names = [name for name in zebra if name.endswith("_mcc") and name != "class_mcc"]
     assert len(names) == 9
+    assert zebra["above_linear"] > 0.7
+    assert 0.05 < zebra["above_neuron"] < 0.95
+    names += ["above_neuron", "above_linear"]
     assert {one[name] for one in rows(found) for name in names if not one["best_of_attribute"]} == {None}
     assert {best(found, "metadata", "wing")[name] for name in names} == {None}
     out, codes = tmp_path / "out", f"--codes={found / 'codes'}"

@@ -164,7 +164,7 @@ def freeze(
         check_strata(draft.strata, [one.attribute for one in draft.hypotheses])
         strata_of(draft.strata, subject.known.labels, subject.known.metadata)
     _completed(draft, subject).frozen(subject.sae, content_id, datetime.now(UTC)).write(out)
-    if (noted is not None and shown is None) or (latents and attribute):
+    if (noted is not None and shown is None) or (latents and attribute and candidates is None):
         tell(_SEEN)
     return out
 

@@ -114,6 +114,8 @@ def small() -> dict[str, Any]:
         "left_out_mcc": np.array([0.2, 0.6, -0.5, nan]),
         "neuron_mcc": np.array([0.5, 0.57, -0.1, nan]),
         "linear_mcc": np.array([0.6, 0.7, -0.2, nan]),
+        "above_neuron": np.array([0.01, 0.6, 0.98, nan]),
+        "above_linear": np.array([0.0, 0.05, 1.0, nan]),
         "means_mcc": np.array([0.1, 0.2, -0.3, nan]),
         "note": [""] * 4,
     }

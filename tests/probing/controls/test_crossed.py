@@ -19,7 +19,7 @@ def labels(n: int, seed: int = 1) -> np.ndarray:
 
 
 def measured(x: np.ndarray, y: np.ndarray, group: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    return crossed({"neuron": x}, "neuron", y, np.ones(y.shape), np.arange(N) if group is None else group, 0)
+    return crossed({"neuron": x}, "neuron", y, np.ones(y.shape), np.arange(N) if group is None else group, 0).mcc
 
 
 def test_what_nothing_knows_is_guessed_by_chance() -> None:
@@ -37,6 +37,20 @@ def test_what_is_planted_is_found_by_what_can_find_it() -> None:
     assert found["neuron"][0] > 0.7
     assert found["neuron"][1] < 0.4
     assert min(found[MEANS][1], found[LINEAR][1]) > 0.6
+
+
+def test_what_passes_what_is_told_from_chance() -> None:
+    y, known, better = labels(3), noise(5), noise(5, 2)
+    known[:, 0] += 1.5 * y[:, 0]
+    better[:, 0] += 3.0 * y[:, 0]
+    better[:, 1] += 3.0 * y[:, 1]
+    known[:, 2] = better[:, 1]
+    found = crossed({"latent": better, "neuron": known}, None, y, np.ones(y.shape), np.arange(N), 0)
+    assert found.passed["neuron"][0] > 0.95
+    assert found.passed["neuron"][1] == 0.5  # the same column
+    assert (found.passed["latent"] == 0.5).all()
+    turned = crossed({"neuron": known, "latent": better}, None, y, np.ones(y.shape), np.arange(N), 0)
+    assert turned.passed["latent"][0] < 0.05
 
 
 def test_folds_part_no_unit() -> None:
@@ -86,5 +100,5 @@ def test_weights_say_for_how_many_pictures_one_stands(claimed: int) -> None:
     some = np.sort(np.concatenate([rare[::2], np.flatnonzero(y[:, 0] != claimed)]))
     weights = np.where(y[some] == claimed, len(rare) / len(rare[::2]), 1.0)
     of_all = measured(x, y)["neuron"][0]
-    of_some = crossed({"neuron": x[some]}, None, y[some], weights, np.arange(len(some)), 0)["neuron"][0]
+    of_some = crossed({"neuron": x[some]}, None, y[some], weights, np.arange(len(some)), 0).mcc["neuron"][0]
     assert of_some == pytest.approx(of_all, abs=0.12)

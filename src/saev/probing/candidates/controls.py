@@ -38,7 +38,8 @@ COLUMNS: Final = {
 }
 SEEDS: Final = "seeds_mcc"
 MATCHED: Final = "matched_mcc"
-CONTROLS: Final = (*COLUMNS.values(), SEEDS, MATCHED)
+PASSED: Final = {NEURON: "above_neuron", LINEAR: "above_linear"}
+CONTROLS: Final = (*COLUMNS.values(), SEEDS, MATCHED, *PASSED.values())
 """Columns of the table."""
 
 
@@ -57,8 +58,9 @@ def control_columns(
     """MCC of the best latent of each binary attribute, and of controls, on pictures that did not choose them (r,).
 
     In the claim's direction, with the sign of the row's MCC; NaN elsewhere. `matched_mcc` is other: what 95 % of the
-    latents that fire about as often stay under, at their best thresholds, on the pictures of the row's own MCC. Beside
-    the columns stands on how many pictures controls were measured.
+    latents that fire about as often stay under, at their best thresholds, on the pictures of the row's own MCC;
+    `above_neuron` and `above_linear` are the shares of draws in which the best latent does better. Beside the columns
+    stands on how many pictures controls were measured.
 
     Args:
         reader: The recording.
@@ -84,15 +86,16 @@ def control_columns(
         options=ControlOptions(own_latents=False, sparse_ks=(), compared_ks=()),
     )  # fmt: skip
     held = {LATENT: scored.pooled_il[some], **{name: one.values_is for name, one in values.items()}}
-    mcc = crossed(held, NEURON, y_ij[some], _weights(y_ij, some), scored.group_i[some], seed)
-    found = {COLUMNS[name]: mcc_j for name, mcc_j in mcc.items() if name in COLUMNS}
-    if others := [mcc_j for name, mcc_j in mcc.items() if name not in COLUMNS]:
+    made = crossed(held, NEURON, y_ij[some], _weights(y_ij, some), scored.group_i[some], seed)
+    found = {COLUMNS[name]: mcc_j for name, mcc_j in made.mcc.items() if name in COLUMNS}
+    if others := [mcc_j for name, mcc_j in made.mcc.items() if name not in COLUMNS]:
         found[SEEDS] = np.mean(others, axis=0)
     found[MATCHED] = _matched(scored, best[:n_binary])
+    found = {name: mcc_j * sign_j for name, mcc_j in found.items()}
+    found |= {column: made.passed[name] for name, column in PASSED.items()}
     kept_r = rows.best_of_attribute_r & (rows.attribute_r < n_binary)
     place_r = np.where(kept_r, rows.attribute_r, 0)
-    made = {name: np.where(kept_r, (mcc_j * sign_j)[place_r], np.nan) for name, mcc_j in found.items()}
-    return made, len(some)
+    return {name: np.where(kept_r, value_j[place_r], np.nan) for name, value_j in found.items()}, len(some)
 
 
 def _n_pictures(reader: ShardReader, tokens: TokenKind, sae: SparseAutoencoder, n_saes: int) -> int:

@@ -2,13 +2,13 @@
 
 One half of the pictures both chooses and judges: each fold is judged by what the other folds chose.
 
-Shape suffixes: i = pictures, s = columns of values, j = attributes, m = strengths of a probe.
+Shape suffixes: i = pictures, s = columns of values, j = attributes, m = strengths of a probe, b = draws.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
-from typing import Any, Final, final
+from typing import Any, Final, NamedTuple, final
 
 import numpy as np
 
@@ -28,14 +28,29 @@ STRENGTHS: Final = (0.1, 1.0, 10.0)
 """Of ridge regression, in units of the mean eigenvalue of the pictures' products."""
 
 
+N_DRAWS: Final = 200
+
+
+class Crossed(NamedTuple):
+    """What each kind reaches on pictures that did not choose it; NaN where too few units tell.
+
+    Args:
+        mcc: MCC (j,) by kind.
+        passed: By kind, the share (j,) of draws of units in which the first kind of values has the larger MCC.
+    """
+
+    mcc: dict[str, Floats]
+    passed: dict[str, Floats]
+
+
 def crossed(
     values: Mapping[str, Any], probed: str | None, y_ij: Any, weights_ij: Floats, group_i: Integers, seed: int
-) -> dict[str, Floats]:
-    """MCC (j,) of the best column of each kind of values, and of probes, on pictures that did not choose it.
+) -> Crossed:
+    """The best column of each kind of values, and probes, on pictures that did not choose it.
 
     Five folds that part no unit; by four the column is chosen, its threshold, and what probes weigh, and all decisions
     on the fifth ones together are compared with the attribute. NaN where fewer than `LEAST` units have the attribute,
-    or lack it.
+    or lack it. Draws (bootstrap) are of these decisions: nothing is chosen again in them.
 
     Args:
         values: Of each kind, (i, s), dense or sparse.
@@ -43,28 +58,40 @@ def crossed(
         y_ij: int8: 1 yes, 0 no, -1 unknown.
         weights_ij: For how many pictures each stands.
         group_i: The unit of each picture.
-        seed: Of the folds.
+        seed: Of the folds and the draws.
 
     >>> y, x = np.array([[1], [0]] * 10, np.int8), np.array([[3.0, 1], [1, 1]] * 10)
-    >>> crossed({"neuron": x}, "neuron", y, np.ones(y.shape), np.arange(20), 0)["neuron"].tolist()
+    >>> crossed({"neuron": x}, "neuron", y, np.ones(y.shape), np.arange(20), 0).mcc["neuron"].tolist()
     [1.0]
     """
     names = [*values, *((MEANS, LINEAR) if probed else ())]
-    found = {name: np.full(y_ij.shape[1], np.nan) for name in names}
+    found = Crossed(*({name: np.full(y_ij.shape[1], np.nan) for name in names} for _ in range(2)))
     for known_i, own in same_known(y_ij >= 0):
         y, group = y_ij[known_i][:, own] == 1, group_i[known_i]
         enough = [j for j in range(len(own)) if _n_least(y[:, j], group) >= LEAST]
         if not enough:
             continue
         own, y = own[enough], y[:, enough]
-        part = _Part(y, weights_ij[known_i][:, own], _folds(y, group, np.random.default_rng(seed)))
-        for name, x_is in values.items():
-            found[name][own] = part.mcc(part.best(x_is[known_i]))
+        rng = np.random.default_rng(seed)
+        part = _Part(y, weights_ij[known_i][:, own], _folds(y, group, rng))
+        fires = {name: part.best(x_is[known_i]) for name, x_is in values.items()}
         if probed:
             x_is = dense(values[probed][known_i])
-            found[MEANS][own] = part.mcc(part.probed(_class_means, x_is))
-            found[LINEAR][own] = part.mcc(part.probed(_ridge, x_is))
+            fires |= {MEANS: part.probed(_class_means, x_is), LINEAR: part.probed(_ridge, x_is)}
+        draws_bi = _draws(group, rng)
+        drawn = {name: part.mcc(one, draws_bi) for name, one in fires.items()}
+        for name, mcc_bj in drawn.items():
+            found.mcc[name][own] = mcc_bj[0]
+            ahead_bj = drawn[names[0]][1:] - mcc_bj[1:]
+            found.passed[name][own] = (ahead_bj > 0).mean(0) + 0.5 * (ahead_bj == 0).mean(0)
     return found
+
+
+def _draws(group_i: Integers, rng: np.random.Generator) -> Floats:
+    """How often each picture (b, i) is drawn with its unit: once, then by chance."""
+    groups, number_i = np.unique(group_i, return_inverse=True)
+    n_bg = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), N_DRAWS)
+    return np.concatenate([np.ones((1, len(group_i))), n_bg[:, number_i]])
 
 
 def _n_least(y_i: Bools, group_i: Integers) -> int:
@@ -98,9 +125,10 @@ class _Part:
     w_ij: Floats
     fold_i: Integers
 
-    def mcc(self, fires_ij: Bools) -> Floats:
+    def mcc(self, fires_ij: Bools, draws_bi: Floats) -> Floats:
+        """(b, j)."""
         y, w = self.y_ij, self.w_ij
-        cells = [(w * one).sum(0) for one in (fires_ij & y, fires_ij & ~y, ~fires_ij & y, ~fires_ij & ~y)]
+        cells = [draws_bi @ (w * one) for one in (fires_ij & y, fires_ij & ~y, ~fires_ij & y, ~fires_ij & ~y)]
         found: Floats = Counts(*cells).mcc()
         return found
 

@@ -1,7 +1,7 @@
 "use strict";
 // The best latent beside the controls, on pictures that did not choose them: as a drawing, and in words.
 
-const likeWithin = 0.05;
+const sureFrom = 0.95;
 const svgNamespace = "http://www.w3.org/2000/svg";
 const besideWidth = 120;
 
@@ -13,26 +13,24 @@ const controlNames = [
   ["seeds_mcc", "best latents of other seeds (mean)"],
 ];
 
-/** What stands beside a row, in its claim's direction: null, or {latent, controls: [[name, what, MCC]]}. */
+/** What stands beside a row, in its claim's direction: null, or {latent, controls: [[name, what, MCC]], above: [neuron, probe]}. */
 function besideOf(columns, row) {
   const sign = columns.mcc[row] < 0 ? -1 : 1;
   const latent = columns.left_out_mcc?.[row] ?? null;
   if (latent === null) return null;
   const there = controlNames.filter(([name]) => (columns[name]?.[row] ?? null) !== null);
-  return { latent: sign * latent, controls: there.map(([name, what]) => [name, what, sign * columns[name][row]]) };
+  const above = [columns.above_neuron[row], columns.above_linear[row]];
+  return { latent: sign * latent, controls: there.map(([name, what]) => [name, what, sign * columns[name][row]]), above };
 }
 
-/** By how much the latent passes the neuron, or the neuron and the linear probe. */
-function besideMargin(beside, names) {
-  return beside.latent - Math.max(...beside.controls.filter(([name]) => names.includes(name)).map(([, , mcc]) => mcc));
+/** By how much the latent passes the neuron and the linear probe. */
+function besideMargin(beside) {
+  return beside.latent - Math.max(...beside.controls.slice(0, 2).map(([, , mcc]) => mcc));
 }
 
 /** "above neuron, like probe", or "above neuron and probe". */
 function besideWords(beside) {
-  const [ofNeuron, ofProbe] = ["neuron_mcc", "linear_mcc"].map((name) => {
-    const margin = besideMargin(beside, [name]);
-    return margin > likeWithin ? "above" : margin < -likeWithin ? "below" : "like";
-  });
+  const [ofNeuron, ofProbe] = beside.above.map((share) => share >= sureFrom ? "above" : share <= 1 - sureFrom ? "below" : "like");
   return ofNeuron === ofProbe ? `${ofNeuron} neuron and probe` : `${ofNeuron} neuron, ${ofProbe} probe`;
 }
 
@@ -51,7 +49,7 @@ function besideDrawing(beside) {
     if (name === "linear_mcc") return svg("path", { class: "ring", d: `M${x(mcc)} 4.5l5.5 5.5-5.5 5.5-5.5-5.5z` });
     return svg("path", { class: "tick", d: `M${x(mcc)} 5v10` });
   });
-  const kind = besideMargin(beside, ["neuron_mcc"]) > likeWithin ? "dot" : "dot weak";
+  const kind = beside.above[0] >= sureFrom ? "dot" : "dot weak";
   return svg("svg", { width: besideWidth, height: 20, "aria-hidden": "true" },
     svg("path", { class: "axis", d: `M${x(0)} 10H${x(1)}` }), ...marks, svg("circle", { class: kind, cx: x(beside.latent), cy: 10, r: 4.5 }));
 }

@@ -47,7 +47,7 @@ class Candidates {
   constructor(data) {
     this.data = data;
     this.beside = data.columns.mcc.map((_, row) => besideOf(data.columns, row));
-    data.columns.beside = this.beside.map((beside) => beside && besideMargin(beside, ["neuron_mcc", "linear_mcc"]));
+    data.columns.beside = this.beside.map((beside) => beside && besideMargin(beside));
     this.names = data.attributes.map(([, name]) => name.toLowerCase());
     this.isDown = true;
     this.writeFacts();
@@ -117,7 +117,7 @@ class Candidates {
     if (byId("small-q").checked && !(q[row] !== null && q[row] <= 0.05)) return false;
     if (byId("only-best").checked && !best[row]) return false;
     if (byId("kind").value && String(numeric[row]) !== byId("kind").value) return false;
-    if (byId("above-neuron").checked && !(this.beside[row] && besideMargin(this.beside[row], ["neuron_mcc"]) > likeWithin)) return false;
+    if (byId("above-neuron").checked && !(this.beside[row]?.above[0] >= sureFrom)) return false;
     if (source && this.data.attributes[attribute[row]][0] !== source) return false;
     return !text || String(latent[row]) === text || this.names[attribute[row]].includes(text);
   }

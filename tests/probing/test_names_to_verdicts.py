@@ -71,7 +71,7 @@ def pictures(study: Study) -> tuple[list[Image.Image], np.ndarray]:
 
 
 def plant_clip(study: Study, path: Path, seed: int) -> Path:
-    """A CLIP with random weights, but for texts: "red" is where red pictures are, other words are anywhere."""
+    """A CLIP with random weights, but for texts: "red" is where red pictures are, "grey" opposite, others anywhere."""
     torch.manual_seed(seed)
     model = open_clip.create_model("tiny-CLIP", force_quick_gelu=True)
     save_file(model.state_dict(), path)
@@ -80,6 +80,7 @@ def plant_clip(study: Study, path: Path, seed: int) -> Path:
     red = torch.from_numpy(is_red)
     targets_ve = torch.nn.functional.normalize(torch.randn(len(WORDS), embedded_ne.shape[1]), dim=-1)
     targets_ve[0] = torch.nn.functional.normalize(embedded_ne[red].mean(0) - embedded_ne[~red].mean(0), dim=-1)
+    targets_ve[1] = -targets_ve[0]
     texts = open_clip.get_tokenizer("tiny-CLIP")(prompts(WORDS))
     width = model.text_projection.shape[0]
     model.text_projection = torch.nn.Parameter(torch.eye(width))
@@ -104,7 +105,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 def until_the_test(planted: Planted, root: Path, number: int) -> list[str]:
     """Freeze a true name and a false one, and test them by labels of one of the CLIPs."""
-    names = planted.names(root / NAMES_FILE, _0="red", _5="red")
+    names = planted.names(root / NAMES_FILE, _0="red", _5="red", _7="grey")  # as most pictures are
     assert main(planted.command("freeze", root / "frozen.json", f"--names={names}")) == 0
     frozen = f"--hypotheses={root / 'frozen.json'}"
     assert main(planted.command("build", root / "sets", frozen, *planted.labeller(number))) == 0
@@ -115,7 +116,9 @@ def until_the_test(planted: Planted, root: Path, number: int) -> list[str]:
 
 
 def test_a_true_name_is_confirmed_and_a_false_one_is_not(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
-    assert main(until_the_test(planted, tmp_path, 1)) == 0, capsys.readouterr().err
+    command = until_the_test(planted, tmp_path, 1)
+    assert f"no set by {CKPT} for latent-7, 'grey': the proposal half has 0 units with it" in capsys.readouterr().err
+    assert main(command) == 0, capsys.readouterr().err
     made = read_set(tmp_path / "sets" / "latent-0")
     right = [one.label == planted.study.is_striped_i[one.image or 0] for one in made.pictures]
     assert np.mean(right) > 0.95

@@ -4,12 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.probing.studies import IN_WORDS, STRIPED, make_study
+from tests.probing.studies import IN_WORDS, STRIPED, Study, make_study
 
 from saev.cli.main import main
 from saev.probing.hypotheses.hypothesis import Latents
 from saev.probing.sets.files import read_set
 from saev.probing.verdicts.files import read_verdicts
+
+
+def answer(study: Study, directory: Path, path: Path) -> Path:
+    """The answers of somebody who sees the stripes."""
+    made, rows = read_set(directory), ["picture,answer,seconds,set"]
+    for one in made.pictures:
+        assert one.image is not None
+        rows.append(f"{one.id},{'yes' if study.is_striped_i[one.image] else 'no'},2,{made.digest}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
 
 
 def test_claims_on_labels_and_in_words_get_their_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,15 +28,10 @@ def test_claims_on_labels_and_in_words_get_their_verdicts(tmp_path: Path, capsys
     hypotheses = study.freeze(tmp_path / "frozen.json", [STRIPED, other, IN_WORDS], ["site"])
     table = f"--metadata={study.table}"
     assert main(study.command(hypotheses, tmp_path / "sets", table)) == 0
-    made = read_set(tmp_path / "sets/in-words")
-    rows = ["picture,answer,seconds,set"]
-    for one in made.pictures:
-        assert one.image is not None
-        rows.append(f"{one.id},{'yes' if study.is_striped_i[one.image] else 'no'},2,{made.digest}")
-    (tmp_path / "answers.csv").write_text("\n".join(rows) + "\n")
+    answers = answer(study, tmp_path / "sets/in-words", tmp_path / "answers.csv")
     command = [
         "probe", "test", f"--hypotheses={hypotheses}", f"--sae={study.sae}", f"--shards={study.shards}",
-        f"--sets={tmp_path / 'sets'}", f"--answers={tmp_path / 'answers.csv'}", "--n_permutations=999", "--no_controls",
+        f"--sets={tmp_path / 'sets'}", f"--answers={answers}", "--n_permutations=999", "--no_controls",
         f"--out={tmp_path / 'report'}", "--device=cpu",
     ]  # fmt: skip
     capsys.readouterr()
@@ -41,3 +46,29 @@ def test_claims_on_labels_and_in_words_get_their_verdicts(tmp_path: Path, capsys
     assert all(one.low > 0 for one in striped.roles)
     assert in_words.roles == ()
     assert striped.p_corrected >= 2 * striped.p
+
+
+def test_another_set_has_pictures_that_were_not_tested_on_where_enough_are_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path)
+    hypotheses = study.freeze(tmp_path / "frozen.json", [IN_WORDS])
+    used: set[int | None] = set()
+    for name, n, n_left_out in (("first", 20, 0), ("second", 20, 20), ("third", 60, 0)):
+        assert main(study.command(hypotheses, tmp_path / name, f"--n_pictures={n}")) == 0
+        said, made = capsys.readouterr().err, read_set(tmp_path / name / "in-words")
+        own = {one.image for one in made.pictures}
+        assert made.recipe["tested"] == n_left_out
+        assert (f"{n_left_out} pictures are left out, which were tested on for it before" in said) == (n_left_out > 0)
+        # Of 60 some must have been tested on, because fewer are left.
+        assert bool(own & used) == (name == "third") == ("its test will be exploratory" in said)
+        answers = answer(study, tmp_path / name / "in-words", tmp_path / f"{name}.csv")
+        command = [
+            "probe", "test", f"--hypotheses={hypotheses}", f"--sae={study.sae}", f"--shards={study.shards}",
+            f"--sets={tmp_path / name}", f"--answers={answers}", "--n_permutations=99", "--no_controls",
+            f"--out={tmp_path / f'report-{name}'}", "--device=cpu",
+        ]  # fmt: skip
+        assert main(command) == 0
+        (found,) = read_verdicts(tmp_path / f"report-{name}").results
+        assert found.exploratory == (name == "third")
+        used |= own

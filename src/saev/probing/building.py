@@ -15,6 +15,7 @@ from saev.nn import SparseAutoencoder
 from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
+from saev.probing.hypotheses.noting import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.sets.files import write_set
@@ -144,17 +145,23 @@ def build(
     by_clip = (
         {} if clip is None else clip.sets(half, in_words, files, preprocessing.view, n_pictures or N_LABELLED, seed)
     )
-    made = []
+    made, ledgers = [], Ledgers(reader.path.resolve().parent, out.resolve())
     for hypothesis, asked in zip(frozen.hypotheses, is_asked, strict=True):
         if asked:
-            made.append(half.asked(hypothesis, n_pictures or N_ASKED, seed))
+            made.append(half.asked(hypothesis, n_pictures or N_ASKED, seed, ledgers))
         elif hypothesis not in in_words:
             made.append(half.labelled(hypothesis, n_pictures or N_LABELLED, seed))
         elif hypothesis.id in by_clip:
             made.append(by_clip[hypothesis.id])
     pairing = Pairing(wanted, known.records, half.is_test_i, preprocessing)
     by_id = {one.id: one for one in frozen.hypotheses}
-    return _written(out, made, by_id, known, files, pairing)
+    written = _written(out, made, by_id, known, files, pairing)
+    for its in made:
+        digests = [picture.sha256 for picture in its.pictures]
+        if n_tested := sum(ledgers.tested(by_id[its.hypothesis].attribute.words, digests)):
+            some = f"{n_tested:,} of its {len(digests):,} pictures were tested on for it before"
+            tell(f"{its.hypothesis}: {some}, so that its test will be exploratory, and decide nothing")
+    return written
 
 
 def _check_labeller(

@@ -148,3 +148,17 @@ def test_an_effect_at_the_bound_needs_no_number() -> None:
 def test_no_verdict_rests_on_what_was_not_measured(change: dict[str, float], match: str) -> None:
     with pytest.raises(InputError, match=match):
         replace(GOOD, **change)
+
+
+@pytest.mark.parametrize(
+    ("n_left", "says"),
+    [
+        (None, "2,873 pictures would decide it."),
+        (0, "2,873 pictures would decide it, and the test half has no more: record others."),
+        (325, "2,873 pictures would decide it, and the test half has 325 more: record others."),
+        (9000, "2,873 pictures would decide it, and the test half has 9,000 more."),
+    ],
+)
+def test_it_says_whether_enough_pictures_are_left(n_left: int | None, says: str) -> None:
+    found = judge(Evidence(estimate=0.15, low=-0.1, high=0.39, p_corrected=0.12, n=60, n_left=n_left))
+    assert found.reason.endswith(says)

@@ -43,6 +43,11 @@ class AttributeName:
     source: Source
     name: str
 
+    @property
+    def words(self) -> str:
+        """Both, as ledgers note them: "label: zebra"."""
+        return f"{self.source}: {self.name}"
+
 
 @final
 @dataclass(frozen=True)

@@ -77,8 +77,7 @@ class Ledgers:
         Raises:
             InputError: If a ledger cannot be read, or a line of it is anything else than an entry.
         """
-        noted = [one for place in dict.fromkeys((self.beside, self.sets)) for one in _read(place / TESTED_FILE)]
-        found = []
+        noted, found = self._noted(), []
         for one in sets:
             own = read_ledger(one.directory)
             for entry, attribute, pictures in noted:
@@ -86,6 +85,19 @@ class Ledgers:
                     own.append(entry)
             found.append(sorted(own, key=lambda entry: entry.date))
         return found
+
+    def tested(self, attribute: str, digests: Sequence[str]) -> list[bool]:
+        """Whether each of some pictures, by its SHA-256, was in a test for an attribute, of whatever latents.
+
+        Raises:
+            InputError: As `tried`.
+        """
+        found: set[str] = set()
+        found.update(*(pictures for _, of, pictures in self._noted() if of == attribute))
+        return [one[:_DIGITS] in found for one in digests]
+
+    def _noted(self) -> list[tuple[LedgerEntry, str, frozenset[str]]]:
+        return [one for place in dict.fromkeys((self.beside, self.sets)) for one in _read(place / TESTED_FILE)]
 
     @contextmanager
     def noting(

@@ -35,6 +35,13 @@ class Pool:
     groups_n: Sequence[str]
     has_n: NDArray[np.bool_] | None = None
 
+    def part(self, is_in_n: NDArray[np.bool_]) -> "Pool":
+        """Some of the pictures."""
+        groups = [group for group, is_in in zip(self.groups_n, is_in_n.tolist(), strict=True) if is_in]
+        return Pool(
+            self.images_n[is_in_n], self.values_n[is_in_n], groups, None if self.has_n is None else self.has_n[is_in_n]
+        )
+
     def with_more(self, new: Sequence[NewPicture], n_recorded: int) -> "Pool":
         """With pictures that were never recorded, behind the others; each is a unit of its own."""
         assert self.has_n is not None

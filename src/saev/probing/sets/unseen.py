@@ -16,6 +16,7 @@ from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
+from saev.probing.hypotheses.noting import Ledgers
 from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
@@ -105,16 +106,28 @@ class Unseen:
             )
         return cls(frozen, sae, reader, known, codes, units, is_test_i, found, hash_of, class_column)
 
-    def asked(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
+    def asked(self, hypothesis: Hypothesis, n: int, seed: int, ledgers: Ledgers) -> ImageSet:
         """A set of about n pictures that people label.
 
+        Pictures that were tested on for the same attribute are left out, unless that leaves fewer than n, or less than
+        half of those on which the latents fire: the rest would be no test half any more. A line counts them.
+
         Raises:
-            InputError: If there are too few pictures; names the hypothesis.
+            InputError: If there are too few pictures; names the hypothesis; or a ledger cannot be read.
         """
+        threshold = hypothesis.latents.threshold
         with located(f"hypothesis {hypothesis.id}"):
             pool = self._pool(hypothesis, self.is_test_i & ~self.duplicates.left_out_i)
-            chosen, strata = over_the_range(pool, hypothesis.latents.threshold, n, seed)
-        return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n}, seed)
+            digests = [self.known.records[image].digest for image in pool.images_n.tolist()]
+            tested_n = np.array(ledgers.tested(hypothesis.attribute.words, digests))
+            fires_n = pool.values_n > threshold
+            is_enough = (~tested_n).sum() >= n and 2 * (fires_n & ~tested_n).sum() >= fires_n.sum()
+            n_left_out = int(tested_n.sum()) if is_enough else 0
+            if n_left_out:
+                pool = pool.part(~tested_n)
+                tell(f"{hypothesis.id}: {n_left_out:,} pictures are left out, which were tested on for it before")
+            chosen, strata = over_the_range(pool, threshold, n, seed)
+        return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n, "tested": n_left_out}, seed)
 
     def labelled(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
         """A set of pictures whose labels are known, at most n in its sample.

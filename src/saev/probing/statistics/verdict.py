@@ -38,6 +38,7 @@ class Evidence:
             role of these; none where there were none.
         n_tested: Hypotheses that were tested together.
         strata: The confounder within whose values all of this was measured, if any.
+        n_left: Further pictures of the test half, on which nobody has tested it; None where that is not known.
 
     Raises:
         InputError: If a number is not in its range: something was not measured, and there is no verdict on that.
@@ -54,6 +55,7 @@ class Evidence:
     hard_differences: tuple[Interval, ...] = ()
     n_tested: int = 1
     strata: str | None = None
+    n_left: int | None = None
 
     def __post_init__(self) -> None:
         effects = {"estimate": self.estimate, "low": self.low, "high": self.high}
@@ -113,7 +115,8 @@ def judge(evidence: Evidence) -> Verdict:
     # Whatever else speaks against it, more pictures may reject what seems too small.
     could_decide = evidence.estimate < evidence.smallest_effect or not other
     n = _n_needed(evidence) if could_decide else None
-    return Verdict("undecided", f"Undecided: {says}; {_joined([*uncertain, *other])}; {_advice(n, could_decide)}.", n)
+    advice = _advice(n, could_decide, evidence.n_left)
+    return Verdict("undecided", f"Undecided: {says}; {_joined([*uncertain, *other])}; {advice}.", n)
 
 
 def is_unclear(hard_difference: Interval) -> bool:
@@ -163,12 +166,17 @@ def _in_favour(evidence: Evidence) -> str:
     return _joined(found)
 
 
-def _advice(n: int | None, could_decide: bool) -> str:
+def _advice(n: int | None, could_decide: bool, n_left: int | None) -> str:
     if not could_decide:
         return "if that is how it is, more pictures of the same kind would not decide it"
     if n is None:
         return "it is so near to that bound that no reasonable number of pictures would decide it"
-    return f"about {n:,} pictures would decide it"
+    if n_left is None:
+        return f"about {n:,} pictures would decide it"
+    if n_left < n:
+        left = f"{n_left:,} more" if n_left else "no more"
+        return f"about {n:,} pictures would decide it, and the test half has {left}: record others"
+    return f"about {n:,} pictures would decide it, and the test half has {n_left:,} more"
 
 
 def _n_needed(evidence: Evidence) -> int | None:

@@ -71,6 +71,11 @@ class GivenSet:
         return found, None if found is None else found.circular(self.hypothesis, vit_digest)
 
     @property
+    def n_left(self) -> int:
+        """Pictures that it could have been chosen from, and that are not in it."""
+        return max(0, sum(stratum.size for stratum in self.made.strata) - len(self.made.pictures))
+
+    @property
     def n_unrecorded(self) -> int:
         """Pictures that were never recorded."""
         return sum(one.image is None for one in self.made.pictures)
@@ -124,9 +129,8 @@ def given_sets(
 
 
 def _in_use(hypothesis: Hypothesis, directory: Path, made: ImageSet, pairs: PairedSet | None) -> SetInUse:
-    attribute = f"{hypothesis.attribute.source}: {hypothesis.attribute.name}"
     own = frozenset(one.sha256 for one in made.pictures)
-    return SetInUse(directory, attribute, own if pairs is None else own | pairs.sources)
+    return SetInUse(directory, hypothesis.attribute.words, own if pairs is None else own | pairs.sources)
 
 
 def _check(

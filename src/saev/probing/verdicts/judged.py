@@ -143,6 +143,7 @@ def result(
             hard_differences=tuple(one.interval for one in found.roles),
             n_tested=n_tested,
             strata=strata,
+            n_left=None if tried else given.n_left,
         )
     )
     return Result(

@@ -43,7 +43,7 @@ def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
     assert half == Halves(3, ("site",))
     chosen = type(draft)(tuple(one.with_thresholds((1.0,)) for one in draft.hypotheses), weights=draft.weights)
     assert chosen.frozen(SAE, "5" * 64, datetime.now(UTC)).hypotheses[0].latents.thresholds == (1.0,)
-    with pytest.raises(InputError, match=f"the notes are on the SAE {sae_id(SAE)}, not on"):
+    with pytest.raises(InputError, match=rf"an SAE whose weights have a SHA-256 of {sae_id(SAE)}\.\.\., not"):
         chosen.frozen(TopK(d_in=4, d_sae=50, k=2), "5" * 64, datetime.now(UTC))
 
 

@@ -130,7 +130,10 @@ class Draft:
             if own not in (None, given):
                 raise InputError(f"the hypotheses are on the {what} {own}, not on {given}: give that {what}")
         if not weights.startswith(self.weights):
-            raise InputError(f"the notes are on the SAE {self.weights}, not on {weights[:16]}: give that SAE")
+            raise InputError(
+                f"the notes are from a gallery of an SAE whose weights have a SHA-256 of {self.weights}..., not "
+                f"{weights[:16]}... as those of the one given: give the SAE of that gallery"
+            )
         for one in self.hypotheses:
             if max(one.latents.all) >= sae.d_sae:
                 raise InputError(

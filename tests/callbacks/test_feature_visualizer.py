@@ -16,6 +16,7 @@ import saev
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
 from saev.latents.pictures import RecordedPictures
+from saev.probing.proposal_half import proposal_images
 from saev.shards.reading.open import open_shards
 
 if TYPE_CHECKING:
@@ -68,6 +69,24 @@ def test_pictures_are_found_by_name_and_known_by_content(
     for i in {*range(12)} - {0, 3, 7, 9}:
         assert np.array_equal(np.asarray(after[i].view), np.asarray(before[i].view))
     assert "4 pictures are shown as grey tiles" in caplog.text
+
+
+def test_galleries_of_a_run_can_keep_to_the_proposal_half(recording: tuple[Path, Path], tmp_path: Path) -> None:
+    run, n = tmp_path / "run", len(proposal_images(open_shards(recording[0]), 3))
+    said = f'["images","{n} (proposal half of seed 3)"]'
+
+    def overview() -> str:
+        return only(run, "features/*/data/overview.js").read_text(encoding="ascii")
+
+    assert main(fit_options(recording[0], run, "--visualizer.proposal_half=3")) == 0
+    assert 0 < n < 12
+    assert " (proposal half of seed 3)" in overview()  # those of them that trained it
+    for command in ("test", "render"):  # they take the option over
+        shutil.rmtree(run / "features")
+        assert main([command, f"--run_dir={run}"]) == 0
+        assert said in overview()
+    assert main(["render", f"--run_dir={run}", "--proposal_half=null"]) == 0
+    assert '["images","12"]' in overview()
 
 
 def test_a_run_ends_well_without_its_pictures(

@@ -14,6 +14,7 @@ from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
+from saev.gallery.data import Half
 from saev.gallery.render import namer_of, shown_tokens
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
@@ -22,6 +23,7 @@ from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import LatentSurvey, merge_into_first, survey_images
 from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
+from saev.probing.proposal_half import proposal_images
 from saev.shards.tokens import TokenSelection
 
 UNMADE = "the galleries could not be made (saev render tries again)"
@@ -56,18 +58,23 @@ class FeatureVisualizer(NotesFaults):
 
     Args:
         n_tensorboard: Latents whose images go to TensorBoard.
+        proposal_half: Seed of `saev probe`: only those of the pictures are looked at that are in no test with it, so
+            that no latent is chosen by pictures of its test. `saev render` can keep pictures together by a table, too.
         **options: Those of `saev.gallery.RenderOptions`.
 
     Raises:
         InputError: If a number makes no sense.
     """
 
-    def __init__(self, n_tensorboard: int = 8, **options: Any) -> None:
+    def __init__(self, n_tensorboard: int = 8, proposal_half: int | None = None, **options: Any) -> None:
         super().__init__()
         self._options = RenderOptions(**options)
         if n_tensorboard < 0:
             raise InputError(f"n_tensorboard={n_tensorboard} must be 0 or more")
+        if proposal_half is not None and proposal_half < 0:
+            raise InputError(f"proposal_half={proposal_half} must be 0 or more")
         self._n_tensorboard = n_tensorboard
+        self._half = None if proposal_half is None else Half(proposal_half)
         self._namer: Namer | None = None
 
     @override
@@ -113,12 +120,15 @@ class FeatureVisualizer(NotesFaults):
         tokens = shown_tokens(data, tells=trainer.is_global_zero)
         codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
-        surveys = self._surveys(trainer, codes, tokens, labels)
+        looked_at = tokens
+        if self._half is not None:
+            looked_at = tokens.among(proposal_images(tokens.reader, self._half.seed))
+        surveys = self._surveys(trainer, codes, looked_at, labels)
         fault = None
         if trainer.is_global_zero:
             subjects = {name: Subject(sae, codes[name], surveys[name]) for name, sae in saes.items()}
             try:
-                self._draw(trainer, subjects, Source(tokens, RecordedPictures(tokens.reader), labels))
+                self._draw(trainer, subjects, Source(tokens, RecordedPictures(tokens.reader), labels, half=self._half))
             except (InputError, OSError) as error:
                 fault = str(error)
         fault = said_by_any(fault, PATIENCE)

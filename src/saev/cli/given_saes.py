@@ -26,7 +26,7 @@ OF_TRAINING: Final = (
 NOT_TAKEN_OVER: Final = {
     "validate": ("weights",),
     "test": ("weights", "share", "examples", "val_shards"),
-    "render": (*OF_TRAINING, "share", "examples", "n_tensorboard"),
+    "render": (*OF_TRAINING, "share", "examples", "n_tensorboard", "proposal_half"),
 }
 
 
@@ -132,6 +132,8 @@ class GivenSaes:
         with self.run.usable():
             taken = {"data": _without(config["data"], command), "visualizer": config["visualizer"]}
             check_named_files(taken)  # a group may name a file, too
+            if command == "render" and (half := taken["visualizer"].get("proposal_half")) is not None:
+                taken["proposal_half"] = half  # there it is an option of its own
             return str(yaml.safe_dump(taken | {"visualizer": _without(taken["visualizer"], command)}))
 
 

@@ -157,9 +157,7 @@ def render_saes(
     if (namer := namer_of(options)) is not None:
         namer.clip.to(next(iter(saes.values())).mean_d.device)
     sources = with_saved(encodings, codes)
-    looked_at = tokens if only is None else tokens.take(np.flatnonzero(np.isin(tokens.examples, np.asarray(only))))
-    if not len(looked_at.examples):
-        raise InputError("none of the images that are to be looked at is among those of the recording")
+    looked_at = tokens if only is None else tokens.among(only)
     images = looked_at.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}

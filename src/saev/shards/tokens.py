@@ -152,6 +152,17 @@ class TokenSelection:
         kept = None if self.kept is None else self.kept[numbers]
         return TokenSelection(self.readers, self.examples[numbers], self.positions, kept)
 
+    def among(self, examples: Sequence[int] | Ints) -> "TokenSelection":
+        """Some of the examples, by their numbers in the shards.
+
+        Raises:
+            InputError: If none of them is among those of the selection.
+        """
+        found = self.take(np.flatnonzero(np.isin(self.examples, np.asarray(examples))))
+        if not len(found.examples):
+            raise InputError("none of the images that are to be looked at is among those of the recording")
+        return found
+
     def read(self, examples: Ints) -> Iterator[Tensor]:
         """All tokens at the positions, kept or not, of ascending examples: float32 (n, positions, d_model), a stretch
         of disk at a time.

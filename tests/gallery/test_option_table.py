@@ -1,5 +1,6 @@
 """The table of options in docs/gallery.md against the options."""
 
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +17,7 @@ def test_the_table_of_options_names_all_of_them_with_their_defaults() -> None:
     for names, default in re.findall(r"^\| (`.*?`) \| (.*?) \|", table, re.MULTILINE):
         documented |= dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("`"))
     expected = {field.name: field.default for field in fields(RenderOptions)}
-    expected["n_tensorboard"] = FeatureVisualizer.__init__.__defaults__[0]  # type: ignore[index]
+    own = inspect.signature(FeatureVisualizer.__init__).parameters
+    expected |= {name: own[name].default for name in ("n_tensorboard", "proposal_half")}
     written = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in expected.items()}
     assert documented == {name: "none" if value == "None" else value for name, value in written.items()}

@@ -51,7 +51,9 @@ def test_an_unknown_command_is_one_line(capsys: Capture):
     assert main(["predcit"]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert "there is no command 'predcit'" in err
+    assert "there is no command 'predcit'; did you mean predict?" in err
+    assert main(["probe", "tset"]) == 1
+    assert "there is no command 'tset'; did you mean test?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["predict", "activations"])

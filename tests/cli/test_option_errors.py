@@ -93,4 +93,5 @@ def test_the_help_of_a_class_without_its_name_lists_the_names(option: str, capsy
     out = capsys.readouterr().out
     assert "usage" not in out
     assert f"{option.removesuffix('.help')} is one of " in out
+    assert "SelectingAutoencoder" not in out, "it is abstract"
     assert f" {option} " in out.splitlines()[1]

@@ -138,8 +138,9 @@ def test_a_folder_that_cannot_be_listed(unprivileged: None, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--data.images=ImageList", "--data.images.file=none.txt"], "list of pictures none.txt: is missing"),
-        (["--data.images=SegmentationFolder", "--data.images.root=none"], "'none/images' does not exist"),
+        (["--data.images=ImageList", "--data.images.file=none.txt"], "--data.images.file 'none.txt' does not exist"),
+        (["--data.images=ImageFolder", "--data.images.root=none", "--model.weights=none.pt"], "root 'none' does not"),
+        (["--data.images=SegmentationFolder", "--data.images.root=none"], "--data.images.root 'none' does not exist"),
         (["--data.images=HuggingFaceImages", "--data.images.name=./none"], "data set './none', split 'train'"),
     ],
 )

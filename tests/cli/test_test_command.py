@@ -48,16 +48,16 @@ def test_other_shards_by_relative_paths(
     assert printed.out == f"{run}\n"
     expected = numpy_fvu(saev.load(only(run, "saes/*")), acts[:, 1:].flatten(0, 1), k=4)
     assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
-    assert_told(printed.err, metrics(run)["test"])
+    assert_told(printed.err, metrics(run)["test"], "test")
     assert metrics(run)["val"] == val
     assert page.is_file()
     assert '"9"' in (page.parent / "data" / "overview.js").read_text()
 
 
-def assert_told(err: str, values: dict[str, float]) -> None:
+def assert_told(err: str, values: dict[str, float], what: str = "held-out") -> None:
     """A table of one SAE, and where there is more."""
     head, row, more = err.splitlines()[-3:]
-    assert head.split() == ["L0", "FVU", "dead"]
+    assert head.split() == ["on", what, "tokens", "L0", "FVU", "dead"]
     assert row.split()[1:] == [f"{values['l0']:.2f}", f"{values['fvu']:.4f}", f"{values['dead']:.1%}"]
     assert more.startswith("all figures: ") and more.endswith("/run/saes/*/metrics.json")
 

@@ -16,7 +16,7 @@ def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
     assert page.title() == "A gallery"
     expect_text(page, "#title", "A gallery")
     assert "ViT-B-32/openai" in page.locator("#facts").inner_text()
-    expect_text(page, "#counts", "40 latents: 36 alive, 4 dead (never fired), 4 with pictures.")
+    expect_text(page, "#counts", "40 latents: 36 alive, 4 dead (on no token looked at), 4 with pictures.")
     assert page.locator("#missing-pictures").is_hidden()
     expect_count(page, ".card .picture img", 16)
     card = page.locator("li[data-latent='17']")
@@ -52,7 +52,7 @@ def test_nothing_to_show_is_said(tmp_path: Path, open_page: Open) -> None:
     zeros = np.zeros(40)
     dead = make_gallery(frequency=zeros, image_frequency=zeros, mean_value=zeros, max_value=zeros, labels=[], names={})
     page = open_page(write(tmp_path / "g", dead, pages=[], pictures=[]))
-    expect_text(page, "#counts", "40 latents: 0 alive, 40 dead (never fired), 0 with pictures.")
+    expect_text(page, "#counts", "40 latents: 0 alive, 40 dead (on no token looked at), 0 with pictures.")
     expect_text(page, "#plots", "No latent fired, so there is nothing to plot.")
     expect_text(page, "#list-count", "40 of 40 latents")
     assert page.locator("li[data-latent='0']").inner_text().endswith("dead: it never fired")

@@ -35,7 +35,10 @@ def built(study: Study, hypotheses: Path, out: Path, capsys: Capture, *more: str
     status = main(study.command(hypotheses, out, *more))
     captured = capsys.readouterr()
     assert status == 0, captured.err
-    return [read_set(Path(line)) for line in captured.out.splitlines()]
+    sets = {Path(line): read_set(Path(line)) for line in captured.out.splitlines()}
+    for directory, made in sets.items():
+        assert (f"label them on {directory / 'label.html'}" in captured.err) == made.asks_people
+    return list(sets.values())
 
 
 def images(made: ImageSet) -> np.ndarray:

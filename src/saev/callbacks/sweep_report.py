@@ -28,6 +28,7 @@ UNCOMPARED = "the SAEs cannot be compared (saev validate tries again)"
 MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
 MAX_TABLE_BYTES = 2**26
 MIN_COLUMN = 8  # Characters.
+_TOKENS = {"val": "on held-out tokens", "test": "on test tokens"}
 
 
 class EvaluatedModel(Protocol):
@@ -69,7 +70,7 @@ class SweepReport(NotesFaults):
         is_test = trainer.state.fn == "test"
         found = _measured(pl_module, "test" if is_test else "val") if is_test or trainer.state.fn == "validate" else {}
         if found and not self._told and trainer.is_global_zero:
-            self._told = f"{table(found, [])}\n"
+            self._told = f"{table(found, [], 'test' if is_test else 'val')}\n"
         self._print()
 
     def _print(self) -> None:
@@ -98,7 +99,7 @@ class SweepReport(NotesFaults):
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Print the metrics of `saev test`."""
         out = RunDirectory(Path(trainer.default_root_dir))
-        self._tell(out, _measured(pl_module, "test"), [])
+        self._tell(out, _measured(pl_module, "test"), [], "test")
 
     def _compare(self, trainer: lightning.Trainer, model: lightning.LightningModule) -> None:
         out = RunDirectory(Path(trainer.default_root_dir))
@@ -124,19 +125,20 @@ class SweepReport(NotesFaults):
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("sweep", pixels(png), trainer.global_step, dataformats="HWC")
 
-    def _tell(self, out: RunDirectory, figures: AllFigures, front: list[str]) -> None:
+    def _tell(self, out: RunDirectory, figures: AllFigures, front: list[str], stage: str = "val") -> None:
         where = f"all figures: {out.metrics('*')}\n" if self._write else ""
         if figures:
-            self._told = f"{table(figures, front)}\n{where}"
+            self._told = f"{table(figures, front, stage)}\n{where}"
 
 
-def table(metrics: AllFigures, front: list[str]) -> str:
-    """The SAEs by L0; those on the front, if there is one, are marked."""
-    width = max(len(name) for name in metrics)
+def table(metrics: AllFigures, front: list[str], stage: str) -> str:
+    """The SAEs by L0, on the tokens of a stage; those on the front, if there is one, are marked."""
+    what = _TOKENS[stage]
+    width = max(len(name) for name in (what, *metrics))
     has_stability = any("stability" in one for one in metrics.values())
     own = [name for name in own_figures() if any(name in one for one in metrics.values())]
     heads = "".join(f"  {head:>{MIN_COLUMN}}" for head in own)
-    lines = [f"  {'':{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}{heads}"]
+    lines = [f"  {what:{width}}  {'L0':>8}  {'FVU':>8}  {'dead':>6}{'  stability' if has_stability else ''}{heads}"]
     for name in _sorted(metrics):
         one, mark = metrics[name], "*" if name in front else " "
         fvu = "-" if one["fvu"] is None else f"{one['fvu']:.4f}" if one["fvu"] < 1000 else f"{one['fvu']:.2g}"

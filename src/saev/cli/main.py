@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from saev.cli.ending import ended, exit_after
+from saev.cli.parsing.command_line import no_command
 from saev.cli.parsing.own_modules import import_modules, without_imports
 from saev.errors import tell
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     command = ALIASES.get(argv[0], argv[0])
     if command not in COMMANDS:
-        tell(f"saev: there is no command {argv[0]!r}; saev --help lists the commands")
+        tell(f"saev: {no_command(argv[0], [*COMMANDS, *ALIASES], 'saev')}")
         return 2
     _escape(is_own_process)
     return ended(command, lambda: _run(command, argv))

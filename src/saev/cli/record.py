@@ -4,9 +4,11 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import lightning
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
@@ -31,6 +33,9 @@ The last lines of standard output are the finished directories. After an interru
 the shards that are whole."""
 
 
+_PATHS: Final = ("root", "file")
+
+
 class RecordCLI(CommandCLI):
     """A VitLightningModule, an ImageDataModule and a VitActivationWriter under ``--writer``."""
 
@@ -44,6 +49,7 @@ class RecordCLI(CommandCLI):
     @override
     def before_instantiate_classes(self) -> None:
         """Import a backbone that the user gives as a class path; recordings name it as its class is called."""
+        _check_there(self.config.data.images)  # the ViT, which comes first, may take minutes to arrive
         family = self.config.model.family
         if "." in family:
             cls = class_at(family, "--model.family")
@@ -59,6 +65,14 @@ class RecordCLI(CommandCLI):
         n_missing = len(self.plan.missing())
         self.granted = granted(settings.accelerator, settings.devices, settings.num_nodes, n_missing)
         return super().instantiate_trainer(**kwargs, devices=self.granted.devices)
+
+
+def _check_there(images: Namespace) -> None:
+    """Raise an InputError if there is nothing at the path of a source of saev's own."""
+    own = images.init_args.items() if images.class_path.startswith("saev.") else ()
+    for name, value in own:
+        if name in _PATHS and str(value).strip() and not Path(value).exists():
+            raise InputError(f"--data.images.{name} '{value}' does not exist")
 
 
 def predict(argv: list[str]) -> int:

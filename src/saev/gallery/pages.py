@@ -69,7 +69,9 @@ class Pages:
         rows = subject.sae.W_dec
         self._decoders = nearest(rows[self._latents], rows, N_NEIGHBOURS, self._latents)
         self._coactive = survey.tokens.nearest(self._latents, N_NEIGHBOURS)
-        self._percentiles = survey.histogram.percentiles()[self._latents]
+        most_s1 = survey.moments.max_value[self._latents, None]
+        # They are middles of bins, of which that of the largest value may lie above it.
+        self._percentiles = survey.histogram.percentiles()[self._latents].minimum(most_s1)
         self._shown = {latent: self._shown_at(row) for row, latent in enumerate(latents)}
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """Architectures whose codes are selected by their size."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ class SelectingAutoencoder(OneLayerAutoencoder, ABC):
         InputError: If k is not between 1 and d_sae.
     """
 
+    @abstractmethod  # One that sets no `per` of its own is none of those that users choose from.
     def __init__(self, d_in: int, d_sae: int, k: int, per: str) -> None:
         super().__init__(d_in, d_sae)
         check_k(k, d_sae)

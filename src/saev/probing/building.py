@@ -20,6 +20,7 @@ from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.sets.files import write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
+from saev.probing.sets.label_page import LABEL_PAGE
 from saev.probing.sets.labeller import Labeller
 from saev.probing.sets.labelling import labelling_of
 from saev.probing.sets.pairing import Pairing
@@ -217,7 +218,8 @@ def _written(
         if one.asks_people:
             threshold = hypotheses[one.hypothesis].latents.threshold
             n_fires = sum(stratum.n for stratum in one.strata if stratum.low > threshold)
-            todo = f"{n_fires} of {n} fire at the threshold; label them on label.html, then export the answers"
+            todo = f"{n_fires} of {n} fire at the threshold; label them on {out / one.hypothesis / LABEL_PAGE}, then "
+            "export the answers"
         elif (by := labelling_of(one)) is not None:
             todo = f"labelled by {by.clip.ckpt}, which finds it on {100 * by.test_rate:.1f} % of {by.n_test:,}"
         else:

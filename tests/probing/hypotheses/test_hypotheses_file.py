@@ -161,6 +161,10 @@ ONE = {"latent": 1, "text": "a"}
         (HEAD | {"hypotheses": [3]}, r"hypotheses\[0\]: expected an object"),
         (HEAD | {"hypotheses": [ONE | {"latents": {"any": [1]}}]}, "unknown keys"),
         (HEAD | {"hypotheses": [{"latent": 1}]}, "missing keys"),
+        (
+            HEAD | {"hypotheses": [ONE | {"treshold": 1}]},
+            r"\]: unknown keys \['treshold'\]; did you mean 'threshold'\?",
+        ),
         (HEAD | {"hypotheses": [ONE, ONE]}, "two hypotheses have the id latent-1"),
         (HEAD | {"hypotheses": [ONE | {"latent": "1"}]}, "'any' must be a list of 1 integers"),
         (HEAD | {"hypotheses": [ONE | {"latent": True}]}, "'any' must be a list of 1 integers"),
@@ -171,7 +175,7 @@ ONE = {"latent": 1, "text": "a"}
         (HEAD | {"hypotheses": [ONE | {"pooling": "min"}]}, "'pooling' must be one of max, mean, sum, count"),
         (HEAD | {"hypotheses": [ONE | {"attribute": {"source": "dream", "name": "a"}}]}, "'source' must be one of"),
         (HEAD | {"hypotheses": [ONE], "alpha": 1}, "alpha 1.0: give a probability"),
-        (HEAD | {"hypotheses": [ONE], "halves": {"sed": 1}}, "halves: missing keys"),
+        (HEAD | {"hypotheses": [ONE], "halves": {"sed": 1}}, r"halves: unknown keys \['sed'\]; did you mean 'seed'"),
         (HEAD | {"hypotheses": [ONE], "hash": "0"}, "missing keys"),
     ],
 )

@@ -1,6 +1,7 @@
 """What is looked for in a command line before it is parsed."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from saev.errors import InputError
 
@@ -37,3 +38,13 @@ def refuse_options(command: str, argv: Sequence[str], reasons: Mapping[str, str]
         for name, why in reasons.items():
             if option == name or option.startswith(f"{name}."):
                 raise InputError(f"saev {command} {why}: leave {given} out")
+
+
+def no_command(name: str, known: Sequence[str], prog: str) -> str:
+    """What to say of a command that does not exist; `prog --help` lists those that do.
+
+    >>> no_command("tset", ["build", "test"], "saev probe")
+    "there is no command 'tset'; did you mean test?"
+    """
+    near = get_close_matches(name, known, n=1)
+    return f"there is no command {name!r}; " + (f"did you mean {near[0]}?" if near else f"{prog} --help lists them")

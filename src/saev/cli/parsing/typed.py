@@ -15,7 +15,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
+from saev.cli.parsing.command_line import no_command
 from saev.cli.parsing.errors import parsed
+from saev.errors import InputError
 
 Command = Callable[..., int]
 
@@ -53,6 +55,8 @@ def run_one_of(commands: Mapping[str, Command], argv: Sequence[str], prog: str, 
     """
     if argv and argv[0] in commands:
         return run(commands[argv[0]], argv[1:], f"{prog} {argv[0]}")
+    if argv and not argv[0].startswith("-"):
+        raise InputError(no_command(argv[0], list(commands), prog))
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
     choices = parser.add_subcommands(required=True, dest="command")
     for name, command in commands.items():

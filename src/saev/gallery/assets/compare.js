@@ -146,7 +146,7 @@ class CompareView {
 
   column(data, title, latent) {
     const pictures = element("div", { class: "pair-pictures" });
-    if (!data.hasPage.has(latent)) pictures.append(element("p", { class: "empty" }, "No pictures of this latent were rendered."));
+    if (!data.hasPage.has(latent)) pictures.append(element("p", { class: "empty" }, ...notRendered(latent)));
     else data.latent(latent).then((page) => this.fill(pictures, data, page), (error) => pictures.append(element("p", { class: "empty" }, error.message)));
     return element("section", { class: "pair-column" },
       element("p", { class: "note" }, userText(title)),

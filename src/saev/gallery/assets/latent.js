@@ -35,11 +35,12 @@ class LatentView {
     this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       element("div", { class: "latent-body" }, this.main, this.side));
     if (data.hasPage.has(latent)) await this.load(latent);
-    else this.say(data.frequency[latent] > 0 ? "No pictures of this latent were rendered into this gallery." : "This latent never fired, so there are no pictures of it.");
+    else if (data.frequency[latent] > 0) this.say(...notRendered(latent));
+    else this.say("This latent never fired, so there are no pictures of it.");
   }
 
-  say(text) {
-    this.main.append(element("p", { class: "empty" }, text));
+  say(...texts) {
+    this.main.append(element("p", { class: "empty" }, ...texts));
     this.side.append(...this.otherSaes());
   }
 
@@ -171,6 +172,12 @@ function orderSwitch(data, orders, chosen, onPick, name = "order", legend = "Ord
       input.addEventListener("input", () => onPick(order));
       return element("label", {}, input, element("span", {}, data.orders.get(order)));
     }));
+}
+
+/** What to do for pictures of a latent that has none. */
+function notRendered(latent) {
+  return ["No pictures of this latent were rendered into this gallery. To have them, render it again, with the options of before and: ",
+    element("code", {}, `saev render ... --visualizer.include_latents '[${latent}]'`)];
 }
 
 /** Copies the page's address; where the browser forbids that, shows it for copying by hand. */

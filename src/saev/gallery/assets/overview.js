@@ -32,7 +32,7 @@ class OverviewView {
       element("div", {}, element("dt", {}, name), element("dd", {}, value))));
     const dead = data.nLatents - data.alive.length;
     document.getElementById("counts").textContent = `${showCount(data.nLatents, "latent")}: `
-      + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (never fired), `
+      + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (on no token looked at), `
       + `${data.pages.length.toLocaleString("en")} with pictures.`;
     const missing = [...data.pictures.values()].filter((picture) => picture.isMissing).length;
     const warning = document.getElementById("missing-pictures");

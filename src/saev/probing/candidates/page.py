@@ -70,8 +70,9 @@ class Facts:
         return (
             f"Exploratory: these are the best of {self.n_latents * self.n_attributes:,} pairs, on the same pictures, "
             "and chosen with their thresholds, so that their scores are too good. q is the expected share of false "
-            "discoveries among all pairs whose q is as small (Benjamini and Hochberg). Freeze the hypotheses that you "
-            "believe in, and test them on the other half of the pictures."
+            "discoveries among all pairs whose q is as small (Benjamini and Hochberg). A threshold is the largest "
+            "value that does not fire; in the draft it lies halfway from there to the next one. Freeze the hypotheses "
+            "that you believe in, and test them on the other half of the pictures."
         )
 
 

@@ -198,7 +198,7 @@ class Hypothesis:
             InputError: For anything that `to_dict` does not give.
         """
         is_named = isinstance(value, dict) and _NAMED_BY in value
-        found = JsonObject(value, where, (*_KEYS, _NAMED_BY) if is_named else _KEYS)
+        found = JsonObject(value, where, (*_KEYS, _NAMED_BY) if is_named else _KEYS, short=("latent", "threshold"))
         attribute = JsonObject(found.mapping("attribute"), f"{where}: attribute", ("source", "name"))
         latents = JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
         some, unless = (latents.integers(key, len(latents.array(key))) for key in ("any", "unless"))

@@ -6,6 +6,7 @@ import math
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar, final
 
@@ -87,17 +88,27 @@ def canonical_digest(value: object) -> str:
 class JsonObject:
     """A JSON object with exactly the given keys, whose fields are fetched by type.
 
+    Args:
+        value: The object.
+        where: Begins all messages.
+        keys: Its keys.
+        short: Keys that a user may write in place of some of them, for hints.
+
     Raises:
         InputError: If `value` is no object, or has missing or unknown keys.
     """
 
-    def __init__(self, value: object, where: str, keys: Iterable[str]) -> None:
+    def __init__(self, value: object, where: str, keys: Iterable[str], short: Iterable[str] = ()) -> None:
         if not isinstance(value, dict):
             raise InputError(f"{where}: expected an object, found {reprlib.repr(value)}")
         expected = set(keys)
         if value.keys() != expected:
             missing, unknown = sorted(expected - value.keys()), sorted(value.keys() - expected)
-            raise InputError(f"{where}: missing keys {reprlib.repr(missing)}, unknown keys {reprlib.repr(unknown)}")
+            both = (("missing", missing), ("unknown", unknown))
+            said = [f"{what} keys {reprlib.repr(some)}" for what, some in both if some]
+            near = [get_close_matches(str(key), [*expected, *short], n=1) for key in unknown[:1]]
+            hint = f"; did you mean {near[0][0]!r}?" if near and near[0] else ""
+            raise InputError(f"{where}: {', '.join(said)}{hint}")
         self._value: dict[str, object] = value
         self._where = where
 

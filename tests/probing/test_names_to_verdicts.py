@@ -142,7 +142,7 @@ def test_a_true_name_is_confirmed_and_a_false_one_is_not(planted: Planted, tmp_p
 def test_where_the_namer_labels_all_says_circular(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     assert main(until_the_test(planted, tmp_path, 0)) == 0, capsys.readouterr().err
     true, false = read_verdicts(tmp_path / "report").results
-    said = "the CLIP that labelled the pictures also gave the name"
+    said = "the pictures were labelled by the CLIP that gave the name"
     assert (true.verdict, true.circular, false.circular) == ("confirmed", said, said)
     assert true.reason.endswith(f"Circular: {said}, so that both may be wrong together.")
     with (tmp_path / "report" / TABLE_FILE).open(newline="") as file:
@@ -174,11 +174,8 @@ def test_an_image_tower_that_the_sae_looks_into_is_circular(planted: Planted, tm
         ClipId(CKPT, "a" * 64), labeller.clip.tower_digest, ("red",), "c" * 64, 2.0, 0.1, 0.1, 9, 0.1, 9, 0.1
     )
     assert labelling.circular(STRIPED, "d" * 64) is None
-    said = labelling.circular(STRIPED, vit)
-    assert (
-        said
-        == "the CLIP that labelled the pictures also has the ViT as its image tower whose activations the SAE takes"
-    )
+    said = "the pictures were labelled by the CLIP whose image tower is the ViT whose activations the SAE takes"
+    assert labelling.circular(STRIPED, vit) == said
 
 
 def test_names_of_a_gallery_are_frozen(tmp_path: Path, capsys: Capture) -> None:

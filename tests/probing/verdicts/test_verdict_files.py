@@ -63,7 +63,7 @@ RESULT = Result(
         ClipId("ViT-B-32/openai", "6" * 64), "7" * 64, ("a photo of a red", "red"), "8" * 64, 2.0, 0.25, 0.125, 90, 0.1,
         80, 0.2,
     ),
-    circular="the CLIP that labelled the pictures also gave the name",
+    circular="the pictures were labelled by the CLIP that gave the name",
 )  # fmt: skip
 ANSWERS = Input("answers", "a.csv", "5" * 64)
 VERDICTS = Verdicts("2026-01-02", "1" * 64, "3" * 64, "4" * 64, 0.05, 2, 999, 2000, "label", 0, (ANSWERS,), (RESULT,))

@@ -74,10 +74,10 @@ class Labelling:
         """
         why = []
         if hypothesis.named_by is not None and hypothesis.named_by.is_same(self.clip):
-            why.append("gave the name")
+            why.append("that gave the name")
         if self.tower_digest == vit_digest:
-            why.append("has the ViT as its image tower whose activations the SAE takes")
-        return f"the CLIP that labelled the pictures also {' and '.join(why)}" if why else None
+            why.append("whose image tower is the ViT whose activations the SAE takes")
+        return f"the pictures were labelled by the CLIP {' and '.join(why)}" if why else None
 
 
 def labelling_of(made: ImageSet) -> Labelling | None:

@@ -25,6 +25,9 @@ def test_labels_with_counts_purity_and_lift(latents_index: Path, open_page: Open
     assert bar.evaluate("(bar) => bar.style.getPropertyValue('--share')") == "0.8"
     patches = opened.locator(f"{panel(opened, 'Labels of its patches')} tbody tr").all_inner_texts()
     assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5", "✓", "0.032"]]
+    said = opened.locator(f"{panel(opened, 'Labels of its images')} .note").all_inner_texts()
+    assert said[0] == "Of its 8 top pictures: birds 8"
+    assert said[1].startswith("Counted is all on which it fires at all, however weakly. saev probe propose looks for")
 
 
 def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from tests.probing.report.reports import N_HARD, N_SAMPLE, make_reported, make_values
 
+from saev.probing.controls.control import Control
+from saev.probing.report.badges import badges
 from saev.probing.report.forest import Row, axis_of
 from saev.probing.report.page import command
 from saev.probing.report.plots import bin_edges, curve, distribution
@@ -102,3 +104,21 @@ def test_a_command_says_what_was_handed_over_in_python() -> None:
 
 def test_a_command_gives_an_empty_list_as_what_it_is() -> None:
     assert command({"labels": [], "answers": None}) == "saev probe test --labels '[]'"
+
+
+@pytest.mark.parametrize(
+    ("name", "mcc", "verdict", "said"),
+    [
+        ("best latent of an SAE with random weights", 0.7, "confirmed", "(an untrained SAE does as well)"),
+        ("best random direction", 0.62, "confirmed", "(a random direction does as well)"),
+        ("best random direction", 0.61, "confirmed", None),
+        ("best random direction", 0.7, "undecided", None),
+        ("linear probe", 0.7, "confirmed", None),
+    ],
+)
+def test_a_badge_says_what_does_as_well_without_training(name: str, mcc: float, verdict: str, said: str | None) -> None:
+    control = Control(name, mcc, 0.5, 0.85, 0.9, 0.8, "best of 256")
+    found = badges(make_reported(verdict=verdict, controls=(control,)).result)
+    assert f"{verdict}</span>" in found
+    assert ("does as well" in found) == (said is not None)
+    assert (said or "") in found

@@ -17,7 +17,7 @@ function latentWords(data, latent) {
 
 /** What the label beside a latent rests on. */
 function labelNote({ count, purity, lift, q }) {
-  return `The label that tells most about it: ${showShare(purity)} of what it fires on (${count.toLocaleString("en")}), `
+  return `The label that tells most about it: ${showShare(purity)} of what it fires on at all (${count.toLocaleString("en")}), `
     + `\u00d7${showNumber(lift)} of the share among all. Chance is unlikely, judged by pictures: q ${showQ(q)}, corrected for all latents and labels.`;
 }
 

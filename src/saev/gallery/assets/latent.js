@@ -1,6 +1,8 @@
 "use strict";
 // One latent: its numbers, its pictures, and what it is near to.
 
+const nLabelled = 16; // top pictures whose labels are counted
+
 class LatentView {
   static nFirst = 18; // pictures before "show all"
 
@@ -77,8 +79,8 @@ class LatentView {
     if (page.histogram?.some((count) => count > 0)) {
       this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
     }
-    if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels)));
-    if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels)));
+    if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels), topLabels(data, page), countedNote()));
+    if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels), countedNote()));
     this.side.append(...this.columns(page));
     if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
     if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
@@ -156,6 +158,26 @@ class LatentView {
 /** A box with a heading. */
 function panel(title, ...children) {
   return element("section", { class: "panel" }, element("h2", {}, title), ...children);
+}
+
+/** What is counted in tables of labels, and what that cannot tell. */
+function countedNote() {
+  return element("p", { class: "note" }, "Counted is all on which it fires at all, however weakly. ",
+    element("code", {}, "saev probe propose"), " looks for the value from which on it goes with a label.");
+}
+
+/** How many of the first pictures have which label, the most frequent one first. */
+function topLabels(data, page) {
+  const first = (Object.values(page.top)[0] ?? []).slice(0, nLabelled);
+  const counts = new Map();
+  for (const { image } of first) {
+    const { label } = data.pictures.get(image);
+    if (label !== null) counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  if (counts.size === 0) return null;
+  const sorted = [...counts].sort(([, a], [, b]) => b - a).slice(0, 3);
+  return element("p", { class: "note" }, `Of its ${showCount(first.length, "top picture")}: `,
+    ...sorted.flatMap(([label, count], i) => [i === 0 ? "" : ", ", userText(label), ` ${count}`]));
 }
 
 function wordList(words) {

@@ -28,9 +28,11 @@ def badge(name: str) -> str:
 
 
 def badges(result: Result) -> str:
-    """The badge of a verdict, and a second one where it is circular, as HTML."""
+    """The badge of a verdict, a second one where it is circular, and what else does as well, as HTML."""
     own = badge(standing(result))
-    return own if result.circular is None else f"{own} {circular_badge()}"
+    if result.circular is not None:
+        own += f" {circular_badge()}"
+    return own if result.untrained is None else f'{own} <span class="soft">({result.untrained})</span>'
 
 
 def circular_badge() -> str:

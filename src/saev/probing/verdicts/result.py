@@ -8,6 +8,7 @@ from typing import Any, Final, Self, TypeVar, cast, final, get_args, get_type_hi
 
 from saev.errors import InputError
 from saev.probing.controls.control import Control
+from saev.probing.controls.judging import DIRECTION, RANDOM_SAE
 from saev.probing.hypotheses.hypothesis import Claim
 from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.sets.labelling import Labelling
@@ -164,6 +165,18 @@ class Result:
         """
         more = "" if circular is None else f" Circular: {circular}, so that both may be wrong together."
         return replace(self, labeller=labeller, circular=circular, reason=self.reason + more)
+
+    @property
+    def untrained(self) -> str | None:
+        """What was never trained and reaches a confirmed effect all the same, in words; None where nothing is known to.
+
+        The verdict does not rest on it: the claim may hold, but it is no merit of the SAE.
+        """
+        if self.verdict != "confirmed":
+            return None
+        reaching = [one.name for one in self.controls if one.mcc >= self.effect]
+        known = {RANDOM_SAE: "an untrained SAE", DIRECTION: "a random direction"}
+        return next((f"{words} does as well" for name, words in known.items() if name in reaching), None)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON; a score that there is not is null."""

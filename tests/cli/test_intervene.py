@@ -194,6 +194,8 @@ def test_what_is_missing_of_a_rare_target_is_said(root: Path, tmp_path: Path, ca
         found, _ = result(argv(root, tmp_path / f"{seed}", [CAUSAL], *options, f"--seed={seed}"), capsys)
         figures = {row["figure"] for row in found["effects"]}
         said["embedding: cosine, target" in figures] = found["notes"]
+        assert ("embedding: cosine, others" in figures) == ("embedding: cosine, target" in figures)
+        assert "probe: own class" in figures and not {"probe: own class, target", "probe: own class, others"} & figures
         page = (tmp_path / f"{seed}" / "index.html").read_text()
         assert found["notes"] and all(note in page for note in found["notes"])
     assert said[False] == ["no measured picture is of own, so that no figure of it stands apart: give more pictures"]

@@ -45,7 +45,9 @@ def figures(outcome: Outcome, columns: Sequence[str]) -> dict[str, Figure]:
     for column in columns:
         values = [outcome.values(name, column) for name in (UNTOUCHED, EDITED, RANDOM)]
         known = np.flatnonzero(~np.isnan(values[0]))
-        if len(known):
+        stem = column.removesuffix(SHARES[2])
+        says_again = stem != column and f"{stem}{SHARES[1]}" not in found  # Without a target the others are all.
+        if len(known) and not says_again:
             draws_r = outcome.moved[column] / len(known)
             found[column] = Figure(column, known, values[0][known], values[1][known], values[2][known], draws_r)
     return found

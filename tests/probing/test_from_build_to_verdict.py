@@ -58,6 +58,9 @@ def test_another_set_has_pictures_that_were_not_tested_on_where_enough_are_left(
         assert main(study.command(hypotheses, tmp_path / name, f"--n_pictures={n}")) == 0
         said, made = capsys.readouterr().err, read_set(tmp_path / name / "in-words")
         own = {one.image for one in made.pictures}
+        n_fires = sum(study.is_striped_i[one.image] for one in made.pictures)
+        page = tmp_path / name / "in-words" / "label.html"
+        assert f"{n_fires} of {n} fire at the threshold; label them on {page}, then export the answers" in said
         assert made.recipe["tested"] == n_left_out
         assert (f"{n_left_out} pictures are left out, which were tested on for it before" in said) == (n_left_out > 0)
         # Of 60 some must have been tested on, because fewer are left.

@@ -218,8 +218,8 @@ def _written(
         if one.asks_people:
             threshold = hypotheses[one.hypothesis].latents.threshold
             n_fires = sum(stratum.n for stratum in one.strata if stratum.low > threshold)
-            todo = f"{n_fires} of {n} fire at the threshold; label them on {out / one.hypothesis / LABEL_PAGE}, then "
-            "export the answers"
+            page = out / one.hypothesis / LABEL_PAGE
+            todo = f"{n_fires} of {n} fire at the threshold; label them on {page}, then export the answers"
         elif (by := labelling_of(one)) is not None:
             todo = f"labelled by {by.clip.ckpt}, which finds it on {100 * by.test_rate:.1f} % of {by.n_test:,}"
         else:

@@ -12,12 +12,13 @@ with weights. by value: over the range of the latent's values, cut at the thresh
 weights.
 
 What is printed is the share of intervals that hold the MCC of the population, of those that lie above it and under it,
-and their mean length, by prevalence and effect.
+and their mean length, by prevalence and effect, each with as many samples.
 """
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,25 +97,33 @@ def drawn(one: Population, kind: str, n: int, n_draws: int, rng: np.random.Gener
     )
 
 
-def measure(found: list[Population], kind: str, n: int, options: argparse.Namespace) -> None:
-    rng, start, rows = np.random.default_rng([options.seed, n]), time.perf_counter(), []
+def cells(found: Iterable[Population]) -> Mapping[tuple[Any, Any], list[Population]]:
+    """Populations by prevalence and effect."""
+    apart: dict[tuple[Any, Any], list[Population]] = {one: [] for one in product(PREVALENCES, EFFECTS)}
     for one in found:
-        truth = mcc(one.fires_i, one.y_i)
-        for _ in range(options.samples):
+        facts = float(one.y_i.mean()), mcc(one.fires_i, one.y_i)
+        (own,) = [cell for cell in apart if all(low <= of < high for of, (low, high) in zip(facts, cell, strict=True))]
+        apart[own].append(one)
+    return {cell: some for cell, some in apart.items() if some}
+
+
+def measure(found: Mapping[tuple[Any, Any], list[Population]], kind: str, n: int, options: argparse.Namespace) -> None:
+    rng, start = np.random.default_rng([options.seed, n]), time.perf_counter()
+    rows: list[list[tuple[bool, bool, float]]] = []
+    for (prevalences, effects), some in found.items():
+        rows.append([])
+        for one in (some * options.samples)[: options.samples]:
             if (its := drawn(one, kind, n, options.draws, rng)) is not None:
-                rows.append((one.y_i.mean(), truth, its.low > truth, its.high < truth, its.high - its.low))
-    row_rx = np.array(rows)
-    print(f"{kind}, samples of {n} ({time.perf_counter() - start:.0f} s): {said(row_rx)}", flush=True)
-    for prevalences in PREVALENCES:
-        for effects in EFFECTS:
-            bounds = zip(row_rx.T[:2], (prevalences, effects), strict=True)
-            own = np.logical_and.reduce([(low <= of_r) & (of_r < high) for of_r, (low, high) in bounds])
-            if own.any():
-                print(f"    prevalence {prevalences}, effect {effects}: {said(row_rx[own])}", flush=True)
+                truth = mcc(one.fires_i, one.y_i)
+                rows[-1].append((its.low > truth, its.high < truth, its.high - its.low))
+        whose = f"prevalence {prevalences}, effect {effects}, {len(some)} populations"
+        print(f"    {whose}: {said(np.array(rows[-1]))}", flush=True)
+    every = np.concatenate([np.array(some) for some in rows])
+    print(f"{kind}, samples of {n} ({time.perf_counter() - start:.0f} s): {said(every)}", flush=True)
 
 
 def said(row_rx: Any) -> str:
-    _, _, above, under, length = row_rx.mean(0)
+    above, under, length = row_rx.mean(0)
     return (
         f"{1 - above - under:.1%} of {len(row_rx):,} cover, {above:.1%} lie above and {under:.1%} under, "
         f"mean length {length:.2f}"
@@ -129,11 +138,11 @@ def main() -> None:
     parser.add_argument("--classes", type=Path)
     parser.add_argument("--kinds", nargs="*", default=("all", "by label", "by value"))
     parser.add_argument("--n", type=int, nargs="*", default=(60, 100, 400))
-    parser.add_argument("--samples", type=int, default=40, help="of each population")
+    parser.add_argument("--samples", type=int, default=400, help="of each kind of population")
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    found = list(populations(Data(options), options.codes))
+    found = cells(populations(Data(options), options.codes))
     for kind in options.kinds:
         for n in options.n:
             measure(found, kind, n, options)

@@ -115,6 +115,9 @@ def test_a_causal_latent_is_told_from_one_that_fires_alike(root: Path, tmp_path:
     assert effect(causal, name)["specific"]
     assert not effect(other, name)["specific"]
     assert effect(causal, name)["effect"]["p_corrected"] < 0.05
+    said = [(tmp_path / one / "index.html").read_text() for one in ("a", "b")]
+    assert "Moves more than along random latents: <bdi>head: output 0</bdi> (-" in said[0]
+    assert "Nothing moves more than along random latents." in said[1]
     # The embedding is the mean of the patches, so that it loses the mean code times the direction, and nothing else.
     sae, vit = saev.load(root / "sae"), backbone()
     names, images = images_of(root / "pictures", vit)
@@ -180,6 +183,8 @@ def test_curves_maps_and_the_page(root: Path, tmp_path: Path, capsys: Capture) -
     assert one["drop"][1][0] == pytest.approx(float(f_p.max() - hidden.max()), abs=1e-5)
     page = (tmp_path / "c" / "index.html").read_text()
     assert "Latents 0, 2 switched off" in page
+    specific = [row["figure"] for row in found["effects"] if row["specific"]]
+    assert ("Moves more than along random latents: " in page) == bool(specific)
     assert page.count("data:image/jpeg") == 6
     assert "http://" not in page.replace("http://www.w3.org", "")
 

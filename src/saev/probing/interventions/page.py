@@ -19,6 +19,7 @@ _HOW: Final = {
     "scale": "multiplied by {}",
     "add": "raised by {}",
 }
+_MOST_IN_SHORT: Final = 5
 STYLE: Final = """
 section { margin-top: 32px; }
 table { border-collapse: collapse; margin-top: 12px; font-variant-numeric: tabular-nums; }
@@ -52,12 +53,22 @@ def page(result: Mapping[str, Any], shown: Sequence[Shown]) -> bytes:
     title = f"Latent{many} {', '.join(map(str, edit['latents']))} {how}"
     parts = [
         f"<h1>{html.escape(title)}</h1>",
+        f"<p>{_in_short(result['effects'])}</p>",
         _facts(result),
         _effects(result),
         _curves(result["curves"]),
         _maps(shown, result["block"]),
     ]
     return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[STYLE])
+
+
+def _in_short(effects: Sequence[Mapping[str, Any]]) -> str:
+    found = sorted((one for one in effects if one["specific"]), key=lambda one: -abs(one["effect"]["mean"]))
+    if not found:
+        return "Nothing moves more than along random latents."
+    said = ", ".join(f"{user_text(one['figure'])} ({one['effect']['mean']:+.2g})" for one in found[:_MOST_IN_SHORT])
+    more = f", and {len(found) - _MOST_IN_SHORT} more" if len(found) > _MOST_IN_SHORT else ""
+    return f"Moves more than along random latents: {said}{more}."
 
 
 def _facts(result: Mapping[str, Any]) -> str:
@@ -81,20 +92,21 @@ def _effects(result: Mapping[str, Any]) -> str:
     head = "".join(
         f"<th>{one}</th>"
         for one in (
-            "figure", "pictures", "as it is", "with the edit", "effect", "p (Holm)", "along random latents",
-            "95 % of random latents move it less than", "beyond random latents", "p (Holm)", "more than random latents",
+            "figure", "more than random latents", "pictures", "as it is", "with the edit", "effect", "p (Holm)",
+            "along random latents", "95 % of random latents move it less than", "beyond random latents", "p (Holm)",
         )
     )  # fmt: skip
     rows = []
     for one in result["effects"]:
         effect, beyond = one["effect"], one["beyond_random"]
         cells = [
-            user_text(one["figure"]), str(one["n"]), _number(one["untouched"]), _number(one["edited"]),
+            str(one["n"]), _number(one["untouched"]), _number(one["edited"]),
             _interval(effect), _p(effect), _number(one["random"]), _number(one["random_bound"]), _interval(beyond),
             _p(beyond),
         ]  # fmt: skip
         verdict = '<td class="yes">yes</td>' if one["specific"] else "<td>no</td>"
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{verdict}</tr>")
+        numbers = "".join(f"<td>{cell}</td>" for cell in cells)
+        rows.append(f"<tr><td>{user_text(one['figure'])}</td>{verdict}{numbers}</tr>")
     accuracy = "".join(
         f"<p class='note'>{user_text(name)}: {row['untouched']:.3f} of the pictures right as they are, "
         f"{row['edited']:.3f} with the edit, {row['random']:.3f} along random latents.</p>"
@@ -114,7 +126,7 @@ def _effects(result: Mapping[str, Any]) -> str:
 def _curves(curves: Mapping[str, Any]) -> str:
     if not curves["rows"]:
         return ""
-    ks, parts = curves["ks"], []
+    ks, charts, parts = curves["ks"], [], []
     for readout in dict.fromkeys(row["readout"] for row in curves["rows"]):
         rows = [row for row in curves["rows"] if row["readout"] == readout]
         drawn = chart(ks, {key: rows[0][key] for key in ("off", "off_random", "alone", "alone_random")},
@@ -131,16 +143,19 @@ def _curves(curves: Mapping[str, Any]) -> str:
             + "</tr>"
             for row in rows
         )
-        parts.append(
+        charts.append(
             f"<figure>{drawn}<figcaption><span>{user_text(readout)}: accuracy over all classes</span></figcaption>"
             "</figure>"
-            f"<details><summary>Each class (random latents in brackets)</summary><div class='wide'><table>"
-            f"<tr><th>class</th><th>pictures</th><th>as it is</th>{head}</tr>{body}</table></div></details>"
+        )
+        parts.append(
+            f"<details><summary>{user_text(readout)}: each class (random latents in brackets)</summary>"
+            f"<div class='wide'><table><tr><th>class</th><th>pictures</th><th>as it is</th>{head}</tr>{body}</table>"
+            "</div></details>"
         )
     return (
         "<section><h2>Latents of each class, off or alone on</h2><p class='note'>The latents whose mean code is the "
         "most above that of the other classes, chosen on the other half of the pictures. What the SAE does not explain "
-        f"stays.</p>{''.join(parts)}</section>"
+        f"stays.</p><div class='charts'>{''.join(charts)}</div>{''.join(parts)}</section>"
     )
 
 

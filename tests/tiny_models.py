@@ -40,7 +40,10 @@ _TAGS = {
         "openai": {**_CLIP, "hf_hub": "tiny/openai", "resize_mode": "shortest", "quick_gelu": True},
         "laion": {**_CLIP, "hf_hub": "tiny/laion", "resize_mode": "shortest"},
     },
-    "tiny-CLIP": {"openai": {**_CLIP, "hf_hub": "tiny/clip", "resize_mode": "shortest", "quick_gelu": True}},
+    "tiny-CLIP": {
+        tag: {**_CLIP, "hf_hub": "tiny/clip", "resize_mode": "shortest", "quick_gelu": True}
+        for tag in ("openai", "laion")
+    },
     "tiny-SigLIP": {
         "webli": {
             "hf_hub": "tiny/webli",
@@ -82,7 +85,7 @@ def tiny_beit(pretrained: bool = False, **kwargs: Any) -> Beit:
 
 @pytest.fixture(scope="session", autouse=True)
 def tiny_open_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """open_clip knows tiny-ViT/{openai,laion}, tiny-SigLIP/webli, and with a text tower that works tiny-CLIP/openai."""
+    """open_clip knows tiny-ViT, tiny-SigLIP and, with a text tower that works, tiny-CLIP, by their `_TAGS`."""
     folder = tmp_path_factory.mktemp("configs")
     for name, vision in _CONFIGS.items():
         config = {

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tests.cli.fitting import one_line, only
 from tests.probing.studies import STRIPED, Study, make_study
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
@@ -25,12 +25,11 @@ from saev.latents.naming.names_file import NAMES_FILE, ClipId, Names, read_names
 from saev.latents.naming.words import prompts
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.sets.files import read_set
-from saev.probing.sets.labeller import Labeller
 from saev.probing.sets.labelling import Labelling, labelling_of
 from saev.probing.verdicts.files import TABLE_FILE, read_verdicts
 from saev.vit.text import load_clip
 
-CKPT = "tiny-CLIP/openai"
+CKPT, OTHER = "tiny-CLIP/openai", "tiny-CLIP/laion"
 WORDS = ("red", "grey", "dog", "cat")
 Capture = pytest.CaptureFixture[str]
 
@@ -48,7 +47,8 @@ class Planted:
         return ["probe", step, *own, *more]
 
     def labeller(self, number: int) -> list[str]:
-        return [f"--labeller={CKPT}", f"--labeller_weights={self.clips[number]}", f"--vocabulary={self.words}"]
+        ckpt = (CKPT, OTHER)[number]
+        return [f"--labeller={ckpt}", f"--labeller_weights={self.clips[number]}", f"--vocabulary={self.words}"]
 
     def names(self, path: Path, **latents: str) -> Path:
         """What a gallery might have called latents, by the first CLIP."""
@@ -117,14 +117,14 @@ def until_the_test(planted: Planted, root: Path, number: int) -> list[str]:
 
 def test_a_true_name_is_confirmed_and_a_false_one_is_not(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     command = until_the_test(planted, tmp_path, 1)
-    assert f"no set by {CKPT} for latent-7, 'grey': the proposal half has 0 units with it" in capsys.readouterr().err
+    assert f"no set by {OTHER} for latent-7, 'grey': the proposal half has 0 units with it" in capsys.readouterr().err
     assert main(command) == 0, capsys.readouterr().err
     made = read_set(tmp_path / "sets" / "latent-0")
     right = [one.label == planted.study.is_striped_i[one.image or 0] for one in made.pictures]
     assert np.mean(right) > 0.95
     labelling = labelling_of(made)
     assert labelling is not None
-    assert labelling.clip == ClipId(CKPT, load_clip(CKPT, str(planted.clips[1])).digest)
+    assert labelling.clip == ClipId(OTHER, load_clip(OTHER, str(planted.clips[1])).digest)
     assert labelling.prompts == tuple(prompts(["red"]))
     sample = [one.label for one in made.pictures if one.stratum is not None]
     assert labelling.n_test == len(sample)
@@ -135,14 +135,14 @@ def test_a_true_name_is_confirmed_and_a_false_one_is_not(planted: Planted, tmp_p
     assert true.labeller == labelling
     assert {one.role for one in true.roles} >= {"hard-near"}
     page = (tmp_path / "report" / "index.html").read_text()
-    assert CKPT in page
+    assert OTHER in page
     assert "badge circular" not in page
 
 
 def test_where_the_namer_labels_all_says_circular(planted: Planted, tmp_path: Path, capsys: Capture) -> None:
     assert main(until_the_test(planted, tmp_path, 0)) == 0, capsys.readouterr().err
     true, false = read_verdicts(tmp_path / "report").results
-    said = "the pictures were labelled by the CLIP that gave the name"
+    said = "the pictures were labelled by what is, by its weights or its name, the CLIP that gave the name"
     assert (true.verdict, true.circular, false.circular) == ("confirmed", said, said)
     assert true.reason.endswith(f"Circular: {said}, so that both may be wrong together.")
     with (tmp_path / "report" / TABLE_FILE).open(newline="") as file:
@@ -166,16 +166,40 @@ def test_where_the_namer_labels_all_says_circular(planted: Planted, tmp_path: Pa
 
 
 def test_an_image_tower_that_the_sae_looks_into_is_circular(planted: Planted, tmp_path: Path) -> None:
-    labeller = Labeller.load(CKPT, str(planted.clips[0]), planted.words, "cpu")
-    backbone = saev.load_backbone("clip", CKPT, weights=str(planted.clips[0]))
-    [shards] = saev.record(planted.study.root / "pictures" / "a", backbone, [0], tmp_path / "shards")
-    vit = str(saev.open_shards(shards).recording.model["weights_digest"])
+    clip = load_clip(CKPT, str(planted.clips[0]))
     labelling = Labelling(
-        ClipId(CKPT, "a" * 64), labeller.clip.tower_digest, ("red",), "c" * 64, 2.0, 0.1, 0.1, 9, 0.1, 9, 0.1
+        ClipId(CKPT, clip.digest), clip.tower_digest, ("red",), "c" * 64, 2.0, 0.1, 0.1, 9, 0.1, 9, 0.1
     )
-    assert labelling.circular(STRIPED, "d" * 64) is None
-    said = "the pictures were labelled by the CLIP whose image tower is the ViT whose activations the SAE takes"
-    assert labelling.circular(STRIPED, vit) == said
+
+    def recorded(image_size: int) -> dict[str, object]:
+        backbone = saev.load_backbone("clip", CKPT, weights=str(planted.clips[0]), image_size=image_size)
+        [shards] = saev.record(planted.study.root / "pictures" / "a", backbone, [0], tmp_path / f"{image_size}")
+        return dict(saev.open_shards(shards).recording.model)
+
+    own = recorded(32)
+    said = (
+        "the pictures were labelled by what is, by its weights or its name, the CLIP whose image tower is the ViT "
+        "whose activations the SAE takes"
+    )
+    assert labelling.circular(STRIPED, {**own, "ckpt": "my-own"}) == said
+    assert labelling.circular(STRIPED, {**own, "ckpt": OTHER, "weights_digest": "d" * 64}) is None
+    larger = recorded(64)  # with other position embeddings, hence another digest
+    assert larger["weights_digest"] != own["weights_digest"]
+    assert labelling.circular(STRIPED, larger) == said
+
+
+def test_a_namer_in_another_precision_is_circular(planted: Planted, tmp_path: Path) -> None:
+    weights = {key: value.half() for key, value in load_file(planted.clips[0]).items()}
+    save_file(weights, tmp_path / "half.safetensors")
+    whole, half = (load_clip(CKPT, str(path)) for path in (planted.clips[0], tmp_path / "half.safetensors"))
+    assert half.digest != whole.digest
+    labelling = Labelling(
+        ClipId(CKPT, half.digest), half.tower_digest, ("red",), "c" * 64, 2.0, 0.1, 0.1, 9, 0.1, 9, 0.1
+    )
+    vit = {"ckpt": "vit_small_patch14_dinov2", "weights_digest": "d" * 64}
+    named = replace(STRIPED, named_by=ClipId(CKPT, whole.digest))
+    assert str(labelling.circular(named, vit)).endswith("that gave the name")
+    assert labelling.circular(replace(STRIPED, named_by=ClipId(OTHER, whole.digest)), vit) is None
 
 
 def test_names_of_a_gallery_are_frozen(tmp_path: Path, capsys: Capture) -> None:

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 import saev.vit.open_clip_plan
 import saev.vit.text
 from saev.errors import InputError
+from saev.vit.load import load_backbone
 from saev.vit.text import Clip, load_clip
 
 TEXTS = ["a photo of a cat", "Bokeh", "stripes, " * 60, "é 猫"]
@@ -92,6 +93,18 @@ def test_towers_without_one_projection_are_refused(colours: list[Image.Image]) -
     assert clip.embed_images(colours).shape[0] == len(colours)
     with pytest.raises(InputError, match=r"tiny-SigLIP/webli has no single projection"):
         clip.visual_projection()
+
+
+@pytest.mark.parametrize(("family", "ckpt"), [("clip", "tiny-CLIP/openai"), ("siglip", "tiny-SigLIP/webli")])
+def test_its_tower_has_the_digest_that_a_recording_by_it_has(
+    family: str, ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saev.vit.text, "_tokenizer", lambda _ckpt: None)  # that of SigLIP needs another package
+    torch.manual_seed(2)
+    model = open_clip.create_model(ckpt.partition("/")[0], force_quick_gelu=family == "clip")
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    file = str(tmp_path / "w.safetensors")
+    assert load_clip(ckpt, file).tower_digest == load_backbone(family, ckpt, file).weights_digest
 
 
 def test_weights_of_a_training_checkpoint_and_of_the_old_openai_form(clip_file: str, tmp_path: Path) -> None:

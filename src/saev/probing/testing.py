@@ -161,11 +161,10 @@ def test(
         edit_effects(own, its, alpha=frozen.alpha, n_tested=n, n_flips=n_permutations, seed=seed)
         for own, its in zip(pairs, given, strict=True)
     ]
-    vit = str(reader.recording.model["weights_digest"])
     results = tuple(
         result(
             one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, strata=strata, controls=own, edits=pair
-        ).labelled_by(*its.labelled_by(vit))
+        ).labelled_by(*its.labelled_by(reader.recording.model))
         for one, its, p, own, pair in zip(measures, given, corrected, beside, edits, strict=True)
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")

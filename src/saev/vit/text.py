@@ -16,6 +16,7 @@ import timm
 import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.timm_model import TimmModel
 from open_clip.transform import merge_preprocess_dict
 from open_clip.transformer import VisionTransformer
 from PIL import Image
@@ -25,6 +26,7 @@ from typing_extensions import override
 
 from saev.errors import InputError, one_line
 from saev.vit.causal_text import encode_text
+from saev.vit.from_timm import HEADS as TIMM_HEADS
 from saev.vit.network import hub
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
 from saev.vit.preprocess import OpenClipPreprocessing, Preprocessing
@@ -104,6 +106,8 @@ class Clip(nn.Module):
     def tower_digest(self) -> str:
         """What a recording by the vision tower has as its weights digest."""
         visual: Any = self.model.visual
+        if isinstance(visual, TimmModel):  # of which a recording has the trunk
+            return weights_digest(visual.trunk, without=TIMM_HEADS)
         return weights_digest(visual, without=HEADS)
 
     @property

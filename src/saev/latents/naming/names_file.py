@@ -1,5 +1,6 @@
 """The names of a gallery as a file, `names.json`: which CLIP gave them, from which words, looking at which pictures."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ NAMES_FILE: Final = "names.json"
 FORMAT: Final = "saev-names"
 VERSION: Final = 1
 _MAX_BYTES: Final = 2**28
+_SIZE: Final = re.compile(r"vit[-_]([a-z])[a-z0-9]*[-_](?:patch)?(\d+)")
+_ORIGIN: Final = re.compile(r"openai|laion\d+[mb]|datacomp|dfn\d+b|metaclip|commonpool|siglip")
 
 
 @final
@@ -28,17 +31,20 @@ class ClipId:
     ckpt: str
     weights_digest: str | None
 
-    def is_same(self, other: "ClipId") -> bool:
-        """Whether it is the same CLIP: by the weights, and where one's are not known by the name.
+    def is_like(self, ckpt: str, weights_digest: str | None) -> bool:
+        """Whether a model is this one, or may be it: by its weights, or by what it is called.
 
-        >>> ClipId("ViT-B-32/openai", None).is_same(ClipId("ViT-B-32/openai", "a" * 64))
-        True
-        >>> ClipId("ViT-B-32/openai", "b" * 64).is_same(ClipId("ViT-B-32/openai", "a" * 64))
-        False
+        Names count beside weights because the same weights have another digest in another precision, at another image
+        size, and in another library, where they have another name, too.
+
+        >>> clip = ClipId("ViT-B-32/laion2b_s34b_b79k", "a" * 64)
+        >>> clip.is_like("my-own", "a" * 64), clip.is_like("ViT-B-32/laion2b_s34b_b79k", "b" * 64)
+        (True, True)
+        >>> clip.is_like("vit_base_patch32_clip_224.laion2b_ft_in1k", None), clip.is_like("ViT-B-16/laion2b", None)
+        (True, False)
         """
-        if self.weights_digest is None or other.weights_digest is None:
-            return self.ckpt == other.ckpt
-        return self.weights_digest == other.weights_digest
+        is_same = weights_digest is not None and weights_digest == self.weights_digest
+        return is_same or ckpt == self.ckpt or None is not _training(ckpt) == _training(self.ckpt)
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:
@@ -126,6 +132,12 @@ def read_names(path: Path) -> Names:
     """
     path = path / NAMES_FILE if path.is_dir() else path
     return Names.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+
+
+def _training(ckpt: str) -> tuple[str, ...] | None:
+    """Size, patch and origin of the weights of a CLIP's tower, by the names of open_clip, of timm and of the hub."""
+    size, origin = _SIZE.search(ckpt.lower()), _ORIGIN.search(ckpt.lower())
+    return None if size is None or origin is None else (*size.groups(), origin.group())
 
 
 def _half(value: object, where: str) -> tuple[int, tuple[str, ...]]:

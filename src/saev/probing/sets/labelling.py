@@ -1,6 +1,7 @@
 """What a set says of the CLIP that labelled its pictures, and whether a test on these labels is circular."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Final, Self, final
 
 from saev.latents.naming.names_file import ClipId
@@ -65,19 +66,20 @@ class Labelling:
             **{key: found.number(key) for key in ("cut", "median", "spread", "proposal_rate", "test_rate")},
         )
 
-    def circular(self, hypothesis: Hypothesis, vit_digest: str) -> str | None:
+    def circular(self, hypothesis: Hypothesis, vit: Mapping[str, object]) -> str | None:
         """Why agreement with these labels says less than it seems to, in words; None where it is not circular.
 
         Args:
             hypothesis: The claim that is tested.
-            vit_digest: Digest of the weights of the ViT whose activations the SAE takes.
+            vit: Name ("ckpt") and "weights_digest" of the ViT whose activations the SAE takes, as a recording has them.
         """
-        why = []
-        if hypothesis.named_by is not None and hypothesis.named_by.is_same(self.clip):
+        why, namer = [], hypothesis.named_by
+        if namer is not None and self.clip.is_like(namer.ckpt, namer.weights_digest):
             why.append("that gave the name")
-        if self.tower_digest == vit_digest:
+        if replace(self.clip, weights_digest=self.tower_digest).is_like(str(vit["ckpt"]), str(vit["weights_digest"])):
             why.append("whose image tower is the ViT whose activations the SAE takes")
-        return f"the pictures were labelled by the CLIP {' and '.join(why)}" if why else None
+        who = "the pictures were labelled by what is, by its weights or its name, the CLIP"
+        return f"{who} {' and '.join(why)}" if why else None
 
 
 def labelling_of(made: ImageSet) -> Labelling | None:

@@ -1,6 +1,6 @@
 """The sets that a test is given, checked against the hypotheses and the recording, with their labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -58,17 +58,17 @@ class GivenSet:
         """Pictures that nobody came to."""
         return int((~self.labelled.seen_k).sum())
 
-    def labelled_by(self, vit_digest: str) -> tuple[Labelling | None, str | None]:
+    def labelled_by(self, vit: Mapping[str, object]) -> tuple[Labelling | None, str | None]:
         """The CLIP that labelled its pictures, and why that is circular; each None where it is not so.
 
         Args:
-            vit_digest: Digest of the weights of the ViT whose activations the SAE takes.
+            vit: The ViT whose activations the SAE takes, as the recording has it.
 
         Raises:
             InputError: As `labelling_of`.
         """
         found = labelling_of(self.made)
-        return found, None if found is None else found.circular(self.hypothesis, vit_digest)
+        return found, None if found is None else found.circular(self.hypothesis, vit)
 
     @property
     def n_left(self) -> int:

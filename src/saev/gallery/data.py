@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from saev.gallery.interventions import ShownIntervention
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order
@@ -174,48 +175,6 @@ class Verdict:
     def at(self, link: str | None) -> "Verdict":
         """The same with an address."""
         return replace(self, link=link)
-
-
-@dataclass(frozen=True)
-class ShownEffect:
-    """What an edit of latents does to one figure of the ViT's output.
-
-    Args:
-        figure: Which one.
-        n: Pictures.
-        untouched: Its mean over them.
-        mean: Of the differences that the edit makes.
-        interval: Ends of its 95 % interval; None of a single picture.
-        specific: Whether as large changes along random latents do less.
-    """
-
-    figure: str
-    n: int
-    untouched: float
-    mean: float
-    interval: tuple[float, float] | None
-    specific: bool
-
-
-@dataclass(frozen=True)
-class ShownIntervention:
-    """An edit of latents inside the ViT, and what became of its output.
-
-    Args:
-        latents: Those that were changed, together.
-        what: What was done to them, in words.
-        target: The class that is told from the others, if there is one.
-        effects: The specific ones first, then the largest.
-        n_more: Effects that are not among these.
-        link: Address of the page that says more, from the gallery's folder on.
-    """
-
-    latents: Sequence[int]
-    what: str
-    target: str | None
-    effects: Sequence[ShownEffect]
-    n_more: int
-    link: str | None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What the ViT does with latents, as far as a gallery shows it: results of `saev probe intervene`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from saev.gallery.data import ShownEffect, ShownIntervention
 from saev.latents.encoding import sae_digest
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import address
@@ -14,6 +14,48 @@ MOST_EFFECTS: Final = 12
 """A head may have a thousand outputs."""
 _PAGE: Final = "index.html"
 _WHAT: Final = {"zero": "switched off", "set": "set to {:g}", "scale": "multiplied by {:g}", "add": "raised by {:g}"}
+
+
+@dataclass(frozen=True)
+class ShownEffect:
+    """What an edit of latents does to one figure of the ViT's output.
+
+    Args:
+        figure: Which one.
+        n: Pictures.
+        untouched: Its mean over them.
+        mean: Of the differences that the edit makes.
+        interval: Ends of its 95 % interval; None of a single picture.
+        specific: Whether as large changes along random latents do less.
+    """
+
+    figure: str
+    n: int
+    untouched: float
+    mean: float
+    interval: tuple[float, float] | None
+    specific: bool
+
+
+@dataclass(frozen=True)
+class ShownIntervention:
+    """An edit of latents inside the ViT, and what became of its output.
+
+    Args:
+        latents: Those that were changed, together.
+        what: What was done to them, in words.
+        target: The class that is told from the others, if there is one.
+        effects: The specific ones first, then the largest.
+        n_more: Effects that are not among these.
+        link: Address of the page that says more, from the gallery's folder on.
+    """
+
+    latents: Sequence[int]
+    what: str
+    target: str | None
+    effects: Sequence[ShownEffect]
+    n_more: int
+    link: str | None
 
 
 def interventions_for(sae: SparseAutoencoder, found: Sequence[Interventions], gallery: Path) -> list[ShownIntervention]:

@@ -61,6 +61,7 @@ def result(options: list[str], capsys: Capture) -> tuple[dict[str, Any], dict[st
     status = main(options)
     out, err = capsys.readouterr()
     assert status == 0, err
+    assert err.count("plan: ") == err.count("\nintervening: 100%") == 1, "no terminal: one line at its end"
     directory = Path(out.splitlines()[-1])
     assert sorted(path.name for path in directory.iterdir()) == ["effects.csv", "index.html", "interventions.json"]
     rows: dict[str, list[dict[str, str]]] = {}

@@ -49,6 +49,7 @@ def test_other_shards_by_relative_paths(
     expected = numpy_fvu(saev.load(only(run, "saes/*")), acts[:, 1:].flatten(0, 1), k=4)
     assert metrics(run)["test"]["fvu"] == pytest.approx(expected, rel=1e-4)
     assert_told(printed.err, metrics(run)["test"], "test")
+    assert printed.err.count("Testing DataLoader 0: 100%") == 1 and "\r" not in printed.err, "no terminal: a line"
     assert metrics(run)["val"] == val
     assert page.is_file()
     assert '"9"' in (page.parent / "data" / "overview.js").read_text()

@@ -96,6 +96,7 @@ def test_pages_equal_a_look_at_all_codes(
             assert example.value == pytest.approx(float(f_np[example.image_id].max()), rel=1e-5)
         assert set(page.heatmaps) == page.shown
         top = float(f_nts[1:, :, page.index].max())
+        assert page.percentiles and max(page.percentiles.values()) <= top * (1 + 1e-6)
         for image, levels in page.heatmaps.items():
             exact = quantise(f_np[image].reshape(GRID), top)
             assert np.abs(levels.astype(int) - exact).max() <= 1  # rounding differs between batches

@@ -169,4 +169,5 @@ def test_names_are_texts_and_nothing_is_asked_for(index: Path, open_page: Open) 
     assert page.locator("#rows td.text").first.text_content() == f"metadatanot {HOSTILE[0]}"
     assert "Exploratory" in (page.locator("#warning").text_content() or "")
     assert "Benjamini" in (page.locator("#warning").text_content() or "")
+    assert "in the draft it lies halfway" in (page.locator("#warning").text_content() or "")
     assert b"\\u202e" in index.read_bytes()

@@ -82,13 +82,30 @@ def test_a_sample_has_rare_attributes_whole_and_both_sides() -> None:
     y[:, 1] = rng.random(5000) < 0.5
     y[:, 2] = -1
     y[:400, 2] = np.arange(400) % 2
-    rows = sample(y, 600, rng)
+    rows, weights = sample(y, 600, rng)
     assert len(rows) == 600
     assert (np.diff(rows) > 0).all()
     assert y[rows, 0].sum() == 30
     for column in (1, 2):
         assert np.bincount(y[rows, column][y[rows, column] >= 0]).min() >= 100
-    assert len(sample(y, 5000, rng)) == 5000
+    for column, value in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)):
+        assert weights[y[rows, column] == value, column].sum() == pytest.approx((y[:, column] == value).sum())
+    rows, weights = sample(y, 5000, rng)
+    assert len(rows) == 5000
+    assert (weights == 1).all()
+
+
+def test_pictures_of_a_rare_attribute_weigh_no_more_than_they_are() -> None:
+    """A sample has all of them; what fires on them would look worse for all other attributes than it is."""
+    rng = np.random.default_rng(0)
+    y = np.stack([rng.random(6000) < 0.3, rng.random(6000) < 0.02], axis=1).astype(np.int8)
+    found = []
+    for seed in range(20):
+        rows, weights = sample(y, 500, np.random.default_rng(seed))
+        assert y[rows, 1].sum() == y[:, 1].sum()
+        without = weights[:, 0] * (y[rows, 0] == 0)
+        found.append(without @ y[rows, 1] / without.sum())
+    assert np.mean(found) == pytest.approx(y[y[:, 0] == 0, 1].mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("claimed", [1, 0])

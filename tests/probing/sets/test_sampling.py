@@ -46,6 +46,8 @@ def test_a_third_each_fires_is_below_the_threshold_and_silent_and_small_strata_a
     rare = np.concatenate([np.zeros(990), np.arange(1.0, 11.0)])
     sizes = [(s.size, s.n) for s in stratified_sample(rare, 7.5, 60, 0).strata]
     assert sizes == [(990, 50), (4, 4), (3, 3), (2, 2), (1, 1)]
+    equal = np.repeat([0.0, 1, 2, 5], 100)  # of those that fire there is one stratum
+    assert [(s.high, s.n) for s in stratified_sample(equal[:300], 1.0, 60, 0).strata] == [(0, 20), (1, 20), (2, 20)]
     never = stratified_sample(common, 3.0, 60, 0).strata
     assert [(s.n, s.high <= 3) for s in never] == [(30, True), (15, True), (15, True)]
 

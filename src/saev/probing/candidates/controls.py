@@ -16,6 +16,7 @@ from saev.probing.controls.crossed import crossed
 from saev.probing.controls.judging import CENTRE, COMPONENT, DIRECTION, LATENT, LINEAR, MEANS, NEURON, RANDOM_SAE
 from saev.probing.controls.measuring import control_values
 from saev.probing.statistics.arrays import Floats, Integers
+from saev.probing.statistics.scores import ratio
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -80,13 +81,13 @@ def control_columns(
     sign_j = np.sign(scored.effect_lj[best, np.arange(len(best))])[:n_binary]
     y_ij = scored.attributes.y_ij
     y_ij = np.where((sign_j < 0) & (y_ij >= 0), 1 - y_ij, y_ij)
-    some = sample(y_ij, _n_pictures(reader, tokens, sae, 1 + len(seeds)), np.random.default_rng(seed))
+    some, weights = sample(y_ij, _n_pictures(reader, tokens, sae, 1 + len(seeds)), np.random.default_rng(seed))
     values = control_values(
         reader, images[some], tokens=tokens, sae=sae, others=seeds, seed=seed, device=device,
         options=ControlOptions(own_latents=False, sparse_ks=(), compared_ks=()),
     )  # fmt: skip
     held = {LATENT: scored.pooled_il[some], **{name: one.values_is for name, one in values.items()}}
-    made = crossed(held, NEURON, y_ij[some], _weights(y_ij, some), scored.group_i[some], seed)
+    made = crossed(held, NEURON, y_ij[some], weights, scored.group_i[some], seed)
     found = {COLUMNS[name]: mcc_j for name, mcc_j in made.mcc.items() if name in COLUMNS}
     if others := [mcc_j for name, mcc_j in made.mcc.items() if name not in COLUMNS]:
         found[SEEDS] = np.mean(others, axis=0)
@@ -104,37 +105,43 @@ def _n_pictures(reader: ShardReader, tokens: TokenKind, sae: SparseAutoencoder, 
     return min(MOST_PICTURES, max(LEAST_PICTURES, affordable))
 
 
-def sample(y_ij: Any, most: int, rng: np.random.Generator) -> Integers:
-    """At most so many pictures (ascending), of each attribute as many as can be; all if they are no more.
+def sample(y_ij: Any, most: int, rng: np.random.Generator) -> tuple[Integers, Floats]:
+    """At most so many pictures n (ascending), of each attribute as many as can be; all if they are no more.
 
     Each attribute in turn gives a picture that has it; those of which the same attributes are known give together as
-    many that lack one. So rare attributes are whole, and common ones give what is left.
+    many that lack one. So rare attributes are whole, and common ones give what is left. A picture of a rare attribute
+    is drawn more often than others, whatever else it has, and weighs less: by one over its chance to be drawn.
 
     Args:
         y_ij: int8: 1 yes, 0 no, -1 unknown.
         most: How many.
         rng: Of the choice.
+
+    Returns:
+        The pictures (n,), and for how many each stands (n, j), of each attribute: those with it for all with it, those
+        without it for all without.
     """
     known_i = (y_ij >= 0).any(1)
     if known_i.sum() <= most:
-        return np.flatnonzero(known_i)
-    turn_i = np.full(len(y_ij), np.inf)
+        some = np.flatnonzero(known_i)
+        return some, np.ones((len(some), y_ij.shape[1]))
+    turn_i, gives = np.full(len(y_ij), np.inf), []
     _, pattern_j, size_p = np.unique(y_ij >= 0, axis=1, return_inverse=True, return_counts=True)
     for j, pattern in enumerate(pattern_j.ravel()):
         for value, step in ((1, 1), (0, size_p[pattern])):
             own = np.flatnonzero(y_ij[:, j] == value)
             turn_i[own] = np.minimum(turn_i[own], rng.permutation(len(own)) * step)
-    return np.sort(np.lexsort((rng.random(len(y_ij)), turn_i))[:most])
-
-
-def _weights(y_ij: Any, some: Integers) -> Floats:
-    """(i, j) for how many pictures each of some stands: those with an attribute for all with it, and so without."""
-    found = np.ones((len(some), y_ij.shape[1]))
+            gives.append((own, step))
+    some = np.sort(np.lexsort((rng.random(len(y_ij)), turn_i))[:most])
+    last, missed_i = turn_i[some].max(), np.ones(len(y_ij))
+    for own, step in gives:
+        missed_i[own] *= 1 - min(1.0, (last // step + 1) / max(1, len(own)))
+    weight_n, weights_nj = 1 / (1 - missed_i[some]), np.ones((len(some), y_ij.shape[1]))
     for value in (0, 1):
-        own_ij = y_ij[some] == value
-        weight_j = (y_ij == value).sum(0) / np.maximum(own_ij.sum(0), 1)
-        found = np.where(own_ij, weight_j, found)
-    return found
+        own_nj = y_ij[some] == value
+        each_j = ratio((y_ij == value).sum(0), weight_n @ own_nj)
+        weights_nj = np.where(own_nj, weight_n[:, None] * each_j, weights_nj)
+    return some, weights_nj
 
 
 def _matched(scored: Scored, best_j: Integers) -> Floats:

@@ -67,8 +67,8 @@ def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: 
 
     What fires is rare where thresholds are high: of pictures from the whole range few would say how right it is. Those
     that fire, and those with smaller values, are two strata each, parted at the median, which give as many pictures.
-    A stratum with fewer pictures is taken whole, and the others give more, silent ones twice as many as each other
-    stratum. Equal values are in one stratum, so that there may be fewer strata.
+    A stratum with fewer pictures is taken whole, and the others give more, in the same proportions. Equal values are in
+    one stratum, which gives a whole third where it is the only one.
 
     Args:
         values_i: Value of the latents on each picture, none below 0.
@@ -92,8 +92,9 @@ def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: 
     n = min(n, len(values_i))
     if n < len(size_s):
         raise InputError(f"{n} pictures are too few: there are {len(size_s)} strata, of which each needs one")
-    has_zeros = bool((values_i <= 0).any())
-    share_s = np.where((np.arange(len(size_s)) == 0) & has_zeros, 2.0, 1.0)
+    kind_s = np.zeros(len(size_s), dtype=np.int64)  # silent, below the threshold, firing
+    kind_s[strata_i] = (values_i > 0).astype(np.int64) + (values_i > threshold)
+    share_s = 1 / np.bincount(kind_s)[kind_s]
     n_s = allotted(size_s, share_s, n)
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(np.flatnonzero(strata_i == s), n_s[s], replace=False) for s in range(len(size_s))]

@@ -71,7 +71,13 @@ def test_another_set_has_pictures_that_were_not_tested_on_where_enough_are_left(
             f"--sets={tmp_path / name}", f"--answers={answers}", "--n_permutations=99", "--no_controls",
             f"--out={tmp_path / f'report-{name}'}", "--device=cpu",
         ]  # fmt: skip
+        if name == "second":  # 20 permutations are enough for a first test alone
+            assert main([*command, "--n_permutations=20"]) == 1
+            assert "and for earlier tests of a claim, is 0.095, above alpha 0.05: give 40" in capsys.readouterr().err
         assert main(command) == 0
         (found,) = read_verdicts(tmp_path / f"report-{name}").results
         assert found.exploratory == (name == "third")
+        # The second test of a claim is no first one, though it is on pictures of its own.
+        assert found.n_earlier == (name == "second")
+        assert found.p_corrected == pytest.approx(found.p * (2 if name == "second" else 1))
         used |= own

@@ -139,6 +139,7 @@ def test(
     proposal_i = np.flatnonzero(~is_test_i)
     ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
     given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)
+    _check_can_confirm(frozen, n_permutations, max(its.looks for its in given))
     place = ledgers.writable()
     for its in given:
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
@@ -158,12 +159,19 @@ def test(
     corrected = holm([one.p for one in measures] + [1.0] * (n - len(measures)))[: len(measures)]
     pairs = [pair_values(its, fresh) for its in given]
     edits = [
-        edit_effects(own, its, alpha=frozen.alpha, n_tested=n, n_flips=n_permutations, seed=seed)
+        edit_effects(own, its, alpha=frozen.alpha, n_tested=n * its.looks, n_flips=n_permutations, seed=seed)
         for own, its in zip(pairs, given, strict=True)
     ]
     results = tuple(
         result(
-            one, its, p_corrected=float(p), alpha=frozen.alpha, n_tested=n, strata=strata, controls=own, edits=pair
+            one,
+            its,
+            p_corrected=min(1.0, float(p) * its.looks),
+            alpha=frozen.alpha,
+            n_tested=n * its.looks,
+            strata=strata,
+            controls=own,
+            edits=pair,
         ).labelled_by(*its.labelled_by(reader.recording.model))
         for one, its, p, own, pair in zip(measures, given, corrected, beside, edits, strict=True)
     )
@@ -186,13 +194,14 @@ def test(
     return out
 
 
-def _check_can_confirm(frozen: Frozen, n_permutations: int) -> None:
-    n = len(frozen.hypotheses)
-    if n / (n_permutations + 1) > frozen.alpha:
+def _check_can_confirm(frozen: Frozen, n_permutations: int, looks: int = 1) -> None:
+    n = len(frozen.hypotheses) * looks
+    least, again = n / (n_permutations + 1), " and for earlier tests of a claim" if looks > 1 else ""
+    if least > frozen.alpha:
         raise InputError(
-            f"n_permutations={n_permutations} can confirm none of {n} hypotheses: the smallest p, corrected for all of "
-            f"them, is {n / (n_permutations + 1):.2g}, above alpha {frozen.alpha:g}: give {ceil(n / frozen.alpha)} or "
-            "more"
+            f"n_permutations={n_permutations} is too few for {len(frozen.hypotheses)} hypotheses: the smallest p, corrected "
+            f" for all of them{again}, is {least:.2g}, above alpha {frozen.alpha:g}: give "
+            f"{ceil(n / frozen.alpha)} or more"
         )
 
 

@@ -193,7 +193,7 @@ def test_nothing_that_looks_like_a_verdict_is_written_for_bad_input(study: Study
     other = study.root / "other.csv"
     other.write_text(answers.read_text().replace(read_set(sets / "latent-0").digest, "0" * 64))
     refused([*command, f"--answers={other}"], out, capsys, "no answers to any of the sets")
-    refused([*command, "--n_permutations=38"], out, capsys, "can confirm none of 2 hypotheses")
+    refused([*command, "--n_permutations=38"], out, capsys, "n_permutations=38 is too few for 2 hypotheses")
     edited = study.root / "edited.json"
     edited.write_text(frozen.read_text().replace("0.5", "0.4"))
     refused([*command, f"--hypotheses={edited}"], out, capsys, "the file was edited after it was frozen")

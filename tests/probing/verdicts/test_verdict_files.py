@@ -48,6 +48,7 @@ RESULT = Result(
     n_unsure=1,
     n_unanswered=2,
     n_unrecorded=0,
+    n_earlier=1,
     n_no_stratum=3,
     n_needed=None,
     scores=scores([0, 0, 1, 2], [0, 1, 0, 1], 0.5),

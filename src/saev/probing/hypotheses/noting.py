@@ -86,6 +86,24 @@ class Ledgers:
             found.append(sorted(own, key=lambda entry: entry.date))
         return found
 
+    def earlier(self, sets: Sequence[SetInUse]) -> list[int]:
+        """How often the attribute of each of some sets was tested on none of its pictures; exploratory tests are none.
+
+        Raises:
+            InputError: As `tried`.
+        """
+        noted = self._noted()
+        return [
+            len(
+                {
+                    (entry.hypotheses, entry.date)
+                    for entry, attribute, pictures in noted
+                    if attribute == one.attribute and not entry.exploratory and one.short.isdisjoint(pictures)
+                }
+            )
+            for one in sets
+        ]
+
     def tested(self, attribute: str, digests: Sequence[str]) -> list[bool]:
         """Whether each of some pictures, by its SHA-256, was in a test for an attribute, of whatever latents.
 

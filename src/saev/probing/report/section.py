@@ -92,6 +92,7 @@ def _facts(result: Result) -> str:
         ("Without an answer", result.n_unanswered),
         ("In no known stratum, left out", result.n_no_stratum),
         ("Never recorded, run through the ViT", result.n_unrecorded),
+        ("Tested on other pictures before, in tests", result.n_earlier),
     ):
         facts += [(words, f"{n:,}")] if n else []
     return f'<dl class="facts">{"".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in facts)}</dl>'

@@ -33,6 +33,7 @@ class GivenSet:
         pairs: Those of the set, if it has any.
         labelled: The labels of its pictures.
         tried: Tests on it before, and tests of its attribute on any of its pictures with other sets.
+        n_earlier: Tests of its attribute on other pictures before.
     """
 
     hypothesis: Hypothesis
@@ -42,6 +43,12 @@ class GivenSet:
     pairs: PairedSet | None
     labelled: Labelled
     tried: Sequence[LedgerEntry]
+    n_earlier: int
+
+    @property
+    def looks(self) -> int:
+        """By what p is multiplied, so that any number of tests of one claim confirms by chance in 2 alpha at most."""
+        return 1 << self.n_earlier
 
     @property
     def in_use(self) -> SetInUse:
@@ -121,10 +128,12 @@ def given_sets(
         with located(str(directory)):
             _check(made[directory], pairs[directory], one.id, frozen, records, is_test_i)
     labelled = labels_of(made, answers)
-    tried = ledgers.tried([_in_use(one, own, made[own], pairs[own]) for _, one, own in tested])
+    in_use = [_in_use(one, own, made[own], pairs[own]) for _, one, own in tested]
     return [
-        GivenSet(one, place, directory, made[directory], pairs[directory], labelled[directory], before)
-        for (place, one, directory), before in zip(tested, tried, strict=True)
+        GivenSet(one, place, directory, made[directory], pairs[directory], labelled[directory], before, n_earlier)
+        for (place, one, directory), before, n_earlier in zip(
+            tested, ledgers.tried(in_use), ledgers.earlier(in_use), strict=True
+        )
     ]
 
 

@@ -166,6 +166,7 @@ def result(
         n_unsure=given.n_unsure,
         n_unanswered=given.n_unanswered,
         n_unrecorded=given.n_unrecorded,
+        n_earlier=given.n_earlier,
         n_no_stratum=values.n_no_stratum,
         n_needed=verdict.n_needed,
         scores=scores(values.a_k[used_k], y, hypothesis.latents.threshold, values.weights_k[used_k]),

@@ -102,12 +102,13 @@ class Result:
         effect: MCC with the sign of the claim, of the population that the sample stands for; within strata if given.
         interval: Ends of its 95 % interval.
         p: One-sided, by permutation.
-        p_corrected: For all hypotheses of the file.
+        p_corrected: For all hypotheses of the file, and for earlier tests of the attribute.
         n: Pictures that this rests on.
         n_positive: Those with the attribute.
         n_unsure: Pictures of the set of which nobody could say, left out.
         n_unanswered: Pictures of the set that nobody came to, left out.
         n_unrecorded: Pictures of the set that were run through the ViT for this test.
+        n_earlier: Tests of the attribute on other pictures before; p is corrected for them, too.
         n_no_stratum: Labelled pictures of the sample whose value of the confounder nobody knows, left out.
         n_needed: Pictures that would decide it; None where it is decided, or no number would.
         scores: Of values and firing against the label, as they are: not turned by the claim.
@@ -142,6 +143,7 @@ class Result:
     n_unsure: int
     n_unanswered: int
     n_unrecorded: int
+    n_earlier: int
     n_no_stratum: int
     n_needed: int | None
     scores: Scores
@@ -224,7 +226,7 @@ class Result:
         )
 
 
-_NUMBERS: Final = ("n", "n_positive", "n_unsure", "n_unanswered", "n_unrecorded", "n_no_stratum")
+_NUMBERS: Final = ("n", "n_positive", "n_unsure", "n_unanswered", "n_unrecorded", "n_earlier", "n_no_stratum")
 
 
 def _pair(found: JsonObject, where: str) -> tuple[float, float]:

@@ -199,8 +199,8 @@ def _check_can_confirm(frozen: Frozen, n_permutations: int, looks: int = 1) -> N
     least, again = n / (n_permutations + 1), " and for earlier tests of a claim" if looks > 1 else ""
     if least > frozen.alpha:
         raise InputError(
-            f"n_permutations={n_permutations} is too few for {len(frozen.hypotheses)} hypotheses: the smallest p, corrected "
-            f" for all of them{again}, is {least:.2g}, above alpha {frozen.alpha:g}: give "
+            f"n_permutations={n_permutations} is too few for {len(frozen.hypotheses)} hypotheses: the smallest p, "
+            f"corrected for all of them{again}, is {least:.2g}, above alpha {frozen.alpha:g}: give "
             f"{ceil(n / frozen.alpha)} or more"
         )
 

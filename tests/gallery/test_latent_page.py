@@ -115,6 +115,8 @@ def test_histogram_bars_and_percentiles(latents_index: Path, open_page: Open) ->
     bin_of = (np.log([2, 5, 12]) - np.log(EDGES[0])) / np.log(EDGES[1] / EDGES[0])
     np.testing.assert_allclose(marks, x[0] - 0.5 + (bin_of - 2) * step[0], atol=0.01)
     assert "0.707" in opened.locator(".histogram").text_content()  # where the bin before the first filled one starts
+    end = opened.locator(".histogram text:not(.percentile-text)").nth(2).text_content()
+    assert float(end or 0) == pytest.approx(EDGES[9], rel=0.01)  # where the last filled one ends
     cells = opened.locator(f"{panel(opened, 'Values')} td").all_inner_texts()
     assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
 

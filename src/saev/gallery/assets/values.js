@@ -44,7 +44,7 @@ function binPlace(edges, value) {
 function valueHistogram(data, page) {
   const { histogram, percentiles } = page;
   const filled = histogram.flatMap((count, bin) => (count > 0 ? [bin] : []));
-  const [first, last] = [Math.max(0, filled[0] - 1), Math.min(histogram.length, filled.at(-1) + 2)];
+  const [first, last] = [Math.max(0, filled[0] - 1), filled.at(-1) + 1];
   const [width, height, side, bottom] = [360, 180, 12, 144];
   const x = (place) => side + ((place - first) / (last - first)) * (width - 2 * side);
   const marks = percentileMarks(percentiles, (value) => x(binPlace(data.binEdges, value)));

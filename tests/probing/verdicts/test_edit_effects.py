@@ -9,6 +9,7 @@ import pytest
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.paired_set import EditedPair, Expected, PairedEdit
+from saev.probing.sets.sampling import stratified_sample
 from saev.probing.verdicts.edit_effects import EditEffect, PairValues, edit_effects
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.labels import Labelled
@@ -18,14 +19,17 @@ GIVEN = GivenSet(CLAIM, 0, Path(), cast("ImageSet", None), None, cast("Labelled"
 N_STUDIES = 200
 
 
-def values(before: Any, after: Any, placebo: Any, expected: Expected = "removes", groups: Any = None) -> PairValues:
+def values(
+    before: Any, after: Any, placebo: Any, expected: Expected = "removes", groups: Any = None, weights: Any = None
+) -> PairValues:
     groups = range(len(before)) if groups is None else groups
     pairs = tuple(
         EditedPair(f"p{k:03d}", "", str(group), ("1" * 64,), None, "2" * 64, "3" * 64, "4" * 64, 9.0, 9.0)
         for k, group in enumerate(groups)
     )
     edit = PairedEdit("grey", expected, pairs)
-    return PairValues(edit, pairs, np.asarray(before), np.asarray(after), np.asarray(placebo))
+    weight_q = np.ones(len(pairs)) if weights is None else weights
+    return PairValues(edit, pairs, np.asarray(before), np.asarray(after), np.asarray(placebo), weight_q)
 
 
 def effects(*some: PairValues, n_tested: int = 1) -> tuple[EditEffect, ...]:
@@ -62,6 +66,26 @@ def test_what_is_not_due_to_the_edit_is_seldom_found(kind: str) -> None:
     if kind == "pictures were chosen for their values":
         # Without the placebo all of them would be finds.
         assert np.mean([one.after < 0.9 * one.before for one in found]) == 1
+
+
+def test_what_was_sampled_by_value_stands_for_all_pictures() -> None:
+    """An edit that swaps equal pictures: of many that were taken because they fire it would seem to weaken them."""
+    rng, weighted, unweighted, covered = np.random.default_rng(1), [], [], []
+    for seed in range(N_STUDIES):
+        base = rng.gamma(4, 0.25, size=600)
+        before, after = np.maximum(0, base + rng.choice([0.0, 3.0], (2, 600), p=[0.9, 0.1]) - 0.5)
+        sample = stratified_sample(before, 2.0, 60, seed)
+        k = sample.pictures_k
+        [one] = effects(values(before[k], after[k], before[k], "keeps", weights=sample.weights_k))
+        weighted.append(one.finding)
+        covered.append(one.low <= (after - before).mean() <= one.high)
+        [one] = effects(values(before[k], after[k], before[k], "keeps"))
+        unweighted.append(one.finding)
+    assert np.mean([one == "not as claimed" for one in unweighted]) > 0.25
+    assert np.mean([one == "not as claimed" for one in weighted]) <= 0.05
+    assert np.mean(covered) >= 0.85
+    [heavy] = effects(values(np.ones(40), np.ones(40), np.ones(40), "keeps", weights=np.r_[np.ones(39), 99.0]))
+    assert heavy.finding == "undecided"  # one picture stands for most
 
 
 def test_the_smallest_change_that_matters_decides_what_a_sure_one_is_worth() -> None:

@@ -16,7 +16,8 @@ confidence. p is by flips of signs, and corrected for the edits and for all hypo
 the verdict, and decide nothing."""
 _CHOSEN = "Pictures were chosen by what they show, not by what the latents do on them."
 _CHOSEN_BY_VALUE = (
-    "Pictures are those that people found to fit; more of the set than of all pictures make the latents fire."
+    "Pictures are those that people found to fit. They count by the weights of their strata, but for how many do as "
+    "claimed."
 )
 _COLUMNS = (
     "Edit",

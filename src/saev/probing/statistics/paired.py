@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from saev.errors import InputError
-from saev.probing.statistics.arrays import Floats, as_floats, as_numbers
+from saev.probing.statistics.arrays import Floats, as_floats, as_numbers, as_weights
 from saev.probing.statistics.permutation import ROUNDING, p_value
 
 MOST_EXACT: Final = 14
@@ -77,16 +77,19 @@ def _flipped(sum_g: Floats, is_flipped_bg: np.ndarray[tuple[int, ...], np.dtype[
     return found
 
 
-def mean_interval(value_i: ArrayLike, group_i: ArrayLike | None = None, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a mean by Student's t over groups: mean +- t_{G - 1} sqrt(G / (G - 1) sum_g e_g^2) / n.
+def mean_interval(
+    value_i: ArrayLike, group_i: ArrayLike | None = None, level: float = 0.95, weight_i: ArrayLike | None = None
+) -> tuple[float, float]:
+    """Interval of a mean by Student's t over groups: mean +- t_{G - 1} sqrt(G / (G - 1) sum_g e_g^2) / sum_i w_i.
 
-    e_g is the sum over a group's pictures of what is above the mean (the ratio estimator of cluster samples; Cochran,
-    Sampling Techniques, 1977, 9A). Without groups this is the usual interval.
+    e_g is the weighted sum over a group's pictures of what is above the weighted mean (the ratio estimator of cluster
+    samples; Cochran, Sampling Techniques, 1977, 9A). Without groups and weights this is the usual interval.
 
     Args:
         value_i: (i,) values.
         group_i: (i,) groups; without them each value is one.
         level: Share of samples whose interval covers the true mean.
+        weight_i: (i,) for how many pictures each stands; without them for as many as any other.
 
     Returns:
         Lower and upper end, infinite for a single group.
@@ -101,12 +104,14 @@ def mean_interval(value_i: ArrayLike, group_i: ArrayLike | None = None, level: f
     if value.ndim != 1 or not value.size:
         raise InputError("there are no values to take a mean of")
     group = as_numbers(group_i, value.size, "groups")
-    above_g = np.bincount(group, weights=value - value.mean())
+    weight = as_weights(weight_i, value.size)
+    mean = float(np.average(value, weights=weight))
+    above_g = np.bincount(group, weights=weight * (value - mean))
     n = len(above_g)
     if n < 2:
         return float("-inf"), float("inf")
-    half = float(student.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1) * (above_g @ above_g)) / value.size)
-    return float(value.mean()) - half, float(value.mean()) + half
+    half = float(student.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1) * (above_g @ above_g)) / weight.sum())
+    return mean - half, mean + half
 
 
 def paired_effect(
@@ -116,6 +121,7 @@ def paired_effect(
     rng: np.random.Generator,
     rises: bool = True,
     group_i: ArrayLike | None = None,
+    weight_i: ArrayLike | None = None,
 ) -> PairedEffect:
     """Mean change of paired values, how many moved as claimed, and whether that is more than chance.
 
@@ -126,6 +132,7 @@ def paired_effect(
         rng: Where chance comes from.
         rises: The claim: the value rises, or else falls.
         group_i: (i,) groups whose pairs are not independent.
+        weight_i: (i,) for how many pairs each stands, in all but the share.
 
     Raises:
         InputError: If there are no pairs, a value is not finite, or lengths differ.
@@ -138,7 +145,9 @@ def paired_effect(
     if before.shape != after.shape:
         raise InputError(f"pairs need as many values before as after: got shapes {before.shape} and {after.shape}")
     difference = after - before
-    p = sign_flip(difference, n, rng, group_i)
-    low, high = mean_interval(difference, group_i)
+    weight = as_weights(weight_i, difference.size)
+    p = sign_flip(weight * difference, n, rng, group_i)
+    low, high = mean_interval(difference, group_i, weight_i=weight)
     moved = difference > 0 if rises else difference < 0
-    return PairedEffect(difference.size, float(difference.mean()), low, high, float(moved.mean()), p)
+    mean = float(np.average(difference, weights=weight))
+    return PairedEffect(difference.size, mean, low, high, float(moved.mean()), p)

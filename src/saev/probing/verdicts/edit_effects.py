@@ -14,7 +14,7 @@ from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.sets.paired_set import EditedPair, PairedEdit
-from saev.probing.statistics.arrays import Floats, Integers
+from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.correction import holm
 from saev.probing.statistics.paired import PairedEffect, paired_effect
 from saev.probing.verdicts.given_sets import GivenSet
@@ -22,7 +22,7 @@ from saev.probing.verdicts.given_sets import GivenSet
 SMALLEST: Final = 0.2
 """The smallest change that matters, as a share of `EditEffect.reference`."""
 FEWEST_TO_RULE_OUT: Final = 20
-"""Groups: of fewer, all of which stay as they are, one cannot say that others would."""
+"""Groups: of fewer, all of which stay as they are, one cannot say that others would; uneven weights make them fewer."""
 
 
 @final
@@ -30,8 +30,9 @@ FEWEST_TO_RULE_OUT: Final = 20
 class EditEffect:
     """What an edit does to the latents of a hypothesis.
 
-    Values are those of the latents; they fire above the threshold. `effect` is what the finding rests on: edited less
-    placebo, and for an edit that must not matter edited less original.
+    Values are those of the latents; they fire above the threshold. Means and shares of firing are those of the pictures
+    that the pairs stand for: people answer of pictures that were sampled by value. `effect` is what the finding rests
+    on: edited less placebo, and for an edit that must not matter edited less original.
 
     Args:
         name: Of the edit.
@@ -90,6 +91,7 @@ class PairValues:
         before_q: (q,) values of the latents on the originals.
         after_q: (q,) on the edited ones.
         placebo_q: (q,) on the placebos.
+        weight_q: (q,) for how many pictures each pair stands.
     """
 
     edit: PairedEdit
@@ -97,6 +99,17 @@ class PairValues:
     before_q: Floats
     after_q: Floats
     placebo_q: Floats
+    weight_q: Floats
+
+    def mean(self, x_q: Floats | Bools) -> float:
+        """Of the pictures that the pairs stand for."""
+        return float(np.average(x_q, weights=self.weight_q))
+
+    @property
+    def can_rule_out(self) -> bool:
+        """Whether there are enough pairs to say that others would do as all of them do (Kish's effective number)."""
+        evenness = self.weight_q.sum() ** 2 / (len(self.weight_q) * (self.weight_q @ self.weight_q))
+        return bool(len(np.unique(self.group_q)) * evenness >= FEWEST_TO_RULE_OUT * (1 - 1e-9))
 
     @property
     def group_q(self) -> Integers:
@@ -119,7 +132,9 @@ def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list
     """
     if given.pairs is None:
         return []
-    label = dict(zip((one.id for one in given.made.pictures), given.labelled.y_k.tolist(), strict=True))
+    ids = [one.id for one in given.made.pictures]
+    label = dict(zip(ids, given.labelled.y_k.tolist(), strict=True))
+    weight = dict(zip(ids, given.labelled.weights_k(given.made).tolist(), strict=True))
     found = []
     for edit in given.pairs.edits:
         pairs = tuple(
@@ -130,11 +145,12 @@ def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list
         if len({one.group for one in pairs}) < 2:
             tell(f"{given.hypothesis.id}: {edit.name}: {len(pairs)} pairs are of pictures with the attribute: left out")
             continue
-        values = [
+        before_q, after_q, placebo_q = (
             _values(given.hypothesis, [getattr(one, which) for one in pairs], fresh)
             for which in ("before", "after", "placebo")
-        ]
-        found.append(PairValues(edit, pairs, *values))
+        )
+        weight_q = np.array([weight.get(one.id, 1.0) for one in pairs])
+        found.append(PairValues(edit, pairs, before_q, after_q, placebo_q, weight_q))
     return found
 
 
@@ -178,7 +194,7 @@ class _Moved:
 def _moved(one: PairValues, hypothesis: Hypothesis, n_flips: int, rng: np.random.Generator) -> _Moved:
     sign = _sign(one, hypothesis)
     change, net = (
-        paired_effect(sign * base_q, sign * one.after_q, n_flips, rng, True, one.group_q)
+        paired_effect(sign * base_q, sign * one.after_q, n_flips, rng, True, one.group_q, one.weight_q)
         for base_q in (one.before_q, one.placebo_q)
     )
     return _Moved(change, net)
@@ -194,26 +210,26 @@ def _effect(
 ) -> EditEffect:
     keeps, threshold = one.edit.expected == "keeps", hypothesis.latents.threshold
     should_fire = (hypothesis.claim == "fires on") == (one.edit.expected != "adds")
-    reference = float(one.before_q.mean()) if should_fire else threshold
+    reference = one.mean(one.before_q) if should_fire else threshold
     smallest = SMALLEST * reference
     own = moved.change if keeps else moved.net
     sign = _sign(one, hypothesis)
     low, high = sorted((sign * own.low, sign * own.high))
     stays = float((np.abs(one.after_q - one.before_q) < smallest).mean())
-    can_rule_out = len(np.unique(one.group_q)) >= FEWEST_TO_RULE_OUT
-    finding = (
-        _kept(own, smallest, can_rule_out) if keeps else _found(moved, smallest, p_corrected <= alpha, can_rule_out)
-    )
+    if keeps:
+        finding = _kept(own, smallest, one.can_rule_out)
+    else:
+        finding = _found(moved, smallest, p_corrected <= alpha, one.can_rule_out)
     return EditEffect(
         name=one.edit.name,
         expected=one.edit.expected,
         n=len(one.pairs),
-        before=float(one.before_q.mean()),
-        after=float(one.after_q.mean()),
-        placebo=float(one.placebo_q.mean()),
-        fires_before=float((one.before_q > threshold).mean()),
-        fires_after=float((one.after_q > threshold).mean()),
-        fires_placebo=float((one.placebo_q > threshold).mean()),
+        before=one.mean(one.before_q),
+        after=one.mean(one.after_q),
+        placebo=one.mean(one.placebo_q),
+        fires_before=one.mean(one.before_q > threshold),
+        fires_after=one.mean(one.after_q > threshold),
+        fires_placebo=one.mean(one.placebo_q > threshold),
         effect=sign * own.mean,
         low=low,
         high=high,

@@ -22,10 +22,12 @@ from tests.probing.interventions.planted import LAST, D, backbone
 import saev
 from saev.artifacts import Provenance, save_sae
 from saev.cli.main import main
+from saev.errors import InputError
 from saev.nn import ReLU
-from saev.probing.hypotheses.file import Draft
+from saev.probing.hypotheses.file import Draft, Halves
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
 from saev.probing.hypotheses.ledger import read_ledger
+from saev.probing.pictures.units import in_test_half
 from saev.probing.sets.files import read_set
 from saev.probing.sets.paired_set import read_pairs
 from saev.probing.verdicts.edit_effects import EditEffect
@@ -37,7 +39,7 @@ N = 60
 RED = Hypothesis("red", AttributeName("label", "red"), Latents((0,), (), (0.4,)), text="red")
 ALL = replace(RED, id="all", latents=Latents((1,), (), (0.4,)))
 SILENT = replace(RED, id="silent", claim="does not fire on", latents=Latents((2,), (), (0.7,)), pooling="mean")
-IN_WORDS = replace(RED, id="in-words", attribute=AttributeName("words", "red"))
+IN_WORDS = replace(RED, id="in-words", attribute=AttributeName("words", "a red half"))
 Capture = pytest.CaptureFixture[str]
 VIT = RecordedLayer(family="timm", ckpt="tiny_registers", layer=LAST)
 
@@ -83,8 +85,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Study:
             save(root / "images" / name / f"{number}.png", some[-1])
             mask = np.zeros((32, 32), np.uint8)
             mask[:, :16] = 1
+            mask[:8, 24:] = 2
             save(root / "masks" / name / f"{number}.png", Image.fromarray(mask))
-    (root / "classes.txt").write_text("red\n")
+    (root / "classes.txt").write_text("red\nother\n")
     for number in range(12):
         plain = draw(rng, red=False)
         save(root / "without" / f"{number}.png", plain)
@@ -150,6 +153,16 @@ def test_an_edit_that_takes_the_attribute_away_is_told_from_placebos_and_from_ed
     assert study.build(hypotheses, sets, *edits, f"--masks={study.root / 'masks'}") == 0
     red, everything = results(study, hypotheses, sets, tmp_path / "report", capsys)
     assert red.verdict == "confirmed"
+    pairs = read_pairs(sets / "red", read_set(sets / "red"))
+    assert pairs is not None
+    assert pairs.recipe["object"] == "red"
+    [cut] = (one for one in pairs.edits if one.name == "object-removed")
+    with Image.open(sets / "red/pairs/object-removed" / f"{cut.pairs[0].id}.png") as picture:
+        after = np.asarray(picture)
+    with Image.open(sets / "red/pairs/before" / f"{cut.pairs[0].id}.png") as picture:
+        is_same = (np.asarray(picture) == after).all(axis=2)
+    assert is_same[:, 16:].all()  # another object stays
+    assert not is_same[:, :16].any()
     found = by_name(red)
     assert {name: one.finding for name, one in found.items()} == {
         "grey": "as claimed",
@@ -224,7 +237,9 @@ def test_of_pictures_that_people_label_those_with_the_attribute_count(
     pairs = read_pairs(sets / "in-words", made)
     assert pairs is not None
     n_grey, n_swapped = (len(edit.pairs) for edit in pairs.edits)
-    assert f"in-words: pairs: {n_grey} of grey, {n_swapped} of background-swapped" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"in-words: pairs: {n_grey} of grey, {n_swapped} of background-swapped; no class of the masks is" in said
+    assert pairs.recipe["object"] is None
     # Grey pictures stay as they are without colour.
     assert pairs.recipe["left_out"]["grey"] == 20 - len(pairs.edits[0].pairs) > 0
     rows = [f"{one.id},{'yes' if one.path.startswith('red') else 'no'},2,{made.digest}" for one in made.pictures]
@@ -303,6 +318,28 @@ def test_folders_of_one_attribute_do_not_go_with_hypotheses_on_two(
     assert "the hypotheses are on 2 (label: plain, label: red)" in one_line(capsys.readouterr().err)
 
 
+def test_pairs_of_recorded_pictures_are_of_the_groups_of_these(study: Study, tmp_path: Path) -> None:
+    sites = {f"{name}/{number}.png": number // 6 for name in ("red", "plain") for number in range(N)}
+    (tmp_path / "table.csv").write_text("\n".join(["path,site", *(f"{path},{site}" for path, site in sites.items())]))
+    own = {path for path, site in sites.items() if path.startswith("plain") and in_test_half(f"site={site}", 0)}
+    for path in own:
+        with Image.open(study.root / "images" / path) as picture:
+            save(tmp_path / "with" / path, reddened(picture.convert("RGB")))
+        (tmp_path / "without/plain").mkdir(parents=True, exist_ok=True)
+        shutil.copy(study.root / "images" / path, tmp_path / "without" / path)
+    content_id, halves = saev.open_shards(study.shards).recording.content_id, Halves(0, ("site",))
+    frozen = Draft((RED,), halves=halves).frozen(saev.load(study.root / "sae"), content_id, datetime.now(UTC))
+    frozen.write(tmp_path / "frozen.json")
+    folders = [f"--pairs_without={tmp_path / 'without'}", f"--pairs_with={tmp_path / 'with'}"]
+    table = f"--metadata={tmp_path / 'table.csv'}"
+    assert study.build(tmp_path / "frozen.json", tmp_path / "sets", *folders, table) == 0
+    pairs = read_pairs(tmp_path / "sets/red", read_set(tmp_path / "sets/red"))
+    assert pairs is not None
+    assert {one.name: one.group for one in pairs.edits[0].pairs} == {
+        path.removesuffix(".png"): f"site={sites[path]}" for path in own
+    }
+
+
 def test_pairs_that_were_edited_or_are_gone_are_refused_and_the_set_is_not_spent(
     study: Study, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -321,6 +358,10 @@ def test_pairs_that_were_edited_or_are_gone_are_refused_and_the_set_is_not_spent
         assert not (tmp_path / "report").exists()
         assert read_ledger(own) == []
 
+    pairs = read_pairs(own, read_set(own))
+    assert pairs is not None
+    with pytest.raises(InputError, match="each is one of saev's, or 'folders'"):
+        replace(pairs, edits=(replace(pairs.edits[0], name="before"),))  # whose files would be the originals
     value["edits"][0]["expected"] = "keeps"
     (own / "pairs.json").write_text(json.dumps(value))
     refused("the pairs were edited after they were built")

@@ -154,7 +154,7 @@ def build(
             made.append(half.labelled(hypothesis, n_pictures or N_LABELLED, seed))
         elif hypothesis.id in by_clip:
             made.append(by_clip[hypothesis.id])
-    pairing = Pairing(wanted, known.records, half.is_test_i, preprocessing)
+    pairing = Pairing(wanted, known.records, half.units, half.is_test_i, preprocessing)
     by_id = {one.id: one for one in frozen.hypotheses}
     written = _written(out, made, by_id, known, files, pairing)
     for its in made:

@@ -122,21 +122,19 @@ class Labeller:
         proposal, test = (i[random_subset(len(i), most, seed)] for i, most in ((proposal, N_PROPOSAL), (test, N_TEST)))
         images = np.concatenate([proposal, test])
         similarity_nv = self._similarities(images, phrases, half, files, view)
-        y_ij, how = np.full((len(half.is_test_i), len(phrases)), -1, dtype=np.int8), {}
-        for place, phrase in enumerate(phrases):
-            how[phrase], y_ij[images, place] = self._labelled(phrase, similarity_nv[:, place], len(proposal))
-        own = Attributes([Attribute("words", "words", one) for one in phrases], y_ij, [], np.empty((len(y_ij), 0)))
-        labelled = replace(half, known=replace(half.known, attributes=own))
         found, without = {}, []
         for one in hypotheses:
-            phrase = one.attribute.name
+            phrase, y_i = one.attribute.name, np.full(len(half.is_test_i), -1, dtype=np.int8)
+            how, y_i[images] = self._labelled(phrase, similarity_nv[:, phrases.index(phrase)], len(proposal))
             try:
-                check_sides(f"{one.id}, {phrase!r}", own.labels_of("words", phrase), half.units, half.is_test_i)
+                check_sides(f"{one.id}, {phrase!r}", y_i, half.units, half.is_test_i)
             except InputError as error:
                 without.append(str(error))
                 continue
-            made = labelled.labelled(one, n, seed)
-            found[one.id] = replace(made, recipe={**made.recipe, LABELLER: how[phrase].to_dict()})
+            # One at a time: a label of each picture for each of thousands of names is much memory.
+            own = Attributes([Attribute("words", "words", phrase)], y_i[:, None], [], np.empty((len(y_i), 0)))
+            made = replace(half, known=replace(half.known, attributes=own)).labelled(one, n, seed)
+            found[one.id] = replace(made, recipe={**made.recipe, LABELLER: how.to_dict()})
         if not found:
             raise InputError(f"{self.clip.ckpt} cannot label the pictures: {without[0]}")
         for why in without:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Self, cast, final, get_args
 
 from saev.errors import InputError
 from saev.files import read_regular
+from saev.probing.sets.edits import EDITS, MASKED_EDITS
 from saev.probing.sets.image_set import ImageSet
 from saev.shards.format.strict_json import JsonObject, canonical_digest, located, parse_json
 from saev.vit.images.base import MAX_FILE_BYTES
@@ -106,7 +107,7 @@ class PairedSet:
         edits: Each with a name of its own.
 
     Raises:
-        InputError: There is no edit, two have one name, or two pairs of an edit have one id.
+        InputError: There is no edit, one is unknown, two have one name, or two pairs of an edit have one id.
     """
 
     hypothesis: str
@@ -119,8 +120,8 @@ class PairedSet:
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.edits]
-        if not names or len(set(names)) < len(names) or not all(re.fullmatch(r"[a-z-]+", name) for name in names):
-            raise InputError(f"edits {names}: each needs a name of its own, of small letters")
+        if not names or len(set(names)) < len(names) or not {*names} <= {*EDITS, *MASKED_EDITS, FOLDERS}:
+            raise InputError(f"edits {names}: each is one of saev's, or {FOLDERS!r}, and stands once")
         for one in self.edits:
             if len({pair.id for pair in one.pairs}) < len(one.pairs):
                 raise InputError(f"edit {one.name}: a pair stands twice in it")

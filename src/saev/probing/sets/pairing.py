@@ -14,6 +14,7 @@ from PIL import Image
 
 from saev.errors import InputError, tell
 from saev.files import read_regular
+from saev.probing.pictures.units import Units
 from saev.probing.sets.edits import MASKED_EDITS, Edited, Mask, edited, other_light, strength
 from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import ImageSet, SetPicture
@@ -37,12 +38,14 @@ class Pairing:
     Args:
         wanted: Which.
         records: The pictures of the recording.
+        units: What of them belongs together.
         is_test_i: Whether each is in the test half.
         preprocessing: Of the recording: what the ViT saw of a picture is what is edited.
     """
 
     wanted: WantedPairs
     records: Sequence[ExampleRecord]
+    units: Units
     is_test_i: Bools
     preprocessing: Preprocessing
 
@@ -78,7 +81,11 @@ class Pairing:
                 recipe["object"] = wanted.masks.class_of(attribute)
             if wanted.folders:
                 found.append(self._of_folders(directory, made.seed))
-        tell(f"{made.hypothesis}: pairs: {', '.join(f'{len(one.pairs)} of {one.name}' for one in found)}")
+        is_any = "object" in recipe and recipe["object"] is None
+        objects = (
+            f"; no class of the masks is called {attribute!r}: all but the background is the object" if is_any else ""
+        )
+        tell(f"{made.hypothesis}: pairs: {', '.join(f'{len(one.pairs)} of {one.name}' for one in found)}{objects}")
         origin = made.hypothesis, made.hypotheses, made.sae, made.shards
         pairs = PairedSet(*origin, recipe, made.seed, tuple(found))
         (directory / PAIRS_FILE).write_bytes(f"{json.dumps(pairs.to_dict(), indent=1)}\n".encode("ascii"))
@@ -111,15 +118,21 @@ class Pairing:
         return [PairedEdit(name, self.wanted.edits[name], tuple(own)) for name, own in pairs.items()], dict(left_out)
 
     def _of_folders(self, directory: Path, seed: int) -> PairedEdit:
-        some, pairs = self.wanted.folders, []
+        some, pairs, of_recorded = self.wanted.folders, [], self._units_of_recorded
         chosen = _some(len(some), self.wanted.n, seed)
         for place in progress_bar(chosen, desc="pairs of two folders", unit=" pairs"):
             before, after, sources = self._both(some[place])
+            recorded = [of_recorded[one] for one in sources if one in of_recorded]
+            if not all(is_test for _, is_test in recorded):
+                raise InputError(
+                    f"pair '{some[place].name}' has a picture of the half that proposed the hypotheses: leave it out"
+                )
             placebo = other_light(before, after, np.random.default_rng([seed, place]))
             changed = Edited(after, placebo, strength(before, after), strength(before, placebo))
             if changed.strength > 0:
                 # Pairs of one picture, changed in several ways, are one observation.
-                original = _Original(f"f{place + 1:03d}", some[place].name, sources[0], sources, before)
+                group = recorded[0][0] if recorded else sources[0]
+                original = _Original(f"f{place + 1:03d}", some[place].name, group, sources, before)
                 pairs.append(original.pair(directory / PAIRS, FOLDERS, changed))
         _check_enough("pairs of two folders", len(pairs), f"{len(chosen)} that differ or not")
         return PairedEdit(FOLDERS, "adds", tuple(pairs))
@@ -128,14 +141,14 @@ class Pairing:
         """Both pictures of a pair as the ViT sees them, and the SHA-256 of their files."""
         first, second = (read_regular(path, MAX_FILE_BYTES) for path in (pair.before, pair.after))
         sources = hashlib.sha256(first).hexdigest(), hashlib.sha256(second).hexdigest()
-        if self._proposed & {*sources}:
-            raise InputError(f"pair '{pair.name}' has a picture of the half that proposed the hypotheses: leave it out")
         view = self.preprocessing.view
         return view(decode(first, str(pair.before))), view(decode(second, str(pair.after))), sources
 
     @property
-    def _proposed(self) -> set[str]:
-        return {record.digest for record, is_test in zip(self.records, self.is_test_i, strict=True) if not is_test}
+    def _units_of_recorded(self) -> dict[str, tuple[str, bool]]:
+        """The unit of each recorded picture, by its digest, and whether that is in the test half."""
+        rows = zip(self.records, self.units.group_i.tolist(), self.is_test_i.tolist(), strict=True)
+        return {record.digest: (self.units.names[group], is_test) for record, group, is_test in rows}
 
     def _mask(self, one: SetPicture, picture: Image.Image, attribute: str) -> Mask | None:
         masks = self.wanted.masks

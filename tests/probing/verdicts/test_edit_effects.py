@@ -15,7 +15,7 @@ from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.labels import Labelled
 
 CLAIM = Hypothesis("x", AttributeName("label", "red"), Latents((0,), (), (1.0,)), text="red")
-GIVEN = GivenSet(CLAIM, 0, Path(), cast("ImageSet", None), None, cast("Labelled", None), ())
+GIVEN = GivenSet(CLAIM, 0, Path(), cast("ImageSet", None), None, cast("Labelled", None), (), 0)
 N_STUDIES = 200
 
 

@@ -69,6 +69,24 @@ def test_weighted_sums_are_right_on_average_and_the_order_says_nothing() -> None
     assert first == pytest.approx(np.mean([values_i[sample.pictures_k[20:]].mean() for sample in samples]), rel=0.03)
 
 
+def test_a_second_sample_stands_for_all_pictures_though_the_first_took_many_that_fire() -> None:
+    rng = np.random.default_rng(0)
+    values_i = np.concatenate([np.zeros(300), rng.uniform(0, 1, 300), rng.uniform(1, 2, 40)])
+    y_i = rng.random(640) < np.where(values_i > 1, 0.6, 0.05)
+    found = []
+    for seed in range(200):
+        free_i = np.ones(640, np.bool_)
+        free_i[stratified_sample(values_i, 1.0, 60, seed).pictures_k] = False
+        sample = stratified_sample(values_i, 1.0, 60, seed + 1000, free_i)
+        assert free_i[sample.pictures_k].all()
+        fires_k = values_i[sample.pictures_k] > 1
+        assert (sample.weights_k @ fires_k, sample.weights_k.sum()) == pytest.approx((40, 640))
+        found.append(sample.weights_k @ y_i[sample.pictures_k])
+    assert np.mean(found) == pytest.approx(y_i.sum(), abs=4 * np.std(found) / np.sqrt(len(found)))
+    free_i = values_i <= 1  # nothing that fires is left
+    assert sum(stratum.size for stratum in stratified_sample(values_i, 1.0, 60, 0, free_i).strata) == 600
+
+
 def test_nothing_to_choose_from_and_too_few_are_refused() -> None:
     with pytest.raises(InputError, match="no pictures to choose from"):
         stratified_sample(np.empty(0), 1.0, 60, 0)

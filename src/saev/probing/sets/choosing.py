@@ -35,13 +35,6 @@ class Pool:
     groups_n: Sequence[str]
     has_n: NDArray[np.bool_] | None = None
 
-    def part(self, is_in_n: NDArray[np.bool_]) -> "Pool":
-        """Some of the pictures."""
-        groups = [group for group, is_in in zip(self.groups_n, is_in_n.tolist(), strict=True) if is_in]
-        return Pool(
-            self.images_n[is_in_n], self.values_n[is_in_n], groups, None if self.has_n is None else self.has_n[is_in_n]
-        )
-
     def with_more(self, new: Sequence[NewPicture], n_recorded: int) -> "Pool":
         """With pictures that were never recorded, behind the others; each is a unit of its own."""
         assert self.has_n is not None
@@ -53,7 +46,9 @@ class Pool:
         )
 
 
-def over_the_range(pool: Pool, threshold: float, n: int, seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
+def over_the_range(
+    pool: Pool, threshold: float, n: int, seed: int, free_n: NDArray[np.bool_]
+) -> tuple[list[Chosen], tuple[Stratum, ...]]:
     """A sample over the whole range of the values, as `stratified_sample` gives it.
 
     Args:
@@ -61,11 +56,12 @@ def over_the_range(pool: Pool, threshold: float, n: int, seed: int) -> tuple[lis
         threshold: What values exceed where the latents fire.
         n: How many.
         seed: Of the choice and of the order.
+        free_n: Which may be chosen.
 
     Raises:
         InputError: If n is less than there are strata, or there are no pictures.
     """
-    sample = stratified_sample(pool.values_n, threshold, n, seed)
+    sample = stratified_sample(pool.values_n, threshold, n, seed, free_n)
     return _chosen(pool, sample.pictures_k, sample.strata_k, {}, np.random.default_rng(seed)), sample.strata
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
+from saev.probing.statistics.arrays import Bools
 from saev.ranges import Ints
 
 N_PARTS: Final = 2
@@ -24,7 +25,7 @@ class Stratum:
     Args:
         low: Their smallest value.
         high: Their largest one.
-        size: How many there are to choose from.
+        size: How many there are.
         n: How many of them were chosen, at random.
         label: That of all of them, where the stratum was made by it.
     """
@@ -62,7 +63,9 @@ class Sample:
         return np.array([stratum.weight for stratum in self.strata])[self.strata_k]
 
 
-def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: int, seed: int) -> Sample:
+def stratified_sample(
+    values_i: NDArray[np.floating[Any]], threshold: float, n: int, seed: int, free_i: Bools | None = None
+) -> Sample:
     """Choose n pictures: a third that fire, a third of those with smaller values, a third of the silent ones.
 
     What fires is rare where thresholds are high: of pictures from the whole range few would say how right it is. Those
@@ -75,6 +78,8 @@ def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: 
         threshold: What the values exceed where the latents fire, not below 0.
         n: How many to choose; where there are fewer, all are taken.
         seed: Of the choice and of the order.
+        free_i: Which may be chosen, all without it. They stand for the others of their stratum, too: an earlier sample
+            took those at random. A stratum without any is left out.
 
     Raises:
         InputError: Fewer pictures are asked for than there are strata, or there are none to choose from.
@@ -87,23 +92,27 @@ def stratified_sample(values_i: NDArray[np.floating[Any]], threshold: float, n: 
     """
     if not len(values_i):
         raise InputError("there are no pictures to choose from")
+    free_i = np.ones(len(values_i), np.bool_) if free_i is None else free_i
     strata_i = _strata(values_i, threshold)
-    size_s = np.bincount(strata_i)
-    n = min(n, len(values_i))
-    if n < len(size_s):
-        raise InputError(f"{n} pictures are too few: there are {len(size_s)} strata, of which each needs one")
+    size_s, free_s = np.bincount(strata_i), np.bincount(strata_i[free_i], minlength=strata_i.max() + 1)
+    there_s, n = np.flatnonzero(free_s), min(n, int(free_s.sum()))
+    if n < len(there_s):
+        raise InputError(f"{n} pictures are too few: there are {len(there_s)} strata, of which each needs one")
     kind_s = np.zeros(len(size_s), dtype=np.int64)  # silent, below the threshold, firing
     kind_s[strata_i] = (values_i > 0).astype(np.int64) + (values_i > threshold)
     share_s = 1 / np.bincount(kind_s)[kind_s]
-    n_s = allotted(size_s, share_s, n)
+    n_s = allotted(free_s[there_s], share_s[there_s], n)
     rng = np.random.default_rng(seed)
-    chosen = [rng.choice(np.flatnonzero(strata_i == s), n_s[s], replace=False) for s in range(len(size_s))]
+    chosen = [
+        rng.choice(np.flatnonzero((strata_i == s) & free_i), own, replace=False)
+        for s, own in zip(there_s, n_s, strict=True)
+    ]
     pictures_k = rng.permutation(np.concatenate(chosen))
     strata = tuple(
-        Stratum(float(values_i[strata_i == s].min()), float(values_i[strata_i == s].max()), int(size_s[s]), int(n_s[s]))
-        for s in range(len(size_s))
+        Stratum(float(values_i[strata_i == s].min()), float(values_i[strata_i == s].max()), int(size_s[s]), int(own))
+        for s, own in zip(there_s, n_s, strict=True)
     )
-    return Sample(pictures_k, strata_i[pictures_k], strata)
+    return Sample(pictures_k, np.searchsorted(there_s, strata_i[pictures_k]), strata)
 
 
 def allotted(size_s: Ints, share_s: NDArray[np.float64], n: int) -> Ints:

@@ -124,9 +124,8 @@ class Unseen:
             is_enough = (~tested_n).sum() >= n and 2 * (fires_n & ~tested_n).sum() >= fires_n.sum()
             n_left_out = int(tested_n.sum()) if is_enough else 0
             if n_left_out:
-                pool = pool.part(~tested_n)
                 tell(f"{hypothesis.id}: {n_left_out:,} pictures are left out, which were tested on for it before")
-            chosen, strata = over_the_range(pool, threshold, n, seed)
+            chosen, strata = over_the_range(pool, threshold, n, seed, ~tested_n | (not n_left_out))
         return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n, "tested": n_left_out}, seed)
 
     def labelled(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:

@@ -80,7 +80,8 @@ class GivenSet:
     @property
     def n_left(self) -> int:
         """Pictures that it could have been chosen from, and that are not in it."""
-        return max(0, sum(stratum.size for stratum in self.made.strata) - len(self.made.pictures))
+        n_tested = int(self.made.recipe.get("tested", 0))  # of another set, for the same claim
+        return max(0, sum(stratum.size for stratum in self.made.strata) - len(self.made.pictures) - n_tested)
 
     @property
     def n_unrecorded(self) -> int:

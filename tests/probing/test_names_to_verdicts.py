@@ -132,6 +132,7 @@ def test_a_true_name_is_confirmed_and_a_false_one_is_not(planted: Planted, tmp_p
     true, false = read_verdicts(tmp_path / "report").results
     assert (true.verdict, true.circular) == ("confirmed", None)
     assert false.verdict != "confirmed"
+    assert false.reason.endswith(f" Labels are those of {OTHER}, which may not know the claim.")
     assert true.labeller == labelling
     assert {one.role for one in true.roles} >= {"hard-near"}
     page = (tmp_path / "report" / "index.html").read_text()

@@ -159,13 +159,14 @@ class Result:
     circular: str | None = None
 
     def labelled_by(self, labeller: Labelling | None, circular: str | None) -> Self:
-        """The same of a set that a CLIP labelled; the reason says where that is circular.
+        """The same of a set that a CLIP labelled; the reason says so, and where that is circular.
 
         Args:
             labeller: The CLIP; None gives what there is.
             circular: Why it is circular, None where it is not.
         """
-        more = "" if circular is None else f" Circular: {circular}, so that both may be wrong together."
+        more = "" if labeller is None else f" Labels are those of {labeller.clip.ckpt}, which may not know the claim."
+        more += "" if circular is None else f" Circular: {circular}, so that both may be wrong together."
         return replace(self, labeller=labeller, circular=circular, reason=self.reason + more)
 
     @property

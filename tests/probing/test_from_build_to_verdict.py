@@ -1,6 +1,7 @@
 """From frozen hypotheses over sets to verdicts, by the commands alone."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from tests.probing.studies import IN_WORDS, STRIPED, Study, make_study
 
 from saev.cli.main import main
 from saev.probing.hypotheses.hypothesis import Latents
+from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.hypotheses.noting import TESTED_FILE
 from saev.probing.sets.files import read_set
 from saev.probing.verdicts.files import read_verdicts
 
@@ -54,6 +57,10 @@ def test_another_set_has_pictures_that_were_not_tested_on_where_enough_are_left(
     study = make_study(tmp_path)
     hypotheses = study.freeze(tmp_path / "frozen.json", [IN_WORDS])
     used: set[int | None] = set()
+    # A test of the same claim on another recording is none of these pictures.
+    other = LedgerEntry("2026-01-01T00:00:00+00:00", "0" * 64, "in-words", "1" * 64, "undecided", exploratory=False)
+    line = asdict(other) | {"attribute": IN_WORDS.attribute.words, "pictures": ["0" * 12]}
+    (study.shards.parent / TESTED_FILE).write_text(f"{json.dumps(line)}\n")
     for name, n, n_left_out in (("first", 20, 0), ("second", 20, 20), ("third", 60, 0)):
         assert main(study.command(hypotheses, tmp_path / name, f"--n_pictures={n}")) == 0
         said, made = capsys.readouterr().err, read_set(tmp_path / name / "in-words")

@@ -269,9 +269,10 @@ def test(
         labels: for controls: image (recorded labels of pictures), patch (of patches), or a directory with folders
             TASK-positive and TASK-negative; by default the recorded labels that are there
         metadata: CSV of what is known of the pictures, keyed by path
-        strata: nothing else than was frozen
+        strata: within what the effect is measured, as it was frozen; others are refused
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
-        n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha
+        n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha, and
+            twice as many for each test of the same claim on other pictures before
         seed: fixes permutations, draws and random latents
         weights: the ViT's weights, for pairs and for pictures that were never recorded: a .safetensors or .pt file, or
             random; by default they come from the network

@@ -111,12 +111,16 @@ def test_a_second_test_of_a_set_is_exploratory(study: Study, capsys: Capture) ->
     assert [one.exploratory for one in read_ledger(study.root / "sets/latent-0")] == [False, True, True]
 
 
-def test_pictures_that_were_tested_stay_so_in_sets_that_are_built_anew(study: Study, capsys: Capture) -> None:
+@pytest.mark.parametrize("strata", [None, "label"])
+def test_pictures_that_were_tested_stay_so_in_sets_that_are_built_anew(
+    strata: str | None, study: Study, capsys: Capture
+) -> None:
+    """Whatever latents are frozen then, and whatever strata."""
     _, command = ready(study, TRUE)
     verdicts_of(command, study.root / "first", capsys)
     for name in ("sets", "frozen.json"):
         (study.root / name).rename(study.root / f"old-{name}")
-    _, command = ready(study, PROXY)
+    _, command = ready(study, PROXY, strata=strata)
     (second,) = verdicts_of(command, study.root / "second", capsys)
     assert (second.verdict, second.exploratory) == ("undecided", True)
     assert [one.hypothesis for one in second.tried] == ["latent-0"]

@@ -5,7 +5,7 @@ tested.jsonl            tests with any set, and their pictures: beside the recor
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -41,7 +41,7 @@ class SetInUse:
     @property
     def short(self) -> frozenset[str]:
         """What `tested.jsonl` has of the pictures."""
-        return frozenset(one[:_DIGITS] for one in self.pictures)
+        return _short(self.pictures)
 
 
 @final
@@ -86,19 +86,26 @@ class Ledgers:
             found.append(sorted(own, key=lambda entry: entry.date))
         return found
 
-    def earlier(self, sets: Sequence[SetInUse]) -> list[int]:
-        """How often the attribute of each of some sets was tested on none of its pictures; exploratory tests are none.
+    def earlier(self, sets: Sequence[SetInUse], recorded: Iterable[str]) -> list[int]:
+        """How often the attribute of each of some sets was tested on other pictures of the recording alone.
+
+        Exploratory tests do not count, and a test of several sets at once counts once.
+
+        Args:
+            sets: The sets.
+            recorded: SHA-256 of the recording's pictures.
 
         Raises:
             InputError: As `tried`.
         """
-        noted = self._noted()
+        every = _short(recorded)
+        noted = [one for one in self._noted() if not one[0].exploratory and not every.isdisjoint(one[2])]
         return [
             len(
                 {
                     (entry.hypotheses, entry.date)
                     for entry, attribute, pictures in noted
-                    if attribute == one.attribute and not entry.exploratory and one.short.isdisjoint(pictures)
+                    if attribute == one.attribute and one.short.isdisjoint(pictures)
                 }
             )
             for one in sets
@@ -160,6 +167,10 @@ class Ledgers:
                 for path, text in before.items():
                     _restore(path, text)
                 raise
+
+
+def _short(digests: Iterable[str]) -> frozenset[str]:
+    return frozenset(one[:_DIGITS] for one in digests)
 
 
 def _claim(path: Path, held: ExitStack) -> None:

@@ -33,7 +33,7 @@ class GivenSet:
         pairs: Those of the set, if it has any.
         labelled: The labels of its pictures.
         tried: Tests on it before, and tests of its attribute on any of its pictures with other sets.
-        n_earlier: Tests of its attribute on other pictures before.
+        n_earlier: Tests of its attribute on other pictures of the recording before.
     """
 
     hypothesis: Hypothesis
@@ -133,7 +133,7 @@ def given_sets(
     return [
         GivenSet(one, place, directory, made[directory], pairs[directory], labelled[directory], before, n_earlier)
         for (place, one, directory), before, n_earlier in zip(
-            tested, ledgers.tried(in_use), ledgers.earlier(in_use), strict=True
+            tested, ledgers.tried(in_use), ledgers.earlier(in_use, (one.digest for one in records)), strict=True
         )
     ]
 

@@ -108,7 +108,7 @@ class Result:
         n_unsure: Pictures of the set of which nobody could say, left out.
         n_unanswered: Pictures of the set that nobody came to, left out.
         n_unrecorded: Pictures of the set that were run through the ViT for this test.
-        n_earlier: Tests of the attribute on other pictures before; p is corrected for them, too.
+        n_earlier: Tests of the attribute on other pictures of the recording before; p is corrected for them, too.
         n_no_stratum: Labelled pictures of the sample whose value of the confounder nobody knows, left out.
         n_needed: Pictures that would decide it; None where it is decided, or no number would.
         scores: Of values and firing against the label, as they are: not turned by the claim.

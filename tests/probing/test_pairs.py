@@ -251,6 +251,9 @@ def test_of_pictures_that_people_label_those_with_the_attribute_count(
     assert by_name(found)["grey"].n == sum(is_red[one.id] for one in pairs.edits[0].pairs)
     assert by_name(found)["background-swapped"].n == sum(is_red[one.id] for one in swapped)
     assert by_name(found)["grey"].finding == "as claimed"
+    originals = {one.before for one in (*pairs.edits[0].pairs, *swapped) if is_red[one.id]}
+    n_files = len(originals) + 2 * by_name(found)["grey"].n + 2 * by_name(found)["background-swapped"].n
+    assert f"{n_files} pictures were never recorded" in capsys.readouterr().err  # only what counts goes through the ViT
 
 
 def test_pairs_have_codes_of_the_tokens_that_the_recording_was_encoded_for(

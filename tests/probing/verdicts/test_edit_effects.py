@@ -29,7 +29,7 @@ def values(
     )
     edit = PairedEdit("grey", expected, pairs)
     weight_q = np.ones(len(pairs)) if weights is None else weights
-    return PairValues(edit, pairs, np.asarray(before), np.asarray(after), np.asarray(placebo), weight_q)
+    return PairValues(edit, np.asarray(before), np.asarray(after), np.asarray(placebo), weight_q)
 
 
 def effects(*some: PairValues, n_tested: int = 1) -> tuple[EditEffect, ...]:

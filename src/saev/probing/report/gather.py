@@ -96,14 +96,14 @@ class Gatherer:
             sha256
             for one, places in zip(edits, chosen, strict=True)
             for place in places
-            for sha256 in one.edit.files(one.pairs[place]).values()
+            for sha256 in one.edit.files(one.edit.pairs[place]).values()
         }
         images = np.unique([numbers[sha256] for sha256 in wanted])
         maps = dict(_patch_values(codes, images, given.hypothesis.latents)) if wanted else {}
         top = max((float(value_p.max()) for value_p in maps.values() if value_p.size), default=0.0)
 
         def shown(one: PairValues, place: int) -> tuple[ShownPicture, ...]:
-            pair = one.pairs[place]
+            pair = one.edit.pairs[place]
             values = ("original", one.before_q), (one.edit.name, one.after_q), ("placebo", one.placebo_q)
             return tuple(
                 ShownPicture(

@@ -8,7 +8,6 @@ pairs/EDIT/ID-placebo.png
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast, final, get_args
@@ -135,12 +134,6 @@ class PairedSet:
     def sources(self) -> frozenset[str]:
         """SHA-256 of all files that the pairs come from."""
         return frozenset(source for edit in self.edits for pair in edit.pairs for source in pair.sources)
-
-    def files(self) -> Iterator[tuple[str, str]]:
-        """All files below `PAIRS`, each with its SHA-256."""
-        for edit in self.edits:
-            for pair in edit.pairs:
-                yield from edit.files(pair).items()
 
     def _body(self) -> dict[str, object]:
         facts: dict[str, object] = asdict(self)

@@ -13,7 +13,7 @@ from saev.errors import tell
 from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.pooling import pooled_for
-from saev.probing.sets.paired_set import EditedPair, PairedEdit
+from saev.probing.sets.paired_set import PairedEdit
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.correction import holm
 from saev.probing.statistics.paired import PairedEffect, paired_effect
@@ -86,8 +86,7 @@ class PairValues:
     """A hypothesis on the pairs of an edit.
 
     Args:
-        edit: The edit.
-        pairs: Those of them that count, in the order of the values.
+        edit: The edit, with the pairs that count, in the order of the values.
         before_q: (q,) values of the latents on the originals.
         after_q: (q,) on the edited ones.
         placebo_q: (q,) on the placebos.
@@ -95,7 +94,6 @@ class PairValues:
     """
 
     edit: PairedEdit
-    pairs: tuple[EditedPair, ...]
     before_q: Floats
     after_q: Floats
     placebo_q: Floats
@@ -114,14 +112,11 @@ class PairValues:
     @property
     def group_q(self) -> Integers:
         """(q,) numbers of the groups that no resampling parts."""
-        return np.unique([one.group for one in self.pairs], return_inverse=True)[1].astype(np.int64)
+        return np.unique([one.group for one in self.edit.pairs], return_inverse=True)[1].astype(np.int64)
 
 
 def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list[PairValues]:
     """The values of a hypothesis on its pairs; a line names edits of which fewer than two groups are left.
-
-    A picture counts if it has the attribute, by the set or by the answers of people, and a new background if it lacks
-    the attribute.
 
     Args:
         given: The hypothesis and its set.
@@ -130,18 +125,10 @@ def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list
     Raises:
         InputError: As `pooled_for`.
     """
-    if given.pairs is None:
-        return []
-    ids = [one.id for one in given.made.pictures]
-    label = dict(zip(ids, given.labelled.y_k.tolist(), strict=True))
-    weight = dict(zip(ids, given.labelled.weights_k(given.made).tolist(), strict=True))
-    found = []
-    for edit in given.pairs.edits:
-        pairs = tuple(
-            one
-            for one in edit.pairs
-            if label.get(one.id, 1) == 1 and (one.background is None or label[one.background] == 0)
-        )
+    pictures = zip(given.made.pictures, given.labelled.weights_k(given.made).tolist(), strict=True)
+    weights, found = {one.id: weight for one, weight in pictures}, []
+    for edit in given.edits:
+        pairs = edit.pairs
         if len({one.group for one in pairs}) < 2:
             tell(f"{given.hypothesis.id}: {edit.name}: {len(pairs)} pairs are of pictures with the attribute: left out")
             continue
@@ -149,8 +136,8 @@ def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list
             _values(given.hypothesis, [getattr(one, which) for one in pairs], fresh)
             for which in ("before", "after", "placebo")
         )
-        weight_q = np.array([weight.get(one.id, 1.0) for one in pairs])
-        found.append(PairValues(edit, pairs, before_q, after_q, placebo_q, weight_q))
+        weight_q = np.array([weights.get(one.id, 1.0) for one in pairs])
+        found.append(PairValues(edit, before_q, after_q, placebo_q, weight_q))
     return found
 
 
@@ -223,7 +210,7 @@ def _effect(
     return EditEffect(
         name=one.edit.name,
         expected=one.edit.expected,
-        n=len(one.pairs),
+        n=len(one.edit.pairs),
         before=one.mean(one.before_q),
         after=one.mean(one.after_q),
         placebo=one.mean(one.placebo_q),
@@ -237,8 +224,8 @@ def _effect(
         p=None if keeps else moved.p,
         p_corrected=None if keeps else p_corrected,
         reference=reference,
-        strength=float(np.mean([pair.strength for pair in one.pairs])),
-        placebo_strength=float(np.mean([pair.placebo_strength for pair in one.pairs])),
+        strength=float(np.mean([pair.strength for pair in one.edit.pairs])),
+        placebo_strength=float(np.mean([pair.placebo_strength for pair in one.edit.pairs])),
         finding="undecided" if exploratory else finding,
     )
 

@@ -1,7 +1,7 @@
 """The sets that a test is given, checked against the hypotheses and the recording, with their labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -13,7 +13,7 @@ from saev.probing.hypotheses.noting import Ledgers, SetInUse
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.labelling import Labelling, labelling_of
-from saev.probing.sets.paired_set import PairedSet, read_pairs
+from saev.probing.sets.paired_set import EditedPair, PairedEdit, PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
 from saev.probing.verdicts.labels import Labelled, labels_of
 from saev.shards.format.examples import ExampleRecord
@@ -49,6 +49,20 @@ class GivenSet:
     def looks(self) -> int:
         """By what p is multiplied, so that any number of tests of one claim confirms by chance in 2 alpha at most."""
         return 1 << self.n_earlier
+
+    @property
+    def edits(self) -> list[PairedEdit]:
+        """Edits with the pairs that count.
+
+        Their picture has the attribute, by the set or by the answers of people, and a new background lacks it.
+        """
+        label = dict(zip((one.id for one in self.made.pictures), self.labelled.y_k.tolist(), strict=True))
+
+        def counts(one: EditedPair) -> bool:
+            return label.get(one.id, 1) == 1 and (one.background is None or label[one.background] == 0)
+
+        edits = () if self.pairs is None else self.pairs.edits
+        return [replace(edit, pairs=tuple(filter(counts, edit.pairs))) for edit in edits]
 
     @property
     def in_use(self) -> SetInUse:

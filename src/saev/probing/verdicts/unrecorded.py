@@ -40,14 +40,15 @@ Prepared = Callable[[Preprocessing], Tensor]
 
 
 def unrecorded(sets: Sequence[GivenSet]) -> dict[str, Prepared]:
-    """The pictures of sets and of their pairs that were never recorded, by the SHA-256 of their files."""
+    """The pictures of sets and of pairs that count that were never recorded, by the SHA-256 of their files."""
     found: dict[str, Prepared] = {}
     for given in sets:
         for one in given.made.pictures:
             if one.image is None:
                 found[one.sha256] = of_set(given.directory, one)
-        for file, sha256 in () if given.pairs is None else given.pairs.files():
-            found[sha256] = partial(_of_pair, given.directory, file, sha256)
+        for edit in given.edits:
+            for file, sha256 in (one for pair in edit.pairs for one in edit.files(pair).items()):
+                found[sha256] = partial(_of_pair, given.directory, file, sha256)
     return found
 
 

@@ -9,6 +9,7 @@ from saev.errors import InputError
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.units import in_test_half
 from saev.probing.sets.near_duplicates import Hash, alike, difference_hash
+from saev.progress import progress_bar
 from saev.ranges import Ints
 from saev.vit.images.base import read_file
 from saev.vit.images.decode import decode
@@ -46,9 +47,10 @@ class Unrecorded:
         """
         new = list(new)
         own = [one for one in new if in_test_half(one.digest, seed)]
-        hashes = [hash_of(image) for image in recorded.tolist()] if own else []
+        shown = progress_bar(recorded.tolist(), desc="recorded pictures", unit=" pictures", disable=not own)
+        hashes = [hash_of(image) for image in shown] if own else []
         kept: list[NewPicture] = []
-        for one in own:
+        for one in progress_bar(own, desc="new pictures", unit=" pictures", disable=not own):
             found = _hash(one)
             if not alike([found], hashes).any():
                 kept.append(one)

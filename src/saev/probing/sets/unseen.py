@@ -70,6 +70,7 @@ class Unseen:
     hash_of: Callable[[int], Hash]
     class_column: str | None = None
     _means: dict[bytes, NDArray[np.floating[Any]]] = field(default_factory=dict)
+    _of_tasks: dict[AttributeName, Unrecorded] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -160,10 +161,13 @@ class Unseen:
         return self._set(hypothesis, chosen, strata, recipe, seed, new.kept)
 
     def _new(self, attribute: AttributeName, y_i: NDArray[np.int8]) -> Unrecorded:
-        """The pictures of a task of folders that were never recorded."""
+        """The pictures of a task of folders that were never recorded, read once for all hypotheses on it."""
         own = [one for one in self.known.tasks if (attribute.source, attribute.name) == ("folders", one.name)]
         new = own[0].new if own else ()
-        return Unrecorded.of(new, self.frozen.halves.seed, np.flatnonzero(y_i >= 0), self.hash_of)
+        if attribute not in self._of_tasks:
+            seed, recorded = self.frozen.halves.seed, np.flatnonzero(y_i >= 0)
+            self._of_tasks[attribute] = Unrecorded.of(new, seed, recorded, self.hash_of)
+        return self._of_tasks[attribute]
 
     def _pool(
         self,

@@ -225,6 +225,14 @@ def test_pairs_of_two_folders_and_a_claim_that_latents_are_silent(
     pairs = read_pairs(sets / "red", read_set(sets / "red"))
     assert pairs is not None
     assert all(source[:12] in tested for source in pairs.sources)
+    first = json.loads(tested.splitlines()[0])
+    assert first["attribute"] == "label: red"
+    first["pictures"] = sorted(source[:12] for one in pairs.edits[1].pairs for source in one.sources)
+    (study.root / "shards/tested.jsonl").write_text(f"{json.dumps(first)}\n")
+    capsys.readouterr()
+    assert study.build(hypotheses, tmp_path / "with the same pairs", *folders) == 0
+    n = len(read_set(tmp_path / "with the same pairs/red").pictures) + 24
+    assert f"red: 24 of its {n} pictures were tested on for it before" in capsys.readouterr().err
 
 
 def test_of_pictures_that_people_label_those_with_the_attribute_count(

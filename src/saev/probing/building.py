@@ -18,11 +18,12 @@ from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.noting import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
-from saev.probing.sets.files import write_set
+from saev.probing.sets.files import read_set, write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
 from saev.probing.sets.label_page import LABEL_PAGE
 from saev.probing.sets.labeller import Labeller
 from saev.probing.sets.labelling import labelling_of
+from saev.probing.sets.paired_set import read_pairs
 from saev.probing.sets.pairing import Pairing
 from saev.probing.sets.unseen import Unseen
 from saev.probing.sets.wanted_pairs import N_PAIRS, WantedPairs
@@ -157,9 +158,10 @@ def build(
     pairing = Pairing(wanted, known.records, half.units, half.is_test_i, preprocessing)
     by_id = {one.id: one for one in frozen.hypotheses}
     written = _written(out, made, by_id, known, files, pairing)
-    for its in made:
-        digests = [picture.sha256 for picture in its.pictures]
-        if n_tested := sum(ledgers.tested(by_id[its.hypothesis].attribute.words, digests)):
+    for directory, its in zip(written, made, strict=True):
+        pairs = read_pairs(directory, read_set(directory))
+        digests = {picture.sha256 for picture in its.pictures} | (set() if pairs is None else pairs.sources)
+        if n_tested := sum(ledgers.tested(by_id[its.hypothesis].attribute.words, list(digests))):
             some = f"{n_tested:,} of its {len(digests):,} pictures were tested on for it before"
             tell(f"{its.hypothesis}: {some}, so that its test will be exploratory, and decide nothing")
     return written

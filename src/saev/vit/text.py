@@ -102,7 +102,7 @@ class Clip(nn.Module):
         """SHA-256 in hex over all of its tensors: which CLIP it is, whatever it is called."""
         return weights_digest(self.model)
 
-    @property
+    @cached_property
     def tower_digest(self) -> str:
         """What a recording by the vision tower has as its weights digest."""
         visual: Any = self.model.visual

@@ -81,11 +81,10 @@ class Pairing:
                 recipe["object"] = wanted.masks.class_of(attribute)
             if wanted.folders:
                 found.append(self._of_folders(directory, made.seed))
-        is_any = "object" in recipe and recipe["object"] is None
-        objects = (
-            f"; no class of the masks is called {attribute!r}: all but the background is the object" if is_any else ""
-        )
-        tell(f"{made.hypothesis}: pairs: {', '.join(f'{len(one.pairs)} of {one.name}' for one in found)}{objects}")
+        said = ", ".join(f"{len(one.pairs)} of {one.name}" for one in found)
+        if wanted.masks is not None and recipe["object"] is None:
+            said += f"; no class of the masks is called {attribute!r}: all but the background is the object"
+        tell(f"{made.hypothesis}: pairs: {said}")
         origin = made.hypothesis, made.hypotheses, made.sae, made.shards
         pairs = PairedSet(*origin, recipe, made.seed, tuple(found))
         (directory / PAIRS_FILE).write_bytes(f"{json.dumps(pairs.to_dict(), indent=1)}\n".encode("ascii"))

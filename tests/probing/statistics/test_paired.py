@@ -59,6 +59,12 @@ def test_interval_of_a_mean() -> None:
     np.testing.assert_allclose(mean_interval(values, level=0.9), theirs)
     np.testing.assert_allclose(mean_interval(np.repeat(values, 3), np.repeat(np.arange(30), 3), 0.9), theirs)
     assert mean_interval([1, 2], ["a", "a"]) == (-np.inf, np.inf)
+    # A weight of 2 is a picture that stands twice in its group.
+    twice = [1, 1, 2, 3, 4], [0, 0, 1, 2, 3]
+    np.testing.assert_allclose(mean_interval([1, 2, 3, 4], weight_i=[2, 1, 1, 1]), mean_interval(*twice))
+    weighted = paired_effect(np.zeros(4), [1, 2, 3, 4], 100, RNG, weight_i=[2, 1, 1, 1])
+    repeated = paired_effect(np.zeros(5), twice[0], 100, RNG, group_i=twice[1])
+    assert (weighted.mean, weighted.p) == (repeated.mean, repeated.p) == (11 / 5, 0.125)
     found = paired_effect(np.zeros(30), values, 100, rng)
     assert (found.low, found.high) == mean_interval(values)
 

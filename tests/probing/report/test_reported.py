@@ -9,10 +9,12 @@ from tests.probing.report.reports import N_HARD, N_SAMPLE, make_reported, make_v
 
 from saev.probing.controls.control import Control
 from saev.probing.report.badges import badges
+from saev.probing.report.edits import edits
 from saev.probing.report.forest import Row, axis_of
 from saev.probing.report.page import command
 from saev.probing.report.plots import bin_edges, curve, distribution
 from saev.probing.report.reported import MOST_OF_ONE, MOST_PICTURES, chosen, kinds_of, pictures_of_each
+from saev.probing.verdicts.edit_effects import EditEffect
 
 
 def test_kinds_are_the_cells_of_the_claim() -> None:
@@ -122,3 +124,16 @@ def test_a_badge_says_what_does_as_well_without_training(name: str, mcc: float, 
     assert f"{verdict}</span>" in found
     assert ("does as well" in found) == (said is not None)
     assert (said or "") in found
+
+
+def test_effects_of_edits_that_are_a_share_of_nothing_are_given_as_they_are() -> None:
+    kind = EditEffect(
+        name="grey", expected="removes", n=20, before=0.0, after=1.5, placebo=0.0, fires_before=0.0, fires_after=1.0,
+        fires_placebo=0.0, effect=1.5, low=1.0, high=2.0, share_as_claimed=1.0, p=0.01, p_corrected=0.01, reference=0.0,
+        strength=9.0, placebo_strength=9.0, finding="as claimed",
+    )  # fmt: skip
+    assert "1.5 <small>not in %</small>" in edits(make_reported(edits=(kind,)))
+    assert "nothing fires" in edits(make_reported(edits=(replace(kind, effect=0.0, after=0.0),)))
+    assert "<strong>300</strong> <small>200 to 400</small>" in edits(
+        make_reported(edits=(replace(kind, reference=0.5),))
+    )

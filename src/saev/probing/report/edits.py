@@ -57,8 +57,8 @@ def _row(one: EditEffect, result: Result) -> tuple[str, ...]:
 
 
 def _effect(one: EditEffect) -> str:
-    if one.reference <= 0:
-        return "nothing fires"
+    if one.reference <= 0:  # nothing that it could be a share of
+        return f"{value(one.effect)} <small>not in %</small>" if one.effect else "nothing fires"
     effect, low, high = (number(100 * x / one.reference, 0) for x in (one.effect, one.low, one.high))
     return f"<strong>{effect}</strong> <small>{low} to {high}</small>"
 

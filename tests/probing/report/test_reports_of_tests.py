@@ -60,7 +60,7 @@ def test_pictures_are_as_the_vit_saw_them_under_their_heatmaps(page: str) -> Non
 def test_heatmaps_are_brightest_where_the_latent_fires(study: Study, page: str) -> None:
     codes = saev.encode(study.sae, study.shards, tokens="content", device="cpu")
     image_of = {record.path: image for image, record in enumerate(study.records)}
-    hits = page[page.index("Hits: it fires") : page.index("Misses: it is silent")]
+    hits = page[page.index("Hits: it fires") : page.index("Misses: it does not fire")]
     found = re.findall(r'alt="([^"]+)"><img class="heat" src="data:image/png;base64,([^"]+)"', hits)
     assert len(found) >= 5
     for name, content in found:

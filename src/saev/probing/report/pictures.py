@@ -29,7 +29,7 @@ def figure(one: ShownPicture, threshold: float) -> str:
     if one.heat is not None:
         inside += f'<img class="heat" src="{data_uri(one.heat, "image/png")}" alt="">'
     roles = ", ".join(html.escape(role_words(role)) for role in one.roles if role != "sample")
-    state = "fires" if one.value > threshold else "silent"
+    state = "fires" if one.value > threshold else "under the threshold" if one.value > 0 else "silent"
     return (
         f'<figure><div class="picture">{inside}</div><figcaption><span><strong>{value(one.value)}</strong> {state}'
         f"{f' &middot; {roles}' if roles else ''}</span>"

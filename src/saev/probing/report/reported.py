@@ -146,13 +146,13 @@ def evenly(ordered: Integers, n: int) -> Integers:
 
 _TITLES: Final = (
     "Hits: it fires, and should",
-    "Misses: it is silent, and should fire",
+    "Misses: it does not fire, and should",
     "False alarms: it fires, and should not",
     "Hard pictures: it fires, and should not",
 )
 _TITLES_OF_SILENCE: Final = (
-    "Hits: it is silent, and should be",
-    "Misses: it fires, and should be silent",
-    "False alarms: it is silent where the attribute is missing",
-    "Hard pictures: it fires, and should be silent",
+    "Hits: it does not fire, and should not",
+    "Misses: it fires, and should not",
+    "False alarms: it does not fire where the attribute is missing",
+    "Hard pictures: it fires, and should not",
 )

@@ -44,6 +44,11 @@ def launcher() -> bool:
     return parameters(of_class) == ["cluster_environment", "num_processes", "num_nodes"] and started.procs == []
 
 
+def typehint() -> bool:
+    action = ArgumentParser().add_argument("--values", type=list[int])
+    return bool(action._typehint == list[int])
+
+
 def gradient_of_weights() -> bool:
     """One product of a token with the weights of a latent for each entry."""
     x_bd, W_sd = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0]])
@@ -60,6 +65,8 @@ RELIED: Final[dict[str, Callable[[], bool]]] = {
     "_group_actions": lambda: argparse.ArgumentParser()._action_groups[1]._group_actions[0].dest == "help",
     # atexit
     "_run_exitfuncs": lambda: callable(atexit._run_exitfuncs),
+    # jsonargparse
+    "_typehint": typehint,
     # Lightning
     "_SubprocessScriptLauncher": launcher,
     "_broadcast_sigterm_tensor": lambda: parameters(_TrainingEpochLoop._broadcast_sigterm_tensor) == ["self"],

@@ -58,7 +58,7 @@ def test_an_unknown_command_is_one_line(capsys: Capture):
 
 @pytest.mark.parametrize("command", ["predict", "activations"])
 def test_predicts_help_explains_every_option_and_hides_what_is_linked(command: str, capsys: Capture):
-    help_text = helped([command, "--help"], capsys)
+    help_text = helped([command, "--help_all"], capsys)
     own = [
         name for name in re.findall(r" (--(?:trainer|model|data|writer)\.[a-z_]+) ", help_text) if "help" not in name
     ]
@@ -69,6 +69,60 @@ def test_predicts_help_explains_every_option_and_hides_what_is_linked(command: s
     for linked in ("preprocessing", "data.grid", "Linked"):
         assert linked not in help_text
     assert "_Without" not in help_text
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "render", "predict"])
+def test_the_short_help_has_all_options_of_saev_and_fits_a_few_screens(command: str, capsys: Capture):
+    short, full = helped([command, "--help"], capsys), helped([command, "--help_all"], capsys)
+    own = set(
+        re.findall(r"\[?(--(?:(?:model|data|visualizer|writer|checkpoint)\.\w+|run_dir|sae|out|ckpt_path))\b", full)
+    )
+    assert own >= {"--data.batch_size"} or command == "render"
+    assert own <= set(re.findall(r"--[\w.]+", short))
+    assert "--trainer.accelerator" in short
+    assert "--trainer.plugins" not in short
+    assert short.endswith(f"`saev {command} --help_all` prints all options, each at length.")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_short_help_fits_the_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    for columns, widest in ((20, 60), (80, 80), (300, 100)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit):
+            main(["fit", "--help"])
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= widest
+
+
+def test_the_short_help_gives_an_options_text_default_and_whether_it_is_required(capsys: Capture):
+    text = helped(["fit", "--help"], capsys)
+    assert text.startswith("usage: saev fit --data.shards PATH --run_dir PATH [options] Train an SAE on shards.")
+    assert "--model.warmup X Share of the steps over which the learning rate rises. (default 0.2)" in text
+    assert "--run_dir PATH Directory that holds all results of a run. (required)" in text
+    assert "--trainer.devices N How many of them, in one process each" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "hidden"),
+    [
+        ([], "--model.sae.k N", "l0_coeff"),
+        (["--model.sae", "BatchTopK"], "--model.sae.k N Active latents a token, on average.", "l0_coeff"),
+        (["--model.sae=JumpReLU"], "--model.sae.l0_coeff X The weight lambda of the penalty. (default 1.0)", "sae.k "),
+        (["--model.sae=saev.Gated"], "The next options are those of Gated. --model.sae.d_sae N", "sae.k "),
+    ],
+)
+def test_the_short_help_has_the_options_of_the_chosen_architecture(
+    given: list[str], shown: str, hidden: str, capsys: Capture
+):
+    text = helped(["fit", *given, "--help"], capsys)
+    assert shown in text
+    assert f"--model.{hidden}" not in text.replace("--model.sae.l0", "--model.l0")
+    assert "--model.sae.d_in" not in text
+    assert "One of Archetypal, BatchTopK, Gated" in text
+    assert ("(default TopK)" in text) is (not given)
 
 
 @pytest.mark.parametrize("source", ["ImageFolder", "SegmentationFolder", "HuggingFaceImages", "ImageList"])
@@ -83,4 +137,4 @@ def test_every_source_of_pictures_explains_its_options(source: str, capsys: Capt
 def test_a_printed_configuration_can_be_used_again(capsys: Capture):
     text = helped(["predict", "--print_config"], capsys)
     assert "family: null" in text
-    assert "preprocessing" not in text
+    assert not {"preprocessing", "help_all"}.intersection(re.findall(r"\w+", text))

@@ -80,7 +80,7 @@ def test_on_the_shards_of_the_run_the_held_out_images_are_tested(run: Path) -> N
 def test_the_help_leaves_out_what_only_training_uses(capsys: Capture) -> None:
     for command, there in (("fit", True), ("test", False)):
         with pytest.raises(SystemExit):
-            main([command, "--help"])
+            main([command, "--help_all"])
         text = capsys.readouterr().out
         for option in ("--model.lr", "--checkpoint.every_n_steps", "--trainer.max_steps"):
             assert (option in text) is there

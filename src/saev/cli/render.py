@@ -14,6 +14,7 @@ from saev.cli.given_saes import OF_TRAINING, GivenSaes
 from saev.cli.parsing.command_line import refuse_options, wants_help
 from saev.cli.parsing.errors import parsed
 from saev.cli.parsing.files import check_given_files
+from saev.cli.parsing.short_help import answer_help, offer_full_help
 from saev.cli.parsing.typed import appending
 from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
@@ -118,8 +119,10 @@ def main(argv: list[str]) -> int:
         refuse_options("render", [one for one in argv if one.partition("=")[0] != f"--{_ACCELERATOR}"], _OTHER)
         # What fit was told of the data is the default of what comes later.
         argv = ["--config", GivenSaes.of(argv, "render").options("render"), *argv]
+    parser = _parser()
+    answer_help(parser, argv)
     check_given_files(argv)
-    options = parsed(_parser(), appending(argv, render))
+    options = parsed(parser, appending(argv, render))
     with contextlib.redirect_stdout(sys.stderr):
         out = render(
             # No image is held out here.
@@ -135,6 +138,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> ArgumentParser:
     described, _, _ = (render.__doc__ or "").partition("Args:")
     parser = ArgumentParser(prog="saev render", description=described, exit_on_error=False, allow_abbrev=False)
+    offer_full_help(parser)
     parser.add_argument("-c", "--config", action="config", help="file of options, in YAML or JSON")
     parser.add_function_arguments(render, as_group=False, skip={"data", "visualizer"})
     parser.add_argument(

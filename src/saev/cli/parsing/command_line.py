@@ -9,7 +9,8 @@ from saev.errors import InputError
 def wants_help(argv: Sequence[str]) -> bool:
     """Whether a command line asks for one of the help texts, which go to standard output."""
     return any(
-        option in ("-h", "--help", "--print_config") or option.partition("=")[0].endswith(".help") for option in argv
+        option in ("-h", "--help", "--help_all", "--print_config") or option.partition("=")[0].endswith(".help")
+        for option in argv
     )
 
 

@@ -140,6 +140,11 @@ def _unknown_class(text: str, parser: ArgumentParser) -> str | None:
 
 def class_names(key: str, parser: ArgumentParser) -> list[str]:
     """The short names of the classes that an option takes, as its help lists them."""
+    return sorted(path.rpartition(".")[2] for path in class_paths(key, parser))
+
+
+def class_paths(key: str, parser: ArgumentParser) -> list[str]:
+    """Where these classes are imported from."""
     action: Action | None = next((action for action in parser._actions if action.dest == key), None)
     listed: str = action.extra_help() if action is not None and hasattr(action, "extra_help") else ""
-    return sorted(re.findall(r"(\w+)(?:,|$)", listed.partition("subclasses: ")[2]))
+    return re.findall(r"[\w.]+(?=,|$)", listed.partition("subclasses: ")[2])

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from argparse import SUPPRESS
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning
@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from saev.cli.parsing.errors import class_names, parsed
 from saev.cli.parsing.files import check_given_files
+from saev.cli.parsing.short_help import answer_help, offer_full_help
 from saev.errors import InputError
 from saev.registry import load_packages
 
@@ -27,6 +28,9 @@ logging.getLogger("lightning.pytorch.trainer.connectors.signal_connector").setLe
 
 class CommandCLI(LightningCLI):
     """A LightningCLI that parses a given command line and raises `InputError` where it is wrong."""
+
+    trainer_options: Mapping[str, str] = {}
+    """Those of Lightning's trainer that the short help has, with what they mean here; without any it has all."""
 
     def __init__(
         self,
@@ -57,7 +61,8 @@ class CommandCLI(LightningCLI):
 
     @override
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Hide the global seed: each random choice has an option for its own seed."""
+        """Add the long help, and hide the global seed: each random choice has an option for its own seed."""
+        offer_full_help(parser)
         parser.add_argument("--seed_everything", type=int, default=0, help=SUPPRESS)
 
     @override
@@ -65,6 +70,8 @@ class CommandCLI(LightningCLI):
         """Parse, with errors as `InputError`."""
         assert isinstance(args, list)
         _help_of_classes(parser, args)
+        trainers = {action.dest for action in parser._actions if action.dest.startswith("trainer.")}
+        answer_help(parser, args, hidden=trainers.difference(self.trainer_options) if self.trainer_options else ())
         check_given_files(args)
         self.config = parsed(parser, args)
 
@@ -80,9 +87,13 @@ class CommandCLI(LightningCLI):
 
     @override
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
-        """Leave what the user cannot give out of the help."""
+        """Leave what the user cannot give out of the help, and say what trainer options mean here."""
         super().setup_parser(*args, **kwargs)
+        for action in self.parser._actions:
+            action.help = self.trainer_options.get(action.dest, action.help)
         for group in self.parser._action_groups:
+            if group.title == "Customize every aspect of training via flags":
+                group.title = "Where it runs, by Lightning's trainer"
             if group.title == "Linked arguments":
                 for action in group._group_actions:
                     action.help = SUPPRESS

@@ -25,7 +25,7 @@ from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.cli.parsing.command_line import names_option, wants_help
 from saev.cli.parsing.lightning_cli import CommandCLI
 from saev.cli.processes.training import training_strategy
-from saev.cli.runs.trainer_options import check_monitors, check_trainer
+from saev.cli.runs.trainer_options import TRAINER_HELP, check_monitors, check_trainer
 from saev.datamodules import ShardDataModule
 from saev.errors import tell
 from saev.modules import EvaluationModule, SAELightningModule
@@ -41,6 +41,8 @@ T = TypeVar("T", bound="TrainCLI")
 
 class TrainCLI(CommandCLI):
     """An SAELightningModule and a ShardDataModule, with everything written to one run directory."""
+
+    trainer_options = TRAINER_HELP
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

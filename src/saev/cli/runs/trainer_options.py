@@ -12,6 +12,17 @@ from saev.errors import InputError
 from saev.modules.resuming import PRECISIONS
 
 TRAINER_PRECISIONS: Final = ("None", "32", "bf16", *PRECISIONS)
+TRAINER_HELP: Final = {
+    "trainer.accelerator": "cpu, gpu, or auto for a GPU where there is one.",
+    "trainer.devices": "How many of them, in one process each: 4, or -1 for all; [1] is the second one alone.",
+    "trainer.strategy": "ddp for several processes.",
+    "trainer.num_nodes": "How many machines, each with so many devices, started by torchrun or Slurm.",
+    "trainer.precision": "32-true, or bf16-mixed, which is faster on GPUs: large products in low precision.",
+    "trainer.gradient_clip_val": "Clips the gradient of each SAE by its own norm.",
+    "trainer.enable_progress_bar": "false leaves the progress bar out.",
+    "trainer.callbacks": "Lightning callbacks beside saev's own.",
+}
+"""Those that most runs need, and what they mean here."""
 FIXED: Final = {
     "accumulate_grad_batches": 1,
     "default_root_dir": None,

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from tests.browsing import Open
 from tests.gallery.detail_galleries import GREY, GRID, N_LATENTS, other_sae, overview, page, pictures, write
+from tests.gallery.pages import expect_text
 
 from saev.pages.heatmap import overlay_table
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -158,22 +159,26 @@ def test_controls_are_kept_in_the_browser(index: Path, open_page: Open) -> None:
     opened.fill("#heat-threshold", "30")
     opened.fill("#heat-opacity", "85")
     opened.select_option("#heat-map", "viridis")
+    opened.select_option("#heat-scale", "p99")
+    opened.select_option("#heat-size", "small")
     opened.uncheck("#heat-on")
     opened.check("#heat-smooth")
     again = open_page(index, "#latent=17")
     assert [again.input_value(f"#heat-{name}") for name in ("threshold", "opacity", "map")] == ["30", "85", "viridis"]
     assert not again.is_checked("#heat-on")
     assert again.is_checked("#heat-smooth")
-    assert again.evaluate("heatLook") == {"map": "viridis", "threshold": 30}
+    assert again.evaluate("heatLook") == {"map": "viridis", "threshold": 30, "scale": "p99"}
+    assert again.input_value("#heat-size") == "small"
 
 
 def test_what_was_kept_may_be_anything(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#latent=17")
-    for kept in ("", "null", "17", '{"map": "jet", "opacity": "x", "threshold": {}}', "{"):
+    for kept in ("", "null", "17", '{"map": "jet", "opacity": "x", "threshold": {}, "scale": "x", "size": 3}', "{"):
         opened.evaluate("(kept) => localStorage.setItem('saev-heat', kept)", kept)
         opened.reload()
         opened.locator(".examples .picture img").first.wait_for()
-        assert opened.input_value("#heat-map") == "inferno", kept
+        chosen = [opened.input_value(f"#heat-{name}") for name in ("map", "scale", "size")]
+        assert chosen == ["inferno", "max", "medium"], kept
 
 
 def test_the_legend_says_the_latents_own_values(index: Path, open_page: Open) -> None:
@@ -185,9 +190,83 @@ def test_the_legend_says_the_latents_own_values(index: Path, open_page: Open) ->
     )
     bar = np.array(colours).reshape(256, 4)
     table = overlay_table()
-    assert (bar[:, 3] == 255).all()
-    assert (bar[:153, :3] == table[0, :3]).all()
-    assert (bar[153:, :3] == table[153:, :3]).all()
+    assert not bar[:153].any()
+    assert (bar[153:, 3] == table[153:, 3]).all()
+
+
+def chosen_scale(opened: "Page", scale: str, legend: str) -> np.ndarray:
+    """Levels (3, 5) that the first picture shows on this scale, by its colours; the legend says `legend`."""
+    opened.select_option("#heat-scale", scale)
+    expect_text(opened, "#latent .legend-values", legend)
+    shot = patch_colours(pixels(opened.locator(".examples .picture").first))
+    table = np.stack([blended(level) for level in range(256)])
+    distances = np.abs(shot[:, :, None] - table).max(-1)
+    assert distances.min(-1).max() < 4
+    return distances.argmin(-1)
+
+
+def test_the_scale_says_which_value_has_the_brightest_colour(tmp_path: Path, open_page: Open) -> None:
+    weak = np.zeros(GRID, np.uint8)
+    weak.flat[[2, 3, 4]] = 90, 45, 200
+    weaker = np.zeros(GRID, np.uint8)
+    weaker.flat[7] = 30
+    one = page(17, percentiles={50: 5.0, 99: 12.0}, heatmaps={0: weak, 1: weaker})  # the largest value is 18
+    opened = open_page(
+        write(tmp_path / "g", pages=[replace(one, samples=[], top={"patch": one.top["patch"][:2]})]), "#latent=17"
+    )
+    expected = np.zeros((3, *GRID))
+    expected[:, 0, 2:] = [[90, 45, 200], [135, 68, 255], [115, 57, 255]]  # of 18, of 12 and of 200 / 255 of 18
+    legends = {"max": "09.0018.0", "p99": "06.00\u2265 12.0", "picture": "0largest in each picture"}
+    for (scale, legend), levels in zip(legends.items(), expected, strict=True):
+        shown = chosen_scale(opened, scale, legend)
+        assert (np.abs(shown - levels) <= 6).all(), scale
+        assert (shown[levels == 0] == 0).all(), "transparent where nothing fires"
+    lit = patch_colours(pixels(opened.locator(".examples .picture").nth(1)))
+    np.testing.assert_allclose(lit[1, 2], blended(255), atol=4)
+    opened.fill("#heat-threshold", "50")  # of what is brightest
+    assert chosen_scale(opened, "p99", legends["p99"])[0, 2:].astype(bool).tolist() == [True, False, True]
+    opened.select_option("#heat-scale", "picture")
+    opened.evaluate("location.hash = '#picture=0&latent=17'")
+    expect_text(opened, "#picture .legend-values", "07.0614.1")
+
+
+def test_pictures_and_cards_have_three_sizes(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17", width=1400)
+    card_widths, widths = [], []
+    for size in ("small", "medium", "large"):
+        opened.select_option("#heat-size", size)
+        widths.append(opened.locator(".examples .picture").first.evaluate("(one) => one.clientWidth"))
+    opened.evaluate("location.hash = ''")
+    for size in ("small", "medium", "large"):
+        opened.select_option("#heat-size", size)
+        card_widths.append(opened.locator(".cards .card").first.evaluate("(one) => one.clientWidth"))
+        boxes = opened.locator(".cards li").evaluate_all(
+            "(all) => all.map((one) => [one.offsetHeight, one.firstChild.scrollHeight])"
+        )
+        assert all(inside <= height for height, inside in boxes), size
+    assert sorted(widths) == widths
+    assert widths[2] > 1.5 * widths[0]
+    assert sorted(set(card_widths)) == card_widths
+
+
+def test_a_picture_that_is_pointed_at_shows_its_strongest_patches(tmp_path: Path, open_page: Open) -> None:
+    levels = np.zeros((10, 10), np.uint8)
+    levels[4, 0] = 255
+    tiles = np.full((100, 100, 3), GREY, np.uint8)
+    tiles[20:70, :50] = (200, 40, 40)  # the five rows and columns of patches around it, as far as there are any
+    shown = [replace(one, view=Image.fromarray(tiles)) for one in pictures()]
+    one = page(17, heatmaps=dict.fromkeys(range(8), levels))
+    opened = open_page(write(tmp_path / "g", replace(overview(), grid=(10, 10)), [one], shown), "#latent=17")
+    picture = opened.locator(".examples .picture").first
+    ready(picture)
+    assert np.ptp(pixels(picture)[8:-8, 8:-8], axis=(0, 1)).max() > 100
+    picture.hover()
+    opened.wait_for_timeout(400)
+    inner = pixels(picture)[8:-8, 8:-8]
+    assert np.abs(inner - (200, 40, 40)).max() < 25
+    opened.mouse.move(0, 0)
+    opened.wait_for_timeout(100)
+    assert np.ptp(pixels(picture)[8:-8, 8:-8], axis=(0, 1)).max() > 100
 
 
 def test_missing_pictures_are_grey_tiles_with_their_heatmaps(tmp_path: Path, open_page: Open) -> None:

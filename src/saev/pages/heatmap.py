@@ -12,17 +12,16 @@ from saev.latents.heatmaps import quantise
 COLOUR_MAPS = ("inferno", "viridis", "cividis")
 """Colour maps of matplotlib whose lightness only grows: readable on a projector and to colour-blind readers."""
 
-# A patch that does not fire is still darkened a little, so that those that fire stand out on bright pictures.
-_ALPHA_OF_NOTHING = 0.55
-
 
 def overlay_table(colour_map: str = COLOUR_MAPS[0]) -> npt.NDArray[np.uint8]:
-    """Colour and opacity of each quantised level, (256, 4) RGBA; the gallery's page uses the same tables."""
+    """Colour and opacity of each quantised level, (256, 4) RGBA; the gallery's page uses the same tables.
+
+    Level 0 is transparent: a patch on which nothing fires is seen as it is.
+    """
     import matplotlib  # Here and not above: only drawing needs it.
 
     levels = np.linspace(0, 1, 256)
-    alpha = _ALPHA_OF_NOTHING + (1 - _ALPHA_OF_NOTHING) * np.sqrt(levels)
-    rgba = np.column_stack([matplotlib.colormaps[colour_map](levels)[:, :3], alpha])
+    rgba = np.column_stack([matplotlib.colormaps[colour_map](levels)[:, :3], np.sqrt(levels)])
     return (rgba * 255).round().astype(np.uint8)
 
 

@@ -3,7 +3,6 @@
 // its number in the list, rows of cards without pictures are lower, and the list is as high as all rows together.
 
 class Cards {
-  static leastWidth = 330; // pixels of a card; narrower lists have one column
   static gap = 14;
   static fillDelay = 60; // ms; cards that are only scrolled past load no pictures
 
@@ -16,6 +15,7 @@ class Cards {
     this.columns = 1;
     addEventListener("scroll", () => this.render(), { passive: true });
     addEventListener("resize", () => this.render());
+    document.getElementById("heat-size").addEventListener("input", () => this.resize());
     new ResizeObserver(() => this.layout()).observe(list);
     list.addEventListener("keydown", (event) => this.step(event));
     for (const type of ["pointerover", "focusin"]) list.addEventListener(type, (event) => onPoint(cardLatent(event.target)));
@@ -40,9 +40,10 @@ class Cards {
   layout() {
     const width = this.list.clientWidth;
     if (width === 0) return;
-    const { gap, leastWidth } = Cards;
-    if (width !== this.width) this.heights = new Map();
-    this.width = width;
+    const { gap } = Cards;
+    const leastWidth = parseFloat(getComputedStyle(this.list).getPropertyValue("--card")); // narrower lists have one column
+    if (width !== this.width || leastWidth !== this.leastWidth) this.heights = new Map();
+    Object.assign(this, { width, leastWidth });
     this.columns = Math.max(1, Math.floor((width + gap) / (leastWidth + gap)));
     this.cardWidth = (width - gap * (this.columns - 1)) / this.columns;
     const nRows = Math.ceil(this.latents.length / this.columns);
@@ -50,6 +51,15 @@ class Cards {
     for (let row = 0; row < nRows; row += 1) this.tops[row + 1] = this.tops[row] + this.rowHeight(row) + gap;
     this.list.style.height = `${Math.max(0, this.tops[nRows] - gap)}px`;
     this.render();
+  }
+
+  /** Lays cards of another size out; what was the first one in sight stays it. */
+  resize() {
+    const top = () => this.headroom() - this.list.getBoundingClientRect().top;
+    const isScrolled = top() > 0;
+    const first = this.latents[this.rowAt(top()) * this.columns];
+    this.layout();
+    if (isScrolled) scrollBy(0, this.tops[Math.floor(this.places[first] / this.columns)] - top());
   }
 
   /** A row is as high as its highest card, one with pictures if there is any. */

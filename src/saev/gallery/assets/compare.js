@@ -146,12 +146,16 @@ class CompareView {
 
   column(data, title, latent) {
     const pictures = element("div", { class: "pair-pictures" });
+    const legend = element("div", {});
     if (!data.hasPage.has(latent)) pictures.append(element("p", { class: "empty" }, ...notRendered(latent)));
-    else data.latent(latent).then((page) => this.fill(pictures, data, page), (error) => pictures.append(element("p", { class: "empty" }, error.message)));
+    else data.latent(latent).then((page) => {
+      legend.append(heatLegend(data, latent, { p99: page.p99 }));
+      this.fill(pictures, data, page);
+    }, (error) => pictures.append(element("p", { class: "empty" }, error.message)));
     return element("section", { class: "pair-column" },
       element("p", { class: "note" }, userText(title)),
       element("h2", {}, element("a", { href: hrefIn(data, `#latent=${latent}`) }, `Latent ${latent}`)),
-      latentName(data, latent) ?? element("p"), latentNumbers(data, latent), heatLegend(data, data.maxValue[latent]), pictures);
+      latentName(data, latent) ?? element("p"), latentNumbers(data, latent), legend, pictures);
   }
 
   fill(pictures, data, page) {

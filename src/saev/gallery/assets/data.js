@@ -87,13 +87,13 @@ class GalleryData {
   }
 
   /**
-   * A promise of a latent's page: {index, top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}],
-   * heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
+   * A promise of a latent's page: {index, p99: the level of the 99th percentile of its values or else of the largest one,
+   * top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}], heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
    * [{label, count, purity, lift, q}], columns: [{name, labels like these}], neighbours and coactive:
    * [{latent, cosine}], directions: [[word, score]]}.
    */
   latent(index) {
-    return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, latentOf);
+    return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
   }
 
   /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first, `most` at most, which cuts
@@ -118,16 +118,18 @@ class GalleryData {
 
 const labelOf = ([label, count, purity, lift, q]) => ({ label, count, purity, lift, q });
 
-function latentOf(raw) {
+function latentOf(raw, max) {
   const examples = (list) => list.map(([image, value]) => ({ image, value }));
   const pairs = (list) => list.map(([latent, cosine]) => ({ latent, cosine }));
   const decoded = new Map();
+  const p99 = 255 * Math.min(1, raw.percentiles[99] / max) || 255;
   return {
     index: raw.index,
+    p99,
     top: Object.fromEntries(Object.entries(raw.top).map(([order, list]) => [order, examples(list)])),
     samples: raw.samples.map((group) => ({ quantiles: group.quantiles, examples: examples(group.examples) })),
     heatmap(image) {
-      if (!decoded.has(image)) decoded.set(image, levelsOf(raw.heatmaps[image]));
+      if (!decoded.has(image)) decoded.set(image, levelsOf(raw.heatmaps[image], p99));
       return decoded.get(image);
     },
     histogram: raw.histogram,
@@ -141,15 +143,15 @@ function latentOf(raw) {
   };
 }
 
-/** Levels 0..255 of the patches: {at(patch)} of a heatmap as it is stored, see gallery_scripts.py. */
-function levelsOf(stored) {
+/** Levels 0..255 of the patches: {at(patch), p99} of a heatmap as it is stored, see scripts.py. */
+function levelsOf(stored, p99) {
   if (stored === undefined) return undefined;
   const bytes = bytesOf(stored.slice(1));
-  if (stored[0] === "d") return { at: (patch) => bytes[patch] };
+  if (stored[0] === "d") return { at: (patch) => bytes[patch], p99 };
   const n = bytes.length / 3;
   const places = new Map();
   for (let i = 0; i < n; i += 1) places.set(bytes[2 * i] + 256 * bytes[2 * i + 1], bytes[2 * n + i]);
-  return { at: (patch) => places.get(patch) ?? 0 };
+  return { at: (patch) => places.get(patch) ?? 0, p99 };
 }
 
 function codesOf(raw) {

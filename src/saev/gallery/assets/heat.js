@@ -1,35 +1,40 @@
 "use strict";
 // Pictures under their heatmaps. A heatmap's canvas has one pixel a patch and is stretched over the picture by the
-// style sheet, so that on/off, opacity and smooth are one change of style for all of them; for another colour map or
-// threshold the canvases in the page are drawn again.
+// style sheet, so that on/off, opacity, smooth and size are one change of style for all of them; for another colour map,
+// threshold or scale the canvases in the page are drawn again.
 
 const levelSources = new WeakMap(); // canvas -> what it shows
-const heatLook = { map: null, threshold: 0 }; // threshold in per cent of the top level
+const legendSources = new WeakMap(); // legend's values -> what they are of
+const heatLook = { map: null, threshold: 0, scale: "max" }; // threshold in per cent of what has the brightest colour
+const nCropped = 5; // rows and columns of patches that a picture shows when it is pointed at
 
-/** A canvas of the levels at(0), at(1), ... in rows of `width`; `isScale` leaves the opacity of the levels out. */
-function levelCanvas(data, width, height, at, isScale) {
-  const canvas = element("canvas", { class: isScale ? "levels scale-bar" : "levels heat", width, height, "aria-hidden": "true" });
-  levelSources.set(canvas, { data, at, isScale });
+/** A canvas of `heat` = {at(i), p99}, in rows of `width`: levels 0..255, and the one that is the 99th percentile. */
+function levelCanvas(data, width, height, heat, name) {
+  const canvas = element("canvas", { class: `levels ${name}`, width, height, "aria-hidden": "true" });
+  levelSources.set(canvas, { data, heat });
   drawLevels(canvas);
   return canvas;
 }
 
 function drawLevels(canvas) {
-  const { data, at, isScale } = levelSources.get(canvas);
+  const { data, heat } = levelSources.get(canvas);
   const table = data.colourMaps.get(heatLook.map) ?? data.colourMaps.values().next().value;
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(canvas.width, canvas.height);
-  for (let i = 0; i < canvas.width * canvas.height; i += 1) {
-    const level = 100 * at(i) < 255 * heatLook.threshold ? 0 : at(i);
-    pixels.data.set(table.subarray(4 * level, 4 * level + 4), 4 * i);
-    if (isScale) pixels.data[4 * i + 3] = 255;
+  const n = canvas.width * canvas.height;
+  const top = topLevel(heat, n);
+  for (let i = 0; i < n; i += 1) {
+    const level = Math.min(255, Math.round((heat.at(i) / top) * 255));
+    if (100 * level >= 255 * heatLook.threshold) pixels.data.set(table.subarray(4 * level, 4 * level + 4), 4 * i);
   }
   context.putImageData(pixels, 0, 0);
 }
 
-/** The heatmap of `heat` = {at(patch)}, levels 0..255 of the patches in row-major order. */
-function heatCanvas(data, heat) {
-  return levelCanvas(data, data.columns, data.rows, heat.at, false);
+/** The level, not rounded, that has the brightest colour among `n` ones. */
+function topLevel(heat, n) {
+  if (heatLook.scale === "p99") return heat.p99;
+  if (heatLook.scale === "max") return 255;
+  return Math.max(...Array.from({ length: n }, (_, i) => heat.at(i))) || 255;
 }
 
 /**
@@ -40,6 +45,7 @@ function heatPicture(data, picture, heat) {
   const made = element("div", { class: "picture" });
   const toTile = () => {
     made.classList.add("missing");
+    made.classList.remove("crop");
     made.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
     made.firstChild?.remove();
     made.prepend(element("span", { class: "missing-text" }, "picture missing"));
@@ -54,16 +60,37 @@ function heatPicture(data, picture, heat) {
     image.addEventListener("error", toTile);
     made.append(image);
   }
-  if (heat !== undefined) made.append(heatCanvas(data, heat));
+  if (heat !== undefined) made.append(levelCanvas(data, data.columns, data.rows, heat, "heat"));
+  if (!picture.isMissing) aimCrop(data, made, heat);
   return made;
+}
+
+/** Tells the style sheet where the strongest patch is, and how much larger a picture is that shows those around it. */
+function aimCrop(data, made, heat) {
+  const patch = strongestPatch(data, heat);
+  const zoom = Math.min(data.rows, data.columns) / nCropped;
+  if (patch === null || zoom <= 1) return;
+  const origin = (place, n) => { // what stays where it is: the strongest patch comes to the middle, or as near as the edge lets it
+    const start = Math.min(Math.max((place + 0.5) / n - 0.5 / zoom, 0), 1 - 1 / zoom);
+    return `${(100 * start) / (1 - 1 / zoom)}%`;
+  };
+  made.classList.add("crop");
+  made.style.setProperty("--zoom", zoom);
+  made.style.setProperty("--aim", `${origin(patch % data.columns, data.columns)} ${origin(Math.floor(patch / data.columns), data.rows)}`);
+}
+
+/** The patch where it fires most, or null if that is nowhere. */
+function strongestPatch(data, heat) {
+  const levels = Array.from({ length: heat === undefined ? 0 : data.rows * data.columns }, (_, patch) => heat.at(patch));
+  const strongest = levels.reduce((best, level, patch) => (level > levels[best] ? patch : best), 0);
+  return levels[strongest] > 0 ? strongest : null;
 }
 
 /** The picture in words, for those who do not see it. */
 function pictureText(data, picture, heat) {
   const text = picture.label === null ? picture.name : `${picture.name} (${picture.label})`;
-  const levels = Array.from({ length: heat === undefined ? 0 : data.rows * data.columns }, (_, patch) => heat.at(patch));
-  const strongest = levels.reduce((best, level, patch) => (level > levels[best] ? patch : best), 0);
-  return levels[strongest] > 0 ? `${text}, fires most in ${patchText(data, strongest)}` : text;
+  const strongest = strongestPatch(data, heat);
+  return strongest === null ? text : `${text}, fires most in ${patchText(data, strongest)}`;
 }
 
 /** The place of a patch in words, counted from 1. */
@@ -71,33 +98,49 @@ function patchText(data, patch) {
   return `row ${Math.floor(patch / data.columns) + 1}, column ${(patch % data.columns) + 1}`;
 }
 
-/** The colour scale of a latent whose largest value is `max`. */
-function heatLegend(data, max) {
-  return element("div", { class: "heat-legend", role: "img", "aria-label": `Colours from 0 to ${showValue(max)}` },
-    levelCanvas(data, 256, 1, (i) => i, true),
-    element("div", { class: "legend-values" }, ...[0, max / 2, max].map((value) => element("span", {}, showValue(value)))));
+/** The colour scale of a latent's heatmap, or with `heat` = {p99} alone of all its heatmaps. */
+function heatLegend(data, latent, heat) {
+  const values = element("div", { class: "legend-values" });
+  legendSources.set(values, { data, max: data.maxValue[latent], heat });
+  const legend = element("div", { class: "heat-legend", role: "img" },
+    levelCanvas(data, 256, 1, { at: (i) => i, p99: 255 }, "scale-bar"), values);
+  drawLegend(values, legend);
+  return legend;
+}
+
+function drawLegend(values, legend = values.parentElement) {
+  const { data, max, heat } = legendSources.get(values);
+  const isOwn = heatLook.scale === "picture" && heat.at === undefined; // each of many pictures has its own
+  const top = isOwn ? null : (topLevel(heat, data.rows * data.columns) / 255) * max;
+  const texts = isOwn ? ["0", "largest in each picture"]
+    : ["0", showValue(top / 2), `${heatLook.scale === "p99" && top < max ? "\u2265 " : ""}${showValue(top)}`];
+  legend.setAttribute("aria-label", `Colours from 0 to ${texts.at(-1)}`);
+  values.replaceChildren(...texts.map((text) => element("span", {}, text)));
 }
 
 /** Connects the controls in the bar with the heatmaps; what they say is kept in the browser. */
 function connectHeatControls(data) {
-  const names = ["on", "opacity", "threshold", "map", "smooth"];
+  const names = ["on", "opacity", "threshold", "map", "smooth", "scale", "size"];
   const controls = names.map((name) => document.getElementById(`heat-${name}`));
-  const [on, opacity, threshold, map, smooth] = controls;
+  const [on, opacity, threshold, map, smooth, scale, size] = controls;
   map.append(...[...data.colourMaps.keys()].map((name) => element("option", { value: name }, name)));
   const property = (control) => (control.type === "checkbox" ? "checked" : "value");
   const kept = Object(recallValue("localStorage", "saev-heat"));
-  const isMap = data.colourMaps.has(kept.map);
+  const isChoice = ({ options }, value) => options === undefined || [...options].some((option) => option.value === value);
   names.forEach((name, i) => {
-    if (name in kept && (name !== "map" || isMap)) controls[i][property(controls[i])] = kept[name];
+    if (name in kept && isChoice(controls[i], kept[name])) controls[i][property(controls[i])] = kept[name];
   });
   const apply = () => {
     const root = document.documentElement;
     root.dataset.heat = on.checked ? "on" : "off";
     root.dataset.smooth = smooth.checked ? "on" : "off";
+    root.dataset.size = size.value;
     root.style.setProperty("--heat-opacity", String(opacity.value / 100));
-    if (map.value === heatLook.map && Number(threshold.value) === heatLook.threshold) return;
-    [heatLook.map, heatLook.threshold] = [map.value, Number(threshold.value)];
-    document.querySelectorAll("canvas.levels").forEach(drawLevels);
+    const look = { map: map.value, threshold: Number(threshold.value), scale: scale.value };
+    if (Object.keys(look).every((key) => look[key] === heatLook[key])) return;
+    Object.assign(heatLook, look);
+    document.querySelectorAll("canvas.levels").forEach((canvas) => drawLevels(canvas));
+    document.querySelectorAll(".legend-values").forEach((values) => drawLegend(values));
   };
   const changed = () => {
     apply();

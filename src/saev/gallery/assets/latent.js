@@ -99,7 +99,7 @@ class LatentView {
       more.hidden = examples.length <= n;
     };
     const section = element("section", { "aria-label": "Top pictures" },
-      element("div", { class: "section-head" }, element("h2", {}, "Top pictures"), heatLegend(this.app.data, this.app.data.maxValue[page.index])));
+      element("div", { class: "section-head" }, element("h2", {}, "Top pictures"), heatLegend(this.app.data, page.index, { p99: page.p99 })));
     if (orders.length === 0) {
       section.append(element("p", { class: "empty" }, "This latent has no pictures."));
       return section;

@@ -168,7 +168,7 @@ class LiveView extends PictureView {
 
   /** All that fires is known of this picture. */
   async heatOf(latent) {
-    return this.codes === null ? undefined : this.heatInPatches(latent);
+    return this.codes === null ? undefined : this.heatInPatches(latent, await this.pageOf(latent));
   }
 }
 

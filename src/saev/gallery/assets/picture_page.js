@@ -94,16 +94,21 @@ class PictureView {
 
   /** The heatmap of its page, which is complete; otherwise from the strongest latents of each patch. */
   async heatOf(latent) {
-    const { data } = this.app;
-    const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
+    const page = await this.pageOf(latent);
     const stored = page?.heatmap(this.id);
-    return stored !== undefined || this.codes === null ? stored : this.heatInPatches(latent);
+    return stored !== undefined || this.codes === null ? stored : this.heatInPatches(latent, page);
+  }
+
+  /** The page of a latent, or null. */
+  async pageOf(latent) {
+    const { data } = this.app;
+    return data.hasPage.has(latent) ? data.latent(latent).catch(() => null) : null;
   }
 
   /** The heatmap from the lists of the patches; `isCut` says that there may be more. */
-  heatInPatches(latent) {
+  heatInPatches(latent, page) {
     const levels = this.codes.patches.map((list) => list.find((fire) => fire.latent === latent)?.level ?? 0);
-    return { at: (patch) => levels[patch], isCut: this.codes.nCut > 0 };
+    return { at: (patch) => levels[patch], p99: page?.p99 ?? 255, isCut: this.codes.nCut > 0 };
   }
 
   /** What the levels of the chosen latent say in words; only lists that were cut leave something open. */
@@ -138,7 +143,7 @@ class PictureView {
     close.addEventListener("click", () => this.choose(null));
     this.chosen.replaceChildren(
       element("p", {}, "Showing ", latentLink(this.app, this.latent), `: ${this.wordsOf(heat)}`),
-      heatLegend(data, data.maxValue[this.latent]), close);
+      heat === undefined ? "" : heatLegend(data, this.latent, heat), close);
   }
 
   /** Lists the latents of a patch, or of the whole picture, strongest first. */

@@ -131,6 +131,19 @@ def test_arrow_keys_move_among_the_cards(full_index: Path, open_page: Open) -> N
     assert page.evaluate(focused) == 5
 
 
+def test_cards_of_another_size_leave_the_first_one_in_sight(full_index: Path, open_page: Open) -> None:
+    page = open_page(full_index, width=1400)
+    page.evaluate("scrollTo(0, 900)")
+    at_top = "app.overview.cards.latents[app.overview.cards.rowAt(TOP) * app.overview.cards.columns]".replace(
+        "TOP", "app.overview.cards.headroom() + 1 - document.getElementById('cards').getBoundingClientRect().top"
+    )
+    first = page.evaluate(at_top)
+    assert first != page.evaluate("app.overview.cards.latents[0]")
+    for size in ("large", "medium"):
+        page.select_option("#heat-size", size)
+        assert page.evaluate(at_top) == first, size
+
+
 def test_memory_for_latents_is_bounded(full_index: Path, open_page: Open) -> None:
     page = open_page(full_index)
     page.wait_for_selector(".card .picture img")

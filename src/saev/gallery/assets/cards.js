@@ -57,7 +57,7 @@ class Cards {
   resize() {
     const top = () => this.headroom() - this.list.getBoundingClientRect().top;
     const isScrolled = top() > 0;
-    const first = this.latents[this.rowAt(top()) * this.columns];
+    const first = this.latents[this.rowAt(top() + Cards.gap) * this.columns]; // of which more than the gap above it is seen
     this.layout();
     if (isScrolled) scrollBy(0, this.tops[Math.floor(this.places[first] / this.columns)] - top());
   }

@@ -39,7 +39,7 @@ def test_another_kind_of_labels_is_shown_searched_and_sorted_by(index: Path, ope
     page = open_page(index)
     assert label_of(page, 6) == "birds 40\u202f%"
     title = page.locator("#cards li[data-latent='6'] .words span").get_attribute("title") or ""
-    assert "40\u202f% of what it fires on (40), ×2 of the share among all" in title
+    assert "40\u202f% of what it fires on at all (40), ×2 of the share among all" in title
     assert "q 0.001" in title
     page.select_option("#sort-key", "purity")
     expect_listed(page, [17, 6, 25, 33])

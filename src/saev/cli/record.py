@@ -1,10 +1,10 @@
 """`saev predict`: record activations."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import lightning
@@ -68,10 +68,10 @@ class RecordCLI(CommandCLI):
 
 
 def _check_there(images: Namespace) -> None:
-    """Raise an InputError if there is nothing at the path of a source of saev's own."""
+    """Raise an InputError if there is nothing at the path of a source of saev's own; links it judges itself."""
     own = images.init_args.items() if images.class_path.startswith("saev.") else ()
     for name, value in own:
-        if name in _PATHS and str(value).strip() and not Path(value).exists():
+        if name in _PATHS and str(value).strip() and not os.path.lexists(value):
             raise InputError(f"--data.images.{name} '{value}' does not exist")
 
 

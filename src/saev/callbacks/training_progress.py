@@ -1,7 +1,7 @@
 """The progress bar of training."""
 
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from typing import Protocol, cast, final
+from typing import Any, Final, Protocol, cast, final
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
@@ -9,6 +9,9 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, convert_inf
 from typing_extensions import override
 
 from saev.progress import Lines, draws
+
+_NAME: Final = "training"
+"""Of the bar: a run is one epoch for Lightning, however often it goes through the data."""
 
 
 def _as_lines() -> AbstractContextManager[object]:
@@ -18,6 +21,10 @@ def _as_lines() -> AbstractContextManager[object]:
 
 class TrainedModel(Protocol):
     """The part of the LightningModule that the bar shows."""
+
+    @property
+    def names(self) -> list[str]:
+        """The SAEs in training."""
 
     @property
     def loss(self) -> float:
@@ -38,8 +45,14 @@ class TrainingProgress(TQDMProgressBar):
             bar = super().init_train_tqdm()
         bar.total = convert_inf(self.total_train_batches)
         bar.initial = bar.n = bar.last_print_n = self.trainer.global_step
-        bar.set_description(f"Epoch {self.trainer.current_epoch}")
+        bar.set_description(_NAME)
         return bar
+
+    @override
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *args: Any) -> None:
+        """Name the bar again, which Lightning calls by the epoch."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(_NAME)
 
     @override
     def init_validation_tqdm(self) -> Tqdm:
@@ -68,5 +81,10 @@ class TrainingProgress(TQDMProgressBar):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """What stands behind the bar."""
-        loss = {"loss": cast(TrainedModel, pl_module).loss} if trainer.training else {}
-        return {**super().get_metrics(trainer, pl_module), **loss}
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)  # the logger's version is no figure
+        if trainer.training:
+            model = cast(TrainedModel, pl_module)
+            label = "loss" if len(model.names) == 1 else f"loss of {len(model.names)} SAEs together"
+            shown[label] = model.loss
+        return shown

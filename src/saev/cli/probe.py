@@ -255,9 +255,8 @@ def test(
     """Test frozen hypotheses on their sets, once.
 
     Each is confirmed, rejected or undecided, with an effect, its interval, a corrected p and a reason; the exit status
-    is 0 whatever the verdicts are. Ledgers note the test, and a second one of the same attribute on any of the same
-    pictures is exploratory. docs/probing.md says how verdicts are made. The last line of standard output is the
-    directory.
+    is 0 whatever the verdicts are. A second test of the same attribute on any of the same pictures is exploratory.
+    docs/probing.md says how verdicts are made. The last line of standard output is the directory.
 
     Args:
         hypotheses: frozen file of hypotheses
@@ -266,16 +265,14 @@ def test(
         sets: directory that holds the set of each hypothesis
         codes: directory of saved codes of that SAE; by default they are encoded now
         answers: file that the page of a set exported; may be given for each of the sets
-        labels: for controls: image (recorded labels of pictures), patch (of patches), or a directory with folders
-            TASK-positive and TASK-negative; by default the recorded labels that are there
+        labels: for controls: image, patch, or a directory with folders TASK-positive and TASK-negative, as in propose
         metadata: CSV of what is known of the pictures, keyed by path
         strata: within what the effect is measured, as it was frozen; others are refused
         controls: measure what else tells the pictures apart, where labels of the proposal half are known
-        n_permutations: permutations of labels; at least as many as hypotheses in the file, divided by its alpha, and
-            twice as many for each test of the same claim on other pictures before
+        n_permutations: of labels; at least as many as hypotheses in the file, divided by its alpha, twice as many for
+            each earlier test of the same claim on other pictures
         seed: fixes permutations, draws and random latents
-        weights: the ViT's weights, for pairs and for pictures that were never recorded: a .safetensors or .pt file, or
-            random; by default they come from the network
+        weights: the ViT's, for pairs and unrecorded pictures: a file, or random; by default they come from the network
         device: cpu, cuda, ...; by default a GPU if there is one
         out: directory of the report
     """

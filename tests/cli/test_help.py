@@ -72,7 +72,10 @@ def test_predicts_help_explains_every_option_and_hides_what_is_linked(command: s
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "render", "predict"])
-def test_the_short_help_has_all_options_of_saev_and_fits_a_few_screens(command: str, capsys: Capture):
+def test_the_short_help_has_all_options_of_saev_and_fits_a_few_screens(
+    command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     short, full = helped([command, "--help"], capsys), helped([command, "--help_all"], capsys)
     own = set(
         re.findall(r"\[?(--(?:(?:model|data|visualizer|writer|checkpoint)\.\w+|run_dir|sae|out|ckpt_path))\b", full)

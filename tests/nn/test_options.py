@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.nn.small_saes import SMALL, build
@@ -45,6 +46,15 @@ def test_every_architecture_of_saev_passes(case: str) -> None:
 def test_an_architecture_of_ones_own_passes_and_is_known_from_then_on() -> None:
     check_rebuilds(_Own(4, d_sae=6, shift=0.25))
     assert ARCHITECTURES["_Own"] is _Own
+
+
+def test_an_sae_says_what_builds_it_and_what_it_takes() -> None:
+    sae = saev.TopK(d_in=8, d_sae=16, k=2)
+    assert repr(sae) == "TopK(d_in=8, d_sae=16, k=2)"
+    with pytest.raises(InputError, match=r"takes tensors of activations \(\.\.\., 8\), not a tensor of shape \(3, 9\)"):
+        sae(torch.zeros(3, 9))
+    with pytest.raises(InputError, match=r"\(\.\.\., 8\), not ndarray"):
+        sae.encode(np.zeros((3, 8)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,8 @@ def test_edits_that_make_no_sense_are_refused(backbone: Backbone, pictures: Tens
 
 def test_what_cannot_be_attached_is_refused(backbone: Backbone, pictures: Tensor) -> None:
     sae, model, x = sae_of(16), Model(), torch.randn(2, 5, 16)
+    with pytest.raises(InputError, match="the second argument is Model, not an SAE"):
+        attach(sae, model, "layers.1")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"Model has no layer 'layer\.1', but layers\.1"):
         attach(model, sae, "layer.1")
     with pytest.raises(InputError, match="Model has no layer 1, but layers"):

@@ -160,6 +160,14 @@ class SparseAutoencoder(nn.Module, ABC):
         """
         return {name: value for name, value in kept_arguments(self, "options").items() if name != "d_in"}
 
+    def __repr__(self) -> str:
+        """The class with the arguments that build it again."""
+        try:
+            arguments = {"d_in": self.d_in, **self.options()}
+        except InputError:  # a class of one's own that does not keep them
+            arguments = {"d_in": self.d_in, "d_sae": self.d_sae}
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
     @property
     def name(self) -> str:
         """A short name made of the class and its options, such as ``topk-d_sae4096-k32``."""
@@ -216,7 +224,14 @@ class SparseAutoencoder(nn.Module, ABC):
         return [(self.get_parameter(name), dim) for name, dim in self.latent_dims().items()]
 
     def normalize(self, x_bd: Tensor) -> Tensor:
-        """Raw activations (b, d) to centred and scaled ones."""
+        """Raw activations (b, d) to centred and scaled ones.
+
+        Raises:
+            InputError: If they are no tensor of width d_in.
+        """
+        if not isinstance(x_bd, Tensor) or x_bd.shape[-1:] != self.mean_d.shape:
+            given = f"a tensor of shape {tuple(x_bd.shape)}" if isinstance(x_bd, Tensor) else type(x_bd).__name__
+            raise InputError(f"the SAE takes tensors of activations (..., {self.d_in}), not {given}")
         return (x_bd - self.mean_d) / self.scale_d
 
     def denormalize(self, z_bd: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ def attach(
     >>> f_bps.shape, output.shape
     (torch.Size([3, 5, 32]), torch.Size([3, 5, 4]))
     """
+    if not isinstance(sae, SparseAutoencoder):
+        raise InputError(f"the second argument is {type(sae).__name__}, not an SAE: give the model, the SAE, the layer")
     if isinstance(tokens, range) and (not tokens or tokens.step != 1 or tokens.start < 0):
         raise InputError(f"tokens={tokens} must be one position or more, ascending by 1")
     if not isinstance(tokens, str | range | None):

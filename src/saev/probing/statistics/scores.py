@@ -73,6 +73,10 @@ class Counts:
         """TP / (TP + FN); 0 where no label is there."""
         return ratio(self.tp, self.tp + self.fn)
 
+    def lift(self) -> Any:
+        """Precision over the prevalence (TP + FN) / n; 0 where nothing fires or no label is there."""
+        return ratio(self.precision(), ratio(self.tp + self.fn, self.tp + self.fp + self.fn + self.tn))
+
 
 def ratio(above: Any, below: Any) -> Any:
     """Quotients, 0 where the divisor is 0.

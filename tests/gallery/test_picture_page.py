@@ -1,5 +1,6 @@
 """The page of one picture: patches and the latents that fire on them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,23 @@ import numpy as np
 import pytest
 from tests.browsing import Open
 from tests.gallery import detail_galleries
-from tests.gallery.detail_galleries import GRID, HOSTILE, N_LATENTS, levels, overview, page, pictures, write
+from tests.gallery.detail_galleries import (
+    GRID,
+    HOSTILE,
+    N_LATENTS,
+    N_PATCHES,
+    N_PICTURES,
+    levels,
+    overview,
+    page,
+    pictures,
+    write,
+)
 
 from saev.gallery import scripts
+from saev.gallery.by_picture import Masks
 from saev.gallery.data import ShownName
+from saev.vit.images.base import NO_LABEL
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,6 +84,32 @@ def shown_levels(opened: "Page") -> np.ndarray:
 
 def heading(opened: "Page") -> str:
     return opened.locator("#picture .panel h2").inner_text()
+
+
+def test_masks_are_outlined_and_named(tmp_path: Path, open_page: Open) -> None:
+    numbers = np.random.default_rng(0).choice([0, 1, 2, NO_LABEL], (N_PICTURES, N_PATCHES)).astype(np.uint8)
+    numbers[1] = 1
+    numbers[2] = NO_LABEL
+    gallery = replace(overview(), masks=Masks(["back <b>", "bird", "sky"], numbers))
+    opened = open_page(write(tmp_path / "g", gallery), "#picture=0&latent=6")
+    opened.wait_for_selector("#picture .mask-line", state="attached")
+    read = opened.evaluate(
+        f"Promise.all([...Array({N_PICTURES}).keys()].map(async (i) => [...await app.data.maskOf(i)]))"
+    )
+    assert read == numbers.tolist()
+    grid = numbers[0].reshape(GRID)
+    borders = {f"M{c + 1} {r}v1" for r, c in np.argwhere(grid[:, 1:] != grid[:, :-1])}
+    borders |= {f"M{c} {r + 1}h1" for r, c in np.argwhere(grid[1:] != grid[:-1])}
+    drawn = opened.locator("#picture .mask-line").get_attribute("d") or ""
+    assert set(re.findall("M[^M]+", drawn)) == borders
+    assert f"bird on {(numbers[0] == 1).sum()} patches" in opened.locator(".picture-side").inner_text()
+    for shown in (False, True):
+        opened.keyboard.press("m")
+        assert opened.locator("#picture .mask-line").is_visible() == shown
+    for picture, text in ((1, "Labels: bird on 15 patches"), (2, "No patch here has a label.")):
+        opened.evaluate(f"() => {{ location.hash = '#picture={picture}'; }}")
+        opened.wait_for_selector(f".picture-side .note:has-text('{text}')")
+        assert opened.locator("#picture .mask-line").get_attribute("d") == ""
 
 
 def test_the_whole_picture_first(index: Path, open_page: Open) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from saev.gallery.by_picture import Masks
 from saev.gallery.interventions import ShownIntervention
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
@@ -228,6 +229,7 @@ class Gallery:
         names: Names that were found for latents.
         others: SAEs to compare with.
         metadata: What else is known of the pictures.
+        masks: Labels of their patches, where there are any.
         verdicts: What tests say of latents.
         interventions: What the ViT does with latents.
         half: The half of the pictures that it shows and counts, where it keeps to one.
@@ -248,6 +250,7 @@ class Gallery:
     names: Mapping[int, ShownName] = field(default_factory=dict)
     others: Sequence[OtherSae] = ()
     metadata: Sequence[Column] = ()
+    masks: Masks | None = None
     verdicts: Sequence[Verdict] = ()
     interventions: Sequence[ShownIntervention] = ()
     half: Half | None = None

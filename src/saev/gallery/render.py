@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from saev.errors import InputError, tell
+from saev.gallery.by_picture import Masks
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
 from saev.gallery.interventions import interventions_for
 from saev.gallery.labels import LatentLabels
@@ -180,6 +181,7 @@ def _render(
         names=_shown(names),
         others=_others(name, subjects),
         metadata=source.labels.columns,
+        masks=_masks(source.labels),
         verdicts=verdicts_for(sae, source.reports, out / name),
         interventions=interventions_for(sae, source.interventions, out / name),
         half=source.half,
@@ -258,6 +260,10 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
             numbers_s, cosines_s = matched.numbers[:, 0].numpy(), matched.cosines[:, 0].numpy()
             found.append(OtherSae(other_name, other_name, numbers_s, cosines_s))
     return found
+
+
+def _masks(labels: Labels) -> Masks | None:
+    return None if labels.patch_numbers is None else Masks(labels.patch_names, labels.patch_numbers)
 
 
 def _facts(subject: Subject, source: Source) -> dict[str, str]:

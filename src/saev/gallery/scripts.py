@@ -79,6 +79,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             ],
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
             **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
+            **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
             **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),

@@ -5,6 +5,7 @@
     data/overview.js         title, facts, the numbers of all latents, names of the pictures
     data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
     data/pictures/00000042.js  which latents fire where in one picture
+    data/masks/000001.js     labels of the patches of 256 pictures
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
 
@@ -21,6 +22,7 @@ from PIL import Image
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, unwritable
+from saev.gallery.by_picture import mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.scripts import PictureEntry, latent_script, overview_script, picture_script
 from saev.latents.heatmaps import PatchCodes
@@ -108,6 +110,10 @@ def _write(
         entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
         if codes is not None:
             _put(root / "data" / "pictures" / f"{picture.image_id:08d}.js", picture_script(codes))
+    if gallery.masks is not None:
+        (root / "data" / "masks").mkdir()
+        for number, script in enumerate(mask_scripts(gallery.masks, list(entries))):
+            _put(root / "data" / "masks" / f"{number:06d}.js", script)
     _put(root / "data" / "overview.js", overview_script(gallery, list(written), entries))
 
 

@@ -25,6 +25,7 @@ const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCod
 const numbersOf = (base64, Kind) => new Kind(bytesOf(base64).buffer); // little-endian, as all of today's machines
 
 class GalleryData {
+  static chunk = 256; // pictures in a script of many, as in by_picture.py
   static mostKept = 300; // latents and pictures that stay in memory; scrolling through thousands must not fill it
 
   /** Opens the gallery in the folder `root`: "" for the page's own, "../NAME/" for another one beside it. */
@@ -54,8 +55,9 @@ class GalleryData {
     this.others = raw.others.map(({ folder, title, matched, cosine }) => ({
       folder, title, matched: numbersOf(matched, Int32Array), cosine: numbersOf(cosine, Float32Array),
     }));
-    this.pictures = new Map(raw.pictures.map(([id, name, label, width, height]) => [
-      id, { id, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
+    this.maskNames = raw.maskNames ?? []; // labels of patches
+    this.pictures = new Map(raw.pictures.map(([id, name, label, width, height], place) => [
+      id, { id, place, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
     ]));
     this.metadata = (raw.metadata ?? []).map(({ name, values, numbers }) => {
       const places = numbersOf(numbers, Int32Array); // -1 where it is not known
@@ -100,6 +102,17 @@ class GalleryData {
    * the lists of `nCut` patches}. */
   picture(id) {
     return this.once(`data/pictures/${String(id).padStart(8, "0")}.js`, codesOf);
+  }
+
+  /** A promise of the labels of a picture's patches, as places in `maskNames` or 255 for none; null if there are none. */
+  async maskOf(id) {
+    if (this.maskNames.length === 0) return null;
+    const { place } = this.pictures.get(id);
+    const chunk = await this.once(`data/masks/${String(Math.floor(place / GalleryData.chunk)).padStart(6, "0")}.js`, (rows) => rows);
+    const runs = bytesOf(chunk[place % GalleryData.chunk]);
+    const labels = new Uint8Array(this.rows * this.columns);
+    for (let i = 0, end = 0; i < runs.length; i += 2) labels.fill(runs[i], end, end += runs[i + 1]);
+    return labels;
   }
 
   /** The promise of a script's value, the same one as long as it is among those used last. */

@@ -120,9 +120,10 @@ function drawLegend(values, legend = values.parentElement) {
 
 /** Connects the controls in the bar with the heatmaps; what they say is kept in the browser. */
 function connectHeatControls(data) {
-  const names = ["on", "opacity", "threshold", "map", "smooth", "scale", "size"];
+  const names = ["on", "opacity", "threshold", "map", "smooth", "scale", "size", "masks"];
   const controls = names.map((name) => document.getElementById(`heat-${name}`));
-  const [on, opacity, threshold, map, smooth, scale, size] = controls;
+  const [on, opacity, threshold, map, smooth, scale, size, masks] = controls;
+  document.getElementById("masks-label").hidden = data.maskNames.length === 0;
   map.append(...[...data.colourMaps.keys()].map((name) => element("option", { value: name }, name)));
   const property = (control) => (control.type === "checkbox" ? "checked" : "value");
   const kept = Object(recallValue("localStorage", "saev-heat"));
@@ -135,6 +136,7 @@ function connectHeatControls(data) {
     root.dataset.heat = on.checked ? "on" : "off";
     root.dataset.smooth = smooth.checked ? "on" : "off";
     root.dataset.size = size.value;
+    root.dataset.masks = masks.checked ? "on" : "off";
     root.style.setProperty("--heat-opacity", String(opacity.value / 100));
     const look = { map: map.value, threshold: Number(threshold.value), scale: scale.value };
     if (Object.keys(look).every((key) => look[key] === heatLook[key])) return;

@@ -26,7 +26,8 @@ class Keys {
   actions = {
     "/": this.search,
     "?": () => this.help.showModal(),
-    h: this.toggleHeat,
+    h: () => this.toggle("heat-on"),
+    m: () => this.toggle("heat-masks"),
     s: () => this.onLatent((latent) => this.app.notes.toggleStar(latent)),
     n: () => this.onLatent((latent) => this.editNote(latent)),
     ArrowLeft: () => this.leaf(-1),
@@ -42,8 +43,8 @@ class Keys {
     return true;
   }
 
-  toggleHeat() {
-    const control = document.getElementById("heat-on");
+  toggle(id) {
+    const control = document.getElementById(id);
     control.checked = !control.checked;
     control.dispatchEvent(new Event("input", { bubbles: true }));
   }

@@ -30,6 +30,7 @@ class PictureView {
     this.picture = this.app.data.pictures.get(id);
     this.codes = null;
     this.layout();
+    this.app.data.maskOf(id).then((mask) => { if (this.id === id) this.showMask(mask); }, () => null); // an outline less
     return this.app.data.picture(id).then((codes) => {
       if (this.id !== id) return;
       this.codes = codes;
@@ -46,6 +47,8 @@ class PictureView {
     this.frame = element("div", { class: "frame" });
     this.grid = new PatchGrid(data, () => this.list());
     this.chosen = element("div", { class: "chosen" });
+    this.masks = element("p", { class: "note" });
+    this.outline = null;
     this.fires = element("div", { class: "fires" }, element("p", { class: "soft" }, "Reading which latents fire here."));
     this.heading = element("h2", {}, "Latents in the whole picture");
     this.status = element("p", { class: "hidden", role: "status" }); // for those who do not see what is selected
@@ -58,13 +61,21 @@ class PictureView {
           pictureFacts(data, this.id)),
         element("nav", { class: "steps", "aria-label": "Gallery" }, copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
       element("div", { class: "picture-body" },
-        element("div", { class: "picture-side" }, stage, this.chosen,
+        element("div", { class: "picture-side" }, stage, this.masks, this.chosen,
           element("p", { class: "note" }, "Point at a patch, click to stay on it, or move by the arrow keys; Escape goes back to the whole picture.")),
         element("section", { class: "panel" }, this.heading, this.status, this.fires)));
   }
 
   draw(heat) {
-    this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat));
+    this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat), this.outline ?? "");
+  }
+
+  showMask(mask) {
+    this.outline = maskOutline(this.app.data, mask);
+    if (mask === null) return;
+    this.frame.append(this.outline);
+    const texts = countLabels(this.app.data, mask).flatMap(({ name, n }) => [userText(name), ` on ${showCount(n, "patch", "patches")}`, ", "]).slice(0, -1);
+    this.masks.replaceChildren(...(texts.length > 0 ? ["Labels: ", ...texts] : ["No patch here has a label."]));
   }
 
   /** The hash of this picture. */

@@ -314,3 +314,18 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
     opened.wait_for_selector(".chosen a")
     assert opened.locator(".chosen a bdi").text_content() == HOSTILE[0]
     assert opened.locator("img:not([src^='images/'])").count() == 0
+
+
+def test_pictures_are_starred_by_their_number_and_name(tmp_path: Path, open_page: Open) -> None:
+    index = write(tmp_path / "g", shown=pictures(HOSTILE))
+    opened, other = open_page(index, "#picture=2"), open_page(index, "#picture=2")
+    star = opened.get_by_role("button", name=f"Star picture {HOSTILE[2]}", exact=True)
+    star.click()
+    other.wait_for_selector(".star[aria-pressed='true']")  # another tab
+    opened.reload()
+    opened.wait_for_selector(".star[aria-pressed='true']")
+    opened.goto(index.as_uri() + "#picture=3")
+    opened.wait_for_selector(".star[aria-pressed='false']")
+    write(tmp_path / "g", shown=pictures())  # another picture has the number now
+    other.reload()
+    other.wait_for_selector(".star[aria-pressed='false']")

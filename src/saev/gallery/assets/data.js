@@ -79,6 +79,11 @@ class GalleryData {
     this.topLabels = (this.labelKinds[number] ?? this.labelKinds[0])?.labels ?? new Map();
   }
 
+  /** The image set that is shown, "" for the first one of the gallery. */
+  get setName() {
+    return /sets\/([^/]+)\/$/.exec(this.root)?.[1] ?? "";
+  }
+
   /** What else is known of a picture: [name of the column, value]. */
   factsOf(id) {
     return this.metadata.flatMap(({ name, values }) => (values.has(id) ? [[name, values.get(id)]] : []));

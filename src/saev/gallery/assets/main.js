@@ -99,9 +99,11 @@ function connectPage(data) {
   document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
   document.getElementById("bar-title").textContent = data.title;
   const notes = new Notes(data.saeId);
+  const stars = new PictureStars(data.saeId);
   app = {
     data,
     notes,
+    stars,
     /** The latents with a page in the order of the list. */
     order: () => app.overview.list.filter((latent) => data.hasPage.has(latent)),
     /** The latent before (-1) or after (+1) the shown one in that order; undefined at the ends. */
@@ -115,7 +117,7 @@ function connectPage(data) {
   Theme.connect(document.getElementById("theme"));
   document.getElementById("heat-controls").hidden = data.pages.length === 0;
   const trouble = document.getElementById("notes-trouble");
-  notes.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
+  for (const kept of [notes, stars]) kept.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
   app.router = new Router(data);
   app.notesMenu = new NotesMenu(app);
   app.keys = new Keys(app, {

@@ -59,7 +59,7 @@ class PictureView {
         element("div", {}, element("h1", { tabindex: "-1", class: "picture-name" }, userText(name)),
           label === null ? null : element("div", { class: "label" }, userText(label)),
           pictureFacts(data, this.id)),
-        element("nav", { class: "steps", "aria-label": "Gallery" }, copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
+        element("nav", { class: "steps", "aria-label": "Gallery" }, ...this.starOf(this.picture), copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
       element("div", { class: "picture-body" },
         element("div", { class: "picture-side" }, stage, this.masks, this.chosen,
           element("p", { class: "note" }, "Point at a patch, click to stay on it, or move by the arrow keys; Escape goes back to the whole picture.")),
@@ -68,6 +68,11 @@ class PictureView {
 
   draw(heat) {
     this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat), this.outline ?? "");
+  }
+
+  /** A star for the picture, unless it is the user's own. */
+  starOf(picture) {
+    return picture.path === undefined ? [pictureStarButton(this.app, picture)] : [];
   }
 
   showMask(mask) {

@@ -329,3 +329,39 @@ def test_pictures_are_starred_by_their_number_and_name(tmp_path: Path, open_page
     write(tmp_path / "g", shown=pictures())  # another picture has the number now
     other.reload()
     other.wait_for_selector(".star[aria-pressed='false']")
+
+
+def test_a_region_is_brushed_by_dragging_and_by_keys(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=3")
+    opened.locator("#picture .fire").first.wait_for()
+    box = opened.locator(".patch-grid").bounding_box()
+    assert box is not None
+
+    def drag(start: int, end: int) -> None:
+        for patch, act in ((start, opened.mouse.down), (end, opened.mouse.up)):
+            at = patch_centre(opened, patch)
+            opened.mouse.move(box["x"] + at["x"], box["y"] + at["y"])
+            act()
+
+    def brushed() -> list[int]:
+        path = opened.locator(".patch-region").get_attribute("d") or ""
+        cells = [(int(column), int(row)) for column, row in re.findall(r"M(\d+) (\d+)h1v1h-1z", path)]
+        return sorted(row * GRID[1] + column for column, row in cells)
+
+    drag(7, 0)
+    assert brushed() == [0, 1, 2, 5, 6, 7]
+    opened.keyboard.down("Shift")
+    drag(14, 13)
+    opened.keyboard.up("Shift")
+    assert brushed() == [0, 1, 2, 5, 6, 7, 13, 14]
+    drag(3, 4)
+    assert brushed() == [3, 4]
+    point(opened, 8, click=True)
+    for key in ("Shift+ArrowLeft", "Shift+ArrowDown"):
+        opened.keyboard.press(key)
+    assert brushed() == [7, 8, 12, 13]
+    opened.keyboard.press("Escape")  # from the patch to the whole picture
+    assert brushed() == [7, 8, 12, 13]
+    opened.keyboard.press("Escape")
+    assert brushed() == []
+    assert opened.url.endswith("#picture=3")

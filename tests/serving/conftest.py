@@ -15,9 +15,11 @@ from tests.cli.fitting import fit_options, only
 from saev.artifacts import RunDirectory
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
-from saev.serving.live_gallery import LiveGalleries, LiveGallery
+from saev.serving.effects import Words
+from saev.serving.live_gallery import Behind, LiveGalleries, LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, open_saes, recorded_images
+from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.server import GalleryServer
 from saev.shards.reading.open import open_shards
 from saev.splicing.recorded_backbone import load_recorded_backbone
@@ -65,8 +67,14 @@ def backbone(opened: OpenedSae) -> Backbone:
 def live(opened: OpenedSae, shards: Path) -> LiveGallery:
     """With a ViT of its own: a test that uses another one meanwhile does not run into its hooks."""
     (recorded,) = recorded_images({"one": opened}, open_shards(shards), 100, CPU).values()
-    sae = LiveSae(opened.sae, opened.provenance, load_recorded_backbone(opened.provenance.one_layer, "random"), CPU)
-    return LiveGallery(sae, opened.overview.max_value, recorded, Lock())
+    return gallery_of(opened, load_recorded_backbone(opened.provenance.one_layer, "random"), recorded, shards)
+
+
+def gallery_of(opened: OpenedSae, backbone: Backbone, recorded: Recorded | str, shards: Path) -> LiveGallery:
+    sae, lock = LiveSae(opened.sae, opened.provenance, backbone, CPU), Lock()
+    overview, words = opened.overview, Words(opened.provenance.one_layer, "random")
+    probe = RecordedProbe(open_shards(shards), sae.embed, lock)
+    return LiveGallery(Behind(sae, overview.max_value, overview.image_frequency, recorded, words, probe), lock)
 
 
 def own_picture(width: int = 90, height: int = 70) -> Image.Image:

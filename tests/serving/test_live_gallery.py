@@ -5,7 +5,6 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import pytest
@@ -14,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.cli.recording import huge_png
-from tests.serving.conftest import CPU, N_IMAGES, edit_of, file_of, own_picture
+from tests.serving.conftest import CPU, N_IMAGES, edit_of, file_of, gallery_of, own_picture
 from torch import Tensor
 
 from saev.errors import InputError
 from saev.serving import live_gallery
-from saev.serving.live_gallery import BadRequest, Forgotten, LiveGallery
-from saev.serving.live_sae import LiveSae
+from saev.serving.asked import BadRequest
+from saev.serving.live_gallery import Forgotten, LiveGallery
 from saev.serving.open_run import OpenedSae, recorded_images
 from saev.serving.recorded_means import RecordedMeans, chosen_images
 from saev.shards.reading.open import open_shards
@@ -111,9 +110,6 @@ def test_neighbours_equal_a_look_at_all_images(
         assert [(image, name) for image, name, _ in told] == [(image, names[image]) for image, _ in expected]
         assert [cosine for *_, cosine in told] == pytest.approx([cosine for _, cosine in expected], abs=2e-4)
     assert (found["before"] == found["after"]) == (not factors)
-    centre_d = points.double().mean(0)
-    cosine = torch.cosine_similarity(before_d - centre_d, after_d - centre_d, dim=0).item()
-    assert found["cosine"] == pytest.approx(cosine, abs=1e-4)
 
 
 def test_a_recorded_picture_is_nearest_to_itself(live: LiveGallery, shards: Path) -> None:
@@ -129,8 +125,7 @@ def test_an_sae_of_the_cls_token_has_no_patches(opened: OpenedSae, backbone: Bac
     provenance = replace(opened.provenance, tokens="cls")
     of_cls = replace(opened, provenance=provenance)
     (recorded,) = recorded_images({"one": of_cls}, open_shards(shards), 100, CPU).values()
-    sae = LiveSae(opened.sae, provenance, backbone, CPU)
-    live = LiveGallery(sae, opened.overview.max_value, recorded, Lock())
+    live = gallery_of(of_cls, backbone, recorded, shards)
     found = live.look(file_of(own_picture()))
     assert found["codes"] is None
     with torch.no_grad():
@@ -179,8 +174,8 @@ def test_only_the_last_pictures_are_kept(live: LiveGallery, monkeypatch: pytest.
             ask()
 
 
-def test_no_recorded_images_are_said(opened: OpenedSae, backbone: Backbone) -> None:
-    live = LiveGallery(LiveSae(opened.sae, opened.provenance, backbone, CPU), opened.overview.max_value, "gone", Lock())
+def test_no_recorded_images_are_said(opened: OpenedSae, backbone: Backbone, shards: Path) -> None:
+    live = gallery_of(opened, backbone, "gone", shards)
     assert live.state()["neighbours"] == "gone"
     key = live.look(file_of(own_picture()))["id"]
     with pytest.raises(BadRequest, match="gone"):

@@ -5,16 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from tests.browsing import FILES, Tabs
-from tests.serving.conftest import CPU, file_of, own_picture
+from tests.serving.conftest import file_of, gallery_of, own_picture
 
 from saev.serving.live_gallery import LiveGallery
-from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae
 from saev.serving.server import GalleryServer
 from saev.vit.backbone import Backbone
@@ -161,7 +159,7 @@ def test_latents_are_switched_off_and_up(served: Served) -> None:
     latent = page.locator("#live .fire").first.get_attribute("data-latent")
     page.get_by_role("button", name=f"Switch latent {latent} off").click()
     served.count("#live .edit-result section", 2)
-    served.says("#live .edits [role=status]", "The changed picture has cosine")
+    served.says("#live .edits [role=status]", "of 8 ")
     served.says("#live .edit-list a", f"Latent {latent}")
     served.says("#live .edit-list", " off ")
     titles = page.locator("#live .neighbour").evaluate_all("(all) => all.map((one) => one.title)")
@@ -212,11 +210,10 @@ def test_why_there_is_no_live_inference_is_said(served: Served) -> None:
     served.count("#live button", 0)
 
 
-def test_why_there_are_no_neighbours_is_said(served: Served, opened: OpenedSae, backbone: Backbone) -> None:
-    live = LiveGallery(
-        LiveSae(opened.sae, opened.provenance, backbone, CPU), opened.overview.max_value, "all gone", Lock()
-    )
-    served.server.live = {served.name: live}
+def test_why_there_are_no_neighbours_is_said(
+    served: Served, opened: OpenedSae, backbone: Backbone, shards: Path
+) -> None:
+    served.server.live = {served.name: gallery_of(opened, backbone, "all gone", shards)}
     served.page.reload()
     served.page.wait_for_selector("main:not([hidden])")
     served.drop(file_of(own_picture()), "own.png")

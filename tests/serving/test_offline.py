@@ -19,6 +19,7 @@ from tests.serving.conftest import CPU
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 
 from saev.cli.main import main
+from saev.errors import InputError
 from saev.serving.open_run import OpenedSae, open_galleries
 from saev.shards.format.strict_json import canonical_digest
 from saev.vit import network
@@ -88,7 +89,7 @@ def test_the_other_commands_say_so_too(
     assert NO_NETWORK in capsys.readouterr().err
     assert main(["render", f"--run_dir={run_dir}", "--visualizer.namer=tiny-CLIP/openai"]) == 1
     assert NO_NETWORK in capsys.readouterr().err
-    (reason,) = open_galleries({"one": opened}, None, CPU, {"one": "no shards"}).values()
+    (reason,) = open_galleries({"one": opened}, None, CPU, {"one": "no shards"}, InputError("gone")).values()
     assert NO_NETWORK in str(reason)
 
 

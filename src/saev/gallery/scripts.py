@@ -133,10 +133,13 @@ def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
 
 
 class Overview(NamedTuple):
-    """What is read back of the overview of a gallery: the SAE, its largest values (s,), the names of its thumbnails."""
+    """What is read back of the overview of a gallery: the SAE, the largest values of its latents (s,) and the shares of
+    the images on which they fire (s,), the names of its thumbnails.
+    """
 
     sae_id: str
     max_value: npt.NDArray[np.float32]
+    image_frequency: npt.NDArray[np.float32]
     thumbnails: Mapping[int, str]
 
 
@@ -151,9 +154,12 @@ def read_overview(script: str) -> Overview:
         raise ValueError("it is no data script")
     try:
         raw = json.loads(script[len(start) : -len(end)])
-        max_value = np.frombuffer(base64.b64decode(raw["maxValue"], validate=True), dtype="<f4")
+        max_value, frequency = (
+            np.frombuffer(base64.b64decode(raw[name], validate=True), dtype="<f4")
+            for name in ("maxValue", "imageFrequency")
+        )
         thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width}
-        return Overview(str(raw["saeId"]), max_value, thumbnails)
+        return Overview(str(raw["saeId"]), max_value, frequency, thumbnails)
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"it was written by another version: {error!r}") from error
 

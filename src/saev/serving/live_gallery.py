@@ -1,5 +1,7 @@
 """What the page of a gallery asks of the SAE behind it, as plain JSON."""
 
+import base64
+import hashlib
 import io
 import json
 import secrets
@@ -11,31 +13,31 @@ from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from saev.gallery.scripts import picture_value
 from saev.latents.heatmaps import patch_codes
 from saev.latents.sparse import SparseCodes
+from saev.serving.asked import AskedEffect, AskedNeighbours, AskedVariant, BadRequest
+from saev.serving.effects import Words, effect, or_reason, random_latents
 from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.recorded_means import Neighbour, RecordedMeans
+from saev.serving.recorded_probe import RecordedProbe
+from saev.serving.variants import variant
 from saev.vit.images.decode import decode
 
 MAX_BYTES: Final = 32 * 2**20
 """Upper bound of a picture's file."""
 MAX_PIXELS: Final = 50_000_000
 """Upper bound of its pixels, 150 MB when it is decoded."""
-MAX_PICTURES: Final = 16
-"""Pictures that are kept, the ones used last."""
+MAX_PICTURES: Final = 256
+"""Pictures and variants that are kept, the ones used last."""
+MAX_KEPT_BYTES: Final = 512 * 2**20
+"""Upper bound of what they take together."""
 MAX_LATENTS_A_PATCH: Final = 512
 """Latents that are listed for a patch, the strongest ones."""
-MAX_EDITS: Final = 64
-MAX_NEIGHBOURS: Final = 100
-MAX_FACTOR: Final = 1000.0
 _N_STRONGEST: Final = 200
-
-
-class BadRequest(ValueError):  # noqa: N818 - as `BadImage`
-    """The page asked for what cannot be; the message is for the page."""
 
 
 class Forgotten(BadRequest):
@@ -56,6 +58,33 @@ class Recorded:
 class _Kept:
     mean_s: Tensor
     png: bytes
+    answer: bytes  # JSON.
+
+    @property
+    def n_bytes(self) -> int:
+        return self.mean_s.nbytes + len(self.png) + len(self.answer)
+
+
+@final
+@dataclass(frozen=True)
+class Behind:
+    """What a gallery's SAE answers with.
+
+    Args:
+        sae: The SAE behind its ViT.
+        max_value_s: What level 255 stands for, by latent.
+        frequency_s: Share of the gallery's pictures on which each latent fires.
+        recorded: The images that are compared with, or why there are none.
+        words: The text tower of the ViT.
+        probe: The probe on recorded pictures.
+    """
+
+    sae: LiveSae
+    max_value_s: NDArray[np.float32]
+    frequency_s: NDArray[np.float32]
+    recorded: Recorded | str
+    words: Words
+    probe: RecordedProbe
 
 
 @final
@@ -65,49 +94,78 @@ class LiveGallery:
     One thing is computed at a time; safe for several threads.
 
     Args:
-        sae: The SAE behind its ViT.
-        max_value_s: What level 255 stands for, by latent.
-        recorded: The images that are compared with, or why there are none.
+        behind: What answers.
         lock: Held while something is computed; galleries of one process share it.
     """
 
-    def __init__(self, sae: LiveSae, max_value_s: NDArray[np.float32], recorded: Recorded | str, lock: Lock) -> None:
-        assert max_value_s.shape == (sae.d_sae,), f"{max_value_s.shape} values of {sae.d_sae} latents"
-        self._sae, self._max_value_s, self._recorded = sae, max_value_s, recorded
+    def __init__(self, behind: Behind, lock: Lock) -> None:
+        self._sae, self._behind = behind.sae, behind
+        assert behind.max_value_s.shape == (behind.sae.d_sae,), (
+            f"{behind.max_value_s.shape}: {behind.sae.d_sae} latents"
+        )
+        self._n_patches = behind.sae.grid[0] * behind.sae.grid[1]
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._kept_lock, self._lock = Lock(), lock
 
     def state(self) -> dict[str, Any]:
-        """What the page can ask for: {"reason": null, "neighbours": why there are none or null, "nRecorded", ...}."""
-        is_known = isinstance(self._recorded, Recorded)
+        """What the page can ask for.
+
+        Returns:
+            {"reason": null, "neighbours" and "words": why there are none or null, "nRecorded", "maxBytes",
+            "maxPictures"}.
+        """
+        recorded = self._behind.recorded
         return {
             "reason": None,
-            "neighbours": None if is_known else self._recorded,
-            "nRecorded": len(self._recorded.means.images) if isinstance(self._recorded, Recorded) else 0,
+            "neighbours": recorded if isinstance(recorded, str) else None,
+            "nRecorded": 0 if isinstance(recorded, str) else len(recorded.means.images),
+            "words": self._behind.words.reason,
             "maxBytes": MAX_BYTES,
+            "maxPictures": MAX_PICTURES,
         }
 
     def look(self, data: bytes) -> dict[str, Any]:
         """The codes of a picture's file, and the id under which it is kept.
 
         Returns:
-            {"id", "width", "height" of the view, "codes" as `saev.gallery.scripts.picture_value` or null where the
-            SAE takes no patches, "strongest": [latent, level] of the whole picture}.
+            {"id", "sha256" of the file, "width", "height" of the view, "codes" as `saev.gallery.scripts.picture_value`
+            or null where the SAE takes no patches, "strongest": [latent, level] of the whole picture, "largest": the
+            latents that fire and their largest codes on a patch (or on all tokens, where it takes none), exactly}.
 
         Raises:
             BadImage: If it is no picture, or has too many pixels.
         """
+        picture = decode(data, "this one", MAX_PIXELS)
         with self._lock:
-            seen = self._sae.see(decode(data, "this one", MAX_PIXELS))
-        key = self._keep(_Kept(seen.mean_s, _png(seen)))
-        f_ps = seen.f_qs[seen.patches]
-        codes = (
-            picture_value(patch_codes(SparseCodes.of(f_ps[None]), self._max_value_s), MAX_LATENTS_A_PATCH)
-            if len(f_ps)
-            else None
-        )
-        width, height = seen.view.size
-        return {"id": key, "width": width, "height": height, "codes": codes, "strongest": self._strongest(seen)}
+            seen = self._sae.see(picture)
+        return self._keep(seen, data)
+
+    def variant(self, body: bytes) -> dict[str, Any]:
+        """The codes of a variant of a picture, as `look` gives them; its digest is that of its view as PNG.
+
+        Args:
+            body: What `AskedVariant` reads.
+
+        Raises:
+            BadRequest: If the body says something else.
+            Forgotten: If a picture is not kept any more.
+            InputError: If a preprocessing of the user's does not take views.
+        """
+        asked = AskedVariant.of(body, self._n_patches)
+        view, onto = (None if key is None else self._view(key) for key in (asked.picture, asked.onto))
+        assert view is not None, "it has an id"
+        made = variant(view, asked.kind, asked.patches, self._sae.grid, onto)
+        with self._lock:
+            seen = self._sae.see_view(made)
+        return self._keep(seen, _png(made))
+
+    def again(self, key: str) -> bytes:
+        """What `look` or `variant` gave of a picture, as JSON.
+
+        Raises:
+            Forgotten: If it is not kept any more.
+        """
+        return self._find(key).answer
 
     def view(self, key: str) -> bytes:
         """The picture as the ViT saw it, as PNG.
@@ -121,41 +179,80 @@ class LiveGallery:
         """The neighbours of a picture before and after its codes are changed.
 
         Args:
-            body: JSON {"picture": its id, "factors": [[latent, factor], ...], "k": how many neighbours}. The codes of a
-                latent are multiplied on all tokens; 0 switches it off.
+            body: What `AskedNeighbours` reads.
 
         Returns:
-            {"before": [[image, name, cosine], ...], "after": the same, "cosine": of the picture before and after}.
+            {"before": [[image, name, cosine], ...], "after": the same}.
 
         Raises:
             BadRequest: If the body says something else, or there are no recorded images.
             Forgotten: If the picture is not kept any more.
         """
-        if isinstance(self._recorded, str):
-            raise BadRequest(self._recorded)
-        key, factors, k = _parsed(body, self._sae.d_sae)
-        kept = self._find(key)
-        means = self._recorded.means
+        recorded = self._behind.recorded
+        if isinstance(recorded, str):
+            raise BadRequest(recorded)
+        asked = AskedNeighbours.of(body, self._sae.d_sae)
+        kept = self._find(asked.picture)
         with self._lock:
-            before_d, after_d = (self._sae.reconstruction(kept.mean_s, some) for some in ({}, factors))
-        return {
-            "before": self._told(means.nearest(before_d, k)),
-            "after": self._told(means.nearest(after_d, k)),
-            "cosine": means.cosine(before_d, after_d),
-        }
+            points = [self._sae.reconstruction(kept.mean_s, some) for some in ({}, asked.factors)]
+        before, after = (_told(recorded, recorded.means.nearest(point_d, asked.k)) for point_d in points)
+        return {"before": before, "after": after}
+
+    def effect(self, body: bytes) -> dict[str, Any]:
+        """What becomes of the ViT's output when codes of a picture change, see `saev.serving.effects.effect`.
+
+        Args:
+            body: What `AskedEffect` reads.
+
+        Raises:
+            BadRequest: If the body says something else, or the SAE takes no patches and some are named.
+            Forgotten: If the picture is not kept any more.
+            InputError: If there are too few latents to compare with.
+        """
+        asked = AskedEffect.of(body, self._sae.d_sae, self._n_patches)
+        if asked.patches is not None and self._sae.patches.start == self._sae.patches.stop:
+            raise BadRequest("this SAE takes no patches, so that nothing changes on some of them alone")
+        view, words = self._view(asked.picture), asked.words
+        random_rl = random_latents(list(asked.factors), self._behind.frequency_s)
+        with self._lock:
+            zero_shot = or_reason(lambda: self._behind.words.readout(words)) if words else None
+            changed = self._sae.changed(view, asked.factors, asked.patches, random_rl)
+        return effect(changed, {"words": zero_shot, "probe": self._behind.probe.readout})
+
+    def probe(self, *, start: bool) -> dict[str, Any]:
+        """How far the probe on recorded pictures is; `start` begins to fit it."""
+        return self._behind.probe.start() if start else self._behind.probe.state()
 
     def finish(self, timeout: float = 10) -> None:
-        """Wait for what is being computed, for so many seconds at most."""
+        """End the probe, and wait for what is being computed, for so many seconds at most."""
+        self._behind.probe.stop(timeout)
         if self._lock.acquire(timeout=timeout):
             self._lock.release()
 
-    def _keep(self, picture: _Kept) -> str:
+    def _keep(self, seen: Seen, data: bytes) -> dict[str, Any]:
+        f_ps = seen.f_qs[seen.patches]
+        codes = None
+        if len(f_ps):
+            codes = picture_value(
+                patch_codes(SparseCodes.of(f_ps[None]), self._behind.max_value_s), MAX_LATENTS_A_PATCH
+            )
+        width, height = seen.view.size
         key = secrets.token_hex(8)
+        answer = {
+            "id": key,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "width": width,
+            "height": height,
+            "codes": codes,
+            "strongest": self._strongest(seen),
+            "largest": _largest(seen),
+        }
+        kept = _Kept(seen.mean_s, _png(seen.view), json.dumps(answer, allow_nan=False).encode("ascii"))
         with self._kept_lock:
-            self._kept[key] = picture
-            while len(self._kept) > MAX_PICTURES:
+            self._kept[key] = kept
+            while len(self._kept) > MAX_PICTURES or sum(one.n_bytes for one in self._kept.values()) > MAX_KEPT_BYTES:
                 self._kept.popitem(last=False)
-        return key
+        return answer
 
     def _find(self, key: str) -> _Kept:
         with self._kept_lock:
@@ -164,39 +261,31 @@ class LiveGallery:
             self._kept.move_to_end(key)
             return self._kept[key]
 
+    def _view(self, key: str) -> Image.Image:
+        return Image.open(io.BytesIO(self._find(key).png)).convert("RGB")
+
     def _strongest(self, seen: Seen) -> list[list[int]]:
-        whole = patch_codes(SparseCodes.of(seen.f_qs.amax(0)[None, None]), self._max_value_s)
+        whole = patch_codes(SparseCodes.of(seen.f_qs.amax(0)[None, None]), self._behind.max_value_s)
         pairs = zip(whole.latents.tolist(), whole.levels.tolist(), strict=True)
         return [list(pair) for pair in pairs][:_N_STRONGEST]
 
-    def _told(self, neighbours: Sequence[Neighbour]) -> list[list[Any]]:
-        assert isinstance(self._recorded, Recorded)
-        return [[one.image_id, self._recorded.names[one.image_id], round(one.cosine, 4)] for one in neighbours]
+
+def _largest(seen: Seen) -> dict[str, str]:
+    """The latents that fire, and their largest codes: little-endian uint32 and float32 as base64."""
+    largest_s = seen.largest_s.float().numpy()
+    latents = np.flatnonzero(largest_s)
+    parts = {"latents": latents.astype("<u4"), "values": largest_s[latents].astype("<f4")}
+    return {name: base64.b64encode(part.tobytes()).decode("ascii") for name, part in parts.items()}
 
 
-def _png(seen: Seen) -> bytes:
+def _png(view: Image.Image) -> bytes:
     out = io.BytesIO()
-    seen.view.save(out, "PNG")
+    view.save(out, "PNG")
     return out.getvalue()
 
 
-def _parsed(body: bytes, d_sae: int) -> tuple[str, dict[int, float], int]:
-    """The id, the factors by latent, and the number of neighbours."""
-    try:
-        raw: Any = json.loads(body)
-        pairs = [(latent, factor) for latent, factor in raw["factors"]]
-        key, k = raw["picture"], raw["k"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadRequest("an edit is {picture, factors: [[latent, factor], ...], k}") from error
-    if not isinstance(key, str) or type(k) is not int or not 1 <= k <= MAX_NEIGHBOURS:
-        raise BadRequest(f"picture is a text, and k a number from 1 to {MAX_NEIGHBOURS}")
-    if len(pairs) > MAX_EDITS:
-        raise BadRequest(f"{MAX_EDITS} latents can be changed at once")
-    if not all(type(latent) is int and 0 <= latent < d_sae for latent, _ in pairs):
-        raise BadRequest(f"latents are numbers from 0 to {d_sae - 1}")
-    if not all(type(factor) in (int, float) and 0 <= factor <= MAX_FACTOR for _, factor in pairs):
-        raise BadRequest(f"factors are numbers from 0 to {MAX_FACTOR:g}")
-    return key, {latent: float(factor) for latent, factor in pairs}, k
+def _told(recorded: Recorded, neighbours: Sequence[Neighbour]) -> list[list[Any]]:
+    return [[one.image_id, recorded.names[one.image_id], round(one.cosine, 4)] for one in neighbours]
 
 
 LiveGalleries = Mapping[str, LiveGallery | str]

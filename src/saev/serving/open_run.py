@@ -21,9 +21,11 @@ from saev.gallery.scripts import Overview, read_overview
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encoding import Encoding
 from saev.nn import SparseAutoencoder
-from saev.serving.live_gallery import LiveGallery, Recorded
+from saev.serving.effects import Words
+from saev.serving.live_gallery import Behind, LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
 from saev.serving.recorded_means import chosen_images, recorded_means
+from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
@@ -74,6 +76,7 @@ def open_galleries(
     weights: str | None,
     device: torch.device,
     recorded: Mapping[str, Recorded | str],
+    reader: ShardReader | InputError,
 ) -> dict[str, LiveGallery | str]:
     """What answers for each gallery, or why nothing does.
 
@@ -82,20 +85,26 @@ def open_galleries(
         weights: The ViT's weights, as for `load_recorded_backbone`.
         device: Where to compute.
         recorded: From `recorded_images`.
+        reader: The recording, whose labelled pictures a probe learns from, or why there is none.
 
     Raises:
         InputError: If weights are given and the ViT cannot be had with them.
     """
     lock = Lock()
-    backbones: dict[str, Backbone] = {}
+    backbones: dict[str, tuple[Backbone, Words]] = {}
+    probes: dict[str, RecordedProbe] = {}
 
     def opened(name: str, one: OpenedSae) -> LiveGallery:
         vit = one.provenance.one_layer
         key = json.dumps(replace(vit, layer=None, more={}).to_json())
         if key not in backbones:
-            backbones[key] = load_recorded_backbone(vit, weights)
-        live = LiveSae(one.sae, one.provenance, backbones[key], device)
-        return LiveGallery(live, one.overview.max_value, recorded[name], lock)
+            backbones[key] = load_recorded_backbone(vit, weights), Words(vit, weights)
+        backbone, words = backbones[key]
+        live, overview = LiveSae(one.sae, one.provenance, backbone, device), one.overview
+        probe = probes.setdefault(key, RecordedProbe(reader, live.embed, lock))
+        return LiveGallery(
+            Behind(live, overview.max_value, overview.image_frequency, recorded[name], words, probe), lock
+        )
 
     found: dict[str, LiveGallery | str] = {}
     for name, one in saes.items():
@@ -196,7 +205,7 @@ def _opened(run: RunDirectory, directory: Path, name: str) -> OpenedSae:
     except ValueError as error:
         raise InputError(f"{script} cannot be read ({one_line(error)}): {again}") from error
     sae = load_sae(directory)
-    if sae_id(sae) != overview.sae_id or len(overview.max_value) != sae.d_sae:
+    if sae_id(sae) != overview.sae_id or {len(overview.max_value), len(overview.image_frequency)} != {sae.d_sae}:
         raise InputError(f"the gallery is of another SAE than {directory}: {again}")
     return OpenedSae(sae, provenance_of(sae), overview)
 

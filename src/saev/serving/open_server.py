@@ -70,7 +70,7 @@ def open_server(
         reader = _reader(run, shards, model)
         opened = _completed(opened, model, tokens, reader, is_named=shards is not None)
         recorded = _recorded(opened, reader, n_images, computes, codes, is_named=shards is not None or bool(codes))
-        server.live = open_galleries(opened, weights, computes, recorded)
+        server.live = open_galleries(opened, weights, computes, recorded, reader)
     except BaseException:
         server.server_close()
         raise

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import normalize
 
 from saev.latents.encoding import ImageCodes, together
 from saev.nn import SparseAutoencoder
@@ -50,10 +50,6 @@ class RecordedMeans:
         cosine_n = self._units_nd @ normalize(point_d - self._centre_d, dim=-1)
         order = torch.argsort(cosine_n, descending=True, stable=True)[:k].tolist()
         return [Neighbour(int(self.images[i]), float(cosine_n[i])) for i in order]
-
-    def cosine(self, one_d: Tensor, other_d: Tensor) -> float:
-        """How alike two points (d,) are."""
-        return cosine_similarity(one_d - self._centre_d, other_d - self._centre_d, dim=-1).item()
 
 
 @torch.no_grad()

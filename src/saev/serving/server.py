@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.files import UnreadableFile, read_regular
+from saev.serving.asked import BadRequest
 from saev.serving.guard import refusal
 from saev.serving.incoming import (
     BODY_SECONDS,
@@ -27,7 +28,7 @@ from saev.serving.incoming import (
     has_body,
     read_body,
 )
-from saev.serving.live_gallery import MAX_BYTES, BadRequest, Forgotten, LiveGalleries, LiveGallery
+from saev.serving.live_gallery import MAX_BYTES, Forgotten, LiveGalleries, LiveGallery
 from saev.serving.reports import report_page, with_reports
 from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
 
@@ -196,6 +197,10 @@ class GalleryHandler(BaseHTTPRequestHandler):
                 self._send(page.encode(), _HTML)
             case [name, folder, "state"] if folder == LIVE and name in names:
                 self._send_json(self._state(name))
+            case [name, folder, "probe"] if folder == LIVE and name in names:
+                self._send_json(self._live(name).probe(start=False))
+            case [name, folder, "pictures", key] if folder == LIVE and name in names and key.endswith(".json"):
+                self._send(self._live(name).again(key.removesuffix(".json")), _JSON)
             case [name, folder, "pictures", key] if folder == LIVE and name in names:
                 self._send(self._live(name).view(key.removesuffix(".png")), _PNG)
             case [name, "data", "overview.js"] if name in names:
@@ -223,8 +228,15 @@ class GalleryHandler(BaseHTTPRequestHandler):
         match parts:
             case [name, folder, "pictures"] if folder == LIVE:
                 self._send_json(self._sent(self._live(name).look, MAX_BYTES))
+            case [name, folder, "variants"] if folder == LIVE:
+                self._send_json(self._sent(self._live(name).variant, _MAX_EDIT_BYTES))
             case [name, folder, "edits"] if folder == LIVE:
                 self._send_json(self._sent(self._live(name).edit, _MAX_EDIT_BYTES))
+            case [name, folder, "effects"] if folder == LIVE:
+                self._send_json(self._sent(self._live(name).effect, _MAX_EDIT_BYTES))
+            case [name, folder, "probe"] if folder == LIVE:
+                live = self._live(name)
+                self._send_json(self._sent(lambda _: live.probe(start=True), _MAX_EDIT_BYTES))
             case _:
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be sent there")
 

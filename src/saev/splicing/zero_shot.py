@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from saev.artifacts import RecordedLayer
 from saev.errors import InputError
 from saev.vit.refusals import RECORDED
-from saev.vit.text import load_clip
+from saev.vit.text import Clip, load_clip
 
 PLACE = "{}"
 LOGIT_SCALE: Final = 100.0
@@ -55,9 +55,27 @@ def zero_shot_classifier(vit: RecordedLayer, weights: str | None, classes: Seque
         raise InputError(
             f"--zero_shot {template!r} must have one {PLACE} in the place of the class, 'a photo of a {{}}.'"
         )
+    clip = clip_of(vit, weights)
+    return ZeroShot(texts_of(clip, classes, template), clip.visual_projection()[1].float())
+
+
+def clip_of(vit: RecordedLayer, weights: str | None) -> Clip:
+    """The ViT with the text tower beside it.
+
+    Args:
+        vit: What the SAE takes the activations of.
+        weights: What `load_recorded_backbone` took.
+
+    Raises:
+        InputError: If the ViT has no text tower of its own, or no projection into the space of the text.
+    """
     if vit.family != "clip" or vit.ckpt is None:
         raise InputError(f"--zero_shot needs a CLIP, the SAE was trained on {vit.ckpt} of {vit.family}")
     clip = load_clip(vit.ckpt, weights, RECORDED)
-    _, projection_de = clip.visual_projection()
-    texts_ce = clip.embed_texts([template.replace(PLACE, name.replace("_", " ")) for name in classes])
-    return ZeroShot(texts_ce, projection_de.float())
+    clip.visual_projection()
+    return clip
+
+
+def texts_of(clip: Clip, classes: Sequence[str], template: str) -> Tensor:
+    """A unit vector for each class (c, e): of the template with its name, underscores as spaces."""
+    return clip.embed_texts([template.replace(PLACE, name.replace("_", " ")) for name in classes])

@@ -4,8 +4,8 @@
 const leastDrag = 4; // pixels; below it a press is a click
 
 /**
- * Watches the pointer on `target`, in pixels of its own: `onDrag([x0, y0], [x1, y1])` while it is dragged,
- * `onClick([x, y])` for a press without a drag. Fingers scroll the page and click.
+ * Watches the pointer on `target`, in pixels of its own: `onDrag([x0, y0], [x1, y1], event)` while it is dragged, with
+ * the same first list as long as it is one drag, and `onClick([x, y])` for a press without a drag. Fingers scroll the page and click.
  */
 function watchDrags(target, { onDrag, onClick }) {
   let from = null;
@@ -20,7 +20,7 @@ function watchDrags(target, { onDrag, onClick }) {
     if (!isDragging && Math.hypot(to[0] - from[0], to[1] - from[1]) < leastDrag) return;
     if (!isDragging) target.setPointerCapture(event.pointerId);
     isDragging = true;
-    onDrag(from, to);
+    onDrag(from, to, event);
   };
   target.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;

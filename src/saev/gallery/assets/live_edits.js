@@ -80,7 +80,7 @@ class LiveEdits {
       const before = new Set(found.before.map(([id]) => id));
       const nNew = found.after.filter(([id]) => !before.has(id)).length;
       this.status.textContent = isChanged
-        ? `The changed picture has cosine ${found.cosine.toFixed(3)} to the unchanged one; ${showCount(nNew, "neighbour")} of ${found.after.length} ${nNew === 1 ? "is" : "are"} new.`
+        ? `${showCount(nNew, "neighbour")} of ${found.after.length} ${nNew === 1 ? "is" : "are"} new.`
         : "Nearest recorded pictures by the mean reconstruction over the patches.";
       this.result.replaceChildren(this.column("Nearest as it is", found.before, before),
         ...(isChanged ? [this.column("Nearest after the change", found.after, before)] : []));

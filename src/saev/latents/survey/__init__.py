@@ -6,12 +6,15 @@ from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_gro
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
 from saev.latents.survey.over_images import merge_into_first, survey_images
+from saev.latents.survey.place_profile import FLAGS, PlaceProfile
+from saev.latents.survey.places import PlaceSums
 from saev.latents.survey.survey import ORDERS, LatentSurvey, Order
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.values import EDGES, PERCENTILES, Moments, ValueHistogram
 
 __all__ = [
     "EDGES",
+    "FLAGS",
     "ORDERS",
     "PERCENTILES",
     "Enrichment",
@@ -22,6 +25,8 @@ __all__ = [
     "Moments",
     "Order",
     "Pairs",
+    "PlaceProfile",
+    "PlaceSums",
     "QValues",
     "TokenSample",
     "TopImages",

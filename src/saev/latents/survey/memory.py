@@ -3,6 +3,7 @@
 from saev.latents import sparse
 from saev.latents.survey import kept_images, token_sample
 from saev.latents.survey.labels import LabelCounts, label_bytes
+from saev.latents.survey.places import PlaceSums, place_bytes
 from saev.latents.survey.survey import N_SAMPLE
 from saev.latents.survey.values import N_BINS
 
@@ -21,6 +22,7 @@ def memory_bytes(
     n_values: int = 0,
     n_positions: int = 0,
     most_active: int | None = None,
+    grid: tuple[int, int] | None = None,
 ) -> int:
     """Upper bound of the bytes that a `LatentSurvey` takes on the CPU, and its updates beside the codes given to it.
 
@@ -34,8 +36,9 @@ def memory_bytes(
         n_values: Values of all columns together.
         n_positions: Positions of an image.
         most_active: Latents that can be active on a token; by default all.
+        grid: Patches of an image, where it is to be known where in pictures latents fire.
     """
-    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values)
+    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values, grid)
     return tables + update_bytes(d_sae, n_positions, most_active)
 
 
@@ -47,6 +50,7 @@ def tables_bytes(
     n_patch_labels: int = 0,
     n_orders: int = 3,
     n_values: int = 0,
+    grid: tuple[int, int] | None = None,
 ) -> int:
     """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
@@ -56,6 +60,9 @@ def tables_bytes(
     by_image = n_patch_labels + 1 if n_patch_labels else 0
     counted = [n for n in (n_image_labels, n_patch_labels, by_image, n_values) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
+    if grid is not None and PlaceSums.fits(d_sae, grid):
+        tables += place_bytes(d_sae, grid)
+    tables += 8 * d_sae  # on boundaries of masks
     return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_SAMPLE_ENTRIES)
 
 

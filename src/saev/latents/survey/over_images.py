@@ -115,6 +115,7 @@ def _begun(codes: ImageCodes, top_k: int, labels: Labels, seed: int) -> LatentSu
         n_patch_labels=len(labels.patch_names) if codes.spots.patches else 0,
         n_values=[len(column.values) for column in labels.counted],
         seed=seed,
+        grid=codes.grid,
     )
 
 
@@ -124,7 +125,9 @@ def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, labels: Labels) -
         "n_patch_labels": len(labels.patch_names),
         "n_values": sum(len(column.values) for column in labels.counted),
     }
-    need = sum(tables_bytes(one.d_sae, top_k, n_orders=_n_orders(one), **counts) for one in codes.values())
+    need = sum(
+        tables_bytes(one.d_sae, top_k, n_orders=_n_orders(one), grid=one.grid, **counts) for one in codes.values()
+    )
     found = known_free_memory()
     if found is not None and need > found[0]:
         raise InputError(

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.survey.boundaries import BoundaryCounts, boundaries
 from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.kept_images import LAST_ID, ImageSample, TopImages
 from saev.latents.survey.labels import LabelCounts
 from saev.latents.survey.patch_label_images import PatchLabelImages
+from saev.latents.survey.places import PlaceSums
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.values import Moments, ValueHistogram
 
@@ -44,6 +46,7 @@ class LatentSurvey:
         n_patch_labels: Labels of patches, likewise.
         n_values: Of each column of what else is known of images, how many values it has.
         seed: Fixes the random choices.
+        grid: The patches of an image (h, w), if it is to be known where in pictures latents fire.
 
     Attributes:
         moments: Frequencies over tokens and images, mean and largest value, at all positions.
@@ -55,6 +58,10 @@ class LatentSurvey:
         patch_labels: Labels of the patches on which each latent fires.
         patch_label_images: Images that have patches of a label, and on which each latent fires; there with
             `patch_labels`.
+        boundaries: Labelled patches at the boundaries of masks on which each latent fires; there with `patch_labels`
+            and a grid.
+        places: Where in pictures each latent fires; None without a grid or patches, or where that would not fit
+            (`PlaceSums.fits`).
         tokens: Random tokens, and which latents fire there together.
 
     Raises:
@@ -71,6 +78,7 @@ class LatentSurvey:
         n_patch_labels: int = 0,
         seed: int = 0,
         n_values: Sequence[int] = (),
+        grid: tuple[int, int] | None = None,
     ) -> None:
         self.spots = spots
         self.moments = Moments(d_sae)
@@ -81,8 +89,13 @@ class LatentSurvey:
         self.image_labels = _label_counts(d_sae, n_image_labels)
         self.patch_labels = _label_counts(d_sae, n_patch_labels)
         self.patch_label_images = self.patch_labels and PatchLabelImages(d_sae, n_patch_labels)
+        has_boundaries = self.patch_labels is not None and grid is not None
+        self.boundaries = BoundaryCounts(d_sae, n_patch_labels) if has_boundaries else None
         self._ends = [0, *accumulate(n_values)]
         self._values = LabelCounts(d_sae, self._ends[-1]) if n_values else None
+        has_places = grid is not None and spots.patches and PlaceSums.fits(d_sae, grid)
+        self.places = PlaceSums(d_sae, grid) if grid is not None and has_places else None
+        self._grid = grid
         self.tokens = TokenSample(d_sae, seed)
 
     def update(
@@ -134,9 +147,15 @@ class LatentSurvey:
         by_latent = LatentCodes.of(codes)
         pairs = Pairs.of(by_latent, self.spots, codes.n_images)
         self._add(by_latent, pairs, ids_b)
+        if self.places is not None:
+            self.places.update(by_latent, pairs, self.spots, codes.n_images)
         if self.patch_labels is not None and labels_bc is not None:
             labels_r = _at_all_positions(labels_bc, self.spots).reshape(-1)
             self.patch_labels.update(labels_r, by_latent.latents_n, labels_r[by_latent.tokens_n])
+            if self.boundaries is not None and self._grid is not None:
+                at_boundary_bc = boundaries(labels_bc, self._grid)
+                at_boundary_r = _at_all_positions(at_boundary_bc, self.spots).reshape(-1) > 0
+                self.boundaries.update(by_latent, labels_r, at_boundary_r)
             assert self.patch_label_images is not None, "there with the labels"
             self.patch_label_images.update(labels_bc, pairs.latents_p, pairs.images_p)
         if self.image_labels is not None and labels_b is not None:
@@ -184,6 +203,8 @@ class LatentSurvey:
             "patch_labels": self.patch_labels,
             "patch_label_images": self.patch_label_images,
             "values": self._values,
+            "places": self.places,
+            "boundaries": self.boundaries,
             "tokens": self.tokens,
             **{f"top_{order}": top for order, top in self.top.items()},
         }

@@ -14,7 +14,7 @@ from saev.gallery.by_picture import Masks
 from saev.gallery.interventions import ShownIntervention
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
-from saev.latents.survey import ORDERS, Order
+from saev.latents.survey import ORDERS, Order, PlaceProfile
 
 Floats = npt.NDArray[np.floating]
 ORDER_NAMES = dict(zip(ORDERS, ("Strongest patch", "Sum over patches", "CLS token"), strict=True))
@@ -95,6 +95,7 @@ class LatentPage:
         neighbours: Latents with the nearest decoder directions, and the cosines.
         coactive: Latents that fire on the same tokens, and the cosines of the indicators.
         directions: Words to which the decoder direction points, and their scores.
+        mean_p: Its mean activation at each patch position, over all images, where that is known.
     """
 
     index: int
@@ -109,6 +110,7 @@ class LatentPage:
     neighbours: Sequence[tuple[int, float]] = ()
     coactive: Sequence[tuple[int, float]] = ()
     directions: Sequence[tuple[str, float]] = ()
+    mean_p: Floats | None = None
 
     @property
     def best(self) -> Sequence[LatentExample]:
@@ -234,6 +236,7 @@ class Gallery:
         interventions: What the ViT does with latents.
         half: The half of the pictures that it shows and counts, where it keeps to one.
         seeds: In how many other seeds latents are found, where there are any.
+        places: Where in pictures latents fire, as far as that is known.
     """
 
     title: str
@@ -255,6 +258,7 @@ class Gallery:
     interventions: Sequence[ShownIntervention] = ()
     half: Half | None = None
     seeds: Seeds | None = None
+    places: PlaceProfile | None = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

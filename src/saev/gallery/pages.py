@@ -135,6 +135,7 @@ class Pages:
             neighbours=_pairs(self._decoders, row),
             coactive=_pairs(self._coactive, row),
             directions=_words(self._directions.get(latent)),
+            mean_p=survey.places.mean(latent).numpy() if survey.places else None,
         )
 
 

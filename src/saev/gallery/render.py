@@ -25,7 +25,7 @@ from saev.latents.labels import Labels
 from saev.latents.naming import LatentName
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import Picture, RecordedPictures
-from saev.latents.survey import EDGES, LatentSurvey
+from saev.latents.survey import EDGES, LatentSurvey, PlaceProfile
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
 from saev.progress import progress_bar
@@ -186,6 +186,7 @@ def _render(
         interventions=interventions_for(sae, source.interventions, out / name),
         half=source.half,
         seeds=seeds,
+        places=PlaceProfile.of(subject.survey),
     )
     file = None
     if namer:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage, Seeds
+from saev.gallery.places import mean_map, profile_value
 from saev.latents.heatmaps import Levels, PatchCodes
 from saev.latents.metadata import Column
 from saev.pages.embedding import ascii_json
@@ -84,6 +85,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
+            **_optional("places", None if gallery.places is None else _packed(profile_value(gallery.places))),
         }
     )
 
@@ -106,6 +108,7 @@ def latent_script(page: LatentPage) -> str:
             "neighbours": _pairs(page.neighbours),
             "coactive": _pairs(page.coactive),
             "directions": [[word, round(score, 2)] for word, score in page.directions],
+            **_optional("meanMap", None if page.mean_p is None else _packed(mean_map(page.mean_p))),
         }
     )
 
@@ -171,6 +174,11 @@ def _script(value: object) -> str:
 def _optional(name: str, value: Sequence[object] | dict[str, object] | None) -> dict[str, object]:
     """Part of a script that is only there if there is something in it."""
     return {name: value} if value else {}
+
+
+def _packed(value: Mapping[str, object]) -> dict[str, object]:
+    """The same with arrays as bytes."""
+    return {name: _bytes(one) if isinstance(one, np.ndarray) else one for name, one in value.items()}
 
 
 def _seeds(seeds: Seeds) -> dict[str, object]:

@@ -26,12 +26,19 @@ class Seen:
     labels: np.ndarray = field(default_factory=lambda: np.empty(0))
     patch_labels: np.ndarray = field(default_factory=lambda: np.empty(0))
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Two rows of patches, or one."""
+        n = len(self.spots.patches)
+        return (2, n // 2) if n % 2 == 0 else (1, n)
+
     def take(self, rows: Any) -> "Seen":
         return Seen(self.f[rows], self.ids[rows], self.spots, self.labels[rows], self.patch_labels[rows])
 
     def survey(self, batches: list[list[int]], **options: Any) -> LatentSurvey:
         """A survey of the images in these batches."""
-        survey = LatentSurvey(self.f.shape[2], self.spots, n_image_labels=3, n_patch_labels=4, **options)
+        d_sae = self.f.shape[2]
+        survey = LatentSurvey(d_sae, self.spots, n_image_labels=3, n_patch_labels=4, grid=self.grid, **options)
         for rows in batches:
             part = self.take(rows)
             names = [name.name for name in fields(part) if name.name != "spots"]

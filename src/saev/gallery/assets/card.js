@@ -36,7 +36,7 @@ function latentCard(app, latent) {
   const { data, notes } = app;
   const words = latentWords(data, latent);
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
-    element("h3", {}, `Latent ${latent}`, seedsBadge(data, latent)),
+    element("h3", {}, `Latent ${latent}`, seedsBadge(data, latent), ...flagChips(data, latent)),
     element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
       noteElement(notes, latent, "em", { class: "card-note", dir: "auto" })),
     cardNumbers(data, latent),

@@ -70,6 +70,7 @@ class GalleryData {
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
     this.seeds = raw.seeds === undefined ? null : { ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array) };
+    this.profile = profileOf(raw.places); // where in pictures latents fire
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();
   }
@@ -97,7 +98,7 @@ class GalleryData {
    * A promise of a latent's page: {index, p99: the level of the 99th percentile of its values or else of the largest one,
    * top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}], heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
    * [{label, count, purity, lift, q}], columns: [{name, labels like these}], neighbours and coactive:
-   * [{latent, cosine}], directions: [[word, score]]}.
+   * [{latent, cosine}], directions: [[word, score]], meanMap: {most, levels} or null}.
    */
   latent(index) {
     return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
@@ -158,6 +159,7 @@ function latentOf(raw, max) {
     neighbours: pairs(raw.neighbours),
     coactive: pairs(raw.coactive),
     directions: raw.directions,
+    meanMap: raw.meanMap === undefined ? null : { most: raw.meanMap.most, levels: bytesOf(raw.meanMap.levels) },
   };
 }
 

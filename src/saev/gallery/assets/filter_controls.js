@@ -9,6 +9,7 @@ class FilterControls {
     "filter-starred": ["isStarred", "checked"],
     "filter-named": ["isNamed", "checked"],
     "filter-verdict": ["verdict", "value"],
+    "filter-flag": ["flag", "value"],
     "sort-key": ["sort", "value"],
   };
 
@@ -35,6 +36,7 @@ class FilterControls {
       });
     }
     this.offer(filters.data);
+    offerPlaces(filters.data);
     const kinds = document.getElementById("label-kind");
     kinds.append(...filters.data.labelKinds.map(({ kind }, number) => element("option", { value: number }, kind)));
     kinds.addEventListener("input", () => filters.set({ labels: Number(kinds.value) }));

@@ -13,6 +13,11 @@ const sortKeys = {
   maxValue: unlessRare((data, latent) => data.maxValue[latent]),
   purity: unlessRare((data, latent) => data.topLabels.get(latent)?.purity),
   seeds: (data, latent) => (data.frequency[latent] > 0 ? data.seeds?.found[latent] : undefined),
+  border: placeKey("border"),
+  extent: placeKey("extent"),
+  patches: placeKey("patches"),
+  boundary: placeKey("boundary"),
+  onePicture: placeKey("onePicture"),
   nameScore: (data, latent) => data.names.get(latent)?.score,
 };
 
@@ -35,6 +40,7 @@ class Filters extends EventTarget {
       isStarred: false,
       isNamed: false,
       verdict: "", // "" for any or none
+      flag: "", // "" for any or none
       seeds: 0, // in at least so many others
       frequency: [null, null], // from, to; null for no bound
       meanValue: [null, null],
@@ -90,6 +96,7 @@ class Filters extends EventTarget {
       && (!state.isStarred || notes.get(latent).star)
       && (!state.isNamed || data.names.has(latent))
       && (state.verdict === "" || (data.verdicts.get(latent) ?? []).some(({ standing }) => standing === state.verdict))
+      && passesFlag(data, latent, state.flag)
       && (state.seeds === 0 || data.seeds?.found[latent] >= state.seeds)
       && (terms.length === 0 || this.isFound(latent, terms)));
   }
@@ -127,8 +134,9 @@ class Filters extends EventTarget {
     const isRange = (range) => Array.isArray(range) && range.length === 2 && range.every((bound) => bound === null || typeof bound === "number");
     const isState = Object.entries(this.initial).every(([name, value]) =>
       (Array.isArray(value) ? isRange(kept[name]) : typeof kept[name] === typeof value));
-    const { seeds, verdicts } = this.data; // it may have been rendered anew, without them
+    const { seeds, verdicts, profile } = this.data; // it may have been rendered anew, without them
     if (kept.seeds > (seeds?.n ?? 0) || (kept.sort === "seeds" && seeds === null)) return {};
+    if (!["", "none", ...profile?.names ?? []].includes(kept.flag)) return {};
     if (isState && kept.verdict !== "" && ![...verdicts.values()].flat().some(({ standing }) => standing === kept.verdict)) return {};
     return isState && Object.hasOwn(kinds, kept.kind) && Object.hasOwn(sortKeys, kept.sort) ? kept : {};
   }

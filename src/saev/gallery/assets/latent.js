@@ -79,6 +79,8 @@ class LatentView {
     if (page.histogram?.some((count) => count > 0)) {
       this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
     }
+    const places = placePanel(data, page);
+    if (places !== null) this.side.append(places);
     if (has(page.labels)) this.side.append(panel("Labels of its images", labelTable(page.labels), topLabels(data, page), countedNote()));
     if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels), countedNote()));
     this.side.append(...this.columns(page));

@@ -55,7 +55,12 @@ class PlaceSums:
     @property
     def means(self) -> Tensor:
         """(s, p) float32 mean activation at each patch position, over all images; 0 where a latent is silent."""
-        return torch.from_numpy(np.minimum(self._sums_sp, _MOST) / np.float32(max(1, int(self._n_images[0]))))
+        return self.mean(slice(None))
+
+    def mean(self, latents: int | slice) -> Tensor:
+        """Row (p,), or rows, of `means`."""
+        n_images = np.float32(max(1, int(self._n_images[0])))
+        return torch.from_numpy(np.minimum(self._sums_sp[latents], _MOST) / n_images)
 
     @property
     def image_fires(self) -> Tensor:

@@ -89,13 +89,13 @@ class LatentSurvey:
         self.image_labels = _label_counts(d_sae, n_image_labels)
         self.patch_labels = _label_counts(d_sae, n_patch_labels)
         self.patch_label_images = self.patch_labels and PatchLabelImages(d_sae, n_patch_labels)
-        has_boundaries = self.patch_labels is not None and grid is not None
+        self._grid = grid if spots.patches else None
+        has_boundaries = self.patch_labels is not None and self._grid is not None
         self.boundaries = BoundaryCounts(d_sae, n_patch_labels) if has_boundaries else None
         self._ends = [0, *accumulate(n_values)]
         self._values = LabelCounts(d_sae, self._ends[-1]) if n_values else None
-        has_places = grid is not None and spots.patches and PlaceSums.fits(d_sae, grid)
-        self.places = PlaceSums(d_sae, grid) if grid is not None and has_places else None
-        self._grid = grid
+        has_places = self._grid is not None and PlaceSums.fits(d_sae, self._grid)
+        self.places = PlaceSums(d_sae, self._grid) if self._grid is not None and has_places else None
         self.tokens = TokenSample(d_sae, seed)
 
     def update(

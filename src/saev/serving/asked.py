@@ -10,6 +10,7 @@ from saev.serving.variants import KINDS, PASTE, WHOLE
 MAX_EDITS: Final = 64
 MAX_NEIGHBOURS: Final = 100
 MAX_FACTOR: Final = 1000.0
+MAX_BLOCK: Final = 8
 MAX_WORDS: Final = 64
 MAX_WORD: Final = 200
 """Characters of a word."""
@@ -94,6 +95,29 @@ class AskedVariant:
         patches = [] if kind in WHOLE else _patches(raw["patches"], n_patches)
         onto = _picture(raw["onto"]) if kind == PASTE else None
         return cls(_picture(raw["picture"]), kind, patches, onto)
+
+
+@final
+@dataclass(frozen=True)
+class AskedOcclusion:
+    """Which parts of a picture a latent rests on."""
+
+    picture: str  # Its id.
+    latent: int
+    block: int  # Rows and columns of patches that are filled together.
+
+    @classmethod
+    def of(cls, body: bytes, d_sae: int) -> Self:
+        """Read {"picture", "latent", "block"}.
+
+        Raises:
+            BadRequest: If it says something else.
+        """
+        raw = _object(body, {"picture", "latent", "block"})
+        latent, block = raw["latent"], raw["block"]
+        _check(type(latent) is int and 0 <= latent < d_sae, f"latents are numbers from 0 to {d_sae - 1}")
+        _check(type(block) is int and 1 <= block <= MAX_BLOCK, f"block is from 1 to {MAX_BLOCK}")
+        return cls(_picture(raw["picture"]), latent, block)
 
 
 def _check(is_right: bool, text: str) -> None:

@@ -19,9 +19,10 @@ from torch import Tensor
 from saev.gallery.scripts import picture_value
 from saev.latents.heatmaps import patch_codes
 from saev.latents.sparse import SparseCodes
-from saev.serving.asked import AskedEffect, AskedNeighbours, AskedVariant, BadRequest
+from saev.serving.asked import AskedEffect, AskedNeighbours, AskedOcclusion, AskedVariant, BadRequest
 from saev.serving.effects import Words, effect, or_reason, random_latents
 from saev.serving.live_sae import LiveSae, Seen
+from saev.serving.occlusion import occlusion
 from saev.serving.recorded_means import Neighbour, RecordedMeans
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.variants import variant
@@ -218,6 +219,11 @@ class LiveGallery:
             zero_shot = or_reason(lambda: self._behind.words.readout(words)) if words else None
             changed = self._sae.changed(view, asked.factors, asked.patches, random_rl)
         return effect(changed, {"words": zero_shot, "probe": self._behind.probe.readout})
+
+    def occlude(self, body: bytes) -> dict[str, Any]:
+        """Which parts of a picture a latent rests on, see `occlusion`; `body` is what `AskedOcclusion` reads."""
+        asked = AskedOcclusion.of(body, self._sae.d_sae)
+        return occlusion(self._sae, self._view(asked.picture), asked.latent, asked.block, self._lock)
 
     def probe(self, *, start: bool) -> dict[str, Any]:
         """How far the probe on recorded pictures is; `start` begins to fit it."""

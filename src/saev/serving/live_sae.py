@@ -111,6 +111,16 @@ class LiveSae:
         """
         return self._seen(view, self._backbone.preprocessing.tensor_of_view(view))
 
+    def values(self, views: Sequence[Image.Image], latent: int) -> Tensor:
+        """Codes (b, q) of one latent, on the CPU, in pictures that have the size of the ViT's input already.
+
+        Raises:
+            InputError: As `see_view`.
+        """
+        images = torch.stack([self._backbone.preprocessing.tensor_of_view(view) for view in views])
+        with self._inside as inside:
+            return inside.codes(images)[..., latent].float().cpu()
+
     def _seen(self, view: Image.Image, image: Tensor) -> Seen:
         with self._inside as inside:
             (f_qs,) = inside.codes(image[None])

@@ -228,12 +228,10 @@ class GalleryHandler(BaseHTTPRequestHandler):
         match parts:
             case [name, folder, "pictures"] if folder == LIVE:
                 self._send_json(self._sent(self._live(name).look, MAX_BYTES))
-            case [name, folder, "variants"] if folder == LIVE:
-                self._send_json(self._sent(self._live(name).variant, _MAX_EDIT_BYTES))
-            case [name, folder, "edits"] if folder == LIVE:
-                self._send_json(self._sent(self._live(name).edit, _MAX_EDIT_BYTES))
-            case [name, folder, "effects"] if folder == LIVE:
-                self._send_json(self._sent(self._live(name).effect, _MAX_EDIT_BYTES))
+            case [name, folder, "variants" | "edits" | "effects" | "occlusion" as what] if folder == LIVE:
+                live = self._live(name)
+                uses = {"variants": live.variant, "edits": live.edit, "effects": live.effect, "occlusion": live.occlude}
+                self._send_json(self._sent(uses[what], _MAX_EDIT_BYTES))
             case [name, folder, "probe"] if folder == LIVE:
                 live = self._live(name)
                 self._send_json(self._sent(lambda _: live.probe(start=True), _MAX_EDIT_BYTES))

@@ -6,7 +6,7 @@
 let app;
 
 /** What only a page from `saev view` loads: it needs the ViT behind it. */
-const liveParts = { scripts: ["live_edits.js", "live.js"], styles: ["live.css"] };
+const liveParts = { scripts: ["occlusion.js", "live_edits.js", "live.js"], styles: ["live.css"] };
 
 /** Loads the parts that talk to the server, in their order, where the page comes from one. */
 async function loadLiveParts() {

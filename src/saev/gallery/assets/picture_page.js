@@ -159,7 +159,8 @@ class PictureView {
     close.addEventListener("click", () => this.choose(null));
     this.chosen.replaceChildren(
       element("p", {}, "Showing ", latentLink(this.app, this.latent), `: ${this.wordsOf(heat)}`),
-      heat === undefined ? "" : heatLegend(data, this.latent, heat), close);
+      heat === undefined ? "" : heatLegend(data, this.latent, heat), close,
+      ...(typeof occlusions === "undefined" ? [] : [occlusions.controls(this)]));
   }
 
   /** Lists the latents of a patch, or of the whole picture, strongest first. */

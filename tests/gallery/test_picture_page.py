@@ -21,6 +21,7 @@ from tests.gallery.detail_galleries import (
     pictures,
     write,
 )
+from tests.gallery.pages import drag
 
 from saev.gallery import scripts
 from saev.gallery.by_picture import Masks
@@ -74,9 +75,9 @@ def point(opened: "Page", patch: int, click: bool = False) -> None:
 
 def shown_levels(opened: "Page") -> np.ndarray:
     """Which patches the heatmap shows at all, by the opacity of its canvas: (3, 5)."""
-    opened.locator("#picture .heat").wait_for()
+    opened.locator("#picture .stage .heat").wait_for()
     rgba = opened.evaluate(
-        "[...document.querySelector('#picture .heat').getContext('2d').getImageData(0, 0, 5, 3).data]"
+        "[...document.querySelector('#picture .stage .heat').getContext('2d').getImageData(0, 0, 5, 3).data]"
     )
     alpha = np.array(rgba).reshape(*GRID, 4)[..., 3]
     return np.where(alpha == 255, 255, np.where(alpha > 150, 128, 0))
@@ -102,13 +103,14 @@ def test_masks_are_outlined_and_named(tmp_path: Path, open_page: Open) -> None:
     borders |= {f"M{c} {r + 1}h1" for r, c in np.argwhere(grid[1:] != grid[:-1])}
     drawn = opened.locator("#picture .mask-line").get_attribute("d") or ""
     assert set(re.findall("M[^M]+", drawn)) == borders
-    assert f"bird on {(numbers[0] == 1).sum()} patches" in opened.locator(".picture-side").inner_text()
+    opened.click(".mask-label:has-text('sky')")  # its patches are a region
+    assert heading(opened) == f"Latents in a region of {(numbers[0] == 2).sum()} patches"
     for shown in (False, True):
         opened.keyboard.press("m")
         assert opened.locator("#picture .mask-line").is_visible() == shown
-    for picture, text in ((1, "Labels: bird on 15 patches"), (2, "No patch here has a label.")):
+    for picture, text in ((1, "bird 15 patches"), (2, "No patch here has a label.")):
         opened.evaluate(f"() => {{ location.hash = '#picture={picture}'; }}")
-        opened.wait_for_selector(f".picture-side .note:has-text('{text}')")
+        opened.wait_for_selector(f".mask-labels:has-text('{text}')")
         assert opened.locator("#picture .mask-line").get_attribute("d") == ""
 
 
@@ -120,7 +122,7 @@ def test_the_whole_picture_first(index: Path, open_page: Open) -> None:
     assert [row[0] for row in listed] == list(range(4, 40))  # each is at its largest value somewhere
     assert {row[1] for row in listed} == {"100 %"}
     assert heading(opened) == "Latents in the whole picture"
-    assert opened.locator("#picture .heat").count() == 0
+    assert opened.locator("#picture .stage .heat").count() == 0
     lines = opened.locator(".grid-lines").get_attribute("d") or ""
     assert lines.count("V3") == 4
     assert lines.count("H5") == 2
@@ -152,6 +154,69 @@ def test_a_clicked_patch_stays(index: Path, open_page: Open) -> None:
     assert heading(opened) == "Latents in the whole picture"
 
 
+def region_by_hand(region: list[int], shown: list[int]) -> dict[str, list[tuple[int, float]]]:
+    """By order what is listed of a region: latents with what they are sorted by."""
+    gallery = overview()
+    at = {i: levels(i).ravel() / 255 * (i + 1) for i in range(4, N_LATENTS)}
+    rest = [patch for patch in range(N_PATCHES) if patch not in region]
+    norm = np.linspace(0.5, 2, N_LATENTS)
+    total = sum(at[i][shown].sum() * norm[i] for i in at)
+    mean = gallery.frequency * gallery.mean_value
+    measures = {
+        "level": {i: f[shown].max() / (i + 1) for i, f in at.items()},
+        "value": {i: f[shown].max() for i, f in at.items()},
+        "sum": {i: f[shown].sum() for i, f in at.items()},
+        "share": {i: f[shown].sum() * norm[i] / total for i, f in at.items()},
+        "specificity": {i: f[shown].mean() / mean[i] for i, f in at.items()},
+        "region": {i: (f[region].mean() - f[rest].mean()) / (i + 1) for i, f in at.items()},
+    }
+    fires = [i for i in at if at[i][shown].any()]
+    return {
+        order: sorted(((i, of[i]) for i in fires), key=lambda one: (-round(one[1], 9), one[0]))
+        for order, of in measures.items()
+    }
+
+
+def test_a_region_is_listed_against_the_rest_in_every_order(tmp_path: Path, open_page: Open) -> None:
+    gallery = replace(overview(), decoder_norm=np.linspace(0.5, 2, N_LATENTS))
+    index = write(tmp_path / "g", gallery)
+    opened = open_page(index, "#picture=1")
+    fires(opened)
+    start, stop = patch_centre(opened, 1), patch_centre(opened, 8)
+    drag(opened, ".patch-grid", (start["x"], start["y"]), (stop["x"], stop["y"]))
+    region = [1, 2, 3, 6, 7, 8]
+    assert heading(opened) == "Latents in a region of 6 patches"
+    assert opened.url.endswith("#picture=1&region=1-3.6-8")
+    by_hand = region_by_hand(region, region)
+    opened.mouse.move(5, 5)
+    for order in ("region", "level", "value", "sum", "share", "specificity"):
+        opened.select_option(".fires-order select", order)
+        assert [row[0] for row in fires(opened)] == [latent for latent, _ in by_hand[order]], order
+        exact = opened.evaluate(
+            "(order) => app.router.views.picture.all.of([1, 2, 3, 6, 7, 8])"
+            ".map((fire) => [fire.latent, fireOrders[order].of(fire)])",
+            order,
+        )
+        scale = 255 if order == "level" else 1
+        assert dict(exact) == pytest.approx({i: scale * x for i, x in by_hand[order]}, rel=6e-3), order
+    opened.select_option(".fires-order select", "share")
+    assert opened.url.endswith("#picture=1&sort=share&region=1-3.6-8")
+    shares = [float(row[1].removesuffix(" %")) for row in fires(opened)]
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    opened.reload()  # the address has the region and the order
+    assert [row[0] for row in fires(opened)] == [latent for latent, _ in by_hand["share"]]
+    opened.focus(".patch-grid")
+    opened.keyboard.press("Escape")
+    assert heading(opened) == "Latents in the whole picture"
+    whole = region_by_hand(region, list(range(N_PATCHES)))["share"]
+    assert [row[0] for row in fires(opened)] == [latent for latent, _ in whole]
+    assert opened.locator(".fires-order option[value=region]").is_disabled()
+    for key in ("ArrowDown", "Shift+ArrowRight", "Shift+ArrowDown"):
+        opened.keyboard.press(key)
+    assert heading(opened) == "Latents in a region of 4 patches"
+    assert opened.url.endswith("#picture=1&region=0-1.5-6")
+
+
 def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=0&latent=17")
     fires(opened)
@@ -162,7 +227,7 @@ def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
         opened.keyboard.press(f"Arrow{key}")
         assert heading(opened) == f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}"
         assert fires(opened) == expected(patch)
-    assert opened.locator("#picture [role=status]").inner_text() == "row 2, column 1: 6 latents, strongest latent 5"
+    assert opened.locator("#picture [role=status]").inner_text() == "row 2, column 1: 6 latents, first latent 5"
     assert opened.url.endswith("#picture=0&latent=17")
     opened.keyboard.press("Escape")
     assert heading(opened) == "Latents in the whole picture"
@@ -183,7 +248,7 @@ def test_clicking_a_latent_shows_where_it_fires(index: Path, open_page: Open) ->
     assert heading(opened) == "Latents in row 2, column 5"  # the patch stays selected
     assert opened.locator(".chosen .legend-values").inner_text().split() == ["0", "20.0", "40.0"]
     opened.click("text=Hide heatmap")
-    assert opened.locator("#picture .heat").count() == 0
+    assert opened.locator("#picture .stage .heat").count() == 0
     assert opened.url.endswith("#picture=1")
     opened.go_back()  # choosing latents is no step in the history
     assert not opened.url.startswith(index.as_uri())
@@ -197,7 +262,7 @@ def test_a_latent_is_chosen_and_dropped_by_keyboard(index: Path, open_page: Open
     assert (shown_levels(opened) == levels(6)).all()
     opened.keyboard.press("Enter")
     opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=false]")
-    assert opened.locator("#picture .heat").count() == 0
+    assert opened.locator("#picture .stage .heat").count() == 0
 
 
 def test_a_link_to_picture_and_latent(index: Path, open_page: Open) -> None:
@@ -283,8 +348,8 @@ def test_a_missing_picture_keeps_its_grid(tmp_path: Path, open_page: Open) -> No
     gone = [replace(picture, view=None) for picture in pictures()]
     opened = open_page(write(tmp_path / "g", shown=gone), "#picture=1&latent=6")
     assert (shown_levels(opened) == levels(6)).all()
-    assert opened.locator("#picture .missing").inner_text() == "picture missing"
-    boxes = [opened.locator(f"#picture {part}").bounding_box() for part in (".missing", ".patch-grid", ".heat")]
+    assert opened.locator("#picture .stage .missing").inner_text() == "picture missing"
+    boxes = [opened.locator(f".stage {part}").bounding_box() for part in (".missing", ".patch-grid", ".heat")]
     assert boxes[0] is not None
     assert boxes[0]["width"] / boxes[0]["height"] == pytest.approx(5 / 3, abs=0.01)
     for box in boxes[1:]:

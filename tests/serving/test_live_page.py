@@ -154,7 +154,7 @@ def test_latents_are_switched_off_and_up(served: Served) -> None:
     served.count("#live .neighbour", 8)
     served.count("#live .edit-result section", 1)
     before = page.locator("#live .neighbour").evaluate_all("(all) => all.map((one) => one.title)")
-    page.locator("#live .switch label").nth(1).click()  # by the sum over the patches
+    page.select_option("#live .fires-order select", "sum")
     page.locator("#live .fire").first.click()
     latent = page.locator("#live .fire").first.get_attribute("data-latent")
     page.get_by_role("button", name=f"Switch latent {latent} off").click()

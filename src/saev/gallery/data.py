@@ -225,6 +225,7 @@ class Gallery:
         mean_value: (s,) mean over the tokens on which it fires.
         max_value: (s,) largest value; the top of each latent's colour scale.
         grid: (h, w) patches of a picture.
+        decoder_norm: (s,) lengths of the rows that latents decode to; None where all are 1.
         bin_edges: (bins + 1,) of the histograms of values.
         rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
         labels: By kind the labels that stand beside latents; those of the first kind, if nobody chooses another one.
@@ -247,6 +248,7 @@ class Gallery:
     mean_value: Floats
     max_value: Floats
     grid: tuple[int, int]
+    decoder_norm: Floats | None = None
     bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
     rare_below: float = 0.0
     labels: Sequence[BestLabels] = ()

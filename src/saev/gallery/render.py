@@ -175,6 +175,7 @@ def _render(
         mean_value=moments.mean_value.numpy(),
         max_value=moments.max_value.numpy(),
         grid=subject.codes.grid,
+        decoder_norm=_decoder_norm(sae),
         bin_edges=EDGES,
         rare_below=(COMMON_IMAGES - 0.5) / max(1, moments.n_images),
         labels=labels.best(),
@@ -261,6 +262,11 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
             numbers_s, cosines_s = matched.numbers[:, 0].numpy(), matched.cosines[:, 0].numpy()
             found.append(OtherSae(other_name, other_name, numbers_s, cosines_s))
     return found
+
+
+def _decoder_norm(sae: SparseAutoencoder) -> np.ndarray | None:
+    norms_s = sae.W_dec.detach().norm(dim=1).cpu().numpy()
+    return None if np.allclose(norms_s, 1, atol=1e-4) else norms_s
 
 
 def _masks(labels: Labels) -> Masks | None:

@@ -80,6 +80,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             ],
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
             **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
+            **_optional("decoderNorms", None if gallery.decoder_norm is None else _floats(gallery.decoder_norm)),
             **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
             **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
@@ -171,7 +172,7 @@ def _script(value: object) -> str:
     return f"saevTake({ascii_json(value)});\n"
 
 
-def _optional(name: str, value: Sequence[object] | dict[str, object] | None) -> dict[str, object]:
+def _optional(name: str, value: str | Sequence[object] | dict[str, object] | None) -> dict[str, object]:
     """Part of a script that is only there if there is something in it."""
     return {name: value} if value else {}
 

@@ -23,10 +23,9 @@ function labelNote({ count, purity, lift, q }) {
 
 /** The numbers of a latent with two digits: a card is narrow, and its page has more of them. */
 function cardNumbers(data, latent) {
-  const short = (x) => String(Number(x.toPrecision(2)));
   const texts = data.frequency[latent] === 0 ? ["dead: it never fired"] : [
-    `${short(100 * data.frequency[latent])}\u202f% tokens`, `${short(100 * data.imageFrequency[latent])}\u202f% images`,
-    `mean ${short(data.meanValue[latent])}`, `max ${short(data.maxValue[latent])}`,
+    `${showShort(100 * data.frequency[latent])}\u202f% tokens`, `${showShort(100 * data.imageFrequency[latent])}\u202f% images`,
+    `mean ${showShort(data.meanValue[latent])}`, `max ${showShort(data.maxValue[latent])}`,
   ];
   return element("p", { class: "numbers" }, texts.join(" \u00b7 "));
 }

@@ -55,6 +55,7 @@ class GalleryData {
     this.others = raw.others.map(({ folder, title, matched, cosine }) => ({
       folder, title, matched: numbersOf(matched, Int32Array), cosine: numbersOf(cosine, Float32Array),
     }));
+    this.decoderNorms = raw.decoderNorms === undefined ? null : numbersOf(raw.decoderNorms, Float32Array); // null: all are 1
     this.maskNames = raw.maskNames ?? []; // labels of patches
     this.pictures = new Map(raw.pictures.map(([id, name, label, width, height], place) => [
       id, { id, place, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
@@ -88,6 +89,11 @@ class GalleryData {
   /** What else is known of a picture: [name of the column, value]. */
   factsOf(id) {
     return this.metadata.flatMap(({ name, values }) => (values.has(id) ? [[name, values.get(id)]] : []));
+  }
+
+  /** The length of the decoder direction of a latent. */
+  decoderNorm(latent) {
+    return this.decoderNorms?.[latent] ?? 1;
   }
 
   imagePath(id) {

@@ -187,11 +187,11 @@ function wordList(words) {
     userText(word), element("span", { class: "cosine", title: "score" }, showNumber(score)))));
 }
 
-/** Radio buttons for an order of what is listed; `name` tells those of one page from those of another. */
-function orderSwitch(data, orders, chosen, onPick, name = "order", legend = "Order of the pictures") {
-  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, legend),
+/** Radio buttons for an order of the pictures. */
+function orderSwitch(data, orders, chosen, onPick) {
+  return element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, "Order of the pictures"),
     ...orders.map((order) => {
-      const input = element("input", { type: "radio", name, value: order });
+      const input = element("input", { type: "radio", name: "order", value: order });
       input.checked = order === chosen;
       input.addEventListener("input", () => onPick(order));
       return element("label", {}, input, element("span", {}, data.orders.get(order)));

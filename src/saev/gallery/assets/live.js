@@ -21,7 +21,6 @@ class LiveView extends PictureView {
   constructor(container, app) {
     super(container, app);
     this.state = askServer("live/state").catch((error) => ({ reason: error.message }));
-    this.order = "patch"; // stays the same from picture to picture
     this.message = element("p", { class: "warning", role: "alert" });
     this.file = element("input", { type: "file", accept: "image/*", hidden: "", "aria-label": "Picture to look at" });
     this.file.addEventListener("change", () => { this.take(this.file.files); this.file.value = ""; });
@@ -115,8 +114,10 @@ class LiveView extends PictureView {
     this.id = id;
     this.latent = null;
     this.picture = { id, name, label: null, width, height, isMissing: false, path: `live/pictures/${id}.png` };
-    this.codes = codes === null ? null : codesOf(codes);
-    this.strongest = strongest.map(([latent, level]) => ({ latent, level }));
+    this.codes = null;
+    if (codes !== null) this.setCodes(codesOf(codes));
+    const { maxValue } = this.app.data;
+    this.strongest = strongest.map(([latent, level]) => ({ latent, level, value: (level / 255) * maxValue[latent] }));
     const ask = (edit) => askServer("live/edits", { method: "POST", body: JSON.stringify(edit) });
     this.edits = new LiveEdits(this.app, id, ask, reason);
     this.layout();
@@ -131,27 +132,16 @@ class LiveView extends PictureView {
     super.layout();
     this.container.querySelector(".copy-link").remove(); // nobody else has this picture
     this.container.querySelector(".steps").prepend(this.chooser("Another picture"));
-    if (this.codes !== null) {
-      this.heading.after(orderSwitch(this.app.data, ["patch", "img"], this.order, (order) => { this.order = order; this.list(); }, "live-order", "Order of the latents"));
-      return;
-    }
+    if (this.codes !== null) return;
+    this.order = "level";
+    this.orders.remove();
     this.grid.element.remove(); // the SAE takes no patches: there is nothing to point at
     this.container.querySelector(".picture-side > .note").remove();
   }
 
   list() {
     if (this.codes === null) this.listFires(this.strongest, "the whole picture");
-    else if (this.order === "img" && this.grid.selected === null) this.listFires(this.sums(), "the whole picture");
     else super.list();
-  }
-
-  /** Every latent with the strongest of its levels, by the sum of its values over the patches. */
-  sums() {
-    const sums = new Map();
-    for (const { latent, level } of this.codes.patches.flat()) {
-      sums.set(latent, (sums.get(latent) ?? 0) + (level / 255) * this.app.data.maxValue[latent]);
-    }
-    return strongestOf(this.codes.patches).map((fire) => ({ ...fire, value: sums.get(fire.latent) })).sort((a, b) => b.value - a.value);
   }
 
   showLatent(latent) {

@@ -3,13 +3,8 @@
 
 const noLabel = 255; // a patch without label
 
-/**
- * Lines between patches of different labels, or around those of the label `only`, over a picture; null without labels.
- * `labels` are those of `data.maskOf`.
- */
-function maskOutline(data, labels, only = null) {
-  if (labels === null) return null;
-  const { rows, columns } = data;
+/** The path of the lines between patches of different labels, or around those of the label `only`. */
+function outlinePath({ rows, columns }, labels, only = null) {
   const at = (row, column) => (row < 0 || column < 0 || row === rows || column === columns ? null : labels[row * columns + column]);
   const isBorder = (a, b) => (only === null ? a !== null && b !== null && a !== b : (a === only) !== (b === only));
   const steps = [];
@@ -19,9 +14,14 @@ function maskOutline(data, labels, only = null) {
       if (column < columns && isBorder(at(row - 1, column), at(row, column))) steps.push(`M${column} ${row}h1`);
     }
   }
-  const line = (name) => svgElement("path", { class: name, d: steps.join("") });
-  return svgElement("svg", { class: "mask-outline", viewBox: `0 0 ${columns} ${rows}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    line("mask-halo"), line("mask-line"));
+  return steps.join("");
+}
+
+/** The outline of labels, as `data.maskOf` gives them, over a picture; with `only` of that one. */
+function maskOutline(data, labels, only = null) {
+  const d = outlinePath(data, labels, only);
+  return svgElement("svg", { class: "mask-outline", viewBox: `0 0 ${data.columns} ${data.rows}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    svgElement("path", { class: "mask-halo", d }), svgElement("path", { class: "mask-line", d }));
 }
 
 /** The labels of patches, each with how many have it, the most frequent first: [{label: its number, name, n}]. */

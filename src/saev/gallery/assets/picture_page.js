@@ -8,6 +8,7 @@ class PictureView {
     this.container = container;
     this.app = app;
     this.id = null;
+    this.order = "level"; // stays the same from picture to picture
   }
 
   /** The promise is kept once the latents are listed, so that the page can be scrolled to where it was left. */
@@ -21,7 +22,9 @@ class PictureView {
       return;
     }
     const opening = id === this.id ? null : this.open(id);
-    this.showLatent(/^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null);
+    this.latent = /^\d{1,9}$/.test(params.latent) && params.latent < data.nLatents ? Number(params.latent) : null;
+    this.recall(params);
+    this.showLatent(this.latent);
     await opening;
   }
 
@@ -33,7 +36,7 @@ class PictureView {
     this.app.data.maskOf(id).then((mask) => { if (this.id === id) this.showMask(mask); }, () => null); // an outline less
     return this.app.data.picture(id).then((codes) => {
       if (this.id !== id) return;
-      this.codes = codes;
+      this.setCodes(codes);
       this.showLatent(this.latent);
       this.list();
     }, (error) => {
@@ -45,12 +48,17 @@ class PictureView {
     const { data } = this.app;
     const { name, label, isMissing, width, height } = this.picture;
     this.frame = element("div", { class: "frame" });
-    this.grid = new PatchGrid(data, () => this.list());
+    this.grid = new PatchGrid(data, () => this.list(), () => this.brushed());
+    this.orders = this.orderControl();
+    this.wasRegion = false;
     this.chosen = element("div", { class: "chosen" });
-    this.masks = element("p", { class: "note" });
+    this.masks = element("div", { class: "mask-labels" });
     this.outline = null;
     this.fires = element("div", { class: "fires" }, element("p", { class: "soft" }, "Reading which latents fire here."));
     this.heading = element("h2", {}, "Latents in the whole picture");
+    this.whole = element("button", { type: "button", hidden: "" }, "Whole picture");
+    this.whole.addEventListener("click", () => this.grid.brush(new Set()));
+    this.measured = element("p", { class: "note" });
     this.status = element("p", { class: "hidden", role: "status" }); // for those who do not see what is selected
     const stage = element("div", { class: "stage" }, this.frame, this.grid.element);
     stage.style.setProperty("--stage-aspect", isMissing ? data.columns / data.rows : width / height);
@@ -62,8 +70,45 @@ class PictureView {
         element("nav", { class: "steps", "aria-label": "Gallery" }, ...this.starOf(this.picture), copyLinkButton(), element("a", { class: "step", href: "#" }, "All latents"))),
       element("div", { class: "picture-body" },
         element("div", { class: "picture-side" }, stage, this.masks, this.chosen,
-          element("p", { class: "note" }, "Point at a patch, click to stay on it, or move by the arrow keys; Escape goes back to the whole picture.")),
-        element("section", { class: "panel" }, this.heading, this.status, this.fires)));
+          element("p", { class: "note" }, "Point at a patch, click to stay on it, or drag over a region; by arrow keys and Shift, too. Escape goes back to the whole picture.")),
+        element("section", { class: "panel" }, element("div", { class: "fires-head" }, this.heading, this.whole, this.orders), this.measured, this.status, this.fires)));
+  }
+
+  /** The choice of what the list is sorted by. */
+  orderControl() {
+    const select = element("select", { "aria-label": "Sort the latents by" }, ...Object.entries(fireOrders).map(([order, { title }]) =>
+      element("option", { value: order }, title)));
+    select.addEventListener("input", () => {
+      this.order = select.value;
+      this.stamp();
+      this.list();
+    });
+    return element("label", { class: "fires-order" }, "Sort by ", select);
+  }
+
+  setCodes(codes) {
+    this.codes = codes;
+    this.all = new PictureFires(this.app.data, codes.patches);
+  }
+
+  /** Takes order and region over from the address. */
+  recall({ sort, region }) {
+    const { rows, columns } = this.app.data;
+    const patches = numbersOfRuns(region ?? "", rows * columns);
+    if (patches.length > 0 && this.grid.brushed.size === 0) this.grid.brush(new Set(patches));
+    if (Object.hasOwn(fireOrders, sort ?? "")) this.order = sort;
+  }
+
+  /** Another region is brushed. The first one brings its own order with it, and the last one takes it away. */
+  brushed() {
+    const isRegion = this.grid.brushed.size > 0;
+    if (isRegion !== this.wasRegion) {
+      if (isRegion) this.order = "region";
+      else if (this.order === "region") this.order = "level";
+    }
+    this.wasRegion = isRegion;
+    this.stamp();
+    this.list();
   }
 
   draw(heat) {
@@ -76,21 +121,38 @@ class PictureView {
   }
 
   showMask(mask) {
-    this.outline = maskOutline(this.app.data, mask);
     if (mask === null) return;
+    this.outline = maskOutline(this.app.data, mask);
     this.frame.append(this.outline);
-    const texts = countLabels(this.app.data, mask).flatMap(({ name, n }) => [userText(name), ` on ${showCount(n, "patch", "patches")}`, ", "]).slice(0, -1);
-    this.masks.replaceChildren(...(texts.length > 0 ? ["Labels: ", ...texts] : ["No patch here has a label."]));
+    const labels = countLabels(this.app.data, mask).map(({ label, name, n }) => {
+      const button = element("button", { type: "button", class: "mask-label", title: "Select these patches" }, userText(name), ` ${showCount(n, "patch", "patches")}`);
+      button.addEventListener("click", () => this.grid.brush(new Set([...mask.keys()].filter((patch) => mask[patch] === label))));
+      return button;
+    });
+    this.masks.replaceChildren(...(labels.length > 0 ? labels : ["No patch here has a label."]));
   }
 
-  /** The hash of this picture. */
+  /** The hash of this picture, with the order, if it is not the usual one, and the region. */
   get address() {
-    return `#picture=${this.id}`;
+    const region = runsOfNumbers(this.grid.brushed);
+    const isUsual = this.order === (region === "" ? "level" : "region");
+    return `#picture=${this.id}${isUsual ? "" : `&sort=${this.order}`}${region === "" ? "" : `&region=${region}`}`;
+  }
+
+  /** The whole hash, which names the chosen latent, too. */
+  get hash() {
+    return `${this.address}${this.latent === null ? "" : `&latent=${this.latent}`}`;
+  }
+
+  /** Brings the address up to date without a step in the history. */
+  stamp() {
+    if (location.hash !== this.hash) history.replaceState(history.state, "", this.hash);
   }
 
   /** Takes `latent`, null for none, into the address, which then shows it, without a step in the history. */
   choose(latent) {
-    history.replaceState(history.state, "", `${this.address}${latent === null ? "" : `&latent=${latent}`}`);
+    this.latent = latent;
+    this.stamp();
     dispatchEvent(new Event("hashchange"));
   }
 
@@ -163,23 +225,31 @@ class PictureView {
       ...(typeof occlusions === "undefined" ? [] : [occlusions.controls(this)]));
   }
 
-  /** Lists the latents of a patch, or of the whole picture, strongest first. */
+  /** Lists the latents of a patch, of a region, or of the whole picture, in the chosen order. */
   list() {
     if (this.codes === null) return;
-    const { patches } = this.codes;
-    const patch = this.grid.selected;
-    const fires = patch === null ? strongestOf(patches) : patches[patch].toSorted((a, b) => b.level - a.level);
-    this.listFires(fires, patch === null ? "the whole picture" : patchText(this.app.data, patch));
+    const { data } = this.app;
+    const { selected, brushed } = this.grid;
+    const hasRest = brushed.size > 0 && brushed.size < this.codes.patches.length;
+    this.whole.hidden = brushed.size === 0;
+    this.orders.querySelector("[value=region]").disabled = !hasRest;
+    if (this.order === "region" && !hasRest) this.order = "level";
+    this.orders.querySelector("select").value = this.order;
+    this.measured.textContent = fireOrders[this.order].note + (this.codes.nCut > 0 ? ` Not all is listed: ${this.cutText()}.` : "");
+    const [places, text] = brushed.size > 0 ? [[...brushed], `a region of ${showCount(brushed.size, "patch", "patches")}`]
+      : selected === null ? [null, "the whole picture"] : [[selected], patchText(data, selected)];
+    this.listFires(sortFires(this.all.of(places), this.order), text);
   }
 
   listFires(fires, place) {
     this.heading.textContent = `Latents in ${place}`;
-    this.status.textContent = `${place}: ${showCount(fires.length, "latent")}${fires.length > 0 ? `, strongest ${this.nameOf(fires[0].latent)}` : ""}`;
+    this.status.textContent = `${place}: ${showCount(fires.length, "latent")}${fires.length > 0 ? `, first ${latentSpoken(this.app.data, fires[0].latent)}` : ""}`;
     if (fires.length === 0) {
       this.fires.replaceChildren(element("p", { class: "empty" }, "No latent fires here."));
       return;
     }
-    const rows = element("ul", { class: "fire-list" });
+    this.most = fireOrders[this.order].of(fires[0]); // fills the bar
+    const rows = element("ul", { class: "fire-list", "data-order": this.order });
     const more = element("button", { type: "button", class: "more" });
     const draw = () => {
       const n = rows.children.length;
@@ -193,22 +263,24 @@ class PictureView {
     this.fires.replaceChildren(rows, more);
   }
 
-  nameOf(latent) {
-    const name = latentCaption(this.app.data, latent);
-    return name === undefined ? `latent ${latent}` : `latent ${latent}, ${name}`;
-  }
-
-  /** A latent with its level in the place that is shown; `value` if that is something else than the level stands for. */
-  row({ latent, level, value = (level / 255) * this.app.data.maxValue[latent] }) {
+  /** A latent with its measures in the place that is shown. */
+  row(fire) {
     const { data } = this.app;
-    const name = latentCaption(data, latent);
+    const { latent } = fire;
     const button = element("button", { type: "button", class: "fire", "aria-pressed": String(latent === this.latent), title: "Show where it fires" },
-      element("span", { class: "fire-name" }, element("span", { class: "fire-number" }, `${latent} `), name === undefined ? null : userText(name)),
-      shareBar(level / 255, `${Math.round((100 * level) / 255)}\u202f%`),
-      element("span", { class: "fire-value" }, showValue(value)));
+      latentRowName(data, latent), shareBar(...this.measureOf(fire)),
+      element("span", { class: "fire-value" }, this.order === "region" ? `${showShort(fire.mean)} : ${showShort(fire.rest)}` : showValue(fire.value)));
     button.dataset.latent = latent;
     button.addEventListener("click", () => this.choose(latent === this.latent ? null : latent));
-    return element("li", {}, button, element("a", { class: "row-link", href: `#latent=${latent}`, "aria-label": `Page of ${this.nameOf(latent)}` }, "\u2192"));
+    return element("li", {}, starButton(this.app.notes, latent), button, latentRowLink(this.app, latent));
+  }
+
+  /** What the list is sorted by, as a share for a bar and as a text; of a region the share of the latent's sum that is there. */
+  measureOf(fire) {
+    const { of, show } = fireOrders[this.order];
+    if (this.order === "region") return [fire.inside, `${Math.round(100 * fire.inside)}\u202f%`];
+    if (this.order === "level") return [fire.level / 255, `${Math.round((100 * fire.level) / 255)}\u202f%`];
+    return [Math.min(1, of(fire) / this.most || 0), show(of(fire))];
   }
 }
 
@@ -217,11 +289,4 @@ function pictureFacts(data, id) {
   const facts = data.factsOf(id);
   return facts.length === 0 ? null : element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
     element("div", {}, element("dt", {}, userText(name)), element("dd", {}, userText(value)))));
-}
-
-/** Every latent of a picture with the strongest of its levels, strongest first. */
-function strongestOf(patches) {
-  const best = new Map();
-  for (const { latent, level } of patches.flat()) best.set(latent, Math.max(level, best.get(latent) ?? 0));
-  return [...best].map(([latent, level]) => ({ latent, level })).sort((a, b) => b.level - a.level || a.latent - b.latent);
 }

@@ -16,6 +16,11 @@ function showNumber(x) {
   return String(Number(x.toPrecision(3)));
 }
 
+/** Two significant digits: 0.0012, 4.5. */
+function showShort(x) {
+  return String(Number(x.toPrecision(2)));
+}
+
 /** Three significant digits with their zeros, so that values in a column compare: 22.0, 0.500, 1230. */
 function showValue(x) {
   return x === 0 || Math.abs(x) < 1e-4 || Math.abs(x) >= 100 ? showNumber(x) : x.toPrecision(3);

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,15 @@ def test_notes_and_a_draft_by_hand(planted: Planted, candidates: Path, tmp_path:
     codes = f"--codes={candidates / 'codes'}"
     found = freeze(planted, tmp_path / "a.json", f"--notes={tmp_path / 'notes.json'}", codes, "--pooling=count")
     assert [(one["id"], one["pooling"]) for one in found["hypotheses"]] == [("latent-3", "count")]
+
+    run_sae = tmp_path / "run" / "saes" / "mine"  # where `saev view` puts notes
+    shutil.copytree(planted.sae, run_sae)
+    in_run = replace(planted, sae=run_sae)
+    assert main(command(in_run, tmp_path / "run.json", codes)) == 1
+    (tmp_path / "run" / "notes").mkdir()
+    claim = {"latent": 3, "claim": "clouds", "tags": ["sky"], "text": "sky", "more": 1}
+    (tmp_path / "run" / "notes" / "mine.json").write_text(json.dumps(notes | {"version": 2, "notes": [claim]}))
+    assert freeze(in_run, tmp_path / "run.json", codes)["latent-3"]["text"] == "clouds"
 
     (tmp_path / "draft.yaml").write_text(
         "format: saev-hypotheses\nversion: 1\nhypotheses:\n"

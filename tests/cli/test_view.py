@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.browsing import FILES, Tabs
 from tests.cli.fitting import fit_options, one_line, only
 from tests.cli.recording import folder, noise, options, write_pictures
 from tests.cli.zygote import Command, environment, start
@@ -87,6 +88,62 @@ def test_a_picture_is_looked_at_and_edited(run_dir: Path, ending: signal.Signals
         assert process.returncode == status
         assert out == ""
         assert one_line(err).startswith("saev view: ")
+
+
+@pytest.mark.browser
+def test_notes_lie_in_the_run_and_outlive_a_killed_server(run_dir: Path, tmp_path: Path, tabs: Tabs) -> None:
+    from playwright.sync_api import expect
+
+    moved, complaints = tmp_path / "run", tabs.complaints
+    for part in ("saes", "features"):
+        shutil.copytree(run_dir / part, moved / part)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    argv = [f"--run_dir={moved}", "--weights=random", "--n_images=0", f"--port={port}"]
+    tabs.allowed = (f"http://127.0.0.1:{port}/", *FILES)
+    first, second = tabs.take(), tabs.take()
+
+    def status(said: str) -> None:
+        expect(first.locator("#latent .note-status")).to_contain_text(said)
+
+    with viewing(*argv) as (process, address):
+        first.goto(address)
+        first.wait_for_selector("#cards li")
+        key, latent = first.evaluate("[`saev-notes:${app.data.saeId}`, app.data.pages[0]]")
+        old = [{"latent": latent, "star": True, "text": "of before"}]
+        first.evaluate("([key, old]) => localStorage.setItem(key, JSON.stringify(old))", [key, old])
+        first.goto(f"{first.url}#latent={latent}")
+        first.reload()
+        expect(first.locator("#notes-offer")).to_contain_text("This browser has 1 note on this SAE from before.")
+        first.click("#notes-offer button")
+        status(f"Saved in {moved / 'notes'}")
+        expect(first.locator("#notes-offer")).to_be_hidden()
+        second.goto(first.url)
+        second.wait_for_selector("#latent .example")
+        first.fill("#latent [data-part='claim']", "eyes")
+        expect(second.locator("#latent [data-part='claim']")).to_have_value("eyes")
+        second.fill("#latent [data-part='confidence']", "30")
+        expect(first.locator("#latent [data-part='confidence']")).to_have_value("30")
+        complaints.clear()
+        process.kill()
+        process.communicate()
+        first.fill("#latent [data-part='claim']", "eyes of cats")
+        status("Not saved in the run yet.")
+        expect(first.locator("#notes-trouble")).to_contain_text("are sent again")
+    first.goto("about:blank")  # what was not sent outlives the page, too
+    with viewing(*argv) as (process, address):
+        first.goto(f"{address}{only(moved, 'features/*').name}/#latent={latent}")
+        status(f"Saved in {moved / 'notes'}")
+        file = only(moved, "notes/*.json")
+        expected = {"latent": latent, "star": True, "text": "of before", "claim": "eyes of cats", "confidence": 30}
+        assert json.loads(file.read_text())["notes"] == [expected]
+        assert first.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('saev-unsaved'))") == []
+        file.write_text("{")
+        first.reload()
+        status("Kept in this browser. The run cannot keep them: ")
+        tabs.empty()
+    assert [one for one in complaints if "ERR_CONNECTION_REFUSED" not in one and "failed http" not in one] == []
+    tabs.allowed = FILES
 
 
 def test_without_weights_and_shards_the_gallery_is_served(run_dir: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.browsing import Open
 from tests.gallery.galleries import HOSTILE, make_gallery, write
-from tests.gallery.pages import expect_count, expect_text
+from tests.gallery.pages import expect_count, expect_listed, expect_text, listed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 NOTES = "app.notes.list"
-WELL = {"format": "saev-notes", "version": 1, "sae": "sae-a", "title": "A gallery", "half": None, "notes": []}
+WELL = {"format": "saev-notes", "version": 2, "sae": "sae-a", "title": "A gallery", "half": None, "notes": []}
 
 
-def note(latent: int, star: bool, text: str) -> dict[str, object]:
-    return {"latent": latent, "star": star, "text": text}
+def note(latent: int, star: bool, text: str, **more: object) -> dict[str, object]:
+    return {"latent": latent, "star": star, "text": text, **more}
 
 
 def import_file(page: "Page", content: object) -> None:
@@ -37,7 +37,7 @@ def test_stars_and_notes_survive_a_reload_and_belong_to_their_sae(index: Path, t
     page.keyboard.press("Escape")
     expect_count(page, "dialog[open]", 0)
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#latent=17"
-    expected = [note(17, True, "stripes, sn?"), note(25, True, "")]
+    expected = [note(17, True, "", claim="stripes, sn?"), note(25, True, "")]
     assert page.evaluate(NOTES) == expected
     expect_text(page, "li[data-latent='17'] .card-note", "stripes, sn?")
     page.reload()
@@ -98,7 +98,13 @@ def test_unreadable_notes_are_set_aside(index: Path, open_page: Open) -> None:
 
 def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    kept = [note(3, False, HOSTILE[0]), note(17, True, "stripes"), note(39, True, "two\nlines \U0001f99c")]
+    evidence = [{"picture": 2, "name": HOSTILE[1]}, {"picture": 2, "name": "a.jpg", "set": "held_out"}]
+    said = {"claim": "stripes", "confidence": 0, "verdict": "refuted", "tags": ["a b", HOSTILE[0]]}
+    kept = [
+        note(3, False, HOSTILE[0], hypotheses=[{"threshold": 0.5}]),
+        note(17, True, "why", **said, evidence=evidence),
+        note(39, True, "two\nlines \U0001f99c"),
+    ]
     page.evaluate(f"app.notes.setAll({json.dumps(kept[::-1])})")
     page.click("#notes-menu summary")
     with page.expect_download() as download:
@@ -119,12 +125,17 @@ def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> 
 
 def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    page.evaluate(
-        f"app.notes.setAll({json.dumps([note(6, True, 'mine'), note(17, False, 'same'), note(25, False, '')])})"
-    )
-    coming = WELL | {
-        "notes": [note(6, False, "yours"), note(17, True, "same"), note(25, True, "new"), note(33, False, "")]
-    }
+    mine = [
+        note(6, True, "mine", claim="eyes", tags=["a"], confidence=10),
+        note(17, False, "same"),
+        note(25, False, ""),
+    ]
+    page.evaluate(f"app.notes.setAll({json.dumps(mine)})")
+    yours = {"claim": "beaks", "tags": ["b", "a"], "confidence": 90, "verdict": "supported", "hypotheses": [1]}
+    coming = WELL | {"notes": [
+        note(6, False, "yours", **yours), note(17, True, "same"), {"latent": 25, "claim": "new"}, note(33, False, "")
+    ]}  # fmt: skip
+    merged = {"claim": "eyes", "tags": ["a", "b"], "confidence": 10, "verdict": "supported", "hypotheses": [1]}
     for text in (
         "4 notes read: 3 new or changed, 1 known already.",
         "4 notes read: 0 new or changed, 4 known already.",
@@ -132,7 +143,50 @@ def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -
         import_file(page, coming)
         page.locator("#notes-menu").evaluate("(menu) => { menu.open = true; }")
         expect_text(page, "#notes-message", text)
-        assert page.evaluate(NOTES) == [note(6, True, "mine\n\nyours"), note(17, True, "same"), note(25, True, "new")]
+        assert page.evaluate(NOTES) == [
+            note(6, True, "mine\n\nyours\n\nAnother claim: beaks", **merged),
+            note(17, True, "same"),
+            note(25, False, "", claim="new"),
+        ]
+
+
+def test_a_note_is_a_hypothesis_that_is_found_by_all_of_it(full_index: Path, open_page: Open) -> None:
+    page = open_page(full_index, "#latent=17")
+    page.wait_for_selector("#latent .example")
+    page.keyboard.press("n")
+    page.keyboard.type("zebra stripes")
+    page.fill("#latent [data-part='confidence']", "70")
+    page.fill("#latent [data-part='confidence']", "700")  # no percentage: what stood there stays
+    page.select_option("#latent [data-part='verdict']", "supported")
+    page.fill("#latent [data-part='text']", "or bars?")
+    for tag in ("to test", "animals", "to test"):
+        page.fill("#latent .tag-text", tag)
+        page.keyboard.press("Enter")
+    page.locator("#latent .examples .evidence").nth(1).click()
+    page.locator("#latent .examples .evidence").nth(0).click()
+    page.locator("#latent .examples .evidence").nth(1).click()
+    (kept,) = page.evaluate(NOTES)
+    (shown,) = kept.pop("evidence")
+    assert shown["name"] == page.locator("#latent .examples .name").nth(0).text_content()
+    said = {"claim": "zebra stripes", "confidence": 70, "verdict": "supported", "tags": ["to test", "animals"]}
+    assert kept == note(17, False, "or bars?", **said)
+    assert "Saved in this browser at" in page.locator("#latent .note-status").inner_text()
+    page.locator("#latent .evidence-list a").click()
+    page.wait_for_selector("#picture .evidence[aria-pressed='true']")
+    page.evaluate("app.notes.set(6, { star: true, tags: ['animals'], claim: 'dots' })")
+    page.evaluate("location.hash = ''")
+    expect_text(page, "li[data-latent='17'] .card-note", "zebra stripes (supported, 70\u202f%) #to test #animals")
+    for words in ("zebra", "BARS", "to test", "supported", shown["name"]):
+        page.fill("#filter-search", words)
+        expect_listed(page, [17])
+    page.fill("#filter-search", "")
+    page.select_option("#filter-tag", "animals")
+    assert sorted(listed(page)) == [6, 17]
+    page.select_option("#filter-verdict", "own:open")
+    expect_listed(page, [6])
+    page.evaluate("app.notes.set(6, { tags: [], claim: '' })")
+    expect_listed(page, [])  # the choice stays though nothing has it
+    assert page.input_value("#filter-verdict") == "own:open"
 
 
 def test_notes_on_another_sae_are_merged_only_when_confirmed(index: Path, open_page: Open) -> None:
@@ -155,7 +209,14 @@ REFUSED: list[tuple[object, str]] = [
     ("{", "it is not JSON"),
     ("null", '"format" is not "saev-notes"'),
     ([], '"format" is not "saev-notes"'),
-    (WELL | {"version": 2}, "its version is 2, and this page reads version 1"),
+    (WELL | {"version": 3}, "its version is 3, and this page reads versions 1 and 2"),
+    (WELL | {"version": 1, "notes": [note(1, True, "", claim="")]}, "notes[0] is not {"),
+    (WELL | {"version": 1, "notes": [{"latent": 1, "star": True}]}, "notes[0] is not {"),
+    (WELL | {"notes": [note(1, True, "", confidence=101)]}, "notes[0].confidence is not a whole number from 0 to 100"),
+    (WELL | {"notes": [note(1, True, "", verdict="yes")]}, "notes[0].verdict is not one of open, supported, refuted"),
+    (WELL | {"notes": [note(1, True, "", tags=["a" * 61])]}, "notes[0].tags is not a list of"),
+    (WELL | {"notes": [note(1, True, "", evidence=[{"picture": 1}])]}, "notes[0].evidence is not a list of"),
+    (WELL | {"notes": [note(1, True, "", hypotheses=["a" * 65_536])]}, "notes[0] has more than 65536 characters"),
     (WELL | {"sae": 3}, '"sae" is not a text'),
     (WELL | {"notes": {}}, '"notes" is not a list'),
     (
@@ -163,10 +224,9 @@ REFUSED: list[tuple[object, str]] = [
         "notes[1] is of latent 40, and this SAE has latents 0 to 39",
     ),
     (WELL | {"notes": [note(1, True, ""), note(1, True, "")]}, "notes[1] is a second one of latent 1"),
-    (WELL | {"notes": [note(-1, True, "")]}, "notes[0] is not"),
-    (WELL | {"notes": [{"latent": 1.5, "star": True, "text": ""}]}, "notes[0] is not"),
-    (WELL | {"notes": [{"latent": 1, "star": 1, "text": ""}]}, "notes[0] is not"),
-    (WELL | {"notes": [{"latent": 1, "star": True}]}, "notes[0] is not"),
+    (WELL | {"notes": [note(-1, True, "")]}, "notes[0].latent is not"),
+    (WELL | {"notes": [{"latent": 1.5, "star": True, "text": ""}]}, "notes[0].latent is not"),
+    (WELL | {"notes": [{"latent": 1, "star": 1, "text": ""}]}, "notes[0].star is not"),
     (WELL | {"notes": [note(2, True, "a"), None]}, "notes[1] is not"),
 ]
 

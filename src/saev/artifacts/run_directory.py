@@ -45,6 +45,10 @@ class RunDirectory:
         """Folder of the galleries, by the name of their SAE."""
         return self.path / "features"
 
+    def notes(self, name: str) -> Path:
+        """What was noted on the latents of an SAE in `saev view`."""
+        return self.path / "notes" / f"{name}.json"
+
     @property
     def logs(self) -> Path:
         """Folder of the curves of a sweep, by the name of the SAE."""

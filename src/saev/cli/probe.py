@@ -111,17 +111,18 @@ def freeze(
 ) -> int:
     """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
 
-    They come from exactly one of --notes, --names, --candidates, --file, --latents and --join. A threshold that is not
-    given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
-    labelled, else about half of a latent's largest values; a line says how often it fires then. The last line of
-    standard output is the file, which says what was frozen when, with a hash of itself; it is never overwritten.
+    They come from exactly one of --notes, --names, --candidates, --file, --latents and --join, and by default from the
+    notes that `saev view` wrote in the run. A threshold that is not given is chosen on the proposal half of the
+    pictures: the one with the largest MCC for one latent whose attribute is labelled, else about half of a latent's
+    largest values; a line says how often it fires then. The last line of standard output is the file, which says what
+    was frozen when, with a hash of itself; it is never overwritten.
 
     Args:
         sae: directory of an SAE: RUN/saes/NAME
         shards: directory of a recording of the same ViT, not one of the original saev, which lacks pictures' digests
         out: JSON file of the frozen hypotheses
-        notes: notes that the gallery exported: a hypothesis for each note with a text; where it showed the proposal
-            half alone, they say how the pictures are divided
+        notes: notes that the gallery exported, by default RUN/notes/NAME.json, which `saev view` writes: a hypothesis
+            for each claim (or text) not marked as refuted; those on the proposal half alone say how it is divided
         names: directory of a gallery with a namer, or its names.json: a hypothesis for each name; likewise
         candidates: directory that `saev probe propose` printed: its draft; with --latents or --join only how it
             divided the pictures
@@ -143,8 +144,7 @@ def freeze(
         strata: a confounder within whose values the effect is measured and labels are permuted in the test: label (as
             recorded) or a column of --metadata
         seed: fixes the halves of the pictures, 0 by default; drafts and candidates say it themselves
-        group: columns of --metadata by which pictures belong together; drafts and candidates say it
-            themselves
+        group: columns of --metadata by which pictures belong together; drafts and candidates say it themselves
         codes: what `saev encode` wrote; without it the pictures are encoded where a threshold is missing
         labels: image, patch, or a directory with folders TASK-positive and TASK-negative; by default the recorded
             labels that are there

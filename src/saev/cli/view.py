@@ -38,7 +38,7 @@ def view(
         tokens: tokens that an SAE takes, where it does not say it itself; by default content, the patches
         n_images: upper bound of the recorded images, those with thumbnails first, then a random choice; 0 compares with
             none
-        port: port of 127.0.0.1; 0 takes a free one. Stars and notes in the browser belong to the port
+        port: port of 127.0.0.1; 0 takes a free one
         weights: the ViT's weights as `saev predict` took them: a .safetensors or .pt file, or random; by default they
             come from the network, and without them the galleries are served all the same
         device: cpu, cuda, ...; by default a GPU if there is one

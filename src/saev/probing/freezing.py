@@ -22,6 +22,7 @@ from saev.probing.hypotheses.file import Draft, Frozen, Halves
 from saev.probing.hypotheses.from_gallery import as_shown, noted_in_gallery
 from saev.probing.hypotheses.given_together import check_apart, check_one_of
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
+from saev.probing.hypotheses.notes import notes_of_run
 from saev.probing.hypotheses.on_latents import Stated
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.known import Known
@@ -69,11 +70,11 @@ def freeze(
 ) -> Path:
     """Fix hypotheses before they are tested: latents, thresholds, pooling, claim and the smallest effect that matters.
 
-    They come from exactly one of `notes`, `names`, `candidates`, `file`, `latents` and `join`. A threshold that is not
-    given is chosen on the proposal half of the pictures: the one with the largest MCC for one latent whose attribute is
-    labelled, else about half of a latent's largest values (`unlabelled_threshold`); a line says how often it fires
-    then. Where none is missing nothing is encoded. `out` is JSON with the SAE's digest, a date and a hash of itself; it
-    is never overwritten.
+    They come from exactly one of `notes`, `names`, `candidates`, `file`, `latents` and `join`, and by default from the
+    notes of the run. A threshold that is not given is chosen on the proposal half of the pictures: the one with the
+    largest MCC for one latent whose attribute is labelled, else about half of a latent's largest values
+    (`unlabelled_threshold`); a line says how often it fires then. Where none is missing nothing is encoded. `out` is
+    JSON with the SAE's digest, a date and a hash of itself; it is never overwritten.
 
     >>> import saev, tempfile
     >>> from saev.demo.scenes import write_scenes
@@ -90,8 +91,9 @@ def freeze(
         sae: The SAE, or its directory.
         shards: The recording that it is about, or its directory.
         out: The file.
-        notes: Exported from the gallery: a hypothesis for each note with a text. Where the gallery showed the proposal
-            half alone, they say how the pictures are divided.
+        notes: Written in the gallery: a hypothesis for each note with a claim or a text that is not called refuted.
+            Where the gallery showed the proposal half alone, they say how the pictures are divided. By default, where
+            nothing else is given either, those that `saev view` wrote in the run of the SAE.
         names: The directory of a gallery that has names, or its names.json: a hypothesis in words for each name.
         candidates: The directory of `saev.probing.propose`: its draft; with `latents` or `join` only its division of
             the pictures.
@@ -131,6 +133,10 @@ def freeze(
     if out.exists():
         raise InputError(f"{out} is there already: what is frozen is not overwritten, name another file")
     check_writable(out.parent)
+    if not (notes or names or candidates or file or latents or join) and isinstance(sae, str | Path):
+        notes = notes_of_run(sae)
+        if notes is not None:
+            tell(f"hypotheses come from {notes}")
     divided, drafts = None, {"candidates": candidates, "file": file}
     if latents or join:
         divided, drafts = candidates, {"file": file}  # candidates say here how pictures are divided, and nothing else

@@ -7,9 +7,22 @@ site (DNS rebinding, hence only names that nobody else can have).
 
 import re
 from collections.abc import Mapping
+from typing import Final
+
+from saev.serving.site import POLICY
 
 _OWN_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 _OWN_SITES = ("same-origin", "none")
+
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",  # data scripts are no scripts of other sites
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",  # galleries are rendered anew
+}
+"""Of every answer."""
 
 
 def refusal(method: str, headers: Mapping[str, str]) -> str | None:

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from saev.artifacts import RunDirectory
 from saev.errors import InputError
 from saev.files import UnreadableFile, read_regular
 from saev.serving.asked import BadRequest
-from saev.serving.guard import refusal
+from saev.serving.guard import HEADERS, refusal
 from saev.serving.incoming import (
     BODY_SECONDS,
     REQUEST_SECONDS,
@@ -30,7 +31,8 @@ from saev.serving.incoming import (
 )
 from saev.serving.live_gallery import MAX_BYTES, Forgotten, LiveGalleries, LiveGallery
 from saev.serving.reports import report_page, with_reports
-from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, POLICY, file_of, gallery_names, list_page, live_page, parts_of
+from saev.serving.run_notes import MAX_CHANGES_BYTES, RunNotes
+from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, file_of, gallery_names, list_page, live_page, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,6 @@ MAX_BODIES: Final = 4
 _MAX_EDIT_BYTES: Final = 2**16
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _HTML, _JSON, _PNG = MIME_TYPES[".html"], "application/json", MIME_TYPES[".png"]
-_HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",  # data scripts are no scripts of other sites
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # galleries are rendered anew
-}
 
 
 @final
@@ -147,7 +141,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
         self._answer(self._get)
 
     def do_POST(self) -> None:
-        """A picture or an edit."""
+        """A picture, an edit, or notes."""
         self._answer(self._post)
 
     @override
@@ -201,6 +195,8 @@ class GalleryHandler(BaseHTTPRequestHandler):
                 self._send_json(self._live(name).probe(start=False))
             case [name, folder, "pictures", key] if folder == LIVE and name in names and key.endswith(".json"):
                 self._send(self._live(name).again(key.removesuffix(".json")), _JSON)
+            case [name, folder, "notes"] if folder == LIVE and name in names:
+                self._send_json(self._notes(name).state())
             case [name, folder, "pictures", key] if folder == LIVE and name in names:
                 self._send(self._live(name).view(key.removesuffix(".png")), _PNG)
             case [name, "data", "overview.js"] if name in names:
@@ -235,6 +231,8 @@ class GalleryHandler(BaseHTTPRequestHandler):
             case [name, folder, "probe"] if folder == LIVE:
                 live = self._live(name)
                 self._send_json(self._sent(lambda _: live.probe(start=True), _MAX_EDIT_BYTES))
+            case [name, folder, "notes"] if folder == LIVE and name in gallery_names(self.server.features):
+                self._send_json(self._sent(self._notes(name).change, MAX_CHANGES_BYTES))
             case _:
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be sent there")
 
@@ -252,6 +250,9 @@ class GalleryHandler(BaseHTTPRequestHandler):
         if isinstance(found, str):
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, found)
         return found
+
+    def _notes(self, name: str) -> RunNotes:
+        return RunNotes(RunDirectory(self.server.features.parent).notes(name))
 
     def _state(self, name: str) -> dict[str, Any]:
         try:
@@ -287,7 +288,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
         self.connection.settimeout(self.timeout)
         self.send_response(status)
         own = {"Content-Type": kind, "Content-Length": str(len(content)), **(more or {})}
-        for header, value in {**_HEADERS, **own}.items():
+        for header, value in {**HEADERS, **own}.items():
             self.send_header(header, value)
         if self.close_connection:
             self.send_header("Connection", "close")

@@ -38,6 +38,19 @@ def test_each_note_with_a_text_is_a_claim_in_words(tmp_path: Path) -> None:
     assert (first.latents, first.pooling, first.tokens) == (Latents((17,)), "mean", "content")
 
 
+def test_a_claim_comes_before_its_text_and_what_is_refuted_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = [
+        {"latent": 1, "text": "or bars?", "claim": "stripes", "verdict": "supported", "hypotheses": [{"threshold": 1}]},
+        {"latent": 2, "claim": "eyes", "verdict": "refuted"},
+        {"latent": 3, "tags": ["later"]},
+    ]
+    draft, _ = read_notes(write(tmp_path, *notes, version=2))
+    assert [(one.id, one.text) for one in draft.hypotheses] == [("latent-1", "stripes")]
+    assert "its notes call 1 refuted, which are left out: latents 2" in capsys.readouterr().err
+
+
 def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
     draft, half = read_notes(write(tmp_path, note(17, "stripes"), half={"seed": 3, "group": ["site"]}))
     assert half == Halves(3, ("site",))
@@ -50,8 +63,8 @@ def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("notes", "facts", "message"),
     [
-        ([note(1, "a")], {"format": "saev-note"}, "no file of notes of version 1"),
-        ([note(1, "a")], {"version": 2}, "no file of notes of version 1"),
+        ([note(1, "a")], {"format": "saev-note"}, "no file of notes of version 1 or 2"),
+        ([note(1, "a")], {"version": 3}, "no file of notes of version 1 or 2"),
         ([note(1, "a")], {"sae": 3}, "'sae' must be a string"),
         ([note(1, "a")], {"more": 3}, "unknown keys"),
         ([note(1, "a")], {"half": {"seed": -1, "group": []}}, "'seed' must be an integer"),
@@ -60,8 +73,13 @@ def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
         ([note(-1, "a")], {}, "'latent' must be an integer"),
         ([{"latent": 1, "text": "a"}], {}, r"notes\[0\]: missing keys"),
         ([note(1, "a" * 10_001)], {}, "text has 10001 characters"),
-        ([note(1, " ")], {}, "none of its 1 notes has a text"),
-        ([], {}, "none of its 0 notes has a text"),
+        ([note(1, " ")], {}, "none of its 1 notes has a claim or a text"),
+        ([{"latent": 1, "claim": "a", "confidence": 101}], {"version": 2}, "confidence is 101"),
+        ([{"latent": 1, "verdict": "yes"}], {"version": 2}, "'verdict' must be one of open, supported, refuted"),
+        ([{"latent": 1, "evidence": [{"picture": 1}]}], {"version": 2}, r"evidence: missing keys \['name'\]"),
+        ([{"latent": 1, "claim": "a"}], {}, "missing keys"),
+        ([{"latent": 1, "claim": "a", "verdict": "refuted"}], {"version": 2}, r"that is not refuted \(1 are\)"),
+        ([], {}, "none of its 0 notes has a claim or a text"),
     ],
 )
 def test_notes_with_a_mistake_are_refused(

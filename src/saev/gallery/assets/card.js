@@ -37,7 +37,7 @@ function latentCard(app, latent) {
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
     element("h3", {}, `Latent ${latent}`, seedsBadge(data, latent), ...flagChips(data, latent)),
     element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
-      noteElement(notes, latent, "em", { class: "card-note", dir: "auto" })),
+      noteElement(notes, latent, "summary", "em", { class: "card-note", dir: "auto" })),
     cardNumbers(data, latent),
     data.hasPage.has(latent)
       ? element("div", { class: "thumbs" }, ...Array.from({ length: nCardPictures }, () => element("div", { class: "picture" })))

@@ -8,7 +8,8 @@ function exampleFigure(data, page, { image, value }, rank) {
   whenNear(link, () => link.replaceChildren(heatPicture(data, picture, page.heatmap(image))));
   return element("figure", { role: "listitem" }, link,
     element("figcaption", {},
-      element("div", { class: "value" }, element("strong", {}, showValue(value)), rank === null ? null : element("span", { class: "soft" }, `${rank}`)),
+      element("div", { class: "value" }, element("strong", {}, showValue(value)), rank === null ? null : element("span", { class: "soft" }, `${rank}`),
+        data === app.data ? evidenceButton(page.index, picture, "") : null),
       element("div", { class: "name", title: picture.name }, userText(picture.name)),
       picture.label === null ? null : element("div", { class: "label" }, userText(picture.label))));
 }

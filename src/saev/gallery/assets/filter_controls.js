@@ -10,6 +10,7 @@ class FilterControls {
     "filter-named": ["isNamed", "checked"],
     "filter-verdict": ["verdict", "value"],
     "filter-flag": ["flag", "value"],
+    "filter-tag": ["tag", "value"],
     "sort-key": ["sort", "value"],
   };
 
@@ -46,13 +47,8 @@ class FilterControls {
     document.getElementById("clear-ranges").addEventListener("click", () => filters.clearRanges());
   }
 
-  /** Offers what this gallery has of verdicts and seeds. */
-  offer({ verdicts, seeds }) {
-    const verdict = document.getElementById("filter-verdict");
-    const said = new Set([...verdicts.values()].flat().map(({ standing }) => standing));
-    verdict.append(...Object.keys(standings).filter((standing) => said.has(standing)).map((standing) =>
-      element("option", { value: standing }, `${standings[standing]} ${standing}`)));
-    verdict.hidden = said.size === 0;
+  /** Offers what this gallery has of seeds. */
+  offer({ seeds }) {
     const least = document.getElementById("filter-seeds");
     least.hidden = seeds === null;
     least.addEventListener("input", () => this.filters.set({ seeds: Number(least.value) }));
@@ -61,9 +57,20 @@ class FilterControls {
     document.getElementById("sort-key").append(element("option", { value: "seeds" }, "seeds"));
   }
 
+  /** Offers the verdicts of tests and of notes, and the tags, that some latent has. */
+  offerNoted() {
+    const { data, notes, state } = this.filters;
+    const said = new Set([...data.verdicts.values()].flat().map(({ standing }) => standing));
+    const tested = Object.keys(standings).filter((one) => said.has(one)).map((one) => [one, `${standings[one]} ${one}`]);
+    const own = ownVerdicts.filter((one) => notes.verdicts.has(one)).map((one) => [`own:${one}`, `noted as ${one}`]);
+    offerChoices("filter-verdict", "any verdict", [...tested, ...own], state.verdict);
+    offerChoices("filter-tag", "any tag", [...notes.tags].map(([tag, n]) => [tag, `#${tag} (${n})`]), state.tag);
+  }
+
   /** Shows the state; a field in which someone writes is left alone. */
   show() {
     const { filters } = this;
+    this.offerNoted();
     for (const [id, [name, property]] of Object.entries(FilterControls.simple)) {
       const control = document.getElementById(id);
       if (control[property] !== filters.state[name]) control[property] = filters.state[name];
@@ -83,4 +90,17 @@ class FilterControls {
     document.getElementById("filter-reset").disabled = !filters.isFiltering;
     document.getElementById("clear-ranges").hidden = !filters.hasRanges;
   }
+}
+
+/** The choices of a filter, [[value, text]]; one that is chosen stays, though nothing has it any more. Hidden if there are none. */
+function offerChoices(id, any, choices, chosen) {
+  const control = document.getElementById(id);
+  const all = [["", any], ...choices];
+  if (!all.some(([value]) => value === chosen)) all.push([chosen, chosen.replace("own:", "noted as ")]);
+  control.hidden = all.length === 1;
+  const offered = JSON.stringify(all);
+  if (control.dataset.offered === offered) return;
+  control.dataset.offered = offered;
+  control.replaceChildren(...all.map(([value, text]) => element("option", { value }, text)));
+  control.value = chosen;
 }

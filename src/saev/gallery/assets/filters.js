@@ -39,7 +39,8 @@ class Filters extends EventTarget {
       kind: data.pages.length > 0 ? "pictures" : "all",
       isStarred: false,
       isNamed: false,
-      verdict: "", // "" for any or none
+      verdict: "", // "" for any or none; "own:..." is that of notes
+      tag: "", // "" for any or none
       flag: "", // "" for any or none
       seeds: 0, // in at least so many others
       frequency: [null, null], // from, to; null for no bound
@@ -95,15 +96,23 @@ class Filters extends EventTarget {
       && isWithin(data.meanValue[latent], state.meanValue)
       && (!state.isStarred || notes.get(latent).star)
       && (!state.isNamed || data.names.has(latent))
-      && (state.verdict === "" || (data.verdicts.get(latent) ?? []).some(({ standing }) => standing === state.verdict))
+      && (state.verdict === "" || this.hasVerdict(latent))
+      && (state.tag === "" || notes.get(latent).tags.includes(state.tag))
       && passesFlag(data, latent, state.flag)
       && (state.seeds === 0 || data.seeds?.found[latent] >= state.seeds)
       && (terms.length === 0 || this.isFound(latent, terms)));
   }
 
+  /** Whether a test, or the latent's note, says what is asked for of a claim. */
+  hasVerdict(latent) {
+    const { claim, verdict } = this.notes.get(latent);
+    return (claim !== "" && this.state.verdict === `own:${verdict}`)
+      || (this.data.verdicts.get(latent) ?? []).some(({ standing }) => standing === this.state.verdict);
+  }
+
   /** Whether each term is in a text of the latent or begins its number. */
   isFound(latent, terms) {
-    const texts = `${this.texts[latent]}\n${this.notes.get(latent).text.toLowerCase()}`;
+    const texts = `${this.texts[latent]}\n${this.notes.words(latent)}`;
     const number = String(latent);
     return terms.every((term) => number.startsWith(term) || texts.includes(term));
   }
@@ -137,7 +146,7 @@ class Filters extends EventTarget {
     const { seeds, verdicts, profile } = this.data; // it may have been rendered anew, without them
     if (kept.seeds > (seeds?.n ?? 0) || (kept.sort === "seeds" && seeds === null)) return {};
     if (!["", "none", ...profile?.names ?? []].includes(kept.flag)) return {};
-    if (isState && kept.verdict !== "" && ![...verdicts.values()].flat().some(({ standing }) => standing === kept.verdict)) return {};
+    if (isState && kept.verdict !== "" && !kept.verdict.startsWith("own:") && ![...verdicts.values()].flat().some(({ standing }) => standing === kept.verdict)) return {};
     return isState && Object.hasOwn(kinds, kept.kind) && Object.hasOwn(sortKeys, kept.sort) ? kept : {};
   }
 }

@@ -58,7 +58,7 @@ class Keys {
 
   /** Goes to the note's field on the page, or opens one for a card of the list. */
   editNote(latent) {
-    const shown = document.querySelector(`main:not([hidden]) textarea[data-note="${latent}"]`);
+    const shown = document.querySelector(`main:not([hidden]) [data-part="claim"][data-note="${latent}"]`);
     if (shown !== null) return shown.focus();
     const dialog = document.getElementById("note-dialog");
     dialog.querySelector("h2").textContent = `Latent ${latent}`;

@@ -6,7 +6,7 @@
 let app;
 
 /** What only a page from `saev view` loads: it needs the ViT behind it. */
-const liveParts = { scripts: ["occlusion.js", "live_edits.js", "live.js"], styles: ["live.css"] };
+const liveParts = { scripts: ["occlusion.js", "live_edits.js", "live.js", "notes_run.js"], styles: ["live.css"] };
 
 /** Loads the parts that talk to the server, in their order, where the page comes from one. */
 async function loadLiveParts() {
@@ -86,8 +86,9 @@ async function start() {
   const loading = document.getElementById("loading");
   try {
     const [data] = await Promise.all([GalleryData.open(), loadLiveParts()]);
+    const notes = new Notes(typeof RunNotes === "undefined" ? new BrowserNotes(data.saeId) : await RunNotes.open(data));
     loading.hidden = true; // before the page scrolls to where it was left
-    connectPage(data);
+    connectPage(data, notes);
   } catch (error) {
     loading.hidden = false;
     loading.textContent = `This gallery cannot be shown. ${error.message}`;
@@ -95,10 +96,9 @@ async function start() {
   }
 }
 
-function connectPage(data) {
+function connectPage(data, notes) {
   document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
   document.getElementById("bar-title").textContent = data.title;
-  const notes = new Notes(data.saeId);
   const stars = new PictureStars(data.saeId);
   app = {
     data,

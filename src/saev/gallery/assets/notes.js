@@ -1,33 +1,33 @@
 "use strict";
-// Stars and notes of latents: kept in the browser under the SAE's id, shown wherever a latent is.
+// What the user notes on latents: a claim with all that speaks for it, tags, a star. Kept in the browser, or by
+// `saev view` in the run (notes_run.js), and shown wherever a latent is.
 
-const noNote = Object.freeze({ star: false, text: "" });
-const longestNote = 10_000; // characters
+const noNote = Object.freeze({ star: false, text: "", claim: "", confidence: null, verdict: "open", tags: [], evidence: [] });
+const ownVerdicts = ["open", "supported", "refuted"];
 
-/** "change" tells of a latent (event.detail), "trouble" of a failure to keep notes (event.detail is its text). */
+const isSame = (one, other) => one === other || JSON.stringify(one) === JSON.stringify(other);
+const isNothing = (name, value) => value === undefined || isSame(value, noNote[name] ?? null) || isSame(value, []);
+
+/** The fields of a note that say something, all of which may be missing; those of other versions stay. */
+function spoken(note) {
+  return Object.fromEntries(Object.entries(note).filter(([name, value]) => name !== "latent" && !isNothing(name, value)));
+}
+
+/**
+ * "change" tells of a latent (event.detail), "trouble" of a failure to keep notes (event.detail is its text).
+ * `keeper` keeps them: `read()` gives all, `keep(latents)` is called for those that the user changed.
+ */
 class Notes extends EventTarget {
-  constructor(saeId) {
+  constructor(keeper) {
     super();
-    this.key = `saev-notes:${saeId}`;
-    this.read();
-    addEventListener("storage", (event) => { // another tab changed them
-      if (event.key !== this.key) return;
-      const before = this.notes;
-      this.read();
-      for (const latent of new Set([...before.keys(), ...this.notes.keys()])) this.tell(latent);
-    });
+    this.keeper = keeper;
+    this.notes = new Map();
+    this.madeTexts = new Map();
+    keeper.connect(this);
+    this.put(keeper.read());
   }
 
-  read() {
-    const kept = recallValue("localStorage", this.key);
-    const isOurs = Array.isArray(kept) && kept.every((note) => isNote(note));
-    this.notes = new Map(isOurs ? kept.map(({ latent, star, text }) => [latent, { star, text }]) : []);
-    if (!isOurs && recall("localStorage", this.key) !== null) {
-      keep("localStorage", `${this.key}:unreadable`, recall("localStorage", this.key));
-    }
-  }
-
-  /** {star, text} of a latent. */
+  /** The note of a latent with all fields. */
   get(latent) {
     return this.notes.get(latent) ?? noNote;
   }
@@ -36,9 +36,12 @@ class Notes extends EventTarget {
     return this.notes.size;
   }
 
-  /** All that is noted, by latent: [{latent, star, text}]. */
+  /** All that is noted, by latent: [{latent, star, text, and what else it says}]. */
   get list() {
-    return [...this.notes].map(([latent, note]) => ({ latent, ...note })).sort((a, b) => a.latent - b.latent);
+    return [...this.notes.keys()].sort((a, b) => a - b).map((latent) => {
+      const { star, text, ...others } = this.notes.get(latent);
+      return { latent, star, text, ...spoken(others) };
+    });
   }
 
   set(latent, changes) {
@@ -49,15 +52,28 @@ class Notes extends EventTarget {
     this.set(latent, { star: !this.get(latent).star });
   }
 
-  /** Sets several whole notes at once. */
+  /** Puts a picture among the evidence on a latent, or takes it away; `one` is {picture, name, set}. */
+  toggleEvidence(latent, one) {
+    const { evidence } = this.get(latent);
+    const others = evidence.filter((other) => evidenceKey(other) !== evidenceKey(one));
+    this.set(latent, { evidence: others.length < evidence.length ? others : [...evidence, one] });
+  }
+
+  /** Sets several whole notes at once, and keeps them. */
   setAll(notes) {
-    for (const { latent, star, text } of notes) {
-      if (star || text !== "") this.notes.set(latent, { star, text });
-      else this.notes.delete(latent);
+    this.put(notes);
+    this.keeper.keep(notes.map(({ latent }) => latent));
+  }
+
+  /** Takes over whole notes, from wherever they come. */
+  put(notes) {
+    for (const note of notes) {
+      const said = spoken(note);
+      if (Object.keys(said).length > 0) this.notes.set(note.latent, { ...noNote, ...said });
+      else this.notes.delete(note.latent);
+      this.madeTexts.delete(note.latent);
     }
-    const error = keep("localStorage", this.key, JSON.stringify(this.list));
-    this.trouble = error === null ? "" : `Notes cannot be kept in this browser (${error.message}). Export them before you close this page.`;
-    this.dispatchEvent(new CustomEvent("trouble", { detail: this.trouble }));
+    this.madeCounts = undefined;
     for (const { latent } of notes) this.tell(latent);
   }
 
@@ -67,51 +83,85 @@ class Notes extends EventTarget {
     for (const shown of document.querySelectorAll(`[data-note="${latent}"]`)) showNote(shown, note);
     this.dispatchEvent(new CustomEvent("change", { detail: latent }));
   }
+
+  /** Says where what was written is by now, in every `.note-status`; `trouble` is why it could not be kept, "" if it was. */
+  say(status, trouble = "") {
+    this.status = status;
+    for (const shown of document.querySelectorAll(".note-status")) if (shown.textContent !== status) shown.textContent = status;
+    if (trouble === this.trouble) return;
+    this.trouble = trouble;
+    this.dispatchEvent(new CustomEvent("trouble", { detail: trouble }));
+  }
+
+  /** All words of a latent's note in small letters. */
+  words(latent) {
+    if (!this.notes.has(latent)) return "";
+    if (!this.madeTexts.has(latent)) {
+      const { claim, text, tags, evidence, verdict } = this.get(latent);
+      const words = [claim, text, ...tags, ...evidence.map(({ name }) => name), claim === "" ? "" : verdict];
+      this.madeTexts.set(latent, words.join("\n").toLowerCase());
+    }
+    return this.madeTexts.get(latent);
+  }
+
+  /** How many latents have each tag, by tag in their alphabetical order. */
+  get tags() {
+    return this.counts.tags;
+  }
+
+  /** How many claims have each of one's own verdicts. */
+  get verdicts() {
+    return this.counts.verdicts;
+  }
+
+  get counts() {
+    if (this.madeCounts === undefined) {
+      const [tags, verdicts] = [new Map(), new Map()];
+      const count = (counts, one) => counts.set(one, (counts.get(one) ?? 0) + 1);
+      for (const note of this.notes.values()) {
+        for (const tag of note.tags) count(tags, tag);
+        if (note.claim !== "") count(verdicts, note.verdict);
+      }
+      this.madeCounts = { tags: new Map([...tags].sort(([a], [b]) => a.localeCompare(b))), verdicts };
+    }
+    return this.madeCounts;
+  }
 }
 
-function isNote(value) {
-  return value !== null && typeof value === "object" && Number.isInteger(value.latent) && value.latent >= 0
-    && typeof value.star === "boolean" && typeof value.text === "string";
+/** Keeps notes in the browser, under the SAE's id; `why` says why they are not kept in the run, "" if nobody asks. */
+class BrowserNotes {
+  constructor(saeId, why = "") {
+    Object.assign(this, { key: `saev-notes:${saeId}`, why });
+  }
+
+  connect(notes) {
+    this.notes = notes;
+    notes.say(`Kept in this browser.${this.why}`);
+    addEventListener("storage", (event) => { // another tab changed them
+      if (event.key !== this.key) return;
+      const now = this.read();
+      const there = new Set(now.map(({ latent }) => latent));
+      notes.put([...[...notes.notes.keys()].filter((latent) => !there.has(latent)).map((latent) => ({ latent })), ...now]);
+    });
+  }
+
+  read() {
+    const kept = recallValue("localStorage", this.key);
+    if (Array.isArray(kept) && kept.every((note) => noteFault(note) === null)) return kept;
+    const text = recall("localStorage", this.key);
+    if (text !== null) keep("localStorage", `${this.key}:unreadable`, text);
+    return [];
+  }
+
+  keep() {
+    const error = keep("localStorage", this.key, JSON.stringify(this.notes.list));
+    if (error === null) this.notes.say(`Saved in this browser at ${timeOfDay()}.${this.why}`);
+    else this.notes.say("Not saved.", `Notes cannot be kept in this browser (${error.message}). Export them before you close this page.`);
+  }
 }
 
-/** Makes an element that has `data-note` say what is noted. */
-function showNote(shown, { star, text }) {
-  if (shown.matches("button")) shown.setAttribute("aria-pressed", String(star));
-  else if (shown.matches("textarea")) { if (shown.value !== text) shown.value = text; }
-  else if (shown.matches(".star-mark")) shown.hidden = !star;
-  else shown.textContent = text;
+function timeOfDay() {
+  return new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
-/** An element that shows a part of a latent's note and follows its changes. */
-function noteElement(notes, latent, tag, attributes, ...children) {
-  const made = element(tag, { "data-note": latent, ...attributes }, ...children);
-  showNote(made, notes.get(latent));
-  return made;
-}
-
-function starMark(notes, latent) {
-  return noteElement(notes, latent, "span", { class: "star-mark", role: "img", "aria-label": "starred" }, "\u2605");
-}
-
-function starButton(notes, latent, attributes = {}) {
-  const button = noteElement(notes, latent, "button", { type: "button", class: "star", "aria-label": `Star latent ${latent}`, title: "Star (s)", ...attributes });
-  button.addEventListener("click", () => notes.toggleStar(latent));
-  return button;
-}
-
-/** The note of a latent for editing: a star and a text, kept with every key stroke. */
-function noteEditor(app, latent) {
-  const field = noteElement(app.notes, latent, "textarea", {
-    class: "note-text", rows: 2, maxlength: longestNote, "aria-label": `Note on latent ${latent}`,
-    placeholder: "What do these pictures have in common? (n)",
-  });
-  field.addEventListener("input", () => app.notes.set(latent, { text: field.value }));
-  return element("div", { class: "note-editor" }, starButton(app.notes, latent), field);
-}
-
-/** A link to a latent with its name, and a star if it has one. */
-function latentLink(app, latent) {
-  const name = app.data.names.get(latent)?.name;
-  return element("a", { class: "latent-link", href: `#latent=${latent}` },
-    `Latent ${latent}`, ...(name === undefined ? [] : [" ", userText(name)]), starMark(app.notes, latent));
-}
+const evidenceKey = ({ picture, name, set = "" }) => starKey({ picture, name, set });

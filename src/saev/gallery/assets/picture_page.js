@@ -221,7 +221,8 @@ class PictureView {
     close.addEventListener("click", () => this.choose(null));
     this.chosen.replaceChildren(
       element("p", {}, "Showing ", latentLink(this.app, this.latent), `: ${this.wordsOf(heat)}`),
-      heat === undefined ? "" : heatLegend(data, this.latent, heat), close,
+      heat === undefined ? "" : heatLegend(data, this.latent, heat),
+      element("span", { class: "buttons" }, data.pictures.has(this.id) ? evidenceButton(this.latent, this.picture, "Evidence") : null, close),
       ...(typeof occlusions === "undefined" ? [] : [occlusions.controls(this)]));
   }
 

@@ -28,3 +28,19 @@ function recallValue(storage, key) {
     return null;
   }
 }
+
+/** Takes a text away. */
+function forget(storage, key) {
+  try {
+    self[storage].removeItem(key);
+  } catch { /* nothing is kept there */ }
+}
+
+/** The keys of all texts that are kept. */
+function storedKeys(storage) {
+  try {
+    return Object.keys(self[storage]);
+  } catch {
+    return [];
+  }
+}

@@ -1,23 +1,35 @@
-"""Hypotheses from the notes that the gallery's page exports."""
+"""Hypotheses from the notes on latents that the gallery's page writes."""
 
 from pathlib import Path
-from typing import Final
 
-from saev.errors import InputError
-from saev.files import read_regular
+from saev.artifacts import RunDirectory
+from saev.errors import InputError, tell
+from saev.latents.notes_file import read_notes_file
 from saev.probing.hypotheses.file import Draft, Halves
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents, default_id
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.strict_json import JsonObject, located, parse_json
+from saev.shards.format.strict_json import located
 
-_MAX_BYTES: Final = 20_000_000  # as the page takes
+
+def notes_of_run(sae: str | Path) -> Path | None:
+    """The notes that `saev view` wrote on an SAE in its run; None where it lies in no run, or has none.
+
+    Args:
+        sae: Directory of the SAE: RUN/saes/NAME.
+    """
+    place = Path(sae).absolute()
+    path = RunDirectory(place.parent.parent).notes(place.name)
+    return path if place.parent.name == RunDirectory(place).saes.name and path.is_file() else None
 
 
 def read_notes(
     path: str | Path, *, tokens: TokenKind = "content", pooling: Pooling = "max"
 ) -> tuple[Draft, Halves | None]:
-    """Read exported notes: one hypothesis in words for each note with a text; thresholds are not chosen.
+    """Read notes: one hypothesis in words for each with a claim or a text; thresholds are not chosen.
+
+    The claim is what is tested, the text where there is none. Claims that the notes call refuted are left out, and a
+    line says so.
 
     Args:
         path: The file, see docs/files.md.
@@ -29,28 +41,22 @@ def read_notes(
         others, or does not say.
 
     Raises:
-        InputError: If it cannot be read, has any mistake, or no note has a text.
+        InputError: If it cannot be read, has any mistake, or no note has a claim or a text.
     """
     where = str(path)
-    value = parse_json(read_regular(path, _MAX_BYTES), where)
-    if not isinstance(value, dict) or value.get("format") != "saev-notes" or value.get("version") != 1:
-        raise InputError(f"{where} is no file of notes of version 1: export them in the gallery")
-    value.setdefault("half", None)  # earlier galleries do not say it
-    found = JsonObject(value, where, ("format", "version", "sae", "title", "half", "notes"))
-    found.text("title")
-    texts: dict[int, str] = {}
-    for number, one in enumerate(found.array("notes")):
-        note = JsonObject(one, f"{where}: notes[{number}]", ("latent", "star", "text"))
-        note.boolean("star")
-        latent = note.integer("latent")
-        if latent in texts:
-            raise InputError(f"{where}: notes[{number}] is a second one of latent {latent}")
-        texts[latent] = note.text("text").strip()
-    claims = {latent: text for latent, text in texts.items() if text}
-    if not claims:
+    found = read_notes_file(path)
+    claims = {note.latent: (note.claim.strip() or note.text.strip(), note.verdict) for note in found.notes}
+    refuted = [latent for latent, (claim, verdict) in claims.items() if claim and verdict == "refuted"]
+    kept = {latent: claim for latent, (claim, verdict) in claims.items() if claim and verdict != "refuted"}
+    if not kept:
+        others = f" that is not refuted ({len(refuted)} are)" if refuted else ""
         raise InputError(
-            f"{where}: none of its {len(texts)} notes has a text: write down what you think in the gallery"
+            f"{where}: none of its {len(claims)} notes has a claim or a text{others}: write down what you think in the "
+            "gallery"
         )
+    if refuted:
+        said = ", ".join(map(str, refuted[:10])) + (", ..." if len(refuted) > 10 else "")
+        tell(f"{where}: its notes call {len(refuted)} refuted, which are left out: latents {said}")
     with located(where):
         draft = Draft(
             tuple(
@@ -62,13 +68,8 @@ def read_notes(
                     tokens=tokens,
                     pooling=pooling,
                 )
-                for latent, text in claims.items()
+                for latent, text in kept.items()
             ),
-            weights=found.text("sae"),
+            weights=found.sae,
         )
-        return draft, None if value["half"] is None else _halves(found.mapping("half"))
-
-
-def _halves(value: object) -> Halves:
-    half = JsonObject(value, "half", ("seed", "group"))
-    return Halves(half.integer("seed"), tuple(half.texts("group")))
+    return draft, None if found.half is None else Halves(*found.half)

@@ -1,0 +1,163 @@
+"""Notes on latents that lie in the run: read by all pages of `saev view`, and changed note by note."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+from saev.errors import InputError, one_line
+from saev.files import check_writable, read_regular, unwritable, write_whole
+from saev.latents.notes_file import FORMAT, MAX_NOTES_BYTES, VERSION, Note, Notes
+from saev.lock import LOCK_SUFFIX, FileLock
+from saev.serving.asked import BadRequest
+from saev.shards.format.strict_json import JsonObject, parse_json
+
+MAX_CHANGES_BYTES: Final = 2**21
+"""Upper bound of the changes that come at once."""
+_PATIENCE: Final = 5.0
+_ONE_VALUE: Final = ("star", "confidence", "verdict")
+_Json = dict[str, Any]
+
+
+@final
+class RunNotes:
+    """The notes on the latents of one SAE, in a file of the run.
+
+    Every change reads the file, merges and replaces it as a whole, so that several pages and servers can write. Safe
+    for several threads and processes.
+
+    Args:
+        path: RUN/notes/NAME.json, which need not be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def state(self) -> _Json:
+        """All notes, and where they lie: {"path", "reason": why they cannot be kept here or null, "sae", "notes"}.
+
+        `sae` is null where nothing is noted yet.
+        """
+        try:
+            check_writable(self.path.parent)
+            found = self._read()
+        except InputError as error:
+            return {"path": str(self.path), "reason": one_line(error), "sae": None, "notes": []}
+        return {"path": str(self.path), "reason": None, "sae": found["sae"], "notes": found["notes"]}
+
+    def change(self, body: bytes) -> _Json:
+        """Change some notes; a field that somebody else has changed meanwhile is merged, so that nothing is lost.
+
+        Args:
+            body: JSON {"sae", "title", "half" as in the file, "changes": [{"latent", "set": {field: value}, "was":
+                {field: what the page had last read or written}}]}.
+
+        Returns:
+            {"notes": those of the latents that were named, as they are now; one that says nothing has its latent alone}
+
+        Raises:
+            BadRequest: If the body is something else, a note of it is none, or the file is of another SAE.
+            InputError: If the file has a mistake, the disk does not take it, or another process holds it for long.
+        """
+        about, changes = _parsed(body)
+        lock = FileLock(self.path.with_name(f".{self.path.name}{LOCK_SUFFIX}"), f"{self.path} is being written")
+        _claim(lock, self.path)
+        try:
+            return {"notes": self._merge(about, changes)}
+        finally:
+            lock.release()
+
+    def _merge(self, about: _Json, changes: list[_Json]) -> list[_Json]:
+        file = self._read()
+        if file["sae"] not in (None, about["sae"]):
+            raise BadRequest(f"{self.path} is on another SAE, trained before: move that file away to note something")
+        notes = {one["latent"]: one for one in file["notes"]}
+        for change in changes:
+            latent = change["latent"]
+            notes[latent] = changed(notes.get(latent, {"latent": latent}), change["set"], change["was"])
+        kept = [notes[latent] for latent in sorted(notes) if len(notes[latent]) > 1]
+        new = {"format": FORMAT, **file, **about, "version": VERSION, "notes": kept}
+        data = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        try:
+            for change in changes:
+                Note.from_json(notes[change["latent"]], f"latent {change['latent']}")
+            Notes.from_json(new, str(self.path))
+        except InputError as error:
+            raise BadRequest(str(error)) from error
+        if len(data) > MAX_NOTES_BYTES:
+            raise BadRequest(f"{self.path} would have {len(data)} bytes, and {MAX_NOTES_BYTES} are the most")
+        write_whole(self.path, data)
+        return [notes[change["latent"]] for change in changes]
+
+    def _read(self) -> _Json:
+        """The file as it is, checked."""
+        if not self.path.exists():
+            return {"sae": None, "notes": []}
+        value = parse_json(read_regular(self.path, MAX_NOTES_BYTES), str(self.path))
+        Notes.from_json(value, str(self.path))
+        assert isinstance(value, dict)
+        return value
+
+
+def changed(note: _Json, new: Mapping[str, Any], was: Mapping[str, Any]) -> _Json:
+    """A note with some fields changed; those that say nothing are left out.
+
+    >>> changed({"latent": 1, "text": "eyes", "tags": ["a"]}, {"text": "birds", "tags": ["b"]}, {"tags": []})
+    {'latent': 1, 'text': 'eyes\\n\\nbirds', 'tags': ['a', 'b']}
+
+    Args:
+        note: As it is stored.
+        new: What the page wants it to be.
+        was: What the page believed it to be.
+    """
+    found = {**note, **{name: _merged(name, note.get(name), was.get(name), value) for name, value in new.items()}}
+    return {name: value for name, value in found.items() if name == "latent" or not _is_nothing(name, value)}
+
+
+def _merged(name: str, stored: Any, was: Any, new: Any) -> Any:
+    if stored in (None, was, new) or name in _ONE_VALUE:
+        return new
+    if isinstance(stored, list) and isinstance(new, list):
+        before = was if isinstance(was, list) else []
+        kept = [one for one in stored if one in new or one not in before]
+        return kept + [one for one in new if one not in kept and one not in before]
+    if isinstance(stored, str) and isinstance(new, str):
+        if was and was in stored:  # somebody has added to what this page goes on with
+            return stored.replace(was, new, 1)
+        return stored if new in stored else new if stored in new else f"{stored}\n\n{new}"
+    return new
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    return value is None or value is False or value in ("", []) or (name, value) == ("verdict", "open")
+
+
+def _claim(lock: FileLock, path: Path) -> None:
+    """Take the lock; another server holds it for a moment alone."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return lock.claim()
+        except OSError as error:
+            raise InputError(unwritable(path, error)) from error
+        except InputError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def _parsed(body: bytes) -> tuple[_Json, list[_Json]]:
+    where = "changes of notes"
+    try:
+        value = parse_json(body, where)
+        found = JsonObject(value, where, ("sae", "title", "half", "changes"))
+        changes = []
+        for one in found.array("changes"):
+            change = JsonObject(one, where, ("latent", "set", "was"))
+            changes.append({key: change.mapping(key) for key in ("set", "was")} | {"latent": change.integer("latent")})
+        assert isinstance(value, dict)
+        return {"sae": found.text("sae"), "title": found.text("title"), "half": value["half"]}, changes
+    except InputError as error:
+        raise BadRequest(str(error)) from error

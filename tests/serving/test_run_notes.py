@@ -1,0 +1,108 @@
+"""Notes that `saev view` keeps in the run: merged field by field, written whole, read strictly."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serving.conftest import ask, error, serve
+
+from saev.serving.asked import BadRequest
+from saev.serving.run_notes import RunNotes
+from saev.serving.server import GalleryServer
+
+ABOUT = {"sae": "0123456789abcdef", "title": "g", "half": None}
+
+
+def change(latent: int, new: dict[str, Any], was: dict[str, Any] | None = None, **about: object) -> bytes:
+    return json.dumps({**ABOUT, **about, "changes": [{"latent": latent, "set": new, "was": was or {}}]}).encode()
+
+
+def stored(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))["notes"]
+
+
+def test_two_pages_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    one, other = RunNotes(tmp_path / "notes" / "x.json"), RunNotes(tmp_path / "notes" / "x.json")  # two servers
+    one.change(change(3, {"claim": "eyes", "tags": ["a"], "star": True, "hypotheses": [{"t": 1}]}))
+    other.change(change(3, {"claim": "cats", "tags": ["b"], "confidence": 40, "hypotheses": [{"t": 2}]}))
+    other.change(change(5, {"text": "dots"}))
+    assert stored(one.path) == [
+        {"latent": 3, "claim": "eyes\n\ncats", "tags": ["a", "b"], "star": True, "hypotheses": [{"t": 1}, {"t": 2}],
+         "confidence": 40},
+        {"latent": 5, "text": "dots"},
+    ]  # fmt: skip
+    # A page that goes on with what it had sent, and one that takes back what it saw.
+    one.change(change(3, {"claim": "cats' eyes", "tags": []}, {"claim": "cats", "tags": ["a"]}))
+    assert {"claim": "eyes\n\ncats' eyes", "tags": ["b"]}.items() <= stored(one.path)[0].items()
+    answer = one.change(change(5, {"text": ""}, {"text": "dots"}))
+    assert answer == {"notes": [{"latent": 5}]}
+    assert [note["latent"] for note in stored(one.path)] == [3]
+    assert one.state() == {"path": str(one.path), "reason": None, "sae": ABOUT["sae"], "notes": stored(one.path)}
+    assert [path.name for path in one.path.parent.iterdir()] == ["x.json"]
+
+
+def test_many_writers_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    writers = [threading.Thread(target=RunNotes(path).change, args=(change(i, {"star": True}),)) for i in range(12)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert stored(path) == [{"latent": i, "star": True} for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "not valid JSON"),
+        (b"[]", "expected an object"),
+        (change(1, {}, more=1), "unknown keys"),
+        (change(-1, {}), "'latent' must be an integer"),
+        (change(1, {"star": 1}), "latent 1: 'star' must be true or false"),
+        (change(1, {"confidence": 101}), "latent 1: confidence is 101"),
+        (change(2, {"claim": "a" * 1001}), "latent 2: claim has 1001 characters, and 1000 are the most"),
+        (change(1, {"text": "a" * 10_001}), "latent 1: text has 10001 characters"),
+        (change(1, {"tags": [str(i) for i in range(51)]}), "latent 1 has 51 tags"),
+        (change(1, {"hypotheses": ["a" * 65_536]}), "latent 1 has more than 65536 bytes"),
+        (change(1, {"star": True}, sae="f" * 16), "is on another SAE, trained before: move that file away"),
+        (change(1, {"star": True}, half=3), "'half' must be an object"),
+    ],
+)
+def test_what_is_no_note_changes_nothing(tmp_path: Path, body: bytes, said: str) -> None:
+    notes = RunNotes(tmp_path / "x.json")
+    notes.change(change(1, {"claim": "kept"}))
+    before = notes.path.read_bytes()
+    with pytest.raises(BadRequest, match=said):
+        notes.change(body)
+    assert notes.path.read_bytes() == before
+
+
+def test_files_that_cannot_be_used_are_said(tmp_path: Path) -> None:
+    notes = RunNotes(tmp_path / "x.json")
+    notes.path.write_text("{")
+    assert "not valid JSON" in str(notes.state()["reason"])
+    with pytest.raises(ValueError, match="not valid JSON"):
+        notes.change(change(1, {"star": True}))
+    assert notes.path.read_text() == "{"
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in str(RunNotes(tmp_path / "file" / "x.json").state()["reason"])
+
+
+def test_the_server_takes_them_from_its_own_page_alone(server: GalleryServer, name: str, run_dir: Path) -> None:
+    path, file = f"/{name}/live/notes", run_dir / "notes" / f"{name}.json"
+    body = change(1, {"claim": "eyes"})
+    assert ask(server, "POST", path, body, Origin="http://evil.example")[0].status == 403
+    assert ask(server, "POST", path, body, Sec_Fetch_Site="same-site")[0].status == 403
+    assert ask(server, "POST", "/nothing/live/notes", body)[0].status == 405
+    assert ask(server, "POST", path, b" " * (2**21 + 1))[0].status == 413
+    assert not file.exists()
+    try:
+        for one in serve(run_dir / "features", {name: "no ViT"}):  # also where no ViT is behind it
+            assert json.loads(ask(one, "POST", path, body)[1]) == {"notes": [{"latent": 1, "claim": "eyes"}]}
+            assert json.loads(ask(one, "GET", path)[1])["notes"] == stored(file)
+        response, content = ask(server, "POST", path, change(1, {"star": 3}))
+        assert (response.status, error(content)) == (400, "latent 1: 'star' must be true or false, found 3")
+    finally:
+        file.unlink()

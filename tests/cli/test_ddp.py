@@ -1,6 +1,5 @@
 """Two processes train as one does."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from tests.cli.zygote import finish, start, start_interpreter
 from tests.conftest import MakeShards
 
 from saev.cli.main import main
+from saev.gallery.scripts import read_script
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +38,7 @@ def test_two_processes_train_as_one(shards: Path, tmp_path: Path) -> None:
 
 def data_of(gallery: Path) -> dict[str, Any]:
     """The values of the latents' data scripts, by name."""
-    return {
-        path.name: json.loads(path.read_text(encoding="ascii").removeprefix("saevTake(").removesuffix(");\n"))
-        for path in gallery.glob("data/latents/*.js")
-    }
+    return {path.name: read_script(path.read_text(encoding="ascii")) for path in gallery.glob("data/latents/*.js")}
 
 
 def test_two_processes_show_what_one_does(shards: Path, make_shards: MakeShards, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tests.gallery.galleries import given_pictures
 
 from saev.gallery.data import Gallery, LabelCount, LatentExample, LatentPage, OtherSae, SampleGroup, ShownName
 from saev.gallery.write import write_gallery
@@ -123,4 +124,4 @@ def write(
         for picture in (pictures() if shown is None else shown)
         if picture.image_id in on_pages
     ]
-    return write_gallery(out, gallery or overview(), own, given)
+    return write_gallery(out, gallery or overview(), own, given_pictures(given))

@@ -1,6 +1,6 @@
 """Synthetic galleries: forty latents, the first four dead; latent i fires on patch i % 15 of a 3 x 5 grid."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from saev.gallery.data import BestLabels, Gallery, LabelCount, LatentExample, LatentPage, ShownName
+from saev.gallery.fitting import Pictures
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
@@ -82,5 +83,20 @@ def write(
     pictures: Sequence[Picture] | None = None,
 ) -> Path:
     """Write a gallery; gives the path of its `index.html`."""
-    given = [(picture, make_codes()) for picture in (make_pictures() if pictures is None else pictures)]
+    given = given_pictures([(picture, make_codes()) for picture in (make_pictures() if pictures is None else pictures)])
     return write_gallery(out, gallery or make_gallery(), map(make_page, pages), given)
+
+
+def given_pictures(pictures: Iterable[tuple[Picture, PatchCodes | None]]) -> Pictures:
+    """Pictures, and codes of those that can be opened; what is not among them is missing."""
+    found = {picture.image_id: (picture, codes) for picture, codes in pictures}
+
+    def get(image: int) -> Picture:
+        return found[image][0] if image in found else Picture(image, f"picture {image}", None, None)
+
+    def codes_of(images: Sequence[int]) -> Iterator[tuple[int, PatchCodes]]:
+        for image in images:
+            if image in found and (codes := found[image][1]) is not None:
+                yield image, codes
+
+    return Pictures(get, codes_of, n_opened=len(found))

@@ -1,9 +1,7 @@
 """The gallery's files."""
 
 import base64
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,17 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.gallery.galleries import HOSTILE, best, make_gallery, make_page, make_pictures, write
+from tests.gallery.galleries import HOSTILE, best, given_pictures, make_gallery, make_page, make_pictures, write
 
 from saev.errors import InputError
 from saev.gallery.data import LatentExample, LatentPage
+from saev.gallery.fitting import Pictures
 from saev.gallery.scripts import (
     MAX_LATENTS_A_PATCH,
     PictureEntry,
-    latent_script,
+    latent_value,
     overview_script,
+    packed_script,
     picture_script,
     read_overview,
+    read_script,
 )
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes
@@ -33,15 +34,6 @@ from saev.pages.shared import DRAWING, LOOK
 
 def files_of(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def value_of(script: str) -> dict[str, object]:
-    """What a data script hands over; fails if it does anything else."""
-    call = re.fullmatch(r"saevTake\((.*)\);\n", script)
-    assert call is not None
-    value = json.loads(call[1])
-    assert isinstance(value, dict)
-    return value
 
 
 def test_files_are_named_by_ids_alone(tmp_path: Path) -> None:
@@ -60,7 +52,7 @@ def test_pictures_are_stored_small(tmp_path: Path) -> None:
         (Picture(0, "large.png", None, Image.new("RGB", (1000, 600))), None),
         (Picture(3, "gone.png", None, None), None),
     ]
-    write_gallery(tmp_path / "g", make_gallery(), map(make_page, [7, 8]), given)
+    write_gallery(tmp_path / "g", make_gallery(), map(make_page, [7, 8]), given_pictures(given))
     assert [path.name for path in (tmp_path / "g" / "images").iterdir()] == ["00000000.jpg"]
     with Image.open(tmp_path / "g" / "images" / "00000000.jpg") as thumbnail:
         assert thumbnail.size == (288, 173)
@@ -75,17 +67,18 @@ def test_an_older_gallery_is_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_the_older_gallery_and_nothing_half_written(tmp_path: Path) -> None:
-    def failing() -> Iterator[tuple[Picture, PatchCodes | None]]:
-        yield make_pictures()[0], None
+    def fail(image: int) -> Picture:
+        if image == 0:
+            return make_pictures()[0]
         raise OSError("disk gone")
 
     with pytest.raises(InputError, match=r"g cannot be written \(disk gone\)"):
-        write_gallery(tmp_path / "g", make_gallery(), [make_page(9)], failing())
+        write_gallery(tmp_path / "g", make_gallery(), [make_page(9)], Pictures(fail))
     assert list(tmp_path.iterdir()) == []
     write(tmp_path / "g", pages=[7])
     before = files_of(tmp_path)
     with pytest.raises(InputError, match=r"g cannot be written \(disk gone\)"):
-        write_gallery(tmp_path / "g", make_gallery(), [make_page(9)], failing())
+        write_gallery(tmp_path / "g", make_gallery(), [make_page(9)], Pictures(fail))
     assert files_of(tmp_path) == before
 
 
@@ -106,7 +99,7 @@ def test_any_text_survives_as_plain_ascii_without_tags(name: str, label: str | N
     assert script.isascii()
     assert "<" not in script
     assert len(script.splitlines()) == 1
-    value = value_of(script)
+    value = read_script(script)
     assert (value["title"], value["facts"]) == (name, [[name, name]])
     assert value["topLabels"] == [["patches", [[5, name, 40, 0.5, 2.0, 0.001]]]]
     assert "metadata" not in value
@@ -118,32 +111,30 @@ def test_any_text_survives_as_plain_ascii_without_tags(name: str, label: str | N
 
 
 @given(
-    grid=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    grid=st.tuples(st.integers(1, 20), st.integers(1, 20)),
     share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     seed=st.integers(0, 99),
 )
-def test_heatmaps_are_stored_whole_or_by_places(grid: tuple[int, int], share: float, seed: int) -> None:
+def test_heatmaps_are_stored_by_places(grid: tuple[int, int], share: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     levels = (rng.integers(1, 256, grid) * (rng.random(grid) < share)).astype(np.uint8)
-    page = LatentPage(3, {"patch": [LatentExample(5, 1.5)]}, {5: levels})
-    stored = value_of(latent_script(page))["heatmaps"]
-    assert isinstance(stored, dict)
-    kind, data = stored["5"][0], np.frombuffer(base64.b64decode(stored["5"][1:]), np.uint8)
-    read = np.zeros(levels.size, np.uint8)
-    if kind == "d":
-        read[:] = data
-    else:
-        n = len(data) // 3
-        read[np.frombuffer(data[: 2 * n].tobytes(), "<u2")] = data[2 * n :]
-    assert np.array_equal(read.reshape(grid), levels)
-    assert len(data) <= levels.size
+    page = LatentPage(3, {"patch": [LatentExample(5, 1.5)]}, {5: levels, 6: levels})
+    stored = read_script(packed_script(latent_value(page)))["heat"]
+    counts, places, above = (
+        np.frombuffer(base64.b64decode(stored[name]), kind)
+        for name, kind in {"counts": "<u2", "places": "u1" if levels.size <= 256 else "<u2", "levels": "u1"}.items()
+    )
+    assert (stored["images"], counts.tolist()) == ([5, 6], [len(places) // 2] * 2)
+    read = np.zeros((2, levels.size), np.uint8)
+    read[np.repeat([0, 1], counts), places] = above
+    assert np.array_equal(read.reshape(2, *grid), [levels, levels])
 
 
 def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
     counts = [3, 0, MAX_LATENTS_A_PATCH + 5]
     latents = np.concatenate([np.arange(n) + 70_000 for n in counts])
     levels = np.concatenate([255 - np.arange(n) for n in counts]).astype(np.uint8)
-    value = value_of(picture_script(PatchCodes(np.cumsum([0, *counts]), latents, levels)))
+    value = read_script(picture_script(PatchCodes(np.cumsum([0, *counts]), latents, levels)))
     read = {
         name: np.frombuffer(base64.b64decode(str(value[name])), kind)
         for name, kind in {"latents": "<u4", "offsets": "<u4", "entries": "<u2", "levels": "u1"}.items()
@@ -154,7 +145,7 @@ def test_codes_of_a_picture_keep_the_strongest_of_each_patch() -> None:
     assert read["levels"].tolist() == [255 - i for i in expected]
     assert (value["most"], value["nCut"]) == (MAX_LATENTS_A_PATCH, 1)
     whole = PatchCodes(np.array([0, MAX_LATENTS_A_PATCH]), latents[:MAX_LATENTS_A_PATCH], levels[:MAX_LATENTS_A_PATCH])
-    assert value_of(picture_script(whole))["nCut"] == 0
+    assert read_script(picture_script(whole))["nCut"] == 0
 
 
 def test_only_pictures_with_thumbnails_are_read_back() -> None:

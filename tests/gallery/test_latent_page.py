@@ -158,7 +158,7 @@ def test_previous_and_next_go_through_the_list(latents_index: Path, open_page: O
 
 WITHOUT_PAGE = [
     ("3", "This latent never fired"),
-    ("20", "saev render ... --visualizer.include_latents '[20]'"),
+    ("20", "saev render --run_dir RUN --visualizer.include_latents '[20]'"),
     ("40", "There is no latent 40: this SAE has 40 latents, counted from 0"),
     ("999999999", "There is no latent 999999999"),
     ("-1", "There is no latent -1"),

@@ -44,6 +44,11 @@ def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
         yield f"saevTake({ascii_json(rows)});\n"
 
 
+def mask_bytes(masks: Masks, image: int) -> int:
+    """Upper bound of what a picture takes in these scripts."""
+    return 2 * len(runs(masks.numbers_ip[image])) + 8
+
+
 def runs(numbers_p: NDArray[np.uint8]) -> bytes:
     """Pairs of a number and how often it stands there, at most 255 times.
 

@@ -5,6 +5,7 @@ Shape suffixes: s = d_sae, (h, w) = the grid of patches.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,8 @@ from saev.latents.survey import ORDERS, Order, PlaceProfile
 Floats = npt.NDArray[np.floating]
 ORDER_NAMES = dict(zip(ORDERS, ("Strongest patch", "Sum over patches", "CLS token"), strict=True))
 """What a page calls the ways to order pictures."""
+N_SMALL: Final = 9
+"""Pictures on a small page."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class LatentPage:
         coactive: Latents that fire on the same tokens, and the cosines of the indicators.
         directions: Words to which the decoder direction points, and their scores.
         mean_p: Its mean activation at each patch position, over all images, where that is known.
+        is_small: Whether it has `N_SMALL` pictures at most, for want of room.
     """
 
     index: int
@@ -111,6 +115,7 @@ class LatentPage:
     coactive: Sequence[tuple[int, float]] = ()
     directions: Sequence[tuple[str, float]] = ()
     mean_p: Floats | None = None
+    is_small: bool = False
 
     @property
     def best(self) -> Sequence[LatentExample]:
@@ -122,6 +127,13 @@ class LatentPage:
         """Ids of all its pictures."""
         lists = [*self.top.values(), *(group.examples for group in self.samples)]
         return {example.image_id for examples in lists for example in examples}
+
+    def small(self) -> "LatentPage":
+        """The same with its first pictures in the first order alone; its numbers stay."""
+        top = {order: examples[:N_SMALL] for order, examples in islice(self.top.items(), 1)}
+        kept = {example.image_id for examples in top.values() for example in examples}
+        maps = {image: levels for image, levels in self.heatmaps.items() if image in kept}
+        return replace(self, top=top, heatmaps=maps, samples=(), is_small=True)
 
 
 @dataclass(frozen=True)

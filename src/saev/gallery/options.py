@@ -19,9 +19,11 @@ class RenderOptions:
     Args:
         top_k: Images shown for a latent, in each order.
         n_latents: Latents that get a page, a random choice among those that fire; -1 for all that fire.
+        max_mb: Size of a gallery in MB, of 1,000,000 bytes. Where full pages would take more, some latents get small
+            ones: nine pictures, and all numbers. Where these would, some have numbers alone.
         log_freq_range: Powers of ten: a random choice only of latents whose frequency lies between these.
         log_value_range: The same for the mean value of a latent where it is active.
-        include_latents: Latents that get a page in any case.
+        include_latents: Latents that get a page in any case, and a full one first.
         sort_by: Which order of pictures comes first: by the strongest patch (patch), by the sum over the patches (img),
             or by the CLS token (cls), where it is among the tokens.
         n_images: Upper bound of the images looked at, a random choice.
@@ -36,7 +38,8 @@ class RenderOptions:
     """
 
     top_k: int = 128
-    n_latents: int = 400
+    n_latents: int = -1
+    max_mb: int = 400
     log_freq_range: Range | None = None
     log_value_range: Range | None = None
     include_latents: list[int] | None = None
@@ -56,6 +59,8 @@ class RenderOptions:
             )
         if self.seed < 0:
             raise InputError(f"seed={self.seed} must be 0 or more")
+        if self.max_mb < 1:
+            raise InputError(f"max_mb={self.max_mb} must be 1 or more")
         if self.n_latents < -1:
             raise InputError(f"n_latents={self.n_latents} must be -1 (all) or more")
         if self.sort_by not in ORDERS:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.gallery.data import LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.data import N_SMALL, LatentExample, LatentPage, SampleGroup, ShownName
 from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
@@ -73,6 +73,7 @@ class Pages:
         # They are middles of bins, of which that of the largest value may lie above it.
         self._percentiles = survey.histogram.percentiles()[self._latents].minimum(most_s1)
         self._shown = {latent: self._shown_at(row) for row, latent in enumerate(latents)}
+        self._n_full = len(latents)
 
     def __len__(self) -> int:
         return len(self._latents)
@@ -82,9 +83,23 @@ class Pages:
         return self._with_heatmaps(self._shown)
 
     @property
-    def images(self) -> list[int]:
-        """Ids, ascending, of all pictures that the pages show."""
-        return sorted(set().union(*(images.tolist() for images in self._shown.values())))
+    def images(self) -> Iterator[list[int]]:
+        """Ids, ascending, of the pictures that each page shows."""
+        return (images.tolist() for images in self._shown.values())
+
+    @property
+    def first_images(self) -> set[int]:
+        """Ids of all pictures that the pages show if all are small."""
+        images_sk, _ = next(iter(self._top.values()))
+        return {image for image in np.unique(images_sk[:, :N_SMALL].numpy()).tolist() if image >= 0}
+
+    def make_small(self, first: int) -> None:
+        """From the page of this number on, pages are small."""
+        self._n_full = min(first, len(self))
+        images_sk, _ = next(iter(self._top.values()))
+        for row, latent in enumerate(self._latents[first:].tolist(), first):
+            ids = np.unique(images_sk[row, :N_SMALL].numpy())
+            self._shown[latent] = ids[ids >= 0]
 
     def drafts(self) -> Iterator[LatentPage]:
         """The pages without heatmaps, for which no image is encoded."""
@@ -101,7 +116,10 @@ class Pages:
         for part in in_parts(shown, self._subject.codes.grid):
             found = heatmaps(self._subject.codes, part, max_value_s)
             for latent in part:
-                yield replace(self._draft(rows[latent]), heatmaps=found.pop(latent))
+                draft = self._draft(rows[latent])
+                if rows[latent] >= self._n_full:
+                    draft = draft.small()
+                yield replace(draft, heatmaps=found.pop(latent))
 
     def _shown_at(self, row: int) -> NDArray[np.int64]:
         """Ids of all pictures of a latent, ascending."""

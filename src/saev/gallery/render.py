@@ -13,6 +13,7 @@ from torch import Tensor
 from saev.errors import InputError, tell
 from saev.gallery.by_picture import Masks
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
+from saev.gallery.fitting import Budget, Pictures
 from saev.gallery.interventions import interventions_for
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
@@ -24,12 +25,11 @@ from saev.latents.heatmaps import PatchCodes, patch_codes
 from saev.latents.labels import Labels
 from saev.latents.naming import LatentName
 from saev.latents.naming.namer import Namer
-from saev.latents.pictures import Picture, RecordedPictures
+from saev.latents.pictures import RecordedPictures
 from saev.latents.survey import EDGES, LatentSurvey, PlaceProfile
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
-from saev.progress import progress_bar
-from saev.shards.tokens import TokenSelection, random_subset
+from saev.shards.tokens import TokenSelection, random_order
 from saev.splicing.interventions_file import Interventions
 from saev.vit.weights import weights_digest
 
@@ -162,10 +162,13 @@ def _render(
 ) -> Rendered:
     subject, pictures = subjects[name], source.pictures
     sae, moments = subject.sae, subject.survey.moments
-    names = namer.by_pictures(subject.codes, subject.survey, latents, pictures, options.seed) if namer else {}
+    names = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
     labels = LatentLabels(subject.survey, source.labels)
     pages = Pages(subject, latents, labels, options.sort_by, _shown(directions))
+    shown = _pictures(subject, pictures, options)
+    budget = Budget.of(options.max_mb * 10**6, len(pages), pages.first_images, shown)
+    pages.make_small(budget.n_ready(pages.images))
     gallery = Gallery(
         title=name,
         sae_id=sae_id(sae),
@@ -193,7 +196,7 @@ def _render(
     if namer:
         half = None if source.half is None else (source.half.seed, source.half.group)
         file = namer.names_file(sae, source.tokens.reader.recording.content_id, names, half)
-    index = write_gallery(out / name, gallery, pages, _pictures(pages.images, subject, pictures, options), file)
+    index = write_gallery(out / name, gallery, pages, shown, file, budget)
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
 
 
@@ -205,7 +208,7 @@ def _shown(names: Mapping[int, LatentName]) -> dict[int, ShownName]:
 
 
 def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequence[int] = ()) -> list[int]:
-    """The latents that get a page, ascending: the preferred ones among those that may, then a random choice.
+    """The latents that get a page: those asked for, the preferred ones among those that may, then a random choice.
 
     Raises:
         InputError: If there is none within the ranges; says how the latents lie.
@@ -224,9 +227,8 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
     n = len(found) if options.n_latents < 0 else options.n_latents
     may = set(found.tolist())
     first = [latent for latent in dict.fromkeys(preferred) if latent in may][:n]
-    others = np.setdiff1d(found, first)
-    chosen = others[random_subset(len(others), n - len(first), options.seed)]
-    return sorted({*first, *chosen.tolist(), *(options.include_latents or ())})
+    others = random_order(np.setdiff1d(found, first), options.seed)[: n - len(first)]
+    return list(dict.fromkeys([*(options.include_latents or ()), *first, *others.tolist()]))
 
 
 def sae_id(sae: SparseAutoencoder) -> str:
@@ -238,19 +240,17 @@ def _within(values: np.ndarray, own: Range | None) -> np.ndarray:
     return np.ones(len(values), dtype=np.bool_) if own is None else (values >= own[0]) & (values <= own[1])
 
 
-def _pictures(
-    images: Sequence[int], subject: Subject, pictures: RecordedPictures, options: RenderOptions
-) -> Iterator[tuple[Picture, PatchCodes | None]]:
-    """The pictures, those that are opened together with what fires in them."""
-    opened = {images[i] for i in random_subset(len(images), options.n_picture_pages, options.seed)}
+def _pictures(subject: Subject, pictures: RecordedPictures, options: RenderOptions) -> Pictures:
+    """The pictures, and what fires in them."""
     patches = subject.codes.spots.patches
-    if not patches:
-        opened = set()
-    for image in progress_bar([image for image in images if image not in opened], desc="drawing", unit=" images"):
-        yield pictures[image], None
     max_value_s = subject.survey.moments.max_value.numpy()
-    for image, codes in subject.codes.each(sorted(opened), "drawing"):
-        yield pictures[image], patch_codes(codes.at(patches), max_value_s)
+
+    def codes_of(images: Sequence[int]) -> Iterator[tuple[int, PatchCodes]]:
+        for image, codes in subject.codes.each(images, "drawing"):
+            yield image, patch_codes(codes.at(patches), max_value_s)
+
+    codes = codes_of if patches else None
+    return Pictures(pictures.__getitem__, codes, options.n_picture_pages, options.seed)
 
 
 def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:

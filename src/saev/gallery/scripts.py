@@ -1,11 +1,13 @@
 """The data of a gallery as classic scripts, the only form in which a page from the file system gets data.
 
 A script calls one function, `saevTake`, with one JSON value; `assets/data.js` knows who asked for it. Arrays stand in
-it as base64 of little-endian bytes.
+it as base64 of little-endian bytes. The value of a script that is one of many is packed: base64 of its JSON, deflated,
+takes two thirds.
 """
 
 import base64
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -20,6 +22,8 @@ from saev.latents.metadata import Column
 from saev.pages.embedding import ascii_json
 from saev.pages.heatmap import COLOUR_MAPS, overlay_table
 
+SMALL_A_FILE = 64
+"""Small pages in one file: so many files of their own would be slow to copy."""
 MAX_LATENTS_A_PATCH = 64
 """Latents listed for a patch of a picture, the strongest ones."""
 
@@ -32,13 +36,16 @@ class PictureEntry(NamedTuple):
     size: tuple[int, int] | None
 
 
-def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[int, PictureEntry]) -> str:
+def overview_script(
+    gallery: Gallery, pages: Sequence[int], pictures: Mapping[int, PictureEntry], small: Sequence[int] = ()
+) -> str:
     """Everything that the page needs before a latent or a picture is looked at.
 
     Args:
         gallery: What the gallery says.
-        pages: The latents that have a page.
+        pages: The latents that have a full page.
         pictures: The pictures that have one.
+        small: Those that have a small one, `SMALL_A_FILE` after the other in each file.
     """
     labels = sorted({entry.label for entry in pictures.values() if entry.label is not None})
     number = {label: i for i, label in enumerate(labels)}
@@ -50,6 +57,7 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             "grid": gallery.grid,
             "orders": list(ORDER_NAMES.items()),
             "pages": list(pages),
+            **_optional("small", {"perFile": SMALL_A_FILE, "latents": list(small)} if small else None),
             "frequency": _floats(gallery.frequency),
             "imageFrequency": _floats(gallery.image_frequency),
             "meanValue": _floats(gallery.mean_value),
@@ -86,37 +94,56 @@ def overview_script(gallery: Gallery, pages: Sequence[int], pictures: Mapping[in
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
-            **_optional("places", None if gallery.places is None else _packed(profile_value(gallery.places))),
+            **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
         }
     )
 
 
-def latent_script(page: LatentPage) -> str:
-    """The page of one latent."""
-    return _script(
-        {
-            "index": page.index,
-            "top": {order: _examples(examples) for order, examples in page.top.items()},
-            "samples": [
-                {"quantiles": group.quantiles, "examples": _examples(group.examples)} for group in page.samples
-            ],
-            "heatmaps": {str(image): _heatmap(levels) for image, levels in page.heatmaps.items()},
-            "histogram": None if page.histogram is None else page.histogram.tolist(),
-            "percentiles": {str(p): float(value) for p, value in page.percentiles.items()},
-            "labels": _labels(page.labels),
-            "patchLabels": _labels(page.patch_labels),
-            "columns": [[name, _labels(counts)] for name, counts in page.columns.items()],
-            "neighbours": _pairs(page.neighbours),
-            "coactive": _pairs(page.coactive),
-            "directions": [[word, round(score, 2)] for word, score in page.directions],
-            **_optional("meanMap", None if page.mean_p is None else _packed(mean_map(page.mean_p))),
-        }
-    )
+def latent_value(page: LatentPage) -> dict[str, Any]:
+    """The page of one latent, as `assets/data.js` reads it."""
+    return {
+        "index": page.index,
+        "top": {order: _examples(examples) for order, examples in page.top.items()},
+        "samples": [{"quantiles": group.quantiles, "examples": _examples(group.examples)} for group in page.samples],
+        "heat": _heatmaps(page.heatmaps),
+        "histogram": None if page.histogram is None else page.histogram.tolist(),
+        "percentiles": {str(p): float(f"{value:.6g}") for p, value in page.percentiles.items()},
+        "labels": _labels(page.labels),
+        "patchLabels": _labels(page.patch_labels),
+        "columns": [[name, _labels(counts)] for name, counts in page.columns.items()],
+        "neighbours": _pairs(page.neighbours),
+        "coactive": _pairs(page.coactive),
+        "directions": [[word, round(score, 2)] for word, score in page.directions],
+        **_optional("meanMap", None if page.mean_p is None else _as_bytes(mean_map(page.mean_p))),
+    }
+
+
+def packed_script(value: object) -> str:
+    """A script of one of many pages, packed."""
+    return _script(base64.b64encode(zlib.compress(ascii_json(value).encode("ascii"))).decode("ascii"))
+
+
+def read_script(script: str) -> Any:
+    """The value of a script, packed or not.
+
+    Raises:
+        ValueError: If it is no data script.
+    """
+    start, end = "saevTake(", ");\n"
+    if not (script.startswith(start) and script.endswith(end)):
+        raise ValueError("it is no data script")
+    value = json.loads(script[len(start) : -len(end)])
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(zlib.decompress(base64.b64decode(value, validate=True)))
+    except zlib.error as error:
+        raise ValueError("it is no data script") from error
 
 
 def picture_script(codes: PatchCodes) -> str:
     """Which latents fire where in one picture, at most `MAX_LATENTS_A_PATCH` of them on a patch."""
-    return _script(picture_value(codes, MAX_LATENTS_A_PATCH))
+    return packed_script(picture_value(codes, MAX_LATENTS_A_PATCH))
 
 
 def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
@@ -153,11 +180,8 @@ def read_overview(script: str) -> Overview:
     Raises:
         ValueError: If another program, or another version of this one, wrote it.
     """
-    start, end = "saevTake(", ");\n"
-    if not (script.startswith(start) and script.endswith(end)):
-        raise ValueError("it is no data script")
     try:
-        raw = json.loads(script[len(start) : -len(end)])
+        raw = read_script(script)
         max_value, frequency = (
             np.frombuffer(base64.b64decode(raw[name], validate=True), dtype="<f4")
             for name in ("maxValue", "imageFrequency")
@@ -177,7 +201,7 @@ def _optional(name: str, value: str | Sequence[object] | dict[str, object] | Non
     return {name: value} if value else {}
 
 
-def _packed(value: Mapping[str, object]) -> dict[str, object]:
+def _as_bytes(value: Mapping[str, object]) -> dict[str, object]:
     """The same with arrays as bytes."""
     return {name: _bytes(one) if isinstance(one, np.ndarray) else one for name, one in value.items()}
 
@@ -211,13 +235,19 @@ def _pairs(pairs: Iterable[tuple[int, float]]) -> list[list[float]]:
     return [[int(latent), round(float(cosine), 4)] for latent, cosine in pairs]
 
 
-def _heatmap(levels: Levels) -> str:
-    """`d` and all levels, or `s` and those above 0 as their places (two bytes) and then their levels."""
-    places = np.flatnonzero(levels)
-    if 3 * len(places) >= levels.size:
-        return "d" + _bytes(levels)
-    sparse = places.astype("<u2").tobytes() + levels.ravel()[places].tobytes()
-    return "s" + base64.b64encode(sparse).decode("ascii")
+def _heatmaps(maps: Mapping[int, Levels]) -> dict[str, Any]:
+    """Of each picture the number of levels above 0; then their places, one byte each in grids up to 256; the levels."""
+    if not maps:
+        return {"images": [], "counts": "", "places": "", "levels": ""}
+    places = [np.flatnonzero(levels) for levels in maps.values()]
+    above = [levels.ravel()[own] for levels, own in zip(maps.values(), places, strict=True)]
+    size = next(iter(maps.values())).size
+    return {
+        "images": list(maps),
+        "counts": _bytes(np.array([len(own) for own in places], dtype="<u2")),
+        "places": _bytes(np.concatenate(places).astype("u1" if size <= 2**8 else "<u2")),
+        "levels": _bytes(np.concatenate(above)),
+    }
 
 
 def _floats(values: npt.NDArray[np.floating]) -> str:

@@ -4,12 +4,14 @@
     assets/                  its style and scripts
     data/overview.js         title, facts, the numbers of all latents, names of the pictures
     data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
+    data/small/000003.js     the same of 64 latents for which there is less room, with nine pictures of each
     data/pictures/00000042.js  which latents fire where in one picture
     data/masks/000001.js     labels of the patches of 256 pictures
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
 
-A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`.
+A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`, and
+`saev.gallery.fitting` for what there is room for.
 """
 
 import json
@@ -18,40 +20,36 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from PIL import Image
-
 from saev.errors import InputError
 from saev.files import bring_to_disk, unwritable
 from saev.gallery.by_picture import mask_scripts
 from saev.gallery.data import Gallery, LatentPage
-from saev.gallery.scripts import PictureEntry, latent_script, overview_script, picture_script
-from saev.latents.heatmaps import PatchCodes
+from saev.gallery.fitting import Budget, PageWriter, Pictures
+from saev.gallery.scripts import overview_script
 from saev.latents.naming.names_file import NAMES_FILE, Names
-from saev.latents.pictures import Picture
-from saev.pages.embedding import jpeg
 from saev.pages.shared import DRAWING, LOOK, copy_shared
-
-_LONGEST_SIDE = 288
 
 
 def write_gallery(
     out: Path,
     gallery: Gallery,
     pages: Iterable[LatentPage],
-    pictures: Iterable[tuple[Picture, PatchCodes | None]],
+    pictures: Pictures,
     names: Names | None = None,
+    budget: Budget | None = None,
 ) -> Path:
     """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
 
-    Pages are taken one at a time, then pictures, so that any number of them fits in memory.
+    Pages are taken one at a time, and pictures as pages show them, so that any number of them fits in memory.
 
     Args:
         out: The directory; its parent is made where it is missing.
         gallery: What is said of all latents.
-        pages: Each latent at most once.
-        pictures: Those that pages show, each once, and the codes of those that get a page of their own. For one that
-            is missing a grey tile is shown.
+        pages: Each latent at most once, those first that are wanted most where there is no room for all.
+        pictures: Those that pages show.
         names: Those that were found for latents, with what found them, for programs.
+        budget: How large the gallery may become; by default as large as it gets. The numbers of all latents are there
+            in any case.
 
     Returns:
         The path of `index.html`.
@@ -67,9 +65,9 @@ def write_gallery(
         _check_replaceable(out)
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
         partial.mkdir(parents=True)
-        _write(partial, gallery, pages, pictures)
         if names is not None:
             _put(partial / NAMES_FILE, f"{json.dumps(names.to_dict(), indent=1)}\n")
+        _write(partial, gallery, pages, pictures, budget)
         for path in (partial, *partial.rglob("*")):
             bring_to_disk(path)
         _swap(partial, out, old)
@@ -83,48 +81,34 @@ def write_gallery(
 
 
 def _write(
-    root: Path,
-    gallery: Gallery,
-    pages: Iterable[LatentPage],
-    pictures: Iterable[tuple[Picture, PatchCodes | None]],
+    root: Path, gallery: Gallery, pages: Iterable[LatentPage], pictures: Pictures, budget: Budget | None
 ) -> None:
-    for folder in ("assets", "images", "data", "data/latents", "data/pictures"):
+    for folder in ("assets", "images", "data", "data/latents", "data/small", "data/pictures"):
         (root / folder).mkdir()
     for asset in (files("saev.gallery") / "assets").iterdir():
         place = root if asset.name == "index.html" else root / "assets"
         (place / asset.name).write_bytes(asset.read_bytes())
     copy_shared((*LOOK, *DRAWING), root / "assets")
-    written: dict[int, None] = {}  # in their order
-    shown: set[int] = set()
+    there = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    empty = len(overview_script(gallery, [], {}, [0]))
+    writer = PageWriter(root, gallery, pictures, budget, there + empty)
+    written: set[int] = set()
     for page in pages:
         assert 0 <= page.index < gallery.d_sae, f"a page of latent {page.index}, which there is not"
         assert page.index not in written, f"latent {page.index} has two pages"
-        _put(root / "data" / "latents" / f"{page.index:06d}.js", latent_script(page))
-        written[page.index] = None
-        shown |= page.shown
-    # Those that do not come stay without a size.
-    entries = {image: PictureEntry(f"picture {image}", None, None) for image in sorted(shown)}
-    for picture, codes in pictures:
-        assert picture.image_id in shown, f"no page shows picture {picture.image_id}"
-        size = _save(picture.view, root / "images" / f"{picture.image_id:08d}.jpg") if picture.view else None
-        entries[picture.image_id] = PictureEntry(picture.name, picture.label, size)
-        if codes is not None:
-            _put(root / "data" / "pictures" / f"{picture.image_id:08d}.js", picture_script(codes))
+        written.add(page.index)
+        writer.add(page)
+    writer.finish()
+    entries = dict(sorted(writer.entries.items()))
     if gallery.masks is not None:
         (root / "data" / "masks").mkdir()
         for number, script in enumerate(mask_scripts(gallery.masks, list(entries))):
             _put(root / "data" / "masks" / f"{number:06d}.js", script)
-    _put(root / "data" / "overview.js", overview_script(gallery, list(written), entries))
+    _put(root / "data" / "overview.js", overview_script(gallery, sorted(writer.full), entries, writer.small))
 
 
 def _put(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii")
-
-
-def _save(view: Image.Image, path: Path) -> tuple[int, int]:
-    content, size = jpeg(view, _LONGEST_SIDE)
-    path.write_bytes(content)  # Pillow does not say why a file cannot be written
-    return size
 
 
 def _check_replaceable(out: Path) -> None:

@@ -46,12 +46,12 @@ def address(file: Path, folder: Path) -> str:
         return Path(path).as_uri()
 
 
-def jpeg(view: Image.Image, longest: int) -> tuple[bytes, tuple[int, int]]:
+def jpeg(view: Image.Image, longest: int, quality: int = _JPEG_QUALITY) -> tuple[bytes, tuple[int, int]]:
     """A picture as JPEG, with no side above `longest` pixels, and its width and height."""
     picture = view.convert("RGB")
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    picture.save(file, "JPEG", quality=quality, optimize=True)
     return file.getvalue(), picture.size
 
 

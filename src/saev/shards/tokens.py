@@ -187,5 +187,10 @@ def random_subset(n_examples: int, size: int, seed: int) -> Ints:
     >>> random_subset(10, 3, seed=0).tolist()
     [1, 4, 7]
     """
-    order = np.random.default_rng([seed, n_examples]).permutation(n_examples)
-    return np.sort(order[:size]).astype(np.int64)
+    return np.sort(random_order(np.arange(n_examples), seed)[:size])
+
+
+def random_order(numbers: Ints, seed: int) -> Ints:
+    """Numbers in a random order that depends on how many they are and on the seed alone."""
+    order = np.random.default_rng([seed, len(numbers)]).permutation(len(numbers))
+    return numbers[order].astype(np.int64)

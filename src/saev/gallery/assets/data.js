@@ -21,6 +21,12 @@ function take(path) {
   });
 }
 
+/** The value of a script that was packed: the JSON that is deflated in it. */
+async function unpacked(value) {
+  if (typeof value !== "string") return value;
+  return new Response(new Blob([bytesOf(value)]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+}
+
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 const numbersOf = (base64, Kind) => new Kind(bytesOf(base64).buffer); // little-endian, as all of today's machines
 
@@ -40,8 +46,9 @@ class GalleryData {
     this.facts = raw.facts; // [name, value]
     [this.rows, this.columns] = raw.grid;
     this.orders = new Map(raw.orders); // of pictures: what each is called
-    this.pages = raw.pages;
-    this.hasPage = new Set(raw.pages);
+    this.isFull = new Set(raw.pages); // latents whose page has all pictures
+    this.small = new Map((raw.small?.latents ?? []).map((latent, i) => [latent, Math.floor(i / raw.small.perFile)])); // latent -> file
+    this.hasPage = new Set([...raw.pages, ...this.small.keys()]);
     for (const name of ["frequency", "imageFrequency", "meanValue", "maxValue", "binEdges"]) {
       this[name] = numbersOf(raw[name], Float32Array);
     }
@@ -107,7 +114,9 @@ class GalleryData {
    * [{latent, cosine}], directions: [[word, score]], meanMap: {most, levels} or null}.
    */
   latent(index) {
-    return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
+    if (!this.small.has(index)) return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
+    const several = this.once(`data/small/${String(this.small.get(index)).padStart(6, "0")}.js`, (raws) => new Map(raws.map((raw) => [raw.index, raw])));
+    return several.then((raws) => latentOf(raws.get(index), this.maxValue[index]));
   }
 
   /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first, `most` at most, which cuts
@@ -131,7 +140,7 @@ class GalleryData {
   once(path, decode) {
     let promise = this.kept.get(path);
     if (promise === undefined) {
-      promise = take(this.root + path).then(decode);
+      promise = take(this.root + path).then(unpacked).then(decode);
       promise.catch(() => this.kept.delete(path));
     }
     this.kept.delete(path);
@@ -146,6 +155,7 @@ const labelOf = ([label, count, purity, lift, q]) => ({ label, count, purity, li
 function latentOf(raw, max) {
   const examples = (list) => list.map(([image, value]) => ({ image, value }));
   const pairs = (list) => list.map(([latent, cosine]) => ({ latent, cosine }));
+  const heat = raw.heat === undefined ? null : heatsOf(raw.heat);
   const decoded = new Map();
   const p99 = 255 * Math.min(1, raw.percentiles[99] / max) || 255;
   return {
@@ -154,7 +164,7 @@ function latentOf(raw, max) {
     top: Object.fromEntries(Object.entries(raw.top).map(([order, list]) => [order, examples(list)])),
     samples: raw.samples.map((group) => ({ quantiles: group.quantiles, examples: examples(group.examples) })),
     heatmap(image) {
-      if (!decoded.has(image)) decoded.set(image, levelsOf(raw.heatmaps[image], p99));
+      if (!decoded.has(image)) decoded.set(image, levelsOf(heat === null ? raw.heatmaps[image] : heat.get(image), p99));
       return decoded.get(image);
     },
     histogram: raw.histogram,
@@ -169,9 +179,23 @@ function latentOf(raw, max) {
   };
 }
 
-/** Levels 0..255 of the patches: {at(patch), p99} of a heatmap as it is stored, see scripts.py. */
+/** Of each picture its places with a level above 0, see scripts.py: image -> Map of patches to levels. */
+function heatsOf({ images, counts, places, levels }) {
+  const [number, level] = [numbersOf(counts, Uint16Array), bytesOf(levels)];
+  let place = bytesOf(places);
+  if (place.length > level.length) place = new Uint16Array(place.buffer);
+  let end = 0;
+  return new Map(images.map((image, i) => {
+    const start = end;
+    end += number[i];
+    return [image, new Map(Array.from(place.subarray(start, end), (patch, j) => [patch, level[start + j]]))];
+  }));
+}
+
+/** Levels 0..255 of the patches: {at(patch), p99} of a heatmap; a text is one as earlier versions stored it. */
 function levelsOf(stored, p99) {
   if (stored === undefined) return undefined;
+  if (stored instanceof Map) return { at: (patch) => stored.get(patch) ?? 0, p99 };
   const bytes = bytesOf(stored.slice(1));
   if (stored[0] === "d") return { at: (patch) => bytes[patch], p99 };
   const n = bytes.length / 3;

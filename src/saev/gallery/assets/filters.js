@@ -36,7 +36,7 @@ class Filters extends EventTarget {
     this.key = `saev-filters:${data.saeId}`;
     this.initial = {
       search: "",
-      kind: data.pages.length > 0 ? "pictures" : "all",
+      kind: data.hasPage.size > 0 ? "pictures" : "all",
       isStarred: false,
       isNamed: false,
       verdict: "", // "" for any or none; "own:..." is that of notes

@@ -75,6 +75,7 @@ class LatentView {
   fill(page) {
     const { data } = this.app;
     const has = (list) => list.length > 0;
+    if (!data.isFull.has(page.index)) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
     this.main.append(this.topPictures(page), ...(has(page.samples) ? [this.samples(page)] : []));
     if (page.histogram?.some((count) => count > 0)) {
       this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
@@ -200,8 +201,17 @@ function orderSwitch(data, orders, chosen, onPick) {
 
 /** What to do for pictures of a latent that has none. */
 function notRendered(latent) {
-  return ["No pictures of this latent were rendered into this gallery. To have them, render it again, with the options of before and: ",
-    element("code", {}, `saev render ... --visualizer.include_latents '[${latent}]'`)];
+  return ["No pictures of this latent were rendered into this gallery. To have them, render it again, with the options of before and: ", renderCommand(latent)];
+}
+
+/** What a page with a few pictures lacks, and what to do for it. */
+function smallPage(latent) {
+  return ["A small page: the first pictures and all numbers, for want of room (", element("code", {}, "--visualizer.max_mb"),
+    "). To have all pictures and samples, render the gallery again, with the options of before and: ", renderCommand(latent)];
+}
+
+function renderCommand(latent) {
+  return element("code", {}, `saev render --run_dir RUN --visualizer.include_latents '[${latent}]'`);
 }
 
 /** Copies the page's address; where the browser forbids that, shows it for copying by hand. */

@@ -115,7 +115,7 @@ function connectPage(data, notes) {
   };
   connectHeatControls(data);
   Theme.connect(document.getElementById("theme"));
-  document.getElementById("heat-controls").hidden = data.pages.length === 0;
+  document.getElementById("heat-controls").hidden = data.hasPage.size === 0;
   const trouble = document.getElementById("notes-trouble");
   for (const kept of [notes, stars]) kept.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
   app.router = new Router(data);

@@ -33,7 +33,7 @@ class OverviewView {
     const dead = data.nLatents - data.alive.length;
     document.getElementById("counts").textContent = `${showCount(data.nLatents, "latent")}: `
       + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (on no token looked at), `
-      + `${data.pages.length.toLocaleString("en")} with pictures.`;
+      + `${data.hasPage.size.toLocaleString("en")} with pictures${data.small.size > 0 ? `, ${data.small.size.toLocaleString("en")} of these with nine at most` : ""}.`;
     const missing = [...data.pictures.values()].filter((picture) => picture.isMissing).length;
     const warning = document.getElementById("missing-pictures");
     warning.hidden = missing === 0;

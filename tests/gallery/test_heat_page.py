@@ -84,9 +84,9 @@ def test_a_latent_lights_exactly_its_patch(index: Path, open_page: Open, latent:
 
 def test_patches_end_where_they_should(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=0&latent=17", width=1300)  # patch 2 of the first row, then patch 3
-    opened.locator("#picture .heat").wait_for()
+    opened.locator("#picture .stage .heat").wait_for()
     opened.locator(".patch-grid").evaluate("(grid) => { grid.hidden = true; }")
-    shot = pixels(opened.locator("#picture .picture"))
+    shot = pixels(opened.locator("#picture .stage .picture"))
     lit = np.abs(shot - blended(255)).max(-1) < 8
     rows, columns = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
     height, width = lit.shape

@@ -3,7 +3,7 @@
 Shape suffixes: s = d_sae, (h, w) = the grid of patches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
@@ -250,6 +250,7 @@ class Gallery:
         half: The half of the pictures that it shows and counts, where it keeps to one.
         seeds: In how many other seeds latents are found, where there are any.
         places: Where in pictures latents fire, as far as that is known.
+        alike: Gives groups of pictures that are nearly the same, among those that pages show; called at the end.
     """
 
     title: str
@@ -273,6 +274,7 @@ class Gallery:
     half: Half | None = None
     seeds: Seeds | None = None
     places: PlaceProfile | None = None
+    alike: Callable[[Sequence[int]], list[list[int]]] | None = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

@@ -212,7 +212,7 @@ class PageWriter:
 
     def _entry_bytes(self, image: int, entry: PictureEntry) -> int:
         """Upper bound of what the overview, and scripts of masks, say of a picture."""
-        told = [image, entry.name, 10**7, *(entry.size or ()), entry.label]
+        told = [image, entry.name, 10**7, *(entry.size or ()), entry.label, image]  # again with those that are alike
         for column in self._gallery.metadata:
             number = int(column.numbers_i[image])
             told += [10**8, column.values[number] if number >= 0 else None]

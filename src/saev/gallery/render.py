@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from saev.errors import InputError, tell
+from saev.gallery.alike import SeenCodes
 from saev.gallery.by_picture import Masks
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
 from saev.gallery.fitting import Budget, Pictures
@@ -160,8 +161,10 @@ def _render(
     namer: Namer | None,
     seeds: Seeds | None,
 ) -> Rendered:
-    subject, pictures = subjects[name], source.pictures
-    sae, moments = subject.sae, subject.survey.moments
+    sae, pictures = subjects[name].sae, source.pictures
+    seen = SeenCodes(subjects[name].codes, sae, options.seed)
+    subject = replace(subjects[name], codes=seen)
+    moments = subject.survey.moments
     names = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
     labels = LatentLabels(subject.survey, source.labels)
@@ -191,6 +194,7 @@ def _render(
         half=source.half,
         seeds=seeds,
         places=PlaceProfile.of(subject.survey),
+        alike=seen.alike,
     )
     file = None
     if namer:

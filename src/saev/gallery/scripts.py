@@ -94,6 +94,7 @@ def overview_script(
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
+            **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
             **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
         }
     )

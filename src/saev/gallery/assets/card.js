@@ -50,7 +50,7 @@ async function fillCard(app, card) {
   const thumbs = card.querySelector(".thumbs");
   try {
     const latent = await app.data.latent(Number(card.dataset.latent));
-    const examples = Object.values(latent.top)[0] ?? [];
+    const examples = Fold.of(app.data, Object.values(latent.top)[0] ?? []);
     thumbs.replaceChildren(...examples.slice(0, nCardPictures).map(({ image }) =>
       heatPicture(app.data, app.data.pictures.get(image), latent.heatmap(image))));
   } catch (error) {

@@ -78,6 +78,7 @@ class GalleryData {
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
     this.seeds = raw.seeds === undefined ? null : { ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array) };
+    this.alike = new Map((raw.alike ?? []).flatMap((ids) => ids.map((id) => [id, ids[0]]))); // of nearly the same pictures the first
     this.profile = profileOf(raw.places); // where in pictures latents fire
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();

@@ -32,7 +32,7 @@ function latentPreview(data, latent, nPictures = 1) {
   if (!data.hasPage.has(latent)) return preview;
   preview.append(...Array.from({ length: nPictures }, () => element("div", { class: "picture" })));
   return whenNear(preview, () => data.latent(latent).then((page) => {
-    const examples = (Object.values(page.top)[0] ?? []).slice(0, nPictures);
+    const examples = Fold.of(data, Object.values(page.top)[0] ?? []).slice(0, nPictures);
     preview.replaceChildren(...examples.map(({ image }) => heatPicture(data, data.pictures.get(image), page.heatmap(image))));
   }, (error) => preview.replaceChildren(element("span", { class: "soft" }, error.message))));
 }

@@ -11,6 +11,7 @@ class LatentView {
     this.app = app;
     this.filled = null; // the latent whose pictures are there
     this.order = null; // stays the same from latent to latent
+    addEventListener("foldchange", () => this.redraw?.());
   }
 
   /** The promise is kept once the pictures are there, so that the page can be scrolled to where it was left. */
@@ -95,11 +96,15 @@ class LatentView {
     const orders = Object.keys(page.top).filter((order) => page.top[order].length > 0); // the first one was asked for
     const list = element("div", { class: "examples", role: "list" });
     const more = element("button", { type: "button", class: "more" });
+    const figure = (example) => exampleFigure(this.app.data, page, example, example.rank);
     const draw = (n) => {
-      const examples = page.top[this.order];
-      list.replaceChildren(...examples.slice(0, n).map((example, i) => exampleFigure(this.app.data, page, example, i + 1)));
-      more.textContent = `Show all ${showCount(examples.length, "picture")}`;
+      const all = page.top[this.order].map((example, i) => ({ ...example, rank: i + 1 }));
+      const examples = Fold.of(this.app.data, all);
+      list.replaceChildren(...examples.slice(0, n).map((example) => Fold.opener(example, figure(example), figure)));
+      more.textContent = examples.length === all.length ? `Show all ${showCount(all.length, "picture")}`
+        : `Show all ${examples.length} of ${showCount(all.length, "picture")}`;
       more.hidden = examples.length <= n;
+      this.redraw = () => draw(n);
     };
     const section = element("section", { "aria-label": "Top pictures" },
       element("div", { class: "section-head" }, element("h2", {}, "Top pictures"), heatLegend(this.app.data, page.index, { p99: page.p99 })));

@@ -114,6 +114,7 @@ function connectPage(data, notes) {
     },
   };
   connectHeatControls(data);
+  Fold.connect(data);
   Theme.connect(document.getElementById("theme"));
   document.getElementById("heat-controls").hidden = data.hasPage.size === 0;
   const trouble = document.getElementById("notes-trouble");

@@ -12,6 +12,7 @@ class OverviewView {
     this.drawPlots();
     this.cards = new Cards(document.getElementById("cards"), app, (latent) => this.scatter?.mark(latent));
     this.filters.addEventListener("change", () => this.update());
+    addEventListener("foldchange", () => this.update());
     // Notes may come by the thousand from a file.
     notes.addEventListener("change", () => { this.updating ??= requestAnimationFrame(() => this.update()); });
     document.getElementById("filter-search").addEventListener("keydown", (event) => {
@@ -74,8 +75,8 @@ class OverviewView {
     this.histogram?.show(shown);
     this.controls.show();
     document.getElementById("list-count").textContent = `${this.list.length.toLocaleString("en")} of ${showCount(data.nLatents, "latent")}`;
-    if (this.labels !== data.topLabels) this.cards.renew();
-    this.labels = data.topLabels;
+    if (this.labels !== data.topLabels || this.fold !== Fold.by) this.cards.renew();
+    [this.labels, this.fold] = [data.topLabels, Fold.by];
     this.cards.show(this.list);
     this.sayNothingFound();
   }

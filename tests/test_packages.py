@@ -23,8 +23,8 @@ LEVELS = (
     ("demo", "cli"),
 )
 FREE = (
-    "", "byte_text", "device", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing", "progress",
-    "ranges", "registry", "stopping", "threads",
+    "", "byte_text", "csv_text", "device", "errors", "files", "free_memory", "host_copy", "lock", "memory", "mixing",
+    "progress", "ranges", "registry", "stopping", "threads",
 )  # fmt: skip
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
 PACKAGES = sorted({path.relative_to(ROOT).parts[0] for path in FILES})

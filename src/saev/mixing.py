@@ -68,5 +68,25 @@ def token_hashes(image_ids: NDArray[Any], n_positions: int, seed: int) -> NDArra
     return hashes
 
 
+def image_hashes(image_ids: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """(b,) hashes from 0 to 2^32 - 1 of images whose ids (b,) fit 32 bits; `hashed_images` is the inverse."""
+    key = _image_key(seed)
+    return mix32(mix32(image_ids.astype(np.uint32) ^ key) ^ key).astype(np.int64)
+
+
+def hashed_images(hashes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """(b,) the ids of which these are the hashes.
+
+    >>> hashed_images(image_hashes(np.array([0, 7, 2**32 - 1]), seed=3), seed=3).tolist()
+    [0, 7, 4294967295]
+    """
+    key = _image_key(seed)
+    return (unmix32(unmix32(hashes.astype(np.uint32)) ^ key) ^ key).astype(np.int64)
+
+
+def _image_key(seed: int) -> np.uint32:
+    return np.uint32(mix64(_seed_word(seed))[0] >> np.uint64(32))
+
+
 def _seed_word(seed: int) -> LongWords:
     return np.array([(seed * _GOLDEN + 1) % 2**64], dtype=np.uint64)

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 from tests.gallery.galleries import given_pictures
 
-from saev.gallery.data import Gallery, LabelCount, LatentExample, LatentPage, OtherSae, SampleGroup, ShownName
+from saev.gallery.data import Gallery, LatentExample, LatentPage, OtherSae, SampleGroup, ShownName
+from saev.gallery.label_counts import LabelCount
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
@@ -74,8 +75,12 @@ def page(latent: int, **changes: object) -> LatentPage:
         samples=[SampleGroup((low / 4, (low + 1) / 4), [LatentExample(low, low + 0.5)]) for low in range(4)],
         histogram=np.array([0, 0, 1, 4, 16, 64, 32, 8, 2, 0, 0, 0]),
         percentiles={10: 2.0, 50: 5.0, 99: 12.0},
-        labels=[LabelCount("birds", 40, 0.8, 4.0, 1e-5), LabelCount("fish", 10, 0.2, 0.5, 0.94)],
-        patch_labels=[LabelCount("beak", 7, 0.14, 12.5, 0.032)],
+        labels=[
+            LabelCount("birds", 40, 0.8, 4.0, 1e-5, 0.625, 0.31, 0.2),
+            LabelCount("fish", 10, 0.2, 0.5, 0.94, None, 0.22, 0),
+        ],
+        patch_labels=[LabelCount("beak", 7, 0.14, 12.5, 0.032, 1.0, 0.1, 0.05)],
+        peaks={0: "beak", 2: "\u202etxt"},
         neighbours=[(6 if latent != 6 else 17, 0.83), (20, 0.5)],
         coactive=[(25, 0.31)],
     )

@@ -1,8 +1,10 @@
 """`saev.render` and `saev.survey`: galleries and surveys from Python, with and without saved codes."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.conftest import MakeShards
@@ -45,6 +47,38 @@ def test_a_gallery_from_saved_codes_is_the_same(
     assert found == {name: tmp_path / "encoded" / name / "index.html" for name in saes}
     saev.render(saes, shards, tmp_path / "saved", codes=[tmp_path / "codes"], **options)  # type: ignore[arg-type]
     assert tree(tmp_path / "saved") == tree(tmp_path / "encoded")
+
+
+def test_the_numbers_of_all_latents_are_a_table(shards: Path, sae: TopK, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    metadata = tmp_path / "table.csv"
+    rows = [f"{one.path},{'=1+1' if i % 2 else 'b'}" for i, one in enumerate(saev.open_shards(shards).examples())]
+    metadata.write_text("\n".join(["path,=site", *rows]))
+    saes = {"a": sae, "b": TopK(8, D_SAE, k=3)}
+    out = saev.render(saes, shards, tmp_path / "features", metadata=metadata, n_latents=3)["a"].parent
+    with (out / "latents.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    table = pq.read_table(out / "latents.parquet").to_pydict()
+    assert [name.removeprefix("'") for name in read[0]] == list(table)
+    assert not any(value.startswith(("=", "+", "@")) for row in read for value in (*row, *row.values()))
+    survey = saev.survey(sae, shards)
+    assert table["latent"] == list(range(D_SAE))
+    assert torch.tensor(table["frequency"]) == pytest.approx(survey.moments.frequency)
+    top = survey.top["patch"].values
+    assert table["first_to_second"] == pytest.approx((top[:, 0] / top[:, 1]).nan_to_num(0, posinf=0).tolist())
+    assert table["pictures"] == pytest.approx((top.sum(1) ** 2 / (top**2).sum(1)).nan_to_num(0).tolist(), rel=1e-5)
+    cosines = torch.nn.functional.cosine_similarity(sae.W_dec[:, None], sae.W_dec[None], dim=2).fill_diagonal_(-1)
+    assert table["nearest"] == cosines.argmax(1).tolist()
+    assert [float(row["nearest_cosine"]) for row in read] == pytest.approx(cosines.amax(1).tolist(), abs=1e-5)
+    assert set(table) >= {
+        "p50",
+        "patches_label",
+        "patches_ap",
+        "=site_label",
+        "name",
+        "match in b",
+        "match in b, cosine",
+    }
 
 
 def test_a_survey_of_saved_codes_is_the_same(shards: Path, sae: TopK) -> None:

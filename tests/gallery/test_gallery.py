@@ -101,7 +101,7 @@ def test_any_text_survives_as_plain_ascii_without_tags(name: str, label: str | N
     assert len(script.splitlines()) == 1
     value = read_script(script)
     assert (value["title"], value["facts"]) == (name, [[name, name]])
-    assert value["topLabels"] == [["patches", [[5, name, 40, 0.5, 2.0, 0.001]]]]
+    assert value["topLabels"] == [["patches", [[5, name, 40, 0.5, 2.0, 0.001, 0.85, 0.2, 0.1]]]]
     assert "metadata" not in value
     assert value["pictures"] == [[3, name, -1 if label is None else 0, 4, 2]]
     assert value["labels"] == ([] if label is None else [label])

@@ -8,13 +8,14 @@ import torch
 from tests.conftest import MakeShards
 
 from saev.errors import InputError
-from saev.gallery.data import BestLabels
+from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.metadata import Column
 from saev.latents.survey import survey_images
 from saev.nn import TopK
+from saev.probing.statistics.scores import average_precision
 from saev.shards.reading.open import open_shards
 from saev.shards.tokens import TokenSelection
 
@@ -60,9 +61,10 @@ def test_the_label_that_tells_most_is_not_the_most_frequent_one(shards: Path) ->
     assert patches.kind == "patches"
     assert patches.labels.keys() == {1}  # what fires everywhere has none, and neither has what fires in one picture
     one = patches.labels[1]
-    assert (one.label, one.count, one.purity) == ("label 1", 12, 0.5)
+    assert (one.label, one.count, one.purity) == ("label 1", 12, 0.5)  # all are equally strong
     assert one.lift == pytest.approx(0.5 * 6 * N / 24)
     assert one.q < 1e-6
+    assert (one.precision, one.prevalence) == (1, 12 / N)
 
 
 def test_columns_of_a_table_are_kinds_of_labels(shards: Path) -> None:
@@ -72,6 +74,69 @@ def test_columns_of_a_table_are_kinds_of_labels(shards: Path) -> None:
         1: ("a", 12, 1.0)
     }
     assert kinds["coin"].labels == {}
+
+
+def test_the_strongest_tenth_equals_brute_force(make_shards: MakeShards) -> None:
+    """Latents from rare to dense, some of whose values tie, on patches of which a few have no label."""
+    rng, n, d = np.random.default_rng(0), 90, 8
+    f = np.maximum(rng.normal(size=(n, 6, d)) - np.linspace(-1, 3, d), 0).round(1)
+    patch_labels = rng.choice([0, 0, 0, 0, 1, 2, 255], (n, 6)).astype(np.uint8)
+    f[..., 5] += 2 * (f[..., 5] > 0) * (patch_labels == 1)  # strong on label 1 alone
+    f[..., 1] = np.where(patch_labels == 0, 3 + f[..., 1], f[..., 1] / 9)  # and on the background
+    site = rng.integers(-1, 3, n)
+    acts = np.concatenate([np.zeros((n, 1, d)), f], axis=1)
+    directory, _ = make_shards(
+        n, d_model=d, acts=torch.from_numpy(acts).float(), labels=torch.from_numpy(patch_labels), images="2" * 64
+    )
+    reader = open_shards(directory)
+    labels = Labels.of(reader, [Column("site", ["a", "b", "c"], site)])
+    tokens = TokenSelection.of([reader], np.arange(n), "content")
+    survey = survey_images({"": Encoding(identity(d), tokens)}, tokens.examples, labels)[""]
+    given, f = LatentLabels(survey, labels), f.astype(np.float32)
+    assert given.best()[0].labels[5].label == "label 1"
+    assert given.best()[0].labels[1].label == "label 0"  # all pictures have it: its place in them tells
+    for latent in range(d):
+        f_ic, best_i = f[..., latent], f[..., latent].max(1)
+        on_patches = {number: (patch_labels == number).any(1) for number in range(3)}
+        rows, patches = np.nonzero((f_ic > 0) & (patch_labels != 255))
+        strong = strongest([(f_ic[i, c], i, patch_labels[i, c]) for i, c in zip(rows, patches, strict=True)])
+        everything = [patch_labels[i, c] for i, c in zip(rows, patches, strict=True)]
+        check(given.of_patches(latent), strong, everything, patch_labels[patch_labels != 255], on_patches, best_i)
+        fires = np.flatnonzero(best_i)
+        strong = [one for one in strongest([(best_i[i], i, site[i]) for i in fires]) if one >= 0]
+        known = site >= 0
+        has = {number: site[known] == number for number in range(3)}
+        everything = [site[i] for i in fires if known[i]]
+        check(given.of_columns(latent)["site"], strong, everything, site[known], has, best_i[known])
+
+
+def strongest(fires: list[tuple[float, int, int]]) -> list[int]:
+    """Labels of the strongest tenth of (value, picture, label): from four pictures, with all that tie."""
+    fires = sorted(fires, key=lambda one: (-one[0], one[1]))
+    n = -(-len(fires) // 10)
+    while n < len(fires) and len({picture for _, picture, _ in fires[:n]}) < 4:
+        n += 1
+    return [label for value, _, label in fires if n and value >= fires[n - 1][0]]
+
+
+def check(
+    found: list[LabelCount],
+    strong: list[int],
+    everything: list[int],
+    base: np.ndarray,
+    has: dict[int, np.ndarray],
+    best_i: np.ndarray,
+) -> None:
+    counts = {number: strong.count(number) for number in range(3) if number in strong}
+    assert sorted(one.count for one in found) == sorted(counts.values())
+    for one in found:
+        number = "abc".index(one.label) if one.label in "abc" else int(one.label[-1])
+        assert one.count == counts[number]
+        assert one.purity == pytest.approx(counts[number] / len(strong))
+        assert one.lift == pytest.approx(counts[number] / len(strong) / (base == number).mean())
+        assert one.overall == pytest.approx(everything.count(number) / len(everything))
+        assert one.prevalence == pytest.approx(has[number].mean())
+        assert one.precision == pytest.approx(average_precision(best_i, has[number]), rel=1e-6)
 
 
 def test_numbers_are_not_counted(shards: Path) -> None:

@@ -10,7 +10,8 @@ from tests.browsing import Open
 from tests.gallery.detail_galleries import EDGES, HOSTILE, N_PICTURES, other_sae, overview, page, pictures, write
 from tests.gallery.latent_page import panel, values
 
-from saev.gallery.data import LabelCount, LatentExample, ShownName
+from saev.gallery.data import LatentExample, ShownName
+from saev.gallery.label_counts import LabelCount
 
 pytestmark = pytest.mark.browser
 

@@ -14,26 +14,31 @@ from saev.gallery.data import LatentExample
 pytestmark = pytest.mark.browser
 
 
-def test_labels_with_counts_purity_and_lift(latents_index: Path, open_page: Open) -> None:
+def test_labels_of_the_strongest_tenth(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
     rows = opened.locator(f"{panel(opened, 'Labels of its images')} tbody tr").all_inner_texts()
     assert [row.split() for row in rows] == [
-        ["birds", "40", "80", "%", "×4", "✓", "<0.001"],
-        ["fish", "10", "20", "%", "×0.5", "0.9"],
+        ["birds", "80", "%", "31", "%", "×4", ".63", "✓", "<0.001"],
+        ["fish", "20", "%", "22", "%", "×0.5", "0.9"],
     ]
     bar = opened.locator(f"{panel(opened, 'Labels of its images')} .share-bar").first
     assert bar.evaluate("(bar) => bar.style.getPropertyValue('--share')") == "0.8"
     patches = opened.locator(f"{panel(opened, 'Labels of its patches')} tbody tr").all_inner_texts()
-    assert [row.split() for row in patches] == [["beak", "7", "14", "%", "×12.5", "✓", "0.032"]]
+    assert [row.split() for row in patches] == [["beak", "14", "%", "10", "%", "×13", "1.00", "✓", "0.032"]]
     said = opened.locator(f"{panel(opened, 'Labels of its images')} .note").all_inner_texts()
     assert said[0] == "Of its 8 top pictures: birds 8"
-    assert said[1].startswith("Counted is all on which it fires at all, however weakly. saev probe propose looks for")
+    assert said[1].startswith(
+        "Of the strongest tenth of what it fires on, from 4 pictures at least. saev probe propose"
+    )
+    chips = opened.locator("#latent .examples .label").all_inner_texts()
+    assert chips[:3] == ["beak", "birds", "\u202etxt"]  # under the strongest patch, where that has a label
 
 
 def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
     near = opened.locator(f"{panel(opened, 'Nearest decoder directions')} li")
     assert [text.split() for text in near.all_inner_texts()] == [["Latent", "6", "0.83"], ["Latent", "20", "0.50"]]
+    near.first.scroll_into_view_if_needed()
     near.first.locator(".heat").wait_for()
     assert near.nth(1).locator(".picture").count() == 0  # latent 20 has no page
     together = opened.locator(f"{panel(opened, 'Fires together with')} li")

@@ -37,22 +37,23 @@ def label_of(page: "Page", latent: int) -> str:
 
 def test_another_kind_of_labels_is_shown_searched_and_sorted_by(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    assert label_of(page, 6) == "birds 40\u202f%"
+    assert label_of(page, 6) == "birds: 40\u202f% of its strongest tenth, AP .84"
     title = page.locator("#cards li[data-latent='6'] .words span").get_attribute("title") or ""
-    assert "40\u202f% of what it fires on at all (40), ×2 of the share among all" in title
+    assert "40\u202f% of the strongest tenth of what it fires on (40), ×2 of the share among all; 20\u202f%" in title
+    assert "an average precision of .84 (by chance .10)" in title
     assert "q 0.001" in title
     page.select_option("#sort-key", "purity")
     expect_listed(page, [17, 6, 25, 33])
     page.select_option("#label-kind", label="site")
     expect_listed(page, [6, 25, 17, 33])
-    assert label_of(page, 6) == "north 80\u202f%"
+    assert label_of(page, 6).startswith("north: 80\u202f%")
     expect_count(page, "#cards li[data-latent='17'] .words span", 0)
     page.fill("#filter-search", "north")
     expect_listed(page, [6])
     page.click("#filter-reset")
     page.reload()  # the choice is kept with the order
     page.wait_for_selector("#cards li")
-    assert label_of(page, 25) == "south 60\u202f%"
+    assert label_of(page, 25).startswith("south: 60\u202f%")
 
 
 def test_one_kind_of_labels_offers_no_choice(tmp_path: Path, open_page: Open) -> None:

@@ -77,6 +77,7 @@ def test_many_latents_are_there_at_once_and_scroll_without_blank_frames(large_in
 def test_cards_stand_in_order_and_each_fills_its_place(full_index: Path, open_page: Open) -> None:
     page = open_page(full_index)
     page.select_option("#filter-kind", "all")  # the dead ones have lower cards and come last
+    page.select_option("#sort-key", "meanValue")
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     expect_count(page, "#cards li[data-latent='3']", 1)
     boxes = page.evaluate("""[...document.querySelectorAll("#cards li")].map((card) => {
@@ -103,6 +104,7 @@ def test_cards_load_pictures_only_when_they_are_near(full_index: Path, open_page
 def test_arrow_keys_move_among_the_cards(full_index: Path, open_page: Open) -> None:
     page = open_page(full_index)
     focused = "Number(document.activeElement.closest('li').dataset.latent)"
+    page.select_option("#sort-key", "meanValue")
     page.focus("#filter-reset")
     page.focus("li[data-latent='4'] a")
     columns = page.evaluate("app.overview.cards.columns")

@@ -21,28 +21,52 @@ def within(column: np.ndarray, low: float, high: float) -> set[int]:
 
 def test_every_order_either_way(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    expect_listed(page, [6, 17, 25, 33])  # mean value, highest first
+    expect_listed(page, [6, 17, 25, 33])  # average precision of the label above chance, highest first
+    page.click("#sort-direction")
+    expect_listed(page, [25, 17, 6, 33])  # those without a label or name come last either way
+    page.click("#sort-direction")
     for key, descending in (
         ("index", [33, 25, 17, 6]),
         ("frequency", [33, 25, 17, 6]),
         ("imageFrequency", [17, 33, 25, 6]),
+        ("meanValue", [6, 17, 25, 33]),
         ("maxValue", [6, 17, 25, 33]),
+        ("topRatio", [25, 33, 6, 17]),
+        ("spread", [17, 25, 33, 6]),
     ):
         page.select_option("#sort-key", key)
         expect_listed(page, descending)
         page.click("#sort-direction")
         expect_listed(page, descending[::-1])
         page.click("#sort-direction")
-    page.select_option("#sort-key", "purity")  # those without a label or name come last either way
-    expect_listed(page, [17, 25, 6, 33])
+    for key in ("purity", "selectivity"):
+        page.select_option("#sort-key", key)
+        expect_listed(page, [17, 25, 6, 33])
     page.select_option("#sort-key", "nameScore")
     expect_listed(page, [33, 17, 6, 25])
     page.click("#sort-direction")
     expect_listed(page, [17, 33, 6, 25])
 
 
+def test_a_random_order_is_kept_until_it_is_shuffled_anew(full_index: Path, open_page: Open) -> None:
+    page = open_page(full_index)
+    page.select_option("#sort-key", "shuffled")
+    orders = "app.overview.list.join()"
+    first = page.evaluate(orders)
+    page.get_by_role("button", name="Shuffle anew").click()
+    second = page.evaluate(orders)
+    numbers = [sorted(map(int, order.split(","))) for order in (first, second)]
+    assert numbers[0] == numbers[1] == list(range(4, 40))
+    assert len({first, second, ",".join(map(str, range(4, 40)))}) == 3
+    page.reload()
+    page.wait_for_selector("#cards li")
+    assert page.evaluate(orders) == second
+
+
 def test_rare_latents_come_last_where_few_pictures_say_little(tmp_path: Path, open_page: Open) -> None:
     page = open_page(write(tmp_path, make_gallery(rare_below=0.1)))  # latent 6 fires on .06 of the pictures
+    expect_listed(page, [17, 25, 6, 33])  # and 33 has no label
+    page.select_option("#sort-key", "meanValue")
     expect_listed(page, [17, 25, 33, 6])
     page.click("#sort-direction")
     expect_listed(page, [33, 25, 17, 6])
@@ -117,6 +141,7 @@ def test_ranges_by_keyboard(index: Path, open_page: Open) -> None:
 def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None:
     page = open_page(index)
     page.select_option("#filter-kind", "all")
+    page.select_option("#sort-key", "meanValue")
     (x0, y0), (x1, y1) = position(page, 12), position(page, 20)
     drag(page, "#scatter canvas >> nth=0", (x1 + 3, y1 + 3), (x0 - 3, y0 - 3))  # from either corner
     expect_listed(page, range(12, 21))

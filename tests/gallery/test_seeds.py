@@ -29,7 +29,10 @@ def trained(changed: list[int], seed: int, k: int = 2, **training: Any) -> TopK:
 
 
 def found(saes: dict[str, SparseAutoencoder], others: list[SparseAutoencoder] | None = None) -> dict[str, list[int]]:
-    return {name: [one.n, *one.found.tolist()] for name, one in seeds_of(saes, others or []).items()}
+    seeds = seeds_of(saes, others or [])
+    for one in seeds.values():  # a match has a cosine of .7 or more with one of them
+        assert (one.cosine * one.n >= 0.7 * (one.found > 0) - 1e-6).all()
+    return {name: [one.n, *one.found.tolist()] for name, one in seeds.items()}
 
 
 def test_latents_are_counted_in_the_seeds_that_have_them() -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from saev.gallery.by_picture import Masks
 from saev.gallery.interventions import ShownIntervention
+from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order, PlaceProfile
@@ -41,38 +42,6 @@ class SampleGroup:
 
 
 @dataclass(frozen=True)
-class LabelCount:
-    """How often a latent fires on things of a label.
-
-    Args:
-        label: The user's.
-        count: Images or patches with this label on which it fires.
-        purity: Their share of all images or patches with a label on which it fires.
-        lift: That share over the label's share of all images or patches.
-        q: The q value of its firing on so many images with the label, among all latents and labels of the gallery.
-    """
-
-    label: str
-    count: int
-    purity: float
-    lift: float
-    q: float
-
-
-@dataclass(frozen=True)
-class BestLabels:
-    """Of one kind of labels, per latent the one that describes it best, where that is no chance.
-
-    Args:
-        kind: What they are labels of, such as "patches".
-        labels: By latent.
-    """
-
-    kind: str
-    labels: Mapping[int, LabelCount]
-
-
-@dataclass(frozen=True)
 class ShownName:
     """A name that was found for a latent, with its score and the names that came next."""
 
@@ -92,9 +61,10 @@ class LatentPage:
         samples: Pictures from the whole range of its values.
         histogram: (bins,) tokens by value; bins as in `Gallery.bin_edges`.
         percentiles: Values by percentile, such as {50: 1.2}.
-        labels: Image labels, the most frequent first.
-        patch_labels: Labels of patches, the most frequent first.
-        columns: Values of what else is known of the images, by column, the most frequent first.
+        labels: Labels of its strongest images, the most frequent first.
+        patch_labels: Labels of its strongest patches, the most frequent first.
+        columns: Values of what else is known of its strongest images, by column, the most frequent first.
+        peaks: Labels of the strongest patch in pictures, where these are known.
         neighbours: Latents with the nearest decoder directions, and the cosines.
         coactive: Latents that fire on the same tokens, and the cosines of the indicators.
         directions: Words to which the decoder direction points, and their scores.
@@ -111,6 +81,7 @@ class LatentPage:
     labels: Sequence[LabelCount] = ()
     patch_labels: Sequence[LabelCount] = ()
     columns: Mapping[str, Sequence[LabelCount]] = field(default_factory=dict)
+    peaks: Mapping[int, str] = field(default_factory=dict)
     neighbours: Sequence[tuple[int, float]] = ()
     coactive: Sequence[tuple[int, float]] = ()
     directions: Sequence[tuple[str, float]] = ()
@@ -200,11 +171,13 @@ class Seeds:
         n: How many such SAEs there are.
         least: The cosine of decoder directions from which on two latents are the same.
         found: (s,) in how many of them.
+        cosine: (s,) mean over them of the largest cosine with a decoder direction there.
     """
 
     n: int
     least: float
     found: npt.NDArray[np.integer]
+    cosine: Floats
 
 
 @dataclass(frozen=True)
@@ -251,6 +224,8 @@ class Gallery:
         seeds: In how many other seeds latents are found, where there are any.
         places: Where in pictures latents fire, as far as that is known.
         alike: Gives groups of pictures that are nearly the same, among those that pages show; called at the end.
+        top_ratio: (s,) largest value in a picture over the second largest one in another; 0 where there is none.
+        spread: (s,) on how many pictures each latent fires, counted by strength; see `saev.gallery.figures.spread`.
     """
 
     title: str
@@ -275,6 +250,8 @@ class Gallery:
     seeds: Seeds | None = None
     places: PlaceProfile | None = None
     alike: Callable[[Sequence[int]], list[list[int]]] | None = None
+    top_ratio: Floats | None = None
+    spread: Floats | None = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

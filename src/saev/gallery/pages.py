@@ -116,10 +116,10 @@ class Pages:
         for part in in_parts(shown, self._subject.codes.grid):
             found = heatmaps(self._subject.codes, part, max_value_s)
             for latent in part:
-                draft = self._draft(rows[latent])
+                draft, own = self._draft(rows[latent]), found.pop(latent)
                 if rows[latent] >= self._n_full:
                     draft = draft.small()
-                yield replace(draft, heatmaps=found.pop(latent))
+                yield replace(draft, heatmaps=own, peaks=self._labels.at_peaks(own))
 
     def _shown_at(self, row: int) -> NDArray[np.int64]:
         """Ids of all pictures of a latent, ascending."""

@@ -14,12 +14,14 @@ from saev.errors import InputError, tell
 from saev.gallery.alike import SeenCodes
 from saev.gallery.by_picture import Masks
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
+from saev.gallery.figures import spread, top_ratio
 from saev.gallery.fitting import Budget, Pictures
 from saev.gallery.interventions import interventions_for
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
 from saev.gallery.seeds import seeds_of
+from saev.gallery.table import latent_table
 from saev.gallery.verdicts import Report, verdicts_for
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes, patch_codes
@@ -195,12 +197,15 @@ def _render(
         seeds=seeds,
         places=PlaceProfile.of(subject.survey),
         alike=seen.alike,
+        top_ratio=top_ratio(subject.survey),
+        spread=spread(subject.survey),
     )
     file = None
     if namer:
         half = None if source.half is None else (source.half.seed, source.half.group)
         file = namer.names_file(sae, source.tokens.reader.recording.content_id, names, half)
-    index = write_gallery(out / name, gallery, pages, shown, file, budget)
+    table = latent_table(gallery, subject.survey, sae)
+    index = write_gallery(out / name, gallery, pages, shown, file, budget, table)
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
 
 

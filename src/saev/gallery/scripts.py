@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from saev.gallery.data import ORDER_NAMES, Gallery, LabelCount, LatentExample, LatentPage, Seeds
+from saev.gallery.data import ORDER_NAMES, Gallery, LatentExample, LatentPage, Seeds
+from saev.gallery.label_counts import LabelCount
 from saev.gallery.places import mean_map, profile_value
 from saev.latents.heatmaps import Levels, PatchCodes
 from saev.latents.metadata import Column
@@ -96,6 +97,11 @@ def overview_script(
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
             **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
             **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
+            **{
+                name: _floats(column)
+                for name, column in (("topRatio", gallery.top_ratio), ("spread", gallery.spread))
+                if column is not None
+            },
         }
     )
 
@@ -112,6 +118,7 @@ def latent_value(page: LatentPage) -> dict[str, Any]:
         "labels": _labels(page.labels),
         "patchLabels": _labels(page.patch_labels),
         "columns": [[name, _labels(counts)] for name, counts in page.columns.items()],
+        **_optional("peaks", _peaks(page)),
         "neighbours": _pairs(page.neighbours),
         "coactive": _pairs(page.coactive),
         "directions": [[word, round(score, 2)] for word, score in page.directions],
@@ -208,7 +215,16 @@ def _as_bytes(value: Mapping[str, object]) -> dict[str, object]:
 
 
 def _seeds(seeds: Seeds) -> dict[str, object]:
-    return {"n": seeds.n, "least": seeds.least, "found": _bytes(seeds.found.astype("<u2"))}
+    found = _bytes(seeds.found.astype("<u2"))
+    return {"n": seeds.n, "least": seeds.least, "found": found, "cosine": _floats(seeds.cosine)}
+
+
+def _peaks(page: LatentPage) -> dict[str, object] | None:
+    """Labels, and the place among them of each picture's own, pictures ascending; one past the last for none."""
+    labels = sorted(set(page.peaks.values()))
+    place = {label: number for number, label in enumerate(labels)}
+    numbers = [place[page.peaks[image]] if image in page.peaks else len(labels) for image in sorted(page.shown)]
+    return {"labels": labels, "numbers": _bytes(np.array(numbers, dtype="<u2"))} if labels else None
 
 
 def _column(column: Column, images: Sequence[int]) -> dict[str, object]:
@@ -229,7 +245,9 @@ def _labels(counts: Iterable[LabelCount]) -> list[list[Any]]:
 
 
 def _label(one: LabelCount) -> list[Any]:
-    return [one.label, one.count, round(one.purity, 4), round(one.lift, 2), float(f"{one.q:.2g}")]
+    precision = None if one.precision is None else round(one.precision, 4)
+    numbers = [one.count, round(one.purity, 4), round(one.lift, 2), float(f"{one.q:.2g}")]
+    return [one.label, *numbers, precision, round(one.overall, 4), float(f"{one.prevalence:.3g}")]
 
 
 def _pairs(pairs: Iterable[tuple[int, float]]) -> list[list[float]]:

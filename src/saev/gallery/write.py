@@ -9,6 +9,7 @@
     data/masks/000001.js     labels of the patches of 256 pictures
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
+    latents.csv, .parquet    the numbers of all latents as a table
 
 A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`, and
 `saev.gallery.fitting` for what there is room for.
@@ -26,6 +27,7 @@ from saev.gallery.by_picture import mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.fitting import Budget, PageWriter, Pictures
 from saev.gallery.scripts import overview_script
+from saev.gallery.table import Table, write_table
 from saev.latents.naming.names_file import NAMES_FILE, Names
 from saev.pages.shared import DRAWING, LOOK, copy_shared
 
@@ -37,6 +39,7 @@ def write_gallery(
     pictures: Pictures,
     names: Names | None = None,
     budget: Budget | None = None,
+    table: Table | None = None,
 ) -> Path:
     """Write a gallery into the directory `out`, replacing an older gallery there when it is whole.
 
@@ -50,6 +53,7 @@ def write_gallery(
         names: Those that were found for latents, with what found them, for programs.
         budget: How large the gallery may become; by default as large as it gets. The numbers of all latents are there
             in any case.
+        table: What is known of each latent, for programs.
 
     Returns:
         The path of `index.html`.
@@ -67,6 +71,8 @@ def write_gallery(
         partial.mkdir(parents=True)
         if names is not None:
             _put(partial / NAMES_FILE, f"{json.dumps(names.to_dict(), indent=1)}\n")
+        if table is not None:
+            write_table(partial, table)
         _write(partial, gallery, pages, pictures, budget)
         for path in (partial, *partial.rglob("*")):
             bring_to_disk(path)

@@ -15,6 +15,8 @@ MIME_TYPES: Final = {
     ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
     ".png": "image/png",
+    ".csv": "text/csv; charset=utf-8",
+    ".parquet": "application/vnd.apache.parquet",
 }
 """All that a gallery consists of; nothing else is served."""
 POLICY: Final = (

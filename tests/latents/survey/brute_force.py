@@ -38,7 +38,8 @@ class Seen:
     def survey(self, batches: list[list[int]], **options: Any) -> LatentSurvey:
         """A survey of the images in these batches."""
         d_sae = self.f.shape[2]
-        survey = LatentSurvey(d_sae, self.spots, n_image_labels=3, n_patch_labels=4, grid=self.grid, **options)
+        options = {"n_images": 16, "grid": self.grid} | options
+        survey = LatentSurvey(d_sae, self.spots, n_image_labels=3, n_patch_labels=4, **options)
         for rows in batches:
             part = self.take(rows)
             names = [name.name for name in fields(part) if name.name != "spots"]
@@ -61,7 +62,8 @@ SPOTS = st.sampled_from(
 def seen(draw: st.DrawFn, max_images: int = 12) -> Seen:
     n, s, spots = draw(st.integers(1, max_images)), draw(st.integers(1, 5)), draw(SPOTS)
     f = draw(arrays(np.float32, (n, spots.n_positions, s), elements=VALUES))
-    ids = st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n, unique=True) | st.permutations(range(n))
+    most = 2**32 // max(1, len(spots.patches)) - 1  # so that patches can be numbered
+    ids = st.lists(st.integers(0, most), min_size=n, max_size=n, unique=True) | st.permutations(range(n))
     labels = draw(arrays(np.int64, n, elements=st.integers(-1, 2)))
     patch_labels = draw(arrays(np.int64, (n, len(spots.patches)), elements=st.integers(-1, 3)))
     return Seen(f, np.array(draw(ids), dtype=np.int64), spots, labels, patch_labels)

@@ -59,13 +59,23 @@ def test_labels_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
     for label in range(4):
         assert on_patches.counts[:, label].tolist() == at_patches[seen.patch_labels == label].sum(0).tolist()
         assert on_patches.base_counts[label] == (seen.patch_labels == label).sum()
-    assert survey.patch_label_images is not None
-    by_image = survey.patch_label_images.overlaps
+    assert survey.strong_patches is not None
     has_il = np.stack([(seen.patch_labels == label).any(1) for label in range(4)], axis=1)
-    assert by_image.counts_sl.tolist() == [[int((own & has).sum()) for has in has_il.T] for own in fires.any(1).T]
-    assert by_image.fires_s.tolist() == (fires.any(1) & has_il.any(1)[:, None]).sum(0).tolist()
-    assert by_image.base_l.tolist() == has_il.sum(0).tolist()
-    assert by_image.n == has_il.any(1).sum()
+    images_l, n_images = survey.strong_patches.label_images
+    assert (images_l.tolist(), n_images) == (has_il.sum(0).tolist(), has_il.any(1).sum())
+
+
+@settings(deadline=None)
+@given(data=st.data(), seen=seen())
+def test_values_of_images_equal_brute_force(data: st.DataObject, seen: Seen) -> None:
+    batches = data.draw(batches_of(len(seen.ids)))
+    best_is = np.maximum(seen.f[:, list(seen.spots.ranked)].max(1), 0)
+    ids, values = seen.survey(batches, top_k=1).image_values.table()
+    place = np.argsort(seen.ids)[np.searchsorted(np.sort(seen.ids), ids)]
+    assert sorted(ids.tolist()) == sorted(seen.ids.tolist())
+    assert values.toarray().tolist() == best_is[place].tolist()
+    few = seen.survey(batches, top_k=1, n_images=1).image_values.table()[0]  # the first by the same hashes
+    assert few.tolist() == ids[:1].tolist()
 
 
 @settings(deadline=None)
@@ -102,8 +112,8 @@ def same(survey: LatentSurvey, other: LatentSurvey) -> None:
 
 
 def test_states_have_the_same_shapes_whatever_was_seen() -> None:
-    empty = LatentSurvey(7, Spots(3, range(1, 3), cls=0), top_k=4)
-    used = LatentSurvey(7, Spots(3, range(1, 3), cls=0), top_k=4)
+    empty = LatentSurvey(7, Spots(3, range(1, 3), cls=0), top_k=4, n_images=5)
+    used = LatentSurvey(7, Spots(3, range(1, 3), cls=0), top_k=4, n_images=5)
     used.update(torch.rand(5, 3, 7), torch.arange(5))
     shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in used.state().items()}
     assert {name: (tensor.shape, tensor.dtype) for name, tensor in empty.state().items()} == shapes

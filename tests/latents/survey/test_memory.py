@@ -36,7 +36,7 @@ def growth() -> int:
     warm.update(sparse[:1, :, :2], torch.arange(1), torch.zeros(1, dtype=torch.int64))
     warm.tokens.nearest(torch.arange(2), 1)
     before = peak()
-    survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, n_image_labels=100, grid=GRID)
+    survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, n_image_labels=100, grid=GRID, n_images=200)
     for number in range(4):
         survey.update(sparse, torch.arange(40) + 40 * number, torch.arange(40))
     survey.update(dense, torch.tensor([1000]), torch.tensor([3]))
@@ -46,10 +46,10 @@ def growth() -> int:
 
 def test_tables_are_within_the_bound() -> None:
     labels = {"n_image_labels": 1000, "n_patch_labels": 7}
-    survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, grid=GRID, **labels)
+    survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, grid=GRID, n_images=200, **labels)
     n_bytes = sum(tensor.nbytes for tensor in survey.state().values())
-    tables = memory_bytes(D_SAE, TOP_K, grid=GRID, **labels) - update_bytes(D_SAE, 0)
-    assert 0.7 * tables < n_bytes < tables
+    tables = memory_bytes(D_SAE, TOP_K, grid=GRID, n_images=200, **labels) - update_bytes(D_SAE, 0)
+    assert 0.5 * tables < n_bytes < tables  # what is sampled is held up to four times
     assert all(tensor.device == torch.device("cpu") for tensor in survey.state().values())
 
 
@@ -58,5 +58,5 @@ def test_tables_are_within_the_bound() -> None:
 def test_peak_is_within_the_bound() -> None:
     with ProcessPoolExecutor(1, FORKSERVER) as pool:
         taken = pool.submit(growth).result()
-    bound = memory_bytes(D_SAE, TOP_K, n_image_labels=100, n_positions=T, grid=GRID)
+    bound = memory_bytes(D_SAE, TOP_K, n_image_labels=100, n_positions=T, grid=GRID, n_images=200)
     assert 0.4 * bound < taken < bound, f"{taken:,} of {bound:,}"

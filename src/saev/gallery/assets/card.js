@@ -11,14 +11,21 @@ function latentWords(data, latent) {
   return [
     ...(verdict === undefined ? [] : [element("q", {}, userText(verdict.claim)), circularText(verdict), " "]),
     ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
-    ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), ` ${showShare(label.purity)}`)]),
+    ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), `: ${labelFigures(label)}`)]),
   ];
 }
 
+/** Purity and average precision of a label. */
+function labelFigures({ purity, precision }) {
+  return `${wholePercent(purity)} of its strongest tenth${precision === null ? "" : `, AP ${showPrecision(precision)}`}`;
+}
+
 /** What the label beside a latent rests on. */
-function labelNote({ count, purity, lift, q }) {
-  return `The label that tells most about it: ${showShare(purity)} of what it fires on at all (${count.toLocaleString("en")}), `
-    + `\u00d7${showNumber(lift)} of the share among all. Chance is unlikely, judged by pictures: q ${showQ(q)}, corrected for all latents and labels.`;
+function labelNote(label) {
+  const { count, purity, lift, q, overall } = label;
+  return `The label that tells most about it: ${showShare(purity)} of the strongest tenth of what it fires on (${count.toLocaleString("en")}), `
+    + `\u00d7${showNumber(lift)} of the share among all${overall === null ? "" : `; ${showShare(overall)} of all it fires on`}. `
+    + `${precisionNote(label)}Chance is unlikely, judged by pictures: q ${showQ(q)}, corrected for all latents and labels.`;
 }
 
 /** The numbers of a latent with two digits: a card is narrow, and its page has more of them. */

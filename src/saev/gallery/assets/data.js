@@ -77,9 +77,12 @@ class GalleryData {
     }
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
-    this.seeds = raw.seeds === undefined ? null : { ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array) };
     this.alike = new Map((raw.alike ?? []).flatMap((ids) => ids.map((id) => [id, ids[0]]))); // of nearly the same pictures the first
     this.profile = profileOf(raw.places); // where in pictures latents fire
+    this.seeds = raw.seeds === undefined ? null : {
+      ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array), cosine: raw.seeds.cosine === undefined ? null : numbersOf(raw.seeds.cosine, Float32Array),
+    };
+    for (const name of ["topRatio", "spread"]) this[name] = raw[name] === undefined ? null : numbersOf(raw[name], Float32Array);
     this.colourMaps = new Map(Object.entries(raw.colourMaps).map(([name, table]) => [name, bytesOf(table)]));
     this.kept = new Map();
   }
@@ -111,8 +114,9 @@ class GalleryData {
   /**
    * A promise of a latent's page: {index, p99: the level of the 99th percentile of its values or else of the largest one,
    * top: {ORDER: [{image, value}]}, samples: [{quantiles, examples}], heatmap(image): levels or undefined, histogram, percentiles: [[percent, value]], labels and patchLabels:
-   * [{label, count, purity, lift, q}], columns: [{name, labels like these}], neighbours and coactive:
-   * [{latent, cosine}], directions: [[word, score]], meanMap: {most, levels} or null}.
+   * [{label, count, purity, lift, q, precision or null, overall, prevalence}], columns: [{name, labels like these}],
+   * peaks: Map of pictures to the label of the strongest patch, neighbours and coactive: [{latent, cosine}],
+   * directions: [[word, score]], meanMap: {most, levels} or null}.
    */
   latent(index) {
     if (!this.small.has(index)) return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
@@ -151,7 +155,18 @@ class GalleryData {
   }
 }
 
-const labelOf = ([label, count, purity, lift, q]) => ({ label, count, purity, lift, q });
+const labelOf = ([label, count, purity, lift, q, precision = null, overall = null, prevalence = null]) =>
+  ({ label, count, purity, lift, q, precision, overall, prevalence });
+
+/** Labels of strongest patches by picture: one number for each picture of a latent, ascending, or one past the last. */
+function peaksOf(raw) {
+  if (raw.peaks === undefined) return new Map();
+  const { labels, numbers } = raw.peaks;
+  const examples = [...Object.values(raw.top), ...raw.samples.map((group) => group.examples)].flat();
+  const images = [...new Set(examples.map(([image]) => image))].sort((a, b) => a - b);
+  const own = numbersOf(numbers, Uint16Array);
+  return new Map(images.flatMap((image, i) => (own[i] < labels.length ? [[image, labels[own[i]]]] : [])));
+}
 
 function latentOf(raw, max) {
   const examples = (list) => list.map(([image, value]) => ({ image, value }));
@@ -173,6 +188,7 @@ function latentOf(raw, max) {
     labels: raw.labels.map(labelOf),
     patchLabels: raw.patchLabels.map(labelOf),
     columns: raw.columns.map(([name, labels]) => ({ name, labels: labels.map(labelOf) })),
+    peaks: peaksOf(raw),
     neighbours: pairs(raw.neighbours),
     coactive: pairs(raw.coactive),
     directions: raw.directions,

@@ -1,6 +1,14 @@
 "use strict";
 // Pictures on which a latent fires, each a link to the picture's own page; drawn when they come near.
 
+/** What stands under a picture of a latent: the label of its strongest patch, where patches have labels, or else the picture's own. */
+function exampleLabel(picture, page) {
+  const peak = page.peaks.get(picture.id);
+  if (peak === undefined) return picture.label === null ? null : element("div", { class: "label" }, userText(picture.label));
+  const title = picture.label === null ? "Label of its strongest patch" : `Label of its strongest patch; that of the picture: ${picture.label}`;
+  return element("div", { class: "label", title }, userText(peak));
+}
+
 /** The latent's example {image, value} as a figure; `rank` says its place, null for none. */
 function exampleFigure(data, page, { image, value }, rank) {
   const picture = data.pictures.get(image);
@@ -11,7 +19,7 @@ function exampleFigure(data, page, { image, value }, rank) {
       element("div", { class: "value" }, element("strong", {}, showValue(value)), rank === null ? null : element("span", { class: "soft" }, `${rank}`),
         data === app.data ? evidenceButton(page.index, picture, "") : null),
       element("div", { class: "name", title: picture.name }, userText(picture.name)),
-      picture.label === null ? null : element("div", { class: "label" }, userText(picture.label))));
+      exampleLabel(picture, page)));
 }
 
 /** The address of a view of `data`, which may be the gallery of another folder. */

@@ -42,7 +42,10 @@ class FilterControls {
     kinds.append(...filters.data.labelKinds.map(({ kind }, number) => element("option", { value: number }, kind)));
     kinds.addEventListener("input", () => filters.set({ labels: Number(kinds.value) }));
     document.getElementById("label-kinds").hidden = filters.data.labelKinds.length < 2;
-    document.getElementById("sort-direction").addEventListener("click", () => filters.set({ isDescending: !filters.state.isDescending }));
+    document.getElementById("sort-direction").addEventListener("click", () => {
+      const { sort, shuffle, isDescending } = filters.state;
+      filters.set(sort === "shuffled" ? { shuffle: shuffle + 1 } : { isDescending: !isDescending });
+    });
     document.getElementById("filter-reset").addEventListener("click", () => filters.reset());
     document.getElementById("clear-ranges").addEventListener("click", () => filters.clearRanges());
   }
@@ -82,13 +85,20 @@ class FilterControls {
     }
     document.getElementById("filter-seeds").value = filters.state.seeds;
     document.getElementById("label-kind").selectedIndex = filters.data.labelKinds[filters.state.labels] === undefined ? 0 : filters.state.labels;
-    const isDescending = filters.state.isDescending;
-    const direction = document.getElementById("sort-direction");
-    direction.textContent = isDescending ? "\u2193" : "\u2191";
-    direction.setAttribute("aria-label", `Sorted with the ${isDescending ? "highest" : "lowest"} first; turn round`);
-    direction.title = isDescending ? "highest first" : "lowest first";
+    this.showDirection(filters.state);
     document.getElementById("filter-reset").disabled = !filters.isFiltering;
     document.getElementById("clear-ranges").hidden = !filters.hasRanges;
+  }
+
+  /** The button turns an order round, or shuffles anew. */
+  showDirection({ sort, isDescending }) {
+    const direction = document.getElementById("sort-direction");
+    const [text, title, name] = sort === "shuffled" ? ["\u21bb", "shuffle anew", "Shuffle anew"]
+      : [isDescending ? "\u2193" : "\u2191", isDescending ? "highest first" : "lowest first",
+        `Sorted with the ${isDescending ? "highest" : "lowest"} first; turn round`];
+    direction.textContent = text;
+    direction.title = title;
+    direction.setAttribute("aria-label", name);
   }
 }
 

@@ -11,15 +11,41 @@ const sortKeys = {
   imageFrequency: (data, latent) => data.imageFrequency[latent],
   meanValue: unlessRare((data, latent) => data.meanValue[latent]),
   maxValue: unlessRare((data, latent) => data.maxValue[latent]),
+  // How much of the way from chance to a perfect order its values go.
+  precision: unlessRare((data, latent) => aboveChance(data.topLabels.get(latent))),
   purity: unlessRare((data, latent) => data.topLabels.get(latent)?.purity),
-  seeds: (data, latent) => (data.frequency[latent] > 0 ? data.seeds?.found[latent] : undefined),
   border: placeKey("border"),
   extent: placeKey("extent"),
   patches: placeKey("patches"),
   boundary: placeKey("boundary"),
   onePicture: placeKey("onePicture"),
+  selectivity: unlessRare((data, latent) => selectivity(data.topLabels.get(latent))),
+  topRatio: (data, latent) => data.topRatio?.[latent] || undefined,
+  spread: (data, latent) => data.spread?.[latent] || undefined,
+  seeds: (data, latent) => (data.frequency[latent] > 0 ? data.seeds?.cosine?.[latent] ?? data.seeds?.found[latent] : undefined),
   nameScore: (data, latent) => data.names.get(latent)?.score,
+  shuffled: (data, latent, seed) => hashOf(latent, seed),
 };
+
+/** A number that looks random, the same for the same latent and seed: the finaliser of MurmurHash3, twice. */
+function hashOf(latent, seed) {
+  const mixed = (x) => {
+    let h = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    return (h ^ (h >>> 16)) >>> 0;
+  };
+  return mixed(mixed(seed + 0x9e3779b9) ^ latent);
+}
+
+/** (AP - chance) / (1 - chance); undefined without a label, and where all pictures have it. */
+function aboveChance(label) {
+  return label === undefined || label.precision === null || label.prevalence >= 1 ? undefined : (label.precision - label.prevalence) / (1 - label.prevalence);
+}
+
+/** By how much the share of the label in the strongest tenth exceeds its share among all. */
+function selectivity(label) {
+  return label === undefined ? undefined : label.purity - label.purity / label.lift;
+}
 
 const kinds = {
   pictures: (data, latent) => data.hasPage.has(latent),
@@ -46,7 +72,8 @@ class Filters extends EventTarget {
       frequency: [null, null], // from, to; null for no bound
       meanValue: [null, null],
       labels: 0, // which kind of labels stands beside latents
-      sort: "meanValue",
+      shuffle: 0, // which of the random orders
+      sort: data.topLabels.size > 0 ? "precision" : "shuffled",
       isDescending: true,
     };
     this.state = { ...this.initial, ...this.remembered() };
@@ -63,8 +90,8 @@ class Filters extends EventTarget {
 
   /** Takes all filters away; the order stays. */
   reset() {
-    const { labels, sort, isDescending } = this.state;
-    this.set({ ...this.initial, labels, sort, isDescending });
+    const { labels, sort, isDescending, shuffle } = this.state;
+    this.set({ ...this.initial, labels, sort, isDescending, shuffle });
   }
 
   /** Labels of another kind are searched, and sorted by. */
@@ -82,7 +109,7 @@ class Filters extends EventTarget {
   }
 
   get isFiltering() {
-    const { labels, sort, isDescending, ...rest } = this.initial;
+    const { labels, sort, isDescending, shuffle, ...rest } = this.initial;
     return Object.entries(rest).some(([name, value]) => JSON.stringify(value) !== JSON.stringify(this.state[name]));
   }
 
@@ -127,13 +154,14 @@ class Filters extends EventTarget {
 
   /** All latents in the order asked for; sorted again only when that changes. */
   ordered() {
-    const { sort, isDescending } = this.state;
-    if (this.sorted?.sort === sort && this.sorted.isDescending === isDescending) return this.sorted.latents;
+    const { sort, isDescending, shuffle } = this.state;
+    const key = JSON.stringify([sort, isDescending, shuffle]);
+    if (this.sorted?.key === key) return this.sorted.latents;
     const latents = Array.from({ length: this.data.nLatents }, (_, latent) => latent);
     const worst = isDescending ? -Infinity : Infinity;
-    const values = Float64Array.from(latents, (latent) => sortKeys[sort](this.data, latent) ?? worst);
+    const values = Float64Array.from(latents, (latent) => sortKeys[sort](this.data, latent, shuffle) ?? worst);
     latents.sort((a, b) => (values[a] === values[b] ? a - b : (values[a] < values[b]) === isDescending ? 1 : -1));
-    this.sorted = { sort, isDescending, latents };
+    this.sorted = { key, latents };
     return latents;
   }
 

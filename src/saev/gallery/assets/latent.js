@@ -168,9 +168,9 @@ function panel(title, ...children) {
   return element("section", { class: "panel" }, element("h2", {}, title), ...children);
 }
 
-/** What is counted in tables of labels, and what that cannot tell. */
+/** What is counted in tables of labels. */
 function countedNote() {
-  return element("p", { class: "note" }, "Counted is all on which it fires at all, however weakly. ",
+  return element("p", { class: "note" }, "Of the strongest tenth of what it fires on, from 4 pictures at least. ",
     element("code", {}, "saev probe propose"), " looks for the value from which on it goes with a label.");
 }
 

@@ -12,7 +12,29 @@ function latentNumbers(data, latent) {
     fact("Images", showShare(data.imageFrequency[latent])),
     fact("Mean when active", showValue(data.meanValue[latent])),
     fact("Largest value", showValue(data.maxValue[latent])),
-    data.seeds === null ? null : fact("Found in other seeds", `${data.seeds.found[latent]} of ${data.seeds.n}`, ` cosine \u2265 ${data.seeds.least}`));
+    data.spread === null ? null : fact("Pictures by strength", showNumber(data.spread[latent]), topRatioNote(data.topRatio[latent])),
+    data.seeds === null ? null : fact("Found in other seeds", `${data.seeds.found[latent]} of ${data.seeds.n}`,
+      ` cosine ${data.seeds.cosine === null ? `\u2265 ${data.seeds.least}` : data.seeds.cosine[latent].toFixed(2)}`));
+}
+
+/** How much the first picture outshines the second. */
+function topRatioNote(ratio) {
+  return ratio > 0 ? ` first \u00d7${showNumber(ratio)} the second` : null;
+}
+
+/** A share as whole per cent. */
+function wholePercent(share) {
+  return `${Math.round(100 * share)}\u202f%`;
+}
+
+/** Average precision without the zero before the point: .23, 1. */
+function showPrecision(precision) {
+  return precision.toFixed(2).replace(/^0/, "");
+}
+
+/** Average precision in words, with what chance reaches; empty where it is not known. */
+function precisionNote({ precision, prevalence }) {
+  return precision === null ? "" : `Its largest values in pictures rank those with the label with an average precision of ${showPrecision(precision)} (by chance ${showPrecision(prevalence)}). `;
 }
 
 /** What a latent is about in a few words: the name that was found, otherwise its label; undefined if it has neither. */
@@ -93,20 +115,22 @@ function percentileTable(percentiles) {
 
 const maxQ = 0.05; // as in gallery/labels.py
 
-/** Labels on which a latent fires, with bars of their purity; a tick marks those that are no chance. */
+/** Labels of the strongest tenth, with bars of their purity; a tick marks those that are no chance. */
 function labelTable(counts) {
-  const head = [["", "Label"], ["Count", "Images or patches with this label on which the latent fires"],
-    ["Purity", "Their share of all labelled ones on which it fires"], ["Lift", "That share over the share of this label everywhere"],
-    ["q", "Whether it fires on more images with this label than chance explains, corrected for all latents and labels (Benjamini-Hochberg): at most 0.05 is significant"]];
+  const head = [["", "Label"], ["Top tenth", "Share of this label in the strongest tenth of what it fires on"],
+    ["All", "Share of this label in all it fires on, however weakly"], ["Lift", "The share in the strongest tenth over the share of this label everywhere"],
+    ["AP", "Average precision with which its largest values in pictures rank those with the label; chance is the share of these pictures"],
+    ["q", "Whether more images of its strongest tenth have this label than chance explains, corrected for all latents and labels (Benjamini-Hochberg): at most 0.05 is significant"]];
   return element("table", { class: "labels" },
     element("thead", {}, element("tr", {}, ...head.map(([name, note], i) =>
       (i === 0 ? element("th", { scope: "col" }, note) : element("th", { scope: "col", title: note }, name))))),
-    element("tbody", {}, ...counts.map(({ label, count, purity, lift, q }) => element("tr", { class: q <= maxQ ? "significant" : "" },
-      element("th", { scope: "row", title: label }, userText(label)),
-      element("td", {}, count.toLocaleString("en")),
-      element("td", {}, shareBar(purity, showShare(purity))),
-      element("td", {}, `\u00d7${showNumber(lift)}`),
-      element("td", { title: q <= maxQ ? "significant" : "may be chance" }, `${q <= maxQ ? "\u2713\u202f" : ""}${showQ(q)}`)))));
+    element("tbody", {}, ...counts.map((one) => element("tr", { class: one.q <= maxQ ? "significant" : "" },
+      element("th", { scope: "row", title: one.label }, userText(one.label)),
+      element("td", { title: one.count.toLocaleString("en") }, shareBar(one.purity, wholePercent(one.purity))),
+      element("td", {}, one.overall === null ? "" : wholePercent(one.overall)),
+      element("td", {}, `\u00d7${Number(one.lift.toPrecision(2))}`),
+      element("td", { title: precisionNote(one) }, one.precision === null ? "" : showPrecision(one.precision)),
+      element("td", { title: one.q <= maxQ ? "significant" : "may be chance" }, `${one.q <= maxQ ? "\u2713\u202f" : ""}${showQ(one.q)}`)))));
 }
 
 /** A bar of a share 0..1 with its text. */

@@ -2,12 +2,14 @@
 
 from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.enrichment import Enrichment, QValues
+from saev.latents.survey.image_values import ImageValues, Ranking
 from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
 from saev.latents.survey.memory import memory_bytes
 from saev.latents.survey.over_images import merge_into_first, survey_images
 from saev.latents.survey.place_profile import FLAGS, PlaceProfile
 from saev.latents.survey.places import PlaceSums
+from saev.latents.survey.strongest import LEAST_IMAGES, Strongest, StrongPatches, strongest_images
 from saev.latents.survey.survey import ORDERS, LatentSurvey, Order
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.values import EDGES, PERCENTILES, Moments, ValueHistogram
@@ -15,10 +17,12 @@ from saev.latents.survey.values import EDGES, PERCENTILES, Moments, ValueHistogr
 __all__ = [
     "EDGES",
     "FLAGS",
+    "LEAST_IMAGES",
     "ORDERS",
     "PERCENTILES",
     "Enrichment",
     "ImageSample",
+    "ImageValues",
     "LabelCounts",
     "LatentCodes",
     "LatentSurvey",
@@ -28,6 +32,9 @@ __all__ = [
     "PlaceProfile",
     "PlaceSums",
     "QValues",
+    "Ranking",
+    "StrongPatches",
+    "Strongest",
     "TokenSample",
     "TopImages",
     "TopLabels",
@@ -35,5 +42,6 @@ __all__ = [
     "memory_bytes",
     "merge_into_first",
     "quantile_groups",
+    "strongest_images",
     "survey_images",
 ]

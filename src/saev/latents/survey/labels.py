@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.latents.survey.enrichment import Overlaps
 
 MAX_LABEL_BYTES: Final = 2**30
 
@@ -87,12 +86,6 @@ class LabelCounts:
     def base_counts(self) -> Tensor:
         """(l,) int64 images, or tokens, with the label."""
         return torch.from_numpy(self._base_l)
-
-    @property
-    def overlaps(self) -> Overlaps:
-        """The counts of images; of no use for tokens, which have neighbours like themselves."""
-        fires_s = self._counts_sl.sum(1, dtype=np.int64)
-        return Overlaps(self._counts_sl, fires_s, self._base_l, int(self._base_l.sum()))
 
     def part(self, labels: range) -> "LabelCounts":
         """The counts of some labels that follow each other as those of a table of their own, not copied."""

@@ -2,14 +2,16 @@
 
 from saev.latents import sparse
 from saev.latents.survey import kept_images, token_sample
+from saev.latents.survey.image_values import MAX_IMAGES
 from saev.latents.survey.labels import LabelCounts, label_bytes
 from saev.latents.survey.places import PlaceSums, place_bytes
-from saev.latents.survey.survey import N_SAMPLE
+from saev.latents.survey.strongest import MAX_PATCHES
+from saev.latents.survey.survey import N_SAMPLE, pair_bounds
 from saev.latents.survey.values import N_BINS
 
 MOMENTS_BYTES = 28  # Of a latent.
 ENTRY_BYTES = 80  # Of an active code during an update, in all forms that it has at the same time.
-TOKEN_BYTES = 16  # Of a token of the sample, beside its entries.
+ROW_BYTES = 16  # Of a token or an image of a sample, beside its entries.
 
 
 def memory_bytes(
@@ -23,6 +25,7 @@ def memory_bytes(
     n_positions: int = 0,
     most_active: int | None = None,
     grid: tuple[int, int] | None = None,
+    n_images: int = MAX_IMAGES,
 ) -> int:
     """Upper bound of the bytes that a `LatentSurvey` takes on the CPU, and its updates beside the codes given to it.
 
@@ -37,8 +40,9 @@ def memory_bytes(
         n_positions: Positions of an image.
         most_active: Latents that can be active on a token; by default all.
         grid: Patches of an image, where it is to be known where in pictures latents fire.
+        n_images: Upper bound of the images.
     """
-    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values, grid)
+    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values, grid, n_images)
     return tables + update_bytes(d_sae, n_positions, most_active)
 
 
@@ -51,19 +55,21 @@ def tables_bytes(
     n_orders: int = 3,
     n_values: int = 0,
     grid: tuple[int, int] | None = None,
+    n_images: int = MAX_IMAGES,
 ) -> int:
     """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
-    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample])
+    strong = [MAX_PATCHES] if n_patch_labels else []
+    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample] + strong)
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
-    # Labels of patches are counted once by patches and once by images.
-    by_image = n_patch_labels + 1 if n_patch_labels else 0
-    counted = [n for n in (n_image_labels, n_patch_labels, by_image, n_values) if LabelCounts.fits(d_sae, n)]
+    counted = [n for n in (n_image_labels, n_patch_labels, n_values) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
     if grid is not None and PlaceSums.fits(d_sae, grid):
         tables += place_bytes(d_sae, grid)
     tables += 8 * d_sae  # on boundaries of masks
-    return tables + 4 * (TOKEN_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_SAMPLE_ENTRIES)
+    tables += 4 * (ROW_BYTES * token_sample.MAX_TOKENS + 4 * token_sample.MAX_SAMPLE_ENTRIES)
+    images, pairs = pair_bounds(d_sae, n_images)
+    return tables + 4 * (ROW_BYTES * images + 8 * pairs)
 
 
 def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -> int:

@@ -16,6 +16,7 @@ from saev.latents.encode import encodings_of
 from saev.latents.encoding import ImageCodes, together
 from saev.latents.labels import Labels
 from saev.latents.survey.memory import tables_bytes
+from saev.latents.survey.strongest import StrongPatches
 from saev.latents.survey.survey import LatentSurvey
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
@@ -48,10 +49,10 @@ def survey_images(
     """
     own = np.array_split(images, world_size)[rank]
     top_k = min(top_k, len(images))
-    _check_memory(codes, top_k, labels)
-    surveys = {name: _begun(one, top_k, labels, seed) for name, one in codes.items()}
+    _check_memory(codes, top_k, labels, len(images))
+    surveys = {name: _begun(one, top_k, labels, seed, len(images)) for name, one in codes.items()}
     for name, ids_b, part in together(codes, own, "surveying"):
-        labels_bc = labels.of_patches(ids_b) if codes[name].spots.patches else None
+        labels_bc = None if surveys[name].patch_labels is None else labels.of_patches(ids_b)
         values_jb = [column.numbers_i[ids_b] for column in labels.counted]
         surveys[name].add(part, ids_b, labels.numbers[ids_b], labels_bc, values_jb)
     return surveys
@@ -106,21 +107,24 @@ def survey(
         return survey_images(sources, images, labels, top_k=top_k, seed=seed)["the SAE"]
 
 
-def _begun(codes: ImageCodes, top_k: int, labels: Labels, seed: int) -> LatentSurvey:
+def _begun(codes: ImageCodes, top_k: int, labels: Labels, seed: int, n_images: int) -> LatentSurvey:
+    has_patches = StrongPatches.can_number(len(labels.numbers), len(codes.spots.patches))
     return LatentSurvey(
         codes.d_sae,
         codes.spots,
         top_k=top_k,
         n_image_labels=len(labels.names),
-        n_patch_labels=len(labels.patch_names) if codes.spots.patches else 0,
+        n_patch_labels=len(labels.patch_names) if codes.spots.patches and has_patches else 0,
         n_values=[len(column.values) for column in labels.counted],
         seed=seed,
         grid=codes.grid,
+        n_images=n_images,
     )
 
 
-def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, labels: Labels) -> None:
+def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, labels: Labels, n_images: int) -> None:
     counts = {
+        "n_images": n_images,
         "n_image_labels": len(labels.names),
         "n_patch_labels": len(labels.patch_names),
         "n_values": sum(len(column.values) for column in labels.counted),

@@ -14,10 +14,11 @@ from torch import Tensor
 from saev.latents.sparse import SparseCodes, Spots
 from saev.latents.survey.boundaries import BoundaryCounts, boundaries
 from saev.latents.survey.by_latent import LatentCodes, Pairs
+from saev.latents.survey.image_values import MAX_IMAGES, MAX_PAIRS, ImageValues
 from saev.latents.survey.kept_images import LAST_ID, ImageSample, TopImages
 from saev.latents.survey.labels import LabelCounts
-from saev.latents.survey.patch_label_images import PatchLabelImages
 from saev.latents.survey.places import PlaceSums
+from saev.latents.survey.strongest import StrongPatches
 from saev.latents.survey.token_sample import TokenSample
 from saev.latents.survey.values import Moments, ValueHistogram
 
@@ -47,6 +48,7 @@ class LatentSurvey:
         n_values: Of each column of what else is known of images, how many values it has.
         seed: Fixes the random choices.
         grid: The patches of an image (h, w), if it is to be known where in pictures latents fire.
+        n_images: Upper bound of the images that will be added, if it is known: what they cannot fill takes no memory.
 
     Attributes:
         moments: Frequencies over tokens and images, mean and largest value, at all positions.
@@ -56,12 +58,12 @@ class LatentSurvey:
         sample: Random images on which each latent fires, with the largest value.
         image_labels: Labels of the images on which each latent fires at some position.
         patch_labels: Labels of the patches on which each latent fires.
-        patch_label_images: Images that have patches of a label, and on which each latent fires; there with
-            `patch_labels`.
         boundaries: Labelled patches at the boundaries of masks on which each latent fires; there with `patch_labels`
             and a grid.
         places: Where in pictures each latent fires; None without a grid or patches, or where that would not fit
             (`PlaceSums.fits`).
+        strong_patches: The strongest patches of each latent; there with `patch_labels`.
+        image_values: The largest value of each latent on each image, or on a random choice of images.
         tokens: Random tokens, and which latents fire there together.
 
     Raises:
@@ -79,6 +81,7 @@ class LatentSurvey:
         seed: int = 0,
         n_values: Sequence[int] = (),
         grid: tuple[int, int] | None = None,
+        n_images: int = MAX_IMAGES,
     ) -> None:
         self.spots = spots
         self.moments = Moments(d_sae)
@@ -88,15 +91,16 @@ class LatentSurvey:
         self.sample = ImageSample(d_sae, n_sample, seed)
         self.image_labels = _label_counts(d_sae, n_image_labels)
         self.patch_labels = _label_counts(d_sae, n_patch_labels)
-        self.patch_label_images = self.patch_labels and PatchLabelImages(d_sae, n_patch_labels)
         self._grid = grid if spots.patches else None
         has_boundaries = self.patch_labels is not None and self._grid is not None
         self.boundaries = BoundaryCounts(d_sae, n_patch_labels) if has_boundaries else None
+        self.strong_patches = self.patch_labels and StrongPatches(d_sae, n_patch_labels, spots)
         self._ends = [0, *accumulate(n_values)]
         self._values = LabelCounts(d_sae, self._ends[-1]) if n_values else None
         has_places = self._grid is not None and PlaceSums.fits(d_sae, self._grid)
         self.places = PlaceSums(d_sae, self._grid) if self._grid is not None and has_places else None
         self.tokens = TokenSample(d_sae, seed)
+        self.image_values = ImageValues(d_sae, seed, *pair_bounds(d_sae, n_images))
 
     def update(
         self,
@@ -151,13 +155,14 @@ class LatentSurvey:
             self.places.update(by_latent, pairs, self.spots, codes.n_images)
         if self.patch_labels is not None and labels_bc is not None:
             labels_r = _at_all_positions(labels_bc, self.spots).reshape(-1)
-            self.patch_labels.update(labels_r, by_latent.latents_n, labels_r[by_latent.tokens_n])
+            labels_n = labels_r[by_latent.tokens_n]
+            self.patch_labels.update(labels_r, by_latent.latents_n, labels_n)
             if self.boundaries is not None and self._grid is not None:
                 at_boundary_bc = boundaries(labels_bc, self._grid)
                 at_boundary_r = _at_all_positions(at_boundary_bc, self.spots).reshape(-1) > 0
                 self.boundaries.update(by_latent, labels_r, at_boundary_r)
-            assert self.patch_label_images is not None, "there with the labels"
-            self.patch_label_images.update(labels_bc, pairs.latents_p, pairs.images_p)
+            assert self.strong_patches is not None, "there with the labels"
+            self.strong_patches.update(by_latent, labels_bc, labels_n, ids_b)
         if self.image_labels is not None and labels_b is not None:
             self.image_labels.update(labels_b, pairs.latents_p, labels_b[pairs.images_p])
         for start, numbers_b in zip(self._ends, values_jb, strict=False):
@@ -173,6 +178,7 @@ class LatentSurvey:
         self.top["patch"].update(pairs.latents_p, pairs.best_p, ids_p)
         self.top["img"].update(pairs.latents_p, pairs.sums_p, ids_p)
         self.sample.update(pairs.latents_p, pairs.best_p, ids_p)
+        self.image_values.update(pairs, ids_b)
         if self.spots.cls is not None:
             cls = range(self.spots.cls, self.spots.cls + 1)
             at_cls_n = codes.within(cls, len(ids_b), self.spots.n_positions)
@@ -201,7 +207,8 @@ class LatentSurvey:
             "sample": self.sample,
             "image_labels": self.image_labels,
             "patch_labels": self.patch_labels,
-            "patch_label_images": self.patch_label_images,
+            "strong_patches": self.strong_patches,
+            "image_values": self.image_values,
             "values": self._values,
             "places": self.places,
             "boundaries": self.boundaries,
@@ -209,6 +216,12 @@ class LatentSurvey:
             **{f"top_{order}": top for order, top in self.top.items()},
         }
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def pair_bounds(d_sae: int, n_images: int) -> tuple[int, int]:
+    """Images, and pairs of a latent and an image, of which `image_values` has room."""
+    n = min(n_images, MAX_IMAGES)
+    return n, min(n * d_sae, MAX_PAIRS)
 
 
 def _label_counts(d_sae: int, n_labels: int) -> LabelCounts | None:

@@ -1,14 +1,12 @@
 """A random choice of tokens with their active latents, and which latents fire together there.
 
-Tokens are chosen by a hash of the image's id, the position and a seed. Of the tokens in the order of their hashes,
-those are kept that come before the first one that would exceed a bound. Whatever is dropped on the way would be dropped
-in the end, so that the choice depends neither on the order of images nor on who saw them.
+Tokens are chosen by a hash of the image's id, the position and a seed, see `saev.latents.survey.hashed_rows`.
 
-Shape suffixes: s = d_sae, c = chosen tokens, e = entries, a = some latents, n = neighbours, r = latents of a block.
+Shape suffixes: s = d_sae, c = chosen tokens, a = some latents, n = neighbours, r = latents of a block.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -17,35 +15,21 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from saev.latents.sparse import SparseCodes
+from saev.latents.survey.hashed_rows import NO_VALUES, HashedRows, Rows
 from saev.latents.survey.kept_images import LAST_ID, value_bits, values_of_bits
 from saev.metrics import Nearest
 from saev.mixing import token_hashes
-from saev.ranges import ranges
 
 MAX_TOKENS: Final = 2**17
 MAX_SAMPLE_ENTRIES: Final = 2**22
 PAIR_CELLS: Final = 2**20  # Co-occurrences in memory at once.
 
 
-class _Tokens(NamedTuple):
-    """Hashes (c,) int64 and numbers (c,) int64 of entries of tokens; latents (e,) int32, token after token."""
-
-    hashes_c: NDArray[np.int64]
-    counts_c: NDArray[np.int64]
-    latents_e: NDArray[np.int32]
-
-    def take(self, tokens: NDArray[np.int64]) -> "_Tokens":
-        """Some of the tokens, in any order."""
-        counts = self.counts_c[tokens]
-        starts = (self.counts_c.cumsum() - self.counts_c)[tokens]
-        return _Tokens(self.hashes_c[tokens], counts, self.latents_e[ranges(starts, counts)])
-
-
 @final
 class TokenSample:
     """Tokens on which some latent fires, every such token as likely as another, and their latents.
 
-    Memory: 16 bytes for each of `max_tokens`, 4 bytes for each of `max_entries`, and three times that now and then.
+    Memory: that of `HashedRows`.
 
     Args:
         d_sae: Number of latents.
@@ -59,46 +43,21 @@ class TokenSample:
     ) -> None:
         self._d_sae = d_sae
         self._seed = seed
-        self._max_tokens = max_tokens
-        self._max_entries = max_entries
-        self._parts = [_Tokens(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))]
-        self._n_pending = 0
-        self._stop = np.iinfo(np.int64).max  # Tokens from this hash on are not kept.
+        self._rows = HashedRows(max_tokens, max_entries)
 
     def update(self, codes: SparseCodes, image_ids: NDArray[np.int64]) -> None:
         """Offer the tokens of images."""
         hashes = token_hashes(image_ids, codes.n_positions, self._seed).reshape(-1)
-        tokens = np.flatnonzero((codes.counts_r > 0) & (hashes < self._stop))
-        everything = _Tokens(hashes, codes.counts_r, codes.latents_n)
-        if len(tokens):
-            self._add(everything if len(tokens) == len(hashes) else everything.take(tokens))
-
-    def _add(self, tokens: _Tokens) -> None:
-        self._parts.append(tokens)
-        self._n_pending += 4 * len(tokens.counts_c) + len(tokens.latents_e)
-        if self._n_pending > (4 * self._max_tokens + self._max_entries) // 4:
-            self._settle()
-
-    def _settle(self) -> _Tokens:
-        """The chosen tokens of all so far, in the order of their hashes."""
-        if len(self._parts) > 1:
-            everything = _Tokens(*(np.concatenate(arrays) for arrays in zip(*self._parts, strict=True)))
-            order = everything.hashes_c.argsort()
-            n = int(np.searchsorted(everything.counts_c[order].cumsum(), self._max_entries, side="right"))
-            n = min(n, self._max_tokens)
-            if n < len(order):
-                self._stop = min(self._stop, int(everything.hashes_c[order[n]]))
-            self._parts, self._n_pending = [everything.take(order[:n])], 0
-        return self._parts[0]
+        self._rows.add(Rows(hashes, codes.counts_r, codes.latents_n, NO_VALUES), codes.counts_r > 0)
 
     @property
     def n_tokens(self) -> int:
         """Tokens in the sample."""
-        return len(self._settle().counts_c)
+        return len(self._rows.chosen.counts_c)
 
     def tokens(self) -> csr_array:
         """The chosen tokens (c, s): 1 where a latent fires."""
-        found = self._settle()
+        found = self._rows.chosen
         starts = np.concatenate([[0], found.counts_c.cumsum()])
         ones = np.ones(len(found.latents_e), dtype=np.float32)
         return csr_array((ones, found.latents_e, starts), shape=(len(found.counts_c), self._d_sae))
@@ -129,31 +88,12 @@ class TokenSample:
         return Nearest(torch.from_numpy(latents), torch.from_numpy(values_of_bits(keys_an >> 32)))
 
     def state(self) -> dict[str, Tensor]:
-        """The sample, filled up with 0 to the same shape whatever was seen, and its numbers of tokens and entries."""
-        found = self._settle()
-        return {
-            "sizes": torch.tensor([len(found.counts_c), len(found.latents_e), self._stop]),
-            "hashes": _filled_up(found.hashes_c, self._max_tokens),
-            "counts": _filled_up(found.counts_c, self._max_tokens),
-            "latents": _filled_up(found.latents_e, self._max_entries),
-        }
+        """That of `HashedRows`."""
+        return self._rows.state()
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the state of a process that saw other images."""
-        n_tokens, n_entries, stop = state["sizes"].tolist()
-        self._stop = min(self._stop, stop)
-        hashes, counts = (state[name].numpy()[:n_tokens] for name in ("hashes", "counts"))
-        # What follows the other's first dropped token must go, even where there is room for it.
-        self._parts.append(_Tokens(hashes, counts, state["latents"].numpy()[:n_entries]))
-        everything = self._settle()
-        kept = np.flatnonzero(everything.hashes_c < self._stop)
-        self._parts = [everything.take(kept)]
-
-
-def _filled_up(array: NDArray[np.integer[Any]], size: int) -> Tensor:
-    filled = np.zeros(size, dtype=array.dtype)
-    filled[: len(array)] = array
-    return torch.from_numpy(filled)
+        self._rows.merge(state)
 
 
 def _nearest(

@@ -1,7 +1,5 @@
 """The files of a test: REPORT/index.html, verdicts.json, verdicts.csv, edits.csv and summaries for TensorBoard."""
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -10,6 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self, final
 
+from saev.csv_text import csv_text
 from saev.errors import InputError
 from saev.files import bring_to_disk, read_regular, unwritable
 from saev.probing.verdicts.edit_effects import EditEffect
@@ -162,30 +161,19 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractC
 def _table(results: Sequence[Result]) -> str:
     rows = [
         [
-            one.id, _plain(one.text), one.claim, f"{one.attribute['source']}: {one.attribute['name']}", one.verdict,
+            one.id, one.text, one.claim, f"{one.attribute['source']}: {one.attribute['name']}", one.verdict,
             "yes" if one.exploratory else "no", "yes" if one.circular else "no", one.effect, *one.interval, one.p,
             one.p_corrected, one.n, one.n_positive, one.n_unsure, one.n_needed,
             one.matched and one.matched.quantile, one.reason,
         ]
         for one in results
     ]  # fmt: skip
-    return _csv(_COLUMNS, rows)
+    return csv_text(_COLUMNS, rows)
 
 
 def _table_of_edits(results: Sequence[Result]) -> str:
     columns = ["id", *(field.name for field in fields(EditEffect))]
-    return _csv(columns, [[one.id, *astuple(edit)] for one in results for edit in one.edits])
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-    return file.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return csv_text(columns, [[one.id, *astuple(edit)] for one in results for edit in one.edits])
 
 
 def _summarise(directory: Path, results: Sequence[Result]) -> None:

@@ -10,7 +10,9 @@ from threading import Lock, Thread
 import pytest
 import torch
 from PIL import Image
+from tests.browsing import FILES, Tabs
 from tests.cli.fitting import fit_options, only
+from tests.serving.served import Served
 
 from saev.artifacts import RunDirectory
 from saev.cli.main import main
@@ -138,3 +140,24 @@ def error(content: bytes) -> str:
     text = json.loads(content)["error"]
     assert isinstance(text, str)
     return text
+
+
+@pytest.fixture
+def served(tabs: Tabs, run_dir: Path, live: LiveGallery) -> Iterator[Served]:
+    """The page of the run's gallery, in a tab of its own."""
+    (gallery,) = (run_dir / "features").iterdir()
+    with GalleryServer(0, run_dir / "features", {gallery.name: live}) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        found = Served(tabs.take(), server, gallery.name)  # a port of its own, and with it storage of its own
+        tabs.complaints, tabs.allowed = found.complaints, (server.url, "blob:")
+        found.page.set_viewport_size({"width": 1280, "height": 800})
+        found.page.goto(server.url)
+        found.page.wait_for_selector("main:not([hidden])")
+        yield found
+        tabs.allowed = (server.url, *FILES)  # the page's icon may be asked for late
+        tabs.empty()
+        tabs.allowed = FILES
+        server.shutdown()
+        thread.join()
+    assert found.complaints == []

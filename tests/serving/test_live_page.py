@@ -1,20 +1,15 @@
 """The page of the user's own picture in a real browser, with a real SAE behind it."""
 
-import base64
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.browsing import FILES, Tabs
 from tests.serving.conftest import file_of, gallery_of, own_picture
+from tests.serving.served import Served
 
-from saev.serving.live_gallery import LiveGallery
 from saev.serving.open_run import OpenedSae
-from saev.serving.server import GalleryServer
 from saev.vit.backbone import Backbone
 
 if TYPE_CHECKING:
@@ -22,67 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 HOSTILE = '"><img src=x onerror=alert(1)>.png'
-DROP = """async ([base64, name, kind]) => {
-  const bytes = typeof base64 === "number"
-    ? new Uint8Array(base64) : Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-  const file = new File([bytes], name);
-  const carried = new DataTransfer();
-  carried.items.add(file);
-  const target = document.querySelector("main:not([hidden])");
-  if (kind === "paste") {
-    target.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true }));
-    return;
-  }
-  for (const type of ["dragover", "drop"]) {
-    const event = new DragEvent(type, { dataTransfer: carried, bubbles: true, cancelable: true });
-    target.dispatchEvent(event);
-    if (!event.defaultPrevented) throw new Error(`the browser would open the file at ${type}`);
-  }
-}"""
-
-
-@dataclass
-class Served:
-    """An open page, and what it complained of."""
-
-    page: "Page"
-    server: GalleryServer
-    name: str
-    complaints: list[str] = field(default_factory=list)
-
-    def drop(self, data: bytes | int, name: str, kind: str = "drop") -> None:
-        """Drop a file with this content, or of so many bytes."""
-        self.page.evaluate(DROP, [data if isinstance(data, int) else base64.b64encode(data).decode(), name, kind])
-
-    def count(self, selector: str, count: int) -> None:
-        from playwright.sync_api import expect
-
-        expect(self.page.locator(selector)).to_have_count(count)
-
-    def says(self, selector: str, text: str) -> None:
-        from playwright.sync_api import expect
-
-        expect(self.page.locator(selector)).to_contain_text(text)
-
-
-@pytest.fixture
-def served(tabs: Tabs, run_dir: Path, live: LiveGallery) -> Iterator[Served]:
-    (gallery,) = (run_dir / "features").iterdir()
-    with GalleryServer(0, run_dir / "features", {gallery.name: live}) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        found = Served(tabs.take(), server, gallery.name)  # a port of its own, and with it storage of its own
-        tabs.complaints, tabs.allowed = found.complaints, (server.url, "blob:")
-        found.page.set_viewport_size({"width": 1280, "height": 800})
-        found.page.goto(server.url)
-        found.page.wait_for_selector("main:not([hidden])")
-        yield found
-        tabs.allowed = (server.url, *FILES)  # the page's icon may be asked for late
-        tabs.empty()
-        tabs.allowed = FILES
-        server.shutdown()
-        thread.join()
-    assert found.complaints == []
 
 
 def strongest_by_hand(opened: OpenedSae, backbone: Backbone) -> list[int]:
@@ -111,7 +45,7 @@ def test_a_picture_with_a_hostile_name_is_shown_with_its_latents(
         "async (one) => { await one.decode(); return [one.naturalWidth, one.naturalHeight]; }"
     ) == list(backbone.preprocessing.view(own_picture()).size)
     assert HOSTILE in (image.get_attribute("alt") or "")
-    assert page.title().startswith("Your picture")
+    assert page.title().startswith("Your pictures")
 
 
 def test_a_heatmap_and_the_latents_of_a_patch(served: Served, opened: OpenedSae, backbone: Backbone) -> None:
@@ -139,7 +73,7 @@ def test_a_heatmap_and_the_latents_of_a_patch(served: Served, opened: OpenedSae,
     box = page.locator("#live .patch-grid").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 1.5 * box["width"] / columns, box["y"] + 0.5 * box["height"] / rows)
-    served.says("#live .panel h2 >> nth=0", "row 1, column 2")
+    served.says("#live .live-side > .panel:last-child h2", "row 1, column 2")
     shown = [int(text) for text in page.locator("#live .fire-number").all_inner_texts()]
     assert set(shown) == set(f_ps[1].nonzero()[:, 0].tolist())
     page.locator("#live .row-link").first.click()
@@ -159,7 +93,7 @@ def test_latents_are_switched_off_and_up(served: Served) -> None:
     latent = page.locator("#live .fire").first.get_attribute("data-latent")
     page.get_by_role("button", name=f"Switch latent {latent} off").click()
     served.count("#live .edit-result section", 2)
-    served.says("#live .edits [role=status]", "of 8 ")
+    served.says("#live .edits > [role=status]", "of 8 ")
     served.says("#live .edit-list a", f"Latent {latent}")
     served.says("#live .edit-list", " off ")
     titles = page.locator("#live .neighbour").evaluate_all("(all) => all.map((one) => one.title)")
@@ -185,14 +119,14 @@ def test_latents_are_switched_off_and_up(served: Served) -> None:
 
 def test_a_file_is_chosen_and_errors_are_said(served: Served) -> None:
     page = served.page
-    page.get_by_role("link", name="Your picture").click()
+    page.get_by_role("link", name="Your pictures").click()
     with page.expect_file_chooser() as choosing:
-        page.get_by_role("button", name="Choose a picture").click()
+        page.get_by_role("button", name="Add pictures").click()
     choosing.value.set_files({"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"})
     served.says("#live [role=alert]", "no known picture format")
     served.complaints.clear()  # the browser logs the status 400
     with page.expect_file_chooser() as choosing:
-        page.get_by_role("button", name="Choose a picture").click()
+        page.get_by_role("button", name="Add pictures").click()
     choosing.value.set_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": file_of(own_picture(), "JPEG")})
     served.says("#live h1", "a.jpg")
     served.says("#live [role=alert]", "")
@@ -217,7 +151,7 @@ def test_why_there_are_no_neighbours_is_said(
     served.page.reload()
     served.page.wait_for_selector("main:not([hidden])")
     served.drop(file_of(own_picture()), "own.png")
-    served.says("#live .edits [role=status]", "not known: all gone")
+    served.says("#live .edits > [role=status]", "not known: all gone")
     served.page.wait_for_selector("#live .fire")
 
 

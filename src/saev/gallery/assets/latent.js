@@ -59,7 +59,7 @@ class LatentView {
         ? element("span", { class: "step", "aria-disabled": "true" }, text)
         : element("a", { class: "step", href: `#latent=${latent}`, "aria-label": `${name}: latent ${latent}` }, text);
     };
-    return element("nav", { "aria-label": "Latents", class: "steps" }, copyLinkButton(),
+    return element("nav", { "aria-label": "Latents", class: "steps" }, ...(typeof tryLink !== "undefined" && this.latent < this.app.data.nLatents ? [tryLink(this.latent)] : []), copyLinkButton(),
       element("a", { class: "step", href: "#" }, "All latents"), step(-1, "\u2190 Previous", "Previous"), step(1, "Next \u2192", "Next"));
   }
 

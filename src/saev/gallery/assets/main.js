@@ -6,7 +6,7 @@
 let app;
 
 /** What only a page from `saev view` loads: it needs the ViT behind it. */
-const liveParts = { scripts: ["occlusion.js", "live_edits.js", "live.js", "notes_run.js"], styles: ["live.css"] };
+const liveParts = { scripts: ["live_bench.js", "live_latent.js", "live_export.js", "live_tray.js", "live_variants.js", "live_effects.js", "live_edits.js", "live.js", "occlusion.js", "notes_run.js"], styles: ["live.css"] };
 
 /** Loads the parts that talk to the server, in their order, where the page comes from one. */
 async function loadLiveParts() {
@@ -61,7 +61,7 @@ class Router {
   titles() {
     if (this.name === "compare") return [`Comparison with ${this.params.compare}`];
     const latent = this.params.latent === undefined ? [] : [`Latent ${this.params.latent}`];
-    const picture = { picture: [`Picture ${this.params.picture}`], live: ["Your picture"] }[this.name] ?? [];
+    const picture = { picture: [`Picture ${this.params.picture}`], live: ["Your pictures"] }[this.name] ?? [];
     return [...picture, ...latent];
   }
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from saev.gallery.by_picture import Masks
 from saev.gallery.interventions import ShownIntervention
+from saev.gallery.judged import Judged, Known
 from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
@@ -70,6 +71,7 @@ class LatentPage:
         directions: Words to which the decoder direction points, and their scores.
         mean_p: Its mean activation at each patch position, over all images, where that is known.
         is_small: Whether it has `N_SMALL` pictures at most, for want of room.
+        judged: What it does on the pictures that latents are judged by.
     """
 
     index: int
@@ -87,6 +89,7 @@ class LatentPage:
     directions: Sequence[tuple[str, float]] = ()
     mean_p: Floats | None = None
     is_small: bool = False
+    judged: Judged | None = None
 
     @property
     def best(self) -> Sequence[LatentExample]:
@@ -97,14 +100,15 @@ class LatentPage:
     def shown(self) -> set[int]:
         """Ids of all its pictures."""
         lists = [*self.top.values(), *(group.examples for group in self.samples)]
-        return {example.image_id for examples in lists for example in examples}
+        judged: frozenset[int] = frozenset() if self.judged is None else self.judged.shown | self.judged.near
+        return {example.image_id for examples in lists for example in examples} | judged
 
     def small(self) -> "LatentPage":
         """The same with its first pictures in the first order alone; its numbers stay."""
         top = {order: examples[:N_SMALL] for order, examples in islice(self.top.items(), 1)}
         kept = {example.image_id for examples in top.values() for example in examples}
         maps = {image: levels for image, levels in self.heatmaps.items() if image in kept}
-        return replace(self, top=top, heatmaps=maps, samples=(), is_small=True)
+        return replace(self, top=top, heatmaps=maps, samples=(), judged=None, is_small=True)
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,7 @@ class Gallery:
         others: SAEs to compare with.
         metadata: What else is known of the pictures.
         masks: Labels of their patches, where there are any.
+        known: What is known of the pictures that latents are judged by.
         verdicts: What tests say of latents.
         interventions: What the ViT does with latents.
         half: The half of the pictures that it shows and counts, where it keeps to one.
@@ -244,6 +249,7 @@ class Gallery:
     others: Sequence[OtherSae] = ()
     metadata: Sequence[Column] = ()
     masks: Masks | None = None
+    known: Known | None = None
     verdicts: Sequence[Verdict] = ()
     interventions: Sequence[ShownIntervention] = ()
     half: Half | None = None

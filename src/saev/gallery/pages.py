@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.gallery.data import N_SMALL, LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.judging import Judging
 from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
@@ -46,6 +47,7 @@ class Pages:
         labels: What its latents fire on.
         sort_by: Which order of pictures comes first.
         directions: Words to which decoder directions point.
+        judging: What its latents are judged by.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class Pages:
         labels: LatentLabels,
         sort_by: Order = "patch",
         directions: Mapping[int, ShownName] | None = None,
+        judging: Judging | None = None,
     ) -> None:
         survey = subject.survey
-        self._directions = directions or {}
+        self._directions, self._judging = directions or {}, judging
         self._subject, self._survey, self._labels = subject, survey, labels
         self._latents = torch.tensor(latents, dtype=torch.int64)
         orders = sorted(survey.top, key=lambda order: order != sort_by)
@@ -100,6 +103,8 @@ class Pages:
         for row, latent in enumerate(self._latents[first:].tolist(), first):
             ids = np.unique(images_sk[row, :N_SMALL].numpy())
             self._shown[latent] = ids[ids >= 0]
+        if self._judging is not None:
+            self._judging.look_at_silent(self._latents[: self._n_full].tolist())
 
     def drafts(self) -> Iterator[LatentPage]:
         """The pages without heatmaps, for which no image is encoded."""
@@ -125,6 +130,8 @@ class Pages:
         """Ids of all pictures of a latent, ascending."""
         sampled = [example.image_id for group in self._samples(row) for example in group.examples]
         top = [images[row].numpy() for images, _ in self._top.values()]
+        if self._judging is not None:
+            sampled += self._judging.shown(int(self._latents[row]))
         ids = np.unique(np.concatenate([*top, np.array(sampled, dtype=np.int64)]))
         return ids[ids >= 0]
 
@@ -154,6 +161,7 @@ class Pages:
             coactive=_pairs(self._coactive, row),
             directions=_words(self._directions.get(latent)),
             mean_p=survey.places.mean(latent).numpy() if survey.places else None,
+            judged=self._judging.of(latent) if self._judging is not None and row < self._n_full else None,
         )
 
 

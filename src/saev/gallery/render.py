@@ -17,6 +17,7 @@ from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
 from saev.gallery.figures import spread, top_ratio
 from saev.gallery.fitting import Budget, Pictures
 from saev.gallery.interventions import interventions_for
+from saev.gallery.judging import Judging
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject
@@ -170,7 +171,10 @@ def _render(
     names = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
     labels = LatentLabels(subject.survey, source.labels)
-    pages = Pages(subject, latents, labels, options.sort_by, _shown(directions))
+    best = labels.best()
+    spots = subject.codes.spots
+    judging = Judging(sae, spots, subject.survey, source.labels, source.tokens, best, options.seed)
+    pages = Pages(subject, latents, labels, options.sort_by, _shown(directions), judging)
     shown = _pictures(subject, pictures, options)
     budget = Budget.of(options.max_mb * 10**6, len(pages), pages.first_images, shown)
     pages.make_small(budget.n_ready(pages.images))
@@ -186,11 +190,12 @@ def _render(
         decoder_norm=_decoder_norm(sae),
         bin_edges=EDGES,
         rare_below=(COMMON_IMAGES - 0.5) / max(1, moments.n_images),
-        labels=labels.best(),
+        labels=best,
         names=_shown(names),
         others=_others(name, subjects),
         metadata=source.labels.columns,
         masks=_masks(source.labels),
+        known=judging.known,
         verdicts=verdicts_for(sae, source.reports, out / name),
         interventions=interventions_for(sae, source.interventions, out / name),
         half=source.half,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.data import ORDER_NAMES, Gallery, LatentExample, LatentPage, Seeds
+from saev.gallery.judging_scripts import judged_value
 from saev.gallery.label_counts import LabelCount
 from saev.gallery.places import mean_map, profile_value
 from saev.latents.heatmaps import Levels, PatchCodes
@@ -93,6 +94,7 @@ def overview_script(
             **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
             **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
+            "judges": gallery.known is not None,
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
             **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
@@ -123,6 +125,7 @@ def latent_value(page: LatentPage) -> dict[str, Any]:
         "coactive": _pairs(page.coactive),
         "directions": [[word, round(score, 2)] for word, score in page.directions],
         **_optional("meanMap", None if page.mean_p is None else _as_bytes(mean_map(page.mean_p))),
+        **_optional("judged", None if page.judged is None else judged_value(page.judged)),
     }
 
 

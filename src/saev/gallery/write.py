@@ -6,6 +6,7 @@
     data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
     data/small/000003.js     the same of 64 latents for which there is less room, with nine pictures of each
     data/pictures/00000042.js  which latents fire where in one picture
+    data/known.js            labels of all pictures that latents are judged by
     data/masks/000001.js     labels of the patches of 256 pictures
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
@@ -26,6 +27,7 @@ from saev.files import bring_to_disk, unwritable
 from saev.gallery.by_picture import mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.fitting import Budget, PageWriter, Pictures
+from saev.gallery.judging_scripts import known_script
 from saev.gallery.scripts import overview_script
 from saev.gallery.table import Table, write_table
 from saev.latents.naming.names_file import NAMES_FILE, Names
@@ -95,6 +97,8 @@ def _write(
         place = root if asset.name == "index.html" else root / "assets"
         (place / asset.name).write_bytes(asset.read_bytes())
     copy_shared((*LOOK, *DRAWING), root / "assets")
+    if gallery.known is not None:
+        _put(root / "data" / "known.js", known_script(gallery.known))
     there = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     empty = len(overview_script(gallery, [], {}, [0]))
     writer = PageWriter(root, gallery, pictures, budget, there + empty)

@@ -38,11 +38,30 @@ def test_each_note_with_a_text_is_a_claim_in_words(tmp_path: Path) -> None:
     assert (first.latents, first.pooling, first.tokens) == (Latents((17,)), "mean", "content")
 
 
+JUDGED = {
+    "text": "stripes", "claim": "does not fire on", "attribute": {"source": "label", "name": "zebra"},
+    "threshold": 1.25, "pooling": "max", "counts": {"tp": 1, "fp": 2, "fn": 3, "tn": 4},
+}  # fmt: skip
+
+
+def test_hypotheses_of_the_page_come_with_their_thresholds(tmp_path: Path) -> None:
+    starred = JUDGED | {"text": "mine", "attribute": None, "set": "held_out", "threshold": 0}
+    draft, _ = read_notes(write(tmp_path, {"latent": 1, "hypotheses": [JUDGED, starred]}, version=2), pooling="mean")
+    first, second = draft.hypotheses
+    assert (first.id, first.claim, first.pooling) == ("latent-1-1", "does not fire on", "max")
+    assert (first.latents, first.attribute) == (Latents((1,), (), (1.25,)), AttributeName("label", "zebra"))
+    assert (second.id, second.attribute, second.latents.thresholds) == (
+        "latent-1-2",
+        AttributeName("words", "mine"),
+        (0,),
+    )
+
+
 def test_a_claim_comes_before_its_text_and_what_is_refuted_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notes = [
-        {"latent": 1, "text": "or bars?", "claim": "stripes", "verdict": "supported", "hypotheses": [{"threshold": 1}]},
+        {"latent": 1, "text": "or bars?", "claim": "stripes", "verdict": "supported", "other": [1]},
         {"latent": 2, "claim": "eyes", "verdict": "refuted"},
         {"latent": 3, "tags": ["later"]},
     ]
@@ -80,6 +99,12 @@ def test_they_are_frozen_for_their_sae_alone(tmp_path: Path) -> None:
         ([{"latent": 1, "claim": "a"}], {}, "missing keys"),
         ([{"latent": 1, "claim": "a", "verdict": "refuted"}], {"version": 2}, r"that is not refuted \(1 are\)"),
         ([], {}, "none of its 0 notes has a claim or a text"),
+        ([{"latent": 1, "hypotheses": 3}], {"version": 2}, "hypotheses of latent 1: expected a list of at most 20"),
+        ([{"latent": 1, "hypotheses": [JUDGED] * 21}], {"version": 2}, "expected a list of at most 20"),
+        ([{"latent": 1, "hypotheses": [{"text": "a"}]}], {"version": 2}, "hypotheses of latent 1: missing keys"),
+        ([{"latent": 1, "hypotheses": [JUDGED | {"threshold": -1}]}], {"version": 2}, "threshold"),
+        ([{"latent": 1, "hypotheses": [JUDGED | {"claim": "is"}]}], {"version": 2}, "'claim' must be one of"),
+        ([{"latent": 1, "hypotheses": [JUDGED | {"attribute": {"name": "a"}}]}], {"version": 2}, "attribute: missing"),
     ],
 )
 def test_notes_with_a_mistake_are_refused(

@@ -75,6 +75,7 @@ class GalleryData {
     for (const verdict of raw.verdicts ?? []) {
       for (const latent of verdict.any) this.verdicts.set(latent, [...this.verdicts.get(latent) ?? [], verdict]);
     }
+    this.judges = raw.judges ?? false; // whether latents can be judged by labels of all pictures
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
     this.alike = new Map((raw.alike ?? []).flatMap((ids) => ids.map((id) => [id, ids[0]]))); // of nearly the same pictures the first
@@ -193,6 +194,7 @@ function latentOf(raw, max) {
     coactive: pairs(raw.coactive),
     directions: raw.directions,
     meanMap: raw.meanMap === undefined ? null : { most: raw.meanMap.most, levels: bytesOf(raw.meanMap.levels) },
+    judged: raw.judged ?? null, // see judged.js
   };
 }
 

@@ -20,6 +20,7 @@ class LatentView {
     const latent = /^\d{1,9}$/.test(params.latent) ? Number(params.latent) : NaN;
     if (latent === this.filled) {
       this.steps.replaceWith(this.steps = this.stepLinks()); // the list may have another order by now
+      if (params.against !== undefined) this.against?.show(params);
       return;
     }
     [this.latent, this.filled] = [latent, null];
@@ -37,7 +38,7 @@ class LatentView {
     if (edits.length > 0) this.side.append(panel("What the ViT does with it", interventionList(edits)));
     this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       element("div", { class: "latent-body" }, this.main, this.side));
-    if (data.hasPage.has(latent)) await this.load(latent);
+    if (data.hasPage.has(latent)) await this.load(latent, params);
     else if (data.frequency[latent] > 0) this.say(...notRendered(latent));
     else this.say("This latent never fired, so there are no pictures of it.");
   }
@@ -63,21 +64,25 @@ class LatentView {
       element("a", { class: "step", href: "#" }, "All latents"), step(-1, "\u2190 Previous", "Previous"), step(1, "Next \u2192", "Next"));
   }
 
-  load(latent) {
+  load(latent, params) {
     return this.app.data.latent(latent).then((page) => {
       if (this.latent !== latent) return;
-      this.fill(page);
+      this.fill(page, params);
       this.filled = latent;
       const next = this.app.neighbour(1);
       if (next !== undefined) this.app.data.latent(next).catch(() => {}); // said when it is opened
     }, (error) => { if (this.latent === latent) this.say(error.message); });
   }
 
-  fill(page) {
+  fill(page, params) {
     const { data } = this.app;
     const has = (list) => list.length > 0;
     if (!data.isFull.has(page.index)) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
-    this.main.append(this.topPictures(page), ...(has(page.samples) ? [this.samples(page)] : []));
+    const against = new AgainstPanel(this.app, page);
+    this.main.append(this.topPictures(page), against.element, ...(has(page.samples) ? [this.samples(page)] : []));
+    if (params.against === undefined) whenNear(against.element, () => against.show(params));
+    else against.show(params);
+    this.against = against;
     if (page.histogram?.some((count) => count > 0)) {
       this.side.append(panel("Values", valueHistogram(data, page), has(page.percentiles) ? percentileTable(page.percentiles) : null));
     }

@@ -7,7 +7,7 @@ from saev.latents.survey.labels import LabelCounts, label_bytes
 from saev.latents.survey.places import PlaceSums, place_bytes
 from saev.latents.survey.strongest import MAX_PATCHES
 from saev.latents.survey.survey import N_SAMPLE, pair_bounds
-from saev.latents.survey.values import N_BINS
+from saev.latents.survey.values import N_BINS, N_QUARTERS
 
 MOMENTS_BYTES = 28  # Of a latent.
 ENTRY_BYTES = 80  # Of an active code during an update, in all forms that it has at the same time.
@@ -62,7 +62,8 @@ def tables_bytes(
     strong = [MAX_PATCHES] if n_patch_labels else []
     keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample] + strong)
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
-    counted = [n for n in (n_image_labels, n_patch_labels, n_values) if LabelCounts.fits(d_sae, n)]
+    by_value = n_patch_labels * N_QUARTERS
+    counted = [n for n in (n_image_labels, n_patch_labels, by_value, n_values) if LabelCounts.fits(d_sae, n)]
     tables += sum(label_bytes(d_sae, n) for n in counted)
     if grid is not None and PlaceSums.fits(d_sae, grid):
         tables += place_bytes(d_sae, grid)

@@ -20,12 +20,13 @@ from saev.latents.survey.labels import LabelCounts
 from saev.latents.survey.places import PlaceSums
 from saev.latents.survey.strongest import StrongPatches
 from saev.latents.survey.token_sample import TokenSample
-from saev.latents.survey.values import Moments, ValueHistogram
+from saev.latents.survey.values import N_QUARTERS, Moments, ValueHistogram, bins_of
 
 Order = Literal["patch", "img", "cls"]
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 """The ways to order pictures: by the strongest patch, by the sum over the patches, by the CLS token."""
 N_SAMPLE = 64
+NO_LABELS: Final = np.empty(0, np.int64)
 
 
 @final
@@ -64,6 +65,8 @@ class LatentSurvey:
             (`PlaceSums.fits`).
         strong_patches: The strongest patches of each latent; there with `patch_labels`.
         image_values: The largest value of each latent on each image, or on a random choice of images.
+        patch_values: `patch_labels` by quarters of an octave of the value within each label; None where that would not
+            fit.
         tokens: Random tokens, and which latents fire there together.
 
     Raises:
@@ -95,6 +98,7 @@ class LatentSurvey:
         has_boundaries = self.patch_labels is not None and self._grid is not None
         self.boundaries = BoundaryCounts(d_sae, n_patch_labels) if has_boundaries else None
         self.strong_patches = self.patch_labels and StrongPatches(d_sae, n_patch_labels, spots)
+        self.patch_values = _label_counts(d_sae, n_patch_labels * N_QUARTERS)
         self._ends = [0, *accumulate(n_values)]
         self._values = LabelCounts(d_sae, self._ends[-1]) if n_values else None
         has_places = self._grid is not None and PlaceSums.fits(d_sae, self._grid)
@@ -161,6 +165,9 @@ class LatentSurvey:
                 at_boundary_bc = boundaries(labels_bc, self._grid)
                 at_boundary_r = _at_all_positions(at_boundary_bc, self.spots).reshape(-1) > 0
                 self.boundaries.update(by_latent, labels_r, at_boundary_r)
+            if self.patch_values is not None:
+                places_n = labels_n * N_QUARTERS + bins_of(by_latent.values_n) // 2
+                self.patch_values.update(NO_LABELS, by_latent.latents_n, np.where(labels_n >= 0, places_n, -1))
             assert self.strong_patches is not None, "there with the labels"
             self.strong_patches.update(by_latent, labels_bc, labels_n, ids_b)
         if self.image_labels is not None and labels_b is not None:
@@ -208,6 +215,7 @@ class LatentSurvey:
             "image_labels": self.image_labels,
             "patch_labels": self.patch_labels,
             "strong_patches": self.strong_patches,
+            "patch_values": self.patch_values,
             "image_values": self.image_values,
             "values": self._values,
             "places": self.places,

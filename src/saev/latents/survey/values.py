@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saev.latents.sparse import Floats
 from saev.latents.survey.by_latent import LatentCodes, Pairs
 
 PERCENTILES: Final = (5, 25, 50, 75, 95, 99)
@@ -37,8 +38,19 @@ EDGES: Final[NDArray[np.float32]] = (_edge_bits() << 16).astype(np.int32).view(n
 """(h + 1,) edges of the bins: eighths of an octave from 2^-14 to 2^14, rounded to 8 significant bits. A value on an
 edge counts in the bin above; what lies outside counts in the first or last bin."""
 
+N_QUARTERS: Final = N_BINS // 2
+"""Bins of a quarter of an octave, whose edges are `EDGES[::2]`."""
 ERROR: Final = float(np.sqrt(EDGES[1:].astype(np.float64) / EDGES[:-1]).max() - 1)
 """Largest relative error of a percentile between the first and the last edge: 0.046."""
+
+
+_BINS: Final = _bin_of_bits()
+
+
+def bins_of(values: Floats) -> NDArray[np.int16]:
+    """The bin of each value above zero."""
+    found: NDArray[np.int16] = _BINS[values.view(np.int32) >> 16]
+    return found
 
 
 @final
@@ -131,15 +143,12 @@ class ValueHistogram:
         d_sae: Number of latents.
     """
 
-    _bins = _bin_of_bits()
-
     def __init__(self, d_sae: int) -> None:
         self._counts_sh = np.zeros((d_sae, N_BINS), dtype=np.int64)
 
     def update(self, codes: LatentCodes) -> None:
         """Add active codes."""
-        bins_n = self._bins[codes.values_n.view(np.int32) >> 16]
-        np.add.at(self._counts_sh.reshape(-1), codes.latents_n * N_BINS + bins_n, 1)
+        np.add.at(self._counts_sh.reshape(-1), codes.latents_n * N_BINS + bins_of(codes.values_n), 1)
 
     @property
     def counts(self) -> Tensor:

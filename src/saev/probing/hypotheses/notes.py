@@ -1,15 +1,21 @@
 """Hypotheses from the notes on latents that the gallery's page writes."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final, get_args
 
 from saev.artifacts import RunDirectory
 from saev.errors import InputError, tell
-from saev.latents.notes_file import read_notes_file
+from saev.latents.notes_file import Note, read_notes_file
 from saev.probing.hypotheses.file import Draft, Halves
-from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents, default_id
+from saev.probing.hypotheses.hypothesis import AttributeName, Claim, Hypothesis, Latents, default_id
+from saev.probing.pictures.attributes import Source
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.strict_json import located
+from saev.shards.format.strict_json import JsonObject, located
+
+MAX_NOTED: Final = 20
+"""Hypotheses with a threshold in a note."""
 
 
 def notes_of_run(sae: str | Path) -> Path | None:
@@ -26,10 +32,10 @@ def notes_of_run(sae: str | Path) -> Path | None:
 def read_notes(
     path: str | Path, *, tokens: TokenKind = "content", pooling: Pooling = "max"
 ) -> tuple[Draft, Halves | None]:
-    """Read notes: one hypothesis in words for each with a claim or a text; thresholds are not chosen.
+    """Read notes: one hypothesis in words for each with a claim or a text, whose threshold is not chosen.
 
     The claim is what is tested, the text where there is none. Claims that the notes call refuted are left out, and a
-    line says so.
+    line says so. Hypotheses with thresholds, which the page makes of labels, come as they are.
 
     Args:
         path: The file, see docs/files.md.
@@ -41,14 +47,15 @@ def read_notes(
         others, or does not say.
 
     Raises:
-        InputError: If it cannot be read, has any mistake, or no note has a claim or a text.
+        InputError: If it cannot be read, has any mistake, or no note has a claim, a text or a hypothesis.
     """
     where = str(path)
     found = read_notes_file(path)
     claims = {note.latent: (note.claim.strip() or note.text.strip(), note.verdict) for note in found.notes}
     refuted = [latent for latent, (claim, verdict) in claims.items() if claim and verdict == "refuted"]
     kept = {latent: claim for latent, (claim, verdict) in claims.items() if claim and verdict != "refuted"}
-    if not kept:
+    noted = [one for note in found.notes for one in _with_thresholds(note, where, tokens)]
+    if not kept and not noted:
         others = f" that is not refuted ({len(refuted)} are)" if refuted else ""
         raise InputError(
             f"{where}: none of its {len(claims)} notes has a claim or a text{others}: write down what you think in the "
@@ -69,7 +76,41 @@ def read_notes(
                     pooling=pooling,
                 )
                 for latent, text in kept.items()
-            ),
+            )
+            + tuple(noted),
             weights=found.sae,
         )
     return draft, None if found.half is None else Halves(*found.half)
+
+
+def _with_thresholds(note: Note, where: str, tokens: TokenKind) -> Iterator[Hypothesis]:
+    """What the page made of a latent, a label and a threshold."""
+    given: Any = (note.more or {}).get("hypotheses", [])
+    where = f"{where}: hypotheses of latent {note.latent}"
+    if not isinstance(given, list) or len(given) > MAX_NOTED:
+        raise InputError(f"{where}: expected a list of at most {MAX_NOTED}")
+    for number, value in enumerate(given, 1):
+        keys = ("text", "claim", "attribute", "threshold", "pooling", "set", "counts")
+        found = JsonObject({"set": "", **value} if isinstance(value, dict) else value, where, keys)
+        claim: Claim = found.choice("claim", get_args(Claim))  # type: ignore[assignment]
+        pooling: Pooling = found.choice("pooling", get_args(Pooling))  # type: ignore[assignment]
+        text = found.text("text")
+        with located(where):
+            yield Hypothesis(
+                id=f"{default_id([note.latent])}-{number}",
+                text=text,
+                attribute=_attribute(value["attribute"], text, where),
+                latents=Latents((note.latent,), (), (found.number("threshold"),)),
+                tokens=tokens,
+                pooling=pooling,
+                claim=claim,
+            )
+
+
+def _attribute(value: object, text: str, where: str) -> AttributeName:
+    """The label of a hypothesis; its words where the page knew no other name, as of starred pictures."""
+    if value is None:
+        return AttributeName("words", text)
+    found = JsonObject(value, f"{where}: attribute", ("source", "name"))
+    source: Source = found.choice("source", get_args(Source))  # type: ignore[assignment]
+    return AttributeName(source, found.text("name"))

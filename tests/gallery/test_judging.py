@@ -1,0 +1,58 @@
+"""What latents are judged by where there is too much of it, against a look at all codes and pre-activations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import MakeShards
+
+from saev.gallery import judging
+from saev.gallery.judging import Judging
+from saev.gallery.label_counts import BestLabels, LabelCount
+from saev.latents.encoding import Encoding
+from saev.latents.labels import Labels
+from saev.latents.metadata import read_metadata
+from saev.latents.survey import survey_images
+from saev.nn import TopK
+from saev.shards.reading.open import open_shards
+from saev.shards.tokens import TokenSelection
+
+N, D_SAE, MOST = 60, 12, 4
+
+
+def test_of_too_many_pictures_there_are_the_strongest_and_the_nearest_of_its_labels(
+    make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "MAX_PAIRS", MOST * D_SAE)
+    monkeypatch.setattr(judging, "MAX_FIRES", 5)
+    path, acts = make_shards(N)
+    torch.manual_seed(1)
+    sae = TopK(8, D_SAE, k=2)
+    with torch.no_grad():
+        f_ns = sae.encode(acts[:, 1:]).numpy().max(1)
+        h_nps = sae.pre_activations(sae.normalize(acts[:, 1:])).numpy()
+    table = tmp_path / "table.csv"
+    strong = f_ns[:, 0] > np.median(f_ns[:, 0])
+    strong[np.flatnonzero(f_ns[:, 0] == 0)[:9]] = True
+    table.write_text("path,strong\n" + "".join(f"{i:05d}.png,{'yes' if strong[i] else 'no'}\n" for i in range(N)))
+    reader = open_shards(path)
+    tokens = TokenSelection((reader,), np.arange(N), reader.layout.tokens.positions("content"))
+    labels = Labels.of(reader, read_metadata(table, reader.examples()).columns)
+    codes = Encoding(sae, tokens)
+    survey = survey_images({"one": codes}, tokens.examples, labels, top_k=3)["one"]
+    best = [BestLabels("strong", {0: LabelCount("yes", 9, 1.0, 2.0, 0.0)})]
+    found = Judging(sae, codes.spots, survey, labels, tokens, best)
+    found.look_at_silent(range(D_SAE))
+    judged = found.of(0)
+    fires = np.flatnonzero(f_ns[:, 0] > 0)
+    assert judged.n_fires == len(fires)
+    assert judged.places_p.tolist() == sorted(fires[np.argsort(-f_ns[fires, 0], kind="stable")][:5].tolist())
+    assert judged.values_p.tolist() == f_ns[judged.places_p, 0].tolist()
+    near = judged.silent
+    assert near is not None
+    assert len(near.places_q) == MOST
+    assert (strong[near.places_q] & (f_ns[near.places_q, 0] == 0)).all()
+    np.testing.assert_allclose(near.values_q, h_nps[near.places_q, :, 0].max(1), rtol=1e-5)
+    assert near.patches_q.tolist() == h_nps[near.places_q, :, 0].argmax(1).tolist()
+    assert judged.near == set(near.places_q.tolist())

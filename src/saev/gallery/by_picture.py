@@ -1,20 +1,26 @@
 """What is known of each picture, as scripts that hold `CHUNK` pictures each: a page loads those that it looks at.
 
-Shape suffixes: i = images of the recording, p = patches, r = runs.
+Shape suffixes: i = images, p = patches, r = runs, s = d_sae, n = pairs of an image and a latent that fires there.
 """
 
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
+from saev.latents.heatmaps import Levels
 from saev.pages.embedding import ascii_json
 
 CHUNK: Final = 256
 LONGEST_RUN: Final = 255
+MAX_PAIRS: Final = 2**22
+"""Pairs of an image and a latent that are kept for a page: 16 MiB of scripts where latents take two bytes."""
+LEAST_LATENTS: Final = 64
+"""So many latents of an image are kept, however many images there are."""
 
 
 @final
@@ -31,6 +37,86 @@ class Masks:
     numbers_ip: NDArray[np.uint8]
 
 
+@final
+@dataclass(frozen=True)
+class PictureLevels:
+    """Which latents fire in images, and how strongly at most.
+
+    Args:
+        images_i: Ids of the images, ascending.
+        starts_i: (images + 1,) where the pairs of each image begin, and the end.
+        latents_n: Latents, ascending within an image.
+        levels_n: Their largest values there as shares of the latents' largest ones, 1 to 255: all of them fire.
+        most: Latents of an image at most, those of the highest levels; None where all are there.
+    """
+
+    images_i: NDArray[np.int64]
+    starts_i: NDArray[np.int64]
+    latents_n: NDArray[np.int64]
+    levels_n: Levels
+    most: int | None
+
+    @classmethod
+    def of(cls, images_i: NDArray[np.int64], values: csc_array, max_value_s: NDArray[np.float32]) -> Self:
+        """The levels of values (i, s) above 0; of many images only the strongest `MAX_PAIRS` / images of each.
+
+        Args:
+            images_i: Ids of the images, in any order.
+            values: The largest value of each latent in each of them.
+            max_value_s: What level 255 stands for, by latent.
+        """
+        by_image = values.tocsr()[np.argsort(images_i)]
+        by_image.sort_indices()
+        starts_i, latents_n = by_image.indptr.astype(np.int64), by_image.indices.astype(np.int64)
+        shares_n = by_image.data / max_value_s[latents_n]
+        levels_n = np.clip(np.rint(255 * shares_n), 1, 255).astype(np.uint8)
+        most = None
+        counts_i = np.diff(starts_i)
+        bound = max(LEAST_LATENTS, MAX_PAIRS // max(1, len(images_i)))
+        if counts_i.max(initial=0) > bound:
+            most = bound
+            images_n = np.repeat(np.arange(len(counts_i)), counts_i)
+            order = np.lexsort((latents_n, -shares_n, images_n))
+            kept_n = np.zeros(len(order), dtype=np.bool_)
+            kept_n[order] = np.arange(len(order)) - starts_i[images_n] < most
+            latents_n, levels_n = latents_n[kept_n], levels_n[kept_n]
+            starts_i = np.concatenate([[0], np.cumsum(np.minimum(counts_i, most))])
+        return cls(np.sort(images_i), starts_i, latents_n, levels_n, most)
+
+
+def level_bytes(levels: PictureLevels, d_sae: int) -> int:
+    """Upper bound of the bytes of `level_scripts`."""
+    n_images, n_pairs = len(levels.images_i), len(levels.latents_n)
+    of_parts = n_pairs * (3 if d_sae <= 2**16 else 5) + 3 * n_images
+    return of_parts * 4 // 3 + 100 * (n_images // CHUNK + 1)
+
+
+def level_scripts(levels: PictureLevels, images: Sequence[int], d_sae: int) -> Iterator[str]:
+    """What fires in some pictures, in their order: whether it is known, how many latents there are, these, the levels.
+
+    Args:
+        levels: Of some images.
+        images: Ids of the pictures.
+        d_sae: Number of latents: up to 65,536 take two bytes each.
+    """
+    kind = "<u2" if d_sae <= 2**16 else "<u4"
+    for start in range(0, len(images), CHUNK):
+        own_i = np.array(images[start : start + CHUNK])
+        row_i = np.searchsorted(levels.images_i, own_i)
+        row_i[row_i == len(levels.images_i)] = 0
+        known_i = levels.images_i[row_i] == own_i if len(levels.images_i) else np.zeros(len(own_i), dtype=np.bool_)
+        pairs = [slice(*levels.starts_i[row : row + 2]) for row in row_i[known_i]]
+        counts_i = np.zeros(len(own_i), dtype="<u2")
+        counts_i[known_i] = [pair.stop - pair.start for pair in pairs]
+        parts = {
+            "known": known_i.astype("u1"),
+            "counts": counts_i,
+            "latents": np.concatenate([np.empty(0, kind), *(levels.latents_n[pair] for pair in pairs)]).astype(kind),
+            "levels": np.concatenate([np.empty(0, "u1"), *(levels.levels_n[pair] for pair in pairs)]),
+        }
+        yield _script({name: _bytes(part) for name, part in parts.items()})
+
+
 def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
     """The labels of patches of some pictures, in their order, each as runs: the label's number, then how many follow.
 
@@ -40,8 +126,7 @@ def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
     """
     for start in range(0, len(images), CHUNK):
         own = images[start : start + CHUNK]
-        rows = [base64.b64encode(runs(masks.numbers_ip[image])).decode("ascii") for image in own]
-        yield f"saevTake({ascii_json(rows)});\n"
+        yield _script([base64.b64encode(runs(masks.numbers_ip[image])).decode("ascii") for image in own])
 
 
 def mask_bytes(masks: Masks, image: int) -> int:
@@ -61,3 +146,11 @@ def runs(numbers_p: NDArray[np.uint8]) -> bytes:
     lengths = np.full(parts_r.sum(), LONGEST_RUN)
     lengths[np.cumsum(parts_r) - 1] = counts_r - (parts_r - 1) * LONGEST_RUN
     return np.stack([np.repeat(numbers_p[starts_r], parts_r), lengths], axis=1).astype(np.uint8).tobytes()
+
+
+def _script(value: object) -> str:
+    return f"saevTake({ascii_json(value)});\n"
+
+
+def _bytes(values: NDArray[np.generic]) -> str:
+    return base64.b64encode(values.tobytes()).decode("ascii")

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from saev.gallery.by_picture import Masks
+from saev.gallery.by_picture import Masks, PictureLevels
 from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judged import Judged, Known
 from saev.gallery.label_counts import BestLabels, LabelCount
@@ -223,6 +223,7 @@ class Gallery:
         metadata: What else is known of the pictures.
         masks: Labels of their patches, where there are any.
         known: What is known of the pictures that latents are judged by.
+        levels: What fires in them, or in a choice of images.
         verdicts: What tests say of latents.
         interventions: What the ViT does with latents.
         half: The half of the pictures that it shows and counts, where it keeps to one.
@@ -250,6 +251,7 @@ class Gallery:
     metadata: Sequence[Column] = ()
     masks: Masks | None = None
     known: Known | None = None
+    levels: PictureLevels | None = None
     verdicts: Sequence[Verdict] = ()
     interventions: Sequence[ShownIntervention] = ()
     half: Half | None = None

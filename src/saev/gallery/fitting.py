@@ -13,7 +13,7 @@ from typing import Any, Final, final
 
 from saev.gallery.by_picture import mask_bytes
 from saev.gallery.data import Gallery, LatentPage
-from saev.gallery.scripts import SMALL_A_FILE, PictureEntry, latent_value, packed_script, picture_script
+from saev.gallery.scripts import LEFT_OUT, SMALL_A_FILE, PictureEntry, latent_value, packed_script, picture_script
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
 from saev.pages.embedding import ascii_json, jpeg
@@ -43,12 +43,17 @@ class Pictures:
         codes: What fires where in pictures, given by their ids, ascending; None where no patches are encoded.
         n_opened: Upper bound of the pictures that get a page of their own, a random choice.
         seed: Fixes it.
+        others: Ids, ascending, of pictures that the gallery has whether pages show them or not: they get thumbnails as
+            long as it has fewer than `n_opened`.
+        named: A picture of which nothing but the name is needed.
     """
 
     get: Callable[[int], Picture]
     codes: Callable[[Sequence[int]], Iterator[tuple[int, PatchCodes]]] | None = None
     n_opened: int = 0
     seed: int = 0
+    others: Sequence[int] = ()
+    named: Callable[[int], Picture] | None = None
 
 
 @final
@@ -124,7 +129,7 @@ class PageWriter:
     Attributes:
         full: Latents with a whole page.
         small: Latents with a small page, in the order of their files.
-        entries: What the overview says of the pictures that pages show.
+        entries: What the overview says of pictures.
     """
 
     def __init__(self, root: Path, gallery: Gallery, pictures: Pictures, budget: Budget | None, n_written: int) -> None:
@@ -149,8 +154,9 @@ class PageWriter:
             self._takes_small = self._add_small(page.small())
 
     def finish(self) -> None:
-        """Write what is left: the last small pages, and pages of pictures."""
+        """Write what is left: the last small pages, pictures that none shows, and pages of pictures."""
         self._end_file()
+        self._add_others()
         self._open_pictures()
 
     def _add_full(self, page: LatentPage, value: dict[str, Any]) -> bool:
@@ -206,7 +212,9 @@ class PageWriter:
         return [self._draw(self._pictures.get(image), look) for image in sorted(images) if image not in self.entries]
 
     def _draw(self, picture: Picture, look: tuple[int, int]) -> "_Drawn":
-        content, size = (b"", None) if picture.view is None else jpeg(picture.view, *look)
+        content, size = b"", LEFT_OUT if picture.is_left_out else None
+        if picture.view is not None:
+            content, size = jpeg(picture.view, *look)
         entry = PictureEntry(picture.name, picture.label, size)
         return _Drawn(picture.image_id, content, entry, len(content) + self._entry_bytes(picture.image_id, entry))
 
@@ -235,8 +243,23 @@ class PageWriter:
             self._put(f"data/small/{number:06d}.js", packed_script(self._pending))
             self._pending, self._pending_bytes = [], 0
 
+    def _add_others(self) -> None:
+        pictures = self._pictures
+        others = [image for image in pictures.others if image not in self.entries]
+        n_drawn = max(0, pictures.n_opened - len(self.entries))
+        drawn = {others[i] for i in random_subset(len(others), n_drawn, pictures.seed)}
+        opened = 0.0 if self._budget is None else self._budget.opened
+        for image in others:
+            one = self._draw(pictures.get(image), SMALL) if image in drawn else None
+            if (one is None or one.n_bytes > self._left - opened) and pictures.named is not None:
+                one = self._draw(pictures.named(image), SMALL)
+            if one is None or one.n_bytes > self._left:
+                return
+            self._take([one])
+
     def _open_pictures(self) -> None:
-        pictures, ids = self._pictures, sorted(self.entries)
+        pictures = self._pictures
+        ids = sorted(image for image, entry in self.entries.items() if entry.size != LEFT_OUT)
         if pictures.codes is None or not ids:
             return
         most = pictures.n_opened

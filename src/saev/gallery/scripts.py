@@ -30,8 +30,14 @@ MAX_LATENTS_A_PATCH = 64
 """Latents listed for a patch of a picture, the strongest ones."""
 
 
+LEFT_OUT = (-1, 0)
+
+
 class PictureEntry(NamedTuple):
-    """What a page says of a picture; `size` = (width, height) of its thumbnail, None where there is none."""
+    """What a page says of a picture; `size` = (width, height) of its thumbnail, None where there is none.
+
+    `LEFT_OUT` is the size of pictures of which there might be one.
+    """
 
     name: str
     label: str | None
@@ -83,7 +89,7 @@ def overview_script(
                 for other in gallery.others
             ],
             "labels": labels,
-            # id, name, number of the label or -1, width and height of the thumbnail or 0
+            # id, name, number of the label or -1, width (0: missing, -1: left out) and height of the thumbnail
             "pictures": [
                 [image, entry.name, -1 if entry.label is None else number[entry.label], *(entry.size or (0, 0))]
                 for image, entry in pictures.items()
@@ -91,6 +97,7 @@ def overview_script(
             "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
             **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
             **_optional("decoderNorms", None if gallery.decoder_norm is None else _floats(gallery.decoder_norm)),
+            **_optional("levels", None if gallery.levels is None else {"most": gallery.levels.most}),
             **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
             **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
             **_optional("interventions", [asdict(one) for one in gallery.interventions]),
@@ -197,7 +204,7 @@ def read_overview(script: str) -> Overview:
             np.frombuffer(base64.b64decode(raw[name], validate=True), dtype="<f4")
             for name in ("maxValue", "imageFrequency")
         )
-        thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width}
+        thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width > 0}
         return Overview(str(raw["saeId"]), max_value, frequency, thumbnails)
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"it was written by another version: {error!r}") from error
@@ -236,7 +243,7 @@ def _column(column: Column, images: Sequence[int]) -> dict[str, object]:
     distinct = np.unique(numbers[numbers >= 0])
     places = np.where(numbers >= 0, np.searchsorted(distinct, numbers), -1)
     values = [column.values[number] for number in distinct.tolist()]
-    return {"name": column.name, "values": values, "numbers": _bytes(places.astype("<i4"))}
+    return {"name": column.name, "kind": column.kind, "values": values, "numbers": _bytes(places.astype("<i4"))}
 
 
 def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:

@@ -8,6 +8,7 @@
     data/pictures/00000042.js  which latents fire where in one picture
     data/known.js            labels of all pictures that latents are judged by
     data/masks/000001.js     labels of the patches of 256 pictures
+    data/levels/000001.js    which latents fire in each of 256 pictures, and how strongly at most
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
     latents.csv, .parquet    the numbers of all latents as a table
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, unwritable
-from saev.gallery.by_picture import mask_scripts
+from saev.gallery.by_picture import level_bytes, level_scripts, mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.fitting import Budget, PageWriter, Pictures
 from saev.gallery.judging_scripts import known_script
@@ -51,7 +52,7 @@ def write_gallery(
         out: The directory; its parent is made where it is missing.
         gallery: What is said of all latents.
         pages: Each latent at most once, those first that are wanted most where there is no room for all.
-        pictures: Those that pages show.
+        pictures: Those that pages show, and others.
         names: Those that were found for latents, with what found them, for programs.
         budget: How large the gallery may become; by default as large as it gets. The numbers of all latents are there
             in any case.
@@ -100,8 +101,10 @@ def _write(
     if gallery.known is not None:
         _put(root / "data" / "known.js", known_script(gallery.known))
     there = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    empty = len(overview_script(gallery, [], {}, [0]))
-    writer = PageWriter(root, gallery, pictures, budget, there + empty)
+    there += len(overview_script(gallery, [], {}, [0]))
+    if gallery.levels is not None:
+        there += level_bytes(gallery.levels, gallery.d_sae)
+    writer = PageWriter(root, gallery, pictures, budget, there)
     written: set[int] = set()
     for page in pages:
         assert 0 <= page.index < gallery.d_sae, f"a page of latent {page.index}, which there is not"
@@ -111,10 +114,17 @@ def _write(
     writer.finish()
     entries = dict(sorted(writer.entries.items()))
     if gallery.masks is not None:
-        (root / "data" / "masks").mkdir()
-        for number, script in enumerate(mask_scripts(gallery.masks, list(entries))):
-            _put(root / "data" / "masks" / f"{number:06d}.js", script)
+        _put_all(root / "data" / "masks", mask_scripts(gallery.masks, list(entries)))
+    if gallery.levels is not None:
+        _put_all(root / "data" / "levels", level_scripts(gallery.levels, list(entries), gallery.d_sae))
     _put(root / "data" / "overview.js", overview_script(gallery, sorted(writer.full), entries, writer.small))
+
+
+def _put_all(folder: Path, scripts: Iterable[str]) -> None:
+    """Write scripts that hold many pictures each."""
+    folder.mkdir()
+    for number, script in enumerate(scripts):
+        _put(folder / f"{number:06d}.js", script)
 
 
 def _put(path: Path, text: str) -> None:

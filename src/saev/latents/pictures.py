@@ -23,13 +23,14 @@ View = Callable[[ExampleRecord], Image.Image]
 class Picture:
     """A picture as the model saw it; `name` and `label` are the user's and only ever shown as text.
 
-    Without a view it is gone or another one by now, and a grey tile is shown.
+    Without a view it is gone or another one by now, and a grey tile is shown, or it is left out and was not looked for.
     """
 
     image_id: int
     name: str
     label: str | None
     view: Image.Image | None
+    is_left_out: bool = False
 
 
 class RecordedPictures:
@@ -59,6 +60,11 @@ class RecordedPictures:
             self._first_fault = self._first_fault or str(error)
             self._faulty.add(image_id)
         return Picture(image_id, record.path, record.label, view)
+
+    def left_out(self, image_id: int) -> Picture:
+        """The picture without looking for it."""
+        record = self._records[image_id]
+        return Picture(image_id, record.path, record.label, None, is_left_out=True)
 
     def warn_of_faults(self) -> None:
         """Log how many pictures are shown as grey tiles, and why the first of them is."""

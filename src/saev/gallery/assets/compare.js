@@ -18,7 +18,7 @@ class CompareView {
     this.container = container;
     this.app = app;
     this.opened = new Map(); // folder -> promise of its GalleryData
-    this.rows = new RowWindow(CompareView.rowHeight);
+    this.rows = new RowWindow();
     this.least = 0;
     this.isAscending = false;
   }
@@ -101,7 +101,7 @@ class CompareView {
         .sort((a, b) => sign * (other.cosine[a] - other.cosine[b]) || a - b);
       turn.textContent = this.isAscending ? "\u2191 lowest cosine first" : "\u2193 highest cosine first";
       count.textContent = `${kept.length.toLocaleString("en")} of ${showCount(all.length, "pair")}`;
-      this.rows.set(kept, (one) => this.row(other, data, one));
+      this.rows.set(kept, (one) => this.row(other, data, one), () => CompareView.rowHeight);
     };
     for (const control of [least, which]) control.addEventListener("input", draw);
     turn.addEventListener("click", () => { this.isAscending = !this.isAscending; draw(); });

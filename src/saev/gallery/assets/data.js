@@ -65,12 +65,13 @@ class GalleryData {
     this.decoderNorms = raw.decoderNorms === undefined ? null : numbersOf(raw.decoderNorms, Float32Array); // null: all are 1
     this.maskNames = raw.maskNames ?? []; // labels of patches
     this.pictures = new Map(raw.pictures.map(([id, name, label, width, height], place) => [
-      id, { id, place, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width === 0 },
+      id, { id, place, name, label: label < 0 ? null : raw.labels[label], width, height, isMissing: width <= 0, isLeftOut: width < 0 },
     ]));
-    this.metadata = (raw.metadata ?? []).map(({ name, values, numbers }) => {
+    this.metadata = (raw.metadata ?? []).map(({ name, kind, values, numbers }) => {
       const places = numbersOf(numbers, Int32Array); // -1 where it is not known
-      return { name, values: new Map(raw.pictures.flatMap(([id], i) => (places[i] < 0 ? [] : [[id, values[places[i]]]]))) };
+      return { name, kind, values: new Map(raw.pictures.flatMap(([id], i) => (places[i] < 0 ? [] : [[id, values[places[i]]]]))) };
     });
+    this.levels = raw.levels ?? null; // of latents by picture, {most: latents of a picture at most, or null}
     this.verdicts = new Map(); // latent -> what tests say of it, the clearest first
     for (const verdict of raw.verdicts ?? []) {
       for (const latent of verdict.any) this.verdicts.set(latent, [...this.verdicts.get(latent) ?? [], verdict]);
@@ -135,11 +136,24 @@ class GalleryData {
   async maskOf(id) {
     if (this.maskNames.length === 0) return null;
     const { place } = this.pictures.get(id);
-    const chunk = await this.once(`data/masks/${String(Math.floor(place / GalleryData.chunk)).padStart(6, "0")}.js`, (rows) => rows);
+    const chunk = await this.maskChunk(Math.floor(place / GalleryData.chunk));
     const runs = bytesOf(chunk[place % GalleryData.chunk]);
     const labels = new Uint8Array(this.rows * this.columns);
     for (let i = 0, end = 0; i < runs.length; i += 2) labels.fill(runs[i], end, end += runs[i + 1]);
     return labels;
+  }
+
+  maskChunk(number) {
+    return this.once(`data/masks/${String(number).padStart(6, "0")}.js`, (rows) => rows);
+  }
+
+  /** A promise of the ids of the pictures that have a patch with the label of this name. */
+  async havingPatches(name) {
+    const label = this.maskNames.indexOf(name);
+    const ids = [...this.pictures.keys()];
+    if (label < 0) return new Set();
+    const runs = (await Promise.all(Array.from({ length: Math.ceil(ids.length / GalleryData.chunk) }, (_, i) => this.maskChunk(i)))).flat();
+    return new Set(ids.filter((_, place) => bytesOf(runs[place]).some((byte, i) => i % 2 === 0 && byte === label)));
   }
 
   /** The promise of a script's value, the same one as long as it is among those used last. */

@@ -1,6 +1,6 @@
 "use strict";
 // Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
-// # the overview, #latent=17, #picture=42, #compare=FOLDER; the latter two also with &latent=17. Where `saev view` serves
+// # the overview, #latent=17, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. Where `saev view` serves
 // the page, #live is the user's own picture.
 
 let app;
@@ -29,7 +29,7 @@ class Router {
     this.params = {};
     this.views = {};
     const live = typeof LiveView === "undefined" ? {} : { live: LiveView };
-    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, compare: CompareView, ...live })) {
+    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, pictures: PicturesView, compare: CompareView, ...live })) {
       this.views[name] = new View(document.getElementById(name), app);
     }
     app.overview = this.views.overview;
@@ -41,10 +41,12 @@ class Router {
     this.places.leave();
     if (last.name === "overview") this.overviewScroll = scrollY;
     this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    this.name = ["live", "compare", "picture", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
+    this.name = ["live", "compare", "picture", "pictures", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
     const scroll = this.places.enter();
     for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
     document.documentElement.dataset.view = this.name;
+    const tab = { overview: "latents", latent: "latents", pictures: "pictures", picture: "pictures" }[this.name];
+    for (const link of document.querySelectorAll(".tabs a")) link.toggleAttribute("data-current", link.dataset.tab === tab);
     document.title = [...this.titles(), this.data.title].join(" \u00b7 ");
     app.overview.scatter?.mark(null);
     const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows
@@ -61,7 +63,7 @@ class Router {
   titles() {
     if (this.name === "compare") return [`Comparison with ${this.params.compare}`];
     const latent = this.params.latent === undefined ? [] : [`Latent ${this.params.latent}`];
-    const picture = { picture: [`Picture ${this.params.picture}`], live: ["Your pictures"] }[this.name] ?? [];
+    const picture = { picture: [`Picture ${this.params.picture}`], pictures: ["Pictures"], live: ["Your pictures"] }[this.name] ?? [];
     return [...picture, ...latent];
   }
 

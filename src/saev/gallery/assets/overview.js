@@ -35,7 +35,7 @@ class OverviewView {
     document.getElementById("counts").textContent = `${showCount(data.nLatents, "latent")}: `
       + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (on no token looked at), `
       + `${data.hasPage.size.toLocaleString("en")} with pictures${data.small.size > 0 ? `, ${data.small.size.toLocaleString("en")} of these with nine at most` : ""}.`;
-    const missing = [...data.pictures.values()].filter((picture) => picture.isMissing).length;
+    const missing = [...data.pictures.values()].filter((picture) => picture.isMissing && !picture.isLeftOut).length;
     const warning = document.getElementById("missing-pictures");
     warning.hidden = missing === 0;
     warning.textContent = `${missing.toLocaleString("en")} of ${showCount(data.pictures.size, "picture")} ${missing === 1 ? "is" : "are"} missing: `

@@ -1,9 +1,11 @@
 """`saev.render` and `saev.survey`: galleries and surveys from Python, with and without saved codes."""
 
+import base64
 import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -11,6 +13,7 @@ from tests.conftest import MakeShards
 
 import saev
 from saev.errors import InputError
+from saev.gallery.scripts import read_script
 from saev.nn import TopK
 
 N, D_SAE = 23, 24
@@ -47,6 +50,32 @@ def test_a_gallery_from_saved_codes_is_the_same(
     assert found == {name: tmp_path / "encoded" / name / "index.html" for name in saes}
     saev.render(saes, shards, tmp_path / "saved", codes=[tmp_path / "codes"], **options)  # type: ignore[arg-type]
     assert tree(tmp_path / "saved") == tree(tmp_path / "encoded")
+
+
+def test_a_gallery_has_all_pictures_and_what_fires_in_them(shards: Path, sae: TopK, tmp_path: Path) -> None:
+    index = saev.render({"a": sae}, shards, tmp_path, n_latents=1, top_k=2, n_picture_pages=9)["a"]
+    said = read_script((index.parent / "data" / "overview.js").read_text(encoding="ascii"))
+    assert [picture[0] for picture in said["pictures"]] == list(range(N))
+    assert said["levels"] == {"most": None}
+    assert [picture[1] for picture in said["pictures"]] == [one.path for one in saev.open_shards(shards).examples()]
+    widths = [
+        picture[3] for picture in said["pictures"]
+    ]  # the pictures of made-up shards are missing, or not looked for
+    assert widths.count(0) >= 9
+    assert widths.count(0) + widths.count(-1) == N
+    assert -1 in widths
+    raw = read_script((index.parent / "data" / "levels" / "000000.js").read_text(encoding="ascii"))
+    known, counts, latents, levels = (
+        np.frombuffer(base64.b64decode(raw[name]), kind)
+        for name, kind in (("known", "u1"), ("counts", "<u2"), ("latents", "<u2"), ("levels", "u1"))
+    )
+    assert known.tolist() == [1] * N
+    found = np.zeros((N, D_SAE))
+    found[np.repeat(np.arange(N), counts), latents] = levels
+    f_is = saev.encode(sae, shards, tmp_path / "codes").of_images(range(N)).dense().max(1)
+    share_is = 255 * f_is / np.maximum(f_is.max(0), 1e-9)
+    assert ((found > 0) == (f_is > 0)).all()
+    assert np.abs(found - np.where(f_is > 0, np.maximum(share_is, 1), 0)).max() <= 0.51
 
 
 def test_the_numbers_of_all_latents_are_a_table(shards: Path, sae: TopK, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from saev.latents.heatmaps import Levels
+from saev.latents.labels import Labels
 from saev.pages.embedding import ascii_json
 
 CHUNK: Final = 256
@@ -35,6 +36,11 @@ class Masks:
 
     names: Sequence[str]
     numbers_ip: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, labels: Labels) -> Self | None:
+        """Those of a recording, if it has any."""
+        return None if labels.patch_numbers is None else cls(labels.patch_names, labels.patch_numbers)
 
 
 @final

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from saev.errors import InputError, tell
 from saev.gallery.alike import SeenCodes
-from saev.gallery.by_picture import Masks
+from saev.gallery.by_picture import Masks, PictureLevels
 from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
 from saev.gallery.figures import spread, top_ratio
 from saev.gallery.fitting import Budget, Pictures
@@ -175,7 +175,8 @@ def _render(
     spots = subject.codes.spots
     judging = Judging(sae, spots, subject.survey, source.labels, source.tokens, best, options.seed)
     pages = Pages(subject, latents, labels, options.sort_by, _shown(directions), judging)
-    shown = _pictures(subject, pictures, options)
+    levels = PictureLevels.of(*subject.survey.image_values.table(), moments.max_value.numpy())
+    shown = _pictures(subject, pictures, options, levels.images_i.tolist())
     budget = Budget.of(options.max_mb * 10**6, len(pages), pages.first_images, shown)
     pages.make_small(budget.n_ready(pages.images))
     gallery = Gallery(
@@ -194,8 +195,9 @@ def _render(
         names=_shown(names),
         others=_others(name, subjects),
         metadata=source.labels.columns,
-        masks=_masks(source.labels),
+        masks=Masks.of(source.labels),
         known=judging.known,
+        levels=levels,
         verdicts=verdicts_for(sae, source.reports, out / name),
         interventions=interventions_for(sae, source.interventions, out / name),
         half=source.half,
@@ -254,8 +256,8 @@ def _within(values: np.ndarray, own: Range | None) -> np.ndarray:
     return np.ones(len(values), dtype=np.bool_) if own is None else (values >= own[0]) & (values <= own[1])
 
 
-def _pictures(subject: Subject, pictures: RecordedPictures, options: RenderOptions) -> Pictures:
-    """The pictures, and what fires in them."""
+def _pictures(subject: Subject, pictures: RecordedPictures, options: RenderOptions, images: Sequence[int]) -> Pictures:
+    """The pictures, of which the gallery has `images` in any case, and what fires in them."""
     patches = subject.codes.spots.patches
     max_value_s = subject.survey.moments.max_value.numpy()
 
@@ -264,7 +266,7 @@ def _pictures(subject: Subject, pictures: RecordedPictures, options: RenderOptio
             yield image, patch_codes(codes.at(patches), max_value_s)
 
     codes = codes_of if patches else None
-    return Pictures(pictures.__getitem__, codes, options.n_picture_pages, options.seed)
+    return Pictures(pictures.__getitem__, codes, options.n_picture_pages, options.seed, images, pictures.left_out)
 
 
 def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
@@ -281,10 +283,6 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
 def _decoder_norm(sae: SparseAutoencoder) -> np.ndarray | None:
     norms_s = sae.W_dec.detach().norm(dim=1).cpu().numpy()
     return None if np.allclose(norms_s, 1, atol=1e-4) else norms_s
-
-
-def _masks(labels: Labels) -> Masks | None:
-    return None if labels.patch_numbers is None else Masks(labels.patch_names, labels.patch_numbers)
 
 
 def _facts(subject: Subject, source: Source) -> dict[str, str]:

@@ -1,20 +1,6 @@
 "use strict";
 // A latent against a label: the pictures on which it fires rightly, wrongly and not, at a threshold; figures; a hypothesis.
 
-const nJudged = 12; // pictures of a kind at first, and each time more are wanted
-const judgedRows = [
-  ["hits", "Hits", "It fires, and the label is there. Strongest first."],
-  ["alarms", "False alarms", "It fires, and the label is not there. Strongest first."],
-  ["misses", "Misses", "The label is there, and it does not fire. Those nearest to firing first."],
-];
-
-/** A score of -1 to 1 with two digits: .83, 1.00. */
-function showScore(x) {
-  if (Number.isNaN(x)) return "\u2013";
-  const text = Math.abs(x).toFixed(2);
-  return `${x < 0 && Number(text) > 0 ? "\u2212" : ""}${text.replace(/^0/, "")}`;
-}
-
 class AgainstPanel {
   static sticky = null; // key of the label that was chosen last: it stays from latent to latent
 
@@ -44,6 +30,7 @@ class AgainstPanel {
       return;
     }
     this.judged = new JudgedLatent(this.page.judged, this.known);
+    this.others = await Promise.all((this.app.sets?.list ?? []).filter((set) => set !== this.app.sets.shown).map((set) => this.open(set)));
     this.findChoices();
     if (this.choices.length === 0) {
       this.say("Nothing is known of the pictures that tells them apart. Record them from one folder a class or with masks, give a table (--metadata), or star some.");
@@ -64,6 +51,14 @@ class AgainstPanel {
     const isShown = given === this.attribute && Number(above) === this.threshold;
     if (given !== undefined && !isShown) this.choose(given, Number(above) >= 0 ? Number(above) : null);
     return given !== undefined;
+  }
+
+  /** What the latent does in another image set; null where that is not known. */
+  async open(set) {
+    const data = await this.app.sets.data(set).catch(() => null);
+    if (data === null || !data.judges || !data.isFull.has(this.page.index)) return { set, judged: null };
+    const [known, page] = await Promise.all([KnownPictures.open(data), data.latent(this.page.index)]).catch(() => [null, null]);
+    return { set, data, judged: (page?.judged ?? null) === null ? null : new JudgedLatent(page.judged, known) };
   }
 
   say(text) {
@@ -102,12 +97,12 @@ class AgainstPanel {
     best.addEventListener("click", () => { this.setThreshold(this.bestThreshold()); this.keepAddress(); });
     this.figures = element("div", { class: "against-figures", role: "status" });
     this.plot = element("div", { class: "against-plot" });
-    this.rows = element("div", {});
+    this.rows = judgedKinds.map((kind) => new JudgedRow(this.app, this.page, this.judged, kind));
     this.form = new HypothesisForm(this.app, this.page.index, () => this.hypothesis());
     this.body.replaceChildren(
       element("div", { class: "against-controls" }, element("label", { for: "against-label" }, "Label"), this.chooser.element,
         element("label", {}, "Fires above ", this.number), best),
-      this.plot, this.slider, this.figures, this.rows, this.form.element);
+      this.plot, this.slider, this.figures, ...this.rows.map(({ element: row }) => row), this.form.element);
   }
 
   choose(attribute, threshold) {
@@ -139,22 +134,23 @@ class AgainstPanel {
     this.drawing ??= requestAnimationFrame(() => { this.drawing = undefined; this.drawRows(); }); // many may come while the slider moves
   }
 
+  /** Figures at the threshold, on these pictures and on those of other image sets. */
   table() {
-    const head = [["Hits", "It fires, and the label is there"], ["False alarms", "It fires without the label"],
-      ["Misses", "The label is there, and it does not fire"], ["Rest", "It does not fire, and the label is not there"],
-      ["Precision", "Of what fires, the share with the label"], ["Recall", "Of what has the label, the share that fires"], ["F1", "2 TP / (2 TP + FP + FN)"],
-      ["MCC", "The correlation of firing and label"], ["Lift", "Precision over the share of the label"], ["AP", "Average precision: of all thresholds; chance is the share of the label"]];
-    const row = (name, counts, ap) => element("tr", {}, element("th", { scope: "row" }, name),
-      ...["tp", "fp", "fn", "tn"].map((key) => element("td", {}, counts[key].toLocaleString("en"))),
-      ...["precision", "recall", "f1", "mcc"].map((key) => element("td", {}, showScore(counts[key]))),
-      element("td", {}, `\u00d7${showNumber(counts.lift)}`), element("td", {}, ap));
-    const { attribute, judged, threshold, curve } = this;
-    const patches = attribute.mask === null ? null : judged.patchesAt(this.app.data.binEdges, attribute.mask, threshold);
-    return element("table", { class: "against-table" },
-      element("thead", {}, element("tr", {}, element("td", {}), ...head.map(([name, note]) => element("th", { scope: "col", title: note }, name)))),
-      element("tbody", {},
-        row("Pictures", this.counts, `${showScore(curve.averagePrecision)} / ${showScore(curve.nWith / (curve.nWith + curve.nWithout))}`),
-        patches === null ? null : row(`Patches from ${showValue(patches.edge)} on`, patches.counts, "")));
+    const { data, sets, stars } = this.app;
+    const others = this.others.flatMap((other) => {
+      const own = other.judged?.known.attributeOf(this.attribute.key, other.data, stars);
+      return own === undefined ? [unknownFigures(other.set.title)] : this.figuresOf(other.set.title, other.data, other.judged, own);
+    });
+    return figuresTable([...this.figuresOf(sets?.isOne ?? true ? null : sets.shown.title, data, this.judged, this.attribute), ...others]);
+  }
+
+  /** The rows of one image set. */
+  figuresOf(title, data, judged, attribute) {
+    const curve = judged.curve(attribute);
+    const patches = attribute.mask === null ? null : judged.patchesAt(data.binEdges, attribute.mask, this.threshold);
+    const ap = `${showScore(curve.averagePrecision)} / ${showScore(curve.nWith / (curve.nWith + curve.nWithout))}`;
+    return [figuresRow(title, "Pictures", curve.above(this.threshold), ap),
+      ...(patches === null ? [] : [figuresRow(title, `Patches from ${showValue(patches.edge)} on`, patches.counts, "")])];
   }
 
   /** What the figures do not say. */
@@ -168,28 +164,7 @@ class AgainstPanel {
 
   drawRows() {
     const found = this.judged.at(this.attribute, this.threshold);
-    this.rows.replaceChildren(...judgedRows.map(([kind, title, note]) => this.row(found[kind], kind, title, note)));
-  }
-
-  row(list, kind, title, note) {
-    const pictures = element("div", { class: "examples", role: "list" });
-    const more = element("button", { type: "button", class: "more" });
-    const draw = () => {
-      const n = pictures.children.length;
-      pictures.append(...list.slice(n, n + nJudged).map((one) => judgedFigure(this.app, this.page, this.known, this.attribute, one)));
-      const left = list.length - pictures.children.length;
-      more.textContent = `Show ${Math.min(left, nJudged)} more of ${left.toLocaleString("en")}`;
-      more.hidden = left <= 0;
-    };
-    more.addEventListener("click", draw);
-    draw();
-    const { silent } = this.judged;
-    const notes = kind !== "misses" || list.length === 0 ? [note]
-      : [note, " ", silent.size === 0 ? "Pre-activations are not known here, so that silent ones are in no order." : this.known.silence];
-    return element("section", { class: `judged ${kind}` },
-      element("h3", {}, title, element("span", { class: "soft" }, ` ${showCount(list.length, "picture")}`)),
-      element("p", { class: "note" }, ...notes),
-      list.length === 0 ? element("p", { class: "soft" }, "None at this threshold.") : pictures, more);
+    for (const row of this.rows) row.show(this.attribute, found[row.kind]);
   }
 
   /** The address names label and threshold, without a step in the history. */

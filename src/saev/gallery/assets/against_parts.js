@@ -18,11 +18,7 @@ function judgedFigure(app, page, known, attribute, { place, value, near }) {
   const picture = data.pictures.get(id);
   const text = value === undefined ? near === undefined ? "silent" : showSigned(near.value) : showValue(value);
   const title = value === undefined ? "Silent: its largest pre-activation" : "Its largest value";
-  const caption = [element("div", { class: "value" }, element("strong", { title }, text), ...(picture === undefined ? [] : [pictureStarButton(app, picture)]))];
-  if (picture === undefined) {
-    return element("figure", { role: "listitem" }, element("div", { class: "picture missing no-picture" }, element("span", { class: "missing-text" }, "not in this gallery")),
-      element("figcaption", {}, ...caption, element("div", { class: "name" }, `picture ${id}`)));
-  }
+  const caption = [element("div", { class: "value" }, element("strong", { title }, text), pictureStarButton(app, picture))];
   const link = element("a", { href: hrefIn(data, `#picture=${id}&latent=${page.index}`), class: "example" }, emptyPicture(picture));
   whenNear(link, async () => {
     const [heat, labels] = await Promise.all([value === undefined ? undefined : heatIn(data, page, id), attribute.mask === null ? null : data.maskOf(id).catch(() => null)]);

@@ -62,6 +62,11 @@ class KnownPictures {
     this.attributes = [...ofPatches, ...ofPictures].map((one) => one.count(this.n)).filter(({ nWith, nWithout }) => nWith > 0 && nWithout > 0);
   }
 
+  /** The label of a key; undefined if it is not known here. */
+  attributeOf(key, data, stars) {
+    return [...this.attributes, this.starred(data, stars)].find((one) => one?.key === key);
+  }
+
   /** The starred pictures as a label of their own; null if all are starred, or none is. */
   starred(data, stars) {
     const has = Array.from(this.images, (id) => Number(data.pictures.has(id) && stars.has(data, data.pictures.get(id))));

@@ -21,10 +21,11 @@ import saev
 from saev.artifacts import Provenance, RecordedLayer
 from saev.errors import InputError
 from saev.metrics.embeddings import probe_halves
-from saev.serving import live_gallery
+from saev.serving import kept_pictures
 from saev.serving.asked import BadRequest
 from saev.serving.effects import Words, random_latents
-from saev.serving.live_gallery import Behind, Forgotten, LiveGallery
+from saev.serving.kept_pictures import Forgotten
+from saev.serving.live_gallery import Behind, LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae
 from saev.serving.recorded_probe import RecordedProbe
@@ -135,7 +136,7 @@ def test_effects_equal_an_edit_by_attach(
     is_changed_p = added_pd.norm(dim=1) > 0
     assert found["nTokens"] == is_changed_p.sum().item() <= (len(x_pd) if patches is None else len(patches))
     assert found["norm"] == pytest.approx((added_pd.norm() / x_pd[is_changed_p].norm()).item(), rel=1e-4)
-    assert found["words"] is None
+    assert set(found) == {"norm", "nTokens", "distance", "length", "probe"}
     assert not {one, other} & set(np.ravel(drawn).tolist())
 
 
@@ -171,10 +172,12 @@ def test_zero_shot_probabilities_are_those_of_the_clip() -> None:
     for _ in range(2):  # the second time with words that are kept
         found = live.effect(asked(picture=key, factors=[[latent, 0]], patches=None, words=names))
         told = {row["name"]: [row["before"], row["after"]] for row in found["words"]["classes"]}
+        cosines = {row["name"]: [row["before"], row["after"]] for row in found["cosines"]["classes"]}
         for place, one_e in enumerate(embedded):
             image_e = torch.nn.functional.normalize(one_e @ clip.visual_projection()[1], dim=-1)
             by_hand = (100 * image_e @ texts.T).softmax(-1).tolist()
             assert [told[name][place] for name in names] == pytest.approx(by_hand, abs=1e-4)
+            assert [cosines[name][place] for name in names] == pytest.approx((image_e @ texts.T).tolist(), abs=1e-5)
     assert [len(row["random"]) for row in found["words"]["classes"]] == [20] * 3
     assert found["probe"] == {"reason": "gone"}
     assert live.probe(start=True)["reason"] == "gone"
@@ -235,8 +238,8 @@ def test_what_cannot_be_asked_is_refused(live: LiveGallery, server: GalleryServe
 
 def test_what_is_kept_is_bounded_by_bytes(live: LiveGallery, monkeypatch: pytest.MonkeyPatch) -> None:
     first = live.look(file_of(own_picture()))["id"]
-    monkeypatch.setattr(live_gallery, "MAX_KEPT_BYTES", int(2.5 * live._kept[first].n_bytes))
+    monkeypatch.setattr(kept_pictures, "MAX_KEPT_BYTES", int(2.5 * live._kept.find(first).n_bytes))
     second, third = (live.variant(variant_of(first, kind))["id"] for kind in ("mirror", "rotate_180"))
-    assert [key in live._kept for key in (first, second, third)] == [True, False, True]  # the ones used last
+    assert [key in live._kept._kept for key in (first, second, third)] == [True, False, True]  # the ones used last
     with pytest.raises(Forgotten):
         live.again(second)

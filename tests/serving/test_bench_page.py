@@ -1,5 +1,6 @@
 """The bench in a real browser: pictures, what is expected of them, variants, effects, and files of all that."""
 
+import base64
 import hashlib
 import json
 import re
@@ -14,7 +15,7 @@ from tests.serving.conftest import file_of, own_picture
 from tests.serving.served import Served
 
 from saev.probing.statistics.scores import average_precision, counts
-from saev.serving import live_gallery
+from saev.serving import kept_pictures
 from saev.serving.open_run import OpenedSae
 from saev.vit.backbone import Backbone
 
@@ -209,7 +210,7 @@ def test_pictures_that_the_server_forgot_are_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     page = served.page
-    monkeypatch.setattr(live_gallery, "MAX_PICTURES", 2)
+    monkeypatch.setattr(kept_pictures, "MAX_PICTURES", 2)
     page.evaluate("() => { location.hash = '#live&latent=3'; }")
     page.get_by_role("combobox", name="Expect of new pictures").select_option("to fire")
     served.drop_all([(file_of(own_picture(*size)), name) for size, name in zip(SIZES[:3], NAMES[:3], strict=True)])
@@ -227,3 +228,31 @@ def test_pictures_that_the_server_forgot_are_sent_again(
     page.get_by_role("button", name="Remove all").click()
     served.count("#live .tray li", 0)
     served.says("#live .drop-here", "Drop pictures or a folder")
+
+
+CHOOSE_FOLDER = """(files) => {
+  const input = document.querySelector("input[webkitdirectory]");
+  const list = files.map(([base64, path, type]) => {
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    const file = new File([bytes], path.split("/").at(-1), { type });
+    return Object.defineProperty(file, "webkitRelativePath", { value: path });
+  });
+  Object.defineProperty(input, "files", { value: list, configurable: true });
+  input.dispatchEvent(new Event("change"));
+}"""
+
+
+def test_a_folder_is_added_with_what_is_expected_of_it(served: Served) -> None:
+    page = served.page
+    page.get_by_role("link", name="Your pictures").click()
+    page.get_by_role("combobox", name="Expect of new pictures").select_option("to be silent")
+    one, other = (base64.b64encode(file_of(own_picture(*size))).decode() for size in SIZES[:2])
+    files = [[one, "f/1.png", "image/png"], [other, f"f/b/{HOSTILE}", "image/png"], [one, "f/notes.txt", "text/plain"]]
+    page.evaluate(CHOOSE_FOLDER, files)
+    served.count("#live .tray li", 2)
+    names = page.locator("#live .tray .name").evaluate_all("(all) => all.map((one) => one.title)")
+    assert names == [path for _, path, kind in files if kind == "image/png"]
+    served.count("#live .expect [aria-pressed=true]", 2)
+    served.says("#live [role=alert]", "")
+    page.get_by_role("button", name="Remove f/1.png").click(force=True)
+    served.count("#live .tray li", 1)

@@ -17,9 +17,10 @@ from tests.serving.conftest import CPU, N_IMAGES, edit_of, file_of, gallery_of, 
 from torch import Tensor
 
 from saev.errors import InputError
-from saev.serving import live_gallery
+from saev.serving import kept_pictures, live_gallery
 from saev.serving.asked import BadRequest
-from saev.serving.live_gallery import Forgotten, LiveGallery
+from saev.serving.kept_pictures import Forgotten
+from saev.serving.live_gallery import LiveGallery
 from saev.serving.open_run import OpenedSae, recorded_images
 from saev.serving.recorded_means import RecordedMeans, chosen_images
 from saev.shards.reading.open import open_shards
@@ -163,7 +164,7 @@ def test_edits_that_make_no_sense_are_refused(live: LiveGallery, body: bytes) ->
 
 
 def test_only_the_last_pictures_are_kept(live: LiveGallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_gallery, "MAX_PICTURES", 3)
+    monkeypatch.setattr(kept_pictures, "MAX_PICTURES", 3)
     first, second, *_ = keys = [live.look(file_of(own_picture(40 + i)))["id"] for i in range(3)]
     live.view(first)  # is now the one used last
     last = live.look(file_of(own_picture()))["id"]

@@ -3,7 +3,7 @@
 Shape suffixes: e = width of the embedding, c = classes, r = draws of random latents, s = d_sae.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, final
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from saev.artifacts import RecordedLayer
-from saev.errors import InputError, one_line
 from saev.probing.interventions.matching import matched_latents
 from saev.probing.interventions.readouts import Readout
 from saev.serving.live_sae import Changed
@@ -49,8 +48,8 @@ class Words:
         vit = self._vit
         return None if vit.family == "clip" else f"{vit.ckpt} of {vit.family} has no text tower, only a CLIP has"
 
-    def readout(self, words: Sequence[str]) -> Readout:
-        """Zero-shot probabilities of some words.
+    def readouts(self, words: Sequence[str]) -> dict[str, Readout]:
+        """Zero-shot probabilities of some words, and their cosines, which still tell where one word is all but certain.
 
         Raises:
             InputError: If the ViT has no text tower of its own.
@@ -64,7 +63,10 @@ class Words:
                 self._kept |= dict(zip(new, texts_ce, strict=True))
             texts = torch.stack([self._kept[word] for word in words])
             classifier = ZeroShot(texts, self._clip.visual_projection()[1].float())
-        return Readout("zero_shot", words, lambda x_ne: classifier.probabilities(x_ne).double().numpy())
+        return {
+            "words": Readout("zero_shot", words, lambda x_ne: classifier.probabilities(x_ne).double().numpy()),
+            "cosines": Readout("cosine", words, lambda x_ne: classifier.cosines(x_ne).double().numpy(), False),
+        }
 
 
 def random_latents(latents: Sequence[int], frequency_s: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -76,16 +78,16 @@ def random_latents(latents: Sequence[int], frequency_s: NDArray[np.floating]) ->
     return matched_latents(latents, frequency_s, N_RANDOM, np.random.default_rng(0))
 
 
-def effect(changed: Changed, readouts: Mapping[str, Readout | str | None]) -> dict[str, Any]:
+def effect(changed: Changed, readouts: Mapping[str, Readout | str]) -> dict[str, Any]:
     """What an edit does, as plain JSON.
 
     Args:
         changed: Final embeddings.
-        readouts: By name, a classifier, why there is none, or None where none is asked for.
+        readouts: By name, what is read of embeddings, or why nothing is.
 
     Returns:
         {"norm", "nTokens", "distance": {"edited", "random": [...]}, "length": the same, NAME: {"classes": [...]} or
-        {"reason"} or null}. A distance is 1 - cosine of the final embedding with the untouched one, a length the norm
+        {"reason"}}. A distance is 1 - cosine of the final embedding with the untouched one, a length the norm
         of the difference over that of the untouched one. A class is {"name", "before", "after", "random": [...]}.
     """
     all_re = torch.cat([changed.after_e[None], changed.random_re]).double()
@@ -101,9 +103,9 @@ def effect(changed: Changed, readouts: Mapping[str, Readout | str | None]) -> di
     }
 
 
-def _told(readout: Readout | str | None, changed: Changed) -> dict[str, Any] | None:
-    if readout is None or isinstance(readout, str):
-        return None if readout is None else {"reason": readout}
+def _told(readout: Readout | str, changed: Changed) -> dict[str, Any]:
+    if isinstance(readout, str):
+        return {"reason": readout}
     outputs_nc = readout.outputs(torch.cat([changed.before_e[None], changed.after_e[None], changed.random_re]))
     order = np.argsort(-np.abs(outputs_nc[1] - outputs_nc[0]), kind="stable")[:N_SHOWN]
     if int(outputs_nc[0].argmax()) not in order:  # what the picture is taken for is told in any case
@@ -113,11 +115,3 @@ def _told(readout: Readout | str | None, changed: Changed) -> dict[str, Any] | N
         for c, column in ((int(c), outputs_nc[:, c].tolist()) for c in order)
     ]
     return {"classes": rows}
-
-
-def or_reason(make: Callable[[], Readout]) -> Readout | str:
-    """A classifier, or why there is none."""
-    try:
-        return make()
-    except InputError as error:
-        return one_line(error)

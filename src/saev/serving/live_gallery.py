@@ -4,8 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import secrets
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -14,13 +12,15 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from saev.errors import InputError, one_line
 from saev.gallery.scripts import picture_value
 from saev.latents.heatmaps import patch_codes
 from saev.latents.sparse import SparseCodes
+from saev.probing.interventions.readouts import Readout
 from saev.serving.asked import AskedEffect, AskedNeighbours, AskedOcclusion, AskedVariant, BadRequest
-from saev.serving.effects import Words, effect, or_reason, random_latents
+from saev.serving.effects import Words, effect, random_latents
+from saev.serving.kept_pictures import MAX_PICTURES, Kept, KeptPictures
 from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.occlusion import occlusion
 from saev.serving.recorded_means import Neighbour, RecordedMeans
@@ -32,17 +32,9 @@ MAX_BYTES: Final = 32 * 2**20
 """Upper bound of a picture's file."""
 MAX_PIXELS: Final = 50_000_000
 """Upper bound of its pixels, 150 MB when it is decoded."""
-MAX_PICTURES: Final = 256
-"""Pictures and variants that are kept, the ones used last."""
-MAX_KEPT_BYTES: Final = 512 * 2**20
-"""Upper bound of what they take together."""
 MAX_LATENTS_A_PATCH: Final = 512
 """Latents that are listed for a patch, the strongest ones."""
 _N_STRONGEST: Final = 200
-
-
-class Forgotten(BadRequest):
-    """The picture is not kept any more."""
 
 
 @final
@@ -52,18 +44,6 @@ class Recorded:
 
     means: RecordedMeans
     names: Sequence[str]
-
-
-@final
-@dataclass(frozen=True)
-class _Kept:
-    mean_s: Tensor
-    png: bytes
-    answer: bytes  # JSON.
-
-    @property
-    def n_bytes(self) -> int:
-        return self.mean_s.nbytes + len(self.png) + len(self.answer)
 
 
 @final
@@ -105,8 +85,7 @@ class LiveGallery:
             f"{behind.max_value_s.shape}: {behind.sae.d_sae} latents"
         )
         self._n_patches = behind.sae.grid[0] * behind.sae.grid[1]
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._kept_lock, self._lock = Lock(), lock
+        self._kept, self._lock = KeptPictures(), lock
 
     def state(self) -> dict[str, Any]:
         """What the page can ask for.
@@ -166,7 +145,7 @@ class LiveGallery:
         Raises:
             Forgotten: If it is not kept any more.
         """
-        return self._find(key).answer
+        return self._kept.find(key).answer
 
     def view(self, key: str) -> bytes:
         """The picture as the ViT saw it, as PNG.
@@ -174,7 +153,7 @@ class LiveGallery:
         Raises:
             Forgotten: If it is not kept any more.
         """
-        return self._find(key).png
+        return self._kept.find(key).png
 
     def edit(self, body: bytes) -> dict[str, Any]:
         """The neighbours of a picture before and after its codes are changed.
@@ -193,7 +172,7 @@ class LiveGallery:
         if isinstance(recorded, str):
             raise BadRequest(recorded)
         asked = AskedNeighbours.of(body, self._sae.d_sae)
-        kept = self._find(asked.picture)
+        kept = self._kept.find(asked.picture)
         with self._lock:
             points = [self._sae.reconstruction(kept.mean_s, some) for some in ({}, asked.factors)]
         before, after = (_told(recorded, recorded.means.nearest(point_d, asked.k)) for point_d in points)
@@ -216,9 +195,9 @@ class LiveGallery:
         view, words = self._view(asked.picture), asked.words
         random_rl = random_latents(list(asked.factors), self._behind.frequency_s)
         with self._lock:
-            zero_shot = or_reason(lambda: self._behind.words.readout(words)) if words else None
+            of_words = self._words(words)
             changed = self._sae.changed(view, asked.factors, asked.patches, random_rl)
-        return effect(changed, {"words": zero_shot, "probe": self._behind.probe.readout})
+        return effect(changed, {**of_words, "probe": self._behind.probe.readout})
 
     def occlude(self, body: bytes) -> dict[str, Any]:
         """Which parts of a picture a latent rests on, see `occlusion`; `body` is what `AskedOcclusion` reads."""
@@ -243,7 +222,7 @@ class LiveGallery:
                 patch_codes(SparseCodes.of(f_ps[None]), self._behind.max_value_s), MAX_LATENTS_A_PATCH
             )
         width, height = seen.view.size
-        key = secrets.token_hex(8)
+        key = KeptPictures.new_id()
         answer = {
             "id": key,
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -253,22 +232,20 @@ class LiveGallery:
             "strongest": self._strongest(seen),
             "largest": _largest(seen),
         }
-        kept = _Kept(seen.mean_s, _png(seen.view), json.dumps(answer, allow_nan=False).encode("ascii"))
-        with self._kept_lock:
-            self._kept[key] = kept
-            while len(self._kept) > MAX_PICTURES or sum(one.n_bytes for one in self._kept.values()) > MAX_KEPT_BYTES:
-                self._kept.popitem(last=False)
+        kept = Kept(seen.mean_s, _png(seen.view), json.dumps(answer, allow_nan=False).encode("ascii"))
+        self._kept.add(key, kept)
         return answer
 
-    def _find(self, key: str) -> _Kept:
-        with self._kept_lock:
-            if key not in self._kept:
-                raise Forgotten(f"only the last {MAX_PICTURES} pictures are kept: open this one again")
-            self._kept.move_to_end(key)
-            return self._kept[key]
+    def _words(self, words: Sequence[str]) -> Mapping[str, Readout | str]:
+        if not words:
+            return {}
+        try:
+            return self._behind.words.readouts(words)
+        except InputError as error:
+            return {"words": one_line(error)}
 
     def _view(self, key: str) -> Image.Image:
-        return Image.open(io.BytesIO(self._find(key).png)).convert("RGB")
+        return Image.open(io.BytesIO(self._kept.find(key).png)).convert("RGB")
 
     def _strongest(self, seen: Seen) -> list[list[int]]:
         whole = patch_codes(SparseCodes.of(seen.f_qs.amax(0)[None, None]), self._behind.max_value_s)

@@ -29,7 +29,8 @@ from saev.serving.incoming import (
     has_body,
     read_body,
 )
-from saev.serving.live_gallery import MAX_BYTES, Forgotten, LiveGalleries, LiveGallery
+from saev.serving.kept_pictures import Forgotten
+from saev.serving.live_gallery import MAX_BYTES, LiveGalleries, LiveGallery
 from saev.serving.reports import report_page, with_reports
 from saev.serving.run_notes import MAX_CHANGES_BYTES, RunNotes
 from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, file_of, gallery_names, list_page, live_page, parts_of

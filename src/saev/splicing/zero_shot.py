@@ -30,10 +30,13 @@ class ZeroShot(NamedTuple):
         """A direction for each class: the one with the largest product with a final embedding wins."""
         return self.texts_ce @ self.projection_de.T
 
+    def cosines(self, embeddings_nd: Tensor) -> Tensor:
+        """Cosine (n, c) of each picture with the text of each class."""
+        return normalize(embeddings_nd.float() @ self.projection_de, dim=-1) @ self.texts_ce.T
+
     def probabilities(self, embeddings_nd: Tensor) -> Tensor:
         """Probability (n, c) of each class, a softmax over 100 times the cosines; those of a picture add up to 1."""
-        images_ne = normalize(embeddings_nd.float() @ self.projection_de, dim=-1)
-        return (LOGIT_SCALE * images_ne @ self.texts_ce.T).softmax(-1)
+        return (LOGIT_SCALE * self.cosines(embeddings_nd)).softmax(-1)
 
 
 def zero_shot_classifier(vit: RecordedLayer, weights: str | None, classes: Sequence[str], template: str) -> ZeroShot:

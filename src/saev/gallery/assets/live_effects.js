@@ -37,7 +37,7 @@ class LiveEffects {
     }
   }
 
-  show({ norm, nTokens, distance, length, words, probe }) {
+  show({ norm, nTokens, distance, length, words, cosines, probe }) {
     if (nTokens === 0) {
       this.status.textContent = "These latents do not fire there, so that nothing changes.";
       this.table.replaceChildren();
@@ -46,13 +46,14 @@ class LiveEffects {
     const n = distance.random.filter((one) => one < distance.edited).length;
     this.status.textContent = `The change has ${showShare(norm)} of the norm of the ${showCount(nTokens, "token")} that it touches. It moves the final embedding more than `
       + `${n} of ${distance.random.length} changes of the same size along random latents that fire about as often.`;
-    const classes = (told, title) => (told === null ? [] : told.reason === undefined
-      ? [groupRow(title), ...told.classes.map((one) => classRow(one))] : [groupRow(`${title}: ${told.reason}`)]);
+    const classes = (told, title, show = showProbability) => (told === undefined ? [] : told.reason === undefined
+      ? [groupRow(title), ...told.classes.map((one) => classRow(one, show))] : [groupRow(`${title}: ${told.reason}`)]);
     this.table.replaceChildren(element("table", {},
       element("thead", {}, element("tr", {}, ...["", "as it is", "changed", "random", ""].map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, groupRow("Final embedding"),
         moveRow("distance (1 \u2212 cosine)", distance), moveRow("length of the change", length),
-        ...classes(words, "Zero-shot probability"), ...(probe?.reason === "no probe is fitted yet" ? [] : classes(probe, "Probe on labels of recorded pictures")))));
+        ...classes(words, "Zero-shot probability"), ...classes(cosines, "Cosine with the word", (x) => x.toFixed(4)),
+        ...(probe.reason === "no probe is fitted yet" ? [] : classes(probe, "Probe on labels of recorded pictures")))));
   }
 
   /** Shows how far the probe is; while it is fitted, again each second. */
@@ -88,15 +89,21 @@ function moveRow(name, { edited, random }) {
     element("td", {}, spanText(random)), element("td", {}, moveStrip(edited, random)));
 }
 
-/** The probability of a class. */
-function classRow({ name, before, after, random }) {
-  return element("tr", {}, element("th", { scope: "row" }, userText(name)), element("td", {}, showShare(before)), element("td", {}, element("strong", {}, showShare(after))),
-    element("td", {}, spanText(random, showShare)), element("td", {}, moveStrip(after - before, random.map((one) => one - before))));
+/** A probability; those near 0 are not told apart. */
+function showProbability(p) {
+  return p < 5e-5 ? "<0.01\u202f%" : showShare(p);
+}
+
+/** What is read for a class. */
+function classRow({ name, before, after, random }, show) {
+  return element("tr", {}, element("th", { scope: "row" }, userText(name)), element("td", {}, show(before)), element("td", {}, element("strong", {}, show(after))),
+    element("td", {}, spanText(random, show)), element("td", {}, moveStrip(after - before, random.map((one) => one - before))));
 }
 
 /** From the smallest to the largest. */
 function spanText(values, show = showNumber) {
-  return `${show(Math.min(...values))} to ${show(Math.max(...values))}`;
+  const [low, high] = [show(Math.min(...values)), show(Math.max(...values))];
+  return low === high ? low : `${low} to ${high}`;
 }
 
 /** Moves on a line: one of the edit, and those along random latents. */

@@ -73,7 +73,7 @@ async function benchPage(app, bench) {
   made.head.append(element("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }));
   made.body.append(element("h1", {}, `Latent ${bench.latent}`, ...(caption === undefined ? [] : [": ", userText(caption)])),
     element("p", {}, userText(app.data.title), ` \u00b7 fires above ${showNumber(bench.threshold)} \u00b7 largest recorded value ${showValue(app.data.maxValue[bench.latent])} \u00b7 SAE ${app.data.saeId}`),
-    ...confusion(bench), element("ul", {}, ...items));
+    ...confusion(bench).filter((part) => !part.classList.contains("note")), element("ul", {}, ...items));
   made.querySelectorAll("img").forEach((image, i) => { image.setAttribute("src", drawn[i]); }); // this page's own policy forbids it
   const text = made.documentElement.outerHTML.replace("</head>", () => `<style>${benchStyle}</style></head>`); // nor styles that stand in a page
   return `<!doctype html>\n${text}\n`;

@@ -114,8 +114,12 @@ function valueDots(bench, most) {
     svgElement("line", { class: "cut", x1: (1000 * bench.threshold) / most, x2: (1000 * bench.threshold) / most, y1: 0, y2: 32 }), ...dots);
 }
 
-/** Expected against found as a table, and scores where they are defined. */
+/** Expected against found as a table, and scores where they are defined; without expectations how many fire. */
 function confusion(bench) {
+  const ask = element("p", { class: "note" }, "Say of which pictures you expect it to fire and of which not: then precision, recall and the like stand here.");
+  if (bench.shown.every(({ expected }) => expected === null)) {
+    return [element("p", {}, `Fires on ${bench.shown.filter((one) => bench.fires(one)).length} of ${showCount(bench.shown.length, "picture")}.`), ask];
+  }
   const counts = bench.curve.above(bench.threshold);
   const unknown = bench.shown.filter(({ expected }) => expected === null);
   const nFire = unknown.filter((one) => bench.fires(one)).length;
@@ -126,7 +130,7 @@ function confusion(bench) {
       element("td", { class: "wrong" }, `${counts.fn}`), element("td", { class: "right" }, `${counts.tn}`), element("td", {}, `${unknown.length - nFire}`))));
   const { nWith, nWithout, averagePrecision } = bench.curve;
   if (nWith === 0 || nWithout === 0) {
-    return [table, element("p", { class: "note" }, "Say of which pictures you expect it to fire and of which not: then precision, recall and the like stand here.")];
+    return [table, ask];
   }
   const facts = [["Precision", counts.precision], ["Recall", counts.recall], ["F1", counts.f1], ["MCC", counts.mcc], ["AP", averagePrecision]];
   return [table, element("dl", { class: "bench-scores" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value.toFixed(2)))))];

@@ -238,7 +238,7 @@ def test_val_shards_must_be_other_images_of_the_same_layer(
     make_shards: MakeShards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shards, _ = make_shards(40, d_model=16)
-    for val_shards, said in ((shards, "are the training shards"), (make_shards(9, d_model=16, layer=4)[0], "layer 3")):
+    for val_shards, said in ((shards, "are the same as shards"), (make_shards(9, d_model=16, layer=4)[0], "layer 3")):
         capsys.readouterr()
         assert main([*fit_options(shards, tmp_path / "run"), f"--data.val_shards={val_shards}"]) == 1
         assert said in one_line(capsys.readouterr().err)

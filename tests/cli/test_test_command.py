@@ -11,6 +11,7 @@ from torch import Tensor
 
 import saev
 from saev.cli.main import main
+from saev.gallery.image_sets import read_sets
 
 Capture = pytest.CaptureFixture[str]
 
@@ -38,7 +39,6 @@ def test_other_shards_by_relative_paths(
 ) -> None:
     shards, acts = make_shards(9, d_model=16, acts=sparse_acts(9, 7), name="other")
     page = only(run, "features/*/index.html")
-    page.unlink()
     val = metrics(run)["val"]
     shutil.copytree(shards, run.parent / "S")
     monkeypatch.chdir(run.parent)
@@ -51,8 +51,7 @@ def test_other_shards_by_relative_paths(
     assert_told(printed.err, metrics(run)["test"], "test")
     assert printed.err.count("Testing DataLoader 0: 100%") == 1 and "\r" not in printed.err, "no terminal: a line"
     assert metrics(run)["val"] == val
-    assert page.is_file()
-    assert '"9"' in (page.parent / "data" / "overview.js").read_text()
+    assert '"9"' in only(page.parent, "sets/*/data/overview.js").read_text()
 
 
 def assert_told(err: str, values: dict[str, float], what: str = "held-out") -> None:
@@ -70,11 +69,21 @@ def test_validate_tells_its_figures(run: Path, monkeypatch: pytest.MonkeyPatch, 
     assert_told(capsys.readouterr().err, metrics(run)["val"])
 
 
-def test_on_the_shards_of_the_run_the_held_out_images_are_tested(run: Path) -> None:
+def test_on_the_shards_of_the_run_the_held_out_images_are_tested_and_shown_beside_the_others(run: Path) -> None:
     assert main(["test", f"--run_dir={run}"]) == 0
     assert metrics(run)["test"] == metrics(run)["val"]
-    # The page shows more than the few images that the metrics are of.
-    assert '"40"' in (only(run, "features/*/index.html").parent / "data" / "overview.js").read_text()
+    gallery = only(run, "features/*/index.html").parent
+    first = gallery / "data" / "overview.js"
+    tested = gallery / "sets" / "held_out" / "data" / "overview.js"
+    figures = f"{metrics(run)['train']['fvu']:.4g} (last batch), {metrics(run)['val']['fvu']:.4g} (held out)"
+    assert '["split","training"],["images","38 of 40"]' in first.read_text() and figures in first.read_text()
+    assert '["split","held out"],["images","2 of 40"]' in tested.read_text()
+    assert f'["FVU","{metrics(run)["test"]["fvu"]:.4g}"]' in tested.read_text()
+    before = tested.read_bytes()
+    assert main(["render", f"--run_dir={run}", "--visualizer.n_latents=5", "--device=cpu"]) == 0
+    assert [one.name for one in read_sets(gallery)] == ["training", "held_out"]
+    assert tested.read_bytes() == before and len(list((gallery / "data" / "latents").iterdir())) == 5
+    assert '["images","38 of 40"]' in first.read_text() and figures in first.read_text()
 
 
 def test_the_help_leaves_out_what_only_training_uses(capsys: Capture) -> None:
@@ -176,6 +185,12 @@ def test_training_shards_of_a_run_with_val_shards_are_refused(
     for command in ("test", "render"):  # on what the run was validated with
         assert main([command, f"--run_dir={tmp_path / 'run'}", f"--data.shards={other}"]) == 0
     assert metrics(tmp_path / "run")["test"] == metrics(tmp_path / "run")["val"]
+    sets = read_sets(only(tmp_path / "run", "features/*"))
+    assert [(one.name, one.title) for one in sets] == [("training", "training"), ("held_out", "held out")]
+    argv = ["render", f"--run_dir={tmp_path / 'run'}", f"--data.shards={other}", "--data.share=0.5"]
+    assert "has an image set held_out of other images" in refusal(argv, capsys)
+    assert main([*argv, "--visualizer.image_set=half"]) == 0
+    assert len(read_sets(only(tmp_path / "run", "features/*"))) == 3
 
 
 def test_what_trained_the_saes_of_a_sweep_is_said_once(

@@ -66,7 +66,7 @@ def test_data_sets_that_do_not_fit_together(shards: Path, make_shards: MakeShard
     refused([good], "batch_size=1 is less than a token of each of the 2 shards", batch_size=1)
     refused([good], "leave several shards out, or examples", examples=tmp_path / "x")
     refused([good], "give shards as one directory", paired=[make_shards(40, layer=5)[0]])
-    refused([good], "are the training shards", val_shards=good)
+    refused([good], "are the same as shards", val_shards=good)
     with pytest.raises(InputError, match="names no directory"):
         ShardDataModule([], batch_size=12, n_tokens=24)
 

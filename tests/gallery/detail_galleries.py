@@ -12,6 +12,7 @@ from PIL import Image
 from tests.gallery.galleries import given_pictures
 
 from saev.gallery.data import Gallery, LatentExample, LatentPage, OtherSae, SampleGroup, ShownName
+from saev.gallery.image_sets import Place
 from saev.gallery.label_counts import LabelCount
 from saev.gallery.write import write_gallery
 from saev.latents.heatmaps import PatchCodes
@@ -119,6 +120,7 @@ def write(
     pages: Iterable[LatentPage] | None = None,
     shown: Sequence[Picture] | None = None,
     without_codes: Sequence[int] = (),
+    place: Place | None = None,
 ) -> Path:
     """Write a gallery; the path of its `index.html`."""
     own = list(pages or [page(i) for i in (6, 17, 25, 33)])
@@ -129,4 +131,4 @@ def write(
         for picture in (pictures() if shown is None else shown)
         if picture.image_id in on_pages
     ]
-    return write_gallery(out, gallery or overview(), own, given_pictures(given))
+    return write_gallery(out, gallery or overview(), own, given_pictures(given), place=place)

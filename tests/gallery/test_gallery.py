@@ -16,6 +16,7 @@ from tests.gallery.galleries import HOSTILE, best, given_pictures, make_gallery,
 from saev.errors import InputError
 from saev.gallery.data import LatentExample, LatentPage
 from saev.gallery.fitting import Pictures
+from saev.gallery.overview import read_overview
 from saev.gallery.scripts import (
     MAX_LATENTS_A_PATCH,
     PictureEntry,
@@ -23,7 +24,6 @@ from saev.gallery.scripts import (
     overview_script,
     packed_script,
     picture_script,
-    read_overview,
     read_script,
 )
 from saev.gallery.write import write_gallery
@@ -43,7 +43,7 @@ def test_files_are_named_by_ids_alone(tmp_path: Path) -> None:
     written = {name for name in files_of(tmp_path) if not name.startswith("g/assets/")}
     thumbnails = {f"g/images/{i:08d}.jpg" for i in range(6)}
     codes = {f"g/data/pictures/{i:08d}.js" for i in range(6)}
-    data = {"g/data/overview.js", "g/data/latents/000007.js", "g/data/latents/000012.js"}
+    data = {"g/data/overview.js", "g/data/sets.js", "g/data/latents/000007.js", "g/data/latents/000012.js"}
     assert written == {"g/index.html"} | thumbnails | codes | data
 
 

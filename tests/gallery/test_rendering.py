@@ -10,8 +10,9 @@ from tests.conftest import MakeShards
 
 from saev.errors import InputError
 from saev.gallery import LatentPage, Pages, RenderOptions, Source, Subject
+from saev.gallery.image_sets import ImageSet, sae_id
 from saev.gallery.labels import LatentLabels
-from saev.gallery.render import chosen_latents, render_galleries, sae_id
+from saev.gallery.render import chosen_latents, render_galleries
 from saev.latents.encoding import Encoding
 from saev.latents.heatmaps import heatmaps, in_parts, patch_codes, quantise
 from saev.latents.labels import Labels
@@ -216,7 +217,7 @@ def test_saes_are_matched_and_told_apart(reader: ShardReader, sae: TopK, tmp_pat
     assert sae_id(sae) == sae_id(sae)
     assert len(sae_id(ARCHITECTURES["BatchTopK"](8, d_sae=4, k=2))) == 16  # its state has a number besides
     saes, tokens = {"a": sae, "b": other}, selection(reader, "content")
-    source = Source(tokens, RecordedPictures(reader), Labels.of(reader))
+    source = Source(tokens, RecordedPictures(reader), Labels.of(reader), ImageSet.of(tokens, saes.values()))
     subjects = {name: subject_of(one, tokens) for name, one in saes.items()}
     first, second = render_galleries(subjects, source, RenderOptions(top_k=TOP, n_latents=5), tmp_path)
     assert second.gallery.others[0].matched.tolist() == order.tolist()

@@ -36,6 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdicts = [replace(ONE, any=(6,), link=one) for one in links]
     gallery = root / "run" / "features" / NAME
     write(gallery, make_gallery(verdicts=verdicts))
+    shutil.copytree(gallery / "data", gallery / "sets" / "held_out" / "data")
     for name in ("a report", "bare", "foreign"):
         (root / "reports" / name).mkdir(parents=True)
     sae = root / "run" / "saes" / NAME
@@ -52,13 +53,14 @@ def server(root: Path) -> Iterator[GalleryServer]:
     yield from serve(root / "run" / "features", {})
 
 
-def links(server: GalleryServer) -> list[str]:
-    _, overview = ask(server, "GET", "/an%20sae/data/overview.js")
+def links(server: GalleryServer, folder: str = "") -> list[str]:
+    _, overview = ask(server, "GET", f"/an%20sae/{folder}data/overview.js")
     return re.findall(r'"link":"([^"]*)"', overview.decode("ascii"))
 
 
 def test_only_reports_get_an_address(server: GalleryServer, root: Path) -> None:
     served, *others = links(server)
+    assert links(server, "sets/held_out/") == [served, *others]
     assert re.fullmatch(r"/an%20sae/live/reports/[0-9a-f]{16}\.html#hypothesis-latent-2", served)
     assert others == [f"{one}#hypothesis-latent-2" for one in list(LINKS.values())[1:]]
     response, page = ask(server, "GET", served.partition("#")[0])

@@ -1,5 +1,6 @@
 """Renders the latents of trained SAEs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,7 +16,9 @@ from saev.errors import InputError
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
 from saev.gallery.data import Half
-from saev.gallery.render import namer_of, shown_tokens
+from saev.gallery.facts import Figures
+from saev.gallery.image_sets import TRAINING, ImageSet, shown_tokens
+from saev.gallery.render import namer_of
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.naming.namer import Namer
@@ -40,21 +43,24 @@ class TrainedModel(Protocol):
     def whole_saes(self) -> dict[str, SparseAutoencoder]:
         """The SAEs with all latents, for process 0; all processes call it."""
 
+    results: Mapping[str, Figures]
+
 
 class TokenData(Protocol):
     """The part of the data module that is looked at."""
 
     train_tokens: list[TokenSelection]
-    all_tokens: list[TokenSelection]
+    test_tokens: list[TokenSelection]
 
 
 class FeatureVisualizer(NotesFaults):
-    """Makes ``features/<name>/index.html`` at the end of `saev fit` and `saev test`, after `fit` in TensorBoard, too.
+    """Makes ``features/<name>/index.html`` at the end of `saev fit`, also in TensorBoard, and of `saev test`.
 
     One pass over the images, divided among the processes, gathers statistics, top images, samples, labels and
     neighbours of all latents of all SAEs; a second one over the images that are shown gathers their heatmaps. After
-    `fit` these are the training images, after `test` all images of its shards; of several shard directories the first
-    one's. Patches whose labels are ignored in training are looked at, too.
+    `fit` these are the training images, after `test` those that were tested; of several shard directories the first
+    one's. A gallery of the same SAE that is there gets them as one more image set. Patches whose labels are ignored in
+    training are looked at, too.
 
     Args:
         n_tensorboard: Latents whose images go to TensorBoard.
@@ -98,37 +104,40 @@ class FeatureVisualizer(NotesFaults):
         """
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
         with self.noting(UNMADE):
-            self._render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.train_tokens)
+            self._render(trainer, cast(TrainedModel, pl_module), data.train_tokens, TRAINING)
 
     @override
     def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Render on all images of the shards, also where the metrics are of a part of them.
+        """Render on the images that were tested.
 
         Raises:
             InputError: In all processes, if the galleries could not be made.
         """
         data = cast(TokenData, trainer.datamodule)  # type: ignore[attr-defined]
         try:
-            self._render(trainer, cast(TrainedModel, pl_module).whole_saes(), data.all_tokens)
+            self._render(trainer, cast(TrainedModel, pl_module), data.test_tokens)
         except InputError as error:
             raise InputError(f"{UNMADE}: {error}") from error
 
     def _render(
-        self, trainer: lightning.Trainer, saes: dict[str, SparseAutoencoder], data: list[TokenSelection]
+        self, trainer: lightning.Trainer, model: TrainedModel, data: list[TokenSelection], kind: str | None = None
     ) -> None:
-        """Render SAEs by name. All processes call it; where they divide the latents, all but the first pass no SAEs."""
+        """Render all SAEs; all processes call it, and where they divide the latents, only the first one has SAEs."""
+        saes = model.whole_saes()
         tokens = shown_tokens(data, tells=trainer.is_global_zero)
         codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
         labels = Labels.of(tokens.reader)
         looked_at = tokens
         if self._half is not None:
             looked_at = tokens.among(proposal_images(tokens.reader, self._half.seed))
+        image_set = ImageSet.of(looked_at, saes.values(), name=self._options.image_set, kind=kind, half=self._half)
         surveys = self._surveys(trainer, codes, looked_at, labels)
         fault = None
         if trainer.is_global_zero:
             subjects = {name: Subject(sae, codes[name], surveys[name]) for name, sae in saes.items()}
+            pictures = RecordedPictures(tokens.reader)
             try:
-                self._draw(trainer, subjects, Source(tokens, RecordedPictures(tokens.reader), labels, half=self._half))
+                self._draw(trainer, subjects, Source(tokens, pictures, labels, image_set, figures=model.results))
             except (InputError, OSError) as error:
                 fault = str(error)
         fault = said_by_any(fault, PATIENCE)

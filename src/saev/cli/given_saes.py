@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -11,8 +11,10 @@ import yaml
 from saev.artifacts import Provenance, RunDirectory, load_sae, provenance_of, read_provenance
 from saev.artifacts.comparable import completed_by
 from saev.artifacts.metrics_file import METRICS_FILE
+from saev.cli.parsing.command_line import names_option
 from saev.cli.parsing.files import check_named_files
 from saev.errors import InputError
+from saev.gallery.image_sets import HELD_OUT
 from saev.nn import SparseAutoencoder
 from saev.shards.tokens import TokenSelection
 from saev.training.data.shard_tokens import ShardTokens
@@ -25,9 +27,11 @@ OF_TRAINING: Final = (
 # What chooses the images of training and validation says nothing about others; evaluation has no batches to mix.
 NOT_TAKEN_OVER: Final = {
     "validate": ("weights",),
-    "test": ("weights", "share", "examples", "val_shards"),
-    "render": (*OF_TRAINING, "share", "examples", "n_tensorboard", "proposal_half"),
+    "test": ("weights", "share", "examples", "val_shards", "image_set"),
+    "render": (*OF_TRAINING, "n_tensorboard", "proposal_half", "image_set"),
 }
+OF_SHARDS: Final = ("share", "examples")
+"""Options that choose images of the run's own shards."""
 
 
 @final
@@ -38,10 +42,12 @@ class GivenSaes:
     Args:
         run: Their run.
         sae: The directory of a single one.
+        shards: The directory that is looked at, if it is not that of the run; empty where that cannot be told yet.
     """
 
     run: RunDirectory | None
     sae: Path | None
+    shards: str | None = None
 
     @classmethod
     def of(cls, argv: Sequence[str], command: str) -> Self:
@@ -51,10 +57,12 @@ class GivenSaes:
             InputError: If it names none, or both kinds.
         """
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        for name in ("run_dir", "sae", "out"):
-            parser.add_argument(f"--{name}")
+        for name in ("run_dir", "sae", "out", "data.shards"):
+            parser.add_argument(f"--{name}", dest=name.rpartition(".")[2])
         given = parser.parse_known_args(argv)[0]
-        return cls.named(given.run_dir, given.sae, given.out, command)
+        in_file = "" if names_option(argv, "--config", "-c") else None
+        found = cls.named(given.run_dir, given.sae, given.out, command)
+        return replace(found, shards=in_file if given.shards is None else given.shards)
 
     @classmethod
     def named(cls, run_dir: str | Path | None, sae: str | Path | None, out: str | Path | None, command: str) -> Self:
@@ -131,14 +139,24 @@ class GivenSaes:
         config = self.run.options()
         with self.run.usable():
             taken = {"data": _without(config["data"], command), "visualizer": config["visualizer"]}
+            if command == "render" and self.shards is not None:
+                taken["data"] = {name: one for name, one in taken["data"].items() if name not in OF_SHARDS}
             check_named_files(taken)  # a group may name a file, too
             if command == "render" and (half := taken["visualizer"].get("proposal_half")) is not None:
                 taken["proposal_half"] = half  # there it is an option of its own
-            return str(yaml.safe_dump(taken | {"visualizer": _without(taken["visualizer"], command)}))
+            shown = _without(taken["visualizer"], command)
+            if command != "validate" and self.shards and _is_one(self.shards, config["data"].get("val_shards")):
+                shown["image_set"] = HELD_OUT
+            return str(yaml.safe_dump(taken | {"visualizer": shown}))
 
 
 def _without(options: Mapping[str, object], command: str) -> dict[str, object]:
     return {name: value for name, value in options.items() if name not in NOT_TAKEN_OVER[command]}
+
+
+def _is_one(path: str, other: object) -> bool:
+    """Whether two paths lead to one directory; the other one may be none."""
+    return isinstance(other, str) and Path(path).resolve() == Path(other).resolve()
 
 
 def _distinct(saes: Iterable[SparseAutoencoder]) -> list[Provenance]:

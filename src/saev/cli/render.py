@@ -21,9 +21,10 @@ from saev.cli.runs.places import check_places
 from saev.device import chosen_device
 from saev.errors import InputError
 from saev.gallery.data import Half
+from saev.gallery.facts import figures_beside
 from saev.gallery.from_shards import render_saes
+from saev.gallery.image_sets import shown_tokens
 from saev.gallery.options import RenderOptions
-from saev.gallery.render import shown_tokens
 from saev.probing.proposal_half import proposal_images
 from saev.shards.tokens import TokenSelection
 from saev.training.data.shard_tokens import ShardTokens
@@ -55,10 +56,12 @@ def render(
     group: list[str] | None = None,
     device: str | None = None,
 ) -> Path:
-    """Make the galleries of a run's SAEs anew, with other options or on other shards, in place of those that are there.
+    """Make the galleries of a run's SAEs anew with other options, or add an image set to them: other shards.
 
-    It takes no training and no metrics, and one process. One SAE without a run is rendered with --sae and --out. The
-    last line of standard output is the directory that holds `features/NAME/index.html`.
+    It takes no training and no metrics, and one process. Images that were held out of training are left out of the
+    shards that trained the SAEs. A gallery shows image sets side by side, all with the latents of the first one, on its
+    scale; a set of the same images is replaced. One SAE without a run is rendered with --sae and --out. The last line
+    of standard output is the directory that holds `features/NAME/index.html`.
 
     Args:
         data: what is looked at
@@ -89,9 +92,11 @@ def render(
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
         tokens = shown_tokens(data.test_tokens)
         only, half = _half(tokens, proposal_half, group, metadata)
+        figures = {name: figures_beside(given.metrics(name)) for name in saes}
         render_saes(
             on_device, tokens, found.features, visualizer, codes=codes or [], metadata=metadata,
             verdicts=verdicts or [], interventions=interventions or [], seeds=seeds or [], only=only, half=half,
+            figures=figures,
         )  # fmt: skip
     return found.path
 

@@ -40,8 +40,7 @@ class ShardDataModule(lightning.LightningDataModule):
         data = self.data = ShardTokens(shards, **options)
         self.n_tokens, self.batch_size, self.token_kind = data.n_tokens, data.batch_size, data.token_kind
         self.reader, self.d_model = data.reader, data.d_model
-        self.all_tokens, self.train_tokens = data.all_tokens, data.train_tokens
-        self.val_tokens, self.test_tokens = data.val_tokens, data.test_tokens
+        self.train_tokens, self.val_tokens, self.test_tokens = data.train_tokens, data.val_tokens, data.test_tokens
         self.forgives_validation = False
         """Whether held-out tokens that cannot be read are noted in `val_fault`, instead of ending training."""
         self._train_loader: ShuffledTokens | None = None

@@ -212,7 +212,7 @@ class Gallery:
         frequency: (s,) share of tokens on which each latent fires; 0 for dead latents.
         image_frequency: (s,) share of images.
         mean_value: (s,) mean over the tokens on which it fires.
-        max_value: (s,) largest value; the top of each latent's colour scale.
+        max_value: (s,) largest value; the top of each latent's colour scale, unless `scale` says another one.
         grid: (h, w) patches of a picture.
         decoder_norm: (s,) lengths of the rows that latents decode to; None where all are 1.
         bin_edges: (bins + 1,) of the histograms of values.
@@ -232,6 +232,8 @@ class Gallery:
         alike: Gives groups of pictures that are nearly the same, among those that pages show; called at the end.
         top_ratio: (s,) largest value in a picture over the second largest one in another; 0 where there is none.
         spread: (s,) on how many pictures each latent fires, counted by strength; see `saev.gallery.figures.spread`.
+        scale: (s,) what the largest level of each latent stands for, where that is the largest value on other images.
+        p99: (s,) the 99th percentile of the values of each latent, on the images that the scale is of.
     """
 
     title: str
@@ -260,6 +262,8 @@ class Gallery:
     alike: Callable[[Sequence[int]], list[list[int]]] | None = None
     top_ratio: Floats | None = None
     spread: Floats | None = None
+    scale: Floats | None = None
+    p99: Floats | None = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.artifacts import load_sae
+from saev.artifacts.metrics_file import METRICS_FILE
 from saev.errors import InputError
 from saev.gallery.data import Half
+from saev.gallery.facts import Figures, figures_beside
+from saev.gallery.image_sets import ImageSet, find_places, not_held_out
 from saev.gallery.options import RenderOptions
 from saev.gallery.pages import Subject
 from saev.gallery.render import Source, namer_of, render_galleries
@@ -48,7 +51,9 @@ def render(
     device: str | None = None,
     **options: Any,
 ) -> dict[str, Path]:
-    """Write a gallery of each SAE to `out/NAME/`, in the place of an older one there.
+    """Write a gallery of each SAE to `out/NAME/`, or add an image set to the one of this SAE that is there.
+
+    A set of the same images is replaced; all sets show the latents of the first one, on its scale.
 
     >>> import saev, tempfile
     >>> from saev.demo.scenes import write_scenes
@@ -73,8 +78,9 @@ def render(
             stands on its page.
         seeds: SAEs, or their directories, that differ from one of these in their seed alone: latents say in how many
             they are found again. SAEs that are rendered are compared anyway.
-        images: Numbers of the only images that are looked at, by default all: with those of
-            `saev.probing.proposal_half.proposal_images` no latent is chosen by pictures of its test.
+        images: Numbers of the only images that are looked at: with those of
+            `saev.probing.proposal_half.proposal_images` no latent is chosen by pictures of its test. By default all,
+            but of shards that trained an SAE those that were not held out.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`; the same for all SAEs.
         device: As in `saev.encode`.
@@ -103,10 +109,12 @@ def render(
                 f"{len(kinds)} kinds of tokens in {len(encodings)} SAEs: galleries are made for one kind at a time"
             )
         (selection,) = kinds.values()
+        places = {name: Path(one) / METRICS_FILE for name, one in saes.items() if isinstance(one, str | Path)}
+        figures = {name: figures_beside(path) for name, path in places.items()}
         return render_saes(
             {name: one.sae for name, one in encodings.items()},
             selection, out, chosen, codes=codes, metadata=metadata, verdicts=verdicts, interventions=interventions,
-            seeds=seeds, only=images,
+            seeds=seeds, only=images, figures=figures,
         )  # fmt: skip
 
 
@@ -123,12 +131,14 @@ def render_saes(
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
     only: Images | None = None,
     half: Half | None = None,
+    figures: Mapping[str, Figures] | None = None,
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
     Args:
         saes: SAEs of one width, which evaluate, on one device.
-        tokens: The tokens of these images that they take.
+        tokens: The tokens of these images that they take; none of images that were held out of training, unless `only`
+            names them or there are no others.
         out: As in `render`.
         options: What is shown.
         codes: As in `render`.
@@ -137,7 +147,8 @@ def render_saes(
         interventions: As in `render`.
         seeds: As in `render`.
         only: `images` of `render`.
-        half: The half of the pictures that these are, for the page.
+        half: The half of the pictures that `only` has, for the page.
+        figures: What was measured of each SAE, by its name and by stage, for the page.
 
     Returns:
         The path of each `index.html`.
@@ -157,11 +168,15 @@ def render_saes(
     if (namer := namer_of(options)) is not None:
         namer.clip.to(next(iter(saes.values())).mean_d.device)
     sources = with_saved(encodings, codes)
-    looked_at = tokens if only is None else tokens.among(only)
+    looked_at = tokens if only is not None and half is None else not_held_out(tokens, saes.values())
+    looked_at = looked_at if only is None else looked_at.among(only)
+    image_set = ImageSet.of(looked_at, saes.values(), name=options.image_set, half=half)
+    # A name that is taken is said before the long part.
+    find_places(saes, image_set, Path(out), is_named=options.image_set is not None)
     images = looked_at.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
-    source = Source(tokens, RecordedPictures(tokens.reader), labels, reports, edits, others, half)
+    source = Source(tokens, RecordedPictures(tokens.reader), labels, image_set, reports, edits, others, figures or {})
     found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

@@ -1,14 +1,17 @@
 """What a gallery shows of an SAE."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, final
 
 from saev.errors import InputError
 from saev.latents.survey import ORDERS, Order
 
 Range = tuple[float, float]
+SET_NAME: Final = re.compile(r"\w[\w.+-]{0,99}")
+"""Names that image sets have; they are folders of a gallery."""
 
 
 @final
@@ -31,6 +34,7 @@ class RenderOptions:
         namer: CLIP that finds names for latents, such as ViT-B-32/openai. By default none are looked for.
         namer_weights: Its weights from a .safetensors or .pt file instead of the network.
         vocabulary: File of the words that may become names, one a line; by default a list that comes with saev.
+        image_set: Name of these images in the gallery: training, held_out, or that of their shards.
         seed: Fixes the random choices.
 
     Raises:
@@ -49,6 +53,7 @@ class RenderOptions:
     namer: str | None = None
     namer_weights: str | None = None
     vocabulary: Path | None = None
+    image_set: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,6 +68,10 @@ class RenderOptions:
             raise InputError(f"max_mb={self.max_mb} must be 1 or more")
         if self.n_latents < -1:
             raise InputError(f"n_latents={self.n_latents} must be -1 (all) or more")
+        if self.image_set is not None and not SET_NAME.fullmatch(self.image_set):
+            raise InputError(
+                f"image_set={self.image_set!r} must be a name of up to 100 letters, digits, '_', '.', '+' or '-'"
+            )
         if self.sort_by not in ORDERS:
             raise InputError(f"sort_by={self.sort_by!r} must be one of {', '.join(ORDERS)}")
         for name in ("log_freq_range", "log_value_range"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.gallery.data import N_SMALL, LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.image_sets import Place
 from saev.gallery.judging import Judging
 from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import ImageCodes, Images
@@ -48,6 +49,7 @@ class Pages:
         sort_by: Which order of pictures comes first.
         directions: Words to which decoder directions point.
         judging: What its latents are judged by.
+        scale_s: What the largest level of each latent stands for; by default its largest value.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Pages:
         sort_by: Order = "patch",
         directions: Mapping[int, ShownName] | None = None,
         judging: Judging | None = None,
+        scale_s: NDArray[np.float32] | None = None,
     ) -> None:
         survey = subject.survey
+        self._scale_s = survey.moments.max_value.numpy() if scale_s is None else scale_s
         self._directions, self._judging = directions or {}, judging
         self._subject, self._survey, self._labels = subject, survey, labels
         self._latents = torch.tensor(latents, dtype=torch.int64)
@@ -117,9 +121,8 @@ class Pages:
 
     def _with_heatmaps(self, shown: Mapping[int, Images]) -> Iterator[LatentPage]:
         rows = {latent: row for row, latent in enumerate(self._latents.tolist())}
-        max_value_s = self._survey.moments.max_value.numpy()
         for part in in_parts(shown, self._subject.codes.grid):
-            found = heatmaps(self._subject.codes, part, max_value_s)
+            found = heatmaps(self._subject.codes, part, self._scale_s)
             for latent in part:
                 draft, own = self._draft(rows[latent]), found.pop(latent)
                 if rows[latent] >= self._n_full:
@@ -177,3 +180,18 @@ def _words(name: ShownName | None) -> list[tuple[str, float]]:
 def _pairs(found: Nearest, row: int) -> list[tuple[int, float]]:
     pairs = zip(found.numbers[row].tolist(), found.cosines[row].tolist(), strict=True)
     return [(latent, cosine) for latent, cosine in pairs if latent >= 0]
+
+
+def scales(survey: LatentSurvey, place: Place) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """(s,) what the largest level of each latent stands for, and the 99th percentile of its values.
+
+    All image sets of a gallery have those of the first one, so that their colours compare; those of a latent that is
+    silent there are its own. The percentiles are not known where an earlier version wrote the first set.
+    """
+    max_s = survey.moments.max_value.numpy()
+    p99_s = np.minimum(survey.histogram.percentiles()[:, PERCENTILES.index(99)].numpy(), max_s)
+    if place.is_first or place.first is None:
+        return max_s, p99_s
+    fires_s = place.first.max_value > 0
+    known = place.first.p99
+    return np.where(fires_s, place.first.max_value, max_s), None if known is None else np.where(fires_s, known, p99_s)

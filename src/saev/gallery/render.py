@@ -4,23 +4,26 @@ Shape suffixes: s = d_sae, l = latents that get a page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.errors import InputError, tell
+from saev.errors import InputError
 from saev.gallery.alike import SeenCodes
 from saev.gallery.by_picture import Masks, PictureLevels
-from saev.gallery.data import Gallery, Half, OtherSae, Seeds, ShownName
+from saev.gallery.data import Gallery, OtherSae, Seeds, ShownName
+from saev.gallery.facts import Figures, facts_of
 from saev.gallery.figures import spread, top_ratio
 from saev.gallery.fitting import Budget, Pictures
+from saev.gallery.image_sets import ImageSet, Place, find_places, sae_id, tell_of
 from saev.gallery.interventions import interventions_for
 from saev.gallery.judging import Judging
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
-from saev.gallery.pages import Pages, Subject
+from saev.gallery.pages import Pages, Subject, scales
 from saev.gallery.seeds import seeds_of
 from saev.gallery.table import latent_table
 from saev.gallery.verdicts import Report, verdicts_for
@@ -35,7 +38,6 @@ from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
 from saev.shards.tokens import TokenSelection, random_order
 from saev.splicing.interventions_file import Interventions
-from saev.vit.weights import weights_digest
 
 COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.
 
@@ -67,31 +69,21 @@ class Source:
         tokens: The images.
         pictures: Their pictures.
         labels: What is known of them.
+        image_set: Which of its images these are.
         reports: Tests of hypotheses on latents, each of one of the SAEs.
         interventions: Edits of latents inside the ViT, each of one of the SAEs.
         seeds: SAEs that are not rendered, and differ from one that is in their seed.
-        half: The half of the pictures that the images are of, where they are of one.
+        figures: What was measured of each SAE, by its name and by stage.
     """
 
     tokens: TokenSelection
     pictures: RecordedPictures
     labels: Labels
+    image_set: ImageSet
     reports: Sequence[Report] = ()
     interventions: Sequence[Interventions] = ()
     seeds: Sequence[SparseAutoencoder] = ()
-    half: Half | None = None
-
-
-def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
-    """What galleries show of data sets: the tokens of the first one, with those that training ignores.
-
-    Args:
-        data: One or more data sets.
-        tells: Whether to print that there are more.
-    """
-    if len(data) > 1 and tells:
-        tell(f"the gallery shows the first of {len(data)} data sets: {data[0].reader.path}")
-    return replace(data[0], kept=None)
+    figures: Mapping[str, Figures] = field(default_factory=dict)
 
 
 def namer_of(options: RenderOptions) -> Namer | None:
@@ -114,6 +106,9 @@ def render_galleries(
 ) -> Iterator[Rendered]:
     """Write `out/<name>/` for one SAE after the other; each may be compared with the others there.
 
+    A gallery of the SAE that is there gets one more image set, of the same latents and on the same scale; its set of
+    the same images is replaced.
+
     Args:
         subjects: SAEs of one width, by name.
         source: What they were looked at on.
@@ -125,24 +120,32 @@ def render_galleries(
         InputError: If a gallery's place is taken; after all others were written, if no latent of an SAE lies within
             the ranges that are asked for.
     """
-    chosen, without = latents_of_all(subjects, options)
-    seeds = seeds_of({name: subject.sae for name, subject in subjects.items()}, source.seeds)
+    saes = {name: one.sae for name, one in subjects.items()}
+    places = find_places(saes, source.image_set, out, is_named=options.image_set is not None)
+    shown = {name: place.first.pages for name, place in places.items() if place.first and not place.is_first}
+    chosen, without = latents_of_all(subjects, options, shown)
+    seeds = seeds_of(saes, source.seeds)
     for name, latents in chosen.items():
-        yield _render(name, latents, subjects, source, options, out, namer, seeds.get(name))
+        tell_of(places[name], out / name, latents, subjects[name].survey.moments.max_value.numpy())
+        yield _render(name, latents, subjects, source, options, out, places[name], namer, seeds.get(name))
     if without:
         raise InputError("; ".join(f"{name}: {why}" for name, why in without.items()))
 
 
 def latents_of_all(
-    subjects: Mapping[str, Subject], options: RenderOptions
+    subjects: Mapping[str, Subject], options: RenderOptions, shown: Mapping[str, Sequence[int]]
 ) -> tuple[dict[str, list[int]], dict[str, str]]:
     """The latents of each SAE that get a page; and why there are none, where no latent lies within the ranges.
 
-    What the first SAE that has such latents shows is shown of the others, too, so that pairs can be compared.
+    What the first SAE that has such latents shows is shown of the others, too, so that pairs can be compared. Where
+    other image sets show some already, `shown`, it is these.
     """
     found: dict[str, list[int]] = {}
     without: dict[str, str] = {}
     for name, subject in subjects.items():
+        if name in shown:
+            found[name] = list(dict.fromkeys([*(options.include_latents or ()), *shown[name]]))
+            continue
         first = next(iter(found), None)
         preferred: list[int] = []
         if first is not None:
@@ -161,6 +164,7 @@ def _render(
     source: Source,
     options: RenderOptions,
     out: Path,
+    place: Place,
     namer: Namer | None,
     seeds: Seeds | None,
 ) -> Rendered:
@@ -168,21 +172,21 @@ def _render(
     seen = SeenCodes(subjects[name].codes, sae, options.seed)
     subject = replace(subjects[name], codes=seen)
     moments = subject.survey.moments
+    scale_s, p99_s = scales(subject.survey, place)
     names = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed) if namer else {}
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
     labels = LatentLabels(subject.survey, source.labels)
-    best = labels.best()
-    spots = subject.codes.spots
+    best, spots = labels.best(), subject.codes.spots
     judging = Judging(sae, spots, subject.survey, source.labels, source.tokens, best, options.seed)
-    pages = Pages(subject, latents, labels, options.sort_by, _shown(directions), judging)
-    levels = PictureLevels.of(*subject.survey.image_values.table(), moments.max_value.numpy())
-    shown = _pictures(subject, pictures, options, levels.images_i.tolist())
+    pages = Pages(subject, latents, labels, options.sort_by, _shown(directions), judging, scale_s)
+    levels = PictureLevels.of(*subject.survey.image_values.table(), scale_s)
+    shown = _pictures(subject, pictures, options, levels.images_i.tolist(), scale_s)
     budget = Budget.of(options.max_mb * 10**6, len(pages), pages.first_images, shown)
     pages.make_small(budget.n_ready(pages.images))
     gallery = Gallery(
         title=name,
         sae_id=sae_id(sae),
-        facts=_facts(subject, source),
+        facts=facts_of(subject, source.tokens, place, source.figures.get(name, {}), options.seed),
         frequency=moments.frequency.numpy(),
         image_frequency=moments.image_frequency.numpy(),
         mean_value=moments.mean_value.numpy(),
@@ -192,7 +196,7 @@ def _render(
         bin_edges=EDGES,
         rare_below=(COMMON_IMAGES - 0.5) / max(1, moments.n_images),
         labels=best,
-        names=_shown(names),
+        names=_shown(names) if namer or place.first is None else place.first.names,
         others=_others(name, subjects),
         metadata=source.labels.columns,
         masks=Masks.of(source.labels),
@@ -200,19 +204,20 @@ def _render(
         levels=levels,
         verdicts=verdicts_for(sae, source.reports, out / name),
         interventions=interventions_for(sae, source.interventions, out / name),
-        half=source.half,
+        half=place.image_set.half,
         seeds=seeds,
+        scale=None if place.is_first else scale_s,
+        p99=p99_s,
         places=PlaceProfile.of(subject.survey),
         alike=seen.alike,
         top_ratio=top_ratio(subject.survey),
         spread=spread(subject.survey),
     )
-    file = None
-    if namer:
-        half = None if source.half is None else (source.half.seed, source.half.group)
-        file = namer.names_file(sae, source.tokens.reader.recording.content_id, names, half)
+    half = (one.seed, one.group) if (one := place.image_set.half) else None
+    content_id = source.tokens.reader.recording.content_id
+    file = namer.names_file(sae, content_id, names, half) if namer else None
     table = latent_table(gallery, subject.survey, sae)
-    index = write_gallery(out / name, gallery, pages, shown, file, budget, table)
+    index = write_gallery(out / name, gallery, pages, shown, file, budget, table, place)
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
 
 
@@ -247,23 +252,23 @@ def chosen_latents(survey: LatentSurvey, options: RenderOptions, preferred: Sequ
     return list(dict.fromkeys([*(options.include_latents or ()), *first, *others.tolist()]))
 
 
-def sae_id(sae: SparseAutoencoder) -> str:
-    """A digest of the weights: it identifies an SAE, whatever it is called and wherever it lies."""
-    return weights_digest(sae)[:16]
-
-
 def _within(values: np.ndarray, own: Range | None) -> np.ndarray:
     return np.ones(len(values), dtype=np.bool_) if own is None else (values >= own[0]) & (values <= own[1])
 
 
-def _pictures(subject: Subject, pictures: RecordedPictures, options: RenderOptions, images: Sequence[int]) -> Pictures:
+def _pictures(
+    subject: Subject,
+    pictures: RecordedPictures,
+    options: RenderOptions,
+    images: Sequence[int],
+    scale_s: NDArray[np.float32],
+) -> Pictures:
     """The pictures, of which the gallery has `images` in any case, and what fires in them."""
     patches = subject.codes.spots.patches
-    max_value_s = subject.survey.moments.max_value.numpy()
 
     def codes_of(images: Sequence[int]) -> Iterator[tuple[int, PatchCodes]]:
         for image, codes in subject.codes.each(images, "drawing"):
-            yield image, patch_codes(codes.at(patches), max_value_s)
+            yield image, patch_codes(codes.at(patches), scale_s)
 
     codes = codes_of if patches else None
     return Pictures(pictures.__getitem__, codes, options.n_picture_pages, options.seed, images, pictures.left_out)
@@ -283,15 +288,3 @@ def _others(name: str, subjects: Mapping[str, Subject]) -> list[OtherSae]:
 def _decoder_norm(sae: SparseAutoencoder) -> np.ndarray | None:
     norms_s = sae.W_dec.detach().norm(dim=1).cpu().numpy()
     return None if np.allclose(norms_s, 1, atol=1e-4) else norms_s
-
-
-def _facts(subject: Subject, source: Source) -> dict[str, str]:
-    """What stands at the top of the page."""
-    model, moments = source.tokens.reader.recording.model, subject.survey.moments
-    return {
-        "model": f"{model['family']} {model['ckpt']}",
-        "layer": " + ".join(str(reader.recording.layer) for reader in source.tokens.readers),
-        "latents": f"{subject.sae.d_sae:,}",
-        "images": f"{moments.n_images:,}" + (f" ({source.half})" if source.half else ""),
-        "tokens": f"{moments.n_tokens:,}",
-    }

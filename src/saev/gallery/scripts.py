@@ -45,7 +45,11 @@ class PictureEntry(NamedTuple):
 
 
 def overview_script(
-    gallery: Gallery, pages: Sequence[int], pictures: Mapping[int, PictureEntry], small: Sequence[int] = ()
+    gallery: Gallery,
+    pages: Sequence[int],
+    pictures: Mapping[int, PictureEntry],
+    small: Sequence[int] = (),
+    kept: Mapping[str, object] | None = None,
 ) -> str:
     """Everything that the page needs before a latent or a picture is looked at.
 
@@ -54,10 +58,12 @@ def overview_script(
         pages: The latents that have a full page.
         pictures: The pictures that have one.
         small: Those that have a small one, `SMALL_A_FILE` after the other in each file.
+        kept: What was known of the SAE until now, by key as in `facts_of_sae`, and stays unless the gallery says it
+            anew.
     """
     labels = sorted({entry.label for entry in pictures.values() if entry.label is not None})
     number = {label: i for i, label in enumerate(labels)}
-    return _script(
+    return data_script(
         {
             "title": gallery.title,
             "saeId": gallery.sae_id,
@@ -70,6 +76,8 @@ def overview_script(
             "imageFrequency": _floats(gallery.image_frequency),
             "meanValue": _floats(gallery.mean_value),
             "maxValue": _floats(gallery.max_value),
+            **_optional("scale", None if gallery.scale is None else _floats(gallery.scale)),
+            **_optional("p99", None if gallery.p99 is None else _floats(gallery.p99)),
             "binEdges": _floats(gallery.bin_edges),
             "rareBelow": gallery.rare_below,
             # by kind, each with the latent and then as in the script of a latent
@@ -99,11 +107,8 @@ def overview_script(
             **_optional("decoderNorms", None if gallery.decoder_norm is None else _floats(gallery.decoder_norm)),
             **_optional("levels", None if gallery.levels is None else {"most": gallery.levels.most}),
             **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
-            **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
-            **_optional("interventions", [asdict(one) for one in gallery.interventions]),
             "judges": gallery.known is not None,
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
-            **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
             **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
             **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
             **{
@@ -111,8 +116,19 @@ def overview_script(
                 for name, column in (("topRatio", gallery.top_ratio), ("spread", gallery.spread))
                 if column is not None
             },
+            **(kept or {}),
+            **facts_of_sae(gallery),
         }
     )
+
+
+def facts_of_sae(gallery: Gallery) -> dict[str, object]:
+    """The part of an overview that is of the SAE, by key of `overview.OF_SAE`; without what is not known."""
+    return {
+        **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
+        **_optional("interventions", [asdict(one) for one in gallery.interventions]),
+        **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
+    }
 
 
 def latent_value(page: LatentPage) -> dict[str, Any]:
@@ -138,7 +154,7 @@ def latent_value(page: LatentPage) -> dict[str, Any]:
 
 def packed_script(value: object) -> str:
     """A script of one of many pages, packed."""
-    return _script(base64.b64encode(zlib.compress(ascii_json(value).encode("ascii"))).decode("ascii"))
+    return data_script(base64.b64encode(zlib.compress(ascii_json(value).encode("ascii"))).decode("ascii"))
 
 
 def read_script(script: str) -> Any:
@@ -181,36 +197,8 @@ def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
     }
 
 
-class Overview(NamedTuple):
-    """What is read back of the overview of a gallery: the SAE, the largest values of its latents (s,) and the shares of
-    the images on which they fire (s,), the names of its thumbnails.
-    """
-
-    sae_id: str
-    max_value: npt.NDArray[np.float32]
-    image_frequency: npt.NDArray[np.float32]
-    thumbnails: Mapping[int, str]
-
-
-def read_overview(script: str) -> Overview:
-    """Part of what `overview_script` was given.
-
-    Raises:
-        ValueError: If another program, or another version of this one, wrote it.
-    """
-    try:
-        raw = read_script(script)
-        max_value, frequency = (
-            np.frombuffer(base64.b64decode(raw[name], validate=True), dtype="<f4")
-            for name in ("maxValue", "imageFrequency")
-        )
-        thumbnails = {int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width > 0}
-        return Overview(str(raw["saeId"]), max_value, frequency, thumbnails)
-    except (TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"it was written by another version: {error!r}") from error
-
-
-def _script(value: object) -> str:
+def data_script(value: object) -> str:
+    """A script that hands a JSON value over to the page."""
     return f"saevTake({ascii_json(value)});\n"
 
 

@@ -16,8 +16,8 @@ from saev.artifacts.comparable import completed_by
 from saev.artifacts.sae_files import CONFIG_FILE
 from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
-from saev.gallery.render import sae_id
-from saev.gallery.scripts import Overview, read_overview
+from saev.gallery.image_sets import sae_id
+from saev.gallery.overview import Overview, read_overview
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encoding import Encoding
 from saev.nn import SparseAutoencoder

@@ -200,7 +200,7 @@ class GalleryHandler(BaseHTTPRequestHandler):
                 self._send_json(self._notes(name).state())
             case [name, folder, "pictures", key] if folder == LIVE and name in names:
                 self._send(self._live(name).view(key.removesuffix(".png")), _PNG)
-            case [name, "data", "overview.js"] if name in names:
+            case [name, "data", "overview.js"] | [name, "sets", _, "data", "overview.js"] if name in names:
                 live, data = f"/{quote(name)}/{LIVE}", self._read(parts)
                 self._send(with_reports(data, self.server.features / name, live), MIME_TYPES[".js"])
             case [name, folder, "reports", page] if folder == LIVE and name in names:

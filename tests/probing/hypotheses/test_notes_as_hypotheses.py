@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from saev.errors import InputError
-from saev.gallery.render import sae_id
+from saev.gallery.image_sets import sae_id
 from saev.nn import TopK
 from saev.probing.hypotheses.file import Halves
 from saev.probing.hypotheses.hypothesis import AttributeName, Latents

@@ -55,11 +55,24 @@ class CompareView {
 
   open(folder) {
     if (!this.opened.has(folder)) {
-      const promise = GalleryData.open(`../${encodeURIComponent(folder)}/`);
+      const promise = this.openBeside(`../${encodeURIComponent(folder)}/`);
       promise.catch(() => this.opened.delete(folder));
       this.opened.set(folder, promise);
     }
     return this.opened.get(folder);
+  }
+
+  /** The same image set of the other gallery, or its first one. */
+  async openBeside(home) {
+    const { sets } = this.app;
+    if (sets.isOne) return GalleryData.open(home);
+    const others = await ImageSets.open(home);
+    return others.data(others.find(sets.shown.name) ?? others.list[0]);
+  }
+
+  /** The name of an SAE, with the image set if there are several. */
+  title(data, title) {
+    return element("span", {}, userText(title), this.app.sets.isOne ? null : ` \u00b7 ${data.set?.title ?? ""}`);
   }
 
   head(title, ...steps) {
@@ -109,7 +122,7 @@ class CompareView {
       this.head("Two SAEs side by side"),
       element("p", { class: "note" }, "Each latent of this SAE beside the latent of the other one whose decoder direction is nearest."),
       element("div", { class: "compare-controls" }, element("label", {}, "Cosine at least ", least), element("label", {}, "Pairs of which ", which), turn, count),
-      element("div", { class: "compare-titles" }, userText(this.app.data.title), userText(other.title)),
+      element("div", { class: "compare-titles" }, this.title(this.app.data, this.app.data.title), this.title(data, other.title)),
       this.rows.list);
     draw();
   }
@@ -153,7 +166,7 @@ class CompareView {
       this.fill(pictures, data, page);
     }, (error) => pictures.append(element("p", { class: "empty" }, error.message)));
     return element("section", { class: "pair-column" },
-      element("p", { class: "note" }, userText(title)),
+      element("p", { class: "note" }, this.title(data, title)),
       element("h2", {}, element("a", { href: hrefIn(data, `#latent=${latent}`) }, `Latent ${latent}`)),
       latentName(data, latent) ?? element("p"), latentNumbers(data, latent), legend, pictures);
   }

@@ -34,13 +34,17 @@ class GalleryData {
   static chunk = 256; // pictures in a script of many, as in by_picture.py
   static mostKept = 300; // latents and pictures that stay in memory; scrolling through thousands must not fill it
 
-  /** Opens the gallery in the folder `root`: "" for the page's own, "../NAME/" for another one beside it. */
-  static async open(root = "") {
-    return new GalleryData(root, await take(`${root}data/overview.js`));
+  /**
+   * Opens the gallery in the folder `home`, "" for the page's own, "../NAME/" for another one beside it: its first image
+   * set, or another one.
+   */
+  static async open(home = "", set = null) {
+    const root = (set?.folder ?? "") === "" ? home : `${home}sets/${encodeURIComponent(set.folder)}/`;
+    return new GalleryData(root, await take(`${root}data/overview.js`), home, set);
   }
 
-  constructor(root, raw) {
-    this.root = root;
+  constructor(root, raw, home = root, set = null) {
+    Object.assign(this, { root, home, set });
     this.title = raw.title;
     this.saeId = raw.saeId;
     this.facts = raw.facts; // [name, value]
@@ -53,6 +57,8 @@ class GalleryData {
       this[name] = numbersOf(raw[name], Float32Array);
     }
     this.nLatents = this.frequency.length;
+    this.scale = raw.scale === undefined ? this.maxValue : numbersOf(raw.scale, Float32Array); // what level 255 stands for
+    this.p99 = raw.p99 === undefined ? null : numbersOf(raw.p99, Float32Array);
     this.rareBelow = raw.rareBelow;
     this.alive = [];
     this.frequency.forEach((share, latent) => { if (share > 0) this.alive.push(latent); });
@@ -121,9 +127,9 @@ class GalleryData {
    * directions: [[word, score]], meanMap: {most, levels} or null}.
    */
   latent(index) {
-    if (!this.small.has(index)) return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.maxValue[index]));
+    if (!this.small.has(index)) return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.scale[index], this.p99?.[index]));
     const several = this.once(`data/small/${String(this.small.get(index)).padStart(6, "0")}.js`, (raws) => new Map(raws.map((raw) => [raw.index, raw])));
-    return several.then((raws) => latentOf(raws.get(index), this.maxValue[index]));
+    return several.then((raws) => latentOf(raws.get(index), this.scale[index], this.p99?.[index]));
   }
 
   /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first, `most` at most, which cuts
@@ -183,12 +189,12 @@ function peaksOf(raw) {
   return new Map(images.flatMap((image, i) => (own[i] < labels.length ? [[image, labels[own[i]]]] : [])));
 }
 
-function latentOf(raw, max) {
+function latentOf(raw, scale, ninetyNinth = raw.percentiles[99]) {
   const examples = (list) => list.map(([image, value]) => ({ image, value }));
   const pairs = (list) => list.map(([latent, cosine]) => ({ latent, cosine }));
   const heat = raw.heat === undefined ? null : heatsOf(raw.heat);
   const decoded = new Map();
-  const p99 = 255 * Math.min(1, raw.percentiles[99] / max) || 255;
+  const p99 = 255 * Math.min(1, ninetyNinth / scale) || 255;
   return {
     index: raw.index,
     p99,

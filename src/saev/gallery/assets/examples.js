@@ -22,9 +22,10 @@ function exampleFigure(data, page, { image, value }, rank) {
       exampleLabel(picture, page)));
 }
 
-/** The address of a view of `data`, which may be the gallery of another folder. */
+/** The address of a view of `data`, which may be the gallery of another folder, or another image set. */
 function hrefIn(data, hash) {
-  return data.root === "" ? hash : `${data.root}index.html${hash}`;
+  if (data === app.data) return hash;
+  return `${data.home === "" ? "" : `${data.home}index.html`}${data.set === null ? hash : app.sets.hash(hash, data.set, true)}`;
 }
 
 /** Room for a picture that is not drawn yet. */

@@ -37,7 +37,7 @@ class PictureFires {
     const n = places?.length ?? patches.length;
     const nRest = patches.length - n;
     const fires = [...part].map(([latent, { level, sum: levels }]) => {
-      const scale = data.maxValue[latent] / 255;
+      const scale = data.scale[latent] / 255;
       const [sum, outside] = [levels * scale, (all.get(latent).sum - levels) * scale];
       return {
         latent, level, value: level * scale, sum, weight: sum * data.decoderNorm(latent),

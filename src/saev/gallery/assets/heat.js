@@ -101,19 +101,20 @@ function patchText(data, patch) {
 /** The colour scale of a latent's heatmap, or with `heat` = {p99} alone of all its heatmaps. */
 function heatLegend(data, latent, heat) {
   const values = element("div", { class: "legend-values" });
-  legendSources.set(values, { data, max: data.maxValue[latent], heat });
+  legendSources.set(values, { data, latent, heat });
   const legend = element("div", { class: "heat-legend", role: "img" },
-    levelCanvas(data, 256, 1, { at: (i) => i, p99: 255 }, "scale-bar"), values);
+    levelCanvas(data, 256, 1, { at: (i) => i, p99: 255 }, "scale-bar"), values,
+    data.scale === data.maxValue ? null : element("p", { class: "legend-note" }, `Scale of "${app.sets.list[0].title}"`));
   drawLegend(values, legend);
   return legend;
 }
 
 function drawLegend(values, legend = values.parentElement) {
-  const { data, max, heat } = legendSources.get(values);
+  const { data, latent, heat } = legendSources.get(values);
   const isOwn = heatLook.scale === "picture" && heat.at === undefined; // each of many pictures has its own
-  const top = isOwn ? null : (topLevel(heat, data.rows * data.columns) / 255) * max;
+  const top = isOwn ? null : (topLevel(heat, data.rows * data.columns) / 255) * data.scale[latent];
   const texts = isOwn ? ["0", "largest in each picture"]
-    : ["0", showValue(top / 2), `${heatLook.scale === "p99" && top < max ? "\u2265 " : ""}${showValue(top)}`];
+    : ["0", showValue(top / 2), `${heatLook.scale !== "picture" && top < data.maxValue[latent] ? "\u2265 " : ""}${showValue(top)}`];
   legend.setAttribute("aria-label", `Colours from 0 to ${texts.at(-1)}`);
   values.replaceChildren(...texts.map((text) => element("span", {}, text)));
 }

@@ -29,6 +29,7 @@ class Keys {
     h: () => this.toggle("heat-on"),
     m: () => this.toggle("heat-masks"),
     s: () => this.onLatent((latent) => this.app.notes.toggleStar(latent)),
+    i: () => this.app.sets.next(),
     n: () => this.onLatent((latent) => this.editNote(latent)),
     ArrowLeft: () => this.leaf(-1),
     ArrowRight: () => this.leaf(1),

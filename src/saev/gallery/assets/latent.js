@@ -79,7 +79,7 @@ class LatentView {
     const has = (list) => list.length > 0;
     if (!data.isFull.has(page.index)) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
     const against = new AgainstPanel(this.app, page);
-    this.main.append(this.topPictures(page), against.element, ...(has(page.samples) ? [this.samples(page)] : []));
+    this.main.append(setRows(this.app, page.index) ?? "", this.topPictures(page), against.element, ...(has(page.samples) ? [this.samples(page)] : []));
     if (params.against === undefined) whenNear(against.element, () => against.show(params));
     else against.show(params);
     this.against = against;

@@ -1,6 +1,7 @@
 "use strict";
 // Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
-// # the overview, #latent=17, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. Where `saev view` serves
+// # the overview, #latent=17, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. All may name an image
+// set: &set=held_out. Where `saev view` serves
 // the page, #live is the user's own picture.
 
 let app;
@@ -39,15 +40,17 @@ class Router {
   route() {
     const last = { name: this.name, params: this.params, latent: this.latent };
     this.places.leave();
+    const isNew = history.state?.entry === undefined;
+    const scroll = this.places.enter();
+    if (app.sets.follow(isNew)) { this.places.reload(); return; }
     if (last.name === "overview") this.overviewScroll = scrollY;
     this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     this.name = ["live", "compare", "picture", "pictures", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
-    const scroll = this.places.enter();
     for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
     document.documentElement.dataset.view = this.name;
     const tab = { overview: "latents", latent: "latents", pictures: "pictures", picture: "pictures" }[this.name];
     for (const link of document.querySelectorAll(".tabs a")) link.toggleAttribute("data-current", link.dataset.tab === tab);
-    document.title = [...this.titles(), this.data.title].join(" \u00b7 ");
+    document.title = [...this.titles(), ...(app.sets.isOne ? [] : [app.sets.shown.title]), this.data.title].join(" \u00b7 ");
     app.overview.scatter?.mark(null);
     const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows
     if (this.name === "overview") this.arriveInOverview(scroll, last);
@@ -87,10 +90,13 @@ class Router {
 async function start() {
   const loading = document.getElementById("loading");
   try {
-    const [data] = await Promise.all([GalleryData.open(), loadLiveParts()]);
+    const sets = await ImageSets.open();
+    const [[data, trouble]] = await Promise.all([sets.start(), loadLiveParts()]);
+    if (!sets.isOne) data.half = sets.half; // notes are of the SAE
     const notes = new Notes(typeof RunNotes === "undefined" ? new BrowserNotes(data.saeId) : await RunNotes.open(data));
     loading.hidden = true; // before the page scrolls to where it was left
-    connectPage(data, notes);
+    connectPage(data, sets, notes);
+    document.getElementById("set-trouble").textContent = trouble;
   } catch (error) {
     loading.hidden = false;
     loading.textContent = `This gallery cannot be shown. ${error.message}`;
@@ -98,12 +104,13 @@ async function start() {
   }
 }
 
-function connectPage(data, notes) {
+function connectPage(data, sets, notes) {
   document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
   document.getElementById("bar-title").textContent = data.title;
   const stars = new PictureStars(data.saeId);
   app = {
     data,
+    sets,
     notes,
     stars,
     /** The latents with a page in the order of the list. */
@@ -130,6 +137,7 @@ function connectPage(data, notes) {
   });
   const bar = document.getElementById("bar");
   new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
+  sets.connect();
   app.router.route();
 }
 

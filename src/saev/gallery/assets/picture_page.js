@@ -191,12 +191,12 @@ class PictureView {
 
   /** What the levels of the chosen latent say in words; only lists that were cut leave something open. */
   wordsOf(heat) {
-    const { rows, columns, maxValue } = this.app.data;
+    const { rows, columns, scale } = this.app.data;
     if (heat === undefined) return "where it fires in this picture is not known";
     const levels = Array.from({ length: rows * columns }, (_, patch) => heat.at(patch));
     const n = levels.filter((level) => level > 0).length;
     if (n === 0) return this.silence(heat);
-    const most = showValue((Math.max(...levels) / 255) * maxValue[this.latent]);
+    const most = showValue((Math.max(...levels) / 255) * scale[this.latent]);
     if (!heat.isCut) return `on ${n} of ${levels.length} patches, at most ${most}`;
     return `listed on ${n} of ${levels.length} patches, there at most ${most}; ${this.cutText()}`;
   }

@@ -29,6 +29,12 @@ class Places {
     return this.scrolls.get(this.current.entry);
   }
 
+  /** Loads the page anew for the current entry, which it then shows from its top. */
+  reload() {
+    this.current = undefined;
+    location.reload();
+  }
+
   /** Goes to a hash in place of the current entry, so that one step back leaves however many were leafed through. */
   replace(hash) {
     this.isReplacing = true;

@@ -50,7 +50,7 @@ def open_val_shards(path: Path, data_sets: Sequence[Layers]) -> ShardReader:
     check_width([reader], first.layout.d_model)
     for (trained_on,) in data_sets:
         if reader.recording.content_id == trained_on.recording.content_id:
-            raise InputError(f"val_shards {reader.path} are the training shards: give others, or val_share")
+            raise InputError(f"val_shards {reader.path} are the same as shards: give others, or val_share")
     _layer(first).check_same(_layer(reader), str(reader.path), strict=True)
     return reader
 

@@ -109,7 +109,6 @@ class ShardTokens:
             Split(self._all(readers), ImageChoice.of(readers[0], share, examples, val_share, seed))
             for readers in data_sets
         ]
-        self.all_tokens = [split.everything for split in self._splits]
         self.train_tokens = [split.training() for split in self._splits]
         self.test_tokens = [split.used() for split in self._splits]
         if val_shards is not None:

@@ -6,7 +6,7 @@ Shape suffixes: s = d_sae, (h, w) = the grid of patches.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order, PlaceProfile
+
+if TYPE_CHECKING:
+    from saev.gallery.families import Families  # which imports labels, and these what is here
 
 Floats = npt.NDArray[np.floating]
 ORDER_NAMES = dict(zip(ORDERS, ("Strongest patch", "Sum over patches", "CLS token"), strict=True))
@@ -234,6 +237,7 @@ class Gallery:
         spread: (s,) on how many pictures each latent fires, counted by strength; see `saev.gallery.figures.spread`.
         scale: (s,) what the largest level of each latent stands for, where that is the largest value on other images.
         p99: (s,) the 99th percentile of the values of each latent, on the images that the scale is of.
+        families: Families of latents, where they were looked for.
     """
 
     title: str
@@ -264,6 +268,7 @@ class Gallery:
     spread: Floats | None = None
     scale: Floats | None = None
     p99: Floats | None = None
+    families: "Families | None" = None
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

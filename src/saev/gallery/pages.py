@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saev.gallery.data import N_SMALL, LatentExample, LatentPage, SampleGroup, ShownName
+from saev.gallery.families import Families
 from saev.gallery.image_sets import Place
 from saev.gallery.judging import Judging
+from saev.gallery.label_counts import BestLabels
 from saev.gallery.labels import LatentLabels
 from saev.latents.encoding import ImageCodes, Images
 from saev.latents.heatmaps import heatmaps, in_parts
@@ -88,6 +90,13 @@ class Pages:
     def __iter__(self) -> Iterator[LatentPage]:
         """The pages in the order of the latents."""
         return self._with_heatmaps(self._shown)
+
+    def families(self, names: Mapping[int, ShownName], labels: Sequence[BestLabels], seed: int) -> Families:
+        """Families of the latents that get a page, named by what is found of latents: names first, then labels."""
+        words = [{latent: one.name for latent, one in names.items()}]
+        words += [{latent: one.label for latent, one in kind.labels.items()} for kind in labels]
+        latents = self._latents.tolist()
+        return Families.of(self._subject.sae, latents, self._decoders, self._coactive, words, seed)
 
     @property
     def images(self) -> Iterator[list[int]]:

@@ -212,6 +212,7 @@ def _render(
         alike=seen.alike,
         top_ratio=top_ratio(subject.survey),
         spread=spread(subject.survey),
+        families=pages.families(_shown(names), best, options.seed),
     )
     half = (one.seed, one.group) if (one := place.image_set.half) else None
     content_id = source.tokens.reader.recording.content_id

@@ -110,6 +110,7 @@ def overview_script(
             "judges": gallery.known is not None,
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
+            **_optional("families", None if gallery.families is None else _as_bytes(gallery.families.value())),
             **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
             **{
                 name: _floats(column)

@@ -86,6 +86,7 @@ class GalleryData {
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one
     this.alike = new Map((raw.alike ?? []).flatMap((ids) => ids.map((id) => [id, ids[0]]))); // of nearly the same pictures the first
+    this.families = familiesOf(raw.families);
     this.profile = profileOf(raw.places); // where in pictures latents fire
     this.seeds = raw.seeds === undefined ? null : {
       ...raw.seeds, found: numbersOf(raw.seeds.found, Uint16Array), cosine: raw.seeds.cosine === undefined ? null : numbersOf(raw.seeds.cosine, Float32Array),

@@ -71,6 +71,8 @@ class Filters extends EventTarget {
       seeds: 0, // in at least so many others
       frequency: [null, null], // from, to; null for no bound
       meanValue: [null, null],
+      mapX: [null, null],
+      mapY: [null, null],
       labels: 0, // which kind of labels stands beside latents
       shuffle: 0, // which of the random orders
       sort: data.topLabels.size > 0 ? "precision" : "shuffled",
@@ -101,11 +103,12 @@ class Filters extends EventTarget {
   }
 
   clearRanges() {
-    this.set({ frequency: [null, null], meanValue: [null, null] });
+    this.set({ frequency: [null, null], meanValue: [null, null], mapX: [null, null], mapY: [null, null] });
   }
 
   get hasRanges() {
-    return [...this.state.frequency, ...this.state.meanValue].some((bound) => bound !== null);
+    const { frequency, meanValue, mapX, mapY } = this.state;
+    return [...frequency, ...meanValue, ...mapX, ...mapY].some((bound) => bound !== null);
   }
 
   get isFiltering() {
@@ -121,6 +124,7 @@ class Filters extends EventTarget {
     return this.ordered().filter((latent) => isOfKind(data, latent)
       && isWithin(data.frequency[latent], state.frequency)
       && isWithin(data.meanValue[latent], state.meanValue)
+      && (data.families === null || (isWithin(data.families.x[latent], state.mapX) && isWithin(data.families.y[latent], state.mapY)))
       && (!state.isStarred || notes.get(latent).star)
       && (!state.isNamed || data.names.has(latent))
       && (state.verdict === "" || this.hasVerdict(latent))

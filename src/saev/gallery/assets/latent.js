@@ -36,8 +36,8 @@ class LatentView {
     if (verdicts !== undefined) this.side.append(panel("Verdicts", verdictList(verdicts)));
     const edits = data.interventions.filter(({ latents }) => latents.includes(latent));
     if (edits.length > 0) this.side.append(panel("What the ViT does with it", interventionList(edits)));
-    this.container.replaceChildren(this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
-      element("div", { class: "latent-body" }, this.main, this.side));
+    this.container.replaceChildren(...[this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
+      familyLink(data, latent), element("div", { class: "latent-body" }, this.main, this.side)].filter((one) => one !== null));
     if (data.hasPage.has(latent)) await this.load(latent, params);
     else if (data.frequency[latent] > 0) this.say(...notRendered(latent));
     else this.say("This latent never fired, so there are no pictures of it.");
@@ -92,6 +92,8 @@ class LatentView {
     if (has(page.patchLabels)) this.side.append(panel("Labels of its patches", labelTable(page.patchLabels), countedNote()));
     this.side.append(...this.columns(page));
     if (has(page.neighbours)) this.side.append(panel("Nearest decoder directions", this.latentList(page.neighbours)));
+    const together = cofiringPanel(this.app, page);
+    if (together !== null) this.side.append(together);
     if (has(page.coactive)) this.side.append(panel("Fires together with", this.latentList(page.coactive)));
     if (has(page.directions)) this.side.append(panel("Its decoder direction points to", wordList(page.directions)));
     this.side.append(...this.otherSaes());

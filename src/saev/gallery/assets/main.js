@@ -1,6 +1,6 @@
 "use strict";
 // Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
-// # the overview, #latent=17, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. All may name an image
+// # the overview, #latent=17, #family=3 or all, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. All may name an image
 // set: &set=held_out. Where `saev view` serves
 // the page, #live is the user's own picture.
 
@@ -30,7 +30,7 @@ class Router {
     this.params = {};
     this.views = {};
     const live = typeof LiveView === "undefined" ? {} : { live: LiveView };
-    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, pictures: PicturesView, compare: CompareView, ...live })) {
+    for (const [name, View] of Object.entries({ overview: OverviewView, latent: LatentView, picture: PictureView, pictures: PicturesView, compare: CompareView, family: FamilyView, ...live })) {
       this.views[name] = new View(document.getElementById(name), app);
     }
     app.overview = this.views.overview;
@@ -45,7 +45,7 @@ class Router {
     if (app.sets.follow(isNew)) { this.places.reload(); return; }
     if (last.name === "overview") this.overviewScroll = scrollY;
     this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    this.name = ["live", "compare", "picture", "pictures", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
+    this.name = ["live", "compare", "family", "picture", "pictures", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
     for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
     document.documentElement.dataset.view = this.name;
     const tab = { overview: "latents", latent: "latents", pictures: "pictures", picture: "pictures" }[this.name];
@@ -65,6 +65,7 @@ class Router {
 
   titles() {
     if (this.name === "compare") return [`Comparison with ${this.params.compare}`];
+    if (this.name === "family") return [this.params.family === "all" ? "Families" : `Family ${this.params.family}`];
     const latent = this.params.latent === undefined ? [] : [`Latent ${this.params.latent}`];
     const picture = { picture: [`Picture ${this.params.picture}`], pictures: ["Pictures"], live: ["Your pictures"] }[this.name] ?? [];
     return [...picture, ...latent];

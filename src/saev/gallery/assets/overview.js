@@ -52,14 +52,30 @@ class OverviewView {
       document.getElementById("plots").replaceChildren(element("p", { class: "empty" }, "No latent fired, so there is nothing to plot."));
       return;
     }
-    this.scatter = new Scatter(document.getElementById("scatter"), app.data, {
+    const act = {
       onPick: (latent) => { location.hash = `latent=${latent}`; },
       onBrush: (ranges) => filters.set(ranges),
       onClear: () => filters.clearRanges(),
-    });
+    };
+    this.scatter = new Scatter(document.getElementById("scatter"), app.data, act);
+    this.offerMap(act);
     this.histogram = new FrequencyHistogram(document.getElementById("histogram"), app.data, {
       onRange: (frequency) => filters.set({ frequency }),
       onDead: () => filters.set({ kind: "dead", frequency: [null, null], meanValue: [null, null] }),
+    });
+  }
+
+  /** The map stands in the place of the scatter plot when it is wanted; `scatter` is what is shown. */
+  offerMap(act) {
+    const choice = document.getElementById("plot-switch");
+    choice.hidden = !(this.app.data.families?.members.size > 0);
+    if (choice.hidden) return;
+    const plots = { scatter: this.scatter, map: new LatentMap(document.getElementById("map"), this.app.data, act) };
+    choice.addEventListener("input", ({ target }) => {
+      this.scatter.mark(null);
+      this.scatter = plots[target.value];
+      for (const [name, { container }] of Object.entries(plots)) container.hidden = name !== target.value;
+      this.update();
     });
   }
 

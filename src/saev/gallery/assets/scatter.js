@@ -4,6 +4,7 @@
 
 class Scatter {
   static margin = { ...plotSides, top: 12, bottom: 44 };
+  static filtered = ["frequency", "meanValue"]; // by x and by y
   static reach = 14; // pixels from the pointer within which a point is taken
   static cell = 28; // pixels, more than the reach: the pointer's own and the adjacent cells hold all within it
 
@@ -12,11 +13,7 @@ class Scatter {
     Object.assign(this, { container, data });
     this.shown = new Uint8Array(data.nLatents);
     this.ranges = {};
-    this.points = element("canvas", {
-      role: "img",
-      "aria-label": `Scatter plot of ${showCount(data.alive.length, "alive latent")}: frequency against mean value. `
-        + "The list holds the same numbers, and fields below the plot filter by them.",
-    });
+    this.points = element("canvas", { role: "img", "aria-label": this.text });
     this.marks = element("canvas", { class: "marks", "aria-hidden": "true" });
     this.brush = element("div", { class: "brush", hidden: "" });
     this.tooltip = element("div", { class: "tooltip", hidden: "" });
@@ -35,6 +32,17 @@ class Scatter {
     addEventListener("themechange", () => this.drawGround());
   }
 
+  /** The plot in words. */
+  get text() {
+    return `Scatter plot of ${showCount(this.plotted.length, "alive latent")}: frequency against mean value. `
+      + "The list holds the same numbers, and fields below the plot filter by them.";
+  }
+
+  /** The latents that have a point. */
+  get plotted() {
+    return this.data.alive;
+  }
+
   /** Draws the latents with `shown[latent]` = 1 strongly and the others faintly, and a frame around the ranges. */
   show(shown, ranges) {
     Object.assign(this, { shown, ranges });
@@ -49,21 +57,26 @@ class Scatter {
   layout() {
     const { clientWidth: width, clientHeight: height } = this.container;
     if (width === 0) return;
-    const { data } = this;
-    const { top, bottom } = Scatter.margin;
     Object.assign(this, { width, height });
-    this.x = frequencyAxis(data, width);
-    this.y = logAxis(data.alive.map((latent) => data.meanValue[latent]), height - bottom, top);
-    this.xs = data.frequency.map((share) => this.x.place(share));
-    this.ys = data.meanValue.map((value) => this.y.place(value));
+    this.placePoints();
     this.index();
     this.drawGround();
+  }
+
+  /** Makes the axes, and the places of the latents on them. */
+  placePoints() {
+    const { data } = this;
+    const { top, bottom } = Scatter.margin;
+    this.x = frequencyAxis(data, this.width);
+    this.y = logAxis(data.alive.map((latent) => data.meanValue[latent]), this.height - bottom, top);
+    this.xs = data.frequency.map((share) => this.x.place(share));
+    this.ys = data.meanValue.map((value) => this.y.place(value));
   }
 
   /** Sorts the points into cells, so that finding the nearest looks at a few of them only. */
   index() {
     this.cells = new Map();
-    for (const latent of this.data.alive) {
+    for (const latent of this.plotted) {
       const key = Scatter.key(Math.floor(this.xs[latent] / Scatter.cell), Math.floor(this.ys[latent] / Scatter.cell));
       if (!this.cells.has(key)) this.cells.set(key, []);
       this.cells.get(key).push(latent);
@@ -84,8 +97,8 @@ class Scatter {
     context.font = `13px ${style.fontFamily}`;
     this.drawAxes(context);
     context.fillStyle = this.colour("faint");
-    context.globalAlpha = Math.max(0.25, Math.min(1, 50 / Math.sqrt(this.data.alive.length))); // many points overlap
-    for (const latent of this.data.alive) context.fillRect(this.xs[latent] - 1.5, this.ys[latent] - 1.5, 3, 3);
+    context.globalAlpha = Math.max(0.25, Math.min(1, 50 / Math.sqrt(this.plotted.length))); // many points overlap
+    for (const latent of this.plotted) context.fillRect(this.xs[latent] - 1.5, this.ys[latent] - 1.5, 3, 3);
     this.draw();
   }
 
@@ -127,7 +140,7 @@ class Scatter {
   }
 
   drawListed(context) {
-    const listed = this.data.alive.filter((latent) => this.shown[latent]);
+    const listed = this.plotted.filter((latent) => this.shown[latent]);
     const isCrowded = listed.length > 3000;
     const dot = this.dot(isCrowded ? 2 : listed.length > 600 ? 3.5 : 5, !isCrowded);
     const side = dot.width / devicePixelRatio;
@@ -165,18 +178,19 @@ class Scatter {
 
   rangesBetween([x0, y0], [x1, y1]) {
     const range = (axis, a, b) => [axis.value(a), axis.value(b)].sort((low, high) => low - high);
-    return { frequency: range(this.x, x0, x1), meanValue: range(this.y, y0, y1) };
+    const [x, y] = this.constructor.filtered;
+    return { [x]: range(this.x, x0, x1), [y]: range(this.y, y0, y1) };
   }
 
   /** Frames the filtered ranges; an open end reaches to the end of the plot. */
   placeBrush() {
-    const { frequency = [null, null], meanValue = [null, null] } = this.ranges;
-    this.brush.hidden = [...frequency, ...meanValue].every((bound) => bound === null);
+    const [across, up] = this.constructor.filtered.map((name) => this.ranges[name] ?? [null, null]);
+    this.brush.hidden = [...across, ...up].every((bound) => bound === null);
     const { left, right, top, bottom } = Scatter.margin;
     const place = (axis, bound, end) => (bound === null ? end : axis.place(Math.max(bound, 1e-30)));
     const within = (pixel, low, high) => Math.min(Math.max(pixel, low), high);
-    const [x0, x1] = [place(this.x, frequency[0], 0), place(this.x, frequency[1], Infinity)].map((x) => within(x, left, this.width - right));
-    const [y1, y0] = [place(this.y, meanValue[0], Infinity), place(this.y, meanValue[1], 0)].map((y) => within(y, top, this.height - bottom));
+    const [x0, x1] = [place(this.x, across[0], 0), place(this.x, across[1], Infinity)].map((x) => within(x, left, this.width - right));
+    const [y1, y0] = [place(this.y, up[0], Infinity), place(this.y, up[1], 0)].map((y) => within(y, top, this.height - bottom));
     Object.assign(this.brush.style, { left: `${x0}px`, top: `${y0}px`, width: `${Math.max(0, x1 - x0)}px`, height: `${Math.max(0, y1 - y0)}px` });
   }
 
@@ -184,7 +198,7 @@ class Scatter {
   mark(latent) {
     const context = this.marks.getContext("2d");
     context.clearRect(0, 0, this.marks.width, this.marks.height);
-    const isMarked = latent !== null && this.x !== undefined && this.data.frequency[latent] > 0;
+    const isMarked = latent !== null && this.x !== undefined && this.data.frequency[latent] > 0 && this.xs[latent] >= 0;
     this.tooltip.hidden = !isMarked;
     this.container.classList.toggle("pointing", isMarked);
     if (!isMarked) return;
@@ -196,12 +210,18 @@ class Scatter {
     this.tell(latent, x, y);
   }
 
+  /** What else a tooltip says. */
+  more() {
+    return [];
+  }
+
   tell(latent, x, y) {
     const { data } = this;
     const words = [data.names.get(latent)?.name, data.topLabels.get(latent)?.label].filter((text) => text !== undefined);
     this.tooltip.replaceChildren(
       element("strong", {}, `Latent ${latent}`),
       ...words.map((text) => element("span", { class: "tip-words" }, userText(text))),
+      ...this.more(latent),
       element("span", {}, `${showShare(data.frequency[latent])} of tokens`),
       element("span", {}, `mean ${showValue(data.meanValue[latent])}, max ${showValue(data.maxValue[latent])}`),
       ...(data.hasPage.has(latent) ? [] : [element("span", { class: "soft" }, "no pictures")]),

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.browsing import Open
 from tests.conftest import MakeShards
 from tests.gallery.galleries import HOSTILE
@@ -16,6 +17,7 @@ from tests.probing.planted import WING, ZEBRA, Planted, plant
 
 import saev
 from saev.cli.main import main
+from saev.latents.pictures import Picture, RecordedPictures
 from saev.latents.survey import EDGES
 from saev.nn import TopK
 from saev.probing.hypotheses.reading import read_frozen
@@ -59,7 +61,10 @@ def truth(make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory) -> 
             table.writerow([f"{i:05d}.png", text, ["no", "yes", ""][juvenile[i]]])
     torch.manual_seed(1)
     sae = TopK(8, D_SAE, k=2)
-    index = saev.render({"one": sae}, shards, folder, metadata=folder / "table.csv", n_latents=-1)["one"]
+    with pytest.MonkeyPatch.context() as patched:
+        view = Image.new("RGB", (60, 40), (90,) * 3)
+        patched.setattr(RecordedPictures, "__getitem__", lambda _, i: Picture(i, f"{i:05d}.png", "a", view))
+        index = saev.render({"one": sae}, shards, folder, metadata=folder / "table.csv", n_latents=-1)["one"]
     x_npd = acts[:, 1:]
     y = {f"patch:{name}": (labels_np == i).any(1).astype(int) for i, name in enumerate(NAMES)}
     for of_patches in y.values():
@@ -171,6 +176,9 @@ def test_a_miss_shows_where_it_came_nearest(truth: Truth, open_page: Open) -> No
     for image in silent[:3]:
         figure = opened.locator(f".judged.misses figure:has(a[href*='picture={image}&'])")
         patch = int(truth.h_nps[image, :, latent].argmax())
+        figure.scroll_into_view_if_needed()
+        frame = figure.locator(".patch-mark rect").first
+        assert (frame.get_attribute("y"), frame.get_attribute("x")) == tuple(map(str, divmod(patch, 3)))
         assert number(figure.locator("strong").inner_text()) == pytest.approx(
             float(truth.h_nps[image, patch, latent]), abs=0.02
         )
@@ -230,3 +238,21 @@ def test_starred_pictures_are_a_label(planted: tuple[Planted, Path], open_page: 
     assert listed(opened, "hits") == [i for i in np.argsort(-values).tolist() if i in (3, 14, 15) and values[i] > 5]
     opened.locator(".judged.alarms figure .star").first.click()
     opened.wait_for_function("app.router.views.latent.against.attribute.nWith === 4")
+
+
+def test_other_image_sets_are_judged_at_the_same_threshold(
+    planted: tuple[Planted, Path], open_page: Open, tmp_path: Path
+) -> None:
+    known, _ = planted
+    out = tmp_path / "features"
+    images = np.arange(len(known.names))
+    parts = {"one": images[::3], "other": images[1::3]}
+    for name, own in parts.items():
+        index = saev.render({"p": known.sae}, known.shards, out, images=own, image_set=name, n_latents=-1)["p"]
+    opened = open_page(index, "", width=1440)
+    show(opened, ZEBRA, "label:zebra", 0.7)
+    rows = cells(opened)
+    assert [row[0] for row in rows] == ["one pictures", "other pictures"]
+    is_zebra = np.array([name.startswith("zebra/") for name in known.names])
+    for row, own in zip(rows, parts.values(), strict=True):
+        expect_figures(row, counts(known.codes_itl[own, :, ZEBRA].max(1) > 0.7, is_zebra[own]))

@@ -30,7 +30,7 @@ class AgainstPanel {
       return;
     }
     this.judged = new JudgedLatent(this.page.judged, this.known);
-    this.others = await Promise.all((this.app.sets?.list ?? []).filter((set) => set !== this.app.sets.shown).map((set) => this.open(set)));
+    this.others = await Promise.all(this.app.sets.list.filter((set) => set !== this.app.sets.shown).map((set) => this.open(set)));
     this.findChoices();
     if (this.choices.length === 0) {
       this.say("Nothing is known of the pictures that tells them apart. Record them from one folder a class or with masks, give a table (--metadata), or star some.");
@@ -141,7 +141,7 @@ class AgainstPanel {
       const own = other.judged?.known.attributeOf(this.attribute.key, other.data, stars);
       return own === undefined ? [unknownFigures(other.set.title)] : this.figuresOf(other.set.title, other.data, other.judged, own);
     });
-    return figuresTable([...this.figuresOf(sets?.isOne ?? true ? null : sets.shown.title, data, this.judged, this.attribute), ...others]);
+    return figuresTable([...this.figuresOf(sets.isOne ? null : sets.shown.title, data, this.judged, this.attribute), ...others]);
   }
 
   /** The rows of one image set. */

@@ -23,7 +23,7 @@ function judgedFigure(app, page, known, attribute, { place, value, near }) {
   whenNear(link, async () => {
     const [heat, labels] = await Promise.all([value === undefined ? undefined : heatIn(data, page, id), attribute.mask === null ? null : data.maskOf(id).catch(() => null)]);
     const made = heatPicture(data, picture, heat);
-    if (!picture.isMissing) made.append(maskOutline(data, labels, attribute.mask) ?? "", near === undefined ? "" : patchMark(data, near.patch));
+    if (!picture.isMissing) made.append(labels === null ? "" : maskOutline(data, labels, attribute.mask), near === undefined ? "" : patchMark(data, near.patch));
     link.replaceChildren(made);
   });
   return element("figure", { role: "listitem" }, link,

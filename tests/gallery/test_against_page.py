@@ -120,14 +120,12 @@ def cases(truth: Truth) -> Iterator[tuple[int, str, float]]:
     """Latents, labels and thresholds: from nothing fires to all of it, between values and at one."""
     most_s = truth.f_nps.max((0, 1))
     latents = np.argsort(-(truth.f_nps.max(1) > 0).sum(0))[[0, 3, 9]].tolist()
-    for latent in latents:
+    for rank, latent in enumerate(latents):
+        values = np.unique(truth.f_nps[:, :, latent].max(1))
+        thresholds = [0.0, float(values[len(values) // 2]), float(most_s[latent]) * 0.6, 99.0]
         for place, key in enumerate(truth.y):
-            values = np.unique(truth.f_nps[:, :, latent].max(1))
-            yield (
-                latent,
-                key,
-                [0.0, float(values[len(values) // 2]), float(most_s[latent]) * 0.6, 99.0][(latent + place) % 4],
-            )
+            if place % 2 == rank % 2:
+                yield latent, key, thresholds[(rank + place // 2) % 4]
 
 
 def test_pictures_and_figures_are_those_of_all_codes(truth: Truth, open_page: Open) -> None:

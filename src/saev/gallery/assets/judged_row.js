@@ -42,7 +42,7 @@ class JudgedRow {
 
   say() {
     const left = this.list.length - this.pictures.children.length;
-    this.more.textContent = `Show ${Math.min(left, nJudged)} more of ${left.toLocaleString("en")}`;
+    this.more.textContent = left <= nJudged ? `Show ${left} more` : `Show ${nJudged} more of ${left.toLocaleString("en")}`;
     this.more.hidden = left <= 0;
   }
 }

@@ -1,6 +1,5 @@
 """Names for latents through the command line, with a tiny CLIP of random weights."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,8 @@ from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the
 
 from saev.cli.main import main
 from saev.demo.scenes import write_scenes
+from saev.gallery.scripts import read_script
+from saev.latents.naming.crop_means import read_crops
 
 NAMER = ["--visualizer.namer=tiny-CLIP/openai", "--visualizer.namer_weights=random"]
 
@@ -23,26 +24,19 @@ def shards(tmp_path: Path) -> Path:
     return only(tmp_path, "shards/*")
 
 
-def script(path: Path) -> dict[str, object]:
-    """The value that a data script of a gallery hands over."""
-    text = path.read_text(encoding="ascii")
-    value: dict[str, object] = json.loads(text.removeprefix("saevTake(").removesuffix(");\n"))
-    return value
-
-
 def test_names_go_into_the_gallery(shards: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("# colours\nred\nblue\n\nred\n<b>green</b>\n", encoding="utf-8")
     options = [*NAMER, f"--visualizer.vocabulary={words}", "--visualizer.n_latents=-1"]
     assert main(fit_options(shards, tmp_path / "run", *options)) == 0
     gallery = only(tmp_path / "run", "features/*")
-    names = script(gallery / "data" / "overview.js")["names"]
-    assert isinstance(names, list)
+    overview = read_script((gallery / "data" / "overview.js").read_text(encoding="ascii"))
+    names = overview["names"]
     assert {name for _, name, _, _ in names} <= {"red", "blue", "<b>green</b>"}
+    assert sorted(read_crops(gallery).latents_l.tolist()) == sorted(overview["pages"])
     assert "<" not in (gallery / "data" / "overview.js").read_text(encoding="ascii")
     for path in (gallery / "data" / "latents").iterdir():
-        directions = script(path)["directions"]
-        assert isinstance(directions, list)
+        directions = read_script(path.read_text(encoding="ascii"))["directions"]
         assert {word for word, _ in directions} in (set(), {"red", "blue", "<b>green</b>"})
 
 

@@ -19,6 +19,7 @@ def view(
     n_images: int = 10_000,
     port: int = 8010,
     weights: str | None = None,
+    namer_weights: str | None = None,
     device: str | None = None,
     open: bool = False,
 ) -> int:
@@ -41,6 +42,8 @@ def view(
         port: port of 127.0.0.1; 0 takes a free one
         weights: the ViT's weights as `saev predict` took them: a .safetensors or .pt file, or random; by default they
             come from the network, and without them the galleries are served all the same
+        namer_weights: weights of the CLIP that named the latents, for the search by text: a file as
+            `--visualizer.namer_weights` took it; by default they come from the network when a text is searched
         device: cpu, cuda, ...; by default a GPU if there is one
         open: open the address in the browser
     """
@@ -48,7 +51,7 @@ def view(
 
     with open_server(
         run_dir, saes=sae or (), codes=codes or (), shards=shards, model=model, tokens=tokens, n_images=n_images,
-        port=port, weights=weights, device=device,
+        port=port, weights=weights, namer_weights=namer_weights, device=device,
     ) as server:  # fmt: skip
         print(server.url, flush=True)
         if open:

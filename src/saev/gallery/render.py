@@ -173,7 +173,10 @@ def _render(
     subject = replace(subjects[name], codes=seen)
     moments = subject.survey.moments
     scale_s, p99_s = scales(subject.survey, place)
-    names = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed) if namer else {}
+    names: dict[int, LatentName] = {}
+    crops = None
+    if namer:
+        names, crops = namer.by_pictures(subject.codes, subject.survey, sorted(latents), pictures, options.seed)
     directions = namer.by_directions(sae, latents, source.tokens, options.seed) if namer else {}
     labels = LatentLabels(subject.survey, source.labels)
     best, spots = labels.best(), subject.codes.spots
@@ -218,7 +221,7 @@ def _render(
     content_id = source.tokens.reader.recording.content_id
     file = namer.names_file(sae, content_id, names, half) if namer else None
     table = latent_table(gallery, subject.survey, sae)
-    index = write_gallery(out / name, gallery, pages, shown, file, budget, table, place)
+    index = write_gallery(out / name, gallery, pages, shown, file, budget, table, crops, place)
     return Rendered(name, index, gallery, pages, sae.W_dec.detach().cpu())
 
 

@@ -12,6 +12,7 @@
     data/levels/000001.js    which latents fire in each of 256 pictures, and how strongly at most
     images/00000042.jpg      each picture once, named by its id
     names.json               names of latents and what gave them, where names were looked for
+    crops.safetensors        what the namer saw of the latents, likewise
     latents.csv, .parquet    the numbers of all latents as a table
 
 A page from the file system may not fetch files, so data come as small classic scripts. See `saev.gallery.scripts`, and
@@ -45,6 +46,7 @@ from saev.gallery.judging_scripts import known_script
 from saev.gallery.overview import with_facts_of_sae
 from saev.gallery.scripts import facts_of_sae, overview_script
 from saev.gallery.table import Table, write_table
+from saev.latents.naming.crop_means import CROPS_FILE, CropMeans
 from saev.latents.naming.names_file import NAMES_FILE, Names
 from saev.pages.shared import DRAWING, LOOK, copy_shared
 
@@ -60,6 +62,7 @@ def write_gallery(
     names: Names | None = None,
     budget: Budget | None = None,
     table: Table | None = None,
+    crops: CropMeans | None = None,
     place: Place | None = None,
 ) -> Path:
     """Write a gallery into the directory `out`, or an image set of it, replacing what is there when it is whole.
@@ -76,6 +79,7 @@ def write_gallery(
         budget: How large the gallery may become; by default as large as it gets. The numbers of all latents are there
             in any case.
         table: What is known of each latent, for programs.
+        crops: What the namer saw of the latents, for texts that are searched.
         place: The image set that this is, and those beside it; by default the only one.
 
     Returns:
@@ -97,6 +101,8 @@ def write_gallery(
             _put(own / NAMES_FILE, f"{json.dumps(names.to_dict(), indent=1)}\n")
         if table is not None:
             write_table(own, table)
+        if crops is not None:
+            (own / CROPS_FILE).write_bytes(crops.to_bytes())
         if place.is_first:
             _copy_assets(partial)  # part of its size
         _write(own, gallery, pages, pictures, budget, {} if place.first is None else place.first.of_sae)

@@ -34,6 +34,7 @@ def open_server(
     n_images: int = MAX_RECORDED,
     port: int = DEFAULT_PORT,
     weights: str | None = None,
+    namer_weights: str | None = None,
     device: str | torch.device | None = None,
 ) -> GalleryServer:
     """A server on 127.0.0.1: ``with open_server("RUN") as server: server.serve_forever()``. Its `url` is its address.
@@ -50,6 +51,8 @@ def open_server(
         n_images: Upper bound of the recorded images; 0 compares with none.
         port: 0 takes a free one.
         weights: The ViT's weights: a .safetensors or .pt file, or "random"; by default they come from the network.
+        namer_weights: Those of the CLIP that named latents, for the search by text; by default they come from the
+            network when the first text is searched.
         device: Where to compute; by default a GPU if there is one.
 
     Raises:
@@ -65,8 +68,10 @@ def open_server(
     run = RunDirectory(Path(run_dir))
     run.check()
     opened = open_saes(run, _by_name(saes))
-    server = GalleryServer(port, run.features, {})  # a taken port is said before the long part
+    server = GalleryServer(port, run.features, {}, namer_weights)  # a taken port is said before the long part
     try:
+        if namer_weights is not None:
+            server.texts.check()
         reader = _reader(run, shards, model)
         opened = _completed(opened, model, tokens, reader, is_named=shards is not None)
         recorded = _recorded(opened, reader, n_images, computes, codes, is_named=shards is not None or bool(codes))

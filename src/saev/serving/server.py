@@ -34,6 +34,7 @@ from saev.serving.live_gallery import MAX_BYTES, LiveGalleries, LiveGallery
 from saev.serving.reports import report_page, with_reports
 from saev.serving.run_notes import MAX_CHANGES_BYTES, RunNotes
 from saev.serving.site import MAX_FILE_BYTES, MIME_TYPES, file_of, gallery_names, list_page, live_page, parts_of
+from saev.serving.text_search import MAX_BODY_BYTES, TextSearch
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class GalleryServer(ThreadingHTTPServer):
         port: Where to listen; 0 takes one that is free.
         features: RUN/features.
         live: What answers for each gallery.
+        namer_weights: Those of the namers that answer to texts; by default from the network.
 
     Raises:
         InputError: If the port is taken or may not be used.
@@ -65,8 +67,8 @@ class GalleryServer(ThreadingHTTPServer):
     request_queue_size = MAX_CONNECTIONS  # that come at the same moment
     daemon_threads = True  # a browser that keeps its connection open must not keep the process alive
 
-    def __init__(self, port: int, features: Path, live: LiveGalleries) -> None:
-        self.features, self.live = features, live
+    def __init__(self, port: int, features: Path, live: LiveGalleries, namer_weights: str | None = None) -> None:
+        self.features, self.live, self.texts = features, live, TextSearch(features, namer_weights)
         self.bodies = BoundedSemaphore(MAX_BODIES)
         self._connections = BoundedSemaphore(MAX_CONNECTIONS)
         try:
@@ -194,15 +196,14 @@ class GalleryHandler(BaseHTTPRequestHandler):
                 self._send_json(self._state(name))
             case [name, folder, "probe"] if folder == LIVE and name in names:
                 self._send_json(self._live(name).probe(start=False))
-            case [name, folder, "pictures", key] if folder == LIVE and name in names and key.endswith(".json"):
-                self._send(self._live(name).again(key.removesuffix(".json")), _JSON)
             case [name, folder, "notes"] if folder == LIVE and name in names:
                 self._send_json(self._notes(name).state())
             case [name, folder, "pictures", key] if folder == LIVE and name in names:
-                self._send(self._live(name).view(key.removesuffix(".png")), _PNG)
+                live, (key, _, kind) = self._live(name), key.rpartition(".")
+                self._send(*((live.again(key), _JSON) if kind == "json" else (live.view(key), _PNG)))
             case [name, "data", "overview.js"] | [name, "sets", _, "data", "overview.js"] if name in names:
-                live, data = f"/{quote(name)}/{LIVE}", self._read(parts)
-                self._send(with_reports(data, self.server.features / name, live), MIME_TYPES[".js"])
+                data = with_reports(self._read(parts), self.server.features / name, f"/{quote(name)}/{LIVE}")
+                self._send(data, MIME_TYPES[".js"])
             case [name, folder, "reports", page] if folder == LIVE and name in names:
                 self._send_report(name, page.removesuffix(".html"))
             case [name, _, *_] if name in names:
@@ -232,6 +233,8 @@ class GalleryHandler(BaseHTTPRequestHandler):
             case [name, folder, "probe"] if folder == LIVE:
                 live = self._live(name)
                 self._send_json(self._sent(lambda _: live.probe(start=True), _MAX_EDIT_BYTES))
+            case [name, folder, "search"] if folder == LIVE and name in gallery_names(self.server.features):
+                self._send_json(self._sent(lambda body: self.server.texts.search(name, body), MAX_BODY_BYTES))
             case [name, folder, "notes"] if folder == LIVE and name in gallery_names(self.server.features):
                 self._send_json(self._sent(self._notes(name).change, MAX_CHANGES_BYTES))
             case _:
@@ -257,9 +260,10 @@ class GalleryHandler(BaseHTTPRequestHandler):
 
     def _state(self, name: str) -> dict[str, Any]:
         try:
-            return self._live(name).state()
+            state = self._live(name).state()
         except Refused as off:
-            return {"reason": str(off)}
+            state = {"reason": str(off)}
+        return state | {"search": self.server.texts.state(name)}
 
     def _sent(self, use: Callable[[bytes], dict[str, Any]], most: int) -> dict[str, Any]:
         """What is made of the body; few are taken at once, for they are kept in memory."""

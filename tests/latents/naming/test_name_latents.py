@@ -1,6 +1,7 @@
 """Names from pictures: an embedder that knows colours, and a real CLIP with random weights."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from torch.nn.functional import normalize
 from saev.errors import InputError
 from saev.latents.naming import Embedder, LatentName, TopPicture, WordScore, embed_words
 from saev.latents.naming import name_latents as name_by_words
-from saev.latents.naming.name_latents import FALSE_NAMES, MAX_CROPS
+from saev.latents.naming.crop_means import CROPS_FILE, CropMeans, read_crops
+from saev.latents.naming.name_latents import FALSE_NAMES, MAX_CROPS, embedded_crops
+from saev.latents.naming.names_file import ClipId
+from saev.latents.naming.words import embed_phrases
 from saev.vit.text import load_clip
 
 __all__ = ["tiny_open_clip"]
@@ -181,3 +185,32 @@ def test_a_real_clip_end_to_end() -> None:
     assert 0.35 < np.mean([names[100 + i].p_value for i in range(100)]) < 0.65
     assert sum(names[100 + i].name is not None for i in range(100)) <= 6
     assert all(len(name.words) == 5 and np.isfinite(name.words[0].z) for name in names.values())
+
+
+def test_any_text_is_compared_with_what_is_kept_of_the_crops(tmp_path: Path) -> None:
+    clip, who = Colours(), ClipId("colours", "0" * 64)
+    crops = embedded_crops(latents(400), pictures, clip)
+    kept = [(latent, crops.embeddings_ne[numbers], odds_k) for latent, numbers, odds_k in crops.of_latents()]
+    found = CropMeans.of(who, kept)
+    assert found is not None
+    (tmp_path / CROPS_FILE).write_bytes(found.to_bytes())
+    read = read_crops(tmp_path)
+    assert (read.clip, read.latents_l.tolist()) == (who, [latent for latent, _, _ in kept])
+    pool_ne = torch.cat([crops_ke for _, crops_ke, _ in kept]).double()
+    for colour, text in enumerate(COLOURS):
+        text_e = embed_phrases(clip, [text])[0]
+        scores_l = read.scores(text_e)
+        assert scores_l.argmax() == colour  # the first five look at one colour each
+        assert abs(scores_l[5:].mean()) < 0.2  # the others are as good as shuffled ones
+        assert scores_l[5:].std() == pytest.approx(1, abs=0.15)
+        cosines_n = pool_ne @ text_e.double()
+        for place, (_, crops_ke, odds_k) in enumerate(kept[:9]):
+            w_k = torch.from_numpy(odds_k / odds_k.sum())
+            above = w_k @ (crops_ke.double() @ text_e.double()) - cosines_n.mean()
+            by_hand = above / (cosines_n.std(correction=0) * w_k.square().sum().sqrt())
+            assert float(scores_l[place]) == pytest.approx(float(by_hand), abs=0.01)  # means are kept in 16 bits
+    for content in (b"", found.to_bytes()[:-9], found.to_bytes().replace(b"covariance", b"covarianze")):
+        (tmp_path / CROPS_FILE).write_bytes(content)
+        with pytest.raises(InputError, match="is damaged, or of another version"):
+            read_crops(tmp_path)
+    assert CropMeans.of(who, []) is None

@@ -42,7 +42,7 @@ function latentCard(app, latent) {
   const { data, notes } = app;
   const words = latentWords(data, latent);
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
-    element("h3", {}, `Latent ${latent}`, seedsBadge(data, latent), ...flagChips(data, latent)),
+    element("h3", {}, `Latent ${latent}`, textBadge(data, latent), seedsBadge(data, latent), ...flagChips(data, latent)),
     element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
       noteElement(notes, latent, "summary", "em", { class: "card-note", dir: "auto" })),
     cardNumbers(data, latent),
@@ -50,6 +50,12 @@ function latentCard(app, latent) {
       ? element("div", { class: "thumbs" }, ...Array.from({ length: nCardPictures }, () => element("div", { class: "picture" })))
       : null);
   return element("li", { "data-latent": latent, role: "listitem" }, link, cardVerdict(data, latent), starButton(notes, latent, { tabindex: "-1" }));
+}
+
+/** How well the text that was searched fits a latent; null if none was. */
+function textBadge({ textScores }, latent) {
+  const score = textScores?.get(latent);
+  return score === undefined ? null : element("span", { class: "seeds", title: "How well the text fits its pictures, in standard deviations above shuffled latents" }, `text ${score.toFixed(1)}`);
 }
 
 /** Loads the first pictures of a latent into its card. */

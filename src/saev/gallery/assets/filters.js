@@ -24,6 +24,7 @@ const sortKeys = {
   spread: (data, latent) => data.spread?.[latent] || undefined,
   seeds: (data, latent) => (data.frequency[latent] > 0 ? data.seeds?.cosine?.[latent] ?? data.seeds?.found[latent] : undefined),
   nameScore: (data, latent) => data.names.get(latent)?.score,
+  text: (data, latent) => data.textScores?.get(latent),
   shuffled: (data, latent, seed) => hashOf(latent, seed),
 };
 
@@ -100,6 +101,12 @@ class Filters extends EventTarget {
   relabel() {
     this.data.chooseLabels(this.state.labels);
     [this.madeTexts, this.sorted] = [undefined, undefined];
+  }
+
+  /** Changes the order where what it goes by has changed, too. */
+  resort(changes) {
+    this.sorted = undefined;
+    this.set(changes);
   }
 
   clearRanges() {
@@ -179,7 +186,8 @@ class Filters extends EventTarget {
     if (kept.seeds > (seeds?.n ?? 0) || (kept.sort === "seeds" && seeds === null)) return {};
     if (!["", "none", ...profile?.names ?? []].includes(kept.flag)) return {};
     if (isState && kept.verdict !== "" && !kept.verdict.startsWith("own:") && ![...verdicts.values()].flat().some(({ standing }) => standing === kept.verdict)) return {};
-    return isState && Object.hasOwn(kinds, kept.kind) && Object.hasOwn(sortKeys, kept.sort) ? kept : {};
+    if (!isState || !Object.hasOwn(kinds, kept.kind) || !Object.hasOwn(sortKeys, kept.sort)) return {};
+    return kept.sort === "text" ? { ...kept, sort: this.initial.sort } : kept; // what was found is gone
   }
 }
 

@@ -7,7 +7,7 @@
 let app;
 
 /** What only a page from `saev view` loads: it needs the ViT behind it. */
-const liveParts = { scripts: ["live_bench.js", "live_latent.js", "live_export.js", "live_tray.js", "live_variants.js", "live_effects.js", "live_edits.js", "live.js", "occlusion.js", "notes_run.js"], styles: ["live.css"] };
+const liveParts = { scripts: ["live_bench.js", "live_latent.js", "live_export.js", "live_tray.js", "live_variants.js", "live_effects.js", "live_edits.js", "live.js", "occlusion.js", "text_search.js", "notes_run.js"], styles: ["live.css"] };
 
 /** Loads the parts that talk to the server, in their order, where the page comes from one. */
 async function loadLiveParts() {
@@ -130,6 +130,7 @@ function connectPage(data, sets, notes) {
   const trouble = document.getElementById("notes-trouble");
   for (const kept of [notes, stars]) kept.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
   app.router = new Router(data);
+  if (typeof TextSearch !== "undefined") app.textSearch = new TextSearch(app);
   app.notesMenu = new NotesMenu(app);
   app.keys = new Keys(app, {
     latent: () => (app.router.name === "overview" ? cardLatent(document.activeElement) : app.router.latent),

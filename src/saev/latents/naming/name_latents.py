@@ -85,13 +85,49 @@ def name_latents(
         words: The words, embedded by the same CLIP.
         seed: Draws the shuffled latents.
     """
+    return named_by_crops(embedded_crops(tops, pictures, clip), words, seed)
+
+
+@final
+@dataclass(frozen=True)
+class Crops:
+    """The crops on which latents are strongest, each embedded once.
+
+    Args:
+        tops: Of each latent the strongest pictures, best first.
+        places: The number of the crop of each latent and picture that could be seen.
+        embeddings_ne: Of the crops, float16.
+    """
+
+    tops: Mapping[int, Sequence[TopPicture]]
+    places: Mapping[tuple[int, int], int]
+    embeddings_ne: Tensor
+
+    def of_latents(self) -> Iterator[tuple[int, list[int], npt.NDArray[np.float64]]]:
+        """Latents that have crops, the numbers (k,) of these, and the odds (k,) that they are what it stands for."""
+        for latent, top in self.tops.items():
+            found = [one for one in top if (latent, one.image_id) in self.places]
+            if found:
+                crops = [self.places[latent, one.image_id] for one in found]
+                yield latent, crops, odds(np.array([one.value for one in found], dtype=np.float64))
+
+
+def embedded_crops(
+    tops: Mapping[int, Sequence[TopPicture]], pictures: Callable[[int], Image.Image | None], clip: Embedder
+) -> Crops:
+    """Cut out and embed the crops; arguments as for `name_latents`."""
     strongest = {latent: _strongest(top) for latent, top in tops.items()}
-    places, crops_ne = _embedded_crops(strongest, pictures, clip)
+    return Crops(strongest, *_embedded_crops(strongest, pictures, clip))
+
+
+def named_by_crops(crops: Crops, words: EmbeddedWords, seed: int) -> dict[int, LatentName]:
+    """Names by crops; words and seed as for `name_latents`."""
+    places = crops.places
     pool = Pool(np.array(list(places.values()), dtype=np.int64), np.array([i for _, i in places], dtype=np.int64))
     rng = np.random.default_rng(seed)
-    names = {latent: LatentName((), 1.0) for latent in tops}
-    for latents, group in progress_bar(_by_number(strongest, places), desc="naming", unit=" groups"):
-        best = best_words(crops_ne, pool, words.embeddings_ve, group, rng)
+    names = {latent: LatentName((), 1.0) for latent in crops.tops}
+    for latents, group in progress_bar(_by_number(crops), desc="naming", unit=" groups"):
+        best = best_words(crops.embeddings_ne, pool, words.embeddings_ve, group, rng)
         names.update(zip(latents, named_words(best, words), strict=True))
     return names
 
@@ -142,17 +178,11 @@ def _seen(
             yield image_id, picture, wanted[image_id]
 
 
-def _by_number(
-    tops: Mapping[int, Sequence[TopPicture]], places: Mapping[tuple[int, int], int]
-) -> list[tuple[list[int], TopCrops]]:
+def _by_number(crops: Crops) -> list[tuple[list[int], TopCrops]]:
     """The latents in groups of equally many crops: how much chance reaches depends on their number."""
     groups: dict[int, list[tuple[int, list[int], npt.NDArray[np.float64]]]] = {}
-    for latent, top in tops.items():
-        found = [one for one in top if (latent, one.image_id) in places]
-        if found:
-            crops = [places[latent, one.image_id] for one in found]
-            odds_k = odds(np.array([one.value for one in found], dtype=np.float64))
-            groups.setdefault(len(found), []).append((latent, crops, odds_k))
+    for one in crops.of_latents():
+        groups.setdefault(len(one[1]), []).append(one)
     return [
         (
             [latent for latent, _, _ in group],

@@ -7,9 +7,17 @@ from typing import Any, Self, final
 
 from saev.latents.encoding import ImageCodes, Images, sae_digest
 from saev.latents.heatmaps import heatmaps, in_parts
+from saev.latents.naming.crop_means import CropMeans
 from saev.latents.naming.directions import direction_words
 from saev.latents.naming.kept_words import kept_words
-from saev.latents.naming.name_latents import MAX_CROPS, LatentName, TopPicture, name_latents, named_words
+from saev.latents.naming.name_latents import (
+    MAX_CROPS,
+    LatentName,
+    TopPicture,
+    embedded_crops,
+    named_by_crops,
+    named_words,
+)
 from saev.latents.naming.names_file import ClipId, Names
 from saev.latents.naming.vocabulary import read_vocabulary, words_digest
 from saev.latents.naming.words import EmbeddedWords
@@ -33,6 +41,10 @@ class Namer:
         """The words as points of the CLIP's space."""
         return kept_words(self.clip, self._vocabulary)
 
+    @property
+    def _clip_id(self) -> ClipId:
+        return ClipId(self.clip.ckpt, self.clip.digest)
+
     @classmethod
     def load(cls, clip: str, weights: str | None = None, vocabulary: Path | None = None) -> Self:
         """A CLIP or SigLIP of open_clip with a text tower, and a list of words.
@@ -49,8 +61,10 @@ class Namer:
 
     def by_pictures(
         self, codes: ImageCodes, survey: LatentSurvey, latents: Sequence[int], pictures: RecordedPictures, seed: int
-    ) -> dict[int, LatentName]:
+    ) -> tuple[dict[int, LatentName], CropMeans | None]:
         """Names of latents by the crops on which they are strongest; those that chance explains are left out.
+
+        And what is kept of the crops, if there are any.
 
         Args:
             codes: Those of the images.
@@ -71,7 +85,9 @@ class Namer:
             maps = heatmaps(codes, part, survey.moments.max_value.numpy())
             for latent in part:
                 tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
-        return _named(name_latents(tops, lambda image: pictures[image].view, self.clip, self.words, seed))
+        crops = embedded_crops(tops, lambda image: pictures[image].view, self.clip)
+        kept = ((latent, crops.embeddings_ne[numbers], odds_k) for latent, numbers, odds_k in crops.of_latents())
+        return _named(named_by_crops(crops, self.words, seed)), CropMeans.of(self._clip_id, kept)
 
     def names_file(
         self,
@@ -91,7 +107,7 @@ class Namer:
         return Names(
             sae=sae_digest(sae),
             shards=shards,
-            named_by=ClipId(self.clip.ckpt, self.clip.digest),
+            named_by=self._clip_id,
             vocabulary=words_digest(self._vocabulary),
             half=half,
             names={latent: (one.words[0].word, one.words[0].z) for latent, one in names.items()},

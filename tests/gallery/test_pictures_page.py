@@ -181,7 +181,7 @@ def test_two_sets_are_compared_as_probing_does(index: Path, open_page: Open, tmp
     page.select_option("#pictures select[aria-label='Sort the latents by']", "mcc")
     by_mcc = max(expected, key=lambda latent: expected[latent][2])
     assert page.locator(".contrast li").first.get_attribute("data-latent") == str(by_mcc)
-    said = page.locator(".sets .note").inner_text()
+    said = page.locator(".set-panel .note").inner_text()
     n_a = (LABEL_I[: UNKNOWN.start] == 1).sum()
     assert f"A has {n_a} pictures, B has {UNKNOWN.start - n_a}; of 10 more it is not kept what fires there." in said
 
@@ -194,7 +194,7 @@ def test_two_sets_are_compared_as_probing_does(index: Path, open_page: Open, tmp
     page.select_option("#pictures select[aria-label='Label']", "fish")
     shows(page, (LABEL_I == 2).sum())
     page.select_option("#pictures select[aria-label='Set B']", "listed")
-    page.wait_for_selector(".sets .note:has-text('A has 3 pictures')")
+    page.wait_for_selector(".set-panel .note:has-text('A has 3 pictures')")
     in_a = np.isin(np.arange(N), [2, 3, 4])
     expected = by_hand(in_a, (LABEL_I == 2) & ~in_a)
     for _ in range(2):

@@ -27,7 +27,7 @@ class PictureSets {
     this.name = element("input", { type: "text", value: "in_a", "aria-label": "Name of the column that says what is in set A", maxlength: "60" });
     this.saving = element("div", { class: "saving", hidden: "" }, element("span", {}, "Column "), this.name,
       actButton("Save as CSV", () => this.save(), "Save the sets as a table for saev probe --metadata"));
-    this.element = element("aside", { class: "panel sets", "aria-labelledby": "sets-title" },
+    this.element = element("aside", { class: "panel set-panel", "aria-labelledby": "sets-title" },
       element("h2", { id: "sets-title" }, "What tells two sets apart"),
       element("div", { class: "set-fields" }, element("label", {}, "A ", this.fields.a), element("label", {}, "B ", this.fields.b),
         actButton("Swap", () => this.swap()), element("label", {}, "Sort by ", this.order)),

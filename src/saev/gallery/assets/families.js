@@ -54,8 +54,7 @@ class FamilyView {
 
   head(title, ...links) {
     return element("div", { class: "latent-head" }, element("h1", { tabindex: "-1" }, title),
-      element("nav", { class: "steps", "aria-label": "Families" }, ...links,
-        element("a", { class: "step", href: "#family=all" }, "All families"), element("a", { class: "step", href: "#" }, "All latents")));
+      element("nav", { class: "steps", "aria-label": "Families" }, ...links, element("a", { class: "step", href: "#" }, "All latents")));
   }
 
   showOne(families, family) {
@@ -63,7 +62,8 @@ class FamilyView {
       ? element("a", { class: "step", href: `#family=${to}` }, text)
       : element("span", { class: "step", "aria-disabled": "true" }, text));
     const members = families.members.get(family);
-    this.container.replaceChildren(this.head(familyHeading(families, family), step(family - 1, "\u2190 Previous"), step(family + 1, "Next \u2192")),
+    this.container.replaceChildren(this.head(familyHeading(families, family), step(family - 1, "\u2190 Previous"), step(family + 1, "Next \u2192"),
+        element("a", { class: "step", href: "#family=all" }, "All families")),
       element("p", { class: "note" }, `${showCount(members.length, "latent")} with like decoder directions that fire together.`),
       element("ul", { class: "family-members" }, ...members.map((latent) => this.member(latent))));
   }

@@ -70,6 +70,10 @@ class OverviewView {
     const choice = document.getElementById("plot-switch");
     choice.hidden = !(this.app.data.families?.members.size > 0);
     if (choice.hidden) return;
+    const radio = (value, text) => element("label", {}, element("input", { type: "radio", name: "plot", value }), element("span", {}, text));
+    choice.append(element("fieldset", { class: "switch" }, element("legend", { class: "hidden" }, "Which plot"),
+      radio("scatter", "Frequency and value"), radio("map", "Map")), element("a", { href: "#family=all" }, "Families"));
+    choice.querySelector("input").checked = true;
     const plots = { scatter: this.scatter, map: new LatentMap(document.getElementById("map"), this.app.data, act) };
     choice.addEventListener("input", ({ target }) => {
       this.scatter.mark(null);

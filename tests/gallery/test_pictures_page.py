@@ -148,7 +148,7 @@ def by_hand(in_a: np.ndarray, in_b: np.ndarray) -> dict[int, tuple[float, float,
     found = {}
     for latent in range(N_LATENTS):
         a = VALUES[one, latent]
-        if not a.any():
+        if not a[y].any():
             continue
         at_each = [counts(a >= t, y) for t in np.unique(a[a > 0])[::-1]]
         best = max(at_each, key=lambda at: float(at.mcc()))

@@ -6,6 +6,7 @@ Shape suffixes: i = images, p = patches, r = runs, s = d_sae, n = pairs of an im
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self, final
 
 import numpy as np
@@ -81,10 +82,9 @@ class PictureLevels:
         bound = max(LEAST_LATENTS, MAX_PAIRS // max(1, len(images_i)))
         if counts_i.max(initial=0) > bound:
             most = bound
-            images_n = np.repeat(np.arange(len(counts_i)), counts_i)
-            order = np.lexsort((latents_n, -shares_n, images_n))
-            kept_n = np.zeros(len(order), dtype=np.bool_)
-            kept_n[order] = np.arange(len(order)) - starts_i[images_n] < most
+            kept_n = np.ones(len(shares_n), dtype=np.bool_)
+            for start, stop in pairwise(starts_i):
+                kept_n[start + np.argsort(-shares_n[start:stop], kind="stable")[most:]] = False
             latents_n, levels_n = latents_n[kept_n], levels_n[kept_n]
             starts_i = np.concatenate([[0], np.cumsum(np.minimum(counts_i, most))])
         return cls(np.sort(images_i), starts_i, latents_n, levels_n, most)

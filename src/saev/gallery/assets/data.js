@@ -27,7 +27,13 @@ async function unpacked(value) {
   return new Response(new Blob([bytesOf(value)]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
 }
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i); // much faster than Uint8Array.from
+  return bytes;
+}
+
 const numbersOf = (base64, Kind) => new Kind(bytesOf(base64).buffer); // little-endian, as all of today's machines
 
 class GalleryData {

@@ -50,6 +50,7 @@ class Router {
     document.documentElement.dataset.view = this.name;
     const tab = { overview: "latents", latent: "latents", pictures: "pictures", picture: "pictures" }[this.name];
     for (const link of document.querySelectorAll(".tabs a")) link.toggleAttribute("data-current", link.dataset.tab === tab);
+    document.querySelector("[data-tab=pictures]").href = this.name === "pictures" ? "#pictures" : this.views.pictures.hash; // as it was left
     document.title = [...this.titles(), ...(app.sets.isOne ? [] : [app.sets.shown.title]), this.data.title].join(" \u00b7 ");
     app.overview.scatter?.mark(null);
     const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows

@@ -41,8 +41,8 @@ class PictureLevels {
 
   /**
    * How well each latent tells the pictures of set A from those of set B, by the largest value in each picture: a promise
-   * of [{latent, ap, level: the threshold of the largest MCC, counts: FireCounts there}] of those that fire in both sets
-   * together on 1 picture or more. `sides` has 1 for A, 2 for B and 0 for neither, by place; pictures of which nothing is
+   * of {rows: [{latent, ap, level: the one from which on it fires with the largest MCC, counts: FireCounts there}] of those
+   * that fire in A, nA, nB}. `sides` has 1 for A, 2 for B and 0 for neither, by place; pictures of which nothing is
    * known are left out. `isWanted()` says whether anybody still waits.
    */
   async contrast(sides, isWanted) {
@@ -71,11 +71,11 @@ class PictureLevels {
       labels.push(side === 1);
       inA += side === 1;
     }
-    if (values.length === 0) return null;
+    if (inA === 0) return null;
     const curve = new FireCurve(values, labels, nA - inA, nB - (values.length - inA));
     let best = null;
-    for (const { value } of curve.steps) {
-      const counts = curve.above(value - 1);
+    for (const { value, tp, fp } of curve.steps) {
+      const counts = new FireCounts(tp, fp, nA - tp, nB - fp);
       if (best === null || counts.mcc > best.counts.mcc) best = { level: value, counts };
     }
     return { latent, ap: curve.averagePrecision, ...best };

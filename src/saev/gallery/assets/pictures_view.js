@@ -28,8 +28,8 @@ class PicturesView {
   /** The whole hash: the choice, the look, and the sets. */
   get hash() {
     const { group, colour } = this.look;
-    const params = new URLSearchParams({ ...this.choice, ...(group && { group }), ...(colour && { colour }), ...this.sets.params });
-    return `#pictures${params.size > 0 ? `&${params}` : ""}`;
+    const params = new URLSearchParams({ ...this.choice, ...(group && { group }), ...(colour && { colour }), ...this.sets?.params });
+    return this.app.sets.own(`#pictures${params.size > 0 ? `&${params}` : ""}`);
   }
 
   stamp() {

@@ -63,6 +63,11 @@ class ImageSets {
     return `#${params}`;
   }
 
+  /** A hash of the view, which names the shown set if it has to. */
+  own(hash) {
+    return this.isOne ? hash : this.hash(hash, this.shown);
+  }
+
   connect() {
     this.bar = document.getElementById("sets");
     this.bar.hidden = this.isOne;
@@ -95,6 +100,7 @@ class ImageSets {
   elsewhere() {
     const params = new URLSearchParams(location.hash.slice(1));
     params.delete("picture");
+    for (const name of ["a", "b"]) if (params.get(name)?.startsWith("ids:")) params.delete(name);
     return `#${params}`;
   }
 

@@ -116,6 +116,7 @@ def test_a_latent_is_tried_on_pictures(
     # variants of the second one
     page.get_by_role("button", name=f"Show {HOSTILE}", exact=True).click()
     served.says("#live h1", HOSTILE)
+    served.says("#live .chosen", f"at most {shown(values_n[1])}")
     page.get_by_role("button", name="Mirror").click()
     value = largest(opened, backbone, ImageOps.mirror(views[1]))[latent]
     served.says("#live .variants strong", shown(value))

@@ -203,6 +203,11 @@ class LiveView extends PictureView {
     }
   }
 
+  /** The exact one: levels end at the largest value that was recorded. */
+  largest() {
+    return this.bench.current.value(this.latent);
+  }
+
   /** All that fires is known of this picture. */
   async heatOf(latent) {
     return this.codes === null ? undefined : this.heatInPatches(latent, await this.pageOf(latent));

@@ -2,7 +2,7 @@
 // Opens the gallery and shows the view that the URL's hash asks for, so that links, reload and the back button work:
 // # the overview, #latent=17, #family=3 or all, #pictures, #picture=42, #compare=FOLDER; the latter two also with &latent=17. All may name an image
 // set: &set=held_out. Where `saev view` serves
-// the page, #live is the user's own picture.
+// the page, #live is the bench for the user's own pictures.
 
 let app;
 

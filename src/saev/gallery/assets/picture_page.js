@@ -191,14 +191,19 @@ class PictureView {
 
   /** What the levels of the chosen latent say in words; only lists that were cut leave something open. */
   wordsOf(heat) {
-    const { rows, columns, scale } = this.app.data;
+    const { rows, columns } = this.app.data;
     if (heat === undefined) return "where it fires in this picture is not known";
     const levels = Array.from({ length: rows * columns }, (_, patch) => heat.at(patch));
     const n = levels.filter((level) => level > 0).length;
     if (n === 0) return this.silence(heat);
-    const most = showValue((Math.max(...levels) / 255) * scale[this.latent]);
+    const most = showValue(this.largest(levels));
     if (!heat.isCut) return `on ${n} of ${levels.length} patches, at most ${most}`;
     return `listed on ${n} of ${levels.length} patches, there at most ${most}; ${this.cutText()}`;
+  }
+
+  /** The largest value of the chosen latent, from its levels. */
+  largest(levels) {
+    return (Math.max(...levels) / 255) * this.app.data.scale[this.latent];
   }
 
   /** Why no level of the chosen latent is above 0. */

@@ -109,7 +109,7 @@ class GalleryData {
 
   /** The image set that is shown, "" for the first one of the gallery. */
   get setName() {
-    return /sets\/([^/]+)\/$/.exec(this.root)?.[1] ?? "";
+    return this.set?.folder ?? "";
   }
 
   /** What else is known of a picture: [name of the column, value]. */

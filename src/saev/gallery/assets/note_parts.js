@@ -129,7 +129,9 @@ function showEvidence(list, evidence) {
   const latent = Number(list.dataset.note);
   list.replaceChildren(...evidence.map((one) => {
     const set = one.set ?? "";
-    const frame = element("a", { href: `#${new URLSearchParams({ picture: one.picture, latent, ...(set === "" ? {} : { set }) })}`, title: one.name });
+    const hash = `#picture=${one.picture}&latent=${latent}`;
+    const found = app.sets.list.find(({ folder }) => folder === set);
+    const frame = element("a", { href: found === undefined || app.sets.isOne ? hash : app.sets.hash(hash, found, true), title: one.name });
     const remove = element("button", { type: "button", "aria-label": `Take ${one.name} out of the evidence` }, "\u00d7");
     remove.addEventListener("click", () => app.notes.toggleEvidence(latent, one));
     drawEvidence(frame, latent, one);

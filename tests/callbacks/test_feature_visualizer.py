@@ -71,22 +71,27 @@ def test_pictures_are_found_by_name_and_known_by_content(
     assert "4 pictures are shown as grey tiles" in caplog.text
 
 
-def test_galleries_of_a_run_can_keep_to_the_proposal_half(recording: tuple[Path, Path], tmp_path: Path) -> None:
+def test_galleries_of_a_run_can_keep_to_the_proposal_half(
+    recording: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, n = tmp_path / "run", len(proposal_images(open_shards(recording[0]), 3))
-    said = f'["images","{n} (proposal half of seed 3)"]'
+    said = f'["images","{n} of 12 (proposal half of seed 3)"]'
 
     def overview() -> str:
         return only(run, "features/*/data/overview.js").read_text(encoding="ascii")
 
     assert main(fit_options(recording[0], run, "--visualizer.proposal_half=3")) == 0
     assert 0 < n < 12
-    assert " (proposal half of seed 3)" in overview()  # those of them that trained it
-    for command in ("test", "render"):  # they take the option over
-        shutil.rmtree(run / "features")
-        assert main([command, f"--run_dir={run}"]) == 0
-        assert said in overview()
+    assert said in overview()  # the one that was held out is in the other half
+    shutil.rmtree(run / "features")
+    assert main(["test", f"--run_dir={run}"]) == 0  # it takes the option over, as does `render`
+    assert "no gallery: none of these images is in the proposal half of seed 3" in capsys.readouterr().err
+    assert main(["render", f"--run_dir={run}"]) == 0
+    assert said in overview()
     assert main(["render", f"--run_dir={run}", "--proposal_half=null"]) == 0
-    assert '["images","12"]' in overview()
+    assert said in overview()
+    added = only(run, "features/*/sets/training/data/overview.js").read_text(encoding="ascii")
+    assert '["images","11 of 12"]' in added
 
 
 def test_a_run_ends_well_without_its_pictures(

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import lightning
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from saev.artifacts import RunDirectory
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
 from saev.gallery.data import Half
@@ -129,15 +130,25 @@ class FeatureVisualizer(NotesFaults):
         labels = Labels.of(tokens.reader)
         looked_at = tokens
         if self._half is not None:
-            looked_at = tokens.among(proposal_images(tokens.reader, self._half.seed))
+            own = proposal_images(tokens.reader, self._half.seed)
+            if not np.isin(tokens.examples, own).any():
+                if trainer.is_global_zero:
+                    tell(f"no gallery: none of these images is in the {self._half}")
+                return
+            looked_at = tokens.among(own)
         image_set = ImageSet.of(looked_at, saes.values(), name=self._options.image_set, kind=kind, half=self._half)
         surveys = self._surveys(trainer, codes, looked_at, labels)
         fault = None
         if trainer.is_global_zero:
             subjects = {name: Subject(sae, codes[name], surveys[name]) for name, sae in saes.items()}
             pictures = RecordedPictures(tokens.reader)
+            is_tested = len(data) == 1 and data[0].kept is None and self._half is None  # just these tokens
+            figures = {
+                name: {stage: one for stage, one in found.items() if stage != "test" or is_tested}
+                for name, found in model.results.items()
+            }
             try:
-                self._draw(trainer, subjects, Source(tokens, pictures, labels, image_set, figures=model.results))
+                self._draw(trainer, subjects, Source(tokens, pictures, labels, image_set, figures=figures))
             except (InputError, OSError) as error:
                 fault = str(error)
         fault = said_by_any(fault, PATIENCE)

@@ -124,6 +124,19 @@ def test_keys_leaf_through_in_the_order_of_the_list(index: Path, open_page: Open
     page.keyboard.press("Escape")  # one step back however many were leafed through
     page.wait_for_selector("#overview:not([hidden])")
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#latent=25"
+    page.fill("#filter-search", "25")
+    page.keyboard.press("Enter")  # a whole number opens its latent, also among others that begin with it
+    page.wait_for_selector("#latent .examples .example")
+    page.locator("#latent .examples .example").nth(1).click()
+    page.wait_for_selector("#picture:not([hidden])")
+    for key, place in (("ArrowLeft", 0), ("ArrowLeft", 0), ("ArrowRight", 1), ("ArrowRight", 2)):
+        page.keyboard.press(key)
+        page.wait_for_url(f"**#picture={place}&latent=25")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#latent:not([hidden])")
+    page = open_page(index, "#picture=0")  # of no latent: by number
+    page.click("#picture button:text-is('Next \u2192')")
+    page.wait_for_url("**#picture=1")
     page = open_page(index, "#latent=33")  # a link from elsewhere: back is the overview
     page.keyboard.press("Escape")
     page.wait_for_selector("#overview:not([hidden])")

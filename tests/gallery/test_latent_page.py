@@ -47,6 +47,8 @@ def test_orders_of_the_pictures(latents_index: Path, open_page: Open) -> None:
     opened.check(".switch [value=img]", force=True)
     assert values(opened) == [100 + i for i in range(N_PICTURES)][::-1]
     assert opened.locator(".examples .name").first.inner_text() == "birds/7.png"
+    for _ in range(2):
+        opened.keyboard.press("o")
     opened.evaluate("location.hash = '#latent=25'")  # the order stays
     opened.wait_for_selector("h1:text-is('Latent 25')")
     assert values(opened)[0] == 107
@@ -92,7 +94,11 @@ def test_samples_go_from_low_to_high(latents_index: Path, open_page: Open) -> No
     opened = open_page(latents_index, "#latent=17")
     assert values(opened, ".samples") == [0.5, 1.5, 2.5, 3.5]
     rows = opened.locator(".sample-row h3").all_inner_texts()
-    assert rows == ["0 to 25\u202f%", "25 to 50\u202f%", "50 to 75\u202f%", "75 to 100\u202f%"]
+    assert rows == [f"Images, {which} quarter" for which in ("weakest", "second", "third", "strongest")]
+    assert opened.locator(".sample-row p").all_inner_texts() == ["0.500", "1.50", "2.50", "3.50"]
+    assert opened.evaluate("[partName([0.8, 1]), partName([0.1, 0.4])]") == [
+        "Images, strongest fifth", "Images, 10\u202f% to 40\u202f%"
+    ]  # fmt: skip
     opened.locator(".samples .heat").first.wait_for()
     assert opened.locator(".samples a").nth(3).get_attribute("href") == "#picture=3&latent=17"
 

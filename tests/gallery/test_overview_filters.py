@@ -231,6 +231,58 @@ def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
     assert back == pytest.approx(GALLERY.frequency[14], rel=1e-5)
 
 
+def test_the_address_has_the_filters_and_the_order(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    expect_listed(page, [6, 17, 25, 33])
+    page.evaluate("app.notes.set(17, { claim: 'x', tags: ['a b&c'] })")
+    page.fill("#filter-search", "stripes zebra?")
+    page.select_option("#filter-kind", "alive")
+    page.check("#filter-named")
+    page.fill("#frequency-to", "20")
+    page.select_option("#filter-tag", "a b&c")
+    page.select_option("#sort-key", "index")
+    page.click("#sort-direction")
+    page.fill("#filter-search", "strip")
+    page.evaluate("app.overview.address.flush()")
+    hash_ = page.evaluate("location.hash")
+    said = {"search": "strip", "kind": "alive", "named": "1", "frequency": "..0.2", "tag": "a b&c", "sort": "index"}
+    assert page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.slice(1)))") == said | {
+        "descending": "0"
+    }
+    assert page.evaluate("history.state.depth") == 0  # no step of its own
+    page.click("li[data-latent='17'] a")
+    page.wait_for_selector("#latent .example")
+    page.click("#latent .steps a:text-is('All latents')")  # an address that says nothing: the tab remembers
+    expect_listed(page, [17])
+    page.go_back()
+    page.go_back()
+    expect_listed(page, [17])
+    assert page.evaluate("location.hash") == hash_
+    other = open_page(index, hash_)  # a link
+    expect_listed(other, [17])
+    assert other.input_value("#filter-search") == "strip"
+    other.click("#filter-reset")
+    expect_listed(other, [33, 25, 17, 6][::-1])
+    other.evaluate("app.overview.address.flush()")
+    assert other.evaluate("location.hash") == "#sort=index&descending=0"
+    # What is none of this gallery is passed over, and only that; what others keep there stays.
+    bad = open_page(index, "#kind=constructor&sort=x&seeds=9&frequency=1&named=2&meanValue=a..&starred=1&x=y")
+    expect_listed(bad, [])
+    bad.evaluate("app.overview.address.flush()")
+    assert bad.evaluate("location.hash") == "#starred=1&x=y"
+
+
+def test_plots_are_folded_where_they_stand_above_the_list(index: Path, open_page: Open) -> None:
+    page = open_page(index, width=900)
+    assert page.locator("#plots").is_hidden()
+    page.click("#survey summary")
+    wait_until_drawn(page)
+    assert page.locator("#plots").is_visible()
+    page.set_viewport_size({"width": 1200, "height": 800})
+    assert page.locator("#plots").is_visible()
+    assert open_page(index, "#frequency=0.1..", width=900).locator("#plots").is_visible()  # they show what is selected
+
+
 def test_broken_filters_of_an_older_page_are_forgotten(index: Path, open_page: Open) -> None:
     page = open_page(index)
     well = page.evaluate("new Filters(app.data, app.notes).initial")

@@ -1,5 +1,6 @@
 "use strict";
-// Which latents are listed and in which order: all of it in one state, kept for as long as the tab is open.
+// Which latents are listed and in which order: all of it in one state. The address has it (filter_address.js),
+// and the tab remembers it for addresses that do not.
 
 /** What the few pictures of a rare latent say is chance: undefined for those. */
 const unlessRare = (value) => (data, latent) => (data.imageFrequency[latent] < data.rareBelow ? undefined : value(data, latent));
@@ -176,9 +177,13 @@ class Filters extends EventTarget {
     return latents;
   }
 
-  /** What this tab last had; nothing if it is not a state. */
+  /** What this tab last had. */
   remembered() {
-    const kept = recallValue("sessionStorage", this.key) ?? {};
+    return this.known(recallValue("sessionStorage", this.key) ?? {});
+  }
+
+  /** A state that was kept; nothing if it is none, or none of this gallery. */
+  known(kept) {
     const isRange = (range) => Array.isArray(range) && range.length === 2 && range.every((bound) => bound === null || typeof bound === "number");
     const isState = Object.entries(this.initial).every(([name, value]) =>
       (Array.isArray(value) ? isRange(kept[name]) : typeof kept[name] === typeof value));

@@ -31,6 +31,8 @@ class Keys {
     s: () => this.onLatent((latent) => this.app.notes.toggleStar(latent)),
     i: () => this.app.sets.next(),
     n: () => this.onLatent((latent) => this.editNote(latent)),
+    o: this.nextOrder,
+    a: this.showAll,
     ArrowLeft: () => this.leaf(-1),
     ArrowRight: () => this.leaf(1),
     Escape: this.leave,
@@ -69,11 +71,30 @@ class Keys {
     return editor.querySelector("textarea").focus();
   }
 
+  /** The next of the orders that the view offers. */
+  nextOrder() {
+    const orders = [...document.querySelectorAll("main:not([hidden]) fieldset.switch input")];
+    orders[(orders.findIndex(({ checked }) => checked) + 1) % orders.length]?.click();
+    return orders.length > 0;
+  }
+
+  /** All pictures, or more of a list. */
+  showAll() {
+    const more = document.querySelector("main:not([hidden]) .more:not([hidden])");
+    more?.click();
+    return more !== null;
+  }
+
   leaf(step) {
-    if (!this.isLeafing()) return false;
+    if (this.app.router.name === "picture") leafPictures(this.app, step);
+    else if (!this.isLeafing()) return false;
+    else this.leafLatents(step);
+    return true;
+  }
+
+  leafLatents(step) {
     const latent = this.app.neighbour(step);
     if (latent !== undefined) this.places.replace(`#latent=${latent}`);
-    return true;
   }
 
   /** Back from another view; in the overview it closes the menu or takes the ranges away. */

@@ -131,12 +131,11 @@ class LatentView {
   }
 
   samples(page) {
-    const percent = (share) => Number((100 * share).toFixed(1));
     return element("section", { class: "samples" },
       element("h2", {}, "Samples from low to high values"),
-      element("p", { class: "note" }, "Drawn at random from each range of values: the tail, too, tells whether a latent is clean."),
-      ...page.samples.map(({ quantiles: [low, high], examples }) => element("div", { class: "sample-row" },
-        element("h3", {}, `${percent(low)} to ${percent(high)}\u202f%`),
+      element("p", { class: "note" }, "The images on which it fires, in the order of their largest values and cut into parts of one size; of each some at random. The tail, too, tells whether a latent is clean."),
+      ...page.samples.map(({ quantiles, examples }) => element("div", { class: "sample-row" },
+        element("div", {}, element("h3", {}, partName(quantiles)), element("p", {}, rangeText(examples.map(({ value }) => value)))),
         element("div", { class: "sample-pictures", role: "list" },
           ...examples.map((example) => exampleFigure(this.app.data, page, example, null))))));
   }
@@ -168,6 +167,22 @@ class LatentView {
       element("li", {}, element("a", { href: compareHash(folder, this.latent) }, userText(title), ` latent ${matched[this.latent]}`),
         element("span", { class: "cosine", title: "cosine" }, cosine[this.latent].toFixed(2))))))];
   }
+}
+
+/** Which part of the images lies between two quantiles of their order: "Images, weakest fifth". */
+function partName([low, high]) {
+  const n = Math.round(1 / (high - low));
+  const place = Math.round(low * n);
+  const parts = { 2: "half", 3: "third", 4: "quarter", 5: "fifth", 10: "tenth" };
+  const isEven = Math.abs(low * n - place) < 1e-3 && parts[n] !== undefined;
+  if (!isEven) return `Images, ${showShare(low)} to ${showShare(high)}`;
+  const which = { 0: "weakest", [n - 1]: "strongest" }[place] ?? ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"][place - 1];
+  return `Images, ${which} ${parts[n]}`;
+}
+
+function rangeText(values) {
+  const ends = [Math.min(...values), Math.max(...values)].map((value) => showValue(value));
+  return values.length === 0 ? "" : [...new Set(ends)].join(" to ");
 }
 
 /** A box with a heading. */

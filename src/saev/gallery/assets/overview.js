@@ -6,23 +6,30 @@ class OverviewView {
     Object.assign(this, { container, app });
     const { data, notes } = app;
     this.filters = new Filters(data, notes);
+    this.address = new FilterAddress(this.filters, () => !this.container.hidden);
     this.list = this.filters.list();
     this.controls = new FilterControls(this.filters);
     this.describe();
     this.drawPlots();
+    this.foldPlots();
     this.cards = new Cards(document.getElementById("cards"), app, (latent) => this.scatter?.mark(latent));
     this.filters.addEventListener("change", () => this.update());
     addEventListener("foldchange", () => this.update());
     // Notes may come by the thousand from a file.
     notes.addEventListener("change", () => { this.updating ??= requestAnimationFrame(() => this.update()); });
-    document.getElementById("filter-search").addEventListener("keydown", (event) => {
+    const search = document.getElementById("filter-search");
+    search.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowDown" && event.key !== "Enter") return;
       event.preventDefault();
-      this.cards.focusFirst();
+      const number = search.value.trim();
+      if (event.key === "Enter" && /^\d{1,9}$/.test(number) && Number(number) < data.nLatents) location.hash = `latent=${Number(number)}`;
+      else this.cards.focusFirst();
     });
   }
 
-  show() {
+  show(params) {
+    this.address.read(params);
+    if (this.filters.hasRanges) document.getElementById("survey").open = true; // it shows what is selected
     this.update();
   }
 
@@ -83,10 +90,20 @@ class OverviewView {
     });
   }
 
+  /** Where the plots stand above the list they are folded at first, so that the list is in sight. */
+  foldPlots() {
+    const survey = document.getElementById("survey");
+    const isBeside = matchMedia("(min-width: 1100px)"); // as in overview.css
+    const fold = () => { survey.open = isBeside.matches; };
+    isBeside.addEventListener("change", fold);
+    fold();
+  }
+
   /** Filters anew and shows the result. While another view is shown the list stays as it was left. */
   update() {
     this.updating = undefined;
     if (this.container.hidden) return;
+    this.address.write();
     const { data } = this.app;
     this.list = this.filters.list();
     const shown = new Uint8Array(data.nLatents);

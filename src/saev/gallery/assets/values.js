@@ -125,12 +125,17 @@ function labelTable(counts) {
     element("thead", {}, element("tr", {}, ...head.map(([name, note], i) =>
       (i === 0 ? element("th", { scope: "col" }, note) : element("th", { scope: "col", title: note }, name))))),
     element("tbody", {}, ...counts.map((one) => element("tr", { class: one.q <= maxQ ? "significant" : "" },
-      element("th", { scope: "row", title: one.label }, userText(one.label)),
+      element("th", { scope: "row", title: one.label }, breakableText(one.label)),
       element("td", { title: one.count.toLocaleString("en") }, shareBar(one.purity, wholePercent(one.purity))),
       element("td", {}, one.overall === null ? "" : wholePercent(one.overall)),
       element("td", {}, `\u00d7${Number(one.lift.toPrecision(2))}`),
       element("td", { title: precisionNote(one) }, one.precision === null ? "" : showPrecision(one.precision)),
       element("td", { title: one.q <= maxQ ? "significant" : "may be chance" }, `${one.q <= maxQ ? "\u2713\u202f" : ""}${showQ(one.q)}`)))));
+}
+
+/** A text of the user's that may go on in the next line behind what joins words. */
+function breakableText(text) {
+  return element("bdi", {}, ...text.split(/(?<=[_/.,-])/).flatMap((part, i) => (i === 0 ? [part] : [element("wbr"), part])));
 }
 
 /** A bar of a share 0..1 with its text. */

@@ -116,7 +116,9 @@ def test_tensorboard_shows_latents(recording: tuple[Path, Path], tmp_path: Path)
     assert 1 <= len(grids) <= 2
     assert events.Images(grids[-1])[0].width > 100
     assert {"latents/log10_frequency", "latents/log10_mean_value"} <= set(events.Tags()["histograms"])
-    assert "held_out/fvu" in events.Tags()["scalars"]
+    found = events.Tags()["scalars"]
+    assert {tag.split("/")[0] for tag in found} == {"train", "val"}  # the table of hyperparameters names those of val
+    assert len({event.step for event in events.Scalars("val/fvu")}) == 1
     (rows,) = (tmp_path / "run").rglob("metadata.tsv")
     assert rows.read_text().splitlines()[0].split("\t") == ["latent", "name", "label", "frequency"]
     assert len(rows.read_text().splitlines()) in (4, 5)

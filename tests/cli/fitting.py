@@ -76,14 +76,20 @@ def metrics(run_dir: Path) -> dict[str, dict[str, float]]:
     return content
 
 
+SPEED = "train/tokens_per_s"
+
+
 def scalars(run_dir: Path) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values of all TensorBoard scalars below a run directory, of the last writer for each step."""
+    """Steps and values of all TensorBoard scalars below a run directory, of the last writer for each step.
+
+    Tokens per second are left out, which are no fact of the run.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found: dict[str, dict[int, float]] = {}
     for file in sorted(run_dir.glob("events*"), key=lambda path: path.stat().st_mtime_ns):
         events = EventAccumulator(str(file)).Reload()
-        for tag in events.Tags()["scalars"]:
+        for tag in set(events.Tags()["scalars"]) - {SPEED}:
             found.setdefault(tag, {}).update({event.step: event.value for event in events.Scalars(tag)})
     return {tag: sorted(values.items()) for tag, values in found.items()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.fitting import fit_options, metrics, numpy_fvu, only, scalars, sparse_acts, weights
+from tests.cli.fitting import SPEED, fit_options, metrics, numpy_fvu, only, scalars, sparse_acts, weights
 from tests.cli.zygote import finish, start_interpreter
 from tests.conftest import MakeShards
 from torch import Tensor
@@ -40,11 +40,17 @@ def test_a_run_directory_holds_everything(run: Path) -> None:
 
 
 def test_tensorboard_has_the_scalars(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     found = scalars(run)
-    names = ("loss", "mse", "sparsity", "auxk", "fvu", "l0", "l1", "dead")
+    names = ("loss", "mse", "sparsity", "auxk", "fvu", "l0", "l1", "dead", "tokens")
     assert {f"train/{name}" for name in names} <= set(found)
     assert {f"val/{name}" for name in ("fvu", "explained_variance", "l0", "l1", "dead", "dense")} <= set(found)
     assert len(found["train/loss"]) >= 50
+    assert found["train/lr"][-1][1] < max(found["train/lr"], key=lambda one: one[1])[1]  # it falls at the end
+    speeds = EventAccumulator(str(only(run, "events*"))).Reload().Scalars(SPEED)
+    assert len(speeds) == len(found["train/loss"]) - 1
+    assert min(speed.value for speed in speeds) > 0
     assert found["train/fvu"][-1][1] < found["train/fvu"][0][1]
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.cli.zygote import environment
@@ -11,6 +12,7 @@ from tests.cli.zygote import environment
 from saev.cli.main import COMMANDS, main
 
 Capture = pytest.CaptureFixture[str]
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def helped(argv: list[str], capsys: Capture) -> str:
@@ -114,6 +116,8 @@ def test_the_short_help_gives_an_options_text_default_and_whether_it_is_required
         ([], "--model.sae.k N", "l0_coeff"),
         (["--model.sae", "BatchTopK"], "--model.sae.k N Active latents a token, on average.", "l0_coeff"),
         (["--model.sae=JumpReLU"], "--model.sae.l0_coeff X The weight lambda of the penalty. (default 1.0)", "sae.k "),
+        ([f"--config={CONFIGS / 'fit' / 'relu.yaml'}"], "--model.sae.l1_coeff X", "sae.k "),
+        (["--config", str(CONFIGS / "fit" / "relu.yaml"), "--model.sae", "JumpReLU"], "l0_coeff X", "sae.k "),
         (["--model.sae=saev.Gated"], "The next options are those of Gated. --model.sae.d_sae N", "sae.k "),
     ],
 )
@@ -125,7 +129,7 @@ def test_the_short_help_has_the_options_of_the_chosen_architecture(
     assert f"--model.{hidden}" not in text.replace("--model.sae.l0", "--model.l0")
     assert "--model.sae.d_in" not in text
     assert "One of Archetypal, BatchTopK, Gated" in text
-    assert ("(default TopK)" in text) is (not given)
+    assert ("(default TopK)" in text) is (not given or "--config=" in given[0])
 
 
 @pytest.mark.parametrize("source", ["ImageFolder", "SegmentationFolder", "HuggingFaceImages", "ImageList"])

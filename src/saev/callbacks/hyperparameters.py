@@ -44,17 +44,20 @@ class Hyperparameters(NotesFaults):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         with self.noting("TensorBoard's table of hyperparameters cannot be written"):
             for name, settings in zip(model.names, model.settings(), strict=True):
-                metrics = _held_out(model.results.get(name, {}).get("val", {}))
-                own = [logger for logger in loggers if logger.version == name] or loggers[:1]
-                for logger in own if metrics else []:
+                metrics = _logged(model.results.get(name, {}).get("val", {}))
+                own = [logger for logger in loggers if logger.version == name]
+                prefix = "" if own or len(model.names) == 1 else f"{name}/"
+                for logger in own or loggers[:1] if metrics else []:
                     logger.log_hyperparams(
                         {key: _shown(value) for key, value in settings.items()},
-                        {f"held_out/{key}": value for key, value in metrics.items()},
+                        # The same names, values and step as the curves have: each figure is there once.
+                        {f"{prefix}val/{key}": value for key, value in metrics.items()},
+                        step=trainer.global_step,
                     )
 
 
-def _held_out(figures: Figures) -> dict[str, float]:
-    return {key: value for key, value in finite(figures).items() if isinstance(value, float | int)}
+def _logged(figures: Figures) -> dict[str, float]:
+    return {key: value for key, value in finite(figures).items() if isinstance(value, float)}
 
 
 def _shown(value: object) -> bool | int | float | str:

@@ -1,5 +1,6 @@
 """Training of SAEs by Lightning."""
 
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, cast
@@ -73,6 +74,7 @@ class SAELightningModule(EvaluatedSaes):
         self.members = nn.ModuleList([spec.build() for spec in self.specs])
         self.training_run = JointTraining(cast(list[SaeInTraining], list(self.members)))
         self._last_bd: Tensor | None = None  # the last batch of training, until its step is done
+        self._logged = (0, 0.0)  # tokens that were logged last, and when
 
     def check_divisible(self, n_processes: int) -> None:
         """Raise InputError unless so many processes can divide the latents."""
@@ -202,14 +204,28 @@ class SAELightningModule(EvaluatedSaes):
         # Of each epoch: a callback may end the run after it.
         is_last = self.trainer.is_last_batch or progress.step + 1 == progress.n_steps
         self._last_bd = x_bd if is_last else None
+        pace = self._pace(progress) if logs else {}
 
         def log(member: SaeInTraining, losses: StepLosses) -> None:
-            values = member.describe(x_bd, losses, progress)
+            values = member.describe(x_bd, losses, progress) | pace | {"lr": self._learning_rate(member)}
             self._log(member.name, {f"train/{name}": value for name, value in values.items()})
 
         found = self.training_run.gradients(x_bd, progress, self.trainer.optimizers[0], log if logs else None)
         self.log("loss", found.total, logger=False)
         return with_gradients(*found)
+
+    def _pace(self, progress: Progress) -> dict[str, float]:
+        """Tokens so far, and per second since they were last logged."""
+        now, tokens = time.monotonic(), (progress.step + 1) * progress.tokens_per_step
+        (earlier, then), self._logged = self._logged, (tokens, now)
+        speed = {"tokens_per_s": (tokens - earlier) / (now - then)} if earlier else {}  # the first steps warm up
+        return {"tokens": float(tokens), **speed}
+
+    def _learning_rate(self, member: SaeInTraining) -> float:
+        """That of an SAE in this step."""
+        first = member.trained[0]
+        groups = self.trainer.optimizers[0].param_groups
+        return next(float(group["lr"]) for group in groups if any(one is first for one in group["params"]))
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

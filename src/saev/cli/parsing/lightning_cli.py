@@ -18,7 +18,14 @@ from saev.errors import InputError
 from saev.registry import load_packages
 
 # Of what Lightning says this helps nobody who uses saev.
-_NOISE = ("Tip:", "distributed_backend=", "TPU available", "Seed set to")
+_NOISE = (
+    "Tip:",
+    "distributed_backend=",
+    "TPU available",
+    "Seed set to",
+    "Loading `train_dataloader`",
+    "` stopped: `max_",
+)
 for _logger in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
     logging.getLogger(f"lightning.{_logger}").addFilter(
         lambda record: not any(noise in record.getMessage() for noise in _NOISE)

@@ -7,10 +7,14 @@ from argparse import SUPPRESS, Action
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from saev.artifacts.run_directory import MAX_CONFIG_BYTES
 from saev.cli.parsing.errors import class_paths
 from saev.cli.parsing.own_modules import class_at
+from saev.errors import InputError, one_line
+from saev.files import read_regular
 
 FULL: Final = "--help_all"
 _COLUMN: Final = 30
@@ -96,13 +100,32 @@ def _rows(action: Action, parser: ArgumentParser, argv: Sequence[str]) -> Iterat
 
 
 def _given(action: Action, argv: Sequence[str]) -> str:
-    """The value that a command line gives an option; nothing where it gives none."""
+    """The value that a command line, or a file of options on it, gives an option; the last one, or nothing."""
     given = ""
     for option, following in zip(argv, [*argv[1:], ""], strict=True):
         name, is_joined, value = option.partition("=")
+        value = value if is_joined else following
         if name in action.option_strings:
-            given = value if is_joined else following
+            given = value
+        elif name == "--config":
+            given = _configured(value, action.dest) or given
     return given
+
+
+def _configured(file: str, option: str) -> str:
+    """The name of the class that a file of options chooses, without its module: help imports nothing for a file.
+
+    Raises:
+        InputError: If it cannot be read as YAML.
+    """
+    try:
+        found = yaml.safe_load(read_regular(file, MAX_CONFIG_BYTES))
+    except (yaml.YAMLError, ValueError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"--config {file}: {one_line(error)}") from error
+    for key in option.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    name = found.get("class_path") if isinstance(found, dict) else found
+    return str(name or "").rpartition(".")[2]
 
 
 def _class_path(default: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+from typing_extensions import override
 
 from saev.cli.parsing.command_line import no_command
 from saev.cli.parsing.errors import parsed
@@ -67,7 +68,7 @@ def run_one_of(commands: Mapping[str, Command], argv: Sequence[str], prog: str, 
 
 
 def _parser(command: Command, prog: str, subclasses: Mapping[str, type]) -> ArgumentParser:
-    parser = ArgumentParser(prog=prog, description=_described(command), exit_on_error=False, allow_abbrev=False)
+    parser = _Parser(prog=prog, description=_described(command), exit_on_error=False, allow_abbrev=False)
     hints, groups = get_type_hints(command), _groups(command)
     defaults = {name: one.default for name, one in signature(command).parameters.items()}
     flags = [name for name, hint in hints.items() if hint is bool]
@@ -81,6 +82,15 @@ def _parser(command: Command, prog: str, subclasses: Mapping[str, type]) -> Argu
     for name, base in subclasses.items():
         parser.add_subclass_arguments(base, name, required=True, help=helps[name])
     return parser
+
+
+class _Parser(ArgumentParser):
+    """An ArgumentParser whose help calls a path a path."""
+
+    @override
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help."""
+        return re.sub(r"<class 'Path'>|\bPath(?=\s\||\])", "path", super().format_help(*args, **kwargs))
 
 
 def _described(command: Command) -> str:

@@ -26,15 +26,17 @@ class FilterAddress {
   static wait = 200; // ms; browsers slow pages down that write more often
 
   constructor(filters, isShown) {
-    Object.assign(this, { filters, isShown, key: `${filters.key}:address` });
+    Object.assign(this, { filters, isShown });
+    this.isReload = performance.getEntriesByType("navigation")[0]?.type === "reload";
     // Whoever goes to another view has written first.
     for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => this.flush(), true);
   }
 
   /** Takes over what the address says; one that says nothing of filters leaves them as they are. */
   read(params) {
-    const { filters } = this;
-    if (location.hash === recall("sessionStorage", this.key)) return; // a reload: what is remembered is as new, or newer than what could be written
+    const { filters, isReload } = this;
+    this.isReload = false;
+    if (isReload) return; // what the tab remembers is as new, or newer than what could be written
     const names = Object.keys(filters.initial).filter((name) => params[addressName(name)] !== undefined);
     if (names.length === 0) return;
     const state = { ...filters.initial };
@@ -63,6 +65,5 @@ class FilterAddress {
     }
     const hash = `#${params}`;
     if (hash !== (location.hash || "#")) history.replaceState(history.state, "", hash);
-    keep("sessionStorage", this.key, location.hash);
   }
 }

@@ -15,12 +15,14 @@ async function leafPictures(app, step) {
   const { router, data } = app;
   const params = new URLSearchParams(location.hash.slice(1));
   const id = Number(params.get("picture"));
-  const page = data.hasPage.has(router.latent) ? await data.latent(router.latent).catch(() => null) : null;
+  const latent = params.has("latent") ? Number(params.get("latent")) : null;
+  const page = data.hasPage.has(latent) ? await data.latent(latent).catch(() => null) : null;
   const top = page === null ? [] : page.top[router.views.latent.order] ?? Object.values(page.top)[0] ?? [];
   const shown = top.map(({ image }) => image);
   const ids = shown.includes(id) ? shown : [...data.pictures.keys()].sort((a, b) => a - b);
   const next = ids[ids.indexOf(id) + step];
-  if (next === undefined || Number(router.params.picture) !== id) return; // at an end, or gone elsewhere meanwhile
+  const isHere = Number(new URLSearchParams(location.hash.slice(1)).get("picture")) === id;
+  if (next === undefined || !isHere) return; // at an end, or gone elsewhere meanwhile
   params.set("picture", next);
   params.delete("region");
   router.places.replace(`#${params}`);

@@ -67,7 +67,7 @@ class PictureView {
         element("div", {}, element("h1", { tabindex: "-1", class: "picture-name" }, userText(name)),
           label === null ? null : element("div", { class: "label" }, userText(label)),
           pictureFacts(data, this.id)),
-        element("nav", { class: "steps", "aria-label": "Gallery" }, ...this.starOf(this.picture), ...this.stepsOf(this.picture), copyLinkButton(), element("a", { class: "step", href: this.app.router.views.pictures.hash }, "All pictures"), element("a", { class: "step", href: "#" }, "All latents"))),
+        element("nav", { class: "steps", "aria-label": "Gallery" }, ...this.starOf(this.picture), copyLinkButton(), element("a", { class: "step", href: this.app.router.views.pictures.hash }, "All pictures"), element("a", { class: "step", href: "#" }, "All latents"))),
       element("div", { class: "picture-body" },
         element("div", { class: "picture-side" }, stage, this.masks, this.chosen,
           element("p", { class: "note" }, "Point at a patch, click to stay on it, or drag over a region; by arrow keys and Shift, too. Escape goes back to the whole picture.")),
@@ -115,13 +115,9 @@ class PictureView {
     this.frame.replaceChildren(heatPicture(this.app.data, this.picture, heat), this.outline ?? "");
   }
 
-  /** A star for the picture, unless it is the user's own. */
+  /** A star for the picture and buttons to those beside it, unless it is the user's own. */
   starOf(picture) {
-    return picture.path === undefined ? [pictureStarButton(this.app, picture)] : [];
-  }
-
-  stepsOf(picture) {
-    return picture.path === undefined ? pictureSteps(this.app) : [];
+    return picture.path === undefined ? [pictureStarButton(this.app, picture), ...pictureSteps(this.app)] : [];
   }
 
   showMask(mask) {

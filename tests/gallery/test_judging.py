@@ -8,8 +8,11 @@ import torch
 from tests.conftest import MakeShards
 
 from saev.gallery import judging
+from saev.gallery.judged import Judged
 from saev.gallery.judging import Judging
+from saev.gallery.judging_scripts import judged_value
 from saev.gallery.label_counts import BestLabels, LabelCount
+from saev.gallery.near_misses import NearMisses
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.metadata import read_metadata
@@ -56,3 +59,11 @@ def test_of_too_many_pictures_there_are_the_strongest_and_the_nearest_of_its_lab
     np.testing.assert_allclose(near.values_q, h_nps[near.places_q, :, 0].max(1), rtol=1e-5)
     assert near.patches_q.tolist() == h_nps[near.places_q, :, 0].argmax(1).tolist()
     assert judged.near == set(near.places_q.tolist())
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(5, True), (3, False)])
+def test_places_are_told_unless_all_silent_pictures_are_looked_at(n: int, is_told: bool) -> None:
+    """The first pictures may be those of its label, as where they lie in folders, and the rest is not looked at."""
+    silent = NearMisses(np.array([0, 2]), np.array([-1, 1], np.float32), np.array([0, 0]))
+    value = judged_value(Judged(np.array([1]), np.ones(1, np.float32), 1, n, silent))
+    assert ("places" in value["silent"]) == is_told

@@ -36,19 +36,22 @@ SITE_I = RNG.integers(-1, 3, N)
 SITES = ["north", HOSTILE[0], "south"]
 VALUES = np.where(RNG.random((N, N_LATENTS)) < 0.4, RNG.integers(1, 9, (N, N_LATENTS)), 0)  # with ties
 VALUES[LABEL_I == 1, 20] += 6
+SCALE = np.full(N_LATENTS, 255 / 18, np.float32)
+"""What level 255 stands for; as in an image set whose own largest values are others."""
 MASKS = RNG.choice([0, 1, 255], (N, 15), p=[0.9, 0.03, 0.07]).astype(np.uint8)
 
 
 def levels() -> PictureLevels:
     """Levels that are 18 times the values, of all pictures but the last ten."""
     order = RNG.permutation(UNKNOWN.start)
-    return PictureLevels.of(order, csc_array(VALUES[order].astype(float)), np.full(N_LATENTS, 255 / 18, np.float32))
+    return PictureLevels.of(order, csc_array(VALUES[order].astype(float)), SCALE)
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gallery = make_gallery(
         levels=levels(),
+        scale=SCALE,
         masks=Masks(["ground", "beak"], MASKS),
         metadata=[
             Column("wing", [str(x) for x in WING_I], np.arange(N)),
@@ -178,6 +181,9 @@ def test_two_sets_are_compared_as_probing_does(index: Path, open_page: Open, tmp
     shown = page.locator(".contrast li").evaluate_all("(all) => all.map((one) => Number(one.dataset.latent))")
     assert shown == order[:30]
     assert shown[0] == 20
+    in_a, values = LABEL_I[: UNKNOWN.start] == 1, VALUES[: UNKNOWN.start, 20]
+    best = max(np.unique(values[values > 0])[::-1], key=lambda t: float(counts(values >= t, in_a).mcc()))
+    assert f"\u2265 {best}.00:" in page.locator(".contrast-numbers").first.inner_text()
     page.select_option("#pictures select[aria-label='Sort the latents by']", "mcc")
     by_mcc = max(expected, key=lambda latent: expected[latent][2])
     assert page.locator(".contrast li").first.get_attribute("data-latent") == str(by_mcc)

@@ -23,6 +23,7 @@ MAX_PAIRS: Final = 2**22
 """Pairs of an image and a latent that are kept for a page: 16 MiB of scripts where latents take two bytes."""
 LEAST_LATENTS: Final = 64
 """So many latents of an image are kept, however many images there are."""
+MOST_LATENTS: Final = 2**16 - 1  # How many there are stands in two bytes.
 
 
 @final
@@ -79,7 +80,7 @@ class PictureLevels:
         levels_n = np.clip(np.rint(255 * shares_n), 1, 255).astype(np.uint8)
         most = None
         counts_i = np.diff(starts_i)
-        bound = max(LEAST_LATENTS, MAX_PAIRS // max(1, len(images_i)))
+        bound = min(max(LEAST_LATENTS, MAX_PAIRS // max(1, len(images_i))), MOST_LATENTS)
         if counts_i.max(initial=0) > bound:
             most = bound
             kept_n = np.ones(len(shares_n), dtype=np.bool_)

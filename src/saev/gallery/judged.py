@@ -100,6 +100,7 @@ class Judged:
         places_p: Those on which it fires, ascending, or the `MAX_FIRES` strongest ones.
         values_p: float32, its largest value there.
         n_fires: On how many it fires.
+        n: How many pictures it is judged by.
         silent: Its pre-activations on others.
         patches_jh: Patches on which it fires, by label and by quarters of an octave of its values; None where
             that is not known.
@@ -110,6 +111,7 @@ class Judged:
     places_p: Ints
     values_p: NDArray[np.float32]
     n_fires: int
+    n: int
     silent: NearMisses | None = None
     patches_jh: Ints | None = None
     shown: frozenset[int] = frozenset()

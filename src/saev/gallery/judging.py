@@ -89,7 +89,8 @@ class Judging:
             nearest = silent.places_q[np.argsort(-silent.values_q, kind="stable")]
             misses = [_first(nearest, y_i == 1) for y_i in self._best_labels(latent)]
         shown, near = frozenset(self.shown(latent)), frozenset(self._ids(misses))
-        return Judged(places_p[kept], values_p[kept], n_fires, silent, self._patches(latent), shown, near)
+        n = len(self.known.images)
+        return Judged(places_p[kept], values_p[kept], n_fires, n, silent, self._patches(latent), shown, near)
 
     def _fires(self, latent: int) -> tuple[Ints, NDArray[np.float32]]:
         own = slice(*self._values.indptr[latent : latent + 2].tolist())

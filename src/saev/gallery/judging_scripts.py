@@ -73,8 +73,7 @@ def _silent(silent: NearMisses, judged: Judged) -> dict[str, Any] | None:
     low, high = float(silent.values_q.min()), float(silent.values_q.max())
     levels_q = np.round((silent.values_q - low) / max(high - low, 1e-30) * 255).astype(np.uint8)
     n_patches = int(silent.patches_q.max()) + 1
-    last = max(silent.places_q.max(), judged.places_p.max(initial=-1)) + 1
-    is_whole = len(judged.places_p) == judged.n_fires and len(silent.places_q) + judged.n_fires == last
+    is_whole = len(judged.places_p) == judged.n_fires == judged.n - len(silent.places_q)
     return {
         "range": [low, high],
         "levels": _bytes(levels_q),

@@ -4,8 +4,8 @@ Latents i and j are linked as strongly as
 
 .. math:: w_{ij} = \max(0, \cos(d_i, d_j) - c) + a_{ij}, \quad c = \sqrt{2 \ln n / d}
 
-of their decoder directions d and their co-activation a, where each is among the nearest of the other in one of both
-ways; c is about the largest cosine of a direction with n random ones.
+of their decoder directions d and their co-activation a, where one of both is among the nearest of the other in that
+way, otherwise nothing; c is about the largest cosine of a direction with n random ones.
 
 Shape suffixes: s = d_sae, a = latents whose nearest are known, k = nearest of each, e = links, 2 = places on the map.
 """

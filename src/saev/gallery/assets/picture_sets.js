@@ -183,7 +183,7 @@ class PictureSets {
   row({ latent, ap, level, counts }) {
     const { app } = this;
     const { tp, fp, fn, tn, lift, mcc } = counts;
-    const from = showValue((level / 255) * app.data.maxValue[latent]);
+    const from = showValue((level / 255) * app.data.scale[latent]);
     return element("li", { "data-latent": latent }, starButton(app.notes, latent),
       element("div", { class: "contrast-text", title: `From ${from} on it fires in ${tp} of ${tp + fn} in A and ${fp} of ${fp + tn} in B; MCC ${showNumber(mcc)}` },
         latentRowName(app.data, latent),

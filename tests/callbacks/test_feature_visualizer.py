@@ -142,7 +142,8 @@ def test_a_run_is_rendered_anew(
     assert weights == {path: path.read_bytes() for path in run.glob("saes/*/*")}
     assert main(["render", f"--run_dir={run}", "--data.share=0.5", "--trainer.accelerator=cpu"]) == 0
     for gallery in run.glob("features/*"):
-        assert '["images","6"]' in (gallery / "data" / "overview.js").read_text()
+        for folder, images in (("", 11), ("sets/training_2", 5)):  # of the half another one is held out
+            assert f'["images","{images} of 12"]' in (gallery / folder / "data" / "overview.js").read_text()
     assert main(["render", f"--run_dir={run}", "--visualizer.include_latents=[48]"]) == 1
     assert "the SAE has latents 0 to 47" in capsys.readouterr().err
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 N, D_SAE, N_PATCHES = 41, 24, 6
+DEAD = D_SAE - 1
 NAMES = HOSTILE[:4]
 
 
@@ -61,10 +62,13 @@ def truth(make_shards: MakeShards, tmp_path_factory: pytest.TempPathFactory) -> 
             table.writerow([f"{i:05d}.png", text, ["no", "yes", ""][juvenile[i]]])
     torch.manual_seed(1)
     sae = TopK(8, D_SAE, k=2)
+    with torch.no_grad():
+        sae.W_enc[:, DEAD] = 0
+        sae.b_enc[DEAD] = -1
     with pytest.MonkeyPatch.context() as patched:
         view = Image.new("RGB", (60, 40), (90,) * 3)
         patched.setattr(RecordedPictures, "__getitem__", lambda _, i: Picture(i, f"{i:05d}.png", "a", view))
-        index = saev.render({"one": sae}, shards, folder, metadata=folder / "table.csv", n_latents=-1)["one"]
+        index = saev.render({"one": sae}, shards, folder, metadata=folder / "table.csv", include_latents=[DEAD])["one"]
     x_npd = acts[:, 1:]
     y = {f"patch:{name}": (labels_np == i).any(1).astype(int) for i, name in enumerate(NAMES)}
     for of_patches in y.values():
@@ -180,6 +184,9 @@ def test_a_miss_shows_where_it_came_nearest(truth: Truth, open_page: Open) -> No
         assert number(figure.locator("strong").inner_text()) == pytest.approx(
             float(truth.h_nps[image, patch, latent]), abs=0.02
         )
+    show(opened, DEAD, key, 0.0)
+    assert cells(opened)[0][1:3] == ["0", "0"]
+    assert listed(opened, "misses") == np.flatnonzero(truth.y[key] == 1).tolist()  # all are as near
     assert "keeps the 2 largest pre-activations" in opened.locator(".judged.misses .note").inner_text()
 
 

@@ -81,8 +81,10 @@ def test_a_gallery_has_all_pictures_and_what_fires_in_them(shards: Path, sae: To
 def test_the_numbers_of_all_latents_are_a_table(shards: Path, sae: TopK, tmp_path: Path) -> None:
     torch.manual_seed(2)
     metadata = tmp_path / "table.csv"
-    rows = [f"{one.path},{'=1+1' if i % 2 else 'b'}" for i, one in enumerate(saev.open_shards(shards).examples())]
-    metadata.write_text("\n".join(["path,=site", *rows]))
+    rows = [
+        f"{one.path},{'=1+1' if i % 2 else 'b'},{i % 3}x" for i, one in enumerate(saev.open_shards(shards).examples())
+    ]
+    metadata.write_text("\n".join(["path,=site,patches", *rows]))
     saes = {"a": sae, "b": TopK(8, D_SAE, k=3)}
     out = saev.render(saes, shards, tmp_path / "features", metadata=metadata, n_latents=3)["a"].parent
     with (out / "latents.csv").open(newline="") as file:
@@ -103,6 +105,7 @@ def test_the_numbers_of_all_latents_are_a_table(shards: Path, sae: TopK, tmp_pat
         "p50",
         "patches_label",
         "patches_ap",
+        "patches (metadata)_label",
         "=site_label",
         "name",
         "match in b",

@@ -11,7 +11,7 @@ from saev.gallery import judging
 from saev.gallery.judged import Judged
 from saev.gallery.judging import Judging
 from saev.gallery.judging_scripts import judged_value
-from saev.gallery.label_counts import BestLabels, LabelCount
+from saev.gallery.label_counts import BestLabels, LabelCount, kind_of_column
 from saev.gallery.near_misses import NearMisses
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
@@ -38,13 +38,13 @@ def test_of_too_many_pictures_there_are_the_strongest_and_the_nearest_of_its_lab
     table = tmp_path / "table.csv"
     strong = f_ns[:, 0] > np.median(f_ns[:, 0])
     strong[np.flatnonzero(f_ns[:, 0] == 0)[:9]] = True
-    table.write_text("path,strong\n" + "".join(f"{i:05d}.png,{'yes' if strong[i] else 'no'}\n" for i in range(N)))
+    table.write_text("path,images\n" + "".join(f"{i:05d}.png,{'yes' if strong[i] else 'no'}\n" for i in range(N)))
     reader = open_shards(path)
     tokens = TokenSelection((reader,), np.arange(N), reader.layout.tokens.positions("content"))
     labels = Labels.of(reader, read_metadata(table, reader.examples()).columns)
     codes = Encoding(sae, tokens)
     survey = survey_images({"one": codes}, tokens.examples, labels, top_k=3)["one"]
-    best = [BestLabels("strong", {0: LabelCount("yes", 9, 1.0, 2.0, 0.0)})]
+    best = [BestLabels(kind_of_column("images"), {0: LabelCount("yes", 9, 1.0, 2.0, 0.0)})]
     found = Judging(sae, codes.spots, survey, labels, tokens, best)
     found.look_at_silent(range(D_SAE))
     judged = found.of(0)

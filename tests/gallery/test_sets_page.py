@@ -103,6 +103,8 @@ def test_the_set_stays_until_another_one_is_chosen(index: Path, open_page: Open)
     opened.keyboard.press("Escape")
     opened.locator("#latent:not([hidden]) h1").wait_for()
     shown(opened, "held out")
+    opened = open_page(index, "#picture=7&latent=25&set=held_out")
+    opened.locator(".chosen p:has-text('up to 26.0 or more')").wait_for()  # of a value up to 36
 
 
 def test_the_comparison_keeps_the_set_and_a_link_names_it(index: Path, open_page: Open) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from saev.gallery.judged import MAX_FIRES, Ints, Judged, Known
-from saev.gallery.label_counts import BestLabels
+from saev.gallery.label_counts import PATCHES, BestLabels, kind_of_column
 from saev.gallery.near_misses import NearMisses, Pairs, pre_activations, silence
 from saev.latents.labels import Labels
 from saev.latents.sparse import Spots
@@ -108,13 +108,13 @@ class Judging:
 
     def _has(self, kind: str, name: str) -> NDArray[np.int8]:
         images, masks = self.known.images, self.known.masks
-        if kind == "patches" and masks is not None and name in masks.names:
+        if kind == PATCHES and masks is not None:
             has_i: NDArray[np.int8] = masks.has_ij[:, masks.names.index(name)].astype(np.int8)
             has_i[~masks.is_known_i] = -1
             return has_i
         names, numbers_i = self._labels.names, self._labels.numbers[images]
-        for column in self._labels.counted:  # of which one may be called "images"
-            if column.name == kind and name in column.values:
+        for column in self._labels.counted:
+            if kind_of_column(column.name) == kind:
                 names, numbers_i = column.values, column.numbers_i[images]
         has_i = (numbers_i == names.index(name)).astype(np.int8)
         has_i[numbers_i < 0] = -1

@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PATCHES: Final = "patches"
+IMAGES: Final = "images"
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,18 @@ class BestLabels:
     """Of one kind of labels, per latent the one that describes it best, where that is no chance.
 
     Args:
-        kind: What they are labels of, such as "patches".
+        kind: What they are labels of: `PATCHES`, `IMAGES`, or `kind_of_column`.
         labels: By latent.
     """
 
     kind: str
     labels: Mapping[int, LabelCount]
+
+
+def kind_of_column(name: str) -> str:
+    """The kind of labels that a column of the user's gives: its name, unless that is the kind of other labels.
+
+    >>> kind_of_column("site"), kind_of_column("images")
+    ('site', 'images (metadata)')
+    """
+    return f"{name} (metadata)" if name in (PATCHES, IMAGES) else name

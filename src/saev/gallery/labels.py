@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from saev.gallery.label_counts import BestLabels, LabelCount
+from saev.gallery.label_counts import IMAGES, PATCHES, BestLabels, LabelCount, kind_of_column
 from saev.latents.heatmaps import Levels
 from saev.latents.labels import Labels
 from saev.latents.survey import (
@@ -44,7 +44,7 @@ class _Kind:
     """Labels of one kind.
 
     Args:
-        name: Of the kind.
+        name: Of the kind, or of the column.
         names: Of the labels.
         counts: All that latents fire on.
         strongest: Their strongest tenth, of some latents.
@@ -129,9 +129,10 @@ class LatentLabels:
         That is the one which contributes most to the divergence from the base rates, purity x log(lift), among those
         that are no chance and that at least `MIN_PURITY` of the strongest tenth has.
         """
+        n_own = self._n_patches + self._n_images
         return [
-            BestLabels(kind.name, _best(first, kind.names))
-            for kind, first in zip(self._kinds, self._first, strict=True)
+            BestLabels(kind.name if number < n_own else kind_of_column(kind.name), _best(first, kind.names))
+            for number, (kind, first) in enumerate(zip(self._kinds, self._first, strict=True))
         ]
 
     def of_patches(self, latent: int) -> list[LabelCount]:
@@ -176,7 +177,7 @@ def _of_patches(survey: LatentSurvey, labels: Labels, ids_i: Ints) -> list[_Kind
         has_il[place, own_c[own_c < len(base_l)]] = True
     return [
         _Kind(
-            "patches",
+            PATCHES,
             labels.patch_names,
             counts,
             lambda latents_a: strong.strongest(latents_a, fires_s[latents_a], numbers_ic),
@@ -191,7 +192,7 @@ def _of_patches(survey: LatentSurvey, labels: Labels, ids_i: Ints) -> list[_Kind
 def _of_images(survey: LatentSurvey, labels: Labels, ids_i: Ints) -> list[_Kind]:
     if survey.image_labels is None:
         return []
-    return [_by_image("images", labels.names, labels.numbers, survey.image_labels, survey, ids_i)]
+    return [_by_image(IMAGES, labels.names, labels.numbers, survey.image_labels, survey, ids_i)]
 
 
 def _of_columns(survey: LatentSurvey, labels: Labels, ids_i: Ints) -> list[_Kind]:

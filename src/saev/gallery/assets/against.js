@@ -125,7 +125,7 @@ class AgainstPanel {
     this.threshold = Math.max(this.judged.least, threshold);
     const max = this.app.data.maxValue[this.page.index];
     this.number.value = this.threshold;
-    this.slider.value = Math.round((this.threshold / max) * AgainstPanel.steps);
+    this.slider.value = Math.round(ratio(this.threshold, max) * AgainstPanel.steps);
     this.slider.setAttribute("aria-valuetext", showValue(this.threshold));
     this.counts = this.curve.above(this.threshold);
     this.plot.replaceChildren(...splitHistogram(this.judged, this.attribute, max, this.threshold));

@@ -53,7 +53,7 @@ function splitHistogram(judged, attribute, max, threshold) {
   });
   const totals = [attribute.nWithout, attribute.nWith];
   const top = Math.max(...bins.flatMap((list, is) => Array.from(list, (count) => count / totals[is]))) || 1;
-  const x = (value) => (value / max) * width;
+  const x = (value) => ratio(value, max) * width; // of a silent latent the largest value is 0
   const bars = bins.flatMap((list, is) => Array.from(list, (count, bin) => {
     if (count === 0) return null;
     const tall = Math.max(1.5, (count / totals[is] / top) * 60);

@@ -204,8 +204,8 @@ class LiveView extends PictureView {
   }
 
   /** The exact one: levels end at the largest value that was recorded. */
-  largest() {
-    return this.bench.current.value(this.latent);
+  mostOf() {
+    return `at most ${showValue(this.bench.current.value(this.latent))}`;
   }
 
   /** All that fires is known of this picture. */

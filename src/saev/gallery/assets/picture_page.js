@@ -196,14 +196,16 @@ class PictureView {
     const levels = Array.from({ length: rows * columns }, (_, patch) => heat.at(patch));
     const n = levels.filter((level) => level > 0).length;
     if (n === 0) return this.silence(heat);
-    const most = showValue(this.largest(levels));
-    if (!heat.isCut) return `on ${n} of ${levels.length} patches, at most ${most}`;
-    return `listed on ${n} of ${levels.length} patches, there at most ${most}; ${this.cutText()}`;
+    const most = this.mostOf(levels);
+    if (!heat.isCut) return `on ${n} of ${levels.length} patches, ${most}`;
+    return `listed on ${n} of ${levels.length} patches, there ${most}; ${this.cutText()}`;
   }
 
-  /** The largest value of the chosen latent, from its levels. */
-  largest(levels) {
-    return (Math.max(...levels) / 255) * this.app.data.scale[this.latent];
+  /** The largest value of the chosen latent in words; levels end where those of the first image set do. */
+  mostOf(levels) {
+    const { scale: { [this.latent]: scale }, maxValue } = this.app.data;
+    const level = Math.max(...levels);
+    return level === 255 && scale < maxValue[this.latent] ? `up to ${showValue(scale)} or more` : `at most ${showValue((level / 255) * scale)}`;
   }
 
   /** Why no level of the chosen latent is above 0. */

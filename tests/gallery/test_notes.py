@@ -148,6 +148,14 @@ def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -
             note(17, True, "same"),
             note(25, False, "", claim="new"),
         ]
+    # What no file would hold stays as it was, and does not take the others with it.
+    before = page.evaluate(NOTES)
+    import_file(page, WELL | {"notes": [note(17, True, "y" * 9999), note(33, True, "")]})
+    expect_text(page, "#notes-message", "2 notes read: 1 new or changed, 0 known already, 1 without room.")
+    expect_text(page, "#notes-trouble", "There is no room for more in the note on latent 17: it stays as it was.")
+    page.reload()
+    expect_text(page, "#notes-count", "4")
+    assert page.evaluate(NOTES) == [*before, note(33, True, "")]
 
 
 def test_a_note_is_a_hypothesis_that_is_found_by_all_of_it(full_index: Path, open_page: Open) -> None:

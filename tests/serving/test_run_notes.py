@@ -41,6 +41,9 @@ def test_two_pages_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert [note["latent"] for note in stored(one.path)] == [3]
     assert one.state() == {"path": str(one.path), "reason": None, "sae": ABOUT["sae"], "notes": stored(one.path)}
     assert [path.name for path in one.path.parent.iterdir()] == ["x.json"]
+    longest = {"claim": "\u732b" * 1000, "text": "\u732b" * 10_000}  # counted as the page does, in characters
+    one.change(change(9, longest))
+    assert longest.items() <= stored(one.path)[1].items()
 
 
 def test_many_writers_at_once(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
         (change(2, {"claim": "a" * 1001}), "latent 2: claim has 1001 characters, and 1000 are the most"),
         (change(1, {"text": "a" * 10_001}), "latent 1: text has 10001 characters"),
         (change(1, {"tags": [str(i) for i in range(51)]}), "latent 1 has 51 tags"),
-        (change(1, {"hypotheses": ["a" * 65_536]}), "latent 1 has more than 65536 bytes"),
+        (change(1, {"hypotheses": ["a" * 65_536]}), "latent 1 has more than 65536 characters"),
         (change(1, {"star": True}, sae="f" * 16), "is on another SAE, trained before: move that file away"),
         (change(1, {"star": True}, half=3), "'half' must be an object"),
     ],

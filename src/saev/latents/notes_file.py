@@ -16,8 +16,8 @@ FORMAT: Final = "saev-notes"
 VERSION: Final = 2
 MAX_NOTES_BYTES: Final = 20_000_000
 """Of a file."""
-MAX_NOTE_BYTES: Final = 2**16
-"""Of one note, with all that other versions of this format may keep in it."""
+MAX_NOTE: Final = 2**16
+"""Characters of one note as JSON, with all that other versions of this format may keep in it."""
 MAX_EVIDENCE: Final = 200
 MAX_TAGS: Final = 50
 _LONGEST: Final = {"text": 10_000, "claim": 1000}
@@ -101,8 +101,8 @@ class Note:
             raise InputError(f"{where}: expected an object, found {value!r:.80}")
         known = {"latent": value.get("latent"), **{key: value.get(key, default) for key, default in _DEFAULTS.items()}}
         more = {key: one for key, one in value.items() if key not in known}
-        if len(json.dumps(value)) > MAX_NOTE_BYTES:
-            raise InputError(f"{where} has more than {MAX_NOTE_BYTES} bytes")
+        if len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > MAX_NOTE:  # as the page counts
+            raise InputError(f"{where} has more than {MAX_NOTE} characters")
         found = JsonObject(known, where, known)
         texts = {key: found.text(key) for key in _LONGEST}
         for key, most in _LONGEST.items():

@@ -59,10 +59,14 @@ class Notes extends EventTarget {
     this.set(latent, { evidence: others.length < evidence.length ? others : [...evidence, one] });
   }
 
-  /** Sets several whole notes at once, and keeps them. */
+  /** Sets several whole notes at once, and keeps them; gives the latents of those that no file would hold, which stay. */
   setAll(notes) {
-    this.put(notes);
-    this.keeper.keep(notes.map(({ latent }) => latent));
+    const held = notes.filter((note) => noteFault(note) === null);
+    const full = notes.filter((note) => !held.includes(note)).map(({ latent }) => latent);
+    this.put(held);
+    this.keeper.keep(held.map(({ latent }) => latent));
+    if (full.length > 0) this.say(this.status, `There is no room for more in the note on latent ${full.join(", ")}: it stays as it was.`);
+    return full;
   }
 
   /** Takes over whole notes, from wherever they come. */

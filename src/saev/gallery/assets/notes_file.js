@@ -97,9 +97,9 @@ function newNotes(notes, coming) {
     .filter((note) => !isSame(sorted(note), sorted(notes.get(note.latent))));
 }
 
-/** Merges the notes of a file; gives how many changed something. */
+/** Merges the notes of a file; gives how many changed something, and how many had no room for it. */
 function importNotes(notes, coming) {
   const changed = newNotes(notes, coming);
-  notes.setAll(changed);
-  return changed.length;
+  const nFull = notes.setAll(changed).length;
+  return [changed.length - nFull, nFull];
 }

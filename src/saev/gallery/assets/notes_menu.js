@@ -48,8 +48,8 @@ class NotesMenu {
   }
 
   merge(read) {
-    const changed = importNotes(this.app.notes, read.notes);
-    this.say(`${showCount(read.notes.length, "note")} read: ${changed} new or changed, ${read.notes.length - changed} known already.`);
+    const [changed, full] = importNotes(this.app.notes, read.notes);
+    this.say(`${showCount(read.notes.length, "note")} read: ${changed} new or changed, ${read.notes.length - changed - full} known already${full > 0 ? `, ${full} without room` : ""}.`);
   }
 
   /** Notes on another SAE name other features by the same numbers, so the user must say that this is meant. */

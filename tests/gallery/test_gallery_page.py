@@ -20,7 +20,7 @@ def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
     assert page.locator("#missing-pictures").is_hidden()
     expect_count(page, ".card .picture img", 16)
     card = page.locator("li[data-latent='17']")
-    assert card.locator(".words").inner_text() == "stripes fish: 90\u202f% of its strongest tenth, AP .73"
+    assert card.locator(".words").inner_text() == "stripes fish: 90\u202f% of its top tenth, AP .73"
     frequency = make_gallery().frequency[17]
     assert (
         card.locator(".numbers").inner_text().startswith(f"{100 * frequency:.2g}\u202f% tokens \u00b7 80\u202f% images")

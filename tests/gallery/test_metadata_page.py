@@ -37,9 +37,10 @@ def label_of(page: "Page", latent: int) -> str:
 
 def test_another_kind_of_labels_is_shown_searched_and_sorted_by(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    assert label_of(page, 6) == "birds: 40\u202f% of its strongest tenth, AP .84"
+    assert label_of(page, 6) == "birds: 40\u202f% of its top tenth, AP .84"
     title = page.locator("#cards li[data-latent='6'] .words span").get_attribute("title") or ""
-    assert "40\u202f% of the strongest tenth of what it fires on (40), ×2 of the share among all; 20\u202f%" in title
+    assert "40\u202f% of the strongest tenth of what it fires on (40 of 100)" in title
+    assert ", ×2 of the share among all; 20\u202f%" in title
     assert "an average precision of .84 (by chance .10)" in title
     assert "q 0.001" in title
     page.select_option("#sort-key", "purity")

@@ -2,7 +2,7 @@
 // A latent against a label: the pictures on which it fires rightly, wrongly and not, at a threshold; figures; a hypothesis.
 
 class AgainstPanel {
-  static sticky = null; // key of the label that was chosen last: it stays from latent to latent
+  static sticky = null; // key of the label that was chosen last: it stays from latent to latent; without any each has its own best one
 
   constructor(app, page) {
     Object.assign(this, { app, page, choices: [] });
@@ -87,7 +87,7 @@ class AgainstPanel {
 
   layout() {
     const max = this.app.data.maxValue[this.page.index];
-    this.chooser = new LabelChooser(this.choices, (attribute) => { this.choose(attribute, null); this.keepAddress(); });
+    this.chooser = new LabelChooser(this.choices, (attribute) => { AgainstPanel.sticky = attribute.key; this.choose(attribute, null); this.keepAddress(); });
     this.slider = element("input", { type: "range", min: 0, max: AgainstPanel.steps, step: 1, "aria-label": "Threshold" });
     this.number = element("input", { type: "number", min: 0, max, step: "any", "aria-label": "Threshold as a number" });
     this.slider.addEventListener("input", () => this.setThreshold(Number(((this.slider.value / AgainstPanel.steps) * max).toPrecision(3))));
@@ -100,13 +100,12 @@ class AgainstPanel {
     this.rows = judgedKinds.map((kind) => new JudgedRow(this.app, this.page, this.judged, kind));
     this.form = new HypothesisForm(this.app, this.page.index, () => this.hypothesis());
     this.body.replaceChildren(
-      element("div", { class: "against-controls" }, element("label", { for: "against-label" }, "Label"), this.chooser.element,
+      element("div", { class: "against-controls" }, element("label", { for: "against-label" }, "Label"), this.chooser.element, this.chooser.kind,
         element("label", {}, "Fires above ", this.number), best),
       this.plot, this.slider, this.figures, ...this.rows.map(({ element: row }) => row), this.form.element);
   }
 
   choose(attribute, threshold) {
-    AgainstPanel.sticky = attribute.key;
     this.attribute = attribute;
     this.curve = this.judged.curve(attribute);
     this.chooser.show(attribute);

@@ -13,6 +13,7 @@ class LabelChooser {
     });
     this.list = element("ul", { id: "against-list", role: "listbox", "aria-label": "Labels", hidden: "" });
     this.element = element("div", { class: "chooser" }, this.field, this.list);
+    this.kind = element("span", { class: "soft" });
     this.field.addEventListener("focus", () => { this.field.select(); this.open(""); });
     this.field.addEventListener("input", () => this.open(this.field.value));
     this.field.addEventListener("blur", () => this.close());
@@ -23,6 +24,12 @@ class LabelChooser {
   show(attribute) {
     this.shown = attribute;
     this.field.value = attribute.name;
+    this.kind.replaceChildren(LabelChooser.kindOf(attribute));
+  }
+
+  /** Of what a label is: two of a name may differ in that. */
+  static kindOf({ source, family, name }) {
+    return source === "label" ? "pictures" : family === name ? source : userText(family);
   }
 
   open(search) {
@@ -39,7 +46,7 @@ class LabelChooser {
 
   option({ attribute, ap, rate }, i) {
     const made = element("li", { id: `against-option-${i}`, role: "option", "aria-selected": "false" },
-      userText(attribute.name), element("span", { class: "soft" }, attribute.family === attribute.name ? attribute.source : userText(attribute.family)),
+      userText(attribute.name), element("span", { class: "soft" }, LabelChooser.kindOf(attribute)),
       element("span", { class: "cosine", title: "Average precision, and what chance has" }, `AP ${showScore(ap)} / ${showScore(rate)}`));
     made.addEventListener("pointerdown", (event) => { event.preventDefault(); this.pick(i); });
     return made;

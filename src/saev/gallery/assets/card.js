@@ -15,15 +15,15 @@ function latentWords(data, latent) {
   ];
 }
 
-/** Purity and average precision of a label. */
-function labelFigures({ purity, precision }) {
-  return `${wholePercent(purity)} of its strongest tenth${precision === null ? "" : `, AP ${showPrecision(precision)}`}`;
+/** Purity and average precision of a label; where all pictures have it, the latter is 1 for any latent. */
+function labelFigures({ purity, precision, prevalence }) {
+  return `${wholePercent(purity)} of its top tenth${precision === null || prevalence >= 1 ? "" : `, AP ${showPrecision(precision)}`}`;
 }
 
 /** What the label beside a latent rests on. */
 function labelNote(label) {
   const { count, purity, lift, q, overall } = label;
-  return `The label that tells most about it: ${showShare(purity)} of the strongest tenth of what it fires on (${count.toLocaleString("en")}), `
+  return `The label that tells most about it: ${showShare(purity)} of the strongest tenth of what it fires on (${count.toLocaleString("en")} of ${Math.round(count / purity).toLocaleString("en")}), `
     + `\u00d7${showNumber(lift)} of the share among all${overall === null ? "" : `; ${showShare(overall)} of all it fires on`}. `
     + `${precisionNote(label)}Chance is unlikely, judged by pictures: q ${showQ(q)}, corrected for all latents and labels.`;
 }

@@ -9,7 +9,7 @@ class Fold {
   static connect(data) {
     const select = document.getElementById("fold-by");
     const options = [["", "nothing"]];
-    if (data.alike.size > 0) options.push(["alike", "near-duplicates"]);
+    if (data.alike.size > 0) options.push(["alike", "alike"]);
     if ([...data.pictures.values()].some(({ label }) => label !== null)) options.push(["label", "one per label"]);
     for (const { name } of data.metadata) options.push([`column ${name}`, `one per ${name}`]);
     select.append(...options.map(([value, text]) => element("option", { value }, text)));

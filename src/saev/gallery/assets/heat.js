@@ -48,7 +48,7 @@ function heatPicture(data, picture, heat) {
     made.classList.remove("crop");
     made.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
     made.firstChild?.remove();
-    made.prepend(element("span", { class: "missing-text" }, picture.isLeftOut ? "no thumbnail" : "picture missing"));
+    made.prepend(element("span", { class: "missing-text" }, picture.isElsewhere ? "not in this set" : picture.isLeftOut ? "no thumbnail" : "picture missing"));
   };
   if (picture.isMissing) {
     toTile();

@@ -129,7 +129,7 @@ class LiveEdits {
   neighbour(id, name, cosine, isNew) {
     const { data } = this.app;
     const known = data.pictures.get(id);
-    const picture = known?.name === name ? known : { id, name, label: null, isMissing: true };
+    const picture = known?.name === name ? known : { id, name, label: null, isMissing: true, isElsewhere: true };
     const shown = heatPicture(data, picture, undefined);
     return element("li", { class: isNew ? "neighbour new" : "neighbour", title: name },
       picture === known ? element("a", { href: `#picture=${id}`, "aria-label": pictureText(data, picture, undefined) }, shown) : shown,

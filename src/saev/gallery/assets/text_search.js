@@ -20,10 +20,7 @@ class TextSearch {
   async sayReason() {
     const { search } = await askServer("live/state").catch(() => ({ search: { reason: "the server does not answer" } }));
     if (search.reason === null) return;
-    for (const control of this.form.elements) control.disabled = true;
-    this.field.placeholder = "No search of what pictures show";
-    this.field.title = search.reason;
-    this.form.append(element("details", {}, element("summary", {}, "Why?"), element("p", { class: "note" }, search.reason)));
+    this.form.replaceChildren(element("details", {}, element("summary", {}, "No search by what pictures show"), element("p", { class: "note" }, search.reason)));
   }
 
   async find() {

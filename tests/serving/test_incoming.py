@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 import pytest
 from tests.serving.conftest import ask, edit_of, error, file_of, own_picture
 
+from saev.serving import connection as connection_module
 from saev.serving import incoming
 from saev.serving import server as server_module
 from saev.serving.server import GalleryServer
@@ -97,7 +98,7 @@ def test_a_body_that_comes_too_slowly_is_not_waited_for(
 def test_the_time_is_that_of_the_whole_request_and_not_of_each_byte(
     server: GalleryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "REQUEST_SECONDS", 0.2)
     address = ("127.0.0.1", server.server_port)
     with socket.create_connection(address, timeout=0.05) as slow, pytest.raises(ConnectionError):
         for _ in range(200):

@@ -147,8 +147,11 @@ class FeatureVisualizer(NotesFaults):
                 name: {stage: one for stage, one in found.items() if stage != "test" or is_tested}
                 for name, found in model.results.items()
             }
+            images = looked_at.subset(self._options.n_images, self._options.seed).examples
             try:
-                self._draw(trainer, subjects, Source(tokens, pictures, labels, image_set, figures=figures))
+                self._draw(
+                    trainer, subjects, Source(tokens, pictures, labels, image_set, figures=figures, images=images)
+                )
             except (InputError, OSError) as error:
                 fault = str(error)
         fault = said_by_any(fault, PATIENCE)

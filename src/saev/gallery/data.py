@@ -15,6 +15,7 @@ from saev.gallery.by_picture import Masks, PictureLevels
 from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judged import Judged, Known
 from saev.gallery.label_counts import BestLabels, LabelCount
+from saev.gallery.recipe import Recipe
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order, PlaceProfile
@@ -231,6 +232,7 @@ class Gallery:
         interventions: What the ViT does with latents.
         half: The half of the pictures that it shows and counts, where it keeps to one.
         seeds: In how many other seeds latents are found, where there are any.
+        recipe: What it was made from.
         places: Where in pictures latents fire, as far as that is known.
         alike: Gives groups of pictures that are nearly the same, among those that pages show; called at the end.
         top_ratio: (s,) largest value in a picture over the second largest one in another; 0 where there is none.
@@ -262,6 +264,7 @@ class Gallery:
     interventions: Sequence[ShownIntervention] = ()
     half: Half | None = None
     seeds: Seeds | None = None
+    recipe: Recipe | None = None
     places: PlaceProfile | None = None
     alike: Callable[[Sequence[int]], list[list[int]]] | None = None
     top_ratio: Floats | None = None

@@ -225,7 +225,7 @@ class PageWriter:
             number = int(column.numbers_i[image])
             told += [10**8, column.values[number] if number >= 0 else None]
         masks = self._gallery.masks
-        return len(ascii_json(told)) + 4 + (0 if masks is None else mask_bytes(masks, image) + 16)
+        return len(ascii_json(told)) + 20 + (0 if masks is None else mask_bytes(masks, image) + 16)
 
     def _take(self, drawn: "Iterable[_Drawn]") -> None:
         for one in drawn:

@@ -176,7 +176,9 @@ def render_saes(
     images = looked_at.subset(options.n_images, options.seed).examples
     surveys = survey_images(sources, images, labels, top_k=options.top_k, seed=options.seed)
     subjects = {name: Subject(sae, sources[name], surveys[name]) for name, sae in saes.items()}
-    source = Source(tokens, RecordedPictures(tokens.reader), labels, image_set, reports, edits, others, figures or {})
+    source = Source(
+        tokens, RecordedPictures(tokens.reader), labels, image_set, reports, edits, others, figures or {}, images
+    )
     found = {one.name: one.index for one in render_galleries(subjects, source, options, Path(out), namer)}
     source.pictures.warn_of_faults()
     return found

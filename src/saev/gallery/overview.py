@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.data import ShownName
+from saev.gallery.recipe import Recipe
 from saev.gallery.scripts import data_script, read_script
 
 OF_SAE: Final = ("verdicts", "interventions", "seeds")
@@ -30,6 +31,7 @@ class Overview(NamedTuple):
         facts: What stands under the title.
         names: Names that were found for latents.
         of_sae: What is known of the SAE's latents from elsewhere, by key of `OF_SAE`, as it stands in the script.
+        recipe: What it was made from; None where an earlier version left that out.
     """
 
     sae_id: str
@@ -41,6 +43,7 @@ class Overview(NamedTuple):
     facts: Mapping[str, str]
     names: Mapping[int, ShownName]
     of_sae: Mapping[str, Any]
+    recipe: Recipe | None
 
 
 def read_overview(script: str) -> Overview:
@@ -61,6 +64,7 @@ def read_overview(script: str) -> Overview:
             facts={str(name): str(value) for name, value in raw["facts"]},
             names={int(latent): ShownName(name, score, more) for latent, name, score, more in raw["names"]},
             of_sae={key: raw[key] for key in OF_SAE if key in raw},
+            recipe=Recipe.from_json(raw["recipe"]) if "recipe" in raw else None,
         )
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"it was written by another version: {error!r}") from error

@@ -87,6 +87,14 @@ class Pages:
     def __len__(self) -> int:
         return len(self._latents)
 
+    def __contains__(self, latent: int) -> bool:
+        return latent in self._shown
+
+    def page(self, latent: int) -> LatentPage:
+        """The page of one of the latents."""
+        (found,) = self._with_heatmaps({latent: self._shown[latent]})
+        return found
+
     def __iter__(self) -> Iterator[LatentPage]:
         """The pages in the order of the latents."""
         return self._with_heatmaps(self._shown)

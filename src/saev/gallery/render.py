@@ -24,6 +24,7 @@ from saev.gallery.judging import Judging
 from saev.gallery.labels import LatentLabels
 from saev.gallery.options import Range, RenderOptions
 from saev.gallery.pages import Pages, Subject, scales
+from saev.gallery.recipe import Recipe
 from saev.gallery.seeds import seeds_of
 from saev.gallery.table import latent_table
 from saev.gallery.verdicts import Report, verdicts_for
@@ -74,6 +75,7 @@ class Source:
         interventions: Edits of latents inside the ViT, each of one of the SAEs.
         seeds: SAEs that are not rendered, and differ from one that is in their seed.
         figures: What was measured of each SAE, by its name and by stage.
+        images: Numbers of those of the images that were surveyed, where that is to be known later.
     """
 
     tokens: TokenSelection
@@ -84,6 +86,7 @@ class Source:
     interventions: Sequence[Interventions] = ()
     seeds: Sequence[SparseAutoencoder] = ()
     figures: Mapping[str, Figures] = field(default_factory=dict)
+    images: NDArray[np.int64] | None = None
 
 
 def namer_of(options: RenderOptions) -> Namer | None:
@@ -211,6 +214,7 @@ def _render(
         seeds=seeds,
         scale=None if place.is_first else scale_s,
         p99=p99_s,
+        recipe=None if source.images is None else Recipe.of(source.tokens, source.images, options),
         places=PlaceProfile.of(subject.survey),
         alike=seen.alike,
         top_ratio=top_ratio(subject.survey),

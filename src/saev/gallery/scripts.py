@@ -108,6 +108,7 @@ def overview_script(
             **_optional("levels", None if gallery.levels is None else {"most": gallery.levels.most}),
             **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
             "judges": gallery.known is not None,
+            **_optional("recipe", None if gallery.recipe is None else gallery.recipe.to_json()),
             **_optional("half", None if gallery.half is None else asdict(gallery.half)),
             **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
             **_optional("families", None if gallery.families is None else _as_bytes(gallery.families.value())),

@@ -24,6 +24,7 @@ from saev.nn import SparseAutoencoder
 from saev.serving.effects import Words
 from saev.serving.live_gallery import Behind, LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
+from saev.serving.missing_pages import MissingPages
 from saev.serving.recorded_means import chosen_images, recorded_means
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
@@ -168,6 +169,37 @@ def recorded_images(
         means = recorded_means({name: encodings[name].sae for name in own}, own, images)
         found |= {name: Recorded(one, names) for name, one in means.items()}
     return found
+
+
+def missing_pages(
+    saes: Mapping[str, OpenedSae | str],
+    reader: ShardReader | InputError,
+    device: torch.device,
+    codes: Sequence[Codes | str | Path] = (),
+) -> dict[str, MissingPages | str]:
+    """What makes pages that galleries lack, by gallery, or why nothing does; the arguments as in `recorded_images`."""
+    found: dict[str, MissingPages | str] = {name: one for name, one in saes.items() if isinstance(one, str)}
+    ready = {name: one for name, one in saes.items() if not isinstance(one, str)}
+    single = {name: one for name, one in ready.items() if len(one.provenance.layers) <= 1}
+    found |= dict.fromkeys(ready.keys() - single.keys(), "the SAE takes several layers at once")
+    if isinstance(reader, InputError):
+        return found | dict.fromkeys(single, f"{one_line(reader)}; --shards names others")
+    try:
+        fitting, faults = _fitting(single, reader) if single else ({}, {})
+    except InputError as error:
+        return found | dict.fromkeys(single, one_line(error))
+    found |= {name: one_line(error) for name, error in faults.items()}
+    encodings = {name: _encoding(one, reader, device) for name, one in fitting.items()}
+    all_codes = with_saved(encodings, codes)
+
+    def made(name: str, one: OpenedSae) -> MissingPages:
+        if one.overview.recipe is None:
+            raise InputError("the gallery does not say what it was made from: `saev render` makes it anew")
+        return MissingPages(
+            one.sae, all_codes[name], encodings[name].tokens, one.overview.recipe, one.overview.max_value
+        )
+
+    return found | {name: _or_reason(partial(made, name, one)) for name, one in fitting.items()}
 
 
 def _fitting(saes: Mapping[str, OpenedSae], reader: ShardReader) -> tuple[dict[str, OpenedSae], dict[str, InputError]]:

@@ -12,7 +12,7 @@ from saev.device import chosen_device
 from saev.errors import InputError, one_line, tell
 from saev.latents.codes import Codes
 from saev.serving.live_gallery import Recorded
-from saev.serving.open_run import OpenedSae, open_galleries, open_saes, recorded_images
+from saev.serving.open_run import OpenedSae, missing_pages, open_galleries, open_saes, recorded_images
 from saev.serving.server import GalleryServer
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import open_shards
@@ -75,6 +75,7 @@ def open_server(
         reader = _reader(run, shards, model)
         opened = _completed(opened, model, tokens, reader, is_named=shards is not None)
         recorded = _recorded(opened, reader, n_images, computes, codes, is_named=shards is not None or bool(codes))
+        server.pages = missing_pages(opened, reader, computes, codes)
         server.live = open_galleries(opened, weights, computes, recorded, reader)
     except BaseException:
         server.server_close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from saev.files import read_regular
+from saev.files import UnreadableFile, read_regular
 from saev.pages.embedding import address
 from saev.serving.site import MAX_FILE_BYTES
 
@@ -55,7 +55,10 @@ def report_page(overview: bytes, folder: Path, key: str) -> tuple[bytes, str] | 
     """
     for link in dict.fromkeys(_LINK.findall(overview)):
         if _key(link) == key and (path := _report(link, folder)) is not None:
-            page = read_regular(path, MAX_FILE_BYTES)
+            try:
+                page = read_regular(path, MAX_FILE_BYTES)
+            except UnreadableFile:
+                return None
             policy = _POLICY.search(page[:_HEAD_BYTES])
             back = address(folder / _PAGE, path.parent)
             page = page.replace(f'href="{back}#latent='.encode(), b'href="../../#latent=')

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
+from saev.files import UnreadableFile, read_regular
+
 MAX_FILE_BYTES: Final = 2**31
 """Upper bound of a file of a gallery."""
 MIME_TYPES: Final = {
@@ -69,6 +71,17 @@ def file_of(features: Path, parts: list[str]) -> Path | None:
     except (OSError, RuntimeError, ValueError):  # nothing there, a loop of links, a name too long
         return None
     return path if is_own and path.suffix in MIME_TYPES else None
+
+
+def content_of(features: Path, parts: list[str]) -> bytes | None:
+    """What is in the file that the parts of a path name; None if it may not be served, or is gone."""
+    path = file_of(features, parts)
+    if path is None or path.suffix != Path(parts[-1]).suffix:
+        return None
+    try:
+        return read_regular(path, MAX_FILE_BYTES)
+    except UnreadableFile:
+        return None
 
 
 def takes_live_part(index: bytes) -> bool:

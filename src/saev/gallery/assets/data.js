@@ -46,7 +46,9 @@ class GalleryData {
    */
   static async open(home = "", set = null) {
     const root = (set?.folder ?? "") === "" ? home : `${home}sets/${encodeURIComponent(set.folder)}/`;
-    return new GalleryData(root, await take(`${root}data/overview.js`), home, set);
+    const data = new GalleryData(root, await take(`${root}data/overview.js`), home, set);
+    if (typeof connectPages !== "undefined" && root === home) await connectPages(data);
+    return data;
   }
 
   constructor(root, raw, home = root, set = null) {
@@ -59,6 +61,7 @@ class GalleryData {
     this.isFull = new Set(raw.pages); // latents whose page has all pictures
     this.small = new Map((raw.small?.latents ?? []).map((latent, i) => [latent, Math.floor(i / raw.small.perFile)])); // latent -> file
     this.hasPage = new Set([...raw.pages, ...this.small.keys()]);
+    this.make = null; // where a server makes pages: a latent gives the promise of its page
     for (const name of ["frequency", "imageFrequency", "meanValue", "maxValue", "binEdges"]) {
       this[name] = numbersOf(raw[name], Float32Array);
     }
@@ -134,9 +137,23 @@ class GalleryData {
    * directions: [[word, score]], meanMap: {most, levels} or null}.
    */
   latent(index) {
+    if (!this.small.has(index) && !this.isFull.has(index) && this.make !== null) return this.whole(index);
     if (!this.small.has(index)) return this.once(`data/latents/${String(index).padStart(6, "0")}.js`, (raw) => latentOf(raw, this.scale[index], this.p99?.[index]));
     const several = this.once(`data/small/${String(this.small.get(index)).padStart(6, "0")}.js`, (raws) => new Map(raws.map((raw) => [raw.index, raw])));
     return several.then((raws) => latentOf(raws.get(index), this.scale[index], this.p99?.[index]));
+  }
+
+  /** The same with all its pictures, as far as these are stored or can be made; "makingpages" tells how far they are. */
+  whole(index) {
+    if (this.isFull.has(index) || this.make === null) return this.latent(index);
+    return this.keep(`made/${index}`, () => this.make(index).then((raw) => ({ ...latentOf(raw, this.scale[index], this.p99?.[index]), isWhole: true })));
+  }
+
+  /** Pictures that pages show which were made later: [id, name, label or null]. */
+  addPictures(pictures) {
+    for (const [id, name, label] of pictures) {
+      if (!this.pictures.has(id)) this.pictures.set(id, { id, name, label, width: this.columns, height: this.rows, isMissing: false });
+    }
   }
 
   /** A promise of what fires in a picture: {patches: for each patch [{latent, level}], strongest first, `most` at most, which cuts
@@ -149,6 +166,7 @@ class GalleryData {
   async maskOf(id) {
     if (this.maskNames.length === 0) return null;
     const { place } = this.pictures.get(id);
+    if (place === undefined) return null; // of a page that was made later
     const chunk = await this.maskChunk(Math.floor(place / GalleryData.chunk));
     const runs = bytesOf(chunk[place % GalleryData.chunk]);
     const labels = new Uint8Array(this.rows * this.columns);
@@ -171,9 +189,14 @@ class GalleryData {
 
   /** The promise of a script's value, the same one as long as it is among those used last. */
   once(path, decode) {
+    return this.keep(path, () => take(this.root + path).then(unpacked).then(decode));
+  }
+
+  /** What `get()` promises, kept likewise. */
+  keep(path, get) {
     let promise = this.kept.get(path);
     if (promise === undefined) {
-      promise = take(this.root + path).then(unpacked).then(decode);
+      promise = get();
       promise.catch(() => this.kept.delete(path));
     }
     this.kept.delete(path);

@@ -65,19 +65,29 @@ class LatentView {
   }
 
   load(latent, params) {
-    return this.app.data.latent(latent).then((page) => {
+    const { data } = this.app;
+    const waiting = element("p", { class: "empty", role: "status" }, data.isFull.has(latent) || data.make === null ? "" : "This page is being made.");
+    const tell = ({ detail }) => { waiting.textContent = detail; };
+    addEventListener("makingpages", tell);
+    this.main.append(waiting);
+    return data.whole(latent).finally(() => removeEventListener("makingpages", tell)).then((page) => {
       if (this.latent !== latent) return;
+      waiting.remove();
       this.fill(page, params);
       this.filled = latent;
       const next = this.app.neighbour(1);
-      if (next !== undefined) this.app.data.latent(next).catch(() => {}); // said when it is opened
-    }, (error) => { if (this.latent === latent) this.say(error.message); });
+      if (next !== undefined) data.latent(next).catch(() => {}); // said when it is opened
+    }, (error) => {
+      if (this.latent !== latent) return;
+      waiting.remove();
+      this.say(error.message);
+    });
   }
 
   fill(page, params) {
     const { data } = this.app;
     const has = (list) => list.length > 0;
-    if (!data.isFull.has(page.index)) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
+    if (!data.isFull.has(page.index) && !page.isWhole) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
     const against = new AgainstPanel(this.app, page);
     this.main.append(setRows(this.app, page.index) ?? "", this.topPictures(page), against.element, ...(has(page.samples) ? [this.samples(page)] : []));
     if (params.against === undefined) whenNear(against.element, () => against.show(params));

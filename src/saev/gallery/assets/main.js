@@ -7,7 +7,7 @@
 let app;
 
 /** What only a page from `saev view` loads: it needs the ViT behind it. */
-const liveParts = { scripts: ["live_bench.js", "live_latent.js", "live_export.js", "live_tray.js", "live_variants.js", "live_effects.js", "live_edits.js", "live.js", "occlusion.js", "text_search.js", "notes_run.js"], styles: ["live.css"] };
+const liveParts = { scripts: ["live_pages.js", "live_bench.js", "live_latent.js", "live_export.js", "live_tray.js", "live_variants.js", "live_effects.js", "live_edits.js", "live.js", "occlusion.js", "text_search.js", "notes_run.js"], styles: ["live.css"] };
 
 /** Loads the parts that talk to the server, in their order, where the page comes from one. */
 async function loadLiveParts() {
@@ -93,7 +93,8 @@ async function start() {
   const loading = document.getElementById("loading");
   try {
     const sets = await ImageSets.open();
-    const [[data, trouble]] = await Promise.all([sets.start(), loadLiveParts()]);
+    await loadLiveParts();
+    const [data, trouble] = await sets.start();
     if (!sets.isOne) data.half = sets.half; // notes are of the SAE
     const notes = new Notes(typeof RunNotes === "undefined" ? new BrowserNotes(data.saeId) : await RunNotes.open(data));
     loading.hidden = true; // before the page scrolls to where it was left

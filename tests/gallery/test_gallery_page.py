@@ -17,6 +17,7 @@ def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
     expect_text(page, "#title", "A gallery")
     assert "ViT-B-32/openai" in page.locator("#facts").inner_text()
     expect_text(page, "#counts", "40 latents: 36 alive, 4 dead (on no token looked at), 4 with pictures.")
+    assert page.locator("#table").get_attribute("href") == "latents.csv"
     assert page.locator("#missing-pictures").is_hidden()
     expect_count(page, ".card .picture img", 16)
     card = page.locator("li[data-latent='17']")

@@ -43,7 +43,7 @@ class LiveView extends PictureView {
   /** Where nothing answers, the first view says so; nobody would look for a part that is not there. */
   async sayReason() {
     const { reason } = await this.state;
-    if (reason !== null) document.getElementById("counts").after(element("p", { class: "warning", role: "status", id: "live-reason" }, LiveView.cannot(reason)));
+    if (reason !== null) document.getElementById("counts").parentElement.after(element("p", { class: "warning", role: "status", id: "live-reason" }, LiveView.cannot(reason)));
   }
 
   static cannot(reason) {

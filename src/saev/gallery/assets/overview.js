@@ -42,6 +42,7 @@ class OverviewView {
     document.getElementById("counts").textContent = `${showCount(data.nLatents, "latent")}: `
       + `${data.alive.length.toLocaleString("en")} alive, ${dead.toLocaleString("en")} dead (on no token looked at), `
       + `${data.hasPage.size.toLocaleString("en")} with pictures${data.small.size > 0 ? `, ${data.small.size.toLocaleString("en")} of these with nine at most` : ""}.`;
+    document.getElementById("table").href = `${data.root}latents.csv`;
     const missing = [...data.pictures.values()].filter((picture) => picture.isMissing && !picture.isLeftOut).length;
     const warning = document.getElementById("missing-pictures");
     warning.hidden = missing === 0;

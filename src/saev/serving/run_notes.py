@@ -78,7 +78,8 @@ class RunNotes:
             notes[latent] = changed(notes.get(latent, {"latent": latent}), change["set"], change["was"])
         kept = [notes[latent] for latent in sorted(notes) if len(notes[latent]) > 1]
         new = {"format": FORMAT, **file, **about, "version": VERSION, "notes": kept}
-        data = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        text = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False)
+        data = text.encode("utf-8", "backslashreplace")  # half a surrogate pair becomes its escape in JSON
         try:
             for change in changes:
                 Note.from_json(notes[change["latent"]], f"latent {change['latent']}")

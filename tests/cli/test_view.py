@@ -229,6 +229,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a server would answer with, once a command has run."""
     found: dict[str, Any] = {}
     monkeypatch.setattr(GalleryServer, "serve_forever", lambda self: found.update(self.live))
+    monkeypatch.setattr(LiveGallery, "finish", lambda self: None)  # they are asked after the end
     return found
 
 

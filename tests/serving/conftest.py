@@ -2,10 +2,10 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Thread
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae, open_saes, recorded_images
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.server import GalleryServer
+from saev.serving.turn import Turn
 from saev.shards.reading.open import open_shards
 from saev.splicing.recorded_backbone import load_recorded_backbone
 from saev.vit.backbone import Backbone
@@ -66,14 +67,20 @@ def backbone(opened: OpenedSae) -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def live(opened: OpenedSae, shards: Path) -> LiveGallery:
-    """With a ViT of its own: a test that uses another one meanwhile does not run into its hooks."""
+def make_live(opened: OpenedSae, shards: Path) -> Callable[[], LiveGallery]:
+    """Makes one: a server that is closed ends its own. Their ViT is none of the tests', to keep off its hooks."""
     (recorded,) = recorded_images({"one": opened}, open_shards(shards), 100, CPU).values()
-    return gallery_of(opened, load_recorded_backbone(opened.provenance.one_layer, "random"), recorded, shards)
+    backbone = load_recorded_backbone(opened.provenance.one_layer, "random")
+    return lambda: gallery_of(opened, backbone, recorded, shards)
+
+
+@pytest.fixture(scope="session")
+def live(make_live: Callable[[], LiveGallery]) -> LiveGallery:
+    return make_live()
 
 
 def gallery_of(opened: OpenedSae, backbone: Backbone, recorded: Recorded | str, shards: Path) -> LiveGallery:
-    sae, lock = LiveSae(opened.sae, opened.provenance, backbone, CPU), Lock()
+    sae, lock = LiveSae(opened.sae, opened.provenance, backbone, CPU), Turn()
     overview, words = opened.overview, Words(opened.provenance.one_layer, "random")
     probe = RecordedProbe(open_shards(shards), sae.embed, lock)
     return LiveGallery(Behind(sae, overview.max_value, overview.image_frequency, recorded, words, probe), lock)
@@ -111,8 +118,8 @@ def serve(features: Path, live: LiveGalleries) -> Iterator[GalleryServer]:
 
 
 @pytest.fixture(scope="module")
-def server(run_dir: Path, name: str, live: LiveGallery) -> Iterator[GalleryServer]:
-    yield from serve(run_dir / "features", {name: live})
+def server(run_dir: Path, name: str, make_live: Callable[[], LiveGallery]) -> Iterator[GalleryServer]:
+    yield from serve(run_dir / "features", {name: make_live()})
 
 
 def ask(
@@ -143,10 +150,10 @@ def error(content: bytes) -> str:
 
 
 @pytest.fixture
-def served(tabs: Tabs, run_dir: Path, live: LiveGallery) -> Iterator[Served]:
+def served(tabs: Tabs, run_dir: Path, make_live: Callable[[], LiveGallery]) -> Iterator[Served]:
     """The page of the run's gallery, in a tab of its own."""
     (gallery,) = (run_dir / "features").iterdir()
-    with GalleryServer(0, run_dir / "features", {gallery.name: live}) as server:
+    with GalleryServer(0, run_dir / "features", {gallery.name: make_live()}) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         found = Served(tabs.take(), server, gallery.name)  # a port of its own, and with it storage of its own

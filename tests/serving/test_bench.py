@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from saev.serving.live_sae import LiveSae
 from saev.serving.open_run import OpenedSae
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.server import GalleryServer
+from saev.serving.turn import Turn
 from saev.shards.reading.open import open_shards
 from saev.vit.backbone import Backbone
 from saev.vit.load import load_backbone
@@ -156,9 +156,9 @@ def test_zero_shot_probabilities_are_those_of_the_clip() -> None:
     sae = saev.TopK(d_in=backbone.d_model, d_sae=40, k=3).eval()
     vit = RecordedLayer(family="clip", ckpt="tiny-CLIP/openai", layer=0)
     behind = LiveSae(sae, Provenance([vit], "content"), backbone, CPU)
-    probe, words = RecordedProbe(InputError("gone"), behind.embed, Lock()), Words(vit, "random")
+    probe, words = RecordedProbe(InputError("gone"), behind.embed, Turn()), Words(vit, "random")
     ones = np.ones(40, dtype=np.float32)
-    live = LiveGallery(Behind(behind, ones, ones, "gone", words, probe), Lock())
+    live = LiveGallery(Behind(behind, ones, ones, "gone", words, probe), Turn())
     key = live.look(file_of(own_picture()))["id"]
     assert live.state()["words"] is None
     names = ["a cat", "sea_horse", "dog"]
@@ -184,8 +184,10 @@ def test_zero_shot_probabilities_are_those_of_the_clip() -> None:
 
 
 def test_the_probe_is_that_of_the_recorded_pictures(
-    live: LiveGallery, backbone: Backbone, shards: Path, server: GalleryServer, name: str
+    backbone: Backbone, shards: Path, server: GalleryServer, name: str
 ) -> None:
+    live = server.live[name]
+    assert isinstance(live, LiveGallery)
     key = live.look(file_of(own_picture()))["id"]
     ask_effect = asked(picture=key, factors=[[0, 0]], patches=None, words=["cat", "dog"])
     assert live.effect(ask_effect)["probe"] == {"reason": "no probe is fitted yet"}
@@ -214,7 +216,9 @@ def test_the_probe_is_that_of_the_recorded_pictures(
     assert {row["name"]: row["before"] for row in told} == pytest.approx(by_hand, abs=1e-4)
 
 
-def test_what_cannot_be_asked_is_refused(live: LiveGallery, server: GalleryServer, name: str) -> None:
+def test_what_cannot_be_asked_is_refused(server: GalleryServer, name: str) -> None:
+    live = server.live[name]
+    assert isinstance(live, LiveGallery)
     key = live.look(file_of(own_picture()))["id"]
     effect: dict[str, Any] = {"picture": key, "factors": [[0, 0]], "patches": None, "words": []}
     bad = [

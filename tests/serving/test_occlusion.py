@@ -1,7 +1,6 @@
 """Occlusion maps against passes of the ViT by hand, and on the page."""
 
 import json
-from threading import Lock
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from saev.serving.live_gallery import LiveGallery
 from saev.serving.live_sae import LiveSae
 from saev.serving.occlusion import occlusion
 from saev.serving.open_run import OpenedSae
+from saev.serving.turn import Turn
 from saev.vit.backbone import Backbone
 
 pytest_plugins = ("tests.serving.test_live_page",)
@@ -24,7 +24,7 @@ pytest_plugins = ("tests.serving.test_live_page",)
 def test_each_square_is_what_a_pass_by_hand_gives(opened: OpenedSae, backbone: Backbone, block: int) -> None:
     view = backbone.preprocessing.view(own_picture())
     latent = strongest_by_hand(opened, backbone)[0]
-    found = occlusion(LiveSae(opened.sae, opened.provenance, backbone, CPU), view, latent, block, Lock())
+    found = occlusion(LiveSae(opened.sae, opened.provenance, backbone, CPU), view, latent, block, Turn())
     rows, columns = backbone.grid
     pixels = np.asarray(view)
 

@@ -2,7 +2,8 @@
 
 import json
 import socket
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from tests.serving.conftest import ask, edit_of, error, file_of, own_picture, se
 from saev.errors import InputError
 from saev.serving import server as server_module
 from saev.serving.live_gallery import LiveGallery
-from saev.serving.server import GalleryServer
+from saev.serving.server import MAX_BODIES, GalleryServer
+from saev.serving.turn import Ended
 
 
 def test_the_page_and_its_files(server: GalleryServer, name: str, run_dir: Path) -> None:
@@ -122,9 +124,9 @@ def test_what_cannot_be_is_said_in_words(server: GalleryServer, name: str, monke
 
 
 def test_a_bug_is_told_and_the_server_goes_on(
-    server: GalleryServer, name: str, live: LiveGallery, monkeypatch: pytest.MonkeyPatch
+    server: GalleryServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_sae", None)
+    monkeypatch.setattr(server.live[name], "_sae", None)
     response, content = ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture()))
     assert response.status == 500
     assert "AttributeError" in error(content)
@@ -143,15 +145,40 @@ def test_bytes_that_were_not_read_are_no_request(server: GalleryServer, name: st
     assert received.startswith(b"HTTP/1.1 403")
 
 
-def test_closing_waits_for_what_is_computed(run_dir: Path, name: str, live: LiveGallery) -> None:
-    server = GalleryServer(0, run_dir / "features", {name: live})
-    with live._lock:
-        closing = threading.Thread(target=server.server_close)
-        closing.start()
-        closing.join(0.1)
-        assert closing.is_alive()
-    closing.join(5)
-    assert not closing.is_alive()
+def test_closing_waits_for_what_is_computed_and_lets_nothing_else_begin(
+    run_dir: Path, name: str, make_live: Callable[[], LiveGallery]
+) -> None:
+    live = make_live()
+    server, picture = GalleryServer(0, run_dir / "features", {name: live}), file_of(own_picture())
+    key = live.look(picture)["id"]
+    asked = json.dumps({"picture": key, "latent": 0, "block": 1}).encode()
+    with ThreadPoolExecutor() as pool:
+        with live._lock:
+            waiting = [pool.submit(live.occlude, asked), pool.submit(live.look, picture)]
+            closing = pool.submit(server.server_close)
+            assert not wait([closing, *waiting], 0.1).done
+        closing.result(5)
+        assert [type(one.exception(5)) for one in waiting] == [Ended, Ended]
+    assert live.probe(start=True)["fitted"] is None
+    live.finish()
+    assert live.probe(start=False)["fitted"] is None
+
+
+def test_notes_and_questions_do_not_wait_for_pictures(server: GalleryServer, name: str) -> None:
+    live = server.live[name]
+    assert isinstance(live, LiveGallery)
+    key, occlude = live.look(file_of(own_picture()))["id"], f"/{name}/live/occlusion"
+    asked = json.dumps({"picture": key, "latent": 0, "block": 4}).encode()
+    with ThreadPoolExecutor() as pool, live._lock:
+        computed = [pool.submit(ask, server, "POST", occlude, asked) for _ in range(MAX_BODIES + 1)]
+        computed += [
+            pool.submit(ask, server, "POST", f"/{name}/live/pictures", file_of(own_picture()))
+            for _ in range(MAX_BODIES)
+        ]
+        assert not wait(computed, 0.3).done
+        assert ask(server, "POST", f"/{name}/live/notes", b"{")[0].status == 400
+        assert ask(server, "POST", f"/{name}/live/search", b"{")[0].status == 400
+    assert [one.result(20)[0].status for one in computed] == [200] * len(computed)
 
 
 def test_only_this_machine_is_listened_to(server: GalleryServer) -> None:

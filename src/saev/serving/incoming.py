@@ -2,9 +2,12 @@
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from http import HTTPStatus
 from socket import SHUT_WR, socket
+from threading import BoundedSemaphore
 from typing import Final, final
 
 from typing_extensions import override
@@ -96,6 +99,22 @@ def content_length(headers: Message, most: int) -> int:
     if len(digits) > _MAX_DIGITS or int(digits) > most:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {most / 2**20:g} MiB are taken")
     return int(digits)
+
+
+@contextmanager
+def place_in(room: BoundedSemaphore | None) -> Iterator[None]:
+    """A place among those whose bodies are taken; None has places for all.
+
+    Raises:
+        Refused: If no place becomes free in time.
+    """
+    if room is not None and not room.acquire(timeout=BODY_SECONDS):
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "others are still coming: send this again")
+    try:
+        yield
+    finally:
+        if room is not None:
+            room.release()
 
 
 def read_body(stream: "io.BufferedReader[TimedStream]", n_bytes: int) -> bytes:

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final, final
 
 import numpy as np
@@ -25,6 +24,7 @@ from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.occlusion import occlusion
 from saev.serving.recorded_means import Neighbour, RecordedMeans
 from saev.serving.recorded_probe import RecordedProbe
+from saev.serving.turn import Turn
 from saev.serving.variants import variant
 from saev.vit.images.decode import decode
 
@@ -79,7 +79,7 @@ class LiveGallery:
         lock: Held while something is computed; galleries of one process share it.
     """
 
-    def __init__(self, behind: Behind, lock: Lock) -> None:
+    def __init__(self, behind: Behind, lock: Turn) -> None:
         self._sae, self._behind = behind.sae, behind
         assert behind.max_value_s.shape == (behind.sae.d_sae,), (
             f"{behind.max_value_s.shape}: {behind.sae.d_sae} latents"
@@ -209,10 +209,9 @@ class LiveGallery:
         return self._behind.probe.start() if start else self._behind.probe.state()
 
     def finish(self, timeout: float = 10) -> None:
-        """End the probe, and wait for what is being computed, for so many seconds at most."""
-        self._behind.probe.stop(timeout)
-        if self._lock.acquire(timeout=timeout):
-            self._lock.release()
+        """Compute nothing any more, and wait for what is being computed, for so many seconds at most."""
+        self._lock.end(timeout)
+        self._behind.probe.join(timeout)
 
     def _keep(self, seen: Seen, data: bytes) -> dict[str, Any]:
         f_ps = seen.f_qs[seen.patches]

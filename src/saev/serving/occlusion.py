@@ -5,20 +5,20 @@ Shape suffixes: b = pictures of a batch, q = tokens that the SAE takes, n = bloc
 
 import time
 from collections.abc import Iterator
-from threading import Lock
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
 from saev.serving.live_sae import LiveSae
+from saev.serving.turn import Turn
 from saev.serving.variants import variant
 
 BATCH: Final = 16
 """Pictures that pass the ViT together; others may be computed between two batches."""
 
 
-def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Lock) -> dict[str, Any]:
+def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Turn) -> dict[str, Any]:
     """How the value of a latent changes at its strongest patch when squares of patches get the picture's mean colour.
 
     Args:

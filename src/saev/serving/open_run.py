@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -28,6 +27,7 @@ from saev.serving.missing_pages import MissingPages
 from saev.serving.recorded_means import chosen_images, recorded_means
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
+from saev.serving.turn import Turn
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
 from saev.splicing.recorded_backbone import load_recorded_backbone
@@ -91,7 +91,7 @@ def open_galleries(
     Raises:
         InputError: If weights are given and the ViT cannot be had with them.
     """
-    lock = Lock()
+    lock = Turn()
     backbones: dict[str, tuple[Backbone, Words]] = {}
     probes: dict[str, RecordedProbe] = {}
 

@@ -4,7 +4,7 @@ Shape suffixes: n = pictures, e = width of the embedding.
 """
 
 from collections.abc import Callable, Sequence
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any, Final, final
 
 import torch
@@ -15,6 +15,7 @@ from saev.errors import InputError, one_line
 from saev.latents.recorded_files import RecordedFiles
 from saev.metrics.embeddings import probe_halves
 from saev.probing.interventions.readouts import Readout, probe_readout
+from saev.serving.turn import Turn
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import random_subset
@@ -37,10 +38,10 @@ class RecordedProbe:
     """
 
     def __init__(
-        self, reader: ShardReader | InputError, embed: Callable[[Sequence[Image.Image]], Tensor], lock: Lock
+        self, reader: ShardReader | InputError, embed: Callable[[Sequence[Image.Image]], Tensor], lock: Turn
     ) -> None:
         self._reader, self._embed, self._lock = reader, embed, lock
-        self._starting, self._stopped = Lock(), Event()
+        self._starting = Lock()
         self._thread: Thread | None = None
         self._done = self._n_missing = 0
         self._records: list[ExampleRecord] = []
@@ -74,14 +75,13 @@ class RecordedProbe:
     def start(self) -> dict[str, Any]:
         """Begin to fit it, unless that has begun or cannot be; gives the state."""
         with self._starting:
-            if self._thread is None and self._fault is None and not self._stopped.is_set():
+            if self._thread is None and self._fault is None:
                 self._thread = Thread(target=self._run, name="recorded probe", daemon=True)
                 self._thread.start()
         return self.state()
 
-    def stop(self, timeout: float) -> None:
-        """End it, and wait for that, for so many seconds at most."""
-        self._stopped.set()
+    def join(self, timeout: float) -> None:
+        """Wait for its end, for so many seconds at most."""
         with self._starting:
             thread = self._thread
         if thread is not None:
@@ -111,8 +111,6 @@ class RecordedProbe:
                     self._n_missing += 1
             if pictures:
                 with self._lock:
-                    if self._stopped.is_set():
-                        return
                     embedded.append(self._embed(pictures))
             self._done += len(pictures)
         learned, tested = probe_halves(labels)

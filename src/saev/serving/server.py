@@ -14,7 +14,7 @@ from typing_extensions import override
 from saev.artifacts import RunDirectory
 from saev.errors import InputError
 from saev.serving.connection import JSON, Connection
-from saev.serving.incoming import BODY_SECONDS, Refused, content_length, read_body
+from saev.serving.incoming import BODY_SECONDS, Refused, content_length, place_in, read_body
 from saev.serving.live_gallery import MAX_BYTES, LiveGalleries, LiveGallery
 from saev.serving.missing_pages import MissingPages
 from saev.serving.reports import report_page, with_reports
@@ -31,7 +31,7 @@ LIVE: Final = "live"
 MAX_CONNECTIONS: Final = 64
 """At once; a browser keeps six."""
 MAX_BODIES: Final = 4
-"""Pictures and edits that are taken at once; others wait."""
+"""Pictures that are taken at once, and as many changes of notes; others wait. What is asked is too small to wait."""
 _LATER: Final = "this gallery was not there when the server was started"
 _MAX_EDIT_BYTES: Final = 2**16
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -58,7 +58,7 @@ class GalleryServer(ThreadingHTTPServer):
     def __init__(self, port: int, features: Path, live: LiveGalleries, namer_weights: str | None = None) -> None:
         self.features, self.live, self.texts = features, live, TextSearch(features, namer_weights)
         self.pages: Mapping[str, MissingPages | str] = {}  # what makes those that galleries lack
-        self.bodies = BoundedSemaphore(MAX_BODIES)
+        self.rooms = {most: BoundedSemaphore(MAX_BODIES) for most in (MAX_BYTES, MAX_CHANGES_BYTES)}
         self._connections = BoundedSemaphore(MAX_CONNECTIONS)
         try:
             super().__init__((ADDRESS, port), GalleryHandler)
@@ -91,6 +91,7 @@ class GalleryServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Also wait for what is being computed: torch must not be torn down under it."""
         super().server_close()
+        self.texts.finish()
         for one in (*self.live.values(), *self.pages.values()):
             if not isinstance(one, str):
                 one.finish()
@@ -199,12 +200,8 @@ class GalleryHandler(Connection):
         return state | made | {"search": self.server.texts.state(name)}
 
     def _sent(self, use: Callable[[bytes], dict[str, Any]], most: int) -> dict[str, Any]:
-        """What is made of the body; few are taken at once, for they are kept in memory."""
+        """What is made of the body; of large ones few are taken at once, for they are kept in memory."""
         n_bytes = content_length(self.headers, most)
-        if not self.server.bodies.acquire(timeout=BODY_SECONDS):
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "other pictures are still coming: send this one again")
-        try:
+        with place_in(self.server.rooms.get(most)):
             self.timed.allow(BODY_SECONDS)
             return use(read_body(self.stream, n_bytes))
-        finally:
-            self.server.bodies.release()

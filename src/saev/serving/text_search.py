@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final, final
 
 from saev.artifacts import RunDirectory
@@ -12,6 +11,7 @@ from saev.latents.naming.crop_means import CROPS_FILE, CropMeans, read_crops
 from saev.latents.naming.words import embed_phrases
 from saev.serving.asked import BadRequest
 from saev.serving.site import gallery_names
+from saev.serving.turn import Turn
 from saev.vit.refusals import Options
 from saev.vit.text import Clip, load_clip
 
@@ -31,7 +31,7 @@ class TextSearch:
     """
 
     def __init__(self, features: Path, weights: str | None = None) -> None:
-        self._features, self._weights, self._lock = features, weights, Lock()
+        self._features, self._weights, self._lock = features, weights, Turn()
         self._clips: dict[str, Clip] = {}
 
     def check(self) -> None:
@@ -52,6 +52,10 @@ class TextSearch:
             return {"reason": None, "clip": self._crops(name).clip.ckpt}
         except InputError as error:
             return {"reason": " ".join(str(error).split())}
+
+    def finish(self, timeout: float = 10) -> None:
+        """Search nothing any more, and wait for the search that goes on, for so many seconds at most."""
+        self._lock.end(timeout)
 
     def search(self, name: str, body: bytes) -> dict[str, Any]:
         """How well a text fits latents.

@@ -216,8 +216,8 @@ function topLabels(data, page) {
   }
   if (counts.size === 0) return null;
   const sorted = [...counts].sort(([, a], [, b]) => b - a).slice(0, 3);
-  return element("p", { class: "note" }, `Of its ${showCount(first.length, "top picture")}: `,
-    ...sorted.flatMap(([label, count], i) => [i === 0 ? "" : ", ", userText(label), ` ${count}`]));
+  return element("p", { class: "note top-labels" }, `Of its ${showCount(first.length, "top picture")}: `,
+    ...sorted.flatMap(([label, count], i) => [i === 0 ? "" : ", ", element("span", { title: label }, userText(label)), ` ${count}`]));
 }
 
 function wordList(words) {

@@ -31,6 +31,7 @@ from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import jpeg
 from saev.serving.asked import BadRequest
+from saev.serving.turn import Turn
 from saev.shards.tokens import TokenSelection
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class MissingPages:
         self._pictures = RecordedPictures(reader)
         self._records = reader.examples()
         self._made: OrderedDict[int, dict[str, Any]] = OrderedDict()
-        self._starting, self._making = Lock(), Lock()
+        self._starting, self._making = Lock(), Turn()
         self._thread: Thread | None = None
         self._pages: Pages | None = None
         self._fault: str | None = None
@@ -137,8 +138,7 @@ class MissingPages:
         self._codes.stop.set()
         if self._thread is not None:
             self._thread.join(timeout)
-        if self._making.acquire(timeout=timeout):
-            self._making.release()
+        self._making.end(timeout)
 
     def _start(self) -> None:
         with self._starting:

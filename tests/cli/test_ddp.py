@@ -47,6 +47,7 @@ def test_two_processes_show_what_one_does(shards: Path, make_shards: MakeShards,
     others = make_shards(21, d_model=16, grid=(3, 4), acts=acts, labels=labels, images="1" * 64)[0]
     one, two = tmp_path / "one", tmp_path / "two"
     assert main(fit_options(shards, one)) == 0
+    shutil.rmtree(one / "features")  # the next gallery is then the first, and chooses its own latents
     shutil.copytree(one, two)
     argv = ["test", f"--data.shards={others}", "--visualizer.n_latents=-1", "--trainer.accelerator=cpu"]
     assert main([*argv, f"--run_dir={one}"]) == 0

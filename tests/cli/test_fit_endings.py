@@ -152,6 +152,7 @@ def test_galleries_that_cannot_be_made_after_a_test_cost_no_figures(
     shards: Path, undisturbed: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     run_dir = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    shutil.rmtree(run_dir / "features")  # a further image set would have the latents of the first
     capsys.readouterr()
     argv = ["test", f"--run_dir={run_dir}", f"--data.shards={shards}", "--trainer.accelerator=cpu"]
     assert main([*argv, "--visualizer.log_freq_range=[3, 4]"]) == 1

@@ -76,10 +76,16 @@ def test_it_is_tested_on_all_images_and_its_figures_are_those_of_the_run(
 
 
 @contextmanager
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What a server would answer with."""
+def served(monkeypatch: pytest.MonkeyPatch, picture: Path) -> Iterator[dict[str, Any]]:
+    """What a server answers with, by gallery: its state and what it sees in a picture, or why it has nothing."""
     found: dict[str, Any] = {}
-    monkeypatch.setattr(GalleryServer, "serve_forever", lambda self: found.update(self.live))
+
+    def serve(server: GalleryServer) -> None:
+        for name, live in server.live.items():
+            is_live = isinstance(live, LiveGallery)
+            found[name] = {**live.state(), **live.look(picture.read_bytes())} if is_live else live
+
+    monkeypatch.setattr(GalleryServer, "serve_forever", serve)
     yield found
 
 
@@ -91,14 +97,13 @@ def test_it_is_rendered_and_viewed(
     own = f"--sae={root / 'mine'}"
     picture = next((root / "pictures" / "cat").iterdir())
     for more, neighbours in (([f"--shards={shards_of(root)}"], 6), ([*VIT, "--n_images=0"], 0)):
-        with served(monkeypatch) as live:
+        with served(monkeypatch, picture) as live:
             run([*argv, own, *more], capsys)
-        assert isinstance(live["mine"], LiveGallery), live
-        assert live["mine"].look(picture.read_bytes())["strongest"]
-        assert live["mine"].state()["nRecorded"] == neighbours
+        assert live["mine"]["strongest"], live
+        assert live["mine"]["nRecorded"] == neighbours
     said = refusal([*argv, own], capsys)
     assert "does not say which ViT it was trained on (family, ckpt): give a recording of it with --shards, or" in said
-    with served(monkeypatch) as live:
+    with served(monkeypatch, picture) as live:
         run(argv, capsys)
     assert "where it lies elsewhere, give --sae DIR" in live["mine"]
 

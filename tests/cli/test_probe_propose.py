@@ -410,11 +410,11 @@ def test_a_gallery_of_the_proposal_half_counts_no_picture_of_the_test(
     units = Units.of(reader.examples(), [read_metadata(planted.table, reader.examples()).column("site")])
     n = int((~units.halves(3)).sum())
     (overview,) = (tmp_path / "out").rglob("data/overview.js")
-    assert f'["images","{n} (proposal half of seed 3, by site)"]' in overview.read_text()
+    assert f'["images","{n} of {reader.n_examples} (proposal half of seed 3, by site)"]' in overview.read_text()
     assert '"half":{"seed":3,"group":["site"]}' in overview.read_text()
     images = proposal_images(reader, 3, ["site"], planted.table)
     page = saev.render({"a": planted.sae}, reader, tmp_path / "more", images=images, n_latents=2, device="cpu")["a"]
-    assert f'["images","{n}"]' in (page.parent / "data" / "overview.js").read_text()
+    assert f'["images","{n} of {reader.n_examples}"]' in (page.parent / "data" / "overview.js").read_text()
     with pytest.raises(InputError, match="none of the images that are to be looked at"):
         saev.render({"a": planted.sae}, reader, tmp_path / "more", images=[], device="cpu")
     capsys.readouterr()

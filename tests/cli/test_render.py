@@ -74,7 +74,7 @@ def test_a_table_of_the_pictures(shards: Path, run: Path, tmp_path: Path, capsys
     argv = ["render", f"--run_dir={run}", f"--metadata={table}", "--visualizer.n_latents=5", "--device=cpu"]
     assert main([*argv, f"--out={tmp_path / 'out'}"]) == 0
     overview = next((tmp_path / "out").glob("features/*/data/overview.js")).read_text(encoding="ascii")
-    assert '"metadata":[{"name":"site","values":["north","south"]' in overview
+    assert '"metadata":[{"name":"site","kind":"categorical","values":["north","south"]' in overview
     assert '["site",[' in overview  # labels of that kind
     assert '["depth",[' not in overview  # numbers are none
     saes = {path.name: path for path in (run / "saes").iterdir()}

@@ -244,7 +244,7 @@ class LiveGallery:
             return {"words": one_line(error)}
 
     def _view(self, key: str) -> Image.Image:
-        return Image.open(io.BytesIO(self._kept.find(key).png)).convert("RGB")
+        return Image.open(io.BytesIO(self._kept.find(key).png), formats=["PNG"]).convert("RGB")
 
     def _strongest(self, seen: Seen) -> list[list[int]]:
         whole = patch_codes(SparseCodes.of(seen.f_qs.amax(0)[None, None]), self._behind.max_value_s)

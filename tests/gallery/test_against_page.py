@@ -242,11 +242,11 @@ def test_starred_pictures_are_a_label(planted: tuple[Planted, Path], open_page: 
     values = known.codes_itl[:, :, WING].max(1)
     assert listed(opened, "hits") == [i for i in np.argsort(-values).tolist() if i in (3, 14, 15) and values[i] > 5]
     opened.locator(".judged.alarms figure .star").first.click()
-    opened.wait_for_function("app.router.views.latent.against.attribute.nWith === 4")
+    opened.wait_for_function("() => app.router.views.latent.against.attribute.nWith === 4")
     opened.evaluate(f"location.hash = 'latent={ZEBRA}'")  # a label that an address named does not stay
-    opened.wait_for_function(f"app.router.views.latent.filled === {ZEBRA}")
+    opened.wait_for_function(f"() => app.router.views.latent.filled === {ZEBRA}")
     opened.evaluate("document.querySelector('#latent .against').scrollIntoView()")
-    opened.wait_for_function("app.router.views.latent.against.attribute?.name === 'zebra'")
+    opened.wait_for_function("() => app.router.views.latent.against.attribute?.name === 'zebra'")
     assert opened.locator(".against-controls .soft").first.inner_text() == "pictures"
 
 

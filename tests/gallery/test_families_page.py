@@ -36,7 +36,7 @@ def test_the_map_filters_and_names_what_it_shows(index: Path, open_page: Open) -
     expect_listed(opened, [25, 17, 6])
     opened.locator("#plot-switch input[value=map]").check(force=True)
     assert opened.locator("#scatter").is_hidden()
-    opened.wait_for_function("app.overview.scatter.xs !== undefined && app.overview.scatter.ground !== undefined")
+    opened.wait_for_function("() => app.overview.scatter.xs !== undefined && app.overview.scatter.ground !== undefined")
     assert opened.evaluate("app.overview.scatter.plotted") == [4, 5, 6, 7, 17, 20, 25]
     width, height = opened.evaluate("[app.overview.scatter.width, app.overview.scatter.height]")
     drag(opened, "#map", (0.5 * width, 3), (width - 3, 0.5 * height))  # the upper right

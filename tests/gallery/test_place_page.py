@@ -46,7 +46,7 @@ def test_flags_filter_and_sort_and_the_panel_tells(tmp_path: Path, open_page: Op
     assert listed(page) == [25, 17, 6]
     page.select_option("#sort-key", "onePicture")
     assert listed(page) == [6, 17, 25]
-    page.goto(page.url + "#latent=6")
+    page.evaluate("location.hash = 'latent=6'")
     panel = page.locator(".panel", has_text="Where in pictures it fires")
     assert panel.locator(".where-figures").inner_text().split("\n")[:4] == [
         "Border",
@@ -66,6 +66,6 @@ def test_a_gallery_without_places_says_nothing_of_them(latents_index: Path, open
     page = open_page(latents_index)
     assert page.locator("#filter-flag").is_hidden()
     assert page.locator("#sort-places").evaluate("group => group.hidden")
-    page.goto(page.url + "#latent=6")
+    page.evaluate("location.hash = 'latent=6'")
     page.wait_for_selector(".panel:has-text('Values')")
     assert page.locator(".where").count() == 0

@@ -90,7 +90,7 @@ def test_the_short_help_has_all_options_of_saev_and_fits_a_few_screens(
     with pytest.raises(SystemExit):
         main([command, "--help"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 160
+    assert len(lines) <= 150
     assert max(map(len, lines)) <= 100
 
 

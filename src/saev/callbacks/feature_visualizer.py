@@ -65,8 +65,8 @@ class FeatureVisualizer(NotesFaults):
 
     Args:
         n_tensorboard: Latents whose images go to TensorBoard.
-        proposal_half: Seed of `saev probe`: only those of the pictures are looked at that are in no test with it, so
-            that no latent is chosen by pictures of its test. `saev render` can keep pictures together by a table, too.
+        proposal_half: Seed of `saev probe`: only pictures that are in no test with it are looked at, so that none of
+            them chooses a latent that it tests. `saev render` can keep pictures together by a table, too.
         **options: Those of `saev.gallery.RenderOptions`.
 
     Raises:

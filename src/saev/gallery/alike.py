@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from typing_extensions import override
 
-from saev.latents.encoding import ImageCodes, Images
-from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.encoding import ImageCodes, Images, WatchedCodes
+from saev.latents.sparse import SparseCodes
 from saev.nn import SparseAutoencoder
 
 ALIKE: Final = 0.75
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 
 @final
-class SeenCodes(ImageCodes):
+class SeenCodes(WatchedCodes):
     """Codes that remember each image that was asked for, as one point. Memory: 512 bytes an image.
 
     Args:
@@ -42,26 +42,11 @@ class SeenCodes(ImageCodes):
     """
 
     def __init__(self, codes: ImageCodes, sae: SparseAutoencoder, seed: int) -> None:
-        self._codes = codes
+        super().__init__(codes)
         w_sd = sae.W_dec.detach().float().cpu().numpy()
         projection_dk = np.random.default_rng(seed).standard_normal((w_sd.shape[1], N_KEPT), dtype=np.float32)
         self._to_point_sk: Floats = w_sd @ (projection_dk / np.float32(np.sqrt(N_KEPT)))
         self._points: dict[int, Floats] = {}
-
-    @property
-    @override
-    def d_sae(self) -> int:
-        return self._codes.d_sae
-
-    @property
-    @override
-    def spots(self) -> Spots:
-        return self._codes.spots
-
-    @property
-    @override
-    def grid(self) -> tuple[int, int]:
-        return self._codes.grid
 
     @override
     def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:

@@ -24,8 +24,8 @@ class RenderOptions:
         n_latents: Latents that get a page, a random choice among those that fire; -1 for all that fire.
         max_mb: Size of a gallery in MB, of 1,000,000 bytes. Where full pages would take more, some latents get small
             ones: nine pictures, and all numbers. Where these would, some have numbers alone.
-        log_freq_range: Powers of ten: a random choice only of latents whose frequency lies between these.
-        log_value_range: The same for the mean value of a latent where it is active.
+        log_freq_range: Only latents whose log10 frequency lies between these.
+        log_value_range: Only latents whose log10 mean value lies between these.
         include_latents: Latents that get a page in any case, and a full one first.
         sort_by: Which order of pictures comes first: by the strongest patch (patch), by the sum over the patches (img),
             or by the CLS token (cls), where it is among the tokens.
@@ -34,7 +34,7 @@ class RenderOptions:
         namer: CLIP that finds names for latents, such as ViT-B-32/openai. By default none are looked for.
         namer_weights: Its weights from a .safetensors or .pt file instead of the network.
         vocabulary: File of the words that may become names, one a line; by default a list that comes with saev.
-        image_set: Name of these images in the gallery: training, held_out, or that of their shards.
+        image_set: Name of these images in the gallery; by default what they are.
         seed: Fixes the random choices.
 
     Raises:

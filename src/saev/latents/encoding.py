@@ -60,6 +60,32 @@ class ImageCodes(ABC):
             yield from zip(ids_b.tolist(), codes.images(), strict=True)
 
 
+class WatchedCodes(ImageCodes):
+    """Codes of others that pass through, for what looks at them on their way.
+
+    Args:
+        codes: The others.
+    """
+
+    def __init__(self, codes: ImageCodes) -> None:
+        self._codes = codes
+
+    @property
+    @override
+    def d_sae(self) -> int:
+        return self._codes.d_sae
+
+    @property
+    @override
+    def spots(self) -> Spots:
+        return self._codes.spots
+
+    @property
+    @override
+    def grid(self) -> tuple[int, int]:
+        return self._codes.grid
+
+
 @final
 @dataclass(frozen=True)
 class Encoding(ImageCodes):

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from saev.latents.encoding import ImageCodes, Images
-from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.encoding import ImageCodes, Images, WatchedCodes
+from saev.latents.sparse import SparseCodes
 
 KEPT_BYTES: Final = 2**30
 
@@ -20,7 +20,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 @final
-class RememberedCodes(ImageCodes):
+class RememberedCodes(WatchedCodes):
     """The codes of some others, of which so many bytes are kept as come first; without progress bars.
 
     Args:
@@ -33,24 +33,9 @@ class RememberedCodes(ImageCodes):
     """
 
     def __init__(self, codes: ImageCodes, n_bytes: int = KEPT_BYTES) -> None:
-        self.n_given, self.stop = 0, Event()
-        self._codes, self._left = codes, n_bytes
+        super().__init__(codes)
+        self.n_given, self.stop, self._left = 0, Event(), n_bytes
         self._kept: dict[int, SparseCodes] = {}
-
-    @property
-    @override
-    def d_sae(self) -> int:
-        return self._codes.d_sae
-
-    @property
-    @override
-    def spots(self) -> Spots:
-        return self._codes.spots
-
-    @property
-    @override
-    def grid(self) -> tuple[int, int]:
-        return self._codes.grid
 
     @override
     def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:

@@ -8,20 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tests.browsing import FILES, Tabs
-from tests.cli.fitting import fit_options, one_line, only
-from tests.cli.recording import folder, noise, options, write_pictures
-from tests.cli.zygote import Command, environment, start
+from tests.cli.fitting import one_line, only
+from tests.cli.recording import noise
+from tests.cli.viewing import ask, make_run, viewing
+from tests.cli.zygote import environment
 
 import saev
 from saev.artifacts import Provenance, RunDirectory
@@ -36,36 +33,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("view")
-    argv = options(root / "shards", folder(write_pictures(root / "pictures", 6)), "--model.image_size=32")
-    assert main(argv) == 0
-    fit = fit_options(only(root, "shards/*-layer04-*"), root / "run", "--data.n_tokens=640", "--data.batch_size=16")
-    assert main([*fit, "--data.val_share=0"]) == 0
-    return root / "run"
-
-
-@contextmanager
-def viewing(*argv: str) -> Iterator[tuple[Command, str]]:
-    """A process that serves, and its address."""
-    process = start(["view", "--port=0", "--device=cpu", *argv])
-    watchdog = threading.Timer(120, process.kill)
-    watchdog.start()
-    try:
-        address = process.stdout.readline().decode()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", address), process.stderr.readall()
-        yield process, address.strip()
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.communicate()
-
-
-def ask(address: str, body: bytes | None = None) -> Any:
-    """JSON from a running server."""
-    origin = "/".join(address.split("/")[:3])
-    request = urllib.request.Request(address, body, {"Origin": origin} if body is not None else {})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.loads(response.read())
+    return make_run(tmp_path_factory.mktemp("view"))
 
 
 @pytest.mark.parametrize(("ending", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -88,62 +56,6 @@ def test_a_picture_is_looked_at_and_edited(run_dir: Path, ending: signal.Signals
         assert process.returncode == status
         assert out == ""
         assert one_line(err).startswith("saev view: ")
-
-
-@pytest.mark.browser
-def test_notes_lie_in_the_run_and_outlive_a_killed_server(run_dir: Path, tmp_path: Path, tabs: Tabs) -> None:
-    from playwright.sync_api import expect
-
-    moved, complaints = tmp_path / "run", tabs.complaints
-    for part in ("saes", "features"):
-        shutil.copytree(run_dir / part, moved / part)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    argv = [f"--run_dir={moved}", "--weights=random", "--n_images=0", f"--port={port}"]
-    tabs.allowed = (f"http://127.0.0.1:{port}/", *FILES)
-    first, second = tabs.take(), tabs.take()
-
-    def status(said: str) -> None:
-        expect(first.locator("#latent .note-status")).to_contain_text(said)
-
-    with viewing(*argv) as (process, address):
-        first.goto(address)
-        first.wait_for_selector("#cards li")
-        key, latent = first.evaluate("[`saev-notes:${app.data.saeId}`, [...app.data.hasPage][0]]")
-        old = [{"latent": latent, "star": True, "text": "of before"}]
-        first.evaluate("([key, old]) => localStorage.setItem(key, JSON.stringify(old))", [key, old])
-        first.goto(f"{first.url}#latent={latent}")
-        first.reload()
-        expect(first.locator("#notes-offer")).to_contain_text("This browser has 1 note on this SAE from before.")
-        first.click("#notes-offer button")
-        status(f"Saved in {moved / 'notes'}")
-        expect(first.locator("#notes-offer")).to_be_hidden()
-        second.goto(first.url)
-        second.wait_for_selector("#latent .example")
-        first.fill("#latent [data-part='claim']", "eyes")
-        expect(second.locator("#latent [data-part='claim']")).to_have_value("eyes")
-        second.fill("#latent [data-part='confidence']", "30")
-        expect(first.locator("#latent [data-part='confidence']")).to_have_value("30")
-        complaints.clear()
-        process.kill()
-        process.communicate()
-        first.fill("#latent [data-part='claim']", "eyes of cats")
-        status("Not saved in the run yet.")
-        expect(first.locator("#notes-trouble")).to_contain_text("are sent again")
-    first.goto("about:blank")  # what was not sent outlives the page, too
-    with viewing(*argv) as (process, address):
-        first.goto(f"{address}{only(moved, 'features/*').name}/#latent={latent}")
-        status(f"Saved in {moved / 'notes'}")
-        file = only(moved, "notes/*.json")
-        expected = {"latent": latent, "star": True, "text": "of before", "claim": "eyes of cats", "confidence": 30}
-        assert json.loads(file.read_text())["notes"] == [expected]
-        assert first.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('saev-unsaved'))") == []
-        file.write_text("{")
-        first.reload()
-        status("Kept in this browser. The run cannot keep them: ")
-        tabs.empty()
-    assert [one for one in complaints if "ERR_CONNECTION_REFUSED" not in one and "failed http" not in one] == []
-    tabs.allowed = FILES
 
 
 def test_without_weights_and_shards_the_gallery_is_served(run_dir: Path, tmp_path: Path) -> None:

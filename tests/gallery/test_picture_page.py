@@ -21,7 +21,7 @@ from tests.gallery.detail_galleries import (
     pictures,
     write,
 )
-from tests.gallery.pages import drag
+from tests.gallery.picture_page import fires, heading, point, shown_levels
 
 from saev.gallery import scripts
 from saev.gallery.by_picture import Masks
@@ -39,16 +39,6 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("gallery") / "a gallery #1", without_codes=[5])
 
 
-def fires(opened: "Page") -> list[tuple[int, str, str]]:
-    """What is listed: latent, share, value."""
-    opened.locator("#picture .fire").first.wait_for()
-    rows = opened.locator("#picture .fire").evaluate_all(
-        "(all) => all.map((one) => "
-        "['.fire-number', '.share', '.fire-value'].map((part) => one.querySelector(part).innerText))"
-    )
-    return [(int(latent), share.replace("\u202f", " "), value) for latent, share, value in rows]
-
-
 def expected(patch: int) -> list[tuple[int, str, str]]:
     """What fires on a patch: its latents at their largest value i + 1, then those of the patch before at half."""
     at = {i: int(levels(i).flat[patch]) for i in range(4, N_LATENTS)}
@@ -59,32 +49,6 @@ def expected(patch: int) -> list[tuple[int, str, str]]:
 def show(value: float) -> str:
     text = f"{value:.3g}"
     return text if len(text.replace(".", "")) >= 3 else f"{value:.{3 - len(str(int(value)))}f}"
-
-
-def patch_centre(opened: "Page", patch: int) -> dict[str, float]:
-    box = opened.locator(".patch-grid").bounding_box()
-    assert box is not None
-    row, column = divmod(patch, GRID[1])
-    return {"x": (column + 0.5) / GRID[1] * box["width"], "y": (row + 0.5) / GRID[0] * box["height"]}
-
-
-def point(opened: "Page", patch: int, click: bool = False) -> None:
-    grid = opened.locator(".patch-grid")
-    (grid.click if click else grid.hover)(position=patch_centre(opened, patch))  # type: ignore[operator]
-
-
-def shown_levels(opened: "Page") -> np.ndarray:
-    """Which patches the heatmap shows at all, by the opacity of its canvas: (3, 5)."""
-    opened.locator("#picture .stage .heat").wait_for()
-    rgba = opened.evaluate(
-        "[...document.querySelector('#picture .stage .heat').getContext('2d').getImageData(0, 0, 5, 3).data]"
-    )
-    alpha = np.array(rgba).reshape(*GRID, 4)[..., 3]
-    return np.where(alpha == 255, 255, np.where(alpha > 150, 128, 0))
-
-
-def heading(opened: "Page") -> str:
-    return opened.locator("#picture .panel h2").inner_text()
 
 
 def test_masks_are_outlined_and_named(tmp_path: Path, open_page: Open) -> None:
@@ -152,69 +116,6 @@ def test_a_clicked_patch_stays(index: Path, open_page: Open) -> None:
     point(opened, 7, click=True)
     opened.mouse.move(5, 5)
     assert heading(opened) == "Latents in the whole picture"
-
-
-def region_by_hand(region: list[int], shown: list[int]) -> dict[str, list[tuple[int, float]]]:
-    """By order what is listed of a region: latents with what they are sorted by."""
-    gallery = overview()
-    at = {i: levels(i).ravel() / 255 * (i + 1) for i in range(4, N_LATENTS)}
-    rest = [patch for patch in range(N_PATCHES) if patch not in region]
-    norm = np.linspace(0.5, 2, N_LATENTS)
-    total = sum(at[i][shown].sum() * norm[i] for i in at)
-    mean = gallery.frequency * gallery.mean_value
-    measures = {
-        "level": {i: f[shown].max() / (i + 1) for i, f in at.items()},
-        "value": {i: f[shown].max() for i, f in at.items()},
-        "sum": {i: f[shown].sum() for i, f in at.items()},
-        "share": {i: f[shown].sum() * norm[i] / total for i, f in at.items()},
-        "specificity": {i: f[shown].mean() / mean[i] for i, f in at.items()},
-        "region": {i: (f[region].mean() - f[rest].mean()) / (i + 1) for i, f in at.items()},
-    }
-    fires = [i for i in at if at[i][shown].any()]
-    return {
-        order: sorted(((i, of[i]) for i in fires), key=lambda one: (-round(one[1], 9), one[0]))
-        for order, of in measures.items()
-    }
-
-
-def test_a_region_is_listed_against_the_rest_in_every_order(tmp_path: Path, open_page: Open) -> None:
-    gallery = replace(overview(), decoder_norm=np.linspace(0.5, 2, N_LATENTS))
-    index = write(tmp_path / "g", gallery)
-    opened = open_page(index, "#picture=1")
-    fires(opened)
-    start, stop = patch_centre(opened, 1), patch_centre(opened, 8)
-    drag(opened, ".patch-grid", (start["x"], start["y"]), (stop["x"], stop["y"]))
-    region = [1, 2, 3, 6, 7, 8]
-    assert heading(opened) == "Latents in a region of 6 patches"
-    assert opened.url.endswith("#picture=1&region=1-3.6-8")
-    by_hand = region_by_hand(region, region)
-    opened.mouse.move(5, 5)
-    for order in ("region", "level", "value", "sum", "share", "specificity"):
-        opened.select_option(".fires-order select", order)
-        assert [row[0] for row in fires(opened)] == [latent for latent, _ in by_hand[order]], order
-        exact = opened.evaluate(
-            "(order) => app.router.views.picture.all.of([1, 2, 3, 6, 7, 8])"
-            ".map((fire) => [fire.latent, fireOrders[order].of(fire)])",
-            order,
-        )
-        scale = 255 if order == "level" else 1
-        assert dict(exact) == pytest.approx({i: scale * x for i, x in by_hand[order]}, rel=6e-3), order
-    opened.select_option(".fires-order select", "share")
-    assert opened.url.endswith("#picture=1&sort=share&region=1-3.6-8")
-    shares = [float(row[1].removesuffix(" %")) for row in fires(opened)]
-    assert sum(shares) == pytest.approx(100, abs=0.5)
-    opened.reload()  # the address has the region and the order
-    assert [row[0] for row in fires(opened)] == [latent for latent, _ in by_hand["share"]]
-    opened.focus(".patch-grid")
-    opened.keyboard.press("Escape")
-    assert heading(opened) == "Latents in the whole picture"
-    whole = region_by_hand(region, list(range(N_PATCHES)))["share"]
-    assert [row[0] for row in fires(opened)] == [latent for latent, _ in whole]
-    assert opened.locator(".fires-order option[value=region]").is_disabled()
-    for key in ("ArrowDown", "Shift+ArrowRight", "Shift+ArrowDown"):
-        opened.keyboard.press(key)
-    assert heading(opened) == "Latents in a region of 4 patches"
-    assert opened.url.endswith("#picture=1&region=0-1.5-6")
 
 
 def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
@@ -394,39 +295,3 @@ def test_pictures_are_starred_by_their_number_and_name(tmp_path: Path, open_page
     write(tmp_path / "g", shown=pictures())  # another picture has the number now
     other.reload()
     other.wait_for_selector(".star[aria-pressed='false']")
-
-
-def test_a_region_is_brushed_by_dragging_and_by_keys(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#picture=3")
-    opened.locator("#picture .fire").first.wait_for()
-    box = opened.locator(".patch-grid").bounding_box()
-    assert box is not None
-
-    def drag(start: int, end: int) -> None:
-        for patch, act in ((start, opened.mouse.down), (end, opened.mouse.up)):
-            at = patch_centre(opened, patch)
-            opened.mouse.move(box["x"] + at["x"], box["y"] + at["y"])
-            act()
-
-    def brushed() -> list[int]:
-        path = opened.locator(".patch-region").get_attribute("d") or ""
-        cells = [(int(column), int(row)) for column, row in re.findall(r"M(\d+) (\d+)h1v1h-1z", path)]
-        return sorted(row * GRID[1] + column for column, row in cells)
-
-    drag(7, 0)
-    assert brushed() == [0, 1, 2, 5, 6, 7]
-    opened.keyboard.down("Shift")
-    drag(14, 13)
-    opened.keyboard.up("Shift")
-    assert brushed() == [0, 1, 2, 5, 6, 7, 13, 14]
-    drag(3, 4)
-    assert brushed() == [3, 4]
-    point(opened, 8, click=True)
-    for key in ("Shift+ArrowLeft", "Shift+ArrowDown"):
-        opened.keyboard.press(key)
-    assert brushed() == [7, 8, 12, 13]
-    opened.keyboard.press("Escape")  # from the patch to the whole picture
-    assert brushed() == [7, 8, 12, 13]
-    opened.keyboard.press("Escape")
-    assert brushed() == []
-    assert opened.url.endswith("#picture=3")

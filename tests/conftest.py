@@ -39,6 +39,12 @@ hypothesis.settings.load_profile("saev")
 MakeShards = Callable[..., tuple[Path, Tensor]]
 
 
+@pytest.fixture(scope="session")
+def every(pytestconfig: pytest.Config) -> int:
+    """How many cases a test goes on that has hundreds: the daily tier tries all of them, the others each third one."""
+    return 3 if "not daily" in pytestconfig.option.markexpr else 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def words_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Embedded words that tests make are kept in a directory of theirs."""

@@ -45,8 +45,12 @@ def shortened(text: str) -> str:
     >>> shortened("a" * 500 + " is too long") == "a" * 133 + "…" + "a" * 66 + " is too long"
     True
     """
-    words = [_without_middle(word, LONGEST_WORD) for word in text.split(" ")]
-    return _without_middle(" ".join(words), LONGEST_LINE)
+    return _without_middle(short_words(text), LONGEST_LINE)
+
+
+def short_words(text: str) -> str:
+    """A text without the middle of words of over 200 characters."""
+    return " ".join(_without_middle(word, LONGEST_WORD) for word in text.split(" "))
 
 
 def _without_middle(text: str, most: int) -> str:

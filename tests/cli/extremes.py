@@ -1,4 +1,4 @@
-"""Gives every numeric option of every command extreme values, each in a process of its own.
+"""Gives every numeric option of every command extreme values.
 
     start([ROOT, COMMAND...], module="tests.cli.extremes")
 
@@ -6,19 +6,21 @@ makes what the commands need below ROOT, finds their options in their own parser
 prints, for each run that neither ended well nor was refused in one line that names the option, a line of JSON: what was
 run, and how it ended.
 
-Runs are forked from this process, which has imported everything, with bounds of time and memory. Values that make no
-sense are refused before the heavy work; where a value only makes a run long or large, it ends at a dry point: after
-two training steps, before pictures are drawn, before the server waits.
+Runs are forked from this process, which has imported everything, with bounds of time and memory; those that are refused
+share a process, as a fork takes longer than they do. Values that make no sense are refused before the heavy work; where
+a value only makes a run long or large, it ends at a dry point: after two training steps, before pictures are drawn,
+before the server waits.
 """
 
 import inspect
+import io
 import itertools
 import json
 import os
 import resource
+import select
 import signal
 import sys
-import time
 import traceback
 import types
 import typing
@@ -47,6 +49,8 @@ VALUES = ("0", "-1", str(10**12), str(10**30), ".nan")
 SECONDS = 20
 BYTES = 6 * 2**30  # of address space, beside what the libraries have
 STEPS = 2
+Run = tuple[list[str], Path]
+"""A command line, and the file for what it says."""
 
 
 class EnoughError(BaseException):
@@ -185,41 +189,51 @@ def enough(*args: Any, **kwargs: Any) -> NoReturn:
     raise EnoughError
 
 
-def child(argv: list[str], log: Path) -> None:
-    """A run, in a process of its own; its status is 99 for a traceback."""
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+def child(runs: Sequence[Run], tells: int) -> NoReturn:
+    """Runs one after the other, up to the first that is not refused; each status is a byte, 99 for a traceback."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    status = 99
-    try:
-        stop_at_dry_points()
-        status = main(argv)
-    except EnoughError:
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    stop_at_dry_points()
+    for argv, log in runs:
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        status = 99
+        try:
+            status = main(argv)
+        except EnoughError:
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.write(tells, bytes([status]))
+            os.close(out)
+        if status != 1:
+            break
+    os._exit(0)
 
 
-def run(argv: list[str], log: Path) -> tuple[int | str, str]:
-    """Exit status and output of a run."""
+def ended(runs: Sequence[Run]) -> list[int | str]:
+    """How the first runs have ended, at least one of them; a process that has done more than to refuse has no next."""
+    told, tells = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
-        child(argv, log)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status), log.read_text(errors="replace")
-        time.sleep(0.005)
-    os.killpg(pid, signal.SIGKILL)
+        child(runs, tells)
+    os.close(tells)
+    found: list[int | str] = []
+    with io.FileIO(told) as statuses:
+        while len(found) < len(runs) and set(found) <= {1}:
+            if not select.select([statuses], [], [], SECONDS)[0]:
+                os.killpg(pid, signal.SIGKILL)
+                found.append(f"more than {SECONDS} s")
+            elif status := statuses.read(1):
+                found.append(status[0])
+            else:
+                return [*found, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
     os.waitpid(pid, 0)
-    return f"more than {SECONDS} s", log.read_text(errors="replace")
+    return found
 
 
 def fault(status: int | str, text: str, option: str) -> str | None:
@@ -244,14 +258,22 @@ def name_of(line: str) -> str:
 
 def report(root: Path, step: int, commands: list[str], show: Callable[[str], None] = print) -> int:
     """Try every step-th value of the options of some commands; how many runs there were."""
-    n = 0
+    logs, n = root / "logs", 0
+    logs.mkdir()
     for command, base in prepared(root).items():
         if commands and command not in commands:
             continue
-        for more in itertools.islice(lines_of(command, base, root / "masked"), 0, None, step):
-            n += 1
-            argv = [part.format(f"out{n}") if "{}" in part else part for part in [*base, *more]]
-            status, text = run(argv, root / "log")
+        tried = list(itertools.islice(lines_of(command, base, root / "masked"), 0, None, step))
+        runs = [
+            ([*(part.replace("{}", f"out{i}") for part in base), *more], logs / str(i))
+            for i, more in enumerate(tried, n)
+        ]
+        n += len(runs)
+        statuses: list[int | str] = []
+        while left := runs[len(statuses) :]:
+            statuses += ended(left)
+        for more, (_, log), status in zip(tried, runs, statuses, strict=True):
+            text = log.read_text(errors="replace")
             if what := fault(status, text, name_of(more[-1])):
                 last = text.strip().splitlines()[-1:] or [""]
                 show(json.dumps({"run": [command, *more], "fault": what, "last": last[0][-400:]}))

@@ -66,6 +66,7 @@ class Command(Process):
         self._told = told
         self.stdout = io.FileIO(stdout)
         self.stderr = io.FileIO(stderr)
+        self._said = [b"", b""]
 
     def _ended(self, timeout: float | None) -> int | None:
         if not select.select([self._told], [], [], timeout)[0]:
@@ -74,10 +75,12 @@ class Command(Process):
             return int(self._told.recv(64))
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """What it prints from now until its end, and what those print to whom it has left standard output and error."""
+        """What it prints until its end, and what those print to whom it has left standard output and error.
+
+        Nothing is lost where the time is too short: the next call gives it, too.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         streams = (self.stdout, self.stderr)
-        found = [b"", b""]
         with selectors.DefaultSelector() as selector:
             for number, stream in enumerate(streams):
                 if not stream.closed:
@@ -88,12 +91,12 @@ class Command(Process):
                     raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
                 for key, _ in ready:
                     data = os.read(key.fd, 2**16)
-                    found[key.data] += data
+                    self._said[key.data] += data
                     if not data:
                         selector.unregister(key.fileobj)
                         streams[key.data].close()
         self.wait(None if end is None else max(0, end - time.monotonic()))
-        return found[0].decode(), found[1].decode()
+        return self._said[0].decode(), self._said[1].decode()
 
 
 class Companion(Process):

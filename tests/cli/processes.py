@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.cli.zygote import Command
+from tests.cli.forked import Command
 
 Tree = dict[str, tuple[int, bytes]]
 

@@ -61,7 +61,6 @@ def check_nothing_is_taken_for_whole(out: Path, undisturbed: Path) -> None:
         assert contents_of(path) == contents_of(undisturbed / path.name)
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.daily)])
 @pytest.mark.parametrize(
     ("fault", "layers", "step", "status"),
     [

@@ -6,6 +6,7 @@ from its beginning, when it has no thread yet.
 """
 
 import atexit
+import faulthandler
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import weakref
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.cli.forked import Command, Companion
+from tests.cli.processes import family, send
 from tests.cli.warm import warm_up
 
 __all__ = ["Command", "environment", "finish", "start", "start_interpreter"]
@@ -71,6 +74,12 @@ def finish(process: "Command | subprocess.Popen[str]", timeout: float = 120) -> 
     """Exit status, standard output and standard error of a process that must end by itself."""
     try:
         out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        pids = family(process.pid)
+        send(pids, signal.SIGUSR1)  # they print where they are
+        time.sleep(1)
+        send(pids, signal.SIGKILL)
+        raise AssertionError(f"processes {pids} have not ended after {timeout} s: {process.communicate()}") from None
     finally:
         process.kill()
     assert process.returncode is not None
@@ -197,6 +206,7 @@ def run(job: Job) -> NoReturn:
     os.environ.update(job["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)  # however the tests were started
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    faulthandler.register(signal.SIGUSR1)
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # of the warm process: libraries of torch, which take their operators back one by one
     exec(job["before"], {})

@@ -12,13 +12,13 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 import saev.cli.parsing.paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.parsing.numbers import check_numbers
 from saev.cli.parsing.own_modules import nameable, refusal
-from saev.errors import InputError
+from saev.errors import InputError, short_words
 from saev.files import EMPTY
 
 _REQUIRED = "required and not given: "
 # Applied one after the other to the message on one line.
 _REWRITES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
-    (r".*?Importing '([\w.]+)' is not allowed.*", lambda found: refusal(found[1])),
+    (r"^.*?Importing '([\w.]+)' is not allowed.*", lambda found: refusal(found[1])),
     (rf"(Parser key \"[\w.]+\":).*({EMPTY}).*", r"\1 \2"),
     (r"- Expected a path but .*? either not accessible or invalid - ", ""),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
@@ -67,7 +67,7 @@ def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
 
 def readable(error: Exception, parser: ArgumentParser) -> str:
     """The message of a parser's error, with what to do about it."""
-    text = " ".join(str(error).split())
+    text = short_words(" ".join(str(error).split()))  # expressions take minutes for values without end
     said = (
         _unknown_class(text, parser)
         or _of_a_class(text, parser)

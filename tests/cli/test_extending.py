@@ -132,6 +132,9 @@ def test_a_source_of_pictures(place: Path) -> None:
     (grey,) = run(["render --run_dir run_stack --data.shards of_stack/* --out grey"], place)
     assert grey.status == 0
     assert GREY in grey.err
+    (shown,), (not_shown,) = (place.glob(f"{run}/features/*/data/overview.js") for run in ("run_stack", "grey"))
+    assert '"brightness"' in shown.read_text()
+    assert '"brightness"' not in not_shown.read_text()
     assert "names the source of pictures 'Stack', known are " in grey.err
 
 

@@ -27,7 +27,7 @@ from saev.scenes.factors import (
     Scene,
     SceneObject,
 )
-from saev.scenes.pairs import changed, without_object
+from saev.scenes.pairs import changed, without_object, without_value
 from saev.scenes.sampling import sample
 
 words32 = st.integers(0, 2**32 - 1)
@@ -97,6 +97,28 @@ def test_a_pair_differs_in_one_factor_alone(scene: Scene, which: int, factor: st
     assert (before == after).all() == (scene == other)
 
 
+@given(scenes, st.sampled_from([(factor, value) for factor in FACTORS for value in FACTORS[factor]]), words32)
+def test_a_value_goes_from_all_objects_that_have_it_and_nothing_else_does(
+    scene: Scene, gone: tuple[str, str], choice: int
+) -> None:
+    factor, value = gone
+    found = without_value(scene, factor, value, choice)
+    if factor == "background":
+        assert (found is None) == (scene.background != value)
+        assert found is None or (found.background != value and replace(found, background=value) == scene)
+        return
+    has = [getattr(thing, factor) == value for thing in scene.objects]
+    assert (found is None) == (not any(has))
+    if found is not None:
+        assert not any(getattr(thing, factor) == value for thing in found.objects)
+        pairs = zip(scene.objects, found.objects, has, strict=True)
+        assert all(
+            replace(new, **{factor: getattr(old, factor)}) == old and (new == old) != own for old, new, own in pairs
+        )
+        assert (found.background, found.grain) == (scene.background, scene.grain)
+        assert len({thing.position for thing in found.objects}) == len(found.objects)
+
+
 @given(scenes)
 def test_the_mask_is_what_changes_when_an_object_goes(scene: Scene) -> None:
     gone = without_object(scene)
@@ -146,6 +168,7 @@ def test_what_cannot_be_is_refused() -> None:
         without_object(scene, 4)
     with pytest.raises(InputError, match=r"another object is at the top right"):
         changed(scene, "position", "top right")
+    assert without_value(scene, "position", "top left", 0) is None  # where none is free
     with pytest.raises(InputError, match=r"n_objects is \[2, 5\]: give the fewest"):
         sample(0, 0, n_objects=(2, 5))
     with pytest.raises(InputError, match=r"seed -1 and index 0"):

@@ -99,7 +99,7 @@ def test_towers_without_one_projection_are_refused(colours: list[Image.Image]) -
 def test_its_tower_has_the_digest_that_a_recording_by_it_has(
     family: str, ckpt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saev.vit.text, "_tokenizer", lambda _ckpt: None)  # that of SigLIP needs another package
+    monkeypatch.setattr(saev.vit.text, "_tokenizer", lambda *_: None)  # that of SigLIP needs another package
     torch.manual_seed(2)
     model = open_clip.create_model(ckpt.partition("/")[0], force_quick_gelu=family == "clip")
     save_file(model.state_dict(), tmp_path / "w.safetensors")

@@ -24,6 +24,7 @@ from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
 from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
+from saev.latents.source_metadata import telling_columns
 from saev.latents.survey import LatentSurvey, merge_into_first, survey_images
 from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
@@ -127,7 +128,7 @@ class FeatureVisualizer(NotesFaults):
         saes = model.whole_saes()
         tokens = shown_tokens(data, tells=trainer.is_global_zero)
         codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
-        labels = Labels.of(tokens.reader)
+        labels = Labels.of(tokens.reader, telling_columns(tokens.reader))
         looked_at = tokens
         if self._half is not None:
             own = proposal_images(tokens.reader, self._half.seed)

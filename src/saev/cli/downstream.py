@@ -1,19 +1,16 @@
 """`saev downstream`: what an SAE's reconstructions cost the ViT that they are spliced into."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from saev.cli.parsing import typed
+from saev.cli.parsing.picture_source import source_options
 from saev.errors import InputError, printable
 from saev.files import check_writable, write_whole
 from saev.shards.format.layout import TokenKind
 from saev.splicing.given_facts import NOTHING_GIVEN, GivenVit
-
-if TYPE_CHECKING:
-    from saev.vit.images import ImageSource
 
 COLUMNS: Final = ("original", "with_error", "spliced", "ablated", "recovered")
 
@@ -77,19 +74,7 @@ def downstream(
 
 def main(argv: list[str]) -> int:
     """Run `saev downstream ARGV` and return the exit status."""
-    return typed.run(downstream, argv, "saev downstream", _source(argv))
-
-
-def _source(argv: list[str]) -> "dict[str, type[ImageSource]]":
-    """What is asked for in the place of a folder of pictures, if it is a class of sources."""
-    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    known.add_argument("--images", default="")
-    given: str = known.parse_known_args(argv)[0].images
-    if not any(option.startswith("--images.") for option in argv) and ("." not in given or Path(given).exists()):
-        return {}
-    from saev.vit.images import ImageSource
-
-    return {"images": ImageSource}
+    return typed.run(downstream, argv, "saev downstream", source_options(argv))
 
 
 def _check_out(out: Path) -> None:

@@ -45,7 +45,8 @@ def intervene(
 
     Args:
         sae: directory of an SAE: RUN/saes/NAME
-        images: folder of pictures, the first folder level is the class
+        images: folder of pictures, the first folder level is the class; or a class of sources with its options, as of
+            predict
         latents: latents that change, together
         edit: zero switches them off, set gives them the value, scale multiplies them by it, add adds it
         value: a code, or for scale a multiplier

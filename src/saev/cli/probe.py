@@ -6,6 +6,7 @@ from typing import Final
 from saev.cli.ending import Stopped
 from saev.cli.intervene import intervene
 from saev.cli.parsing import typed
+from saev.cli.parsing.picture_source import source_options
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 
@@ -297,4 +298,4 @@ COMMANDS: Final[dict[str, typed.Command]] = {
 
 def main(argv: list[str]) -> int:
     """Run `saev probe ARGV` and return the exit status."""
-    return typed.run_one_of(COMMANDS, argv, "saev probe", DESCRIPTION)
+    return typed.run_one_of(COMMANDS, argv, "saev probe", DESCRIPTION, source_options(argv))

@@ -22,9 +22,9 @@ from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
 from saev.latents.encoding import Encoding
 from saev.latents.labels import Labels
-from saev.latents.metadata import read_metadata
 from saev.latents.pictures import RecordedPictures
 from saev.latents.seeds import check_seeds
+from saev.latents.source_metadata import telling_columns
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.shards.format.layout import TokenKind
@@ -72,7 +72,7 @@ def render(
         out: Directory of the galleries.
         codes: Saved codes of some of the SAEs on these shards, which are then not encoded again.
         metadata: A table of the images, as `saev.latents.metadata.read_metadata` reads it: its columns are counted as
-            labels are, and shown beside pictures.
+            labels are, and shown beside pictures. By default that of their source, if it has one.
         verdicts: Reports of `saev.probing.test` on some of the SAEs, whose verdicts stand beside latents.
         interventions: Directories of `saev.probing.intervene` on some of the SAEs: what the ViT does with a latent
             stands on its page.
@@ -160,8 +160,7 @@ def render_saes(
     check_reports([*reports, *edits], saes)
     others = [one if isinstance(one, SparseAutoencoder) else load_sae(one) for one in seeds]
     check_seeds(others, saes)
-    table = None if metadata is None else read_metadata(metadata, tokens.reader.examples())
-    labels = Labels.of(tokens.reader, () if table is None else table.telling())
+    labels = Labels.of(tokens.reader, telling_columns(tokens.reader, metadata))
     encodings = {name: Encoding(sae, tokens) for name, sae in saes.items()}
     for one in encodings.values():
         options.check_latents(one.d_sae)

@@ -4,14 +4,16 @@ Shape suffix: i = images of the recording.
 """
 
 import csv
+import hashlib
 import io
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Final, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +53,18 @@ class Column:
     values: Sequence[str]
     numbers_i: Numbers
 
+    @classmethod
+    def of(cls, name: str, cells: Sequence[str]) -> Self:
+        """The column with these cells, one for each image.
+
+        >>> Column.of("wing", ["4", "NA", "3.5"]).values
+        ['3.5', '4']
+        """
+        found = _Cells(len(cells))
+        for image, cell in enumerate(cells):
+            found.put([image], cell.strip())
+        return cls(name, *found.numbered())
+
     @cached_property
     def kind(self) -> Kind:
         """What the values are.
@@ -85,10 +99,12 @@ class Column:
 @final
 @dataclass(frozen=True)
 class Metadata:
-    """A table of the images of a recording. `read_metadata` makes it.
+    """A table of the images of a recording.
+
+    `read_metadata` makes it of a file, `saev.latents.source_metadata` of a source of pictures.
 
     Args:
-        name: The file, for messages.
+        name: The file or source, for messages.
         columns: All but the key.
     """
 
@@ -105,6 +121,18 @@ class Metadata:
             if column.name == name:
                 return column
         raise InputError(f"{self.name}: no column {name!r}: it has {_listed([one.name for one in self.columns])}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex of headings and values: a line of JSON for each column, the place of each image's value in it.
+
+        A file has a digest of its own; this one is for tables that are none.
+        """
+        digest = hashlib.sha256()
+        for column in self.columns:
+            said = [column.name, list(column.values), column.numbers_i.tolist()]
+            digest.update(json.dumps(said).encode() + b"\n")
+        return digest.hexdigest()
 
     def only_groups(self) -> bool:
         """Whether no column says anything of images, while one has texts that may say which images belong together."""
@@ -194,7 +222,8 @@ def read_metadata(file: str | Path, records: Sequence[ExampleRecord]) -> Metadat
     if n := sum(record.path not in lines for record in records):
         tell(f"{path}: no row for {n:,} of {len(records):,} pictures: what it says of these is not known")
     return Metadata(
-        str(path), [cells.column(name) for i, (name, cells) in enumerate(zip(names, found, strict=True)) if i != key]
+        str(path),
+        [Column(name, *cells.numbered()) for i, (name, cells) in enumerate(zip(names, found, strict=True)) if i != key],
     )
 
 
@@ -210,11 +239,11 @@ class _Cells:
         if cell not in _UNKNOWN:
             self._numbers_i[images] = self._places.setdefault(cell, len(self._places))
 
-    def column(self, name: str) -> Column:
-        """The column, its values in order."""
+    def numbered(self) -> tuple[list[str], Numbers]:
+        """The values in order, and the place of each image's."""
         values = sorted(self._places)
         new = np.array([*np.argsort([self._places[value] for value in values]), -1], dtype=np.int64)
-        return Column(name, values, new[self._numbers_i])
+        return values, new[self._numbers_i]
 
 
 def _number(text: str) -> float:

@@ -21,7 +21,8 @@ class VitLightningModule(lightning.LightningModule):
     Args:
         family: clip or siglip (open_clip), dinov2, dinov3 or timm (timm), or a backbone of your own: MODULE.CLASS, or
             the name of one that is registered.
-        ckpt: ARCH/TAG such as ViT-B-32/openai (open_clip), a timm name, or hf-hub:...
+        ckpt: ARCH/TAG such as ViT-B-32/openai (open_clip), a timm name, hf-hub:..., or saev-demo/scenes, a tiny CLIP
+            that comes with saev.
         layers: Blocks to record, from 0; negative numbers count from the end.
         weights: A .safetensors or .pt file to take the weights from, or "random" for a try without weights;
             by default they come from the network.

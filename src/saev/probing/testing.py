@@ -145,7 +145,8 @@ def test(
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
     given_codes, codes = codes, codes_of(sae, reader, codes, device=device)
     new = unrecorded(given)
-    inputs = inputs_of(answers, metadata, labels, known.attributes, given_codes, weights if new else None)
+    table = known.metadata if metadata is None else metadata
+    inputs = inputs_of(answers, table, labels, known.attributes, given_codes, weights if new else None)
     numbers = {sha256: number for number, sha256 in enumerate(new)}
     tokens = codes.origin.tokens
     fresh = codes_of_new(list(new.values()), sae, reader, tokens, weights, device) if new else codes, numbers

@@ -5,7 +5,7 @@ from typing import Any
 
 from saev.errors import InputError
 from saev.scenes.captions import check_value
-from saev.scenes.factors import Scene, SceneObject
+from saev.scenes.factors import FACTORS, Scene, SceneObject
 
 
 def changed(scene: Scene, factor: str, value: str, which: int = 0) -> Scene:
@@ -38,6 +38,40 @@ def without_object(scene: Scene, which: int = 0) -> Scene:
     """
     _object(scene, which)
     return _with(scene, which, ())
+
+
+def without_value(scene: Scene, factor: str, value: str, choice: int) -> Scene | None:
+    """The scene without a value of a factor: what has it gets another one, each its own.
+
+    Args:
+        scene: The scene.
+        factor: The factor.
+        value: The value that goes.
+        choice: Decides which other values there are.
+
+    Returns:
+        None where nothing has the value, or no quadrant is free.
+
+    Raises:
+        InputError: There is no such factor, or it has no such value.
+
+    >>> thing = SceneObject("ring", "red", "solid", "small", "top left")
+    >>> [thing.colour for thing in without_value(Scene("pink", (thing, thing)), "colour", "red", 7).objects]
+    ['yellow', 'purple']
+    """
+    check_value(factor, value)
+    others = [other for other in FACTORS[factor] if other != value]
+    if factor == "background":
+        return changed(scene, factor, others[choice % len(others)]) if scene.background == value else None
+    having = [which for which, thing in enumerate(scene.objects) if getattr(thing, factor) == value]
+    if factor == "position":
+        taken = {thing.position for thing in scene.objects}
+        others = [other for other in others if other not in taken]
+    if not having or not others:
+        return None
+    for number, which in enumerate(having):
+        scene = changed(scene, factor, others[(choice + number) % len(others)], which)
+    return scene
 
 
 def _object(scene: Scene, which: int) -> SceneObject:

@@ -2,7 +2,7 @@
 
 The survey of the gallery's images, from which pages come, is made anew in the background at the first request. It is
 the same survey, so that a page says what the gallery would have said. Only a table of the user's (`--metadata`) is not
-known here, and near misses are not looked for.
+known here (that of a source of pictures is), and near misses are not looked for.
 """
 
 import logging
@@ -27,6 +27,7 @@ from saev.latents.heatmaps import patch_codes
 from saev.latents.labels import Labels
 from saev.latents.pictures import RecordedPictures
 from saev.latents.remembered import RememberedCodes, Stopped
+from saev.latents.source_metadata import telling_columns
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import jpeg
@@ -149,7 +150,7 @@ class MissingPages:
     def _survey(self) -> None:
         recipe = self._recipe
         try:
-            labels = Labels.of(self._tokens.reader)
+            labels = Labels.of(self._tokens.reader, telling_columns(self._tokens.reader))
             found = survey_images({"": self._codes}, recipe.images, labels, top_k=recipe.top_k, seed=recipe.seed)[""]
             alive = found.moments.fires.nonzero().squeeze(1).tolist()
             subject = Subject(self._sae, self._codes, found)

@@ -22,7 +22,8 @@ def load_backbone(
     Args:
         family: clip and siglip are built by open_clip; dinov2, dinov3 and timm by timm; or the name of a backbone that
             was registered.
-        ckpt: ``ARCH/TAG`` of open_clip, the name of a timm model, or ``hf-hub:...`` for both.
+        ckpt: ``ARCH/TAG`` of open_clip, the name of a timm model, ``hf-hub:...`` for both, or ``saev-demo/scenes``, a
+            tiny CLIP of scenes that comes with saev.
         weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
         image_size: Pixels, one number or (height, width); None is the model's own.
         options: What the refusals call all this.

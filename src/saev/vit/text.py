@@ -29,6 +29,7 @@ from saev.vit.causal_text import encode_text
 from saev.vit.from_timm import HEADS as TIMM_HEADS
 from saev.vit.network import hub
 from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
+from saev.vit.packaged_clip import PACKAGED
 from saev.vit.preprocess import OpenClipPreprocessing, Preprocessing
 from saev.vit.refusals import HUB, NAMER, Options
 from saev.vit.weights import drop_heads, load_exactly, read_weights, weights_digest
@@ -130,7 +131,7 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
     Call it before any long work: what is wrong with the model is found here.
 
     Args:
-        ckpt: ``ARCH/TAG`` of open_clip, or ``hf-hub:...``.
+        ckpt: ``ARCH/TAG`` of open_clip, ``hf-hub:...``, or ``saev-demo/scenes``, which comes with saev.
         weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
         options: What the refusals call the model and its weights.
 
@@ -142,7 +143,7 @@ def load_clip(ckpt: str, weights: str | None = None, options: Options = NAMER) -
     plan = plan_of("siglip" if "siglip" in ckpt.lower() else "clip", ckpt, weights, options)
     if "text_cfg" not in plan.model:
         raise _no_text(f"{options.ckpt} {ckpt} has")
-    tokenizer = _tokenizer(ckpt)
+    tokenizer = _tokenizer(ckpt, plan)
     file = None if weights == "random" else Path(weights) if weights is not None else download(ckpt, plan, options)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
@@ -183,7 +184,10 @@ def _build(plan: Plan, ckpt: str) -> Any:
             raise _no_part("text tower", ckpt, error, no_network) from error
 
 
-def _tokenizer(ckpt: str) -> Any:
+def _tokenizer(ckpt: str, plan: Plan) -> Any:
+    if ckpt.startswith(PACKAGED):
+        text = plan.model["text_cfg"]
+        return open_clip.SimpleTokenizer(context_length=text["context_length"], **text["tokenizer_kwargs"])
     name = ckpt if ckpt.startswith(HUB) else ckpt.partition("/")[0]
     text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
     with hub() if name.startswith(HUB) or "hf_tokenizer_name" in text else nullcontext() as no_network:

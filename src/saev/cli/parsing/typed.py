@@ -41,7 +41,13 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
     return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
 
 
-def run_one_of(commands: Mapping[str, Command], argv: Sequence[str], prog: str, description: str) -> int:
+def run_one_of(
+    commands: Mapping[str, Command],
+    argv: Sequence[str],
+    prog: str,
+    description: str,
+    subclasses: Mapping[str, type] | None = None,
+) -> int:
     """Run the command that a command line names first, and return its exit status.
 
     Args:
@@ -49,13 +55,16 @@ def run_one_of(commands: Mapping[str, Command], argv: Sequence[str], prog: str, 
         argv: What follows the name of them all.
         prog: That name, with saev: `saev shards`.
         description: What they are for.
+        subclasses: As for `run`, of those commands that have such parameters.
 
     Raises:
         InputError: If the command line is wrong, or from the command.
         SystemExit: For `--help` (0).
     """
     if argv and argv[0] in commands:
-        return run(commands[argv[0]], argv[1:], f"{prog} {argv[0]}")
+        command = commands[argv[0]]
+        own = {name: base for name, base in (subclasses or {}).items() if name in signature(command).parameters}
+        return run(command, argv[1:], f"{prog} {argv[0]}", own)
     if argv and not argv[0].startswith("-"):
         raise InputError(no_command(argv[0], list(commands), prog))
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)

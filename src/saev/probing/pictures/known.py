@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from saev.errors import InputError, tell
 from saev.latents.labels import Labels
-from saev.latents.metadata import Metadata, read_metadata
+from saev.latents.metadata import Metadata
+from saev.latents.source_metadata import known_metadata
 from saev.probing.pictures.attributes import Attributes, image_labels, patch_labels, table
 from saev.probing.pictures.folders import Task, read_tasks, task_attributes
 from saev.probing.pictures.units import Units, check_sides
@@ -33,7 +34,7 @@ class Known:
     Args:
         records: The pictures.
         labels: What was recorded with them.
-        metadata: The user's table, if there is one.
+        metadata: The user's table, or that of the source of the pictures, if there is one.
         attributes: Of all sources; None where nothing was asked for and nothing is there.
         tasks: Those of folders, with their pictures that were never recorded.
     """
@@ -59,7 +60,8 @@ class Known:
             reader: The recording.
             labels: "image" (recorded labels of pictures), "patch" (of patches) and directories with folders of tasks,
                 as many as wanted; None takes the recorded labels that are there.
-            metadata: A table of the pictures.
+            metadata: A table of the pictures. Without one, that of their source is taken if it has one, of which the
+                columns are attributes only where `labels` is None.
             progress: Whether to show progress bars.
 
         Raises:
@@ -77,10 +79,11 @@ class Known:
             # What nobody asked for may be missing.
             with suppress(InputError) if labels is None else nullcontext():
                 parts.append(recorded_kinds[str(one)](recorded, where))
-        known = None if metadata is None else read_metadata(metadata, records)
-        if known is not None and known.only_groups():
+        known = known_metadata(reader, metadata)
+        is_wanted = known is not None and (metadata is not None or labels is None)
+        if known is not None and is_wanted and known.only_groups():
             tell(f"{known.name}: its columns can say which pictures belong together, and nothing else")
-        elif known is not None:
+        elif known is not None and is_wanted:
             parts.append(table(known))
         return cls(records, recorded, known, Attributes.joined(parts) if parts else None, tasks)
 

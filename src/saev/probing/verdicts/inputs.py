@@ -10,6 +10,7 @@ from saev.errors import InputError
 from saev.files import check_regular, unreadable
 from saev.latents.code_files import CODES_FILE
 from saev.latents.codes import Codes
+from saev.latents.metadata import Metadata
 from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import IMAGE, PATCH
 from saev.shards.format.strict_json import JsonObject
@@ -25,10 +26,10 @@ class Input:
 
     Args:
         what: The option that named it.
-        path: As it was given.
+        path: As it was given; of a table of the source of pictures, the name of its class.
         sha256: Of the file; of a directory of codes that of `codes.json`, which has those of its files. Of folders of
             tasks, of what they say: the name of each task in UTF-8, a 0 byte, and a byte for each picture of the
-            recording (1 positive, 0 negative, 255 neither).
+            recording (1 positive, 0 negative, 255 neither). Of a source's table `Metadata.digest`.
     """
 
     what: What
@@ -52,7 +53,7 @@ class Input:
 
 def inputs_of(
     answers: Sequence[str | Path],
-    metadata: str | Path | None,
+    metadata: str | Path | Metadata | None,
     labels: Sequence[str | Path] | None,
     attributes: Attributes | None,
     codes: Codes | str | Path | None = None,
@@ -62,7 +63,7 @@ def inputs_of(
 
     Args:
         answers: Files of answers.
-        metadata: The table.
+        metadata: The table: its file, or that of the source of pictures.
         labels: As in `Known.of`; several folders of tasks are one input.
         attributes: What was read of them.
         codes: Of which the directory is an input; those in memory have no digest.
@@ -72,7 +73,9 @@ def inputs_of(
         InputError: If a file cannot be read.
     """
     found = [_of_file("answers", one) for one in answers]
-    if metadata is not None:
+    if isinstance(metadata, Metadata):
+        found.append(Input("metadata", metadata.name, metadata.digest))
+    elif metadata is not None:
         found.append(_of_file("metadata", metadata))
     folders = [str(one) for one in labels or () if str(one) not in (IMAGE, PATCH)]
     if folders:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, final
@@ -145,6 +145,15 @@ class ImageSource(ABC):
         """Names of the masks' values 0, 1, ...; empty where they are not known."""
         return []
 
+    def metadata(self) -> Mapping[str, Sequence[str]]:
+        """Return what else is known of the pictures, as a table: its columns by their headings; here none.
+
+        A column has a text for each picture, in their order: what would stand in the cells of a CSV of `--metadata`,
+        which takes the place of all this where it is given. Nothing is recorded of it: it is asked for when a gallery
+        is made or a hypothesis is looked for, of the source that `describe` makes again.
+        """
+        return {}
+
     def identity(self) -> dict[str, Any]:
         """Return what identifies this set: a hash over names, labels and sizes, no machine path."""
         digest = hashlib.sha256()
@@ -201,6 +210,11 @@ class _Without(ImageSource):
     @override
     def patch_class_names(self) -> list[str]:
         return self.source.patch_class_names
+
+    @override
+    def metadata(self) -> Mapping[str, Sequence[str]]:
+        table = self.source.metadata()
+        return {name: [cells[index] for index in self._kept] for name, cells in table.items()}
 
     @override
     def identity(self) -> dict[str, Any]:

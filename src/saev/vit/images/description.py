@@ -9,13 +9,14 @@ from typing import Any
 from saev.errors import InputError, one_line
 from saev.registry import path_of
 from saev.vit.images.base import IMAGE_SOURCES, ImageSource, _Without
+from saev.vit.images.demo_scenes import DemoScenes
 from saev.vit.images.folder import ImageFolder
 from saev.vit.images.huggingface import HuggingFaceImages
 from saev.vit.images.image_list import ImageList
 from saev.vit.images.segmentation import SegmentationFolder
 from saev.vit.network import cache_alone
 
-for _kind in (ImageFolder, SegmentationFolder, HuggingFaceImages, ImageList, _Without):
+for _kind in (ImageFolder, SegmentationFolder, HuggingFaceImages, ImageList, DemoScenes, _Without):
     IMAGE_SOURCES.add(_kind)
 
 
@@ -60,6 +61,20 @@ def from_description(content: object) -> ImageSource:
         raise
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{kind.__name__} cannot be built from {reprlib.repr(args)}: {one_line(error)}") from error
+
+
+def class_with_metadata(content: object) -> str | None:
+    """The class of a described source, if it may have `ImageSource.metadata`; nothing is opened for the answer.
+
+    None also for a class that is not known.
+    """
+    try:
+        kind, args = _class_and_args(content, "the recording")
+    except InputError:
+        return None
+    if kind is _Without:
+        return class_with_metadata(args.get("source"))
+    return None if kind.metadata is ImageSource.metadata else kind.__name__
 
 
 def _class_and_args(content: object, where: str) -> tuple[type[ImageSource], dict[str, Any]]:

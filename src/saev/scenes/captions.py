@@ -10,6 +10,8 @@ from saev.scenes.factors import FACTORS, OBJECT_FACTORS, Scene, SceneObject
 
 _FRAMES: Final = ("{things} on a {background} background", "a {background} background with {things}")
 _INTRODUCTIONS: Final = ("", "a picture of ")
+OTHER_WORDS: Final = ("a", "and", "at", "background", "nothing", "of", "on", "picture", "shape", "the", "with")
+"""Of captions, beside the values of factors."""
 
 
 @dataclass(frozen=True, slots=True)

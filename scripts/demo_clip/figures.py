@@ -13,8 +13,9 @@ from torch.nn.functional import normalize
 
 from demo_clip.batches import make_batch, numbers
 from demo_clip.towers import block_outputs, pooled
+from demo_clip.views import whole
 from demo_clip.vocabulary import tokenizer
-from saev.scenes.captions import attributes, caption, prompt
+from saev.scenes.captions import attributes, caption, everything, prompt
 from saev.scenes.factors import FACTORS, Scene
 from saev.scenes.sampling import sample
 
@@ -37,7 +38,7 @@ def zero_shot(clip: Any, tokenize: Any, n: int = 1024) -> dict[str, float]:
     """Factor -> how often the prompt of the true value is the nearest one, on scenes with one object."""
     scenes = [sample(HELD_OUT, index, (1, 1)) for index in range(n)]
     pictures_ne = _embedded(clip, scenes)
-    things_nof, background_n = numbers(scenes)
+    things_nof, background_n = numbers([*map(everything, scenes)])
     found = {}
     for f, (factor, values) in enumerate(FACTORS.items()):
         truth = torch.from_numpy(background_n if factor == "background" else things_nof[:, 0, f])
@@ -62,7 +63,7 @@ def retrieval(clip: Any, tokenize: Any, n_objects: tuple[int, int], n: int = 256
 def _embedded(clip: Any, scenes: list[Scene]) -> Tensor:
     parts = []
     for start in range(0, len(scenes), 256):
-        outputs = block_outputs(clip.visual, make_batch(scenes[start : start + 256]).pictures)
+        outputs = block_outputs(clip.visual, make_batch([*map(whole, scenes[start : start + 256])]).pictures)
         parts.append(normalize(pooled(clip.visual, outputs[-1]) @ clip.visual.proj, dim=1))
     return torch.cat(parts)
 

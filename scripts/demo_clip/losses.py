@@ -41,8 +41,9 @@ class Readouts(nn.Module):
         return torch.stack(losses).mean(), torch.stack(right)
 
     def picture_loss(self, pooled_nd: Tensor, present: Tensor) -> Tensor:
-        """Binary cross entropy of which values are in the picture, read from the pooled tokens."""
-        return F.binary_cross_entropy_with_logits(self.picture(pooled_nd).float(), present.float())
+        """Binary cross entropy of which values are in the picture, read from the pooled tokens, where that is known."""
+        known = present >= 0
+        return F.binary_cross_entropy_with_logits(self.picture(pooled_nd).float()[known], present[known].float())
 
 
 def _read(logits: Tensor, target: Tensor, values: Sequence[str]) -> tuple[list[Tensor], Tensor]:

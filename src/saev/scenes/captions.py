@@ -22,13 +22,16 @@ class Description:
     background: str | None
 
 
-def describe(scene: Scene, rng: Random, keep: float = 0.6) -> Description:
-    """Some of what can be said of a scene: each attribute is kept with this probability, objects in any order."""
-    things = sorted(scene.objects, key=lambda _: rng.random())
-    told = tuple(
-        {factor: value for factor, value in attributes(thing).items() if rng.random() < keep} for thing in things
-    )
-    return Description(told, scene.background if rng.random() < keep else None)
+def everything(scene: Scene) -> Description:
+    """All that can be said of a scene, its objects in order."""
+    return Description(tuple(attributes(thing) for thing in scene.objects), scene.background)
+
+
+def shortened(description: Description, rng: Random, keep: float) -> Description:
+    """Some of it: each attribute is kept with this probability, objects in any order."""
+    things = sorted(description.objects, key=lambda _: rng.random())
+    told = tuple({factor: value for factor, value in thing.items() if rng.random() < keep} for thing in things)
+    return Description(told, description.background if rng.random() < keep else None)
 
 
 def phrase(description: Description, rng: Random) -> str:
@@ -53,7 +56,7 @@ def caption(scene: Scene, rng: Random, keep: float = 0.6) -> str:
     >>> caption(scene, Random(0), keep=1)
     'a small solid red ring at the top left on a pink background'
     """
-    return phrase(describe(scene, rng, keep), rng)
+    return phrase(shortened(everything(scene), rng, keep), rng)
 
 
 def prompt(factor: str, value: str) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from tests.cli.fitting import fit_options, only
 from tests.cli.zygote import finish, start
+from tests.scene_folder import write_scenes
 
 import saev
 from saev.cli.main import main
-from saev.demo.scenes import write_scenes
 from saev.latents.pictures import RecordedPictures
 from saev.probing.proposal_half import proposal_images
 from saev.shards.reading.open import open_shards

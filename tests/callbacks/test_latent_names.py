@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from tests.cli.fitting import fit_options, only
+from tests.scene_folder import write_scenes
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 
 from saev.cli.main import main
-from saev.demo.scenes import write_scenes
 from saev.gallery.scripts import read_script
 from saev.latents.naming.crop_means import read_crops
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.cli.fitting import only
+from tests.scene_folder import write_scenes
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 
 from saev.cli.main import main
-from saev.demo.scenes import write_scenes
 from saev.latents.naming.namer import Namer
 from saev.nn import TopK
 from saev.shards.reading.open import open_shards

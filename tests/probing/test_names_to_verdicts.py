@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tests.cli.fitting import one_line, only
 from tests.probing.studies import STRIPED, Study, make_study
+from tests.scene_folder import write_scenes
 from tests.tiny_models import tiny_open_clip  # noqa: F401 - open_clip knows the tiny CLIP
 
 import saev
 from saev.cli.main import main
-from saev.demo.scenes import write_scenes
 from saev.latents.encoding import sae_digest
 from saev.latents.naming.names_file import NAMES_FILE, ClipId, Names, read_names
 from saev.latents.naming.words import prompts

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from tests.browsing import FILES, Tabs
 from tests.cli.fitting import fit_options, only
+from tests.scene_folder import write_scenes
 from tests.serving.served import Served
 
 from saev.artifacts import RunDirectory
 from saev.cli.main import main
-from saev.demo.scenes import write_scenes
 from saev.serving.effects import Words
 from saev.serving.live_gallery import Behind, LiveGalleries, LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae

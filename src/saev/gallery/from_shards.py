@@ -56,12 +56,11 @@ def render(
     A set of the same images is replaced; all sets show the latents of the first one, on its scale.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 2)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(2), backbone, [-2], f"{directory}/shards")
     ...     index = render({"mine": sae}, shards, f"{directory}/features", n_latents=5)["mine"]
     ...     index.relative_to(directory).as_posix(), (index.parent / "data").is_dir()
     ('features/mine/index.html', True)

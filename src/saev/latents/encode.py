@@ -58,12 +58,11 @@ def encode(
     `file_bytes`; 1.7 GB in all, torch itself among it, were measured with a TopK of 1,024 latents.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 2)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(2), backbone, [-2], f"{directory}/shards")
     ...     codes = encode(sae, shards)
     >>> codes.of_images([0]).matrix.shape, codes.of_latents([7, 9]).shape  # 100 patches of each picture
     ((100, 128), (200, 2))

@@ -70,17 +70,16 @@ def build(
 
     >>> import saev, tempfile
     >>> from datetime import UTC, datetime
-    >>> from saev.demo.scenes import write_scenes
     >>> from saev.probing.hypotheses.file import Draft
     >>> from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
-    >>> discs = Hypothesis("discs", AttributeName("label", "disc"), Latents((7,), (), (0.1,)), text="a disc")
+    >>> from saev.vit.images import DemoScenes
+    >>> mint = Hypothesis("mint", AttributeName("label", "mint"), Latents((7,), (), (0.1,)), text="on mint")
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 60)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(60), backbone, [-2], f"{directory}/shards")
     ...     content_id = saev.open_shards(shards).recording.content_id
-    ...     frozen = Draft((discs,)).frozen(sae, content_id, datetime.now(UTC))
+    ...     frozen = Draft((mint,)).frozen(sae, content_id, datetime.now(UTC))
     ...     [found] = build(frozen, sae, shards, f"{directory}/sets")
     ...     sorted(path.name for path in found.iterdir())
     ['pictures', 'set.json']

@@ -77,12 +77,11 @@ def freeze(
     JSON with the SAE's digest, a date and a hash of itself; it is never overwritten.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 4)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(4), backbone, [-2], f"{directory}/shards")
     ...     path = freeze(sae, shards, f"{directory}/mine.json", latents=[12], thresholds=[0.5], claim="stripes")
     ...     '"text": "stripes"' in path.read_text()
     True

@@ -98,12 +98,11 @@ def intervene(
             token does not exist, there are too few pictures, or `out` is there already.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> sae, vit = saev.TopK(d_in=64, d_sae=128, k=4), GivenVit(family="timm", ckpt="test_vit", layer=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 20)
     ...     found = intervene(
-    ...         sae, f"{directory}/pictures", [3], f"{directory}/out", model=vit, sae_tokens="content",
+    ...         sae, DemoScenes(20), [3], f"{directory}/out", model=vit, sae_tokens="content",
     ...         weights="random", n_random=2, curves=[], n_maps=1, block=5,
     ...     )
     ...     sorted(path.name for path in found.iterdir())

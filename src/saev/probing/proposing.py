@@ -77,12 +77,11 @@ def propose(
     interruption the same call goes on with the codes that are whole.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 40)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(40), backbone, [-2], f"{directory}/shards")
     ...     found = propose(sae, shards, f"{directory}/found")
     ...     sorted(path.name for path in found.iterdir() if path.suffix != ".json")
     ['candidates.parquet', 'codes', 'index.html']

@@ -67,23 +67,22 @@ def test(
     tested for an attribute once, and what comes after is exploratory and decides nothing.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
     >>> from saev.probing.hypotheses.file import Draft
     >>> from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
     >>> from saev.probing.verdicts.files import read_verdicts
-    >>> discs = Hypothesis("discs", AttributeName("label", "disc"), Latents((7,), (), (0.1,)), text="a disc")
+    >>> from saev.vit.images import DemoScenes
+    >>> mint = Hypothesis("mint", AttributeName("label", "mint"), Latents((7,), (), (0.1,)), text="on mint")
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 60)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(60), backbone, [-2], f"{directory}/shards")
     ...     content_id = saev.open_shards(shards).recording.content_id
-    ...     frozen = Draft((discs,)).frozen(sae, content_id, datetime.now(UTC))
+    ...     frozen = Draft((mint,)).frozen(sae, content_id, datetime.now(UTC))
     ...     _ = saev.probing.build(frozen, sae, shards, f"{directory}/sets")
     ...     report = test(frozen, sae, shards, f"{directory}/sets", f"{directory}/report", controls=False)
     ...     [found] = read_verdicts(report).results
     >>> found.id, found.exploratory
-    ('discs', False)
+    ('mint', False)
 
     Args:
         hypotheses: The frozen file. p values are corrected for all hypotheses in it, those without a set, too.

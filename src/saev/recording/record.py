@@ -52,11 +52,10 @@ def record(
             the same thing.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 2)
-    ...     [shards] = record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = record(DemoScenes(2), backbone, [-2], f"{directory}/shards")
     ...     x_btd = saev.open_shards(shards).read(0, 2)
     >>> shards.name.rpartition("-")[0], x_btd.shape
     ('timm-test_vit-layer04', torch.Size([2, 101, 64]))

@@ -48,13 +48,11 @@ def measure_downstream(
 
     docs/metrics.md defines the figures. Take images that the SAE was not trained on.
 
-    >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> import saev
     >>> from saev.splicing.given_facts import GivenVit
+    >>> from saev.vit.images import DemoScenes
     >>> sae, vit = saev.TopK(d_in=64, d_sae=128, k=4), GivenVit(family="timm", ckpt="test_vit", layer=4)
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory), 12)
-    ...     report = measure_downstream(sae, directory, model=vit, tokens="content", weights="random", k=3)
+    >>> report = measure_downstream(sae, DemoScenes(12), model=vit, tokens="content", weights="random", k=3)
     >>> report["n_images"], report["layer"], report["downstream"]["cosine"]["original"]
     (12, 4, 1.0)
 

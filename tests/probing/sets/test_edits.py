@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.scene_folder import scene
 
-from saev.demo.scenes import draw_scene
 from saev.errors import InputError
 from saev.probing.sets.edits import EDITS, MASKED_EDITS, Edited, edited, pixels
 from saev.probing.sets.pairs import pairs_of
 
-SCENE, OTHER = (draw_scene(shape, np.random.default_rng(seed)) for seed, shape in enumerate(("disc", "cross")))
+SCENE, OTHER = scene(0), scene(1)
 MASK = np.zeros((224, 224), dtype=np.bool_)
 MASK[60:140, 80:180] = True
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from tests.scene_folder import scene
 
-from saev.demo.scenes import draw_scene
 from saev.probing.sets import near_duplicates as module
 from saev.probing.sets.near_duplicates import difference_hash, near_duplicates
 
@@ -54,7 +54,7 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_hashes_hardly_change_with_size_brightness_and_a_small_crop(name: str) -> None:
-    scenes = [draw_scene("disc", np.random.default_rng(seed)) for seed in range(12)]
+    scenes = [scene(index, n_objects=3) for index in range(12)]
     own, changed = (
         np.array([difference_hash(one) for one in some], float) for some in (scenes, map(CHANGES[name], scenes))
     )

@@ -73,12 +73,11 @@ def survey(
     """What the latents of an SAE do: frequencies, values, top images, labels, latents that fire together.
 
     >>> import saev, tempfile
-    >>> from saev.demo.scenes import write_scenes
+    >>> from saev.vit.images import DemoScenes
     >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
     >>> sae = saev.TopK(d_in=64, d_sae=128, k=4)
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     write_scenes(Path(directory) / "pictures", 2)
-    ...     [shards] = saev.record(f"{directory}/pictures", backbone, [-2], f"{directory}/shards")
+    ...     [shards] = saev.record(DemoScenes(2), backbone, [-2], f"{directory}/shards")
     ...     found = survey(sae, shards)
     >>> found.moments.frequency.shape, found.top["patch"].images.shape  # both pictures of each latent
     (torch.Size([128]), torch.Size([128, 2]))

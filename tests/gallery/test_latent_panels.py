@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsing import Open
-from tests.gallery.detail_galleries import HOSTILE, other_sae, overview, page, write
+from tests.gallery.detail_galleries import HOSTILE, levels, other_sae, overview, page, write
 from tests.gallery.latent_page import panel, values
 
 from saev.gallery.data import LatentExample
+from saev.gallery.judged import Judged
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +33,19 @@ def test_labels_of_the_strongest_tenth(latents_index: Path, open_page: Open) -> 
     )
     chips = opened.locator("#latent .examples .label").all_inner_texts()
     assert chips[:3] == ["beak", "birds", "\u202etxt"]  # under the strongest patch, where that has a label
+
+
+def test_labels_stand_under_their_own_pictures_where_others_are_shown_too(tmp_path: Path, open_page: Open) -> None:
+    hits, misses = frozenset({0, 2}), frozenset({1, 4})  # a miss has no heatmap
+    judged = Judged(np.array([0, 2, 3]), np.ones(3, np.float32), 3, 8, shown=hits, near=misses)
+    top = [LatentExample(image, 20 - image) for image in (7, 3, 6)]
+    own = page(
+        17, top={"patch": top}, samples=[], judged=judged, peaks={0: "eye", 3: "beak", 6: "leg"},
+        heatmaps={image: levels(17) for image in (0, 2, 3, 6, 7)},
+    )  # fmt: skip
+    opened = open_page(write(tmp_path / "g", overview(), [own]), "#latent=17")
+    chips = opened.locator("#latent .examples .label").all_inner_texts()
+    assert chips == ["birds", "beak", "leg"]
 
 
 def test_neighbours_are_links_with_previews(latents_index: Path, open_page: Open) -> None:

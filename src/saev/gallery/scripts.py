@@ -220,10 +220,11 @@ def _seeds(seeds: Seeds) -> dict[str, object]:
 
 
 def _peaks(page: LatentPage) -> dict[str, object] | None:
-    """Labels, and the place among them of each picture's own, pictures ascending; one past the last for none."""
+    """Labels, and the place among them of the own one of each picture with a heatmap, pictures ascending; one past the
+    last for none."""
     labels = sorted(set(page.peaks.values()))
     place = {label: number for number, label in enumerate(labels)}
-    numbers = [place[page.peaks[image]] if image in page.peaks else len(labels) for image in sorted(page.shown)]
+    numbers = [place[page.peaks[image]] if image in page.peaks else len(labels) for image in sorted(page.heatmaps)]
     return {"labels": labels, "numbers": _bytes(np.array(numbers, dtype="<u2"))} if labels else None
 
 

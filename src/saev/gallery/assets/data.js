@@ -209,12 +209,11 @@ class GalleryData {
 const labelOf = ([label, count, purity, lift, q, precision = null, overall = null, prevalence = null]) =>
   ({ label, count, purity, lift, q, precision, overall, prevalence });
 
-/** Labels of strongest patches by picture: one number for each picture of a latent, ascending, or one past the last. */
+/** Labels of strongest patches by picture: one number for each with a heatmap, ascending; one past the last for none. */
 function peaksOf(raw) {
-  if (raw.peaks === undefined) return new Map();
+  if (raw.peaks === undefined || raw.heat === undefined) return new Map();
   const { labels, numbers } = raw.peaks;
-  const examples = [...Object.values(raw.top), ...raw.samples.map((group) => group.examples)].flat();
-  const images = [...new Set(examples.map(([image]) => image))].sort((a, b) => a - b);
+  const images = [...raw.heat.images].sort((a, b) => a - b);
   const own = numbersOf(numbers, Uint16Array);
   return new Map(images.flatMap((image, i) => (own[i] < labels.length ? [[image, labels[own[i]]]] : [])));
 }

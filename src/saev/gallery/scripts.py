@@ -221,7 +221,8 @@ def _seeds(seeds: Seeds) -> dict[str, object]:
 
 def _peaks(page: LatentPage) -> dict[str, object] | None:
     """Labels, and the place among them of the own one of each picture with a heatmap, pictures ascending; one past the
-    last for none."""
+    last for none.
+    """
     labels = sorted(set(page.peaks.values()))
     place = {label: number for number, label in enumerate(labels)}
     numbers = [place[page.peaks[image]] if image in page.peaks else len(labels) for image in sorted(page.heatmaps)]

@@ -119,6 +119,16 @@ def test_a_gallery_shows_pictures_and_columns(shards: Path, sae: Path, tmp_path:
     assert all(f'"{value}"' in text for value in (*FACTORS["colour"], *FACTORS["position"], *FACTORS["background"]))
 
 
+def test_commands_that_run_pictures_through_the_vit_take_scenes(shards: Path, sae: Path, tmp_path: Path) -> None:
+    own = [f"--sae={sae}", f"--shards={shards}", "--images=DemoScenes", "--weights=random", "--device=cpu"]
+    few = ["--n_images=24", "--num_workers=0"]
+    assert main(["downstream", *own, *few, "--k=2", f"--out={tmp_path / 'cost.json'}"]) == 0
+    assert json.loads((tmp_path / "cost.json").read_text())["images"] == "DemoScenes of seed 0"
+    more = ["--images.seed=5", "--images.n_scenes=30", "--latents=[0]", "--n_random=2", "--curves=[]", "--n_maps=1"]
+    assert main(["probe", "intervene", *own, *few, *more, f"--out={tmp_path / 'changed'}"]) == 0
+    assert "DemoScenes of seed 5" in (tmp_path / "changed" / "index.html").read_text()
+
+
 def test_a_claim_on_a_column_goes_from_freezing_to_a_verdict(
     shards: Path, sae: Path, tmp_path: Path, capsys: Capture
 ) -> None:

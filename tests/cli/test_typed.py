@@ -8,6 +8,7 @@ import pytest
 
 from saev.cli.parsing import typed
 from saev.errors import InputError
+from saev.vit.images import ImageSource
 
 Capture = pytest.CaptureFixture[str]
 given: list[dict[str, Any]] = []
@@ -112,6 +113,14 @@ def test_a_list_of_one_command_is_one_value_of_another() -> None:
 def test_what_is_wrong_is_named(argv: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
         typed.run_one_of(COMMANDS, argv, "saev x", "")
+
+
+def test_what_a_chosen_class_refuses_is_the_error() -> None:
+    argv = ["go", "--paths=DemoScenes", "--paths.n_scenes"]
+    assert typed.run_one_of({"go": go}, [*argv, "3"], "saev", "", {"paths": ImageSource}) == 0
+    assert len(given.pop()["paths"]) == 3
+    with pytest.raises(InputError, match=r"^--data.images.n_scenes 0: give a number from 1 to [\d,]+$"):
+        typed.run_one_of({"go": go}, [*argv, "0"], "saev", "", {"paths": ImageSource})
 
 
 def test_help_comes_from_docstrings(capsys: Capture) -> None:

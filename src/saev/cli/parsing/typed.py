@@ -38,7 +38,7 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
     """
     parser = _parser(command, prog, subclasses or {})
     options = parsed(parser, appending(argv, command))
-    return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
+    return command(**_arguments(command, _built(parser, options) if subclasses else options))
 
 
 def run_one_of(
@@ -110,6 +110,19 @@ def _groups(command: Command) -> dict[str, type]:
     """The parameters that are dataclasses."""
     hints = get_type_hints(command)
     return {name: hint for name, hint in hints.items() if isinstance(hint, type) and dataclasses.is_dataclass(hint)}
+
+
+def _built(parser: ArgumentParser, options: Namespace) -> Namespace:
+    """The options with objects of the classes that were chosen."""
+    try:
+        built: Namespace = parser.instantiate(options)
+    except InputError:
+        raise
+    except ValueError as error:  # of jsonargparse, around what the class raised
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from error
+        raise
+    return built
 
 
 def _arguments(command: Command, options: Namespace) -> dict[str, Any]:

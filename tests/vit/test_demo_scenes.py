@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from saev.errors import InputError
 from saev.scenes.captions import attributes
 from saev.scenes.drawing import draw, object_mask
 from saev.scenes.factors import FACTORS, SHAPES
-from saev.vit.images import DemoScenes, ImageFolder, description, from_description
+from saev.vit.images import DemoScenes, ImageFolder, class_with_metadata, description, from_description
 from saev.vit.images.base import NO_LABEL
 from saev.vit.images.demo_scenes import VERSION
 from saev.vit.images.plain_png import n_bytes_of_png, plain_png
@@ -121,6 +123,49 @@ def test_scenes_of_another_version_are_not_drawn() -> None:
     content = DemoScenes(n_scenes=1).describe()
     content["args"]["version"] = VERSION + 1
     with pytest.raises(InputError, match=rf"scenes of version {VERSION + 1}; this saev draws those of {VERSION}"):
+        from_description(content)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"n_scenes": 2**32},
+        {"n_scenes": 2**64},
+        {"n_scenes": "9"},
+        {"n_scenes": 9.0},
+        {"n_scenes": math.nan},
+        {"seed": "x"},
+        {"seed": 2**32},
+        {"seed": None},
+        {"seed": 0.5},
+        {"n_objects": []},
+        {"n_objects": [1]},
+        {"n_objects": [1, 2, 3]},
+        {"n_objects": ["1", "3"]},
+        {"n_objects": [1.0, 2.5]},
+        {"n_objects": [[1], [3]]},
+        {"n_objects": {"a": 1, "b": 3}},
+        {"n_objects": 3},
+        {"label": ["shape"]},
+        {"label": "x" * 10**6},
+        {"version": [[1]]},
+    ],
+)
+def test_what_another_s_recording_says_is_refused_at_once(args: dict[str, object]) -> None:
+    scenes: dict[str, object] = {"class": "DemoScenes", "args": args}
+    start = time.process_time()
+    for content in (scenes, {"class": "Without", "args": {"source": scenes, "indices": [0]}}):
+        with pytest.raises(InputError):
+            from_description(content)
+    assert time.process_time() - start < 1
+
+
+def test_pictures_left_out_of_what_pictures_are_left_out_of_are_refused_at_any_depth() -> None:
+    content: dict[str, object] = DemoScenes(n_scenes=9).describe()
+    for _ in range(3000):
+        content = {"class": "Without", "args": {"source": content, "indices": [0]}}
+    assert class_with_metadata(content) is None
+    with pytest.raises(InputError, match=r"pictures are left out of a source of which pictures are left out"):
         from_description(content)
 
 

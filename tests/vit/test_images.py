@@ -146,6 +146,7 @@ def test_without_some_pictures_the_others_move_up(pictures: Path, scenes: Path):
     assert fewer.read_bytes(1) == source.read_bytes(2)
     assert fewer.file_of(1) == pictures / NAMES[2]
     assert names(fewer.without([0])) == [name for n, name in enumerate(NAMES) if n not in (0, 1, 5)]
+    assert fewer.without([0, 3]).describe() == source.without([0, 1, 4, 5]).describe()
     assert source.without([]).identity() == source.identity() != fewer.identity()
     for index in (5, 1):
         (pictures / NAMES[index]).unlink()

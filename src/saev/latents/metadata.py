@@ -60,10 +60,10 @@ class Column:
         >>> Column.of("wing", ["4", "NA", "3.5"]).values
         ['3.5', '4']
         """
-        found = _Cells(len(cells))
-        for image, cell in enumerate(cells):
-            found.put([image], cell.strip())
-        return cls(name, *found.numbered())
+        stripped = [cell.strip() for cell in cells]
+        values = sorted({*stripped} - _UNKNOWN)
+        places = {value: place for place, value in enumerate(values)}
+        return cls(name, values, np.array([places.get(cell, -1) for cell in stripped], dtype=np.int64))
 
     @cached_property
     def kind(self) -> Kind:
@@ -222,8 +222,7 @@ def read_metadata(file: str | Path, records: Sequence[ExampleRecord]) -> Metadat
     if n := sum(record.path not in lines for record in records):
         tell(f"{path}: no row for {n:,} of {len(records):,} pictures: what it says of these is not known")
     return Metadata(
-        str(path),
-        [Column(name, *cells.numbered()) for i, (name, cells) in enumerate(zip(names, found, strict=True)) if i != key],
+        str(path), [cells.column(name) for i, (name, cells) in enumerate(zip(names, found, strict=True)) if i != key]
     )
 
 
@@ -239,11 +238,11 @@ class _Cells:
         if cell not in _UNKNOWN:
             self._numbers_i[images] = self._places.setdefault(cell, len(self._places))
 
-    def numbered(self) -> tuple[list[str], Numbers]:
-        """The values in order, and the place of each image's."""
+    def column(self, name: str) -> Column:
+        """The column, its values in order."""
         values = sorted(self._places)
         new = np.array([*np.argsort([self._places[value] for value in values]), -1], dtype=np.int64)
-        return values, new[self._numbers_i]
+        return Column(name, values, new[self._numbers_i])
 
 
 def _number(text: str) -> float:

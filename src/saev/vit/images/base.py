@@ -184,6 +184,11 @@ class _Without(ImageSource):
         self.pixel_agg = source.pixel_agg
         self.threshold = source.threshold
 
+    @override
+    def without(self, indices: Collection[int]) -> ImageSource:
+        """Never one within another: each holds the names of its pictures."""
+        return self.source.without({*self.indices, *(self._kept[index] for index in indices)})
+
     @property
     @override
     def location(self) -> str:

@@ -1,6 +1,6 @@
 """Generated scenes as pictures: what is in them is known without a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, final
@@ -15,14 +15,14 @@ from saev.scenes.captions import check_value
 from saev.scenes.drawing import draw, object_mask
 from saev.scenes.factors import FACTORS, OBJECT_FACTORS, SHAPES, SIDE, Scene
 from saev.scenes.pairs import without_value
-from saev.scenes.sampling import sample
+from saev.scenes.sampling import sample, samples
 from saev.vit.images.base import ImageEntry, ImageSource
 from saev.vit.images.plain_png import n_bytes_of_png, plain_png
 
 VERSION: Final = 1
 """Of what is drawn for a seed: it rises with each change of that, so that no other pictures stand for recorded ones."""
-_MAX_SCENES: Final = 2**32
-_QUICK: Final = 20_000  # scenes, made in about a second
+_MAX_SCENES: Final = 1_000_000  # of which names and labels are held
+_QUICK: Final = 100_000  # scenes, made in about a second
 
 
 @final
@@ -34,7 +34,7 @@ class DemoScenes(ImageSource):
     objects have says `metadata`: no fact is told twice, since one would stand behind the other in every test.
 
     Args:
-        n_scenes: How many.
+        n_scenes: How many, at most 1,000,000.
         seed: Of chance; other seeds give other scenes.
         n_objects: The fewest and the most objects of a scene, from 0 to 4.
         label: The factor whose value is the label of a scene: background, or, where each scene has one object alone,
@@ -66,13 +66,14 @@ class DemoScenes(ImageSource):
             raise InputError(f"--data.images.n_scenes {n_scenes}: give a number from 1 to {_MAX_SCENES:,}")
         self.n_scenes = n_scenes
         self.seed = seed
-        self.n_objects = (n_objects[0], n_objects[1])
+        fewest, most = n_objects
+        self.n_objects = (fewest, most)
         self.label = label
         self.version = version
         _check_label(label, self.n_objects)
         size = n_bytes_of_png(SIDE, SIDE)
-        numbers = progress_bar(range(n_scenes), desc="scenes", unit=" scenes", disable=n_scenes < _QUICK)
-        self.entries = [ImageEntry(f"scene-{i:06d}.png", self._label_of(self.scene(i)), size) for i in numbers]
+        labels = map(self._label_of, self._scenes())
+        self.entries = [ImageEntry(f"scene-{i:06d}.png", name, size) for i, name in enumerate(labels)]
 
     def scene(self, index: int) -> Scene:
         """What is drawn.
@@ -118,14 +119,15 @@ class DemoScenes(ImageSource):
 
         If the label is another factor than the background, its values have none, and there is a column "background".
         """
-        scenes = [self.scene(index) for index in range(len(self))]
         told = {factor: values for factor, values in OBJECT_FACTORS.items() if factor not in ("shape", self.label)}
-        table = {
-            value: ["yes" if any(getattr(one, factor) == value for one in scene.objects) else "no" for scene in scenes]
-            for factor, values in told.items()
-            for value in values
-        }
-        return table if self.label == "background" else table | {"background": [scene.background for scene in scenes]}
+        table: dict[str, list[str]] = {value: [] for values in told.values() for value in values}
+        backgrounds = []
+        for scene in self._scenes():
+            has = {getattr(one, factor) for one in scene.objects for factor in told}
+            for value, cells in table.items():
+                cells.append("yes" if value in has else "no")
+            backgrounds.append(scene.background)
+        return table if self.label == "background" else table | {"background": backgrounds}
 
     def attribute(self, factor: str, value: str) -> str:
         """What `saev probe` calls a value of a factor: SOURCE:NAME.
@@ -187,6 +189,12 @@ class DemoScenes(ImageSource):
         if not n_written:
             raise InputError(f"none of {len(images):,} scenes has the {factor} {value!r}: give more of them")
         return folders
+
+    def _scenes(self) -> Iterator[Scene]:
+        """All of them, in order."""
+        scenes = samples(self.seed, range(self.n_scenes), self.n_objects)
+        is_quick = self.n_scenes < _QUICK
+        return iter(progress_bar(scenes, total=self.n_scenes, desc="scenes", unit=" scenes", disable=is_quick))
 
     def _label_of(self, scene: Scene) -> str:
         value: str = scene.background if self.label == "background" else getattr(scene.objects[0], self.label)

@@ -86,4 +86,7 @@ def _class_and_args(content: object, where: str) -> tuple[type[ImageSource], dic
     known = signature(kind).parameters
     if not isinstance(args, Mapping) or not set(args) <= set(known):
         raise InputError(f"{where}: {kind.__name__} takes the arguments {', '.join(known)}, not {reprlib.repr(args)}")
+    inner = args.get("source")
+    if kind is _Without and isinstance(inner, Mapping) and inner.get("class") == content["class"]:
+        raise InputError(f"{where}: pictures are left out of a source of which pictures are left out")
     return kind, dict(args)

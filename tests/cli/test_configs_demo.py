@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import torch
+import yaml
 from tests.cli.fitting import metrics, only
 from tests.cli.recording import activations
 from tests.cli.zygote import finish, start
 
 ON_CPU = "--trainer.accelerator=cpu"
 CONFIGS = Path(__file__).parents[2] / "configs" / "demo"
+SAE = yaml.safe_load((CONFIGS / "fit.yaml").read_text())["model"]["sae"]["init_args"]
 N = 120
 
 
@@ -34,7 +36,7 @@ def test_one_process_and_two_record_and_train(tmp_path: Path) -> None:
         (shards,) = whole(predict(tmp_path / name, *more)).splitlines()
         assert whole(fit(Path(shards), tmp_path / f"run-{name}", *more)) == f"{tmp_path / f'run-{name}'}\n"
         figures = metrics(tmp_path / f"run-{name}")["val"]
-        assert (figures["fvu"] < 0.5, figures["l0"]) == (True, 8)
+        assert (figures["fvu"] < 0.5, figures["l0"]) == (True, SAE["k"])
         assert only(tmp_path / f"run-{name}", "features/*/index.html").is_file()
     one, two = (activations(only(tmp_path / name, "*")) for name in ("one", "two"))
     assert one.shape == (N, 65, 128)

@@ -95,14 +95,14 @@ def test_single_objects_may_be_labelled_by_any_factor(label: str) -> None:
     source = DemoScenes(n_scenes=80, n_objects=(1, 1), label=label)
     table = source.metadata()
     assert source.class_names == sorted(FACTORS[label])
-    assert ("background" in table) == (label != "background")
+    assert [*table] == [one for one in ("colour", "texture", "size", "position", "background") if one != label]
     for factor, value in ((factor, value) for factor, values in FACTORS.items() for value in values):
         kind, _, name = source.attribute(factor, value).partition(":")
         assert kind == ("label" if factor == label else "patch" if factor == "shape" else "metadata")
         column, _, cell = name.partition("=")
         has = [{**attributes(scene.objects[0]), "background": scene.background}[factor] == value
                for scene in map(source.scene, range(80))]  # fmt: skip
-        assert kind != "metadata" or [one == (cell or "yes") for one in table[column]] == has
+        assert kind != "metadata" or [one == cell for one in table[column]] == has
         assert kind != "label" or [source.record(index).label == value for index in range(80)] == has
     for index in range(80):
         scene = source.scene(index)
@@ -116,7 +116,7 @@ def test_what_a_recording_says_makes_it_again_also_with_pictures_left_out() -> N
     assert [again.record(index) for index in range(10)] == [source.record(index) for index in range(10)]
     assert again.read_bytes(4) == source.read_bytes(4) == DemoScenes(12, 9, (1, 1)).read_bytes(5 + 1)
     assert again.metadata() == source.metadata()
-    assert [len(cells) for cells in again.metadata().values()] == [10] * 17
+    assert [len(cells) for cells in again.metadata().values()] == [10] * 5
 
 
 def test_scenes_of_another_version_are_not_drawn() -> None:
@@ -204,3 +204,17 @@ def test_pairs_lack_a_value_and_are_the_same_in_all_else(factor: str, value: str
             assert (before == after)[~own].all()
     with pytest.raises(InputError, match=rf"none of 0 scenes has the {factor} '{value}'"):
         source.write_pairs(tmp_path, factor, value, [])
+
+
+def test_pairs_of_two_kinds_don_t_get_into_one_folder_and_the_same_ones_may_be_written_again(tmp_path: Path) -> None:
+    source = DemoScenes(n_scenes=60, seed=2)
+    _, having = source.write_pairs(tmp_path, "colour", "red", range(60))
+    names = {path.name: path.read_bytes() for path in having.iterdir()}
+    for name in list(names)[:2]:
+        (having / name).unlink()  # as after an interruption
+    source.write_pairs(tmp_path, "colour", "red", range(60))
+    assert {path.name: path.read_bytes() for path in having.iterdir()} == names
+    with pytest.raises(InputError, match=r"without holds what is none of these pairs, such as 'scene-0000\d\d.png'"):
+        source.write_pairs(tmp_path, "shape", "ring", range(60))
+    with pytest.raises(InputError, match=r"there is no scene 60: give numbers from 0 to 59"):
+        source.write_pairs(tmp_path / "other", "colour", "red", range(61))

@@ -30,15 +30,16 @@ class DemoScenes(ImageSource):
     """Generated scenes of 64 x 64 pixels: coloured shapes on a background, each known in all that it holds.
 
     Each is made when it is read, from the seed and its number, the same on every machine. Its label is its background.
-    Patches are labelled by the shape that a fifth of their pixels shows, and as background where none does. What else
-    objects have says `metadata`: no fact is told twice, since one would stand behind the other in every test.
+    Patches are labelled by the shape that a fifth of their pixels shows, and as background where all are; the others
+    have no label. What else objects have says `metadata`: no fact is told twice, since one would stand behind the other
+    in every test. Only the shape, where it is the label, is that of patches, too.
 
     Args:
         n_scenes: How many, at most 1,000,000.
         seed: Of chance; other seeds give other scenes.
         n_objects: The fewest and the most objects of a scene, from 0 to 4.
         label: The factor whose value is the label of a scene: background, or, where each scene has one object alone,
-            shape, colour, texture, size or position. The background is then a column of `metadata`.
+            shape, colour, texture, size or position.
         version: Of the generator, as recordings note it; there is one.
 
     Raises:
@@ -117,17 +118,22 @@ class DemoScenes(ImageSource):
     def metadata(self) -> Mapping[str, Sequence[str]]:
         """A column of yes and no for each value of colour, texture, size and position: whether some object has it.
 
-        If the label is another factor than the background, its values have none, and there is a column "background".
+        Where each scene has one object alone, there is a column of words for each of these factors instead, and for the
+        background, but none for the label.
         """
-        told = {factor: values for factor, values in OBJECT_FACTORS.items() if factor not in ("shape", self.label)}
-        table: dict[str, list[str]] = {value: [] for values in told.values() for value in values}
-        backgrounds = []
+        told = [factor for factor in OBJECT_FACTORS if factor != "shape"]
+        if self._is_single:
+            words: dict[str, list[str]] = {name: [] for name in (*told, "background") if name != self.label}
+            for scene in self._scenes():
+                for factor, cells in words.items():
+                    cells.append(scene.background if factor == "background" else getattr(scene.objects[0], factor))
+            return words
+        answers: dict[str, list[str]] = {value: [] for factor in told for value in OBJECT_FACTORS[factor]}
         for scene in self._scenes():
             has = {getattr(one, factor) for one in scene.objects for factor in told}
-            for value, cells in table.items():
+            for value, cells in answers.items():
                 cells.append("yes" if value in has else "no")
-            backgrounds.append(scene.background)
-        return table if self.label == "background" else table | {"background": backgrounds}
+        return answers
 
     def attribute(self, factor: str, value: str) -> str:
         """What `saev probe` calls a value of a factor: SOURCE:NAME.
@@ -144,7 +150,7 @@ class DemoScenes(ImageSource):
             return f"label:{value}"
         if factor == "shape":
             return f"patch:{value}"
-        return f"metadata:background={value}" if factor == "background" else f"metadata:{value}"
+        return f"metadata:{factor}={value}" if self._is_single else f"metadata:{value}"
 
     @override
     def identity(self) -> dict[str, Any]:
@@ -173,22 +179,28 @@ class DemoScenes(ImageSource):
             `out/without` and `out/with`, where pictures have the same names.
 
         Raises:
-            InputError: If there is no such factor or value, or no scene has it.
+            InputError: If there is no such factor, value or scene, no scene has it, or other files are in the folders.
         """
-        check_value(factor, value)
-        folders = Path(out) / "without", Path(out) / "with"
-        n_written = 0
-        for index in images:
-            changed = without_value(self.scene(index), factor, value, index)
-            if changed is None:
-                continue
-            for folder, data in zip(folders, (plain_png(draw(changed)), self.read_bytes(index)), strict=True):
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / self.record(index).path).write_bytes(data)
-            n_written += 1
-        if not n_written:
+        for index in {*images} - {*range(len(self))}:
+            raise InputError(f"there is no scene {index}: give numbers from 0 to {len(self) - 1:,}")
+        without = {index: without_value(self.scene(index), factor, value, index) for index in images}
+        pairs = {self.record(index).path: (index, scene) for index, scene in without.items() if scene is not None}
+        if not pairs:
             raise InputError(f"none of {len(images):,} scenes has the {factor} {value!r}: give more of them")
+        folders = Path(out) / "without", Path(out) / "with"
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            if others := {path.name for path in folder.iterdir()} - pairs.keys():
+                raise InputError(f"{folder} holds what is none of these pairs, such as {min(others)!r}: give another")
+        for name, (index, scene) in pairs.items():
+            for folder, data in zip(folders, (plain_png(draw(scene)), self.read_bytes(index)), strict=True):
+                (folder / name).write_bytes(data)
         return folders
+
+    @property
+    def _is_single(self) -> bool:
+        """Whether each scene has one object: each factor then has one value."""
+        return self.n_objects == (1, 1)
 
     def _scenes(self) -> Iterator[Scene]:
         """All of them, in order."""

@@ -129,6 +129,20 @@ def test_a_source_that_cannot_be_made_again_is_said(tmp_path: Path, capsys: Said
     assert "what its source of pictures says of them is not known: Tagged cannot be built" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("changed", [0, 4, 7])
+def test_a_table_of_other_pictures_is_not_taken(
+    changed: int, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_bytes(_: Tagged, index: int) -> bytes:
+        if index == changed:
+            return b"another picture"
+        raise BadImage("gone")
+
+    monkeypatch.setattr(Tagged, "read_bytes", read_bytes)
+    assert known_metadata(reader(tmp_path, TAGGED)) is None
+    assert f"is not known: '{changed}.png' is not the picture any more that was recorded" in capsys.readouterr().err
+
+
 def test_what_tells_nothing_is_no_fault_of_a_source_but_one_of_a_users_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

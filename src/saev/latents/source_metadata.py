@@ -1,20 +1,22 @@
 """What is known of recorded images: a table of the user's, or what the source of their pictures says of them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from saev.errors import InputError, one_line, tell
 from saev.latents.metadata import MAX_COLUMNS, Column, Metadata, read_metadata
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.reading.reader import ShardReader
-from saev.vit.images import ImageSource, class_with_metadata, from_description
+from saev.vit.images import BadImage, ImageSource, class_with_metadata, from_description
 
 
 def known_metadata(reader: ShardReader, file: str | Path | None = None) -> Metadata | None:
     """The table of a recording's images: the user's if there is one, or else the one of their source.
 
     Few sources have one, see `saev.vit.images.ImageSource.metadata`; none of the others is opened for the answer. Where
-    one cannot be made again, or its columns are of no use, a line says so.
+    one cannot be made again, has other pictures by now, or its columns are of no use, a line says so.
 
     Args:
         reader: The recording.
@@ -57,6 +59,7 @@ def _columns(source: ImageSource, name: str, records: Sequence[ExampleRecord]) -
     table = source.metadata()
     _check(table, name, len(source))
     places = {source.record(index).path: index for index in range(len(source))}
+    _check_pictures(source, places, records)
     of_records = [places.get(record.path) for record in records]
     found = (
         Column.of(heading, ["" if place is None else cells[place] for place in of_records])
@@ -72,3 +75,11 @@ def _check(table: Mapping[str, Sequence[str]], name: str, n: int) -> None:
     for heading, cells in table.items():
         if len(cells) != n or not all(isinstance(cell, str) for cell in cells):
             raise InputError(f"{where}: column {heading!r} must have a text for each of the {n:,} pictures")
+
+
+def _check_pictures(source: ImageSource, places: Mapping[str, int], records: Sequence[ExampleRecord]) -> None:
+    """Refuse a source that has other pictures by now under the names of the recorded ones, as three of them tell."""
+    for record in (records[0], records[len(records) // 2], records[-1]):
+        with suppress(BadImage, OSError, KeyError):  # of one that is gone nothing is wrong
+            if hashlib.sha256(source.read_bytes(places[record.path])).hexdigest() != record.digest:
+                raise InputError(f"'{record.path}' is not the picture any more that was recorded")

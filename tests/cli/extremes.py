@@ -37,6 +37,7 @@ from tests.cli.recording import folder, options, write_pictures
 import saev.cli.demo
 import saev.cli.downstream
 import saev.cli.evaluate
+import saev.demo.steps
 import saev.serving.open_run
 from saev.cli.main import main
 from saev.modules import SAELightningModule
@@ -181,7 +182,7 @@ def stop_at_dry_points() -> None:
 
     SAELightningModule.training_step = few_steps  # type: ignore[method-assign]
     GalleryServer.serve_forever = enough  # type: ignore[method-assign]
-    saev.cli.demo.write_scenes = enough  # type: ignore[assignment]
+    saev.demo.steps.Step.do = enough  # type: ignore[method-assign]
 
 
 def enough(*args: Any, **kwargs: Any) -> NoReturn:

@@ -1,0 +1,96 @@
+"""The last steps of the walk: what the CLIP does with latents, and all that was found in the gallery."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import saev.probing
+from saev.demo.learning import gallery_command, render
+from saev.demo.pictures import write_by_colour, write_by_shape
+from saev.demo.places import CLAIMS
+from saev.demo.steps import Argv, Demo, Outcome, Step
+from saev.splicing.interventions_file import Effect, read_interventions
+
+SENTENCES: Final = {"colour": "a {} shape", "shape": "a {}"}
+"""For each factor whose values the CLIP is asked for."""
+_FIGURE: Final = "zero_shot: own class"
+
+
+def switching_off(demo: Demo) -> Step:
+    """The latents of a colour."""
+    places, facts = demo.places, demo.folder.fact
+
+    def options(factor: str) -> dict[str, Any]:
+        target = {"target": facts("freeze", "colour")} if factor == "colour" else {}
+        return {"edit": "zero", "zero_shot": SENTENCES[factor], **target, "curves": [], "n_maps": 2, "seed": demo.seed}
+
+    def command(factor: str) -> Argv:
+        given = [part for key, value in options(factor).items() for part in (f"--{key}", str(value))]
+        return [
+            "probe", "intervene", "--sae", str(places.sae()), "--images", str(places.sorted(factor)),
+            "--latents", str(facts("freeze", "latents")), *given, "--out", str(places.switched_off(factor)),
+        ]  # fmt: skip
+
+    def work() -> Outcome:
+        write_by_colour(places.sorted("colour"), demo.seed)
+        write_by_shape(places.sorted("shape"), facts("freeze", "colour"), demo.seed)
+        for factor in SENTENCES:
+            saev.probing.intervene(
+                places.sae(), places.sorted(factor), facts("freeze", "latents"), places.switched_off(factor),
+                **options(factor),
+            )  # fmt: skip
+        return Outcome(_said(demo), {})
+
+    return Step(
+        "intervene",
+        "Intervene: does the CLIP use it?",
+        "All latents of that colour are switched off inside the running CLIP. What does it then take for the colour of "
+        "things, and for the shape of things of that colour? Beside them random latents, whose change is as large.",
+        lambda: [command(factor) for factor in SENTENCES],
+        work,
+        lambda: [places.out / "pictures", places.out / "interventions"],
+    )
+
+
+def _said(demo: Demo) -> Sequence[str]:
+    colour = demo.folder.fact("freeze", "colour")
+    of_colour, of_others, of_shape = (
+        _effect(demo, *one)
+        for one in (("colour", f"{_FIGURE}, target"), ("colour", f"{_FIGURE}, others"), ("shape", _FIGURE))
+    )
+    return [
+        f"the probability of '{colour}' for things of that colour: {_moved(of_colour)}",
+        f"that of their own colour for all others: {_moved(of_others)}",
+        f"that of their own shape for {colour} things: {_moved(of_shape)}",
+    ]
+
+
+def _effect(demo: Demo, factor: str, figure: str) -> Effect:
+    return next(one for one in read_interventions(demo.places.switched_off(factor)).effects if one.figure == figure)
+
+
+def _moved(one: Effect) -> str:
+    return f"{one.untouched:.2f} before, {one.edited:.2f} after ({one.random:.2f} with random latents)"
+
+
+def showing(demo: Demo) -> Step:
+    """The gallery again."""
+    places = demo.places
+    reports, changes = [places.report(name) for name in CLAIMS], [places.switched_off(factor) for factor in SENTENCES]
+
+    def work() -> Outcome:
+        render(demo, verdicts=reports, interventions=changes)
+        return Outcome([], {})
+
+    return Step(
+        "show",
+        "Look again: verdicts beside latents",
+        "The gallery once more, with the verdicts on the latents' cards and what switching them off does.",
+        lambda: [
+            gallery_command(
+                demo,
+                *(part for one in reports for part in ("--verdicts", str(one))),
+                *(part for one in changes for part in ("--interventions", str(one))),
+            )
+        ],
+        work,
+    )

@@ -1,0 +1,46 @@
+"""Figures with what is wanted of them, and beside controls, as a table for terminals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
+
+CONTROLS: Final = ("neurons", "untrained SAE", "untrained ViT")
+_HEAD: Final = ("", "wanted", "found", "", *CONTROLS)
+
+
+@final
+@dataclass(frozen=True)
+class Figure:
+    """A number that was measured.
+
+    Args:
+        name: What it is.
+        wanted: What is wanted, in words.
+        found: What was found, in words.
+        is_met: Whether that is as wanted.
+        beside: The same of controls, in words.
+    """
+
+    name: str
+    wanted: str
+    found: str
+    is_met: bool
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> Sequence[str]:
+        """Its row."""
+        others = [self.beside.get(control, "") for control in CONTROLS]
+        return (self.name, self.wanted, self.found, "" if self.is_met else "missed", *others)
+
+
+def table(figures: Sequence[Figure]) -> list[str]:
+    """Lines of a table, the head first.
+
+    >>> print("\\n".join(table([Figure("dead", "<= 10 %", "11 %", False, {"neurons": "0 %"})])))
+          wanted   found          neurons  untrained SAE  untrained ViT
+    dead  <= 10 %  11 %   missed  0 %
+    """
+    rows = [_HEAD, *(one.cells for one in figures)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,134 @@
+"""Steps of a demo: each says what it does, and with which commands a user would do it, and is done once."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, final
+
+from saev.demo.folder import DemoFolder, DemoOptions, Finished
+from saev.demo.known_scenes import KnownScenes
+from saev.demo.pictures import FRESH
+from saev.demo.places import Places
+from saev.errors import InputError
+from saev.files import unwritable
+from saev.vit.images import DemoScenes
+
+CLIP: Final = "saev-demo/scenes"
+LAYER: Final = -2
+Argv = Sequence[str]
+"""A command line behind `saev`."""
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a step.
+
+    Args:
+        said: Lines for people.
+        facts: What later steps need, as JSON.
+    """
+
+    said: Sequence[str]
+    facts: Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """A step.
+
+    Args:
+        name: For the marker.
+        title: A few words.
+        words: What it is for.
+        commands: What a user would type; asked when all steps before are done.
+        work: Does it.
+        leaves: What it writes and would not go on with: removed before it is done again after an interruption.
+    """
+
+    name: str
+    title: str
+    words: str
+    commands: Callable[[], Sequence[Argv]]
+    work: Callable[[], Outcome]
+    leaves: Callable[[], Iterable[Path]] = tuple
+
+    def do(self, folder: DemoFolder) -> Finished:
+        """Do it, and note it.
+
+        Raises:
+            InputError: From the work, or if the disk does not take it.
+        """
+        start = time.monotonic()
+        for path in self.leaves():
+            _remove(path)
+        outcome = self.work()
+        done = Finished(self.name, round(time.monotonic() - start, 1), list(outcome.said), dict(outcome.facts))
+        folder.note(done)
+        return done
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(unwritable(path, error)) from error
+
+
+@final
+@dataclass(frozen=True)
+class Demo:
+    """What all steps work on.
+
+    Args:
+        folder: Where.
+    """
+
+    folder: DemoFolder
+
+    @property
+    def options(self) -> DemoOptions:
+        """What it is made of."""
+        return self.folder.options
+
+    @cached_property
+    def places(self) -> Places:
+        """Where everything lies."""
+        return Places(self.folder.path)
+
+    @property
+    def seed(self) -> int:
+        """Of all chance."""
+        return self.options.seed
+
+    @cached_property
+    def scenes(self) -> DemoScenes:
+        """The scenes that are recorded."""
+        return DemoScenes(self.options.n_scenes, self.seed)
+
+    @cached_property
+    def fresh_scenes(self) -> DemoScenes:
+        """Scenes that nothing is trained on, chosen by or tested with."""
+        return DemoScenes(self.options.n_scenes // 2, self.seed + FRESH)
+
+    @cached_property
+    def known(self) -> KnownScenes:
+        """What is in the recorded scenes."""
+        return KnownScenes(self.scenes)
+
+    @cached_property
+    def shards(self) -> Path:
+        """The recording."""
+        return self.places.shards / str(self.folder.fact("record", "shards"))
+
+    @cached_property
+    def fresh(self) -> Path:
+        """The recording of the fresh scenes."""
+        return self.places.shards / str(self.folder.fact("record", "fresh"))

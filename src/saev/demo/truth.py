@@ -1,0 +1,81 @@
+"""How well what was learned agrees with what is known of scenes.
+
+Shape suffixes: i = scenes, u = units (latents, or neurons), j = values of factors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+from saev.probing.statistics.all_latents import latent_scores
+
+Floats = NDArray[np.float64]
+GOOD: Final = 0.8
+"""An average precision from which on a unit stands for a value."""
+_ROUGH: Final = 0.1
+
+
+@final
+@dataclass(frozen=True)
+class BestUnits:
+    """For each value the unit that ranked the scenes with it best, and how well it does on other scenes.
+
+    Args:
+        unit_j: The units.
+        ap_j: Average precision on the other scenes.
+    """
+
+    unit_j: NDArray[np.int64]
+    ap_j: Floats
+
+    @property
+    def n_good(self) -> int:
+        """Values with a unit that stands for them."""
+        return int((self.ap_j > GOOD).sum())
+
+
+def best_units(pooled_iu: Any, y_ij: NDArray[np.int8], other_iu: Any, other_y_ij: NDArray[np.int8]) -> BestUnits:
+    """Choose on some scenes, judge on others: the best of many flatters on the scenes that chose it.
+
+    Args:
+        pooled_iu: A value of each unit on each scene, sparse or dense.
+        y_ij: Which values each scene has.
+        other_iu: The same of the scenes that judge.
+        other_y_ij: Likewise.
+    """
+    unit_j = np.nan_to_num(average_precisions(pooled_iu, y_ij)).argmax(0)
+    kept = np.unique(unit_j)
+    judged = average_precisions(csc_array(other_iu)[:, kept], other_y_ij)
+    return BestUnits(unit_j, judged[np.searchsorted(kept, unit_j), np.arange(len(unit_j))])
+
+
+def average_precisions(pooled_iu: Any, y_ij: NDArray[np.int8]) -> Floats:
+    """(u, j) of all units for all values; nan for a value that no scene has."""
+    return latent_scores(csc_array(pooled_iu), y_ij).average_precision.astype(np.float64)
+
+
+def above_chance(ap_uj: Floats, y_ij: NDArray[np.int8]) -> Floats:
+    """Average precisions as shares of the way from chance, the rate of a value, to 1."""
+    rate_j = y_ij.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = (ap_uj - rate_j) / (1 - rate_j)
+    return found
+
+
+def right_names(named: Mapping[int, int], ap_uj: Floats, y_ij: NDArray[np.int8]) -> dict[int, bool]:
+    """Whether latents are named by what they stand for: by the value with the largest AP, or one nearly as large.
+
+    APs are compared above chance, since a large share of scenes has a small object, and few are on pink. Nearly as
+    large is less than .1 below the largest.
+
+    Args:
+        named: The number of the value that each latent is named by.
+        ap_uj: Of all latents, on scenes that chose no name.
+        y_ij: Which values these scenes have.
+    """
+    lift_uj = np.nan_to_num(above_chance(ap_uj, y_ij), nan=-1.0)
+    return {latent: bool(lift_uj[latent, value] > lift_uj[latent].max() - _ROUGH) for latent, value in named.items()}

@@ -121,6 +121,8 @@ def test_what_a_chosen_class_refuses_is_the_error() -> None:
     assert len(given.pop()["paths"]) == 3
     with pytest.raises(InputError, match=r"^--data.images.n_scenes 0: give a number from 1 to [\d,]+$"):
         typed.run_one_of({"go": go}, [*argv, "0"], "saev", "", {"paths": ImageSource})
+    with pytest.raises(InputError, match=r"^--paths.n_scenes: expected int, got x \(see saev go --help\)$"):
+        typed.run_one_of({"go": go}, [*argv, "x"], "saev", "", {"paths": ImageSource})
 
 
 def test_help_comes_from_docstrings(capsys: Capture) -> None:

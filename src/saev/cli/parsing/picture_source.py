@@ -9,8 +9,8 @@ def source_options(argv: list[str]) -> dict[str, type]:
 
     A source is meant where it has options, is a path of a class, or is called as one; a folder of that name goes first.
 
-    >>> source_options(["--images", "pictures"])
-    {}
+    >>> source_options(["--images", "pictures"]), source_options(["--images", "../pictures"])
+    ({}, {})
     >>> source_options(["--images", "DemoScenes"])
     {'images': <class 'saev.vit.images.base.ImageSource'>}
     """
@@ -18,7 +18,8 @@ def source_options(argv: list[str]) -> dict[str, type]:
     known.add_argument("--images", default="")
     given: str = known.parse_known_args(argv)[0].images
     has_options = any(option.startswith("--images.") for option in argv)
-    if not has_options and (not given or Path(given).exists() or not ("." in given or given.isidentifier())):
+    is_name = all(part.isidentifier() for part in given.split("."))
+    if not has_options and (not is_name or Path(given).exists()):
         return {}
     from saev.vit.images import IMAGE_SOURCES, ImageSource  # here and not above: the help answers without it
 

@@ -13,7 +13,7 @@ from inspect import signature
 from typing import Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
-from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+from jsonargparse import SUPPRESS, ActionYesNo, ArgumentParser, Namespace
 from typing_extensions import override
 
 from saev.cli.parsing.command_line import no_command
@@ -38,7 +38,7 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
     """
     parser = _parser(command, prog, subclasses or {})
     options = parsed(parser, appending(argv, command))
-    return command(**_arguments(command, _built(parser, options) if subclasses else options))
+    return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
 
 
 def run_one_of(
@@ -89,7 +89,8 @@ def _parser(command: Command, prog: str, subclasses: Mapping[str, type]) -> Argu
     for name in flags:
         parser.add_argument(f"--{name}", action=ActionYesNo, default=defaults[name], help=helps[name])
     for name, base in subclasses.items():
-        parser.add_subclass_arguments(base, name, required=True, help=helps[name])
+        # With a default of None its errors would be those of a union, around what the class raises.
+        parser.add_subclass_arguments(base, name, required=True, help=helps[name], default=SUPPRESS)
     return parser
 
 
@@ -110,19 +111,6 @@ def _groups(command: Command) -> dict[str, type]:
     """The parameters that are dataclasses."""
     hints = get_type_hints(command)
     return {name: hint for name, hint in hints.items() if isinstance(hint, type) and dataclasses.is_dataclass(hint)}
-
-
-def _built(parser: ArgumentParser, options: Namespace) -> Namespace:
-    """The options with objects of the classes that were chosen."""
-    try:
-        built: Namespace = parser.instantiate(options)
-    except InputError:
-        raise
-    except ValueError as error:  # of jsonargparse, around what the class raised
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from error
-        raise
-    return built
 
 
 def _arguments(command: Command, options: Namespace) -> dict[str, Any]:

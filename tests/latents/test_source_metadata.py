@@ -129,6 +129,15 @@ def test_a_source_that_cannot_be_made_again_is_said(tmp_path: Path, capsys: Said
     assert "what its source of pictures says of them is not known: Tagged cannot be built" in capsys.readouterr().err
 
 
+def test_of_several_processes_one_tells(tmp_path: Path, capsys: Said) -> None:
+    for name, source in (("gone", {"class": "Tagged", "args": {}}), ("texts", TAGGED)):
+        given = reader(tmp_path / name, source)
+        silent = [column.name for column in telling_columns(given, tells=False)]
+        assert capsys.readouterr().err == ""
+        assert [column.name for column in telling_columns(given)] == silent
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("changed", [0, 4, 7])
 def test_a_table_of_other_pictures_is_not_taken(
     changed: int, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch

@@ -128,7 +128,7 @@ class FeatureVisualizer(NotesFaults):
         saes = model.whole_saes()
         tokens = shown_tokens(data, tells=trainer.is_global_zero)
         codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
-        labels = Labels.of(tokens.reader, telling_columns(tokens.reader))
+        labels = Labels.of(tokens.reader, telling_columns(tokens.reader, tells=trainer.is_global_zero))
         looked_at = tokens
         if self._half is not None:
             own = proposal_images(tokens.reader, self._half.seed)

@@ -139,10 +139,13 @@ class Metadata:
         kinds = {column.kind for column in self.columns}
         return "text" in kinds and kinds <= {"text", "constant"}
 
-    def telling(self) -> list[Column]:
+    def telling(self, *, tells: bool = True) -> list[Column]:
         """The columns that say something of the images: boolean, numeric and categorical ones.
 
         One line for the user names those that are left out: free text, and what is the same for all images.
+
+        Args:
+            tells: Whether to print it.
 
         Raises:
             InputError: If none is left.
@@ -163,7 +166,7 @@ class Metadata:
                 f"{self.name}: no column tells pictures apart; {'; '.join(faults)}: add a column of yes and no, of "
                 "numbers, or of a few words that repeat"
             )
-        if faults:
+        if faults and tells:
             tell(f"{self.name}: columns left out: {'; '.join(faults)}")
         return found
 

@@ -12,7 +12,7 @@ from saev.shards.reading.reader import ShardReader
 from saev.vit.images import BadImage, ImageSource, class_with_metadata, from_description
 
 
-def known_metadata(reader: ShardReader, file: str | Path | None = None) -> Metadata | None:
+def known_metadata(reader: ShardReader, file: str | Path | None = None, *, tells: bool = True) -> Metadata | None:
     """The table of a recording's images: the user's if there is one, or else the one of their source.
 
     Few sources have one, see `saev.vit.images.ImageSource.metadata`; none of the others is opened for the answer. Where
@@ -21,6 +21,7 @@ def known_metadata(reader: ShardReader, file: str | Path | None = None) -> Metad
     Args:
         reader: The recording.
         file: The user's, for `read_metadata`.
+        tells: Whether to print that line: of several processes one does.
 
     Returns:
         None where nothing is known, or the same of all pictures.
@@ -37,21 +38,22 @@ def known_metadata(reader: ShardReader, file: str | Path | None = None) -> Metad
         source = from_description(reader.recording.source)
         columns = _columns(source, name, records)
     except (InputError, OSError) as error:
-        tell(f"{reader.path}: what its source of pictures says of them is not known: {one_line(error)}")
+        if tells:
+            tell(f"{reader.path}: what its source of pictures says of them is not known: {one_line(error)}")
         return None
     return Metadata(name, columns) if columns else None
 
 
-def telling_columns(reader: ShardReader, file: str | Path | None = None) -> Sequence[Column]:
+def telling_columns(reader: ShardReader, file: str | Path | None = None, *, tells: bool = True) -> Sequence[Column]:
     """The columns of `known_metadata` that say something of the images; see `Metadata.telling`.
 
     Raises:
         InputError: As `read_metadata`, or if no column of the user's table is left.
     """
-    table = known_metadata(reader, file)
+    table = known_metadata(reader, file, tells=tells)
     if table is None or (file is None and all(column.kind == "text" for column in table.columns)):
         return ()
-    return table.telling()
+    return table.telling(tells=tells)
 
 
 def _columns(source: ImageSource, name: str, records: Sequence[ExampleRecord]) -> list[Column]:

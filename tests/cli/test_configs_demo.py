@@ -8,6 +8,10 @@ from tests.cli.fitting import metrics, only
 from tests.cli.recording import activations
 from tests.cli.zygote import finish, start
 
+from saev.demo.folder import DemoOptions
+from saev.demo.learning import BATCH_SIZE, D_SAE, K, n_tokens
+from saev.demo.steps import CLIP, LAYER
+
 ON_CPU = "--trainer.accelerator=cpu"
 CONFIGS = Path(__file__).parents[2] / "configs" / "demo"
 SAE = yaml.safe_load((CONFIGS / "fit.yaml").read_text())["model"]["sae"]["init_args"]
@@ -41,3 +45,17 @@ def test_one_process_and_two_record_and_train(tmp_path: Path) -> None:
     one, two = (activations(only(tmp_path / name, "*")) for name in ("one", "two"))
     assert one.shape == (N, 65, 128)
     assert torch.equal(one, two)
+
+
+def test_they_are_what_the_demo_does() -> None:
+    by_default = DemoOptions()
+    recorded, fitted = (yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) for name in ("predict", "fit"))
+    scenes = {"n_scenes": by_default.n_scenes, "seed": by_default.seed}
+    assert recorded == {
+        "model": {"family": "clip", "ckpt": CLIP, "layers": [LAYER]},
+        "data": {"images": {"class_path": "DemoScenes", "init_args": scenes}},
+    }
+    assert fitted == {
+        "model": {"sae": {"class_path": "TopK", "init_args": {"d_sae": D_SAE, "k": K}}},
+        "data": {"n_tokens": n_tokens(by_default.n_scenes), "batch_size": BATCH_SIZE},
+    }

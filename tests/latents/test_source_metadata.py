@@ -113,6 +113,8 @@ def test_sources_without_one_are_not_opened(tmp_path: Path, capsys: Said, monkey
     [
         ({"site": ["a"] * (N - 1)}, "Tagged.metadata(): column 'site' must have a text for each of the 8 pictures"),
         ({"age": [*range(N)]}, "Tagged.metadata(): column 'age' must have a text for each of the 8 pictures"),
+        ({" ": ["a"] * N}, "Tagged.metadata(): ' ' is no heading of a column: give a text"),
+        ({3: ["a"] * N}, "Tagged.metadata(): 3 is no heading of a column: give a text"),
         ({f"{i}": ["a"] * N for i in range(1001)}, "gives 1,001 columns, at most 1,000 are read"),
     ],
 )

@@ -75,6 +75,8 @@ def _check(table: Mapping[str, Sequence[str]], name: str, n: int) -> None:
     if len(table) > MAX_COLUMNS:
         raise InputError(f"{where} gives {len(table):,} columns, at most {MAX_COLUMNS:,} are read: give fewer")
     for heading, cells in table.items():
+        if not isinstance(heading, str) or not heading.strip():
+            raise InputError(f"{where}: {heading!r} is no heading of a column: give a text")
         if len(cells) != n or not all(isinstance(cell, str) for cell in cells):
             raise InputError(f"{where}: column {heading!r} must have a text for each of the {n:,} pictures")
 

@@ -65,6 +65,8 @@ class DemoScenes(ImageSource):
             raise InputError(f"DemoScenes: these are scenes of version {version}; this saev draws those of {VERSION}")
         if not 1 <= n_scenes <= _MAX_SCENES:
             raise InputError(f"--data.images.n_scenes {n_scenes}: give a number from 1 to {_MAX_SCENES:,}")
+        if not 0 <= seed < 2**32:
+            raise InputError(f"--data.images.seed {seed}: give a number from 0 to {2**32 - 1:,}")
         self.n_scenes = n_scenes
         self.seed = seed
         fewest, most = n_objects

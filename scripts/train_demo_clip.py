@@ -86,6 +86,8 @@ def note(log: Path, text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
+    if args.batch % 2:
+        parser().error(f"--batch {args.batch} must be even: pictures come in pairs that differ in one value")
     torch.set_num_threads(args.threads)
     args.run.mkdir(parents=True, exist_ok=True)
     bpe, log = args.run / BPE_FILE, args.run / "log.txt"

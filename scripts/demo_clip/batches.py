@@ -100,12 +100,13 @@ def numbers(descriptions: Sequence[Description]) -> tuple[Numbers, Numbers]:
 
 def presence(things_nof: Numbers, background_n: Numbers) -> Numbers:
     """(n, 27) which values are in a picture, in the order of `FACTORS`; -1 where that is not known."""
-    columns = [(background_n[:, None] == np.arange(len(FACTORS["background"]))).astype(np.int64)]
-    for f, name in reversed([*enumerate(OBJECT_FACTORS)]):
+    columns = []
+    for f, name in enumerate(OBJECT_FACTORS):
         value_no = things_nof[:, :, f]
         there = (value_no[:, :, None] == np.arange(len(FACTORS[name]))).any(axis=1)
         columns.append(np.where((value_no == _UNKNOWN).any(axis=1, keepdims=True), -1, there))
-    return np.concatenate(columns[::-1], axis=1)
+    backgrounds = background_n[:, None] == np.arange(len(FACTORS["background"]))
+    return np.concatenate([*columns, backgrounds], axis=1)
 
 
 def may_be_true(told: Sequence[Description], known: Sequence[Description]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
@@ -15,6 +15,8 @@ from saev.errors import tell
 if TYPE_CHECKING:
     from saev.demo.folder import DemoFolder
     from saev.demo.steps import Step
+
+_WIDTH: Final = 110
 
 
 def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0) -> int:
@@ -55,8 +57,7 @@ def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:
     for number, step in enumerate(steps, 1):
         tell("")
         tell(f"{number} of {len(steps)}. {step.title}")
-        for line in textwrap.wrap(step.words, 100):
-            tell(f"  {line}")
+        _tell(step.words, "  ", "  ")
         for argv in step.commands():
             tell(f"  $ saev {shlex.join(argv)}")
         done = folder.done(step.name)
@@ -65,8 +66,15 @@ def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:
         else:
             done = step.do(folder)
         for line in done.said:
-            tell(f"  -> {line}")
+            _tell(line, "  -> ", "     ")
         tell(f"  ({done.seconds:.0f} s)")
+
+
+def _tell(text: str, begin: str, indent: str) -> None:
+    """Print a text in several lines, but what fits one line, such as a row of a table, as it is."""
+    wrapped = textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate([text] if len(text) <= _WIDTH else wrapped):
+        tell(f"{'' if number else begin}{line}")
 
 
 def main(argv: list[str]) -> int:

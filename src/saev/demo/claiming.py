@@ -1,6 +1,6 @@
 """The steps from what latents seem to be to verdicts: propose, freeze, build, test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
@@ -96,9 +96,9 @@ class FrozenClaim:
         return "confirmed" if self.is_true else "rejected"
 
     def __str__(self) -> str:
-        some = "latent" if len(self.latents) == 1 else "latents"
+        some = f"latent {self.latents[0]} fires" if len(self.latents) == 1 else f"latents {self.latents} fire"
         kind = "true" if self.is_true else "false"
-        return f"{kind}: {some} {', '.join(map(str, self.latents))}: '{self.text}' ({self.why})"
+        return f"{some} where '{self.text}': {kind}; {self.why}"
 
 
 def frozen_claims(demo: Demo) -> list[FrozenClaim]:
@@ -220,7 +220,7 @@ def testing(demo: Demo) -> Step:
                 n_permutations=N_PERMUTATIONS, seed=demo.seed,
             )  # fmt: skip
         results = {one.id: one for name in CLAIMS for one in read_verdicts(places.report(name)).results}
-        said = [_judged(one, results[one.id]) for one in frozen_claims(demo)]
+        said = [line for one in frozen_claims(demo) for line in _judged(one, results[one.id])]
         return Outcome(said, {"verdicts": {name: one.verdict for name, one in results.items()}})
 
     return Step(
@@ -239,10 +239,17 @@ def testing(demo: Demo) -> Step:
     )
 
 
-def _judged(one: FrozenClaim, its: Result) -> str:
+def _judged(one: FrozenClaim, its: Result) -> Iterator[str]:
+    """Lines on a verdict, and on what stands beside it."""
     low, high = its.interval
     standing = "rightly" if its.verdict == one.expected else f"though it should be {one.expected}"
-    return f"'{one.text}' is {its.verdict}, {standing}: MCC {its.effect:.2f} ({low:.2f} to {high:.2f})"
+    within = "" if one.file != "season" else f" among scenes of one {STRATA}, {its.scores.mcc:.2f} among all scenes"
+    yield f"'{one.text}' is {its.verdict}, {standing}: MCC {its.effect:.2f} ({low:.2f} to {high:.2f}){within}"
+    for edit in its.edits:
+        yield (
+            f"in {edit.n} pairs it fires on {edit.fires_after:.0%} with {one.truth}, on {edit.fires_before:.0%} of the "
+            f"same scenes without it, and on {edit.fires_placebo:.0%} of those in another light: {edit.finding}"
+        )
 
 
 def _probe(demo: Demo, command: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from saev.demo.known_scenes import NAMES, VALUES, WARM
+from saev.demo.known_scenes import NAMES, SUMMER, VALUES, WARM
 from saev.demo.truth import above_chance, average_precisions
 from saev.errors import InputError
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
@@ -87,17 +87,17 @@ def choose(
     colour = _best(singles, ("colour",), pooled_hl, y_hj)
     other = _best(singles, ("shape", "texture"), pooled_hl, y_hj)
     return Claims(
-        _true(colour, f"the latent that goes best with a colour: {colour.attribute.name}"),
+        _true(colour, f"of all latents it goes best with a colour, {colour.attribute.name}"),
         (
-            _true(other, f"the latent that goes best with a shape or a texture: {other.attribute.name}"),
-            _true(_warm(draft, pooled_hl, y_hj), "red or yellow, for which several latents stand together"),
+            _true(other, f"of all latents it goes best with a shape or a texture, {other.attribute.name}"),
+            _true(_warm(draft, pooled_hl, y_hj), "no latent stands for both colours, but together they do"),
             _misread(pooled_hl, y_hj, taken=[colour.attribute.name, other.attribute.name]),
         ),
         PlantedClaim(
             _hypothesis("metadata-summer", "summer", "the scene was made in summer", _going_with(pooled_hl, summer_h)),
             "summer",
             False,
-            "the latent sees a background that most summer scenes have, and nothing of the season",
+            f"it sees the {SUMMER} background, which most summer scenes have, and nothing of a season",
         ),
     )
 

@@ -10,11 +10,12 @@ from tests.probing.report.reports import N_HARD, N_SAMPLE, make_reported, make_v
 from saev.probing.controls.control import Control
 from saev.probing.report.badges import badges
 from saev.probing.report.edits import edits
-from saev.probing.report.forest import Row, axis_of
+from saev.probing.report.forest import MOST_CONFOUNDERS, Row, axis_of, rows_of
 from saev.probing.report.page import command
 from saev.probing.report.plots import bin_edges, curve, distribution
 from saev.probing.report.reported import MOST_OF_ONE, MOST_PICTURES, chosen, kinds_of, pictures_of_each
 from saev.probing.verdicts.edit_effects import EditEffect
+from saev.probing.verdicts.result import Confounder
 
 
 def test_kinds_are_the_cells_of_the_claim() -> None:
@@ -137,3 +138,17 @@ def test_effects_of_edits_that_are_a_share_of_nothing_are_given_as_they_are() ->
     assert "<strong>300</strong> <small>200 to 400</small>" in edits(
         make_reported(edits=(replace(kind, reference=0.5),))
     )
+
+
+def test_of_many_confounders_those_are_shown_that_tell_the_most() -> None:
+    mccs = np.random.default_rng(0).permutation(20) / 20
+    found = tuple(Confounder(f"column {mcc:g}", mcc, "guessed") for mcc in mccs.tolist())
+    rows = [row for row in rows_of(make_reported(confounders=found)) if "onfounder" in row.name]
+    assert [row.name for row in rows] == [
+        *(f"Confounder: column {mcc:g}" for mcc in (0.95, 0.9, 0.85, 0.8, 0.75)), "15 other confounders",
+    ]  # fmt: skip
+    assert rows[-1].mcc == 0.7
+    few = found[: MOST_CONFOUNDERS + 1]
+    assert [row.mcc for row in rows_of(make_reported(confounders=few)) if "onfounder" in row.name] == [
+        one.mcc for one in few
+    ]

@@ -9,8 +9,11 @@ from typing import Final, Literal, final
 from saev.pages.embedding import user_text
 from saev.probing.report.drawing import Axis, line, number, words
 from saev.probing.report.reported import Reported
+from saev.probing.verdicts.result import Confounder
 
 Mark = Literal["effect", "reach", "point"]
+MOST_CONFOUNDERS: Final = 5
+"""Of a table with more columns the others share a row."""
 _HALF: Final = 6.5  # of the diamond that marks the effect, in pixels
 
 
@@ -47,9 +50,19 @@ def rows_of(one: Reported) -> list[Row]:
             f"{100 * matched.own_frequency:.3g} %"
         )
         rows.append(Row("Random latents", result.matched.quantile, None, note, "reach"))
-    rows += [Row(f"Confounder: {found.name}", found.mcc, None, found.note) for found in result.confounders]
+    rows += _of_confounders(result.confounders)
     for found in result.controls:
         rows.append(Row(found.name, found.mcc, (found.low, found.high), f"{found.note}; AUROC {number(found.auroc)}"))
+    return rows
+
+
+def _of_confounders(found: Sequence[Confounder]) -> list[Row]:
+    """A row each; of very many those that tell the most, and one for the others."""
+    shown = sorted(found, key=lambda one: -one.mcc)[:MOST_CONFOUNDERS] if len(found) > MOST_CONFOUNDERS + 1 else found
+    rows = [Row(f"Confounder: {one.name}", one.mcc, None, one.note) for one in shown]
+    if rest := [one.mcc for one in found if one not in shown]:
+        note = "none of them is above this; verdicts.json has each"
+        rows.append(Row(f"{len(rest)} other confounders", max(rest), None, note, "reach"))
     return rows
 
 

@@ -85,10 +85,18 @@ def test_a_sweep_over_values_of_another_kind(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("option", ["--data.images.help", "--model.sae.help"])
-def test_the_help_of_a_class_without_its_name_lists_the_names(option: str, capsys: Capture) -> None:
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["predict"], "--data.images.help"),
+        (["fit"], "--model.sae.help"),
+        (["downstream"], "--images.help"),
+        (["probe", "intervene", "--images=DemoScenes"], "--images.help"),
+    ],
+)
+def test_the_help_of_a_class_without_its_name_lists_the_names(command: list[str], option: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["predict" if "images" in option else "fit", option])
+        main([*command, option])
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert "usage" not in out

@@ -4,7 +4,7 @@ import inspect
 import re
 import sys
 from argparse import Action
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -136,6 +136,15 @@ def _unknown_class(text: str, parser: ArgumentParser) -> str | None:
     given = found[2] or found[3]
     said = f"--{found[1]} {given} is unknown; it" if given else f"--{found[1]} must be given before its options; it"
     return f"{said} is one of {', '.join(names)}"
+
+
+def help_of_classes(parser: ArgumentParser, argv: Sequence[str]) -> None:
+    """Answer `--OPTION.help` without the name of a class, of which jsonargparse says next to nothing, and exit."""
+    for option, following in zip(argv, [*argv[1:], "--"], strict=False):
+        key = option.removeprefix("--").removesuffix(".help")
+        if f"--{key}.help" == option and following.startswith("-") and (names := class_names(key, parser)):
+            print(f"--{key} is one of {', '.join(names)}.\n`{parser.prog} {option} {names[0]}` explains its options.")
+            raise SystemExit(0)
 
 
 def class_names(key: str, parser: ArgumentParser) -> list[str]:

@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
-from saev.cli.parsing.errors import class_names, parsed
+from saev.cli.parsing.errors import help_of_classes, parsed
 from saev.cli.parsing.files import check_given_files
 from saev.cli.parsing.short_help import answer_help, offer_full_help
 from saev.errors import InputError
@@ -76,7 +76,7 @@ class CommandCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, with errors as `InputError`."""
         assert isinstance(args, list)
-        _help_of_classes(parser, args)
+        help_of_classes(parser, args)
         trainers = {action.dest for action in parser._actions if action.dest.startswith("trainer.")}
         answer_help(parser, args, hidden=trainers.difference(self.trainer_options) if self.trainer_options else ())
         check_given_files(args)
@@ -104,12 +104,3 @@ class CommandCLI(LightningCLI):
             if group.title == "Linked arguments":
                 for action in group._group_actions:
                     action.help = SUPPRESS
-
-
-def _help_of_classes(parser: LightningArgumentParser, argv: list[str]) -> None:
-    """Answer `--OPTION.help` without the name of a class, of which jsonargparse says next to nothing, and exit."""
-    for option, following in zip(argv, [*argv[1:], "--"], strict=False):
-        key = option.removeprefix("--").removesuffix(".help")
-        if f"--{key}.help" == option and following.startswith("-") and (names := class_names(key, parser)):
-            print(f"--{key} is one of {', '.join(names)}.\n`{parser.prog} {option} {names[0]}` explains its options.")
-            raise SystemExit(0)

@@ -17,7 +17,7 @@ from jsonargparse import SUPPRESS, ActionYesNo, ArgumentParser, Namespace
 from typing_extensions import override
 
 from saev.cli.parsing.command_line import no_command
-from saev.cli.parsing.errors import parsed
+from saev.cli.parsing.errors import help_of_classes, parsed
 from saev.errors import InputError
 
 Command = Callable[..., int]
@@ -37,6 +37,8 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
         SystemExit: For `--help` (0).
     """
     parser = _parser(command, prog, subclasses or {})
+    if subclasses:
+        help_of_classes(parser, argv)
     options = parsed(parser, appending(argv, command))
     return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
 

@@ -79,7 +79,9 @@ def finish(process: "Command | subprocess.Popen[str]", timeout: float = 120) -> 
         send(pids, signal.SIGUSR1)  # they print where they are
         time.sleep(1)
         send(pids, signal.SIGKILL)
-        raise AssertionError(f"processes {pids} have not ended after {timeout} s: {process.communicate(timeout=10)}") from None
+        raise AssertionError(
+            f"processes {pids} have not ended after {timeout} s: {process.communicate(timeout=10)}"
+        ) from None
     finally:
         process.kill()
     assert process.returncode is not None

@@ -288,11 +288,7 @@ def test(
 
 
 COMMANDS: Final[dict[str, typed.Command]] = {
-    "propose": propose,
-    "freeze": freeze,
-    "build": build,
-    "test": test,
-    "intervene": intervene,
+    command.__name__: command for command in (propose, freeze, build, test, intervene)
 }
 
 

@@ -130,8 +130,7 @@ class Metadata:
         """
         digest = hashlib.sha256()
         for column in self.columns:
-            said = [column.name, list(column.values), column.numbers_i.tolist()]
-            digest.update(json.dumps(said).encode() + b"\n")
+            digest.update(json.dumps([column.name, list(column.values), column.numbers_i.tolist()]).encode() + b"\n")
         return digest.hexdigest()
 
     def only_groups(self) -> bool:

@@ -102,7 +102,9 @@ def test_all_figures_of_a_demo_are_as_they_should_be(tmp_path: Path, capsys: Cap
     out, err = capsys.readouterr()
     rows = out.splitlines()[1:6]
     assert not any("missed" in row for row in rows if not row.startswith("names")), out
-    assert int(re.findall(r"(\d+)% of", rows[1])[0]) >= 75, out  # 81 were seen, so that another machine may miss 80
+    right, by_chance = map(int, re.findall(r"(\d+)%(?: of|$)", rows[1]))
+    assert right >= 62, out  # 70 were seen
+    assert by_chance < 15, out
     moved = re.findall(r"-> (.*): ([\d.]+) before, ([\d.]+) after \(([\d.]+) with random", err)
     assert len(moved) == 3
     for what, *values in moved:

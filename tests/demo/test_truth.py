@@ -6,7 +6,7 @@ from scipy.sparse import csc_array
 from sklearn.metrics import average_precision_score
 
 from saev.demo.figures import Figure, table
-from saev.demo.truth import above_chance, average_precisions, best_units, right_names
+from saev.demo.truth import above_chance, average_precisions, best_units, right_by_chance, right_names
 
 rng = np.random.default_rng(0)
 
@@ -42,9 +42,26 @@ def test_a_name_is_right_if_nothing_else_fits_much_better() -> None:
     y_ij[:5, 0] = y_ij[:2, 1] = y_ij[9, 2] = 1
     ap_uj = np.array([[0.95, 0.9, 0.1], [0.9, 0.3, 0.95], [0.5, 0.2, 0.1]])
     np.testing.assert_allclose(above_chance(ap_uj, y_ij)[0], [0.9, 0.875, 0.0])
-    assert right_names({0: 0, 1: 0, 2: 1}, ap_uj, y_ij) == {0: True, 1: False, 2: True}
+    assert right_names({0: 0, 1: 0, 2: 1}, ap_uj, y_ij) == {0: True, 1: False, 2: False}
     assert right_names({0: 1, 1: 2}, ap_uj, y_ij) == {0: True, 1: True}
     assert right_names({0: 2}, ap_uj, y_ij) == {0: False}
+
+
+def test_a_latent_that_stands_for_nothing_has_no_right_name() -> None:
+    y_ij = np.tile(np.eye(4, dtype=np.int8), (5, 1))  # each value on a quarter of the scenes
+    ap_uj = np.array([[0.25, 0.3, 0.2, 0.25], [0.25, 0.45, 0.4, 0.25]])
+    assert right_names({0: 1, 1: 1}, ap_uj, y_ij) == {0: False, 1: True}
+    assert right_names({0: 2, 1: 2}, ap_uj, y_ij) == {0: False, 1: True}
+
+
+def test_names_that_are_dealt_out_at_random_are_right_as_often_as_chance_has_it() -> None:
+    y_ij = np.tile(np.eye(4, dtype=np.int8), (5, 1))
+    named = {latent: latent % 4 for latent in range(40)}
+    ap_uj = np.where(np.arange(40)[:, None] % 4 == np.arange(4), 0.9, 0.25)
+    assert all(right_names(named, ap_uj, y_ij).values())
+    assert abs(right_by_chance(named, ap_uj, y_ij, 0) - 0.25) < 0.03
+    assert right_by_chance(dict.fromkeys(range(4), 0), ap_uj, y_ij, 0) == 0.25  # one name for all is no merit
+    assert right_by_chance({}, ap_uj, y_ij, 0) == 0.0
 
 
 def test_a_value_that_no_scene_has_is_passed_over() -> None:

@@ -54,6 +54,7 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
 
 
 def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:
+    tell("The lines with $ are commands that do the same. They overwrite nothing: give another --out to those you type.")
     for number, step in enumerate(steps, 1):
         tell("")
         tell(f"{number} of {len(steps)}. {step.title}")

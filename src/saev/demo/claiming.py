@@ -143,7 +143,8 @@ def freezing(demo: Demo) -> Step:
         "freeze",
         "Freeze: say what you think, before you know",
         "Five claims are fixed with their latents and thresholds. Three are true and two false, by the truth about the "
-        "proposal half. One of the false ones is a proxy of a class; it is tested among scenes of one background.",
+        "proposal half: the easiest there are, so that a verdict which is wrong would say something about the test. "
+        "One of the false ones is a proxy of a class, the background; it is tested within each background.",
         lambda: [command(name) for name in CLAIMS],
         work,
         lambda: [places.out / "claims", places.out / "frozen"],
@@ -226,7 +227,8 @@ def testing(demo: Demo) -> Step:
     return Step(
         "test",
         "Test: once",
-        "Each claim is judged on its set, with an interval, beside random latents and what else tells scenes apart.",
+        "Each claim is judged on its set, with an interval, beside random latents and what else tells scenes apart. MCC "
+        "says how well firing and answers agree: 1 is perfect, 0 is chance.",
         lambda: [command(name) for name in CLAIMS],
         work,
         # A test that was not finished has shown nothing to anybody: its notes do not count.

@@ -157,7 +157,7 @@ def _true(one: Hypothesis, why: str) -> PlantedClaim:
 
 
 def _misread(pooled_hl: csc_array, y_hj: NDArray[np.int8], taken: Collection[str]) -> PlantedClaim:
-    """A latent whose strongest scenes share by chance what it does not stand for.
+    """A latent whose strongest scenes share what it does not stand for.
 
     Of all latents that surely stand for a value, and all values of other factors with which they do not go: the pair
     that most of the strongest scenes of the latent show, and of these the one that the fewest scenes show. What is
@@ -176,7 +176,7 @@ def _misread(pooled_hl: csc_array, y_hj: NDArray[np.int8], taken: Collection[str
             if found is None or rank > found[0]:
                 its = Latents((latent,), (), (threshold,))
                 claimed = _hypothesis("misread", NAMES[j], _sentence(NAMES[j]), its)
-                why = f"it stands for {NAMES[own]}; {n} of its {N_TOP} strongest scenes happen to show {NAMES[j]}"
+                why = f"it stands for {NAMES[own]}; {n} of its {N_TOP} strongest scenes show {NAMES[j]}"
                 found = rank, claimed, why
     if found is None:
         raise InputError("no latent surely stands for anything: the SAE has learned too little for a demo")

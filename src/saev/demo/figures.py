@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 CONTROLS: Final = ("neurons", "untrained SAE", "untrained ViT")
-_HEAD: Final = ("", "wanted", "found", "", *CONTROLS)
+SHUFFLED: Final = "shuffled"
+_BESIDE: Final = (*CONTROLS, SHUFFLED)
+_HEAD: Final = ("", "wanted", "found", "", *_BESIDE)
 
 
 @final
@@ -30,7 +32,7 @@ class Figure:
     @property
     def cells(self) -> Sequence[str]:
         """Its row."""
-        others = [self.beside.get(control, "") for control in CONTROLS]
+        others = [self.beside.get(control, "") for control in _BESIDE]
         return (self.name, self.wanted, self.found, "" if self.is_met else "missed", *others)
 
 
@@ -38,7 +40,7 @@ def table(figures: Sequence[Figure]) -> list[str]:
     """Lines of a table, the head first.
 
     >>> print("\\n".join(table([Figure("dead", "<= 10 %", "11 %", False, {"neurons": "0 %"})])))
-          wanted   found          neurons  untrained SAE  untrained ViT
+          wanted   found          neurons  untrained SAE  untrained ViT  shuffled
     dead  <= 10 %  11 %   missed  0 %
     """
     rows = [_HEAD, *(one.cells for one in figures)]

@@ -10,12 +10,12 @@ import torch
 
 import saev
 from saev.demo.claiming import frozen_claims
-from saev.demo.figures import CONTROLS, Figure, table
+from saev.demo.figures import CONTROLS, SHUFFLED, Figure, table
 from saev.demo.known_scenes import PHRASES, VALUES, KnownScenes
 from saev.demo.learning import named, predict_command, quality, trained
 from saev.demo.places import UNTRAINED
 from saev.demo.steps import CLIP, LAYER, Demo, Outcome, Step
-from saev.demo.truth import average_precisions, best_units, right_names
+from saev.demo.truth import average_precisions, best_units, right_by_chance, right_names
 from saev.device import chosen_device
 from saev.nn import SparseAutoencoder
 from saev.probing.controls.pooled_activations import pooled_activations
@@ -50,8 +50,10 @@ def measuring(demo: Demo) -> Step:
         "measure",
         "Compare: with the truth, and with what nobody trained",
         f"For each of the {len(VALUES)} values of factors, the latent that ranks the recorded scenes best by it is "
-        "judged on the fresh ones. Beside it: the neurons of the same layer, an SAE that was never trained, and an SAE "
-        "that was trained in the same way on a CLIP that was never trained.",
+        "judged on the fresh ones by its average precision (AP): 1 if all scenes with the value come first. A name is "
+        "right if no other value fits its latent much better, and it fits at all. FVU is the share of the variance "
+        "that the SAE loses. Beside that: the neurons of the same layer, an SAE that was never trained, an SAE that "
+        "was trained in the same way on a CLIP that was never trained, and the same names dealt out at random.",
         lambda: [
             predict_command(demo, scenes, "--model.weights", "random") for scenes in (demo.scenes, demo.fresh_scenes)
         ],
@@ -79,16 +81,13 @@ def _figures(demo: Demo, untrained: _Untrained) -> Sequence[Figure]:
     judged = _pooled(demo.fresh, views) | _pooled(untrained.fresh, of_vit)
     y_ij, fresh_y_ij = demo.known.y_ij[:MOST], KnownScenes(demo.fresh_scenes).y_ij[:MOST]
     n_good = {name: best_units(seen[name], y_ij, judged[name], fresh_y_ij).n_good for name in seen}
-    is_right = right_names(
-        {latent: PHRASES.index(name) for latent, name in named(demo).items()},
-        average_precisions(judged["latents"], fresh_y_ij),
-        fresh_y_ij,
-    )
+    names = {latent: PHRASES.index(name) for latent, name in named(demo).items()}
+    judges = names, average_precisions(judged["latents"], fresh_y_ij), fresh_y_ij
     found: Any = evaluated(blank, [fresh_x_nd])
     quality_of = {CONTROLS[1]: (found["fvu"], found["dead"]), CONTROLS[2]: quality(untrained.sae)}
     return [
         _values(n_good),
-        _names(is_right),
+        _names(right_names(*judges), right_by_chance(*judges, demo.seed)),
         *_of_sae(quality(sae), quality_of),
         _verdicts(demo),
     ]
@@ -101,11 +100,11 @@ def _values(n_good: Mapping[str, int]) -> Figure:
     )
 
 
-def _names(is_right: Mapping[int, bool]) -> Figure:
+def _names(is_right: Mapping[int, bool], by_chance: float) -> Figure:
     n, n_right = len(is_right), sum(is_right.values())
     share = n_right / n if n else 0.0
-    found = f"{share:.0%} of {n}"
-    return Figure("names that are right", f">= {_LEAST_RIGHT:.0%}", found, share >= _LEAST_RIGHT)
+    wanted, found = f">= {_LEAST_RIGHT:.0%}", f"{share:.0%} of {n}"
+    return Figure("names that are right", wanted, found, share >= _LEAST_RIGHT, {SHUFFLED: f"{by_chance:.0%}"})
 
 
 def _of_sae(own: tuple[float, float], others: Mapping[str, tuple[float, float]]) -> Iterable[Figure]:

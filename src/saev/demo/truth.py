@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 GOOD: Final = 0.8
 """An average precision from which on a unit stands for a value."""
 _ROUGH: Final = 0.1
+"""Above chance, from 0 to 1: what is no larger than this is no difference, and stands for nothing."""
+_N_DEALS: Final = 100
 
 
 @final
@@ -70,7 +72,8 @@ def right_names(named: Mapping[int, int], ap_uj: Floats, y_ij: NDArray[np.int8])
     """Whether latents are named by what they stand for: by the value with the largest AP, or one nearly as large.
 
     APs are compared above chance, since a large share of scenes has a small object, and few are on pink. Nearly as
-    large is less than .1 below the largest.
+    large is less than .1 below the largest. A latent whose AP is less than .1 above chance for all values stands for
+    none: each of its names would be nearly as good as the best, and is wrong.
 
     Args:
         named: The number of the value that each latent is named by.
@@ -78,4 +81,19 @@ def right_names(named: Mapping[int, int], ap_uj: Floats, y_ij: NDArray[np.int8])
         y_ij: Which values these scenes have.
     """
     lift_uj = np.nan_to_num(above_chance(ap_uj, y_ij), nan=-1.0)
-    return {latent: bool(lift_uj[latent, value] > lift_uj[latent].max() - _ROUGH) for latent, value in named.items()}
+    least_u = np.maximum(lift_uj.max(1) - _ROUGH, _ROUGH)
+    return {latent: bool(lift_uj[latent, value] > least_u[latent]) for latent, value in named.items()}
+
+
+def right_by_chance(named: Mapping[int, int], ap_uj: Floats, y_ij: NDArray[np.int8], seed: int) -> float:
+    """The share of names that are right where the same names are dealt to the same latents at random.
+
+    Args:
+        named: As of `right_names`; so are the next two.
+        ap_uj: Likewise.
+        y_ij: Likewise.
+        seed: Of the deals.
+    """
+    rng, values = np.random.default_rng(seed), list(named.values())
+    dealt = [dict(zip(named, rng.permutation(values).tolist(), strict=True)) for _ in range(_N_DEALS)]
+    return float(np.mean([list(right_names(one, ap_uj, y_ij).values()) for one in dealt])) if named else 0.0

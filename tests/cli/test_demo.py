@@ -14,8 +14,8 @@ from tests.cli.processes import wait_until
 from tests.cli.zygote import start
 
 from saev.cli.main import main
-from saev.demo.claiming import frozen_claims
 from saev.demo.folder import MARKER, DemoFolder, DemoOptions
+from saev.demo.frozen import frozen
 from saev.demo.places import CLAIMS
 from saev.demo.steps import Demo
 from saev.demo.walk import steps
@@ -70,7 +70,7 @@ def test_a_demo_goes_on_after_a_kill_and_ends_with_figures(small: Path, capsys: 
     for line in pages.splitlines():
         assert Path(line.rpartition(": ")[2]).is_file()
     demo = Demo(DemoFolder.at(small, SMALL))
-    for one in frozen_claims(demo):
+    for one in frozen(demo).claims:
         found = next(its for its in read_verdicts(demo.places.report(one.file)).results if its.id == one.id)
         assert not found.exploratory
         assert (found.verdict == "confirmed") == one.is_true, found.reason  # few scenes reject little

@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from saev.demo.folder import MARKER, DemoFolder, DemoOptions, Finished
+from saev.demo.frozen import FrozenClaim, frozen
+from saev.demo.steps import Demo
 from saev.errors import InputError
 
 SMALL = DemoOptions(n_scenes=200)
+CLAIM: dict[str, Any] = {
+    "file": "colour", "id": "metadata-red", "text": "red", "latents": [3], "truth": "red", "is_true": True, "why": "x"
+}  # fmt: skip
 STEP = Finished("record", 1.5, ["200 scenes"], {"shards": "a"})
 
 
@@ -30,7 +36,7 @@ def test_what_is_finished_is_found_again(tmp_path: Path) -> None:
     made(tmp_path / "demo")
     again = DemoFolder.at(tmp_path / "demo", SMALL)
     assert again.done("record") == STEP
-    assert again.fact("record", "shards") == "a"
+    assert again.facts("record", "shards").text("shards") == "a"
     assert again.done("train") is None
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [MARKER]
 
@@ -69,6 +75,42 @@ def test_a_demo_made_otherwise_is_refused(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
         DemoFolder.at(tmp_path, SMALL)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc", "..", "a/b", "", "."])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    folder = DemoFolder(tmp_path, SMALL, [Finished("record", 1.0, [], {"shards": name, "fresh": "b"})])
+    demo = Demo(folder)
+    assert demo.fresh == tmp_path / "shards" / "b"
+    with pytest.raises(InputError, match="is no name of a file: the marker was changed"):
+        print(demo.shards)
+    folder.note(Finished("freeze", 1.0, [], {"claims": [CLAIM | {"id": name}], "colour": "red", "latents": [3]}))
+    with pytest.raises(InputError, match="is no name of a file: the marker was changed"):
+        frozen(demo)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"claims": [CLAIM | {"file": "../x"}]}, "'file' must be one of colour"),
+        ({"claims": [CLAIM | {"latents": ["1"]}]}, "'latents' must be a list of 1 integers"),
+        ({"claims": [{"id": "a"}]}, "missing keys"),
+        ({"claims": 7}, "'claims' must be a list"),
+        ({"colour": "../x"}, "'colour' must be one of"),
+        ({"latents": [-1]}, "'latents' must be a list"),
+        ({"more": 1}, "unknown keys"),
+    ],
+)
+def test_a_marker_whose_claims_were_changed_is_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    folder = DemoFolder(tmp_path, SMALL)
+    facts: dict[str, object] = {"claims": [CLAIM], "colour": "red", "latents": [3, 5]}
+    folder.note(Finished("freeze", 1.0, [], facts))
+    found = frozen(Demo(DemoFolder.at(tmp_path, SMALL)))
+    assert (found.claims, found.colour, found.of_colour) == ([FrozenClaim(**CLAIM)], "red", [3, 5])
+    folder.finished.clear()
+    folder.note(Finished("freeze", 1.0, [], facts | changes))
+    with pytest.raises(InputError, match=said):
+        frozen(Demo(DemoFolder.at(tmp_path, SMALL)))
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:

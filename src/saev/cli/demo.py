@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
-from saev.errors import tell
+from saev.errors import printable, tell
 
 if TYPE_CHECKING:
     from saev.demo.folder import DemoFolder
     from saev.demo.steps import Step
 
-_WIDTH: Final = 110
+_WIDTH: Final = 115
 
 
 def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0) -> int:
@@ -46,7 +46,7 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
         tell(f"{out} holds a finished demo already; give --out DIR for another one")
     figures = folder.done(steps(folder)[-1].name)
     assert figures is not None, "all steps are done"
-    print("\n".join(figures.said))
+    print("\n".join(map(printable, figures.said)))
     print()
     for what, page in to_open(folder):
         print(f"{what}: {page}")
@@ -54,7 +54,7 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
 
 
 def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:
-    tell("The lines with $ are commands that do the same. They overwrite nothing: give another --out to those you type.")
+    tell("Lines with $ are commands that do the same. Most refuse to overwrite: give another --out to those you type.")
     for number, step in enumerate(steps, 1):
         tell("")
         tell(f"{number} of {len(steps)}. {step.title}")

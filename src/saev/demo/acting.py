@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import saev.probing
+from saev.demo.frozen import frozen
 from saev.demo.learning import gallery_command, render
 from saev.demo.pictures import write_by_colour, write_by_shape
 from saev.demo.places import CLAIMS
@@ -17,25 +18,25 @@ _FIGURE: Final = "zero_shot: own class"
 
 def switching_off(demo: Demo) -> Step:
     """The latents of a colour."""
-    places, facts = demo.places, demo.folder.fact
+    places = demo.places
 
     def options(factor: str) -> dict[str, Any]:
-        target = {"target": facts("freeze", "colour")} if factor == "colour" else {}
+        target = {"target": frozen(demo).colour} if factor == "colour" else {}
         return {"edit": "zero", "zero_shot": SENTENCES[factor], **target, "curves": [], "n_maps": 2, "seed": demo.seed}
 
     def command(factor: str) -> Argv:
         given = [part for key, value in options(factor).items() for part in (f"--{key}", str(value))]
         return [
             "probe", "intervene", "--sae", str(places.sae()), "--images", str(places.sorted(factor)),
-            "--latents", str(facts("freeze", "latents")), *given, "--out", str(places.switched_off(factor)),
+            "--latents", str(frozen(demo).of_colour), *given, "--out", str(places.switched_off(factor)),
         ]  # fmt: skip
 
     def work() -> Outcome:
         write_by_colour(places.sorted("colour"), demo.seed)
-        write_by_shape(places.sorted("shape"), facts("freeze", "colour"), demo.seed)
+        write_by_shape(places.sorted("shape"), frozen(demo).colour, demo.seed)
         for factor in SENTENCES:
             saev.probing.intervene(
-                places.sae(), places.sorted(factor), facts("freeze", "latents"), places.switched_off(factor),
+                places.sae(), places.sorted(factor), frozen(demo).of_colour, places.switched_off(factor),
                 **options(factor),
             )  # fmt: skip
         return Outcome(_said(demo), {})
@@ -52,7 +53,7 @@ def switching_off(demo: Demo) -> Step:
 
 
 def _said(demo: Demo) -> Sequence[str]:
-    colour = demo.folder.fact("freeze", "colour")
+    colour = frozen(demo).colour
     of_colour, of_others, of_shape = (
         _effect(demo, *one)
         for one in (("colour", f"{_FIGURE}, target"), ("colour", f"{_FIGURE}, others"), ("shape", _FIGURE))

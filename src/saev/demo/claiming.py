@@ -1,12 +1,13 @@
 """The steps from what latents seem to be to verdicts: propose, freeze, build, test."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import saev.probing
-from saev.demo.claims import PlantedClaim, choose, latents_of
+from saev.demo.claims import choose, latents_of
+from saev.demo.frozen import FrozenClaim, frozen
 from saev.demo.known_scenes import SUMMER
 from saev.demo.pictures import write_answers
 from saev.demo.places import CLAIMS, SECOND
@@ -61,51 +62,6 @@ def proposing(demo: Demo) -> Step:
     )
 
 
-@final
-@dataclass(frozen=True)
-class FrozenClaim:
-    """A claim that was frozen, as the marker keeps it.
-
-    Args:
-        file: Which file it is frozen in.
-        id: Of the hypothesis.
-        text: What is claimed.
-        latents: Of it.
-        truth: What `KnownScenes.truth` calls it.
-        is_true: Whether it is.
-        why: How it came about.
-    """
-
-    file: str
-    id: str
-    text: str
-    latents: Sequence[int]
-    truth: str
-    is_true: bool
-    why: str
-
-    @classmethod
-    def of(cls, file: str, one: PlantedClaim) -> "FrozenClaim":
-        """Of a claim that was chosen."""
-        its = one.hypothesis
-        return cls(file, its.id, its.text, [int(latent) for latent in its.latents.all], one.truth, one.is_true, one.why)
-
-    @property
-    def expected(self) -> str:
-        """The verdict that it deserves."""
-        return "confirmed" if self.is_true else "rejected"
-
-    def __str__(self) -> str:
-        some = f"latent {self.latents[0]} fires" if len(self.latents) == 1 else f"latents {self.latents} fire"
-        kind = "true" if self.is_true else "false"
-        return f"{some} where '{self.text}': {kind}; {self.why}"
-
-
-def frozen_claims(demo: Demo) -> list[FrozenClaim]:
-    """The five claims, once they are frozen."""
-    return [FrozenClaim(**one) for one in demo.folder.fact("freeze", "claims")]
-
-
 def freezing(demo: Demo) -> Step:
     """Five claims, fixed before they are tested."""
     places = demo.places
@@ -133,11 +89,11 @@ def freezing(demo: Demo) -> Step:
                 places.sae(), demo.shards, places.frozen(name), file=places.claims(name), codes=places.codes,
                 labels=[], metadata=places.table,
             )  # fmt: skip
-        frozen = [FrozenClaim.of(name, one) for name, claims in parts.items() for one in claims]
+        fixed = [FrozenClaim.of(name, one) for name, claims in parts.items() for one in claims]
         colour = chosen.colour.truth
         of_colour = {*latents_of(colour, *seen), *chosen.colour.hypothesis.latents.all}
         facts = {"colour": colour, "latents": sorted(map(int, of_colour))}
-        return Outcome([str(one) for one in frozen], {"claims": [vars(one) for one in frozen], **facts})
+        return Outcome([str(one) for one in fixed], {"claims": [vars(one) for one in fixed], **facts})
 
     return Step(
         "freeze",
@@ -170,7 +126,7 @@ def building(demo: Demo) -> Step:
         ]  # fmt: skip
 
     def work() -> Outcome:
-        claims = frozen_claims(demo)
+        claims = frozen(demo).claims
         fresh = demo.fresh_scenes
         fresh.write_pairs(places.out / "pairs", "colour", claims[0].truth, range(min(N_PAIR_SCENES, len(fresh))))
         said = []
@@ -203,7 +159,7 @@ def testing(demo: Demo) -> Step:
     places = demo.places
 
     def answers(name: str) -> list[Path]:
-        return [places.answers(name, one.id) for one in frozen_claims(demo) if one.file == name != "season"]
+        return [places.answers(name, one.id) for one in frozen(demo).claims if one.file == name != "season"]
 
     def command(name: str) -> Argv:
         given = [part for one in answers(name) for part in ("--answers", str(one))]
@@ -221,14 +177,14 @@ def testing(demo: Demo) -> Step:
                 n_permutations=N_PERMUTATIONS, seed=demo.seed,
             )  # fmt: skip
         results = {one.id: one for name in CLAIMS for one in read_verdicts(places.report(name)).results}
-        said = [line for one in frozen_claims(demo) for line in _judged(one, results[one.id])]
+        said = [line for one in frozen(demo).claims for line in _judged(one, results[one.id])]
         return Outcome(said, {"verdicts": {name: one.verdict for name, one in results.items()}})
 
     return Step(
         "test",
         "Test: once",
-        "Each claim is judged on its set, with an interval, beside random latents and what else tells scenes apart. MCC "
-        "says how well firing and answers agree: 1 is perfect, 0 is chance.",
+        "Each claim is judged on its set, with an interval, beside random latents and what else tells scenes apart. "
+        "MCC says how well firing and answers agree: 1 is perfect, 0 is chance.",
         lambda: [command(name) for name in CLAIMS],
         work,
         # A test that was not finished has shown nothing to anybody: its notes do not count.

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, final
 import saev
 from saev.byte_text import byte_text
 from saev.cli.runs.lock import alone_in, contents
-from saev.errors import InputError
+from saev.errors import InputError, printable, shortened
 from saev.files import check_writable, free_bytes, read_regular, write_whole
 from saev.shards.format.strict_json import JsonObject, parse_json
 
@@ -91,6 +91,11 @@ class DemoFolder:
     options: DemoOptions
     finished: list[Finished] = field(default_factory=list)
 
+    @property
+    def marker(self) -> Path:
+        """The file that says so."""
+        return self.path / MARKER
+
     @classmethod
     def at(cls, path: Path, options: DemoOptions) -> Self:
         """What is there, or a new demo where nothing is; nothing is written.
@@ -145,11 +150,15 @@ class DemoFolder:
         """What came out of a step, or None where it is still to be done."""
         return next((one for one in self.finished if one.name == name), None)
 
-    def fact(self, step: str, name: str) -> Any:
-        """What a finished step found."""
+    def facts(self, step: str, *names: str) -> JsonObject:
+        """What a finished step found: all of it, by name.
+
+        Raises:
+            InputError: If the marker says something else of that step; so does what is then asked for by type.
+        """
         done = self.done(step)
         assert done is not None, f"step {step!r} comes first"
-        return done.facts[name]
+        return JsonObject(dict(done.facts), f"{self.marker}: {step}", names)
 
     def note(self, step: Finished) -> None:
         """Keep that a step is done.
@@ -168,7 +177,7 @@ class DemoFolder:
             "options": asdict(self.options),
             "finished": [asdict(one) for one in self.finished],
         }
-        write_whole(self.path / MARKER, f"{json.dumps(content, indent=1)}\n".encode())
+        write_whole(self.marker, f"{json.dumps(content, indent=1)}\n".encode())
 
     def _check_space(self) -> None:
         free, there = free_bytes(self.path), _bytes_in(self.path)
@@ -177,6 +186,17 @@ class DemoFolder:
                 f"{self.path}: a demo of {self.options.n_scenes:,} scenes takes {byte_text(needed)} more, "
                 f"{byte_text(free)} are free: make room, give fewer --n_scenes, or another --out"
             )
+
+
+def plain_name(name: str, where: str) -> str:
+    """A name that a marker gives, if it leads nowhere else: files are written, and removed, below it.
+
+    Raises:
+        InputError: If it is a path.
+    """
+    if name in ("", "..") or Path(name).name != name:
+        raise InputError(f"{where}: {shortened(printable(name))!r} is no name of a file: the marker was changed")
+    return name
 
 
 def _finished(value: object, where: str) -> Finished:

@@ -70,7 +70,7 @@ def training(demo: Demo) -> Step:
             f"{K} of {D_SAE} latents explain {1 - fvu:.1%} of the variance of fresh patches; {dead:.1%} of them are "
             "dead, never fire"
         )
-        return Outcome([said], {"fvu": fvu, "dead": dead})
+        return Outcome([said], {})
 
     return Step(
         "train",

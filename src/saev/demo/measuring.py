@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 import saev
-from saev.demo.claiming import frozen_claims
 from saev.demo.figures import CONTROLS, SHUFFLED, Figure, table
+from saev.demo.frozen import frozen
 from saev.demo.known_scenes import PHRASES, VALUES, KnownScenes
 from saev.demo.learning import named, predict_command, quality, trained
 from saev.demo.places import UNTRAINED
@@ -44,7 +44,7 @@ def measuring(demo: Demo) -> Step:
         control = trained(demo, shards, fresh, demo.seed)
         saev.save(control, places.sae(UNTRAINED), overwrite=True)
         found = _figures(demo, _Untrained(control, shards, fresh))
-        return Outcome(table(found), {"n_missed": sum(not one.is_met for one in found)})
+        return Outcome(table(found), {})
 
     return Step(
         "measure",
@@ -116,8 +116,8 @@ def _of_sae(own: tuple[float, float], others: Mapping[str, tuple[float, float]])
 
 
 def _verdicts(demo: Demo) -> Figure:
-    claims, verdicts = frozen_claims(demo), demo.folder.fact("test", "verdicts")
-    n, n_all = sum(verdicts[one.id] == one.expected for one in claims), len(claims)
+    claims, verdicts = frozen(demo).claims, demo.folder.facts("test", "verdicts").mapping("verdicts")
+    n, n_all = sum(verdicts.get(one.id) == one.expected for one in claims), len(claims)
     return Figure("planted claims judged rightly", f"{n_all} of {n_all}", f"{n} of {n_all}", n == n_all)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
 
-from saev.demo.folder import DemoFolder, DemoOptions, Finished
+from saev.demo.folder import DemoFolder, DemoOptions, Finished, plain_name
 from saev.demo.known_scenes import KnownScenes
 from saev.demo.pictures import FRESH
 from saev.demo.places import Places
@@ -126,9 +126,13 @@ class Demo:
     @cached_property
     def shards(self) -> Path:
         """The recording."""
-        return self.places.shards / str(self.folder.fact("record", "shards"))
+        return self._recording("shards")
 
     @cached_property
     def fresh(self) -> Path:
         """The recording of the fresh scenes."""
-        return self.places.shards / str(self.folder.fact("record", "fresh"))
+        return self._recording("fresh")
+
+    def _recording(self, which: str) -> Path:
+        name = self.folder.facts("record", "shards", "fresh").text(which)
+        return self.places.shards / plain_name(name, f"{self.folder.marker}: {which}")

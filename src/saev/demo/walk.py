@@ -27,6 +27,6 @@ def to_open(folder: DemoFolder) -> Sequence[tuple[str, str]]:
         ("the gallery: latents, their scenes, names, seeds, verdicts", places.gallery),
         ("candidates for hypotheses", places.proposed),
         *((f"the verdicts: {name}", places.report(name)) for name in CLAIMS),
-        *((f"the {factor} as the CLIP sees it without these latents", places.switched_off(factor)) for factor in SENTENCES),
+        *((f"the {factor} that the CLIP sees without latents", places.switched_off(factor)) for factor in SENTENCES),
     ]
     return [(what, str(page / "index.html")) for what, page in pages]

@@ -1,0 +1,99 @@
+"""What the marker of a demo keeps of the claims that were frozen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self, final
+
+from saev.demo.claims import PlantedClaim
+from saev.demo.folder import plain_name
+from saev.demo.known_scenes import NAMES
+from saev.demo.places import CLAIMS
+from saev.demo.steps import Demo
+from saev.scenes.factors import COLOURS
+from saev.shards.format.strict_json import JsonObject
+
+_TRUTHS: Final = (*NAMES, "warm", "summer")
+
+
+@final
+@dataclass(frozen=True)
+class FrozenClaim:
+    """A claim that was frozen, as the marker keeps it.
+
+    Args:
+        file: Which file it is frozen in.
+        id: Of the hypothesis.
+        text: What is claimed.
+        latents: Of it.
+        truth: What `KnownScenes.truth` calls it.
+        is_true: Whether it is.
+        why: How it came about.
+    """
+
+    file: str
+    id: str
+    text: str
+    latents: Sequence[int]
+    truth: str
+    is_true: bool
+    why: str
+
+    @classmethod
+    def of(cls, file: str, one: PlantedClaim) -> Self:
+        """Of a claim that was chosen."""
+        its = one.hypothesis
+        return cls(file, its.id, its.text, [int(latent) for latent in its.latents.all], one.truth, one.is_true, one.why)
+
+    @classmethod
+    def read(cls, value: object, where: str) -> Self:
+        """From the marker.
+
+        Raises:
+            InputError: If it is no such claim.
+        """
+        found = JsonObject(value, where, [one.name for one in fields(cls)])
+        return cls(
+            found.choice("file", CLAIMS), plain_name(found.text("id"), where), found.text("text"),
+            _integers(found, "latents"), found.choice("truth", _TRUTHS), found.boolean("is_true"), found.text("why"),
+        )  # fmt: skip
+
+    @property
+    def expected(self) -> str:
+        """The verdict that it deserves."""
+        return "confirmed" if self.is_true else "rejected"
+
+    def __str__(self) -> str:
+        some = f"latent {self.latents[0]} fires" if len(self.latents) == 1 else f"latents {self.latents} fire"
+        kind = "true" if self.is_true else "false"
+        return f"{some} where '{self.text}': {kind}; {self.why}"
+
+
+@final
+@dataclass(frozen=True)
+class Frozen:
+    """All that was fixed.
+
+    Args:
+        claims: The five claims.
+        colour: The colour of the first of them.
+        of_colour: All latents that go with it.
+    """
+
+    claims: Sequence[FrozenClaim]
+    colour: str
+    of_colour: Sequence[int]
+
+
+def frozen(demo: Demo) -> Frozen:
+    """What was fixed, once it is.
+
+    Raises:
+        InputError: If the marker is damaged.
+    """
+    found, where = demo.folder.facts("freeze", "claims", "colour", "latents"), f"{demo.folder.marker}: freeze"
+    claims = [FrozenClaim.read(one, where) for one in found.array("claims")]
+    return Frozen(claims, found.choice("colour", tuple(COLOURS)), _integers(found, "latents"))
+
+
+def _integers(found: JsonObject, key: str) -> list[int]:
+    return list(found.integers(key, len(found.array(key))))

@@ -14,7 +14,7 @@ from tests.cli.processes import wait_until
 from tests.cli.zygote import start
 
 from saev.cli.main import main
-from saev.demo.folder import MARKER, DemoFolder, DemoOptions
+from saev.demo.folder import MARKER, DemoFolder, DemoOptions, Finished
 from saev.demo.frozen import frozen
 from saev.demo.places import CLAIMS
 from saev.demo.steps import Demo
@@ -79,6 +79,20 @@ def test_a_demo_goes_on_after_a_kill_and_ends_with_figures(small: Path, capsys: 
     again, said = capsys.readouterr()
     assert again == out
     assert "holds a finished demo already" in said
+
+
+def test_a_demo_that_lost_files_says_how_to_mend_it(tmp_path: Path, capsys: Capture) -> None:
+    folder, mend = DemoFolder(tmp_path, SMALL), f"remove {tmp_path} (chmod -R u+w, then rm -r) and give the same"
+    folder.note(Finished("record", 1.0, ["x"], {"shards": "a", "fresh": "b"}))
+    assert main(argv(tmp_path)) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "no such directory" in last
+    assert f"if files of finished steps are gone, {mend}" in last
+    folder.note(Finished("measure", 1.0, ["a figure \x1b[2J"], {}))
+    assert main(argv(tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert "a figure \\x1b[2J\n" in out
+    assert f"{tmp_path}/features/first/index.html is gone: {mend}" in err
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from saev.cli.ending import Stopped
 from saev.cli.parsing import typed
-from saev.errors import printable, tell
+from saev.errors import InputError, printable, tell
 
 if TYPE_CHECKING:
     from saev.demo.folder import DemoFolder
@@ -35,6 +35,7 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
     from saev.demo.walk import steps, to_open
 
     folder = DemoFolder.at(out, DemoOptions(n_scenes, seed))
+    goes_on = bool(folder.finished)
     if folder.done(steps(folder)[-1].name) is None:
         try:
             with folder.at_work(), contextlib.redirect_stdout(sys.stderr):
@@ -42,6 +43,10 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
         except Stopped as stopped:
             stopped.advice = "the same command goes on where it was"
             raise
+        except InputError as error:
+            if not goes_on:
+                raise
+            raise InputError(f"{error}; if files of finished steps are gone, {_anew(out)}") from error
     else:
         tell(f"{out} holds a finished demo already; give --out DIR for another one")
     figures = folder.done(steps(folder)[-1].name)
@@ -50,7 +55,13 @@ def demo(*, out: Path = Path("saev-demo"), n_scenes: int = 2_000, seed: int = 0)
     print()
     for what, page in to_open(folder):
         print(f"{what}: {page}")
+        if not Path(page).is_file():
+            tell(f"{page} is gone: {_anew(out)}")
     return 0
+
+
+def _anew(out: Path) -> str:
+    return f"remove {out} (chmod -R u+w, then rm -r) and give the same command again"
 
 
 def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:

@@ -77,7 +77,7 @@ def _walk(folder: "DemoFolder", steps: Sequence["Step"]) -> None:
             tell("  was done before:")
         else:
             done = step.do(folder)
-        for line in done.said:
+        for line in done.said if number < len(steps) else ():  # the last ones are the results, on standard output
             _tell(line, "  -> ", "     ")
         tell(f"  ({done.seconds:.0f} s)")
 

@@ -130,8 +130,8 @@ def looking(demo: Demo) -> Step:
         "look",
         "Look: what makes a latent fire",
         "The gallery shows for each latent the scenes on which it is strongest. The tiny CLIP reads phrases such as "
-        f"'{PHRASES[0]}' and gives names; ✓ marks say in how many seeds a latent is found again. It shows one half of "
-        "the scenes alone: the other half stays unseen for the test.",
+        f"'{PHRASES[-1]}' and gives names; cards say in how many other seeds a latent is found again. One half of the "
+        "scenes is shown: the other half stays unseen for the test.",
         lambda: [
             ["encode", "--sae", str(places.sae()), "--shards", str(demo.shards), "--out", str(places.codes)],
             gallery_command(demo),

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from tests.browsing import Open
 from tests.cli.fitting import one_line
-from tests.cli.intervening import QUICK, argv
+from tests.cli.intervening import QUICK, argv, planted_in
 from tests.probing.interventions.planted import (
     CAUSAL,
     CORRELATED,
@@ -24,9 +23,7 @@ from tests.probing.interventions.planted import (
     VIT,
     D,
     backbone,
-    draw,
     images_of,
-    plant,
 )
 
 import saev
@@ -41,13 +38,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures, masks, a planted SAE and two heads: one that reads a direction, one that gives the embedding."""
-    root = tmp_path_factory.mktemp("planted")
-    draw(root / "pictures", masks=root / "masks")
-    (root / "classes.txt").write_text("left\n")
-    plant(root / "pictures", root / "sae", root / "head.safetensors")
-    save_file({"weight": torch.eye(D)}, root / "whole.safetensors")
-    return root
+    return planted_in(tmp_path_factory.mktemp("planted"))
 
 
 def result(options: list[str], capsys: Capture) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:

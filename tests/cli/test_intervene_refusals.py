@@ -9,14 +9,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from tests.cli.fitting import one_line
-from tests.cli.intervening import QUICK, argv
+from tests.cli.intervening import QUICK, argv, planted_in
 from tests.probing.interventions.planted import (
     D_SAE,
     LAST,
     VIT,
     D,
     draw,
-    plant,
 )
 
 from saev.artifacts import Provenance, RecordedLayer, save_sae
@@ -28,13 +27,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures, masks, a planted SAE and two heads: one that reads a direction, one that gives the embedding."""
-    root = tmp_path_factory.mktemp("planted")
-    draw(root / "pictures", masks=root / "masks")
-    (root / "classes.txt").write_text("left\n")
-    plant(root / "pictures", root / "sae", root / "head.safetensors")
-    save_file({"weight": torch.eye(D)}, root / "whole.safetensors")
-    return root
+    return planted_in(tmp_path_factory.mktemp("planted"))
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,11 @@ class Backbone(nn.Module, ABC):
             InputError: If there is no such model, or weights or size do not fit.
         """
 
+    @classmethod
+    def has_model(cls, family: str, ckpt: str) -> bool:  # noqa: ARG003 - for classes that know names
+        """Whether one of its families is known to have a model of this name: a hint for who gives another family."""
+        return False
+
     @abstractmethod
     def block(self, layer: int) -> nn.Module:
         """The module whose output is the residual stream (B, T, D) after this block, counted from 0.

@@ -19,7 +19,8 @@ from typing_extensions import override
 from saev.errors import InputError
 from saev.vit.backbone import BACKBONES, Backbone, ModelChoice
 from saev.vit.from_timm import check_plain_vit, load_trunk, timm_backbone, without_heads
-from saev.vit.open_clip_plan import HEADS, Plan, download, plan_of
+from saev.vit.open_clip_plan import HEADS, Plan, architectures, download, plan_of
+from saev.vit.packaged_clip import is_packaged
 from saev.vit.preprocess import OpenClipPreprocessing
 from saev.vit.refusals import Options, check_image_size, not_a_vit
 from saev.vit.weights import drop_heads, load_exactly, read_weights
@@ -60,6 +61,11 @@ class OpenClipBackbone(Backbone):
             n_layers=len(visual.transformer.resblocks),
             cls=True,
         )
+
+    @classmethod
+    @override
+    def has_model(cls, family: str, ckpt: str) -> bool:
+        return ckpt.partition("/")[0] in architectures(family) or (family == "clip" and is_packaged(ckpt))
 
     @override
     def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:

@@ -52,6 +52,11 @@ class TimmBackbone(Backbone):
         config = resolve_data_config({"input_size": input_size}, pretrained_cfg=model.pretrained_cfg)
         return timm_backbone(model, family, ckpt, TimmPreprocessing(config))
 
+    @classmethod
+    @override
+    def has_model(cls, family: str, ckpt: str) -> bool:
+        return ckpt.partition(".")[0] in _names(family)
+
     @override
     def block_outputs(self, images: Tensor, layers: list[int]) -> list[Tensor]:
         tower: Any = self.tower
@@ -128,15 +133,16 @@ def load_trunk(
 def _check_name(family: str, ckpt: str, options: Options) -> None:
     if ckpt.startswith(HUB):
         return
-    names = timm.list_models()
-    if family != "timm":
-        names = [name for name in names if family in name]
     name, _, tag = ckpt.partition(".")
-    if name not in names:
+    if name not in (names := _names(family)):
         raise unknown(f"{family} model", name, names, options)
     tags = _tags(name)
     if tag and tag not in tags:
         raise unknown(f"tag of {name}", tag, tags, options)
+
+
+def _names(family: str) -> list[str]:
+    return [name for name in timm.list_models() if family == "timm" or family in name]
 
 
 def _tags(name: str) -> list[str]:

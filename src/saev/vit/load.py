@@ -7,7 +7,7 @@ from saev.vit.backbone import BACKBONES, Backbone, ModelChoice
 from saev.vit.from_open_clip import OpenClipBackbone  # noqa: F401 - makes its families known
 from saev.vit.from_timm import TimmBackbone  # noqa: F401 - makes its families known
 from saev.vit.preprocess import MAX_SIDE
-from saev.vit.refusals import MODEL, Options
+from saev.vit.refusals import MODEL, Options, UnknownModelError
 
 
 def load_backbone(
@@ -46,4 +46,13 @@ def load_backbone(
     # All towers draw their first weights from one seed, and the caller's random numbers stay what they were.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        return kind.load(ModelChoice(family, ckpt, weights, size, options))
+        try:
+            return kind.load(ModelChoice(family, ckpt, weights, size, options))
+        except UnknownModelError as error:
+            others = [name for name, other in BACKBONES.items() if other.has_model(name, ckpt)]
+            if others and family not in others:
+                raise InputError(
+                    f"{options.ckpt} {ckpt} is no model of the family {family}: give {options.family} "
+                    f"{' or '.join(others)}"
+                ) from error
+            raise

@@ -37,7 +37,13 @@ def plan_of(family: str, ckpt: str, weights: str | None, options: Options = MODE
     """
     if ckpt.startswith(HUB):
         return _hub_plan(ckpt, options)
-    return _packaged_plan(family, ckpt, options) if ckpt.startswith(PACKAGED) else _plan(family, ckpt, weights, options)
+    is_own = family == "clip" and ckpt.startswith(PACKAGED)
+    return _packaged_plan(ckpt, options) if is_own else _plan(family, ckpt, weights, options)
+
+
+def architectures(family: str) -> list[str]:
+    """Names that open_clip has for models of a family."""
+    return [name for name in open_clip.list_models() if ("siglip" in name.lower()) == (family == "siglip")]
 
 
 def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
@@ -59,8 +65,7 @@ def download(ckpt: str, plan: Plan, options: Options = MODEL) -> Path:
 
 def _plan(family: str, ckpt: str, weights: str | None, options: Options) -> Plan:
     arch, _, tag = ckpt.partition("/")
-    names = [name for name in open_clip.list_models() if ("siglip" in name.lower()) == (family == "siglip")]
-    if arch not in names:
+    if arch not in (names := architectures(family)):
         raise unknown(f"{family} architecture of open_clip", arch, names, options)
     tags = open_clip.list_pretrained_tags_by_model(arch)
     found = open_clip.get_pretrained_cfg(arch, tag)
@@ -92,10 +97,8 @@ def _hub_plan(ckpt: str, options: Options) -> Plan:
     return _configured(Path(path), ckpt, options)
 
 
-def _packaged_plan(family: str, ckpt: str, options: Options) -> Plan:
+def _packaged_plan(ckpt: str, options: Options) -> Plan:
     config = config_of(ckpt, options)
-    if family != "clip":
-        raise InputError(f"{options.ckpt} {ckpt} is a CLIP: give {options.family} clip, not {family}")
     plan = _configured(config, ckpt, options)
     return replace(plan, model=with_own_words(plan.model, config))
 

@@ -29,6 +29,11 @@ def weights_of(ckpt: str, options: Options = MODEL) -> Path:
     return _folder(ckpt, options) / _WEIGHTS
 
 
+def is_packaged(ckpt: str) -> bool:
+    """Whether a CLIP of this name comes with saev."""
+    return ckpt.startswith(PACKAGED) and ckpt.removeprefix(PACKAGED) in _FOLDERS
+
+
 def with_own_words(model: dict[str, Any], config: Path) -> dict[str, Any]:
     """A configuration whose tokenizer is found from any working directory: the file of its words lies beside it."""
     text = dict(model["text_cfg"])

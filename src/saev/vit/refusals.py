@@ -26,13 +26,17 @@ NAMER = Options("--visualizer.namer", "--visualizer.namer_weights")
 RECORDED = Options("the SAE's ViT", "--weights", "the family of the SAE's ViT", "the image size of the SAE's ViT")
 
 
-def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> InputError:
+class UnknownModelError(InputError):
+    """Raised for the name of a model that its family does not have."""
+
+
+def unknown(what: str, name: str, known: Collection[str], options: Options = MODEL) -> UnknownModelError:
     """Error for a name that is not known, with those that come near it."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=5, cutoff=0.5)]
     shown = near or sorted(known)[:8]
     hint = f"{'did you mean' if near else 'known are'} {', '.join(shown)}" if shown else "none is known"
-    return InputError(f"unknown {what} '{name}' in {options.ckpt}; {hint}")
+    return UnknownModelError(f"unknown {what} '{name}' in {options.ckpt}; {hint}")
 
 
 def not_had(ckpt: str, error: Exception, no_network: str | None, options: Options = MODEL) -> InputError:

@@ -16,6 +16,21 @@ class InputError(ValueError):
     """
 
 
+class WrongArgument(InputError):  # noqa: N818 - it is the input
+    """An argument that a class cannot use; a command that has it as an option says it under the option's name.
+
+    >>> str(WrongArgument("n_scenes", "0: give a number from 1 to 9"))
+    'n_scenes 0: give a number from 1 to 9'
+
+    Args:
+        name: The argument.
+        fault: Its value, and what is wrong with it.
+    """
+
+    def __init__(self, name: str, fault: str) -> None:
+        super().__init__(f"{name} {fault}")
+
+
 def printable(text: str) -> str:
     r"""Text from files on one line, with all that could steer a terminal or fool a reader escaped.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from saev.byte_text import byte_text
-from saev.errors import InputError, reason
+from saev.errors import InputError, WrongArgument, reason
 
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _OF_BYTES: Final = (*NO_SPACE, errno.EFBIG, errno.EIO)
@@ -36,7 +36,7 @@ def given_path(text: str | Path, option: str = "") -> Path:
         InputError: If it is empty, as where a variable of the shell is not set: Path("") is the working directory.
     """
     if not str(text).strip():
-        raise InputError(f"{option}: {EMPTY}" if option else EMPTY)
+        raise WrongArgument(option, f"{str(text)!r}: {EMPTY}") if option else InputError(EMPTY)
     return Path(text)
 
 

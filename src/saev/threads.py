@@ -78,7 +78,7 @@ class DaemonThreads:
             if self.n_done == done:
                 raise InputError(
                     f"nothing could be read for {self._timeout:g} seconds from {self._places}: look at the disk or the "
-                    "network, and go on with --ckpt_path last (--data.timeout waits longer)"
+                    "network (a longer timeout waits longer)"
                 )
             done = self.n_done
             wait([job], self._timeout)

@@ -136,7 +136,7 @@ def test_the_oldest_is_trained_and_tested_on(oldest: Path, acts: Tensor, tmp_pat
     assert '["layer","-2"]' in (only(run_dir, "features/*") / "data" / "overview.js").read_text()
     capsys.readouterr()
     argv = fit_options(oldest, tmp_path / "other")
-    for more, said in ([], "holds the layers -2, -1: choose one with"), (["--data.layer=1"], "has no layer 1: choose"):
+    for more, said in ([], "holds the layers -2, -1: choose one"), (["--data.layer=1"], "has no layer 1: choose"):
         assert main([*argv, *more]) == 1
         assert said in one_line(capsys.readouterr().err)
 
@@ -155,7 +155,7 @@ def test_the_oldest_is_looked_at(oldest: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ([], "0a1b2c3d: holds the layers 3, 7, 9: choose one with --data.layer"),
+        ([], "0a1b2c3d: holds the layers 3, 7, 9: choose one of them as layer"),
         (["--data.layer=1"], "0a1b2c3d: has no layer 1: choose from 3, 7, 9"),
         (["--data.layer=7", "--data.d_model=768"], "0a1b2c3d: activations of width 16, not 768"),
     ],

@@ -119,7 +119,7 @@ def test_what_a_chosen_class_refuses_is_the_error() -> None:
     argv = ["go", "--paths=DemoScenes", "--paths.n_scenes"]
     assert typed.run_one_of({"go": go}, [*argv, "3"], "saev", "", {"paths": ImageSource}) == 0
     assert len(given.pop()["paths"]) == 3
-    with pytest.raises(InputError, match=r"^--data.images.n_scenes 0: give a number from 1 to [\d,]+$"):
+    with pytest.raises(InputError, match=r"^--paths.n_scenes 0: give a number from 1 to [\d,]+$"):
         typed.run_one_of({"go": go}, [*argv, "0"], "saev", "", {"paths": ImageSource})
     with pytest.raises(InputError, match=r"^--paths.n_scenes: expected int, got x \(see saev go --help\)$"):
         typed.run_one_of({"go": go}, [*argv, "x"], "saev", "", {"paths": ImageSource})

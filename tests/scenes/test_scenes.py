@@ -168,7 +168,7 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InputError, match=r"another object is at the top right"):
         changed(scene, "position", "top right")
     assert without_value(scene, "position", "top left", 0) is None  # where none is free
-    with pytest.raises(InputError, match=r"n_objects is \[2, 5\]: give the fewest"):
+    with pytest.raises(InputError, match=r"n_objects \[2, 5\]: give the fewest"):
         sample(0, 0, n_objects=(2, 5))
     with pytest.raises(InputError, match=r"seed -1 and index 0"):
         sample(-1, 0)

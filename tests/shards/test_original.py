@@ -135,7 +135,7 @@ def test_each_layer_has_an_identity_of_its_own(original: Path, tmp_path: Path) -
 
 
 def test_the_layer_must_be_one_of_the_directory(original: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"abcdef01: holds the layers 2, 5, 11: choose one with --data.layer"):
+    with pytest.raises(InputError, match=r"abcdef01: holds the layers 2, 5, 11: choose one of them as layer"):
         open_shards(original)
     with pytest.raises(InputError, match=r"abcdef01: has no layer 3: choose from 2, 5, 11"):
         open_shards(original, 3)

@@ -279,5 +279,5 @@ def test_masks_that_are_no_use_are_refused(scenes: Path):
         SegmentationFolder(scenes)
     with pytest.raises(InputError, match=r"'.*images2' does not exist"):
         SegmentationFolder(scenes, images="images2")
-    with pytest.raises(InputError, match=r"threshold from 0 to 1, not 'majority' and 1.5"):
+    with pytest.raises(InputError, match=r"^threshold 1.5: give a share from 0 to 1"):
         SegmentationFolder(scenes, threshold=1.5)

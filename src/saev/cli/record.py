@@ -15,6 +15,7 @@ from typing_extensions import override
 from saev.byte_text import byte_text
 from saev.callbacks import VitActivationWriter
 from saev.cli.parsing.command_line import wants_help
+from saev.cli.parsing.errors import options_below
 from saev.cli.parsing.lightning_cli import CommandCLI
 from saev.cli.parsing.own_modules import class_at
 from saev.cli.processes.count import granted
@@ -79,7 +80,7 @@ def predict(argv: list[str]) -> int:
     """Run `saev predict`."""
     if wants_help(argv):
         _cli(argv)
-    with contextlib.redirect_stdout(sys.stderr), _skip_is_offered():
+    with contextlib.redirect_stdout(sys.stderr), _skip_is_offered(), options_below("--data.images"):
         lines = record(argv)
     for line in lines:
         print(line)

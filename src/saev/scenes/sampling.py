@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from saev.errors import InputError
+from saev.errors import InputError, WrongArgument
 from saev.mixing import mix64
 from saev.scenes.factors import (
     BACKGROUNDS,
@@ -55,7 +55,7 @@ def samples(seed: int, indices: range, n_objects: tuple[int, int] = (1, 3)) -> I
     """
     fewest, most = n_objects
     if not 0 <= fewest <= most <= len(POSITIONS):
-        raise InputError(f"n_objects is {list(n_objects)}: give the fewest and the most, from 0 to {len(POSITIONS)}")
+        raise WrongArgument("n_objects", f"{list(n_objects)}: give the fewest and the most, from 0 to {len(POSITIONS)}")
     for index in (*indices[:1], *indices[-1:]):
         if not (0 <= seed < 2**32 and 0 <= index < 2**32):
             raise InputError(f"seed {seed} and index {index} of a scene must be from 0 to 2^32 - 1")

@@ -155,5 +155,5 @@ def _check_shared_files(batch_size: int, preprocessing: Preprocessing) -> None:
     if limit != resource.RLIM_INFINITY and n_bytes > limit:
         raise InputError(
             f"data workers hand over {byte_text(n_bytes)} a batch, files may have {byte_text(limit)} here: raise the "
-            "limit (ulimit -f), or give --data.num_workers 0 or a smaller --data.batch_size"
+            "limit (ulimit -f), or give num_workers 0 or a smaller batch_size"
         )

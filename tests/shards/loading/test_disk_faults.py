@@ -73,7 +73,7 @@ def test_a_stuck_disk_ends_training(shards: Path, stuck: threading.Event) -> Non
     others = set(threading.enumerate())
     with pytest.raises(InputError, match=rf"nothing could be read for 0.3 seconds from {shards}: look at the disk"):
         list(running)
-    with pytest.raises(InputError, match=r"nothing could be read.*--data.timeout waits longer"):
+    with pytest.raises(InputError, match=r"nothing could be read.*timeout waits longer"):
         batches.sample(100)
     with pytest.raises(InputError, match="nothing could be read"):
         list(loader(select(shards), held=100_000, timeout=0.3))

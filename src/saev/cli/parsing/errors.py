@@ -1,10 +1,11 @@
 """What jsonargparse finds wrong with a command line, in one line that a user can act on."""
 
+import contextlib
 import inspect
 import re
 import sys
 from argparse import Action
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -12,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 import saev.cli.parsing.paths  # noqa: F401 - lets jsonargparse refuse empty paths
 from saev.cli.parsing.numbers import check_numbers
 from saev.cli.parsing.own_modules import nameable, refusal
-from saev.errors import InputError, short_words
+from saev.errors import InputError, WrongArgument, short_words
 from saev.files import EMPTY
 
 _REQUIRED = "required and not given: "
@@ -63,6 +64,15 @@ def parsed(parser: ArgumentParser, argv: list[str]) -> Namespace:
     except RecursionError as error:
         raise InputError("a value, or a file of --config, is nested too deeply") from error
     return options
+
+
+@contextlib.contextmanager
+def options_below(option: str) -> Iterator[None]:
+    """Say what a class refuses that an option names: its arguments are options below this one."""
+    try:
+        yield
+    except WrongArgument as error:
+        raise InputError(f"{option}.{error}") from error
 
 
 def readable(error: Exception, parser: ArgumentParser) -> str:

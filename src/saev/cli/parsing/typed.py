@@ -17,7 +17,7 @@ from jsonargparse import SUPPRESS, ActionYesNo, ArgumentParser, Namespace
 from typing_extensions import override
 
 from saev.cli.parsing.command_line import no_command
-from saev.cli.parsing.errors import help_of_classes, parsed
+from saev.cli.parsing.errors import help_of_classes, options_below, parsed
 from saev.errors import InputError
 
 Command = Callable[..., int]
@@ -40,7 +40,10 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
     if subclasses:
         help_of_classes(parser, argv)
     options = parsed(parser, appending(argv, command))
-    return command(**_arguments(command, parser.instantiate(options) if subclasses else options))
+    for name in subclasses or {}:
+        with options_below(f"--{name}"):
+            options = parser.instantiate(options)
+    return command(**_arguments(command, options))
 
 
 def run_one_of(

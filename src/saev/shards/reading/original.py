@@ -120,7 +120,7 @@ class OriginalShards:
         layers = self.metadata.layers
         listed = ", ".join(map(str, layers))
         if layer is None and len(layers) > 1:
-            raise InputError(f"{self.path}: holds the layers {listed}: choose one with --data.layer")
+            raise InputError(f"{self.path}: holds the layers {listed}: choose one of them as layer")
         if layer not in (None, *layers):
             raise InputError(f"{self.path}: has no layer {layer}: choose from {listed}")
         place = 0 if layer is None else layers.index(layer)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, WrongArgument
 from saev.progress import progress_bar
 from saev.scenes.captions import check_value
 from saev.scenes.drawing import draw, object_mask
@@ -64,9 +64,9 @@ class DemoScenes(ImageSource):
         if version != VERSION:
             raise InputError(f"DemoScenes: these are scenes of version {version}; this saev draws those of {VERSION}")
         if not 1 <= n_scenes <= _MAX_SCENES:
-            raise InputError(f"--data.images.n_scenes {n_scenes}: give a number from 1 to {_MAX_SCENES:,}")
+            raise WrongArgument("n_scenes", f"{n_scenes}: give a number from 1 to {_MAX_SCENES:,}")
         if not 0 <= seed < 2**32:
-            raise InputError(f"--data.images.seed {seed}: give a number from 0 to {2**32 - 1:,}")
+            raise WrongArgument("seed", f"{seed}: give a number from 0 to {2**32 - 1:,}")
         self.n_scenes = n_scenes
         self.seed = seed
         fewest, most = n_objects
@@ -217,11 +217,12 @@ class DemoScenes(ImageSource):
 
 def _check_label(label: str, n_objects: tuple[int, int]) -> None:
     if label not in FACTORS:
-        raise InputError(f"--data.images.label {label!r}: scenes have the factors {', '.join(FACTORS)}")
+        raise WrongArgument("label", f"{label!r}: scenes have the factors {', '.join(FACTORS)}")
     if label != "background" and n_objects != (1, 1):
-        raise InputError(
-            f"--data.images.label {label!r}: scenes of {list(n_objects)} objects may have several or none: give "
-            "--data.images.n_objects '[1, 1]', or the label background"
+        raise WrongArgument(
+            "label",
+            f"{label!r}: scenes of {list(n_objects)} objects may have several or none: give n_objects [1, 1], or the "
+            "label background",
         )
 
 

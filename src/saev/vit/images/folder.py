@@ -31,7 +31,7 @@ class ImageFolder(ImageSource):
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = given_path(root, "--data.images.root")
+        self.root = given_path(root, "root")
         self.entries = scan(self.root, PICTURES)
 
     @property

@@ -25,7 +25,7 @@ class ImageList(ImageSource):
     """
 
     def __init__(self, file: str | Path) -> None:
-        self.file = given_path(file, "--data.images.file")
+        self.file = given_path(file, "file")
         self.entries = _entries(self.file)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Final, final, get_args
 from PIL import Image
 from typing_extensions import override
 
-from saev.errors import InputError
+from saev.errors import InputError, WrongArgument
 from saev.files import given_path, read_regular_text
 from saev.vit.images.base import NO_LABEL, ImageSource, PixelAgg, read_file
 from saev.vit.images.decode import BadImage, decode_mask
@@ -44,12 +44,11 @@ class SegmentationFolder(ImageSource):
         pixel_agg: PixelAgg = "majority",
         threshold: float = 0.0,
     ) -> None:
-        if pixel_agg not in get_args(PixelAgg) or not 0 <= threshold <= 1:
-            raise InputError(
-                f"pixel_agg must be one of {get_args(PixelAgg)} and threshold from 0 to 1, "
-                f"not {pixel_agg!r} and {threshold}"
-            )
-        self.root = given_path(root, "--data.images.root")
+        if pixel_agg not in get_args(PixelAgg):
+            raise WrongArgument("pixel_agg", f"{pixel_agg!r}: give one of {', '.join(get_args(PixelAgg))}")
+        if not 0 <= threshold <= 1:
+            raise WrongArgument("threshold", f"{threshold}: give a share from 0 to 1")
+        self.root = given_path(root, "root")
         self.images = images
         self.masks = masks
         self.pixel_agg = pixel_agg

@@ -74,7 +74,7 @@ def test_pictures_are_found_by_name_and_known_by_content(
 def test_galleries_of_a_run_can_keep_to_the_proposal_half(
     recording: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, n = tmp_path / "run", len(proposal_images(open_shards(recording[0]), 3))
+    run, n = tmp_path / "run", len(proposal_images(recording[0], 3).numbers)
     said = f'["images","{n} of 12 (proposal half of seed 3)"]'
 
     def overview() -> str:

@@ -18,7 +18,6 @@ from saev.cli.main import main
 from saev.errors import InputError
 from saev.latents.metadata import read_metadata
 from saev.probing.pictures.units import Units
-from saev.probing.proposal_half import proposal_images
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import TokenLayout
 
@@ -140,12 +139,13 @@ def test_a_gallery_of_the_proposal_half_counts_no_picture_of_the_test(
     reader = saev.open_shards(planted.shards)
     units = Units.of(reader.examples(), [read_metadata(planted.table, reader.examples()).column("site")])
     n = int((~units.halves(3)).sum())
-    (overview,) = (tmp_path / "out").rglob("data/overview.js")
-    assert f'["images","{n} of {reader.n_examples} (proposal half of seed 3, by site)"]' in overview.read_text()
-    assert '"half":{"seed":3,"group":["site"]}' in overview.read_text()
-    images = proposal_images(reader, 3, ["site"], planted.table)
-    page = saev.render({"a": planted.sae}, reader, tmp_path / "more", images=images, n_latents=2, device="cpu")["a"]
-    assert f'["images","{n} of {reader.n_examples}"]' in (page.parent / "data" / "overview.js").read_text()
+    images = saev.probing.proposal_images(planted.shards, 3, ["site"], planted.table)
+    saev.render({"a": planted.sae}, reader, tmp_path / "out" / "python", images=images, n_latents=2, device="cpu")
+    pages = [overview.read_text() for overview in (tmp_path / "out").rglob("data/overview.js")]
+    assert len(pages) == 2
+    for page in pages:
+        assert f'["images","{n} of {reader.n_examples} (proposal half of seed 3, by site)"]' in page
+        assert '"half":{"seed":3,"group":["site"]}' in page
     with pytest.raises(InputError, match="none of the images that are to be looked at"):
         saev.render({"a": planted.sae}, reader, tmp_path / "more", images=[], device="cpu")
     capsys.readouterr()

@@ -16,7 +16,6 @@ from saev.callbacks.run_logger import RunLogger, Tolerance
 from saev.errors import InputError, tell
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
-from saev.gallery.data import Half
 from saev.gallery.facts import Figures
 from saev.gallery.image_sets import TRAINING, ImageSet, shown_tokens
 from saev.gallery.render import namer_of
@@ -82,7 +81,7 @@ class FeatureVisualizer(NotesFaults):
         if proposal_half is not None and proposal_half < 0:
             raise InputError(f"proposal_half={proposal_half} must be 0 or more")
         self._n_tensorboard = n_tensorboard
-        self._half = None if proposal_half is None else Half(proposal_half)
+        self._half = proposal_half
         self._namer: Namer | None = None
 
     @override
@@ -129,15 +128,16 @@ class FeatureVisualizer(NotesFaults):
         tokens = shown_tokens(data, tells=trainer.is_global_zero)
         codes = {name: Encoding(sae.eval(), tokens) for name, sae in saes.items()}
         labels = Labels.of(tokens.reader, telling_columns(tokens.reader, tells=trainer.is_global_zero))
-        looked_at = tokens
+        looked_at, half = tokens, None
         if self._half is not None:
-            own = proposal_images(tokens.reader, self._half.seed)
-            if not np.isin(tokens.examples, own).any():
+            own = proposal_images(tokens.reader, self._half)
+            half = own.half
+            if not np.isin(tokens.examples, own.numbers).any():
                 if trainer.is_global_zero:
-                    tell(f"no gallery: none of these images is in the {self._half}")
+                    tell(f"no gallery: none of these images is in the {half}")
                 return
-            looked_at = tokens.among(own)
-        image_set = ImageSet.of(looked_at, saes.values(), name=self._options.image_set, kind=kind, half=self._half)
+            looked_at = tokens.among(own.numbers)
+        image_set = ImageSet.of(looked_at, saes.values(), name=self._options.image_set, kind=kind, half=half)
         surveys = self._surveys(trainer, codes, looked_at, labels)
         fault = None
         if trainer.is_global_zero:

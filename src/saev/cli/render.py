@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 from jsonargparse import ArgumentParser, Namespace
-from numpy.typing import NDArray
 
 from saev.artifacts import RunDirectory
 from saev.cli.given_saes import OF_TRAINING, GivenSaes
@@ -20,11 +18,11 @@ from saev.cli.runs.lock import alone_in
 from saev.cli.runs.places import check_places
 from saev.device import chosen_device
 from saev.errors import InputError
-from saev.gallery.data import Half
 from saev.gallery.facts import figures_beside
 from saev.gallery.from_shards import render_saes
 from saev.gallery.image_sets import shown_tokens
 from saev.gallery.options import RenderOptions
+from saev.latents.half import HalfImages
 from saev.probing.proposal_half import proposal_images
 from saev.shards.tokens import TokenSelection
 from saev.training.data.shard_tokens import ShardTokens
@@ -91,26 +89,24 @@ def render(
         saes = given.load_for(data, data.test_tokens)
         on_device = {name: one.eval().to(place) for name, one in saes.items()}
         tokens = shown_tokens(data.test_tokens)
-        only, half = _half(tokens, proposal_half, group, metadata)
         figures = {name: figures_beside(given.metrics(name)) for name in saes}
         render_saes(
             on_device, tokens, found.features, visualizer, codes=codes or [], metadata=metadata,
-            verdicts=verdicts or [], interventions=interventions or [], seeds=seeds or [], only=only, half=half,
-            figures=figures,
+            verdicts=verdicts or [], interventions=interventions or [], seeds=seeds or [], figures=figures,
+            only=_half(tokens, proposal_half, group, metadata),
         )  # fmt: skip
     return found.path
 
 
 def _half(
     tokens: TokenSelection, seed: int | None, group: list[str] | None, metadata: Path | None
-) -> tuple[NDArray[np.int64] | None, Half | None]:
-    """The images of the proposal half, and what they are; all images without a seed."""
+) -> HalfImages | None:
+    """The images of the proposal half; None, which is all images, without a seed."""
     if seed is None:
         if group:
             raise InputError(f"--group {group[0]} has no use without --proposal_half")
-        return None, None
-    half = Half(seed, tuple(group or ()))
-    return proposal_images(tokens.reader, seed, half.group, metadata), half
+        return None
+    return proposal_images(tokens.reader, seed, group or (), metadata)
 
 
 def main(argv: list[str]) -> int:

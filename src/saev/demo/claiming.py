@@ -18,7 +18,6 @@ from saev.probing.hypotheses.ledger import LEDGER_FILE
 from saev.probing.hypotheses.noting import TESTED_FILE
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.pooled import pooled
-from saev.probing.proposal_half import proposal_images
 from saev.probing.proposing import DRAFT_FILE
 from saev.probing.sets.label_page import LABEL_PAGE
 from saev.probing.verdicts.files import read_verdicts
@@ -75,7 +74,7 @@ def freezing(demo: Demo) -> Step:
     def work() -> Outcome:
         draft = read_hypotheses(places.proposed / DRAFT_FILE)
         assert isinstance(draft, Draft), "propose drafts, and freezes nothing"
-        images = proposal_images(saev.open_shards(demo.shards), demo.seed)
+        images = saev.probing.proposal_images(demo.shards, demo.seed).numbers
         seen = pooled(open_codes(places.codes), images), demo.known.y_ij[images]
         chosen = choose(draft.hypotheses, *seen, demo.known.summer_i[images])
         parts = dict(zip(CLAIMS, ((chosen.colour,), chosen.several, (chosen.season,)), strict=True))

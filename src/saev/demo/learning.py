@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any, Final
 
-import saev
+import saev.probing
 from saev.demo.known_scenes import PHRASES
 from saev.demo.places import FIRST, SECOND
 from saev.demo.steps import CLIP, LAYER, Argv, Demo, Outcome, Step
 from saev.files import write_whole
 from saev.latents.naming.names_file import NAMES_FILE, read_names
 from saev.nn import SparseAutoencoder
-from saev.probing.proposal_half import proposal_images
 from saev.vit.images import DemoScenes
 
 D_SAE: Final = 256
@@ -152,7 +151,7 @@ def render(demo: Demo, **more: Any) -> None:
     places = demo.places
     saev.render(
         {FIRST: places.sae()}, demo.shards, places.features, codes=[places.codes], metadata=places.table,
-        seeds=[places.sae(SECOND)], images=proposal_images(saev.open_shards(demo.shards), demo.seed), namer=CLIP,
+        seeds=[places.sae(SECOND)], images=saev.probing.proposal_images(demo.shards, demo.seed), namer=CLIP,
         vocabulary=places.vocabulary, top_k=TOP_K, n_picture_pages=N_PICTURE_PAGES, **more,
     )  # fmt: skip
 

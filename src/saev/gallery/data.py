@@ -16,6 +16,7 @@ from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judged import Judged, Known
 from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.gallery.recipe import Recipe
+from saev.latents.half import Half
 from saev.latents.heatmaps import Levels
 from saev.latents.metadata import Column
 from saev.latents.survey import ORDERS, Order, PlaceProfile
@@ -186,23 +187,6 @@ class Seeds:
     least: float
     found: npt.NDArray[np.integer]
     cosine: Floats
-
-
-@dataclass(frozen=True)
-class Half:
-    """The half of the pictures that `saev probe` leaves for looking.
-
-    Args:
-        seed: Of the division.
-        group: Columns by which pictures belong together.
-    """
-
-    seed: int
-    group: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        by = f", by {' and '.join(self.group)}" if self.group else ""
-        return f"proposal half of seed {self.seed}{by}"
 
 
 @dataclass(frozen=True)

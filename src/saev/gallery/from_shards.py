@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from saev.artifacts import load_sae
 from saev.artifacts.metrics_file import METRICS_FILE
 from saev.errors import InputError
-from saev.gallery.data import Half
 from saev.gallery.facts import Figures, figures_beside
 from saev.gallery.image_sets import ImageSet, find_places, not_held_out
 from saev.gallery.options import RenderOptions
@@ -21,6 +20,7 @@ from saev.gallery.verdicts import check_reports, read_report
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
 from saev.latents.encoding import Encoding
+from saev.latents.half import HalfImages
 from saev.latents.labels import Labels
 from saev.latents.pictures import RecordedPictures
 from saev.latents.seeds import check_seeds
@@ -45,7 +45,7 @@ def render(
     verdicts: Sequence[str | Path] = (),
     interventions: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
-    images: Images | None = None,
+    images: Images | HalfImages | None = None,
     layer: int | None = None,
     tokens: TokenKind | None = None,
     device: str | None = None,
@@ -77,9 +77,9 @@ def render(
             stands on its page.
         seeds: SAEs, or their directories, that differ from one of these in their seed alone: latents say in how many
             they are found again. SAEs that are rendered are compared anyway.
-        images: Numbers of the only images that are looked at: with those of
-            `saev.probing.proposal_half.proposal_images` no latent is chosen by pictures of its test. By default all,
-            but of shards that trained an SAE those that were not held out.
+        images: Numbers of the only images that are looked at, or `saev.probing.proposal_images(shards)`: then no latent
+            is chosen by pictures of its test, and the page says so. By default all; of shards that trained an SAE those
+            that were not held out, as also of the half.
         layer: As in `saev.encode`.
         tokens: As in `saev.encode`; the same for all SAEs.
         device: As in `saev.encode`.
@@ -128,8 +128,7 @@ def render_saes(
     verdicts: Sequence[str | Path] = (),
     interventions: Sequence[str | Path] = (),
     seeds: Sequence[SparseAutoencoder | str | Path] = (),
-    only: Images | None = None,
-    half: Half | None = None,
+    only: Images | HalfImages | None = None,
     figures: Mapping[str, Figures] | None = None,
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
@@ -137,7 +136,7 @@ def render_saes(
     Args:
         saes: SAEs of one width, which evaluate, on one device.
         tokens: The tokens of these images that they take; none of images that were held out of training, unless `only`
-            names them or there are no others.
+            names their numbers or there are no others.
         out: As in `render`.
         options: What is shown.
         codes: As in `render`.
@@ -146,7 +145,6 @@ def render_saes(
         interventions: As in `render`.
         seeds: As in `render`.
         only: `images` of `render`.
-        half: The half of the pictures that `only` has, for the page.
         figures: What was measured of each SAE, by its name and by stage, for the page.
 
     Returns:
@@ -166,8 +164,9 @@ def render_saes(
     if (namer := namer_of(options)) is not None:
         namer.clip.to(next(iter(saes.values())).mean_d.device)
     sources = with_saved(encodings, codes)
-    looked_at = tokens if only is not None and half is None else not_held_out(tokens, saes.values())
-    looked_at = looked_at if only is None else looked_at.among(only)
+    half, numbers = (only.half, only.numbers) if isinstance(only, HalfImages) else (None, only)
+    looked_at = not_held_out(tokens, saes.values()) if numbers is None or half is not None else tokens
+    looked_at = looked_at if numbers is None else looked_at.among(numbers)
     image_set = ImageSet.of(looked_at, saes.values(), name=options.image_set, half=half)
     # A name that is taken is said before the long part.
     find_places(saes, image_set, Path(out), is_named=options.image_set is not None)

@@ -14,10 +14,10 @@ from saev.artifacts import provenance_of
 from saev.artifacts.comparable import held_out_for
 from saev.errors import InputError, tell
 from saev.files import UnreadableFile, read_regular
-from saev.gallery.data import Half
 from saev.gallery.options import SET_NAME
 from saev.gallery.overview import Overview, read_overview
 from saev.gallery.scripts import data_script, read_script
+from saev.latents.half import Half
 from saev.nn import SparseAutoencoder
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection

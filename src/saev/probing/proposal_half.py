@@ -11,11 +11,13 @@ from typing import Self, final
 
 import numpy as np
 
+from saev.latents.half import Half, HalfImages
 from saev.probing.hypotheses.file import Halves
 from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.units import Units
 from saev.probing.statistics.arrays import Bools, Integers
+from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 
 
@@ -65,17 +67,28 @@ class ProposalHalf:
 
 
 def proposal_images(
-    reader: ShardReader, seed: int = 0, group: Sequence[str] = (), metadata: str | Path | None = None
-) -> Integers:
-    """(h,) the numbers of the pictures that no test with this seed and these groups takes.
+    shards: ShardReader | str | Path, seed: int = 0, group: Sequence[str] = (), metadata: str | Path | None = None
+) -> HalfImages:
+    """The pictures that no test with this seed and these groups takes, for `saev.render(..., images=...)`.
+
+    >>> import saev, tempfile
+    >>> from saev.vit.images import DemoScenes
+    >>> backbone = saev.load_backbone("timm", "test_vit", weights="random")
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     [shards] = saev.record(DemoScenes(10), backbone, [-2], directory)
+    ...     found = proposal_images(shards, seed=3)
+    >>> str(found.half), len(found.numbers)
+    ('proposal half of seed 3', 4)
 
     Args:
-        reader: The recording.
+        shards: The recording, or its directory.
         seed: Of the division.
         group: Columns of the table by which pictures belong together.
         metadata: The table.
 
     Raises:
-        InputError: If a column is unknown, or all pictures fall into one half.
+        InputError: If there is no such recording, a column is unknown, or all pictures fall into one half.
     """
-    return ProposalHalf.of(Known.of(reader, (), metadata), Halves(seed, tuple(group))).images
+    reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
+    half = ProposalHalf.of(Known.of(reader, (), metadata), Halves(seed, tuple(group)))
+    return HalfImages(Half(seed, tuple(group)), half.images)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+from torch.multiprocessing.reductions import rebuild_storage_fd
 
 from saev.cli.ending import Stopped, ended, stopping_on_signals
 from saev.errors import InputError
@@ -22,6 +24,18 @@ def failing(error: BaseException) -> Callable[[], int]:
 
 def interrupted() -> int:
     signal.raise_signal(signal.SIGINT)
+    return 0
+
+
+class Gone:
+    """The descriptor of a tensor whose process was killed before it was fetched."""
+
+    def detach(self) -> int:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def fetching() -> int:
+    rebuild_storage_fd(torch.UntypedStorage, Gone(), 8)
     return 0
 
 
@@ -46,6 +60,12 @@ RuntimeError: [enforce fail] not enough memory: you tried to allocate 8 bytes"""
             1,
             "error: a data worker ended unexpectedly (RuntimeError: [enforce fail] not enough memory: you tried to "
             "allocate 8 bytes): is memory short? Try fewer --num_workers",
+        ),
+        (
+            fetching,
+            1,
+            "error: a data worker ended unexpectedly ([Errno 104] Connection reset by peer): is "
+            "memory short? Try fewer --num_workers",
         ),
     ],
 )

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from types import FrameType, ModuleType
 from typing import Any, Final, NoReturn, final
 
@@ -118,12 +119,21 @@ def _verdict(command: str, error: BaseException) -> tuple[int, str] | None:
 
 def _ended_worker(command: str, error: BaseException) -> str | None:
     """What a user can do about a process that decodes pictures and was killed, if the error is that."""
-    if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        # Of an error inside the worker the last line says what it was.
+        error = RuntimeError([line.strip() for line in str(error).splitlines() if line.strip()][-1])
+    elif not _fetching_a_tensor(error):
         return None
-    # Of an error inside the worker the last line says what it was.
-    said = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
     fewer = _FEWER_WORKERS.get(command, "fewer workers")
-    return f"a data worker ended unexpectedly ({one_line(RuntimeError(said))}): is memory short? Try {fewer}"
+    return f"a data worker ended unexpectedly ({one_line(error)}): is memory short? Try {fewer}"
+
+
+def _fetching_a_tensor(error: BaseException) -> bool:
+    """Whether a tensor that a worker had announced could not be fetched from it: the worker may be gone by then."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return isinstance(error, OSError | EOFError) and any(
+        frame.f_globals.get("__name__") == "torch.multiprocessing.reductions" for frame in frames
+    )
 
 
 def _out_of_memory(command: str, error: BaseException) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import normalize
 
 from saev.artifacts import RecordedLayer
 from saev.probing.interventions.matching import matched_latents
@@ -92,7 +92,8 @@ def effect(changed: Changed, readouts: Mapping[str, Readout | str]) -> dict[str,
     """
     all_re = torch.cat([changed.after_e[None], changed.random_re]).double()
     before_e = changed.before_e.double()
-    distances = (1 - cosine_similarity(before_e[None], all_re, dim=-1)).clamp(min=0).tolist()
+    # Half the squared distance of unit vectors is 1 - cosine, and exactly 0 of equal ones.
+    distances = ((normalize(all_re, dim=-1) - normalize(before_e, dim=-1)).square().sum(-1) / 2).tolist()
     lengths = ((all_re - before_e).norm(dim=-1) / before_e.norm()).tolist()
     return {
         "norm": changed.norm,

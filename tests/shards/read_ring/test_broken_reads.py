@@ -14,7 +14,7 @@ from tests.shards.read_ring.reads import (
     do,
     every_way,
     expected,
-    n_descriptors,
+    n_rings,
     needs_ring,
     random_runs,
 )
@@ -154,14 +154,14 @@ def test_where_the_kernel_refuses_reads_go_one_by_one(
 ) -> None:
     tried = without(monkeypatch, how)
     runs = random_runs(fds, 300, seed=0)
-    n_open = n_descriptors()
+    n_open = n_rings()
     assert do(read_all, runs) == expected(runs)
     n_tried = len(tried)
     for _ in range(5):
         assert do(read_all, runs) == expected(runs)
     assert len(tried) == n_tried  # for good
     assert read_ring._own.ring is None
-    assert n_descriptors() == n_open
+    assert n_rings() == n_open
 
 
 @needs_ring

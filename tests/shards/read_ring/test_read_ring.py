@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from tests.shards.read_ring.reads import (
     do,
     every_way,
     expected,
-    n_descriptors,
+    n_rings,
     needs_ring,
     of_ring,
     random_runs,
@@ -112,28 +111,20 @@ def test_short_submissions_go_on(fds: list[int], monkeypatch: pytest.MonkeyPatch
 
 @needs_ring
 def test_a_thread_takes_its_ring_along(fds: list[int]) -> None:
-    def rings() -> int:
-        n = 0
-        for fd in Path("/proc/self/fd").iterdir():
-            with suppress(FileNotFoundError):
-                n += "io_uring" in str(fd.readlink())
-        return n
-
     runs, within = random_runs(fds, 10, seed=0), []
     do(read_all, runs)
-    before, n_open = rings(), n_descriptors()
+    before = n_rings()
 
     def work() -> None:
         assert do(read_all, runs) == expected(runs)
-        within.append(rings())
+        within.append(n_rings())
 
     for _ in range(100):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
     assert set(within) == {2 * before}
-    assert rings() == before > 0
-    assert n_descriptors() == n_open
+    assert n_rings() == before > 0
 
 
 @needs_ring

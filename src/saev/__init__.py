@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from saev.artifacts.provenance import Provenance as Provenance
     from saev.artifacts.sae_files import load_sae as load
     from saev.artifacts.sae_files import save_sae as save
+    from saev.gallery.annotating import annotate as annotate
     from saev.gallery.from_shards import render as render
     from saev.latents.encode import encode as encode
     from saev.latents.survey.over_images import survey as survey
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Archetypal", "BatchTopK", "Edit", "Gated", "HierarchicalTopK", "ImageFolder", "JumpReLU", "MatchingPursuit",
-    "Matryoshka", "Provenance", "ReLU", "SparseAutoencoder", "TopK", "attach", "encode", "load", "load_backbone",
-    "measure_downstream", "open_shards", "record", "register", "render", "save", "survey", "train",
+    "Matryoshka", "Provenance", "ReLU", "SparseAutoencoder", "TopK", "annotate", "attach", "encode", "load",
+    "load_backbone", "measure_downstream", "open_shards", "record", "register", "render", "save", "survey", "train",
 ]  # fmt: skip
 
 # Public names and the modules that have them, under another name where one follows the colon. A module is imported with
@@ -53,6 +54,7 @@ _PLACES = {
     "ReLU": "saev.nn",
     "SparseAutoencoder": "saev.nn",
     "TopK": "saev.nn",
+    "annotate": "saev.gallery.annotating",
     "attach": "saev.splicing.attach",
     "encode": "saev.latents.encode",
     "load": "saev.artifacts.sae_files:load_sae",

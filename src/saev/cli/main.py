@@ -20,6 +20,7 @@ COMMANDS = {
     "validate": ("saev.cli.evaluate:validate", "evaluate a trained SAE on the held-out images of its run"),
     "test": ("saev.cli.evaluate:test", "evaluate a trained SAE on other shards and render its features again"),
     "render": ("saev.cli.render:main", "make the galleries of a run anew"),
+    "annotate": ("saev.cli.annotate:main", "add verdicts, interventions and seeds to galleries"),
     "encode": ("saev.cli.encode:main", "write the codes of an SAE on all images of a recording"),
     "view": ("saev.cli.view:main", "serve the galleries of a run, and show what its SAEs make of your own pictures"),
     "downstream": ("saev.cli.downstream:main", "measure what an SAE's reconstructions cost the ViT"),

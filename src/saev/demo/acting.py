@@ -1,13 +1,12 @@
-"""The last steps of the walk: what the CLIP does with latents, and all that was found in the gallery."""
+"""The last steps of the walk: what the CLIP does with latents, and the gallery with all that was found."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import saev.probing
 from saev.demo.frozen import frozen
-from saev.demo.learning import gallery_command, render
 from saev.demo.pictures import write_by_colour, write_by_shape
-from saev.demo.places import CLAIMS
+from saev.demo.places import CLAIMS, FIRST
 from saev.demo.steps import Argv, Demo, Outcome, Step
 from saev.splicing.interventions_file import Effect, read_interventions
 
@@ -79,19 +78,19 @@ def showing(demo: Demo) -> Step:
     reports, changes = [places.report(name) for name in CLAIMS], [places.switched_off(factor) for factor in SENTENCES]
 
     def work() -> Outcome:
-        render(demo, verdicts=reports, interventions=changes)
+        saev.annotate({FIRST: places.sae()}, places.features, verdicts=reports, interventions=changes)
         return Outcome([], {})
 
     return Step(
         "show",
         "Look again: verdicts beside latents",
-        "The gallery once more, with the verdicts on the latents' cards and what switching them off does.",
+        "The gallery gets the verdicts on the latents' cards, and what switching them off does.",
         lambda: [
-            gallery_command(
-                demo,
+            [
+                "annotate", "--sae", str(places.sae()), "--out", str(places.out),
                 *(part for one in reports for part in ("--verdicts", str(one))),
                 *(part for one in changes for part in ("--interventions", str(one))),
-            )
+            ]
         ],
         work,
-    )
+    )  # fmt: skip

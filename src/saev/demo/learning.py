@@ -122,7 +122,7 @@ def looking(demo: Demo) -> Step:
         write_whole(places.table, demo.known.table().encode())
         write_whole(places.vocabulary, "".join(f"{phrase}\n" for phrase in PHRASES).encode())
         saev.encode(places.sae(), demo.shards, places.codes)
-        render(demo)
+        _render(demo)
         return Outcome([f"{len(named(demo))} latents got a name", f"open {places.gallery / 'index.html'}"], {})
 
     return Step(
@@ -133,7 +133,7 @@ def looking(demo: Demo) -> Step:
         "scenes is shown: the other half stays unseen for the test.",
         lambda: [
             ["encode", "--sae", str(places.sae()), "--shards", str(demo.shards), "--out", str(places.codes)],
-            gallery_command(demo),
+            _gallery_command(demo),
         ],
         work,
         lambda: [places.features],
@@ -146,17 +146,17 @@ def named(demo: Demo) -> dict[int, str]:
     return {latent: name for latent, (name, _) in read_names(path).names.items()} if path.exists() else {}
 
 
-def render(demo: Demo, **more: Any) -> None:
+def _render(demo: Demo) -> None:
     """Make the gallery, of the proposal half alone."""
     places = demo.places
     saev.render(
         {FIRST: places.sae()}, demo.shards, places.features, codes=[places.codes], metadata=places.table,
         seeds=[places.sae(SECOND)], images=saev.probing.proposal_images(demo.shards, demo.seed), namer=CLIP,
-        vocabulary=places.vocabulary, top_k=TOP_K, n_picture_pages=N_PICTURE_PAGES, **more,
+        vocabulary=places.vocabulary, top_k=TOP_K, n_picture_pages=N_PICTURE_PAGES,
     )  # fmt: skip
 
 
-def gallery_command(demo: Demo, *more: str) -> Argv:
+def _gallery_command(demo: Demo) -> Argv:
     """What makes the same gallery."""
     places = demo.places
     return [
@@ -164,5 +164,5 @@ def gallery_command(demo: Demo, *more: str) -> Argv:
         "--codes", str(places.codes), "--seeds", str(places.sae(SECOND)), "--metadata", str(places.table),
         f"--proposal_half={demo.seed}", "--visualizer.namer", CLIP,
         "--visualizer.vocabulary", str(places.vocabulary), f"--visualizer.top_k={TOP_K}",
-        f"--visualizer.n_picture_pages={N_PICTURE_PAGES}", *more,
+        f"--visualizer.n_picture_pages={N_PICTURE_PAGES}",
     ]  # fmt: skip

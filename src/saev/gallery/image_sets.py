@@ -135,7 +135,7 @@ class Place:
         """
         restore(gallery)
         found = read_sets(gallery)
-        first = _overview(gallery) if found else None
+        first = overview_of(gallery) if found else None
         if first is None or first.sae_id != sae:
             return cls(wanted, [wanted], lost=found)
         names = [one.name for one in found]
@@ -147,7 +147,7 @@ class Place:
         if not same:
             own = _renamed(wanted, names)
             return cls(own, [*found, own], first)
-        before = first if same[0] == found[0] else _overview(gallery / folder_of(same[0]))
+        before = first if same[0] == found[0] else overview_of(gallery / folder_of(same[0]))
         return cls(same[0], found, first, before)
 
 
@@ -261,7 +261,7 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_{number}"
 
 
-def _overview(folder: Path) -> Overview | None:
+def overview_of(folder: Path) -> Overview | None:
     """What a set says; None where that cannot be read."""
     try:
         return read_overview(read_regular(folder / OVERVIEW, MAX_BYTES).decode("ascii"))

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from saev.gallery.data import ORDER_NAMES, Gallery, LatentExample, LatentPage, Seeds
+from saev.gallery.data import ORDER_NAMES, Gallery, LatentExample, LatentPage, Seeds, Verdict
+from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judging_scripts import judged_value
 from saev.gallery.label_counts import LabelCount
 from saev.gallery.places import mean_map, profile_value
@@ -119,17 +120,19 @@ def overview_script(
                 if column is not None
             },
             **(kept or {}),
-            **facts_of_sae(gallery),
+            **facts_of_sae(gallery.verdicts, gallery.interventions, gallery.seeds),
         }
     )
 
 
-def facts_of_sae(gallery: Gallery) -> dict[str, object]:
+def facts_of_sae(
+    verdicts: Sequence[Verdict], interventions: Sequence[ShownIntervention], seeds: Seeds | None
+) -> dict[str, object]:
     """The part of an overview that is of the SAE, by key of `overview.OF_SAE`; without what is not known."""
     return {
-        **_optional("verdicts", [asdict(one) for one in gallery.verdicts]),
-        **_optional("interventions", [asdict(one) for one in gallery.interventions]),
-        **_optional("seeds", None if gallery.seeds is None else _seeds(gallery.seeds)),
+        **_optional("verdicts", [asdict(one) for one in verdicts]),
+        **_optional("interventions", [asdict(one) for one in interventions]),
+        **_optional("seeds", None if seeds is None else _seeds(seeds)),
     }
 
 

@@ -3,6 +3,7 @@
 Shape suffixes: s = d_sae.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from saev.csv_text import csv_text
-from saev.gallery.data import STANDINGS, Gallery
+from saev.errors import InputError, one_line
+from saev.gallery.data import STANDINGS, Gallery, Seeds, Verdict
 from saev.gallery.label_counts import BestLabels
 from saev.latents.survey import FLAGS, PERCENTILES, LatentSurvey, PlaceProfile
 from saev.metrics import nearest
@@ -55,12 +57,27 @@ def latent_table(gallery: Gallery, survey: LatentSurvey, sae: SparseAutoencoder)
         columns |= _labels(one, gallery.d_sae)
     columns["name"] = [own and own.name for own in map(gallery.names.get, range(gallery.d_sae))]
     columns["name_score"] = [own and own.score for own in map(gallery.names.get, range(gallery.d_sae))]
-    if gallery.seeds is not None:
-        columns |= {"seeds_found": gallery.seeds.found, "seeds_cosine": gallery.seeds.cosine}
+    columns |= _seeds(gallery.seeds)
     columns |= {"nearest": own.numbers[:, 0].numpy(), "nearest_cosine": own.cosines[:, 0].numpy()}
     for other in gallery.others:
         columns |= {f"match in {other.folder}": other.matched, f"match in {other.folder}, cosine": other.cosine}
-    return columns | _verdicts(gallery)
+    return columns | _verdicts(gallery.verdicts, gallery.d_sae)
+
+
+def annotated_table(directory: Path, verdicts: Sequence[Verdict], seeds: Seeds | None) -> Table:
+    """The table of a gallery that is there, with other verdicts and seeds where any are given.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found: dict[str, Column] = pq.read_table(directory / PARQUET_FILE).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{directory / PARQUET_FILE} cannot be read ({one_line(error)}): render again") from error
+    return found | _seeds(seeds) | _verdicts(verdicts, len(found["latent"]))
 
 
 def _labels(best: BestLabels, d_sae: int) -> dict[str, Column]:
@@ -84,33 +101,33 @@ def _places(profile: PlaceProfile) -> dict[str, Column]:
     return {"flags": flags, **known}
 
 
-def _verdicts(gallery: Gallery) -> dict[str, Column]:
+def _seeds(seeds: Seeds | None) -> dict[str, Column]:
+    return {} if seeds is None else {"seeds_found": seeds.found, "seeds_cosine": seeds.cosine}
+
+
+def _verdicts(verdicts: Sequence[Verdict], d_sae: int) -> dict[str, Column]:
     """The clearest verdict on each latent."""
-    if not gallery.verdicts:
+    if not verdicts:
         return {}
     clearest = {
-        latent: one
-        for one in sorted(gallery.verdicts, key=lambda one: -STANDINGS.index(one.standing))
-        for latent in one.any
+        latent: one for one in sorted(verdicts, key=lambda one: -STANDINGS.index(one.standing)) for latent in one.any
     }
-    found = [clearest.get(latent) for latent in range(gallery.d_sae)]
+    found = [clearest.get(latent) for latent in range(d_sae)]
     return {"verdict": [one and one.standing for one in found], "claim": [one and one.claim for one in found]}
 
 
-def write_table(directory: Path, table: Table) -> None:
-    """Write both files.
-
-    Raises:
-        OSError: If the disk does not take them.
-    """
+def table_files(table: Table) -> dict[str, bytes]:
+    """Both files by name."""
     import pyarrow as pa  # here: it takes a while to import
     import pyarrow.parquet as pq
 
     columns = {name: _listed(column) for name, column in table.items()}
     rows = zip(*columns.values(), strict=True)
-    (directory / CSV_FILE).write_text(csv_text(list(columns), list(rows)), encoding="utf-8", errors="replace")
+    text = csv_text(list(columns), list(rows))
     readable = {_utf8(name): _utf8(column) for name, column in columns.items()}
-    pq.write_table(pa.table(readable), directory / PARQUET_FILE)
+    parquet = io.BytesIO()
+    pq.write_table(pa.table(readable), parquet)
+    return {CSV_FILE: text.encode("utf-8", "replace"), PARQUET_FILE: parquet.getvalue()}
 
 
 def _listed(column: Column) -> list[Any]:

@@ -29,6 +29,7 @@ from typing import Final
 
 from saev.errors import InputError
 from saev.files import bring_to_disk, unwritable
+from saev.gallery.annotating import annotate_set
 from saev.gallery.by_picture import level_bytes, level_scripts, mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.fitting import Budget, PageWriter, Pictures
@@ -43,9 +44,8 @@ from saev.gallery.image_sets import (
     sets_script,
 )
 from saev.gallery.judging_scripts import known_script
-from saev.gallery.overview import with_facts_of_sae
-from saev.gallery.scripts import facts_of_sae, overview_script
-from saev.gallery.table import Table, write_table
+from saev.gallery.scripts import overview_script
+from saev.gallery.table import Table, table_files
 from saev.latents.naming.crop_means import CROPS_FILE, CropMeans
 from saev.latents.naming.names_file import NAMES_FILE, Names
 from saev.pages.shared import DRAWING, LOOK, copy_shared
@@ -100,7 +100,8 @@ def write_gallery(
         if names is not None:
             _put(own / NAMES_FILE, f"{json.dumps(names.to_dict(), indent=1)}\n")
         if table is not None:
-            write_table(own, table)
+            for name, content in table_files(table).items():
+                (own / name).write_bytes(content)
         if crops is not None:
             (own / CROPS_FILE).write_bytes(crops.to_bytes())
         if place.is_first:
@@ -108,7 +109,7 @@ def write_gallery(
         _write(own, gallery, pages, pictures, budget, {} if place.first is None else place.first.of_sae)
         if not place.is_first:
             _copy_assets(partial)
-        _keep_others(out, partial, place, facts_of_sae(gallery))
+        _keep_others(out, partial, place, gallery)
         _put(partial / SETS_FILE, sets_script(place.sets))
         for path in (partial, *partial.rglob("*")):
             if path.is_dir() or path.stat().st_nlink == 1:  # a second link to a file that was there is on the disk
@@ -131,7 +132,7 @@ def _copy_assets(root: Path) -> None:
     copy_shared((*LOOK, *DRAWING), root / "assets")
 
 
-def _keep_others(out: Path, partial: Path, place: Place, of_sae: Mapping[str, object]) -> None:
+def _keep_others(out: Path, partial: Path, place: Place, gallery: Gallery) -> None:
     """Take the sets over that stay: their files are linked, so that nothing is moved before all is whole."""
     others = [one for one in place.sets if one != place.image_set]
     if not others:
@@ -141,11 +142,9 @@ def _keep_others(out: Path, partial: Path, place: Place, of_sae: Mapping[str, ob
         return [name for name in names if _is_new(Path(folder).relative_to(out) / name, place)]
 
     shutil.copytree(out, partial, symlinks=True, ignore=written_anew, copy_function=_link, dirs_exist_ok=True)
-    for one in others if of_sae else ():
-        overview = partial / ("" if one == place.sets[0] else folder_of(one)) / OVERVIEW
-        script = with_facts_of_sae(overview.read_text(encoding="ascii"), of_sae)
-        overview.unlink()  # the old gallery has the same file
-        _put(overview, script)
+    for one in others:
+        folder = partial / ("" if one == place.sets[0] else folder_of(one))
+        annotate_set(folder, gallery.verdicts, gallery.interventions, gallery.seeds)
 
 
 def _is_new(path: Path, place: Place) -> bool:

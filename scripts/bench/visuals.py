@@ -31,8 +31,8 @@ from shards_on_disk import D_MODEL, activations
 from torch import Tensor
 
 from saev.artifacts.sae_files import load_sae
-from saev.latents.sparse import Spots
-from saev.latents.survey import LatentSurvey, memory_bytes
+from saev.latents.sparse import SparseCodes, Spots
+from saev.latents.survey import LatentSurvey, tables_bytes, update_bytes
 from saev.nn import ARCHITECTURES, BatchTopK, SparseAutoencoder
 from saev.nn.functional import images_at_once
 from saev.shards.reading.open import open_shards
@@ -109,8 +109,10 @@ class Pass:
     def surveyed(self, survey: LatentSurvey, start: int, stop: int) -> None:
         n_patches = len(self.source.spots.patches)
         for ids, f_bts in self.codes(start, stop):
-            patch_labels = (ids[:, None] + torch.arange(n_patches) // 7) % N_PATCH_LABELS
-            survey.update(f_bts, ids, ids % N_IMAGE_LABELS, patch_labels)
+            patch_labels = ((ids[:, None] + torch.arange(n_patches) // 7) % N_PATCH_LABELS).numpy()
+            for images, part in SparseCodes.parts(f_bts):
+                ids_b = ids.numpy()[images]
+                survey.add(part, ids_b, ids_b % N_IMAGE_LABELS, patch_labels[images])
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -135,9 +137,8 @@ def compare(name: str, source: Source, sae: SparseAutoencoder, top_k: int, round
         took = [seconds(work) for work in (both if number % 2 == 0 else both[::-1])]
         pairs.append(tuple(took if number % 2 == 0 else took[::-1]))
     taken, plain, surveyed = peak_mb() - before, *(sum(times) for times in zip(*pairs, strict=True))
-    bound = memory_bytes(
-        sae.d_sae, top_k, n_image_labels=N_IMAGE_LABELS, n_patch_labels=N_PATCH_LABELS, n_positions=spots.n_positions
-    )
+    tables = tables_bytes(sae.d_sae, top_k, n_image_labels=N_IMAGE_LABELS, n_patch_labels=N_PATCH_LABELS)
+    bound = tables + update_bytes(sae.d_sae, spots.n_positions)
     n_tokens = source.n_images * spots.n_positions
     ratios = [b / a for a, b in pairs]
     print(

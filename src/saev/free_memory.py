@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from saev.byte_text import byte_text
+from saev.errors import InputError
+
 ROOT: Final = Path("/")
 BUFFER_SHARE: Final = 0.4
 """Of the memory that is available: the rest is for the model, evaluation, and the files that the kernel caches."""
@@ -46,6 +49,24 @@ def known_free_memory() -> tuple[int, str] | None:
         return free_memory()
     except (OSError, ValueError):
         return None
+
+
+def check_memory(n_bytes: int, taken: str, advice: str) -> None:
+    """Check whether so many bytes are free, as far as the system says.
+
+    Args:
+        n_bytes: What is needed.
+        taken: What takes it, and a verb.
+        advice: What to do where it does not fit.
+
+    Raises:
+        InputError: If they are not.
+    """
+    found = known_free_memory()
+    if found is not None and n_bytes > found[0]:
+        raise InputError(
+            f"{taken} {byte_text(n_bytes)} of memory, {byte_text(found[0])} are free on {found[1]}: {advice}"
+        )
 
 
 def _kibibytes(path: Path, name: str) -> int:

@@ -82,7 +82,7 @@ def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_sae_that_does_not_fit_is_not_loaded(
     run: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saev.artifacts.checked_weights.known_free_memory", lambda: (100, "this machine"))
+    monkeypatch.setattr("saev.free_memory.known_free_memory", lambda: (100, "this machine"))
     said = refusal([command, f"--run_dir={run}", "--trainer.accelerator=cpu"], capsys)
     assert "of memory, 100 bytes are free on this machine" in said
 

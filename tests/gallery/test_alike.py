@@ -24,9 +24,8 @@ N, T, D_SAE = 120, 9, 64
 class Given(ImageCodes):
     """Codes that are there, three images at a time."""
 
-    grid, spots, d_sae = (3, 3), Spots(T, range(T)), D_SAE  # type: ignore[assignment]
-
     def __init__(self, f_nts: torch.Tensor) -> None:
+        super().__init__(D_SAE, Spots(T, range(T)), (3, 3))
         self.f_nts = f_nts
 
     def batches(self, images, what):  # type: ignore[no-untyped-def]

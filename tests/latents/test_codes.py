@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_refused(
     monkeypatch.setattr(encoding_module, "free_bytes", lambda _: 100)
     with pytest.raises(InputError, match=r"codes: about .* will be written, 100 bytes are free: make room"):
         saev.encode(sae, shards, tmp_path / "codes")
-    monkeypatch.setattr(encoding_module, "known_free_memory", lambda: (100, "this machine"))
+    monkeypatch.setattr("saev.free_memory.known_free_memory", lambda: (100, "this machine"))
     with pytest.raises(InputError, match="of memory, 100 bytes are free on this machine: save them with out"):
         saev.encode(sae, shards)
     assert not (tmp_path / "codes").exists()

@@ -8,9 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from saev.byte_text import byte_text
 from saev.errors import InputError, one_line
-from saev.free_memory import known_free_memory
+from saev.free_memory import check_memory
 from saev.nn import SparseAutoencoder
 
 FLOAT32_BYTES = 4
@@ -36,23 +35,14 @@ def load_checked(build: Callable[[], SparseAutoencoder], path: Path, config: Pat
                 found = list(file.get_slice(name).get_shape())
                 if found != shape:
                     raise InputError(f"{path}: {name} has the shape {found}, {config.name} asks for {shape}")
-            _check_memory(sum(math.prod(shape) for shape in expected.values()) * FLOAT32_BYTES, path)
+            n_bytes = sum(math.prod(shape) for shape in expected.values()) * FLOAT32_BYTES
+            check_memory(n_bytes, f"the SAE {path.parent} takes", "free some, or use a larger machine")
             sae = build()
             for name, own in sae.state_dict().items():
                 own.copy_(_checked(name, file.get_tensor(name), own, path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{path} is damaged or no file of weights ({one_line(error)}): copy it again") from error
     return sae
-
-
-def _check_memory(n_bytes: int, path: Path) -> None:
-    found = known_free_memory()
-    if found is not None and n_bytes > found[0]:
-        free, where = found
-        raise InputError(
-            f"the SAE {path.parent} takes {byte_text(n_bytes)} of memory, {byte_text(free)} are free on {where}: "
-            "free some, or use a larger machine"
-        )
 
 
 def _shapes(build: Callable[[], SparseAutoencoder], config: Path) -> dict[str, list[int]]:

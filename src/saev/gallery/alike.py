@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from typing_extensions import override
 
-from saev.latents.encoding import ImageCodes, Images, WatchedCodes
+from saev.latents.encoding import ImageCodes, Images
 from saev.latents.sparse import SparseCodes
 from saev.nn import SparseAutoencoder
 
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 
 @final
-class SeenCodes(WatchedCodes):
+class SeenCodes(ImageCodes):
     """Codes that remember each image that was asked for, as one point. Memory: 512 bytes an image.
 
     Args:
@@ -42,7 +42,8 @@ class SeenCodes(WatchedCodes):
     """
 
     def __init__(self, codes: ImageCodes, sae: SparseAutoencoder, seed: int) -> None:
-        super().__init__(codes)
+        super().__init__(codes.d_sae, codes.spots, codes.grid)
+        self._codes = codes
         w_sd = sae.W_dec.detach().float().cpu().numpy()
         projection_dk = np.random.default_rng(seed).standard_normal((w_sd.shape[1], N_KEPT), dtype=np.float32)
         self._to_point_sk: Floats = w_sd @ (projection_dk / np.float32(np.sqrt(N_KEPT)))

@@ -5,7 +5,6 @@ Shape suffixes: b = images, t = positions of an image, s = d_sae, a = some laten
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -26,7 +25,7 @@ from saev.latents.code_files import (
 )
 from saev.latents.code_parts import OnDisk, Part
 from saev.latents.encoding import Encoding, ImageCodes, Images, sae_digest
-from saev.latents.sparse import MAX_PART_ENTRIES, SparseCodes, Spots
+from saev.latents.sparse import MAX_PART_ENTRIES, SparseCodes
 from saev.nn import SparseAutoencoder
 from saev.progress import progress_bar
 from saev.ranges import Ints, ranges
@@ -34,7 +33,6 @@ from saev.shards.tokens import TokenSelection
 
 
 @final
-@dataclass(frozen=True)
 class Codes(ImageCodes):
     """The active codes of an SAE on all images of a recording. `saev.encode` makes them, `open_codes` finds saved ones.
 
@@ -51,36 +49,16 @@ class Codes(ImageCodes):
         origin: Whose codes of what these are.
         images_per_part: Images of each part but the last, which may have fewer.
         parts: All images, one after the other.
+
+    Attributes:
+        n_images: Images of the recording.
+        n_positions: Encoded tokens of an image.
     """
 
-    origin: Origin
-    images_per_part: int
-    parts: Sequence[Part]
-
-    @property
-    @override
-    def d_sae(self) -> int:
-        return self.origin.d_sae
-
-    @property
-    @override
-    def spots(self) -> Spots:
-        return self.origin.spots
-
-    @property
-    @override
-    def grid(self) -> tuple[int, int]:
-        return self.origin.layout.grid
-
-    @property
-    def n_images(self) -> int:
-        """Images of the recording."""
-        return self.origin.n_images
-
-    @property
-    def n_positions(self) -> int:
-        """Encoded tokens of an image."""
-        return self.origin.spots.n_positions
+    def __init__(self, origin: Origin, images_per_part: int, parts: Sequence[Part]) -> None:
+        super().__init__(origin.d_sae, origin.spots, origin.layout.grid)
+        self.origin, self.images_per_part, self.parts = origin, images_per_part, parts
+        self.n_images, self.n_positions = origin.n_images, origin.spots.n_positions
 
     def of_images(self, images: Images) -> SparseCodes:
         """The codes of some images, in the order given: sparse rows of b t tokens, see `SparseCodes`.

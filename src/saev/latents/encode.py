@@ -13,7 +13,7 @@ from saev.byte_text import byte_text
 from saev.device import chosen_device
 from saev.errors import InputError, tell
 from saev.files import bring_to_disk, free_bytes, unwritable
-from saev.free_memory import known_free_memory
+from saev.free_memory import check_memory
 from saev.latents.code_files import (
     CODES_FILE,
     MAX_FILES,
@@ -135,12 +135,8 @@ def _in_memory(encoding: Encoding) -> Codes:
     per_image = bytes_per_image(encoding)
     origin = origin_of(encoding.sae, encoding.tokens)
     # Half as much as on disk unless columns are asked for, and twice while parts are joined.
-    found, need = known_free_memory(), per_image * origin.n_images
-    if found is not None and need > found[0]:
-        raise InputError(
-            f"the codes of {origin.n_images:,} images take about {byte_text(need)} of memory, {byte_text(found[0])} "
-            f"are free on {found[1]}: save them with out"
-        )
+    taken = f"the codes of {origin.n_images:,} images take about"
+    check_memory(per_image * origin.n_images, taken, "save them with out")
     plan = Plan(encoding, origin, images_per_file_of(encoding, FILE_BYTES, per_image), Path())
     with progress_bar(total=origin.n_images, desc="encoding", unit=" images") as bar:
         parts = [InMemory(plan.codes(number, bar.update)) for number in range(plan.n_files)]

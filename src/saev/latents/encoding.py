@@ -5,7 +5,7 @@ Shape suffixes: b = images of a batch, t = tokens of an image, d = d_in, s = d_s
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -25,22 +25,16 @@ Images = Sequence[int] | NDArray[np.int64]
 
 
 class ImageCodes(ABC):
-    """The codes of an SAE on the images of a recording, by the numbers of the images."""
+    """The codes of an SAE on the images of a recording, by the numbers of the images.
 
-    @property
-    @abstractmethod
-    def d_sae(self) -> int:
-        """Number of latents."""
+    Args:
+        d_sae: Number of latents.
+        spots: Which tokens of an image are encoded.
+        grid: Patches of an image as (rows, columns).
+    """
 
-    @property
-    @abstractmethod
-    def spots(self) -> Spots:
-        """Which tokens of an image are encoded."""
-
-    @property
-    @abstractmethod
-    def grid(self) -> tuple[int, int]:
-        """Patches of an image as (rows, columns)."""
+    def __init__(self, d_sae: int, spots: Spots, grid: tuple[int, int]) -> None:
+        self.d_sae, self.spots, self.grid = d_sae, spots, grid
 
     @abstractmethod
     def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:
@@ -60,34 +54,7 @@ class ImageCodes(ABC):
             yield from zip(ids_b.tolist(), codes.images(), strict=True)
 
 
-class WatchedCodes(ImageCodes):
-    """Codes of others that pass through, for what looks at them on their way.
-
-    Args:
-        codes: The others.
-    """
-
-    def __init__(self, codes: ImageCodes) -> None:
-        self._codes = codes
-
-    @property
-    @override
-    def d_sae(self) -> int:
-        return self._codes.d_sae
-
-    @property
-    @override
-    def spots(self) -> Spots:
-        return self._codes.spots
-
-    @property
-    @override
-    def grid(self) -> tuple[int, int]:
-        return self._codes.grid
-
-
 @final
-@dataclass(frozen=True)
 class Encoding(ImageCodes):
     """Codes that are computed when they are asked for.
 
@@ -96,23 +63,10 @@ class Encoding(ImageCodes):
         tokens: The recording, and which of the tokens: all of these are encoded, also those that training ignores.
     """
 
-    sae: SparseAutoencoder
-    tokens: TokenSelection
-
-    @property
-    @override
-    def d_sae(self) -> int:
-        return self.sae.d_sae
-
-    @property
-    @override
-    def spots(self) -> Spots:
-        return Spots.of(self.tokens.positions, self.tokens.reader.layout.tokens)
-
-    @property
-    @override
-    def grid(self) -> tuple[int, int]:
-        return self.tokens.reader.layout.tokens.grid
+    def __init__(self, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
+        layout = tokens.reader.layout.tokens
+        super().__init__(sae.d_sae, Spots.of(tokens.positions, layout), layout.grid)
+        self.sae, self.tokens = sae, tokens
 
     @override
     def batches(self, images: Images, what: str | None) -> Iterator[tuple[NDArray[np.int64], SparseCodes]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from saev.latents.encoding import ImageCodes, Images, WatchedCodes
+from saev.latents.encoding import ImageCodes, Images
 from saev.latents.sparse import SparseCodes
 
 KEPT_BYTES: Final = 2**30
@@ -20,7 +20,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 @final
-class RememberedCodes(WatchedCodes):
+class RememberedCodes(ImageCodes):
     """The codes of some others, of which so many bytes are kept as come first; without progress bars.
 
     Args:
@@ -33,7 +33,8 @@ class RememberedCodes(WatchedCodes):
     """
 
     def __init__(self, codes: ImageCodes, n_bytes: int = KEPT_BYTES) -> None:
-        super().__init__(codes)
+        super().__init__(codes.d_sae, codes.spots, codes.grid)
+        self._codes = codes
         self.n_given, self.stop, self._left = 0, Event(), n_bytes
         self._kept: dict[int, SparseCodes] = {}
 

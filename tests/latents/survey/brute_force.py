@@ -1,7 +1,7 @@
 """Codes with many ties, and what a survey must find in them, by plain loops."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from saev.latents.sparse import SparseCodes, Spots
 from saev.latents.survey import LatentSurvey
+from saev.latents.survey.hashed_rows import HashedRows
+from saev.latents.survey.kept_images import LargestKeys
 
 # Few values, so that ties are the rule; the least and the largest floats, because keys are made of bits.
 VALUES = st.sampled_from([0.0, 0.0, -0.0, -2.0, 1e-45, 0.5, 1.0, 1.0000001, 3.0, 3.4028235e38])
@@ -42,9 +44,29 @@ class Seen:
         survey = LatentSurvey(d_sae, self.spots, n_image_labels=3, n_patch_labels=4, **options)
         for rows in batches:
             part = self.take(rows)
-            names = [name.name for name in fields(part) if name.name != "spots"]
-            survey.update(*(torch.from_numpy(np.ascontiguousarray(getattr(part, name))) for name in names))
+            add(survey, torch.from_numpy(np.ascontiguousarray(part.f)), part.ids, part.labels, part.patch_labels)
         return survey
+
+
+def add(survey: LatentSurvey, f_bts: torch.Tensor, ids: Any, labels: Any = None, patch_labels: Any = None) -> None:
+    """Add images with these codes, of which everything is known."""
+    given = [None if one is None else np.asarray(one) for one in (labels, patch_labels)]
+    for images, part in SparseCodes.parts(f_bts):
+        survey.add(part, np.asarray(ids, np.int64)[images], *(None if one is None else one[images] for one in given))
+
+
+def arrays_of(survey: LatentSurvey) -> dict[str, np.ndarray]:
+    """Everything that a survey knows, by where it is kept; keys in order."""
+    found = {}
+    for number, part in enumerate(survey.parts):
+        for name, value in vars(part).items():
+            arrays = [np.array(value)] if isinstance(value, int | np.ndarray) else []
+            if isinstance(value, LargestKeys):
+                arrays = [value.keys]
+            elif isinstance(value, HashedRows):
+                arrays = [*value.settle(), np.array(value._stop)]
+            found |= {f"{number}.{i} {type(part).__name__}.{name}": array for i, array in enumerate(arrays)}
+    return found
 
 
 SPOTS = st.sampled_from(

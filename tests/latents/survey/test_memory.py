@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.latents.survey.brute_force import add, arrays_of
 from tests.ranks import FORKSERVER
 
 from saev.latents.sparse import Spots
-from saev.latents.survey import LatentSurvey, memory_bytes
-from saev.latents.survey.memory import update_bytes
+from saev.latents.survey import LatentSurvey, tables_bytes, update_bytes
 
 D_SAE, TOP_K, T = 24_576, 128, 50
 GRID = (7, 7)
@@ -33,13 +33,13 @@ def growth() -> int:
     sparse = torch.rand(40, T, D_SAE, generator=torch.Generator().manual_seed(0)).sub_(0.9)
     dense = torch.rand(1, T, D_SAE).add_(1)
     warm = LatentSurvey(2, Spots(T, range(1, T), cls=0), 2, n_image_labels=2)
-    warm.update(sparse[:1, :, :2], torch.arange(1), torch.zeros(1, dtype=torch.int64))
+    add(warm, sparse[:1, :, :2], torch.arange(1), torch.zeros(1, dtype=torch.int64))
     warm.tokens.nearest(torch.arange(2), 1)
     before = peak()
     survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, n_image_labels=100, grid=GRID, n_images=200)
     for number in range(4):
-        survey.update(sparse, torch.arange(40) + 40 * number, torch.arange(40))
-    survey.update(dense, torch.tensor([1000]), torch.tensor([3]))
+        add(survey, sparse, torch.arange(40) + 40 * number, torch.arange(40))
+    add(survey, dense, torch.tensor([1000]), torch.tensor([3]))
     assert (survey.top["patch"].images[:, -1] >= 0).all()
     return peak() - before
 
@@ -47,10 +47,9 @@ def growth() -> int:
 def test_tables_are_within_the_bound() -> None:
     labels = {"n_image_labels": 1000, "n_patch_labels": 7}
     survey = LatentSurvey(D_SAE, Spots(T, range(1, T), cls=0), TOP_K, grid=GRID, n_images=200, **labels)
-    n_bytes = sum(tensor.nbytes for tensor in survey.state().values())
-    tables = memory_bytes(D_SAE, TOP_K, grid=GRID, n_images=200, **labels) - update_bytes(D_SAE, 0)
-    assert 0.5 * tables < n_bytes < tables  # what is sampled is held up to four times
-    assert all(tensor.device == torch.device("cpu") for tensor in survey.state().values())
+    n_bytes = sum(array.nbytes for array in arrays_of(survey).values())
+    tables = tables_bytes(D_SAE, TOP_K, grid=GRID, n_images=200, **labels)
+    assert 0.5 * tables < n_bytes < tables  # what is sampled fills up with what is seen
 
 
 @pytest.mark.slow
@@ -58,5 +57,5 @@ def test_tables_are_within_the_bound() -> None:
 def test_peak_is_within_the_bound() -> None:
     with ProcessPoolExecutor(1, FORKSERVER) as pool:
         taken = pool.submit(growth).result()
-    bound = memory_bytes(D_SAE, TOP_K, n_image_labels=100, n_positions=T, grid=GRID, n_images=200)
+    bound = tables_bytes(D_SAE, TOP_K, n_image_labels=100, grid=GRID, n_images=200) + update_bytes(D_SAE, T)
     assert 0.4 * bound < taken < bound, f"{taken:,} of {bound:,}"

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.latents.survey.brute_force import Seen, batches_of, seen
+from tests.latents.survey.brute_force import Seen, add, batches_of, seen
 
 from saev.latents.sparse import Spots
 from saev.latents.survey import FLAGS, LatentSurvey, PlaceProfile
@@ -89,9 +89,7 @@ def test_planted_latents_get_their_flags_alone() -> None:
     f[8:60, 2, 9, 3] = 0.5
     f[:20, 0, 0, 7] = 1  # a corner of too few pictures
     survey = LatentSurvey(8, Spots(h * w, range(h * w)), top_k=4, n_patch_labels=2, grid=(h, w))
-    survey.update(
-        torch.from_numpy(f.reshape(n, h * w, 8)), torch.arange(n), None, torch.from_numpy(labels.reshape(n, -1))
-    )
+    add(survey, torch.from_numpy(f.reshape(n, h * w, 8)), np.arange(n), patch_labels=labels.reshape(n, -1))
     flags = PlaceProfile.of(survey).flags
     named = [[name for bit, name in enumerate(FLAGS) if flag & (1 << bit)] for flag in flags]
     assert named == [["edge", "position"], ["position"], ["dense"], ["one picture"], ["boundary"], [], [], []]

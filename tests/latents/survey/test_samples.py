@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tests.latents.survey.brute_force import Seen, batches_of, ranked, seen, sparse_codes
+from tests.latents.survey.brute_force import Seen, add, batches_of, ranked, seen, sparse_codes
 
 from saev.latents.sparse import Spots
 from saev.latents.survey import ImageSample, LatentSurvey, TokenSample, quantile_groups
@@ -59,7 +59,7 @@ def test_another_seed_chooses_others() -> None:
     chosen = []
     for seed in (0, 1):
         survey = LatentSurvey(3, Spots(1, range(1)), 1, n_sample=8, seed=seed)
-        survey.update(f, torch.arange(64))
+        add(survey, f, range(64))
         chosen += [set(row) for row in survey.sample.images.tolist()]
     assert len({frozenset(row) for row in chosen}) == 6
 
@@ -113,7 +113,7 @@ def test_tokens_are_those_before_the_bound(
     samples = [TokenSample(5, seed, max_tokens, max_entries) for _ in range(2)]
     for batch in batches:
         samples[data.draw(owners)].update(sparse_codes(torch.from_numpy(f[batch])), ids[batch])
-    samples[0].merge(samples[1].state())
+    samples[0].merge(samples[1])
     assert samples[0].n_tokens == len(expected)
     assert samples[0].tokens().toarray().tolist() == expected
 

@@ -5,7 +5,7 @@ from saev.latents.survey.enrichment import Enrichment, QValues
 from saev.latents.survey.image_values import ImageValues, Ranking
 from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
 from saev.latents.survey.labels import LabelCounts, TopLabels
-from saev.latents.survey.memory import memory_bytes
+from saev.latents.survey.memory import tables_bytes, update_bytes
 from saev.latents.survey.over_images import merge_into_first, survey_images
 from saev.latents.survey.place_profile import FLAGS, PlaceProfile
 from saev.latents.survey.places import PlaceSums
@@ -39,9 +39,10 @@ __all__ = [
     "TopImages",
     "TopLabels",
     "ValueHistogram",
-    "memory_bytes",
     "merge_into_first",
     "quantile_groups",
     "strongest_images",
     "survey_images",
+    "tables_bytes",
+    "update_bytes",
 ]

@@ -4,8 +4,7 @@ Shape suffixes: s = d_sae, l = labels, b = images of a batch, p = patches of the
 images, n = active codes.
 """
 
-from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -68,14 +67,10 @@ class BoundaryCounts:
         expected_s = counts_sl.double() @ (self.base_counts / base_l.clamp_min(1)).double() / fires_s
         return (self.counts / fires_s).float(), expected_s.float()
 
-    def state(self) -> dict[str, Tensor]:
-        """The counts, without copies."""
-        return {"counts": self.counts, "base": self.base_counts}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._counts_s += state["counts"].numpy()
-        self._base_l += state["base"].numpy()
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._counts_s += other._counts_s
+        self._base_l += other._base_l
 
 
 def boundaries(labels_bp: NDArray[Any], grid: tuple[int, int]) -> NDArray[np.bool_]:

@@ -7,13 +7,10 @@ the order of rows nor on who saw them.
 Shape suffixes: c = chosen rows, r = rows offered, e = entries, row after row.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, final
+from typing import Final, NamedTuple, Self, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from saev.latents.sparse import Floats
 from saev.ranges import ranges
@@ -48,11 +45,10 @@ class HashedRows:
     Args:
         max_rows: Rows at most.
         max_entries: Entries of all these rows at most.
-        has_values: Whether entries have values.
     """
 
-    def __init__(self, max_rows: int, max_entries: int, *, has_values: bool = False) -> None:
-        self._max_rows, self._max_entries, self._has_values = max_rows, max_entries, has_values
+    def __init__(self, max_rows: int, max_entries: int) -> None:
+        self._max_rows, self._max_entries = max_rows, max_entries
         self._parts = [Rows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), NO_VALUES)]
         self._n_pending = 0
         self._stop = np.iinfo(np.int64).max  # Rows from this hash on are not kept.
@@ -66,14 +62,10 @@ class HashedRows:
         self._parts.append(part)
         self._n_pending += 4 * len(part.counts_c) + len(part.latents_e)
         if self._n_pending > (4 * self._max_rows + self._max_entries) // 4:
-            self._settle()
+            self.settle()
 
-    @property
-    def chosen(self) -> Rows:
-        """The chosen rows of all so far, in the order of their hashes."""
-        return self._settle()
-
-    def _settle(self) -> Rows:
+    def settle(self) -> Rows:
+        """Drop what exceeds the bounds, and give the chosen rows of all so far, in the order of their hashes."""
         if len(self._parts) > 1:
             everything = Rows(*(np.concatenate(arrays) for arrays in zip(*self._parts, strict=True)))
             order = everything.hashes_c.argsort()
@@ -84,30 +76,11 @@ class HashedRows:
             self._parts, self._n_pending = [everything.take(order[:n])], 0
         return self._parts[0]
 
-    def state(self) -> dict[str, Tensor]:
-        """The choice, filled up with 0 to the same shape whatever was seen, and its numbers of rows and entries."""
-        found = self._settle()
-        values = {"values": _filled_up(found.values_e, self._max_entries)} if self._has_values else {}
-        return values | {
-            "sizes": torch.tensor([len(found.counts_c), len(found.latents_e), self._stop]),
-            "hashes": _filled_up(found.hashes_c, self._max_rows),
-            "counts": _filled_up(found.counts_c, self._max_rows),
-            "latents": _filled_up(found.latents_e, self._max_entries),
-        }
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other rows."""
-        n_rows, n_entries, stop = state["sizes"].tolist()
-        self._stop = min(self._stop, stop)
-        hashes, counts = (state[name].numpy()[:n_rows] for name in ("hashes", "counts"))
-        values_e = state["values"].numpy()[:n_entries] if self._has_values else NO_VALUES
+    def merge(self, other: Self) -> None:
+        """Add the choice among other rows."""
+        found = other.settle()
+        self._stop = min(self._stop, other._stop)
+        self._parts.append(found)
+        everything = self.settle()
         # What follows the other's first dropped row must go, even where there is room for it.
-        self._parts.append(Rows(hashes, counts, state["latents"].numpy()[:n_entries], values_e))
-        everything = self._settle()
         self._parts = [everything.take(np.flatnonzero(everything.hashes_c < self._stop))]
-
-
-def _filled_up(array: NDArray[Any], size: int) -> Tensor:
-    filled = np.zeros(size, dtype=array.dtype)
-    filled[: len(array)] = array
-    return torch.from_numpy(filled)

@@ -9,13 +9,12 @@ value 0.
 Shape suffixes: s = d_sae, i = chosen images, p = pairs of a latent and an image on which it fires.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, final
+from collections.abc import Callable
+from typing import Any, Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array
-from torch import Tensor
 
 from saev.latents.sparse import Floats
 from saev.latents.survey.by_latent import Pairs
@@ -43,7 +42,7 @@ class ImageValues:
 
     def __init__(self, d_sae: int, seed: int, max_images: int = MAX_IMAGES, max_pairs: int = MAX_PAIRS) -> None:
         self._d_sae, self._seed = d_sae, seed
-        self._rows = HashedRows(max_images, max_pairs, has_values=True)
+        self._rows = HashedRows(max_images, max_pairs)
 
     def update(self, pairs: Pairs, image_ids: Ints) -> None:
         """Offer images, and what fires there; values of 0 do not count."""
@@ -56,19 +55,15 @@ class ImageValues:
 
     def table(self) -> tuple[Ints, csc_array]:
         """The ids (i,) of the chosen images, and the values (i, s) there."""
-        found = self._rows.chosen
+        found = self._rows.settle()
         rows = np.repeat(np.arange(len(found.counts_c)), found.counts_c)
         shape = (len(found.counts_c), self._d_sae)
         values = coo_array((found.values_e, (rows, found.latents_e)), shape=shape).tocsc()
         return hashed_images(found.hashes_c, self._seed), values
 
-    def state(self) -> dict[str, Tensor]:
-        """That of `HashedRows`."""
-        return self._rows.state()
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._rows.merge(state)
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._rows.merge(other._rows)
 
 
 @final

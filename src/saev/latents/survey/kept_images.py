@@ -10,9 +10,9 @@ Shape suffixes: s = latents, k = keys or images kept of each, p = pairs of a lat
 of a block.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final, final
+from typing import Final, Self, final
 
 import numpy as np
 import torch
@@ -55,8 +55,9 @@ class LargestKeys:
         if self._n_aside > self._keys_sk.size // ASIDE:
             self._settle()
 
-    def merge(self, keys_sk: Keys) -> None:
+    def merge(self, other: Self) -> None:
         """Offer the keys of another such table."""
+        keys_sk = other.unsorted
         assert keys_sk.shape == self._keys_sk.shape, f"{keys_sk.shape} for {self._keys_sk.shape}"
         self._settle()
         step = max(1, KEY_CELLS // (2 * keys_sk.shape[1]))
@@ -160,13 +161,9 @@ class TopImages:
         keys_sk = self._largest.keys
         return torch.from_numpy(np.where(keys_sk == NO_KEY, -1, LAST_ID - (keys_sk & LAST_ID)))
 
-    def state(self) -> dict[str, Tensor]:
-        """Keys (n_latents, k) in any order, without a copy."""
-        return {"keys": torch.from_numpy(self._largest.unsorted)}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._largest.merge(state["keys"].numpy())
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._largest.merge(other._largest)
 
 
 def value_bits(values: Floats) -> NDArray[np.int64]:
@@ -216,13 +213,9 @@ class ImageSample:
         ids_sk = unmix32((keys_sk >> 32).astype(np.uint32)) ^ self._latent_keys_s[:, None]
         return torch.from_numpy(np.where(keys_sk == NO_KEY, -1, ids_sk.astype(np.int64)))
 
-    def state(self) -> dict[str, Tensor]:
-        """Keys (n_latents, k) in any order, without a copy."""
-        return {"keys": torch.from_numpy(self._largest.unsorted)}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._largest.merge(state["keys"].numpy())
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._largest.merge(other._largest)
 
 
 def quantile_groups(

@@ -4,9 +4,8 @@ Shape suffixes: s = d_sae, l = labels, p = pairs of a latent and an image or tok
 latents, n = labels given of each.
 """
 
-from collections.abc import Mapping
 from copy import copy
-from typing import Any, Final, Literal, NamedTuple, final
+from typing import Any, Final, Literal, NamedTuple, Self, final
 
 import numpy as np
 import torch
@@ -121,14 +120,10 @@ class LabelCounts:
         found = (values_al.gather(1, labels_an) for values_al in (counts_al, purity_al, lift_al))
         return TopLabels(labels_an.masked_fill(absent_an, -1), *(values.masked_fill(absent_an, 0) for values in found))
 
-    def state(self) -> dict[str, Tensor]:
-        """The counts, without copies."""
-        return {"counts": self.counts, "base": self.base_counts}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._count(state["base"].numpy())
-        self._counts_sl += state["counts"].numpy()
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._count(other._base_l)
+        self._counts_sl += other._counts_sl
 
     def _count(self, base_l: NDArray[np.int64]) -> None:
         """Add to the base counts, which bound the others."""

@@ -14,53 +14,31 @@ ENTRY_BYTES = 80  # Of an active code during an update, in all forms that it has
 ROW_BYTES = 16  # Of a token or an image of a sample, beside its entries.
 
 
-def memory_bytes(
+def tables_bytes(
     d_sae: int,
     top_k: int = 128,
-    n_sample: int = N_SAMPLE,
     n_image_labels: int = 0,
     n_patch_labels: int = 0,
     n_orders: int = 3,
     n_values: int = 0,
-    n_positions: int = 0,
-    most_active: int | None = None,
     grid: tuple[int, int] | None = None,
     n_images: int = MAX_IMAGES,
 ) -> int:
-    """Upper bound of the bytes that a `LatentSurvey` takes on the CPU, and its updates beside the codes given to it.
+    """Upper bound of the bytes that a `LatentSurvey` takes on the CPU.
 
     Args:
         d_sae: Number of latents.
         top_k: Images kept for each latent.
-        n_sample: Random images kept for each latent.
         n_image_labels: Labels of images.
         n_patch_labels: Labels of patches.
         n_orders: Orders of top images: 3, or 2 without CLS tokens.
         n_values: Values of all columns together.
-        n_positions: Positions of an image.
-        most_active: Latents that can be active on a token; by default all.
         grid: Patches of an image, where it is to be known where in pictures latents fire.
         n_images: Upper bound of the images.
     """
-    tables = tables_bytes(d_sae, top_k, n_sample, n_image_labels, n_patch_labels, n_orders, n_values, grid, n_images)
-    return tables + update_bytes(d_sae, n_positions, most_active)
-
-
-def tables_bytes(
-    d_sae: int,
-    top_k: int = 128,
-    n_sample: int = N_SAMPLE,
-    n_image_labels: int = 0,
-    n_patch_labels: int = 0,
-    n_orders: int = 3,
-    n_values: int = 0,
-    grid: tuple[int, int] | None = None,
-    n_images: int = MAX_IMAGES,
-) -> int:
-    """What a `LatentSurvey` keeps, of `memory_bytes`."""
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
     strong = [MAX_PATCHES] if n_patch_labels else []
-    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [n_sample] + strong)
+    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [N_SAMPLE] + strong)
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     by_value = n_patch_labels * N_QUARTERS
     counted = [n for n in (n_image_labels, n_patch_labels, by_value, n_values) if LabelCounts.fits(d_sae, n)]
@@ -73,11 +51,10 @@ def tables_bytes(
     return tables + 4 * (ROW_BYTES * images + 8 * pairs)
 
 
-def update_bytes(d_sae: int, n_positions: int, most_active: int | None = None) -> int:
-    """Upper bound of what an update takes for a while."""
-    active = d_sae if most_active is None else min(most_active, d_sae)
+def update_bytes(d_sae: int, n_positions: int) -> int:
+    """Upper bound of what an update takes for a while, beside the codes given to it."""
     # A part ends with the slice that makes it large enough.
-    in_slice = max(sparse.SLICE_CELLS * active // d_sae, n_positions * active)
+    in_slice = max(sparse.SLICE_CELLS, n_positions * d_sae)
     dense = 6 * max(sparse.SLICE_CELLS, n_positions * d_sae)  # Its mask twice, and its codes if they had to be cast.
     blocks = 4 * 8 * kept_images.KEY_CELLS
     return ENTRY_BYTES * (sparse.MAX_PART_ENTRIES + in_slice) + dense + blocks

@@ -8,9 +8,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from saev.byte_text import byte_text
 from saev.errors import InputError
-from saev.free_memory import known_free_memory
+from saev.free_memory import check_memory
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encode import encodings_of
 from saev.latents.encoding import ImageCodes, together
@@ -131,12 +130,8 @@ def _check_memory(codes: Mapping[str, ImageCodes], top_k: int, labels: Labels, n
     need = sum(
         tables_bytes(one.d_sae, top_k, n_orders=_n_orders(one), grid=one.grid, **counts) for one in codes.values()
     )
-    found = known_free_memory()
-    if found is not None and need > found[0]:
-        raise InputError(
-            f"what is kept of {sum(one.d_sae for one in codes.values()):,} latents takes {byte_text(need)}, "
-            f"{byte_text(found[0])} of memory are free on {found[1]}: lower top_k={top_k}, or look at fewer SAEs"
-        )
+    taken = f"what is kept of {sum(one.d_sae for one in codes.values()):,} latents takes"
+    check_memory(need, taken, f"lower top_k={top_k}, or look at fewer SAEs")
 
 
 def _n_orders(codes: ImageCodes) -> int:
@@ -146,14 +141,11 @@ def _n_orders(codes: ImageCodes) -> int:
 def merge_into_first(survey: LatentSurvey) -> None:
     """Let the survey of process 0 know what those of the other processes found; all of them call it."""
     device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
-    state = survey.state()
     for rank in range(1, dist.get_world_size()):
-        received = {}
-        for name, tensor in state.items():
+        for part in survey.parts:  # one after the other, for the memory that is taken on the way
             if dist.get_rank() == rank:
-                dist.send(tensor.contiguous().to(device), dst=0)
+                dist.send_object_list([part], dst=0, device=device)
             elif dist.get_rank() == 0:
-                received[name] = torch.empty_like(tensor, device=device)
-                dist.recv(received[name], src=rank)
-        if received:
-            survey.merge(received)
+                received = [None]
+                dist.recv_object_list(received, src=rank, device=device)
+                part.merge(received[0])

@@ -3,8 +3,8 @@
 Shape suffixes: s = d_sae, p = patches of the grid (h, w), n = active codes.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, final
+from collections.abc import Callable
+from typing import Final, Self, final
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class PlaceSums:
         self._sums_sp = np.zeros((d_sae, grid[0] * grid[1]), dtype=np.float32)
         self._fires_s = np.zeros(d_sae, dtype=np.int64)
         self._images_s = np.zeros(d_sae, dtype=np.int64)
-        self._n_images = np.zeros(1, dtype=np.int64)
+        self._n_images = 0
 
     @staticmethod
     def fits(d_sae: int, grid: tuple[int, int]) -> bool:
@@ -59,7 +59,7 @@ class PlaceSums:
 
     def mean(self, latents: int | slice) -> Tensor:
         """Row (p,), or rows, of `means`."""
-        n_images = np.float32(max(1, int(self._n_images[0])))
+        n_images = np.float32(max(1, self._n_images))
         return torch.from_numpy(np.minimum(self._sums_sp[latents], _MOST) / n_images)
 
     @property
@@ -103,23 +103,13 @@ class PlaceSums:
         found_s[self._images_s == 0] = 0
         return torch.from_numpy(found_s)
 
-    def state(self) -> dict[str, Tensor]:
-        """The sums, without copies."""
-        return {name: torch.from_numpy(array) for name, array in self._arrays().items()}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
         with np.errstate(over="ignore"):
-            for name, array in self._arrays().items():
-                array += state[name].numpy()
-
-    def _arrays(self) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
-        return {
-            "sums": self._sums_sp,
-            "fires": self._fires_s,
-            "images": self._images_s,
-            "n": self._n_images,
-        }
+            self._sums_sp += other._sums_sp
+        self._fires_s += other._fires_s
+        self._images_s += other._images_s
+        self._n_images += other._n_images
 
 
 def place_bytes(d_sae: int, grid: tuple[int, int]) -> int:

@@ -10,13 +10,10 @@ Shape suffixes: s = d_sae, l = labels, a = some latents, k = kept images or patc
 of a batch, c = patches of an image, n = active codes.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, Self, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from saev.latents.sparse import Spots
 from saev.latents.survey.by_latent import LatentCodes
@@ -75,7 +72,7 @@ class StrongPatches:
         self._largest = LargestKeys(d_sae, MAX_PATCHES)
         self._spots = spots
         self._images_l = np.zeros(n_labels, dtype=np.int64)
-        self._n_images = np.zeros(1, dtype=np.int64)
+        self._n_images = 0
 
     @staticmethod
     def can_number(n_images: int, n_patches: int) -> bool:
@@ -97,7 +94,7 @@ class StrongPatches:
         rows, columns = np.nonzero(labels_bc >= 0)
         has_bl[rows, labels_bc[rows, columns]] = True
         self._images_l += has_bl.sum(0)
-        self._n_images += has_bl.any(1).sum()
+        self._n_images += int(has_bl.any(1).sum())
         known = np.flatnonzero(labels_n >= 0)
         images = codes.images_n[known].astype(np.int64)
         patches = codes.tokens_n[known] - images * self._spots.n_positions - self._spots.patches.start
@@ -107,7 +104,7 @@ class StrongPatches:
     @property
     def label_images(self) -> tuple[Ints, int]:
         """(l,) images that have a patch of each label, and the images that have one of any."""
-        return self._images_l, int(self._n_images[0])
+        return self._images_l, self._n_images
 
     def strongest(self, latents_a: Ints, fires_a: Ints, patch_labels_ic: NDArray[np.uint8]) -> Strongest:
         """Of patches.
@@ -129,16 +126,11 @@ class StrongPatches:
         images_al = _count(np.where(is_first_ak, labels_ak, -1), n_labels)
         return Strongest(_count(labels_ak, n_labels), images_al, images_al.sum(1))
 
-    def state(self) -> dict[str, Tensor]:
-        """Keys in any order, and counts, without copies."""
-        arrays = {"keys": self._largest.unsorted, "images": self._images_l, "n": self._n_images}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._largest.merge(state["keys"].numpy())
-        self._images_l += state["images"].numpy()
-        self._n_images += state["n"].numpy()
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._largest.merge(other._largest)
+        self._images_l += other._images_l
+        self._n_images += other._n_images
 
 
 def _is_strong(values_ak: NDArray[Any], n_a: Ints, fires_a: Ints) -> NDArray[np.bool_]:

@@ -3,13 +3,12 @@
 Shape suffixes: b = images of a batch, t = positions of an image, c = patches among them, s = d_sae.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Final, Literal, final, get_args
+from typing import Any, Final, Literal, Self, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from saev.latents.sparse import SparseCodes, Spots
 from saev.latents.survey.boundaries import BoundaryCounts, boundaries
@@ -36,7 +35,7 @@ class LatentSurvey:
     Where the positions have patches, images are ranked and sampled by the values there; otherwise by those at all
     positions, which for CLS tokens alone makes all three orders the same. Processes that see different images make a
     survey each, and `merge` makes of them what one process would have found: all the same to the last bit, except for
-    the mean values, whose sums are rounded. Everything is kept on the CPU, within `memory_bytes`.
+    the mean values, whose sums are rounded. Everything is kept on the CPU, within `tables_bytes`.
 
     Args:
         d_sae: Number of latents.
@@ -106,32 +105,6 @@ class LatentSurvey:
         self.tokens = TokenSample(d_sae, seed)
         self.image_values = ImageValues(d_sae, seed, *pair_bounds(d_sae, n_images))
 
-    def update(
-        self,
-        codes: Tensor,
-        image_ids: Tensor,
-        image_labels: Tensor | None = None,
-        patch_labels: Tensor | None = None,
-    ) -> None:
-        """Add images that were not seen before.
-
-        Args:
-            codes: (b, t, s), on any device.
-            image_ids: (b,) integers from 0 to 2^32 - 1.
-            image_labels: (b,) integers, -1 for none.
-            patch_labels: (b, c) integers, -1 for none.
-
-        Raises:
-            InputError: If a code is not finite.
-        """
-        ids_b, labels_b, labels_bc = (
-            None if one is None else one.cpu().numpy() for one in (image_ids, image_labels, patch_labels)
-        )
-        assert ids_b is not None
-        for images, part in SparseCodes.parts(codes):
-            own_b, own_bc = (None if labels is None else labels[images] for labels in (labels_b, labels_bc))
-            self.add(part, ids_b[images].astype(np.int64), own_b, own_bc)
-
     def add(
         self,
         codes: SparseCodes,
@@ -140,13 +113,13 @@ class LatentSurvey:
         labels_bc: NDArray[Any] | None = None,
         values_jb: Sequence[NDArray[Any]] = (),
     ) -> None:
-        """Add images that were not seen before, whose active codes are known already; as `update`.
+        """Add images that were not seen before.
 
         Args:
             codes: Their codes.
-            ids_b: As in `update`.
-            labels_b: As `image_labels` there.
-            labels_bc: As `patch_labels` there.
+            ids_b: Integers from 0 to 2^32 - 1.
+            labels_b: Labels of the images, -1 for none.
+            labels_bc: Labels of their patches, -1 for none.
             values_jb: (b,) values of each column, as numbers from 0 on; -1 for none.
         """
         assert not len(ids_b) or (ids_b.min() >= 0 and ids_b.max() <= LAST_ID), "image ids must fit 32 bits"
@@ -197,33 +170,30 @@ class LatentSurvey:
         """Values of the images on which each latent fires, by column; not copied."""
         return [] if self._values is None else [self._values.part(range(*ends)) for ends in pairwise(self._ends)]
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything as tensors whose shapes don't depend on what was seen, partly without copies."""
-        return {f"{name}.{key}": value for name, part in self._parts().items() for key, value in part.state().items()}
+    def merge(self, other: Self) -> None:
+        """Add a survey with the same arguments of other images."""
+        for own, its in zip(self.parts, other.parts, strict=True):
+            own.merge(its)
 
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a survey with the same arguments that saw other images."""
-        for name, part in self._parts().items():
-            found = {key.removeprefix(f"{name}."): state[key] for key in state if key.startswith(f"{name}.")}
-            part.merge({key: tensor.cpu() for key, tensor in found.items()})
-
-    def _parts(self) -> dict[str, Any]:
-        parts = {
-            "moments": self.moments,
-            "histogram": self.histogram,
-            "sample": self.sample,
-            "image_labels": self.image_labels,
-            "patch_labels": self.patch_labels,
-            "strong_patches": self.strong_patches,
-            "patch_values": self.patch_values,
-            "image_values": self.image_values,
-            "values": self._values,
-            "places": self.places,
-            "boundaries": self.boundaries,
-            "tokens": self.tokens,
-            **{f"top_{order}": top for order, top in self.top.items()},
-        }
-        return {name: part for name, part in parts.items() if part is not None}
+    @property
+    def parts(self) -> list[Any]:
+        """All that has its own `merge`."""
+        parts = [
+            self.moments,
+            self.histogram,
+            self.sample,
+            self.image_labels,
+            self.patch_labels,
+            self.strong_patches,
+            self.patch_values,
+            self.image_values,
+            self._values,
+            self.places,
+            self.boundaries,
+            self.tokens,
+            *self.top.values(),
+        ]
+        return [part for part in parts if part is not None]
 
 
 def pair_bounds(d_sae: int, n_images: int) -> tuple[int, int]:

@@ -5,8 +5,7 @@ Tokens are chosen by a hash of the image's id, the position and a seed, see `sae
 Shape suffixes: s = d_sae, c = chosen tokens, a = some latents, n = neighbours, r = latents of a block.
 """
 
-from collections.abc import Mapping
-from typing import Final, final
+from typing import Final, Self, final
 
 import numpy as np
 import torch
@@ -53,11 +52,11 @@ class TokenSample:
     @property
     def n_tokens(self) -> int:
         """Tokens in the sample."""
-        return len(self._rows.chosen.counts_c)
+        return len(self._rows.settle().counts_c)
 
     def tokens(self) -> csr_array:
         """The chosen tokens (c, s): 1 where a latent fires."""
-        found = self._rows.chosen
+        found = self._rows.settle()
         starts = np.concatenate([[0], found.counts_c.cumsum()])
         ones = np.ones(len(found.latents_e), dtype=np.float32)
         return csr_array((ones, found.latents_e, starts), shape=(len(found.counts_c), self._d_sae))
@@ -87,13 +86,9 @@ class TokenSample:
         latents = np.where(keys_an == 0, -1, LAST_ID - (keys_an & LAST_ID))
         return Nearest(torch.from_numpy(latents), torch.from_numpy(values_of_bits(keys_an >> 32)))
 
-    def state(self) -> dict[str, Tensor]:
-        """That of `HashedRows`."""
-        return self._rows.state()
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._rows.merge(state)
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._rows.merge(other._rows)
 
 
 def _nearest(

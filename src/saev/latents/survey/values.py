@@ -3,8 +3,7 @@
 Shape suffixes: s = d_sae, n = active codes, h = bins, q = percentiles.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, final
+from typing import Final, Self, final
 
 import numpy as np
 import torch
@@ -115,24 +114,14 @@ class Moments:
         """(s,) float32 largest value."""
         return torch.from_numpy(self._max_s)
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything, without copies."""
-        return {
-            "n": torch.tensor([self.n_tokens, self.n_images]),
-            "fires": self.fires,
-            "image_fires": self.image_fires,
-            "sum": torch.from_numpy(self._sum_s),
-            "max": self.max_value,
-        }
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self.n_tokens += int(state["n"][0])
-        self.n_images += int(state["n"][1])
-        self._fires_s += state["fires"].numpy()
-        self._images_s += state["image_fires"].numpy()
-        self._sum_s += state["sum"].numpy()
-        np.maximum(self._max_s, state["max"].numpy(), out=self._max_s)
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self.n_tokens += other.n_tokens
+        self.n_images += other.n_images
+        self._fires_s += other._fires_s
+        self._images_s += other._images_s
+        self._sum_s += other._sum_s
+        np.maximum(self._max_s, other._max_s, out=self._max_s)
 
 
 @final
@@ -155,25 +144,21 @@ class ValueHistogram:
         """(s, h) int64 values in each bin, see `EDGES`."""
         return torch.from_numpy(self._counts_sh)
 
-    def percentiles(self, percents: Sequence[int] = PERCENTILES) -> Tensor:
-        """(s, q) float32: the smallest value that at least so many percent don't exceed; 0 for dead latents.
+    def percentiles(self) -> Tensor:
+        """(s, q) float32: the smallest value that at least `PERCENTILES` percent don't exceed; 0 for dead latents.
 
         What is given is the geometric mean of the edges of that value's bin. It is off by a share of `ERROR` at most,
         except for values beyond the edges, which are said to be in the first or last bin.
         """
         upto_sh = self._counts_sh.cumsum(1)
         middles_h = np.sqrt(EDGES[1:].astype(np.float64) * EDGES[:-1]).astype(np.float32)
-        found_sq = np.zeros((len(upto_sh), len(percents)), dtype=np.float32)
-        for column, percent in enumerate(percents):
+        found_sq = np.zeros((len(upto_sh), len(PERCENTILES)), dtype=np.float32)
+        for column, percent in enumerate(PERCENTILES):
             ranks_s = np.maximum(-(-percent * upto_sh[:, -1:] // 100), 1)
             found_sq[:, column] = middles_h[(upto_sh < ranks_s).sum(1).clip(0, N_BINS - 1)]
         found_sq[upto_sh[:, -1] == 0] = 0
         return torch.from_numpy(found_sq)
 
-    def state(self) -> dict[str, Tensor]:
-        """The counts, without a copy."""
-        return {"counts": self.counts}
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the state of a process that saw other images."""
-        self._counts_sh += state["counts"].numpy()
+    def merge(self, other: Self) -> None:
+        """Add what was found on other images."""
+        self._counts_sh += other._counts_sh

@@ -104,13 +104,7 @@ class VitActivationWriter(lightning.Callback):
 
     @override
     def on_predict_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         """Hand the batch to the writers, which write while the next batch is computed."""
         assert self._writers is not None, "before setup"
@@ -130,9 +124,7 @@ class VitActivationWriter(lightning.Callback):
         self._writers = None
 
     @override
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop, keep the shards that are whole, and say so."""
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGTERM)  # the other processes of this machine

@@ -1,6 +1,5 @@
 """Renders the latents of trained SAEs."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,10 +12,10 @@ from typing_extensions import override
 from saev.artifacts import RunDirectory
 from saev.callbacks.noted_faults import NotesFaults
 from saev.callbacks.run_logger import RunLogger, Tolerance
+from saev.callbacks.trained_model import TrainedModel
 from saev.errors import InputError, tell
 from saev.gallery import Rendered, RenderOptions, Source, Subject, render_galleries
 from saev.gallery.board import show_latents
-from saev.gallery.facts import Figures
 from saev.gallery.image_sets import TRAINING, ImageSet, shown_tokens
 from saev.gallery.render import namer_of
 from saev.latents.encoding import Encoding
@@ -25,26 +24,12 @@ from saev.latents.naming.namer import Namer
 from saev.latents.pictures import RecordedPictures
 from saev.latents.source_metadata import telling_columns
 from saev.latents.survey import LatentSurvey, merge_into_first, survey_images
-from saev.nn import SparseAutoencoder
 from saev.nn.processes import said_by_any
 from saev.probing.proposal_half import proposal_images
 from saev.shards.tokens import TokenSelection
 
 UNMADE = "the galleries could not be made (saev render tries again)"
 PATIENCE = timedelta(days=2)  # A process that waits for the galleries would give up after half an hour.
-
-
-class TrainedModel(Protocol):
-    """The part of the LightningModule that is rendered."""
-
-    @property
-    def saes(self) -> dict[str, SparseAutoencoder]:
-        """The SAEs by name."""
-
-    def whole_saes(self) -> dict[str, SparseAutoencoder]:
-        """The SAEs with all latents, for process 0; all processes call it."""
-
-    results: Mapping[str, Figures]
 
 
 class TokenData(Protocol):

@@ -1,6 +1,6 @@
 """TensorBoard's table of hyperparameters."""
 
-from typing import Protocol, cast
+from typing import cast
 
 import lightning
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -9,19 +9,7 @@ from typing_extensions import override
 
 from saev.artifacts.metrics_file import Figures, finite
 from saev.callbacks.noted_faults import NotesFaults
-
-
-class TrainedModel(Protocol):
-    """The part of the LightningModule that is tabulated."""
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the SAEs."""
-
-    def settings(self) -> list[dict[str, object]]:
-        """What each of them was trained with."""
-
-    results: dict[str, dict[str, Figures]]
+from saev.callbacks.trained_model import TrainedModel
 
 
 class Hyperparameters(NotesFaults):

@@ -86,9 +86,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._end(trainer, self._agreed(is_last=True))
 
     @override
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, *args: Any) -> None:
         """Hold signals back no more."""
         self._release()
 

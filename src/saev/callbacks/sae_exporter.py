@@ -10,23 +10,7 @@ from typing_extensions import override
 
 from saev.artifacts import Provenance, RunDirectory, trained_on, write_sae
 from saev.artifacts.metrics_file import add_metrics, read_metrics
-from saev.nn import SparseAutoencoder
-
-
-class TrainedModel(Protocol):
-    """The part of the LightningModule that is exported."""
-
-    @property
-    def saes(self) -> dict[str, SparseAutoencoder]:
-        """The SAEs by name."""
-
-    def keep_outcomes(self) -> None:
-        """Add the training metrics of each SAE to the results."""
-
-    def whole_saes(self) -> dict[str, SparseAutoencoder]:
-        """The SAEs with all latents, for process 0; all processes call it."""
-
-    results: dict[str, dict[str, dict[str, float | list[int]]]]
+from saev.callbacks.trained_model import TrainedModel
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, cast
 
 import lightning
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -15,7 +15,7 @@ from typing_extensions import override
 from saev.artifacts import RunDirectory, differ_in_seed, provenance_of
 from saev.artifacts.metrics_file import Figures, finite
 from saev.callbacks.noted_faults import NotesFaults
-from saev.callbacks.sae_exporter import TrainedModel
+from saev.callbacks.trained_model import TrainedModel
 from saev.errors import InputError, tell
 from saev.files import read_regular_text, write_whole
 from saev.gallery.pareto import pareto_front, pareto_plot, pixels
@@ -29,16 +29,6 @@ MAX_MATCHED = 4096  # Latents; matching more takes long for each pair.
 MAX_TABLE_BYTES = 2**26
 MIN_COLUMN = 8  # Characters.
 _TOKENS = {"val": "on held-out tokens", "test": "on test tokens"}
-
-
-class EvaluatedModel(Protocol):
-    """The part of the LightningModule that is reported."""
-
-    results: dict[str, AllFigures]
-
-    @property
-    def saes(self) -> dict[str, SparseAutoencoder]:
-        """The SAEs by name."""
 
 
 class SweepReport(NotesFaults):
@@ -58,14 +48,12 @@ class SweepReport(NotesFaults):
         self._told = ""
 
     @override
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+    def teardown(self, *args: Any, **kwargs: Any) -> None:
         """Print, after the progress bars."""
         self._print()
 
     @override
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any) -> None:
         """Print what an evaluation found before its results could not be written."""
         is_test = trainer.state.fn == "test"
         found = _measured(pl_module, "test" if is_test else "val") if is_test or trainer.state.fn == "validate" else {}
@@ -107,7 +95,7 @@ class SweepReport(NotesFaults):
         if len(figures) < 2:
             self._tell(out, figures, [])
             return
-        saes = {name: cast(EvaluatedModel, model).saes[name] for name in figures}
+        saes = {name: cast(TrainedModel, model).saes[name] for name in figures}
         for name, value in {**_kept_stability(out.comparison, saes), **_stability(saes)}.items():
             figures[name]["stability"] = value
         front = pareto_front(figures)
@@ -157,7 +145,7 @@ def _short(value: float | None) -> str:
 
 def _measured(model: lightning.LightningModule, stage: str) -> AllFigures:
     """The figures of a stage, and whether training did harm, where that is known; none of SAEs that were given up."""
-    saes, results = cast(EvaluatedModel, model).saes, cast(EvaluatedModel, model).results
+    saes, results = cast(TrainedModel, model).saes, cast(TrainedModel, model).results
     return {
         name: finite(stages[stage])
         | {key: int(bool(value)) for key, value in stages.get("train", {}).items() if key == "diverged"}

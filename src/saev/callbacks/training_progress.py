@@ -1,13 +1,14 @@
 """The progress bar of training."""
 
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
-from typing import Any, Final, Protocol, cast, final
+from typing import Any, Final, cast, final
 
 import lightning
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, convert_inf
 from typing_extensions import override
 
+from saev.callbacks.trained_model import TrainedModel
 from saev.progress import Lines, draws
 
 _NAME: Final = "training"
@@ -17,18 +18,6 @@ _NAME: Final = "training"
 def _as_lines() -> AbstractContextManager[object]:
     """Lightning's bars write to the standard output of the moment at which they are made."""
     return nullcontext() if draws() else redirect_stdout(Lines())
-
-
-class TrainedModel(Protocol):
-    """The part of the LightningModule that the bar shows."""
-
-    @property
-    def names(self) -> list[str]:
-        """The SAEs in training."""
-
-    @property
-    def loss(self) -> float:
-        """Of the last step."""
 
 
 @final
@@ -69,9 +58,7 @@ class TrainingProgress(TQDMProgressBar):
             return super().init_test_tqdm()
 
     @override
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Close the bar, so that the error has a line of its own."""
         if trainer.training and self._train_progress_bar is not None:
             self._train_progress_bar.close()

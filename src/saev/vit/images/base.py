@@ -166,6 +166,21 @@ class ImageSource(ABC):
         return _Without(self, sorted(indices)) if indices else self
 
 
+class ImageFiles(ImageSource):
+    """Pictures that are files of their own: the names of `entries` are paths below `directory`."""
+
+    directory: Path
+
+    @override
+    def read_bytes(self, index: int) -> bytes:
+        name = self.record(index).path
+        return read_file(f"{self.directory}/{name}", name)
+
+    @override
+    def file_of(self, index: int) -> Path:
+        return (self.directory / self.record(index).path).absolute()
+
+
 IMAGE_SOURCES: Registry[ImageSource] = Registry(
     ImageSource, "source of pictures", "saev.image_sources", lambda cls: (cls.__name__.removeprefix("_"),)
 )

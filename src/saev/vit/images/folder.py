@@ -6,12 +6,12 @@ from typing import final
 from typing_extensions import override
 
 from saev.files import given_path
-from saev.vit.images.base import ImageSource, read_file
+from saev.vit.images.base import ImageFiles
 from saev.vit.images.scan import PICTURES, scan
 
 
 @final
-class ImageFolder(ImageSource):
+class ImageFolder(ImageFiles):
     """All pictures below a folder, sorted by path; a picture's label is the first folder level, if any.
 
     Args:
@@ -31,19 +31,10 @@ class ImageFolder(ImageSource):
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = given_path(root, "root")
+        self.root = self.directory = given_path(root, "root")
         self.entries = scan(self.root, PICTURES)
 
     @property
     @override
     def location(self) -> str:
         return str(self.root.absolute())
-
-    @override
-    def read_bytes(self, index: int) -> bytes:
-        name = self.record(index).path
-        return read_file(f"{self.root}/{name}", name)
-
-    @override
-    def file_of(self, index: int) -> Path:
-        return (self.root / self.record(index).path).absolute()

@@ -7,14 +7,14 @@ from typing_extensions import override
 
 from saev.errors import InputError
 from saev.files import UnreadableFile, given_path, read_regular_text
-from saev.vit.images.base import ImageEntry, ImageSource, look_at_file, read_file
+from saev.vit.images.base import ImageEntry, ImageFiles, look_at_file
 
 MAX_LIST_BYTES: Final = 2**30
 """Upper bound of the list: some ten million lines."""
 
 
 @final
-class ImageList(ImageSource):
+class ImageList(ImageFiles):
     """The pictures of a UTF-8 text file: one path a line, relative to the file, optionally a tab and a label.
 
     Args:
@@ -26,21 +26,13 @@ class ImageList(ImageSource):
 
     def __init__(self, file: str | Path) -> None:
         self.file = given_path(file, "file")
+        self.directory = self.file.parent
         self.entries = _entries(self.file)
 
     @property
     @override
     def location(self) -> str:
         return str(self.file.absolute())
-
-    @override
-    def read_bytes(self, index: int) -> bytes:
-        name = self.record(index).path
-        return read_file(f"{self.file.parent}/{name}", name)
-
-    @override
-    def file_of(self, index: int) -> Path:
-        return (self.file.parent / self.record(index).path).absolute()
 
 
 def _entries(file: Path) -> list[ImageEntry]:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from saev.errors import InputError, WrongArgument
 from saev.files import given_path, read_regular_text
-from saev.vit.images.base import NO_LABEL, ImageSource, PixelAgg, read_file
+from saev.vit.images.base import NO_LABEL, ImageFiles, PixelAgg, read_file
 from saev.vit.images.decode import BadImage, decode_mask
 from saev.vit.images.scan import PICTURES, scan
 
@@ -19,7 +19,7 @@ _MAX_CLASSES_BYTES: Final = 2**20
 
 
 @final
-class SegmentationFolder(ImageSource):
+class SegmentationFolder(ImageFiles):
     """Pictures with masks of the same relative name: ``images/cat/1.jpg`` and ``masks/cat/1.png``.
 
     A mask is an 8-bit PNG, grey or palette, whose values are classes: 0 is the background, 255 no label. An
@@ -53,13 +53,14 @@ class SegmentationFolder(ImageSource):
         self.masks = masks
         self.pixel_agg = pixel_agg
         self.threshold = threshold
-        self.entries = scan(self.root / images, PICTURES)
+        self.directory = self.root / images
+        self.entries = scan(self.directory, PICTURES)
         found = {entry.path: entry for entry in scan(self.root / masks, (".png",))}
         self._class_names = read_class_names(self.root / "classes.txt")
         lone = [entry.path for entry in self.entries if mask_name(entry.path) not in found]
         if lone:
             raise InputError(
-                f"{len(lone)} of {len(self)} pictures in '{self.root / images}' have no mask, the first is "
+                f"{len(lone)} of {len(self)} pictures in '{self.directory}' have no mask, the first is "
                 f"'{lone[0]}': '{self.root / masks / mask_name(lone[0])}' does not exist"
             )
         self._mask_sizes = {path: entry.n_bytes for path, entry in found.items()}
@@ -72,15 +73,6 @@ class SegmentationFolder(ImageSource):
     @override
     def location(self) -> str:
         return str(self.root.absolute())
-
-    @override
-    def read_bytes(self, index: int) -> bytes:
-        name = self.record(index).path
-        return read_file(f"{self.root}/{self.images}/{name}", name)
-
-    @override
-    def file_of(self, index: int) -> Path:
-        return (self.root / self.images / self.record(index).path).absolute()
 
     @property
     @override

@@ -29,7 +29,6 @@ def given_path(text: str | Path, option: str = "") -> Path:
     """A path that a user gave.
 
     Args:
-        text: The path.
         option: Names it, where whoever asks does not.
 
     Raises:
@@ -48,7 +47,6 @@ def read_regular(path: str | Path, max_bytes: int) -> bytes:
     """Read a regular file that a user or a file has named, also through a link.
 
     Args:
-        path: The file.
         max_bytes: Upper bound of its size. A file that grows while it is read is refused, too.
 
     Raises:
@@ -135,7 +133,6 @@ def replacing(path: Path, n_bytes: int | None = None) -> Iterator[Path]:
     renamed. If the block or the disk fails, it is removed and the old file stays. The directory is made if need be.
 
     Args:
-        path: The file.
         n_bytes: Its size, where it is known before, for the message.
 
     Raises:
@@ -213,7 +210,6 @@ def unwritable(path: Path, error: OSError, n_bytes: int | None = None) -> str:
     """One line for a file that the disk does not take, with what can be done about it.
 
     Args:
-        path: The file.
         error: What the system said.
         n_bytes: Bytes that the file needs, where they are known.
     """

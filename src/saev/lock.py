@@ -18,7 +18,6 @@ class FileLock:
     second run gets it only when all of them have ended.
 
     Args:
-        path: The file.
         refusal: What is said where another run holds the lock.
     """
 

@@ -182,7 +182,6 @@ def kept_arguments(made: object, method: str) -> dict[str, Any]:
     """The arguments that an object was made with, which it keeps as attributes of the same names.
 
     Args:
-        made: The object.
         method: Names the method that a class has instead where it does not keep them.
 
     Raises:

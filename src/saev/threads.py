@@ -36,7 +36,6 @@ class DaemonThreads:
     Unlike concurrent.futures.ThreadPoolExecutor, whose threads the interpreter waits for at its end.
 
     Args:
-        n: Number of threads.
         name: What debuggers show.
         places: Where they read, for the error when nothing comes any more.
         timeout: Seconds without a job done after which that is so.

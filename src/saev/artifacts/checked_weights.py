@@ -20,7 +20,6 @@ def load_checked(build: Callable[[], SparseAutoencoder], path: Path, config: Pat
 
     Args:
         build: Makes the SAE, with any weights.
-        path: The file.
         config: Where the options come from.
 
     Raises:

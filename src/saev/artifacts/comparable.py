@@ -16,7 +16,6 @@ def completed_by(provenance: Provenance, readers: Sequence[ShardReader], tokens:
     """Compare where an SAE comes from with shards. What it does not say is what the shards say, and a line says so.
 
     Args:
-        provenance: What is known of the SAE.
         readers: The shards: one directory for each layer of a token.
         tokens: Which tokens of them; None compares no tokens.
 

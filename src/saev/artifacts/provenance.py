@@ -143,7 +143,6 @@ class RecordedLayer:
         """Compare with other activations: numbers of one ViT, layer or preprocessing mean nothing on another.
 
         Args:
-            other: The others.
             where: What the others are.
             who: Begins the message, and is followed by a fact of these.
             layer: Whether the layer must be the same.

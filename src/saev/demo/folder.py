@@ -64,7 +64,6 @@ class Finished:
     """A step that is done.
 
     Args:
-        name: Of the step.
         seconds: That it took.
         said: Lines on what came out.
         facts: What later steps need of it, as JSON.
@@ -82,7 +81,6 @@ class DemoFolder:
     """A demo on disk.
 
     Args:
-        path: The directory.
         options: What the demo is made of.
         finished: The steps that are done, in order.
     """

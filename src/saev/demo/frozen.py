@@ -21,10 +21,8 @@ class FrozenClaim:
     """A claim that was frozen, as the marker keeps it.
 
     Args:
-        file: Which file it is frozen in.
         id: Of the hypothesis.
         text: What is claimed.
-        latents: Of it.
         truth: What `KnownScenes.truth` calls it.
         is_true: Whether it is.
         why: How it came about.
@@ -75,7 +73,6 @@ class Frozen:
 
     Args:
         claims: The five claims.
-        colour: The colour of the first of them.
         of_colour: All latents that go with it.
     """
 

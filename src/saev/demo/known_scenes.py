@@ -34,11 +34,7 @@ _SUMMER_ODDS: Final = (0.1, 0.9)
 @final
 @dataclass(frozen=True)
 class KnownScenes:
-    """What is in the scenes of a source.
-
-    Args:
-        source: The source.
-    """
+    """What is in the scenes of a source."""
 
     source: DemoScenes
 

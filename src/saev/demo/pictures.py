@@ -58,7 +58,6 @@ def write_answers(path: Path, directory: Path, known: KnownScenes, claim: str) -
 
     Args:
         path: The CSV that the page would export.
-        directory: Of the set.
         known: The recorded scenes.
         claim: What `KnownScenes.truth` calls what is asked.
 

@@ -15,11 +15,7 @@ CLAIMS: Final = ("colour", "several", "season")
 @final
 @dataclass(frozen=True)
 class Places:
-    """Paths below the directory of a demo; they need not be there.
-
-    Args:
-        out: The directory.
-    """
+    """Paths below the directory of a demo; they need not be there."""
 
     out: Path
 

@@ -44,7 +44,6 @@ class Step:
     Args:
         name: For the marker.
         title: A few words.
-        words: What it is for.
         commands: What a user would type; asked when all steps before are done.
         work: Does it.
         leaves: What it writes and would not go on with: removed before it is done again after an interruption.
@@ -85,11 +84,7 @@ def _remove(path: Path) -> None:
 @final
 @dataclass(frozen=True)
 class Demo:
-    """What all steps work on.
-
-    Args:
-        folder: Where.
-    """
+    """What all steps work on."""
 
     folder: DemoFolder
 

@@ -103,7 +103,6 @@ def level_scripts(levels: PictureLevels, images: Sequence[int], d_sae: int) -> I
 
     Args:
         levels: Of some images.
-        images: Ids of the pictures.
         d_sae: Number of latents: up to 65,536 take two bytes each.
     """
     kind = "<u2" if d_sae <= 2**16 else "<u4"
@@ -129,7 +128,6 @@ def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
 
     Args:
         masks: Those of all images.
-        images: Ids of the pictures.
     """
     for start in range(0, len(images), CHUNK):
         own = images[start : start + CHUNK]

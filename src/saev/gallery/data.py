@@ -61,7 +61,6 @@ class LatentPage:
     """A latent that gets pictures.
 
     Args:
-        index: Which latent.
         top: By `Order` its pictures, strongest first.
         heatmaps: Levels (h, w) in each picture that is shown, as shares of the latent's largest value.
         samples: Pictures from the whole range of its values.

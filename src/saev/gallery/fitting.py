@@ -93,9 +93,6 @@ class Budget:
         """How many of the first pages are made with all their pictures, of which some may not get the room.
 
         Heatmaps of the others would be made for nothing, and images encoded.
-
-        Args:
-            pages: Ids of the pictures of each.
         """
         small = len(self.images) * self.small_thumbnail + self.n_pages * _SMALL_PAGE
         left = _SLACK * (self.n_bytes - self.opened - small)
@@ -120,7 +117,6 @@ class PageWriter:
     """Writes pages, thumbnails and pages of pictures into the folder of a gallery.
 
     Args:
-        root: The folder.
         gallery: What is said of all latents.
         pictures: Those that pages show.
         budget: How large the gallery may become; by default as large as it gets.

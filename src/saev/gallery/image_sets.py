@@ -67,7 +67,6 @@ class ImageSet:
         """What some images are for SAEs.
 
         Args:
-            tokens: The tokens of all these images.
             saes: The SAEs: images that trained them are told from those that were held out.
             name: By default what the images are, otherwise the name of their directory.
             kind: `TRAINING` or `HELD_OUT`, where that is known already.
@@ -126,7 +125,6 @@ class Place:
         Args:
             gallery: The gallery's folder, which need not be there.
             sae: The id of its SAE; a gallery of another one begins anew.
-            wanted: The set.
             is_named: Whether its name was asked for: it then takes no other name, and the place of none that has
                 another one.
 
@@ -227,7 +225,6 @@ def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> Token
     """What galleries show of data sets: the tokens of the first one, with those that training ignores.
 
     Args:
-        data: One or more data sets.
         tells: Whether to print that there are more.
     """
     if len(data) > 1 and tells:

@@ -21,7 +21,6 @@ class ShownEffect:
     """What an edit of latents does to one figure of the ViT's output.
 
     Args:
-        figure: Which one.
         n: Pictures.
         untouched: Its mean over them.
         mean: Of the differences that the edit makes.

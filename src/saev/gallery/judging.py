@@ -35,7 +35,6 @@ class Judging:
     Args:
         sae: The SAE.
         spots: Which of its tokens are patches.
-        survey: What its latents do.
         labels: What is known of all images of the recording.
         tokens: What the SAE takes, for pre-activations: those of all images.
         best: The labels that stand beside latents.

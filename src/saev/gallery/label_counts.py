@@ -40,7 +40,6 @@ class BestLabels:
 
     Args:
         kind: What they are labels of: `PATCHES`, `IMAGES`, or `kind_of_column`.
-        labels: By latent.
     """
 
     kind: str

@@ -45,7 +45,6 @@ class _Kind:
 
     Args:
         name: Of the kind, or of the column.
-        names: Of the labels.
         counts: All that latents fire on.
         strongest: Their strongest tenth, of some latents.
         test: Whether that is more than chance.

@@ -29,7 +29,6 @@ class Pairs:
     """Pictures and latents that are looked at together.
 
     Args:
-        latents_a: The latents.
         places_c: The picture of each pair, as a place among pictures, ascending.
         rows_c: Its latent, as a place in `latents_a`, ascending within a picture.
     """
@@ -60,8 +59,6 @@ class PreActivations:
     """Pre-activations of pairs, by latent.
 
     Args:
-        pairs: The pairs.
-        values_c: Their pre-activations.
         patches_c: Where these are largest.
     """
 
@@ -100,7 +97,6 @@ def pre_activations(
         sae: The SAE.
         tokens: The recording, and which of the tokens.
         spots: Which of these are patches: where there are any, other tokens do not count.
-        images: Ids of the pictures.
         pairs: The pairs, by places in `images`.
         what: Names the progress bar; None shows none.
 

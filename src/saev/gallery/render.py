@@ -51,7 +51,6 @@ class Rendered:
         name: The SAE's.
         index: Path of its `index.html`.
         gallery: What it says.
-        pages: Its pages.
         decoder_sd: Rows that the latents decode to, on the CPU.
     """
 
@@ -67,10 +66,6 @@ class Source:
     """What SAEs are looked at on: the images, their pictures and labels; and what is known of latents from elsewhere.
 
     Args:
-        tokens: The images.
-        pictures: Their pictures.
-        labels: What is known of them.
-        image_set: Which of its images these are.
         reports: Tests of hypotheses on latents, each of one of the SAEs.
         interventions: Edits of latents inside the ViT, each of one of the SAEs.
         seeds: SAEs that are not rendered, and differ from one that is in their seed.

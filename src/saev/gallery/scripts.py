@@ -57,7 +57,6 @@ def overview_script(
     Args:
         gallery: What the gallery says.
         pages: The latents that have a full page.
-        pictures: The pictures that have one.
         small: Those that have a small one, `SMALL_A_FILE` after the other in each file.
         kept: What was known of the SAE until now, by key as in `facts_of_sae`, and stays unless the gallery says it
             anew.

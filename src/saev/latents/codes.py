@@ -127,7 +127,6 @@ def with_saved(encodings: Mapping[str, Encoding], saved: Sequence[Codes | str | 
     """The codes of SAEs by name: those that are saved, wherever there are such, in the place of encoding.
 
     Args:
-        encodings: Of all SAEs.
         saved: Codes, or their directories, of some of the SAEs.
 
     Raises:

@@ -28,7 +28,6 @@ class ImageCodes(ABC):
     """The codes of an SAE on the images of a recording, by the numbers of the images.
 
     Args:
-        d_sae: Number of latents.
         spots: Which tokens of an image are encoded.
         grid: Patches of an image as (rows, columns).
     """
@@ -41,7 +40,6 @@ class ImageCodes(ABC):
         """The numbers (b,) of some images, ascending, and their codes, so many at a time as memory is meant for.
 
         Args:
-            images: Numbers of images, ascending.
             what: Names the progress bar; None shows none.
 
         Raises:

@@ -35,11 +35,9 @@ def links(latents_a: NDArray[np.int64], decoders: Nearest, coactive: Nearest, d_
     """The links (s, s) of latents, symmetric.
 
     Args:
-        latents_a: Latents.
         decoders: Their nearest by decoder direction, with the cosines.
         coactive: Their nearest by co-activation.
         d_sae: s.
-        d_in: Width of the activations.
     """
     chance = np.float32(np.sqrt(2 * np.log(max(2, d_sae)) / d_in))
     both = csr_array((d_sae, d_sae), dtype=np.float32)

@@ -69,8 +69,6 @@ def heatmaps(codes: ImageCodes, shown: Mapping[int, Images], max_value_s: NDArra
     """The levels of latents in the patches of the images that they show, zeros where no patches are encoded.
 
     Args:
-        codes: Those of the images.
-        shown: Images by latent.
         max_value_s: What level 255 stands for, by latent.
     """
     found: Heatmaps = {latent: {} for latent in shown}

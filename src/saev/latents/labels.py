@@ -20,7 +20,6 @@ class Labels:
     """What is known of the images of a recording.
 
     Args:
-        names: Image labels.
         numbers: (n_examples,) the label of each image, as a place in `names`; -1 for none.
         patch_names: Labels of patches; empty where none were recorded.
         patch_numbers: (n_examples, patches) uint8; `NO_LABEL` for none.
@@ -38,7 +37,6 @@ class Labels:
         """The labels of a recording.
 
         Args:
-            reader: The recording.
             columns: What else is known of its images.
 
         Raises:

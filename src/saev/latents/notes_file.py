@@ -35,7 +35,6 @@ class Evidence:
 
     Args:
         picture: Its number in the gallery.
-        name: Its name there.
         set: The image set of the gallery, "" for its first one.
     """
 
@@ -62,7 +61,6 @@ class Note:
     """What is noted on a latent.
 
     Args:
-        latent: Its number.
         star: Whether it is starred.
         text: Words about it.
         claim: What it fires on, in words that a test can decide.

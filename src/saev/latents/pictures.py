@@ -38,9 +38,6 @@ class RecordedPictures:
 
     A picture that is gone or is another one by now has no view, and so has each of the original saev's: only a pickle
     or Python code names them, which is not opened.
-
-    Args:
-        reader: The recording.
     """
 
     def __init__(self, reader: ShardReader) -> None:

@@ -16,9 +16,6 @@ class RecordedFiles:
 
     They are found by name: their numbers change when a file comes or goes.
 
-    Args:
-        reader: The recording.
-
     Raises:
         InputError: If its source is gone, or only a pickle or Python code of the original saev names its pictures.
     """

@@ -24,7 +24,6 @@ class RememberedCodes(ImageCodes):
     """The codes of some others, of which so many bytes are kept as come first; without progress bars.
 
     Args:
-        codes: Those of the images.
         n_bytes: Upper bound of what is kept.
 
     Attributes:

@@ -19,7 +19,6 @@ def known_metadata(reader: ShardReader, file: str | Path | None = None, *, tells
     one cannot be made again, has other pictures by now, or its columns are of no use, a line says so.
 
     Args:
-        reader: The recording.
         file: The user's, for `read_metadata`.
         tells: Whether to print that line: of several processes one does.
 

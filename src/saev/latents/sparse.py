@@ -30,7 +30,6 @@ class Spots:
     """Which of the positions of an image are what.
 
     Args:
-        n_positions: All positions.
         patches: The patches among them; empty where only other tokens are looked at.
         cls: The position of the CLS token, if it is among them.
     """

@@ -78,7 +78,6 @@ class CodeStatistics(Metric):
     scalars, and `histogram` a list.
 
     Args:
-        d_sae: Number of latents.
         own: The latents whose codes `update` gets, where processes that see the same tokens divide the latents
             equally; by default all.
     """

@@ -54,7 +54,6 @@ def nearest_other(w_rd: Tensor, parts: Iterable[Tensor], number: int) -> Tensor:
     """Largest cosine (r,) of each row of a part of a dictionary with another row of the whole one.
 
     Args:
-        w_rd: The part.
         parts: All parts, equally large, one after the other.
         number: Which of them w_rd is.
     """

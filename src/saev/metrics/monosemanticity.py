@@ -60,7 +60,6 @@ class Monosemanticity(Metric):
     latents that have a score). It keeps d_sae x d_embedding float64 sums.
 
     Args:
-        d_sae: Number of latents.
         d_embedding: Width of the embeddings.
     """
 

@@ -79,8 +79,6 @@ def check_own_metrics(d_in: int, d_sae: int, taken: tuple[str, ...]) -> None:
     """Try the registered metrics on two tokens: one that fails at the end of a training would cost it its figures.
 
     Args:
-        d_in: Width of the activations.
-        d_sae: Number of latents.
         taken: Names of figures that are saev's.
 
     Raises:

@@ -92,9 +92,6 @@ class ReconstructionQuality(Metric):
 
     `update` takes raw activations (b, d) and their reconstructions (b, d); `compute` gives
     ``{"fvu", "explained_variance", "cosine", "bias"}``, scalars.
-
-    Args:
-        d_in: Width of the activations.
     """
 
     full_state_update = False

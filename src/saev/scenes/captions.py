@@ -48,7 +48,6 @@ def caption(scene: Scene, rng: Random, keep: float = 0.6) -> str:
     """A caption, another one for each state of `rng`.
 
     Args:
-        scene: What it is of.
         rng: Decides the order of objects, the words around them, and what is left out.
         keep: The probability of each attribute to be told; 1 tells all.
 

@@ -44,8 +44,6 @@ def without_value(scene: Scene, factor: str, value: str, choice: int) -> Scene |
     """The scene without a value of a factor: what has it gets another one, each its own.
 
     Args:
-        scene: The scene.
-        factor: The factor.
         value: The value that goes.
         choice: Decides which other values there are.
 

@@ -33,7 +33,6 @@ class Words:
     """The text tower of the ViT, loaded when the first word comes.
 
     Args:
-        vit: What was recorded.
         weights: As for `load_recorded_backbone`.
     """
 

@@ -79,10 +79,7 @@ class LiveSae:
     """An SAE and the ViT that it was trained on.
 
     Args:
-        sae: The SAE.
         provenance: Which layer and tokens it takes.
-        backbone: That ViT.
-        device: Where to compute.
 
     Raises:
         InputError: If the SAE's config.json names a layer, tokens or a width that the ViT does not have.

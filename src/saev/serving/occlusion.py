@@ -24,7 +24,6 @@ def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Tu
     Args:
         sae: The SAE behind its ViT.
         view: The picture as the ViT saw it.
-        latent: The latent.
         block: Rows and columns of patches of a square; those at the right and lower end may be smaller.
         lock: Held while a batch is computed.
 

@@ -50,7 +50,6 @@ def open_saes(run: RunDirectory, others: Mapping[str, Path] | None = None) -> di
     """The SAEs of a run's galleries by name; where one cannot be had, why not.
 
     Args:
-        run: The run.
         others: Directories of SAEs that lie elsewhere, by name.
 
     Raises:
@@ -84,7 +83,6 @@ def open_galleries(
     Args:
         saes: From `open_saes`.
         weights: The ViT's weights, as for `load_recorded_backbone`.
-        device: Where to compute.
         recorded: From `recorded_images`.
         reader: The recording, whose labelled pictures a probe learns from, or why there is none.
 
@@ -133,7 +131,6 @@ def recorded_images(
         saes: From `open_saes`; which tokens each of them takes is known.
         reader: The shards, or why they cannot be had, which is raised if they are needed.
         n_images: Upper bound of the images.
-        device: Where to compute.
         codes: Saved codes of some of the SAEs, or their directories; those of the others are computed.
 
     Raises:

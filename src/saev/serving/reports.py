@@ -31,7 +31,6 @@ def with_reports(overview: bytes, folder: Path, live: str) -> bytes:
 
     Args:
         overview: data/overview.js.
-        folder: The gallery.
         live: Address of the folder of what the server answers, such as "/NAME/live".
     """
 
@@ -50,7 +49,6 @@ def report_page(overview: bytes, folder: Path, key: str) -> tuple[bytes, str] | 
 
     Args:
         overview: data/overview.js.
-        folder: The gallery.
         key: What `with_reports` made of the link.
     """
     for link in dict.fromkeys(_LINK.findall(overview)):

@@ -44,8 +44,6 @@ class GalleryServer(ThreadingHTTPServer):
 
     Args:
         port: Where to listen; 0 takes one that is free.
-        features: RUN/features.
-        live: What answers for each gallery.
         namer_weights: Those of the namers that answer to texts; by default from the network.
 
     Raises:

@@ -36,7 +36,6 @@ class Attached:
     its own dtype, whatever the model uses, under autocast, too.
 
     Args:
-        sae: The SAE.
         place: The module whose output it takes.
         name: What messages call that.
         positions: Which of the tokens it takes; None for all.

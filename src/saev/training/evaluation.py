@@ -28,7 +28,6 @@ class Evaluation:
     """The metrics of one SAE, over all processes; these may divide the tokens or the latents.
 
     Args:
-        sae: The SAE.
         device: Where the batches are.
     """
 

@@ -40,7 +40,6 @@ def step_losses(
 
     Args:
         sae: The SAE in training.
-        x_bd: Raw activations.
         dead_a: The latents that the auxiliary loss may use.
         aux: Settings of the auxiliary loss; with a coefficient of 0 it is not computed.
         progress: How far the run has come; by default all warming up is over.

@@ -21,7 +21,6 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
     Args:
         sae: The SAE in training.
         x_bd: Raw activations, equally many in each process and at least n in all of them.
-        n: Number of directions.
         generator: A CPU generator for the draw, in the same state in each process.
     """
     z_bd = sae.normalize(x_bd)

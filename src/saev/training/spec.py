@@ -54,7 +54,6 @@ def sae_specs(
 
     Args:
         architecture: Builds an SAE, given d_in.
-        d_in: Width of the activations.
         options: How they are trained.
         sweep: Options and lists of values.
 

@@ -32,7 +32,6 @@ class SaeInTraining(nn.Module):
 
     Args:
         name: Names its results.
-        sae: The SAE.
         options: How it is trained; without a learning rate, with the one that suits the SAE.
     """
 

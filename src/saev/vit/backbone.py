@@ -29,7 +29,6 @@ class ModelChoice:
 
     Args:
         family: A name of the backbone's class.
-        ckpt: The name of the model.
         weights: A .safetensors or .pt file, ``random`` (the same ones each time), or None: the network.
         image_size: Height and width in pixels; None is the model's own.
         options: What refusals call all this.

@@ -63,7 +63,6 @@ class ImageBatches(Dataset[dict[str, Any]]):
     """Batches of a data set of images, each a collated dict of its items.
 
     Args:
-        items: The images.
         spans: Stretches of the numbers of images; none of the batches reaches over the end of one.
         batch_size: Images of a batch; the last one of a stretch may have fewer.
     """
@@ -118,8 +117,6 @@ def item_batches(
     """Some items of a data set in their order, each batch a collated dict of them, with a progress bar.
 
     Args:
-        items: All images.
-        chosen: The numbers of some.
         batch_size: Images of a batch.
         num_workers: Processes that decode.
         what: Names the bar; None for no bar.

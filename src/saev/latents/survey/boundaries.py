@@ -21,7 +21,6 @@ class BoundaryCounts:
     A boundary lies between patches beside each other, in a row or a column, of which one has another label, or none.
 
     Args:
-        d_sae: Number of latents.
         n_labels: Labels of patches, from 0 on.
     """
 
@@ -33,7 +32,6 @@ class BoundaryCounts:
         """Add images that were not seen before.
 
         Args:
-            codes: Their codes.
             labels_r: The label of each position, -1 for none.
             at_boundary_r: Which of these are patches at a boundary.
         """

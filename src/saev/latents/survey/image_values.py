@@ -34,8 +34,6 @@ class ImageValues:
     Memory: that of `HashedRows`.
 
     Args:
-        d_sae: Number of latents.
-        seed: Fixes the choice.
         max_images: Images at most.
         max_pairs: Pairs of an image and a latent that fires there, at most.
     """

@@ -140,7 +140,6 @@ class TopImages:
         """Offer images, ascending in their latents, each once for a latent; only values above zero count.
 
         Args:
-            latents_p: Latents.
             values_p: What the images are worth, finite.
             ids_p: The images, 0 to 2^32 - 1.
         """
@@ -183,9 +182,7 @@ class ImageSample:
     Memory: see `LargestKeys`, and 4 bytes a latent.
 
     Args:
-        n_latents: Number of latents.
         k: Images chosen for each.
-        seed: Fixes the choice.
     """
 
     def __init__(self, n_latents: int, k: int, seed: int) -> None:

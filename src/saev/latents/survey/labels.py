@@ -40,7 +40,6 @@ class LabelCounts:
     What has no label (-1) is left out everywhere: of the rest alone are purities shares, and base rates.
 
     Args:
-        d_sae: Number of latents.
         n_labels: Labels, from 0 on.
 
     Raises:
@@ -107,7 +106,6 @@ class LabelCounts:
         """The first labels of some latents; ties go to the lower label.
 
         Args:
-            latents_a: Latents.
             n: Labels of each at most.
             by: What orders them.
             at_least: Counts below this are left out: the lift of a rare label is high by chance.

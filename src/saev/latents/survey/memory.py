@@ -27,14 +27,11 @@ def tables_bytes(
     """Upper bound of the bytes that a `LatentSurvey` takes on the CPU.
 
     Args:
-        d_sae: Number of latents.
         top_k: Images kept for each latent.
-        n_image_labels: Labels of images.
         n_patch_labels: Labels of patches.
         n_orders: Orders of top images: 3, or 2 without CLS tokens.
         n_values: Values of all columns together.
         grid: Patches of an image, where it is to be known where in pictures latents fire.
-        n_images: Upper bound of the images.
     """
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
     strong = [MAX_PATCHES] if n_patch_labels else []

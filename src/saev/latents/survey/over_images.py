@@ -39,8 +39,6 @@ def survey_images(
         images: (n,) numbers of images of the recording, ascending.
         labels: Those of the recording.
         top_k: Images kept for each latent, in each order.
-        seed: Fixes the random choices.
-        rank: The number of this process.
         world_size: Processes that divide the images.
 
     Raises:

@@ -24,7 +24,6 @@ class PlaceSums:
     """Sums of the values of each latent by patch position, over images. Memory: `place_bytes`.
 
     Args:
-        d_sae: Number of latents.
         grid: Patches of an image (h, w).
     """
 

@@ -63,7 +63,6 @@ class StrongPatches:
     Memory: that of `LargestKeys` with `MAX_PATCHES` keys.
 
     Args:
-        d_sae: Number of latents.
         n_labels: Labels, from 0 on.
         spots: Which positions are patches.
     """
@@ -86,7 +85,6 @@ class StrongPatches:
             codes: What fires there.
             labels_bc: Labels of their patches, -1 for none.
             labels_n: The label of each entry's patch, -1 where it has none or is no patch.
-            ids_b: The images.
         """
         n_patches = len(self._spots.patches)
         assert not len(ids_b) or self.can_number(int(ids_b.max()) + 1, n_patches), "patches that cannot be numbered"
@@ -110,7 +108,6 @@ class StrongPatches:
         """Of patches.
 
         Args:
-            latents_a: Latents.
             fires_a: On how many patches that have a label each of them fires.
             patch_labels_ic: The labels of the patches of all images.
         """

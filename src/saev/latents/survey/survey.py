@@ -38,7 +38,6 @@ class LatentSurvey:
     the mean values, whose sums are rounded. Everything is kept on the CPU, within `tables_bytes`.
 
     Args:
-        d_sae: Number of latents.
         spots: Which positions are what.
         top_k: Images kept for each latent, in each order.
         n_sample: Random images kept for each latent.
@@ -46,7 +45,6 @@ class LatentSurvey:
             where their counts would not fit (`LabelCounts.fits`).
         n_patch_labels: Labels of patches, likewise.
         n_values: Of each column of what else is known of images, how many values it has.
-        seed: Fixes the random choices.
         grid: The patches of an image (h, w), if it is to be known where in pictures latents fire.
         n_images: Upper bound of the images that will be added, if it is known: what they cannot fill takes no memory.
 
@@ -116,7 +114,6 @@ class LatentSurvey:
         """Add images that were not seen before.
 
         Args:
-            codes: Their codes.
             ids_b: Integers from 0 to 2^32 - 1.
             labels_b: Labels of the images, -1 for none.
             labels_bc: Labels of their patches, -1 for none.

@@ -54,11 +54,7 @@ def bins_of(values: Floats) -> NDArray[np.int16]:
 
 @final
 class Moments:
-    """Frequencies over tokens and images, mean and largest value. Memory: 28 bytes a latent.
-
-    Args:
-        d_sae: Number of latents.
-    """
+    """Frequencies over tokens and images, mean and largest value. Memory: 28 bytes a latent."""
 
     def __init__(self, d_sae: int) -> None:
         self.n_tokens = 0
@@ -126,11 +122,7 @@ class Moments:
 
 @final
 class ValueHistogram:
-    """Histograms of the values above zero. Memory: 8 x `N_BINS` = 1,792 bytes a latent.
-
-    Args:
-        d_sae: Number of latents.
-    """
+    """Histograms of the values above zero. Memory: 8 x `N_BINS` = 1,792 bytes a latent."""
 
     def __init__(self, d_sae: int) -> None:
         self._counts_sh = np.zeros((d_sae, N_BINS), dtype=np.int64)

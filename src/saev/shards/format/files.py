@@ -91,7 +91,6 @@ def names_in(directory: Path, advice: str) -> list[str]:
     """Names of what lies in a directory that the user has named.
 
     Args:
-        directory: The directory.
         advice: What to give instead.
 
     Raises:

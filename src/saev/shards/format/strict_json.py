@@ -89,9 +89,7 @@ class JsonObject:
     """A JSON object with exactly the given keys, whose fields are fetched by type.
 
     Args:
-        value: The object.
         where: Begins all messages.
-        keys: Its keys.
         short: Keys that a user may write in place of some of them, for hints.
 
     Raises:

@@ -100,7 +100,6 @@ def benchmark(
 
     Args:
         tokens: What the batches are made of.
-        batches: Them.
         seconds: When to stop; one pass at the most.
         progress: Called after every batch.
 

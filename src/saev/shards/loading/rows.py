@@ -61,8 +61,6 @@ class BatchMemory:
     New memory would cost several times as much as filling it: the kernel clears each of its pages first.
 
     Args:
-        n: Rows of a batch.
-        row_bytes: Bytes of a row.
         pin: Whether it is page-locked, so that copies to a GPU run beside computation.
     """
 
@@ -91,9 +89,6 @@ class RowReads:
     """Reads segments of selected tokens, verified; safe for several threads at once.
 
     Each thread keeps memory for what it reads in one call.
-
-    Args:
-        tokens: Where the segments are from.
     """
 
     def __init__(self, tokens: TokenSelection) -> None:
@@ -106,7 +101,6 @@ class RowReads:
         """Put the tokens of segments into rows.
 
         Args:
-            segments: What to read.
             slots: For each token its row; -1, the last row, for those that are not wanted.
             target: uint8 (rows, row_bytes); the last row takes what is not wanted.
 

@@ -20,8 +20,6 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
     """Random units of random examples, float32 (n, d_model): so many tokens, or all where there are fewer.
 
     Args:
-        tokens: Where to sample from.
-        n_tokens: How many tokens.
         seed: Another seed is another sample.
         n_threads: Threads that read.
         timeout: Seconds without anything read after which it is given up.

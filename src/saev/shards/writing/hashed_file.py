@@ -45,7 +45,6 @@ class HashedFile:
     """Writes a file from its beginning to its end; reserved or new.
 
     Args:
-        path: The file.
         pool: Where the hashes are computed while the bytes are written; by default they come after.
     """
 

@@ -140,7 +140,6 @@ def check_finite(acts_btd: Tensor, stored_btn: Tensor, dtype: str, examples: Seq
     Args:
         acts_btd: (B examples, T tokens, D) as the model gave them, on any device; looked at in case of a fault.
         stored_btn: Their stored bytes on the CPU.
-        dtype: Of what is stored.
         examples: Their B pictures.
 
     Raises:

@@ -139,7 +139,6 @@ class ShardTokens:
         Args:
             buffer_bytes: Bound of the memory for shuffling.
             rank: The number of this process among those that divide the tokens.
-            world_size: How many these are.
             pin: Whether batches are in page-locked memory, for copies to a GPU.
 
         Raises:

@@ -160,7 +160,9 @@ class TokenSelection:
         """
         found = self.take(np.flatnonzero(np.isin(self.examples, np.asarray(examples))))
         if not len(found.examples):
-            raise InputError("none of the images that are to be looked at is among those of the recording")
+            raise InputError(
+                f"{self.paths}: none of the images that are to be looked at has such a token: choose more images"
+            )
         return found
 
     def read(self, examples: Ints) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from saev.shards.loading.shuffled import DataSet, ShuffledTokens
 from saev.shards.tokens import TokenSelection
 from saev.training.data.data_sets import Layers, check_width, open_data_sets, open_val_shards
 from saev.training.data.option_checks import check_numbers, check_weights, checked_labels
-from saev.training.data.splits import ImageChoice, Split, held_out_tokens, only, some_tokens
+from saev.training.data.splits import Split, held_out_tokens, some_tokens
 
 
 @final
@@ -105,10 +105,7 @@ class ShardTokens:
         if val_shards is not None and paired:
             raise InputError("val_shards cannot be paired with other layers: leave it out and give val_share")
         val_share = 0.0 if val_shards is not None else val_share
-        self._splits = [
-            Split(self._all(readers), ImageChoice.of(readers[0], share, examples, val_share, seed))
-            for readers in data_sets
-        ]
+        self._splits = [Split.of(self._all(readers), share, examples, val_share, seed) for readers in data_sets]
         self.train_tokens = [split.training() for split in self._splits]
         self.test_tokens = [split.used() for split in self._splits]
         if val_shards is not None:
@@ -124,7 +121,7 @@ class ShardTokens:
 
     def test_only(self, number: int, examples: Ints) -> None:
         """Test just these images (ascending) of one of `shards`."""
-        self.test_tokens[number] = only(self.test_tokens[number], examples)
+        self.test_tokens[number] = self.test_tokens[number].among(examples)
 
     @property
     def provenance(self) -> Provenance:

@@ -21,46 +21,54 @@ MAX_LIST_BYTES: Final = 2**30
 
 @final
 @dataclass(frozen=True)
-class ImageChoice:
-    """Images of a data set, by their ascending numbers."""
+class Split:
+    """The tokens of a data set, and which of its images are used and held out."""
 
-    n_examples: int  # All that the data set has.
-    chosen: Ints  # Those that are used, held out or not.
+    everything: TokenSelection  # The tokens of all images.
+    chosen: Ints  # The images that are used, held out or not, by their ascending numbers.
     n_held_out: int  # How many of these are held out: those that `random_subset` gives with the seed.
     seed: int  # Fixes them.
 
     @classmethod
-    def of(cls, reader: ShardReader, share: float, examples: Path | None, val_share: float, seed: int) -> Self:
+    def of(cls, tokens: TokenSelection, share: float, examples: Path | None, val_share: float, seed: int) -> Self:
         """A random share of all images, or those that a file lists; and a share of these to validate on.
 
         Raises:
             InputError: If the file lists no images of the data set.
         """
-        n = reader.n_examples
+        n = tokens.reader.n_examples
         if examples is not None:
-            chosen = listed_images(examples, reader)
+            chosen = listed_images(examples, tokens.reader)
         else:
             chosen = random_subset(n, max(1, round(n * share)), seed)
         # At least one where the share is positive, and at least one image is left to train on.
         n_held_out = min(max(round(len(chosen) * val_share), int(val_share > 0)), len(chosen) - 1)
-        return cls(n, chosen, n_held_out, seed)
+        return cls(tokens, chosen, n_held_out, seed)
 
-    def some_held_out(self, n: int) -> Ints:
+    def training(self) -> TokenSelection:
+        """The tokens that are trained on."""
+        return self.everything.among(
+            np.setdiff1d(self.chosen, self._some_held_out(self.n_held_out), assume_unique=True)
+        )
+
+    def used(self) -> TokenSelection:
+        """The tokens of all images that are used."""
+        return self.everything.among(self.chosen)
+
+    def held_out(self, share: float) -> TokenSelection:
+        """The tokens of a share of the images that are held out, of one at least."""
+        return self.everything.among(self._some_held_out(max(1, int(self.n_held_out * share))))
+
+    def provenance(self) -> TrainingSet:
+        """For the SAE's config.json."""
+        reader, held_out = self.everything.reader, HeldOut(self.n_held_out, self.seed)
+        if len(self.chosen) < reader.n_examples and self.n_held_out:
+            held_out = HeldOut(self.n_held_out, None, tuple(self._some_held_out(self.n_held_out).tolist()))
+        return TrainingSet(reader.recording.content_id, held_out)
+
+    def _some_held_out(self, n: int) -> Ints:
         """So many of the images that are held out, or all of them: more contain fewer."""
         return self.chosen[random_subset(len(self.chosen), min(n, self.n_held_out), self.seed)]
-
-    @property
-    def trained_on(self) -> Ints:
-        """Those that are not held out."""
-        return np.setdiff1d(self.chosen, self.some_held_out(self.n_held_out), assume_unique=True)
-
-    @property
-    def held_out(self) -> HeldOut:
-        """For the SAE's config.json."""
-        if len(self.chosen) == self.n_examples or not self.n_held_out:
-            return HeldOut(self.n_held_out, self.seed)
-        numbers = self.some_held_out(self.n_held_out).tolist()
-        return HeldOut(len(numbers), None, tuple(numbers))
 
 
 def listed_images(path: Path, reader: ShardReader) -> Ints:
@@ -95,35 +103,10 @@ def listed_images(path: Path, reader: ShardReader) -> Ints:
     return np.sort(np.fromiter(seen, dtype=np.int64))
 
 
-@final
-@dataclass(frozen=True)
-class Split:
-    """A data set and the choice of its images."""
-
-    everything: TokenSelection  # The tokens of all images.
-    images: ImageChoice  # Which of them are used, and which of these are held out.
-
-    def training(self) -> TokenSelection:
-        """The tokens that are trained on."""
-        return only(self.everything, self.images.trained_on)
-
-    def used(self) -> TokenSelection:
-        """The tokens of all images that are used."""
-        return only(self.everything, self.images.chosen)
-
-    def held_out(self, share: float) -> TokenSelection:
-        """The tokens of a share of the images that are held out, of one at least."""
-        return only(self.everything, self.images.some_held_out(max(1, int(self.images.n_held_out * share))))
-
-    def provenance(self) -> TrainingSet:
-        """For the SAE's config.json."""
-        return TrainingSet(self.everything.reader.recording.content_id, self.images.held_out)
-
-
 def held_out_tokens(splits: Sequence[Split], n_tokens: int) -> list[TokenSelection]:
     """At most so many tokens of the images that are held out, unless that is less than an image of each data set."""
-    splits = [split for split in splits if split.images.n_held_out]
-    total = sum(split.images.n_held_out * len(split.everything.positions) for split in splits)
+    splits = [split for split in splits if split.n_held_out]
+    total = sum(split.n_held_out * len(split.everything.positions) for split in splits)
     return [split.held_out(min(1.0, n_tokens / total)) for split in splits]
 
 
@@ -131,15 +114,3 @@ def some_tokens(tokens: TokenSelection, n_tokens: int, seed: int) -> TokenSelect
     """At most so many tokens of a random choice of images, and one image at least."""
     n_examples = max(1, n_tokens // len(tokens.positions))
     return tokens.take(random_subset(len(tokens.examples), n_examples, seed))
-
-
-def only(tokens: TokenSelection, examples: Ints) -> TokenSelection:
-    """Those of some images, ascending.
-
-    Raises:
-        InputError: If none of them has a token.
-    """
-    found = tokens.take(np.flatnonzero(np.isin(tokens.examples, examples)))
-    if not len(found.examples):
-        raise InputError(f"{tokens.paths}: of {len(examples)} chosen images there is no token left: choose more images")
-    return found

@@ -3,7 +3,6 @@
 Shape suffixes: i = images, p = patches, r = runs, s = d_sae, n = pairs of an image and a latent that fires there.
 """
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ from scipy.sparse import csc_array
 
 from saev.latents.heatmaps import Levels
 from saev.latents.labels import Labels
-from saev.pages.embedding import ascii_json
+from saev.pages.embedding import data_script
 
 CHUNK: Final = 256
 LONGEST_RUN: Final = 255
@@ -114,13 +113,14 @@ def level_scripts(levels: PictureLevels, images: Sequence[int], d_sae: int) -> I
         pairs = [slice(*levels.starts_i[row : row + 2]) for row in row_i[known_i]]
         counts_i = np.zeros(len(own_i), dtype="<u2")
         counts_i[known_i] = [pair.stop - pair.start for pair in pairs]
-        parts = {
-            "known": known_i.astype("u1"),
-            "counts": counts_i,
-            "latents": np.concatenate([np.empty(0, kind), *(levels.latents_n[pair] for pair in pairs)]).astype(kind),
-            "levels": np.concatenate([np.empty(0, "u1"), *(levels.levels_n[pair] for pair in pairs)]),
-        }
-        yield _script({name: _bytes(part) for name, part in parts.items()})
+        yield data_script(
+            {
+                "known": known_i.astype("u1"),
+                "counts": counts_i,
+                "latents": np.concatenate([np.empty(0, kind), *(levels.latents_n[one] for one in pairs)]).astype(kind),
+                "levels": np.concatenate([np.empty(0, "u1"), *(levels.levels_n[one] for one in pairs)]),
+            }
+        )
 
 
 def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
@@ -130,32 +130,23 @@ def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
         masks: Those of all images.
     """
     for start in range(0, len(images), CHUNK):
-        own = images[start : start + CHUNK]
-        yield _script([base64.b64encode(runs(masks.numbers_ip[image])).decode("ascii") for image in own])
+        yield data_script([runs(masks.numbers_ip[image]) for image in images[start : start + CHUNK]])
 
 
 def mask_bytes(masks: Masks, image: int) -> int:
     """Upper bound of what a picture takes in these scripts."""
-    return 2 * len(runs(masks.numbers_ip[image])) + 8
+    return 2 * runs(masks.numbers_ip[image]).size + 8
 
 
-def runs(numbers_p: NDArray[np.uint8]) -> bytes:
-    """Pairs of a number and how often it stands there, at most 255 times.
+def runs(numbers_p: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(r, 2) numbers and how often each stands there, at most 255 times.
 
-    >>> list(runs(np.array([7, 7, 7, 0, *[9] * 300], dtype=np.uint8)))
-    [7, 3, 0, 1, 9, 255, 9, 45]
+    >>> runs(np.array([7, 7, 7, 0, *[9] * 300], dtype=np.uint8)).tolist()
+    [[7, 3], [0, 1], [9, 255], [9, 45]]
     """
     starts_r = np.concatenate([[0], np.flatnonzero(np.diff(numbers_p)) + 1])
     counts_r = np.diff(starts_r, append=len(numbers_p))
     parts_r = np.maximum(1, -(-counts_r // LONGEST_RUN))  # long runs come in parts
     lengths = np.full(parts_r.sum(), LONGEST_RUN)
     lengths[np.cumsum(parts_r) - 1] = counts_r - (parts_r - 1) * LONGEST_RUN
-    return np.stack([np.repeat(numbers_p[starts_r], parts_r), lengths], axis=1).astype(np.uint8).tobytes()
-
-
-def _script(value: object) -> str:
-    return f"saevTake({ascii_json(value)});\n"
-
-
-def _bytes(values: NDArray[np.generic]) -> str:
-    return base64.b64encode(values.tobytes()).decode("ascii")
+    return np.stack([np.repeat(numbers_p[starts_r], parts_r), lengths], axis=1).astype(np.uint8)

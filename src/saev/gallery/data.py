@@ -6,13 +6,12 @@ Shape suffixes: s = d_sae, (h, w) = the grid of patches.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.by_picture import Masks, PictureLevels
-from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judged import Judged, Known
 from saev.gallery.label_counts import BestLabels, LabelCount
 from saev.gallery.recipe import Recipe
@@ -244,7 +243,7 @@ class Gallery:
     known: Known | None = None
     levels: PictureLevels | None = None
     verdicts: Sequence[Verdict] = ()
-    interventions: Sequence[ShownIntervention] = ()
+    interventions: Sequence[Mapping[str, Any]] = ()
     half: Half | None = None
     seeds: Seeds | None = None
     recipe: Recipe | None = None

@@ -16,9 +16,10 @@ from saev.errors import InputError, tell
 from saev.files import UnreadableFile, read_regular
 from saev.gallery.options import SET_NAME
 from saev.gallery.overview import Overview, read_overview
-from saev.gallery.scripts import data_script, read_script
+from saev.gallery.scripts import read_script
 from saev.latents.half import Half
 from saev.nn import SparseAutoencoder
+from saev.pages.embedding import data_script
 from saev.shards.reading.reader import ShardReader
 from saev.shards.tokens import TokenSelection
 from saev.vit.weights import weights_digest

@@ -1,6 +1,5 @@
-"""What latents are judged by, as `assets/judged.js` reads it: arrays as base64 of little-endian bytes."""
+"""What latents are judged by, as `assets/judged.js` reads it."""
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -8,28 +7,29 @@ import numpy.typing as npt
 
 from saev.gallery.judged import Judged, Known, KnownLabels, KnownMasks
 from saev.gallery.near_misses import NearMisses
-from saev.pages.embedding import ascii_json
+from saev.pages.embedding import data_script
 
 FAR = 255  # A byte of gaps that has another one after it.
 
 
 def known_script(known: Known) -> str:
     """What is known of the pictures."""
-    value = {
-        "images": _bytes(known.images.astype("<u4")),
-        "nImages": known.n_images,
-        "labels": [_labels(one) for one in known.labels],
-        "silence": known.silence,
-        "masks": None if known.masks is None else _masks(known.masks),
-    }
-    return f"saevTake({ascii_json(value)});\n"
+    return data_script(
+        {
+            "images": known.images.astype("<u4"),
+            "nImages": known.n_images,
+            "labels": [_labels(one) for one in known.labels],
+            "silence": known.silence,
+            "masks": None if known.masks is None else _masks(known.masks),
+        }
+    )
 
 
 def judged_value(judged: Judged) -> dict[str, Any]:
     """What a latent does."""
     return {
-        "places": _bytes(gaps(judged.places_p)),
-        "values": _bytes(judged.values_p.astype("<f4")),
+        "places": gaps(judged.places_p),
+        "values": judged.values_p.astype("<f4"),
         "nFires": judged.n_fires,
         "silent": None if judged.silent is None else _silent(judged.silent, judged),
         "patches": None if judged.patches_jh is None else _patches(judged.patches_jh),
@@ -53,15 +53,15 @@ def _labels(one: KnownLabels) -> dict[str, Any]:
         "source": one.source,
         "family": one.family,
         "names": list(one.names),
-        "numbers": _bytes(one.numbers_i.astype("<i4")),
+        "numbers": one.numbers_i.astype("<i4"),
     }
 
 
 def _masks(masks: KnownMasks) -> dict[str, Any]:
     return {
         "names": list(masks.names),
-        "known": _bytes(np.packbits(masks.is_known_i, bitorder="little")),
-        "has": [_bytes(np.packbits(has_i, bitorder="little")) for has_i in masks.has_ij.T],
+        "known": np.packbits(masks.is_known_i, bitorder="little"),
+        "has": [np.packbits(has_i, bitorder="little") for has_i in masks.has_ij.T],
         "patches": None if masks.patches_j is None else masks.patches_j.tolist(),
     }
 
@@ -76,9 +76,9 @@ def _silent(silent: NearMisses, judged: Judged) -> dict[str, Any] | None:
     is_whole = len(judged.places_p) == judged.n_fires == judged.n - len(silent.places_q)
     return {
         "range": [low, high],
-        "levels": _bytes(levels_q),
-        "patches": _bytes(silent.patches_q.astype("<u1" if n_patches <= 256 else "<u2")),
-        **({} if is_whole else {"places": _bytes(gaps(silent.places_q))}),
+        "levels": levels_q,
+        "patches": silent.patches_q.astype("<u1" if n_patches <= 256 else "<u2"),
+        **({} if is_whole else {"places": gaps(silent.places_q)}),
     }
 
 
@@ -90,7 +90,3 @@ def _patches(patches_jh: npt.NDArray[np.int64]) -> list[Any]:
     first, stop = int(filled[0]), int(filled[-1]) + 1
     labels = np.flatnonzero(patches_jh.any(1)).tolist()
     return [first, [[label, patches_jh[label, first:stop].tolist()] for label in labels]]
-
-
-def _bytes(values: npt.NDArray[np.generic]) -> str:
-    return base64.b64encode(values.tobytes(order="C")).decode("ascii")

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from saev.gallery.data import ShownName
 from saev.gallery.recipe import Recipe
-from saev.gallery.scripts import data_script, read_script
+from saev.gallery.scripts import read_script
+from saev.pages.embedding import data_script
 
 OF_SAE: Final = ("verdicts", "interventions", "seeds")
 """Keys of an overview that are of the SAE, whatever images it is looked at on."""

@@ -1,8 +1,7 @@
 """The data of a gallery as classic scripts, the only form in which a page from the file system gets data.
 
-A script calls one function, `saevTake`, with one JSON value; `assets/data.js` knows who asked for it. Arrays stand in
-it as base64 of little-endian bytes. The value of a script that is one of many is packed: base64 of its JSON, deflated,
-takes two thirds.
+A script calls one function with one JSON value, see `saev.pages.embedding`. The value of a script that is one of many
+is packed: base64 of its JSON, deflated, takes two thirds.
 """
 
 import base64
@@ -16,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from saev.gallery.data import ORDER_NAMES, Gallery, LatentExample, LatentPage, Seeds, Verdict
-from saev.gallery.interventions import ShownIntervention
 from saev.gallery.judging_scripts import judged_value
 from saev.gallery.label_counts import LabelCount
 from saev.gallery.places import mean_map, profile_value
 from saev.latents.heatmaps import Levels, PatchCodes
 from saev.latents.metadata import Column
-from saev.pages.embedding import ascii_json
+from saev.pages.embedding import ascii_json, data_script
 from saev.pages.heatmap import COLOUR_MAPS, overlay_table
 
 SMALL_A_FILE = 64
@@ -71,13 +69,10 @@ def overview_script(
             "grid": gallery.grid,
             "orders": list(ORDER_NAMES.items()),
             "pages": list(pages),
-            **_optional("small", {"perFile": SMALL_A_FILE, "latents": list(small)} if small else None),
             "frequency": _floats(gallery.frequency),
             "imageFrequency": _floats(gallery.image_frequency),
             "meanValue": _floats(gallery.mean_value),
             "maxValue": _floats(gallery.max_value),
-            **_optional("scale", None if gallery.scale is None else _floats(gallery.scale)),
-            **_optional("p99", None if gallery.p99 is None else _floats(gallery.p99)),
             "binEdges": _floats(gallery.bin_edges),
             "rareBelow": gallery.rare_below,
             # by kind, each with the latent and then as in the script of a latent
@@ -91,7 +86,7 @@ def overview_script(
                 {
                     "folder": other.folder,
                     "title": other.title,
-                    "matched": _bytes(other.matched.astype("<i4")),
+                    "matched": other.matched.astype("<i4"),
                     "cosine": _floats(other.cosine),
                 }
                 for other in gallery.others
@@ -102,22 +97,26 @@ def overview_script(
                 [image, entry.name, -1 if entry.label is None else number[entry.label], *(entry.size or (0, 0))]
                 for image, entry in pictures.items()
             ],
-            "colourMaps": {name: _bytes(overlay_table(name)) for name in COLOUR_MAPS},
-            **_optional("metadata", [_column(column, list(pictures)) for column in gallery.metadata]),
-            **_optional("decoderNorms", None if gallery.decoder_norm is None else _floats(gallery.decoder_norm)),
-            **_optional("levels", None if gallery.levels is None else {"most": gallery.levels.most}),
-            **_optional("maskNames", None if gallery.masks is None else list(gallery.masks.names)),
+            "colourMaps": {name: overlay_table(name) for name in COLOUR_MAPS},
             "judges": gallery.known is not None,
-            **_optional("recipe", None if gallery.recipe is None else gallery.recipe.to_json()),
-            **_optional("half", None if gallery.half is None else asdict(gallery.half)),
-            **_optional("alike", None if gallery.alike is None else gallery.alike(list(pictures))),
-            **_optional("families", None if gallery.families is None else _as_bytes(gallery.families.value())),
-            **_optional("places", None if gallery.places is None else _as_bytes(profile_value(gallery.places))),
-            **{
-                name: _floats(column)
-                for name, column in (("topRatio", gallery.top_ratio), ("spread", gallery.spread))
-                if column is not None
-            },
+            **_there(
+                {
+                    "small": {"perFile": SMALL_A_FILE, "latents": list(small)} if small else None,
+                    "scale": _floats(gallery.scale),
+                    "p99": _floats(gallery.p99),
+                    "metadata": [_column(column, list(pictures)) for column in gallery.metadata],
+                    "decoderNorms": _floats(gallery.decoder_norm),
+                    "levels": gallery.levels and {"most": gallery.levels.most},
+                    "maskNames": gallery.masks and list(gallery.masks.names),
+                    "recipe": gallery.recipe and gallery.recipe.to_json(),
+                    "half": gallery.half and asdict(gallery.half),
+                    "alike": gallery.alike and gallery.alike(list(pictures)),
+                    "families": gallery.families and gallery.families.value(),
+                    "places": gallery.places and profile_value(gallery.places),
+                    "topRatio": _floats(gallery.top_ratio),
+                    "spread": _floats(gallery.spread),
+                }
+            ),
             **(kept or {}),
             **facts_of_sae(gallery.verdicts, gallery.interventions, gallery.seeds),
         }
@@ -125,14 +124,16 @@ def overview_script(
 
 
 def facts_of_sae(
-    verdicts: Sequence[Verdict], interventions: Sequence[ShownIntervention], seeds: Seeds | None
+    verdicts: Sequence[Verdict], interventions: Sequence[Mapping[str, Any]], seeds: Seeds | None
 ) -> dict[str, object]:
     """The part of an overview that is of the SAE, by key of `overview.OF_SAE`; without what is not known."""
-    return {
-        **_optional("verdicts", [asdict(one) for one in verdicts]),
-        **_optional("interventions", [asdict(one) for one in interventions]),
-        **_optional("seeds", None if seeds is None else _seeds(seeds)),
-    }
+    return _there(
+        {
+            "verdicts": [asdict(one) for one in verdicts],
+            "interventions": interventions,
+            "seeds": seeds and _seeds(seeds),
+        }
+    )
 
 
 def latent_value(page: LatentPage) -> dict[str, Any]:
@@ -147,12 +148,16 @@ def latent_value(page: LatentPage) -> dict[str, Any]:
         "labels": _labels(page.labels),
         "patchLabels": _labels(page.patch_labels),
         "columns": [[name, _labels(counts)] for name, counts in page.columns.items()],
-        **_optional("peaks", _peaks(page)),
         "neighbours": _pairs(page.neighbours),
         "coactive": _pairs(page.coactive),
         "directions": [[word, round(score, 2)] for word, score in page.directions],
-        **_optional("meanMap", None if page.mean_p is None else _as_bytes(mean_map(page.mean_p))),
-        **_optional("judged", None if page.judged is None else judged_value(page.judged)),
+        **_there(
+            {
+                "peaks": _peaks(page),
+                "meanMap": None if page.mean_p is None else mean_map(page.mean_p),
+                "judged": page.judged and judged_value(page.judged),
+            }
+        ),
     }
 
 
@@ -192,32 +197,22 @@ def picture_value(codes: PatchCodes, most: int) -> dict[str, Any]:
     distinct, number_n = np.unique(codes.latents[kept], return_inverse=True)
     offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
     return {
-        "latents": _bytes(distinct.astype("<u4")),
-        "offsets": _bytes(offsets.astype("<u4")),
-        "entries": _bytes(number_n.astype("<u2" if len(distinct) < 2**16 else "<u4")),
-        "levels": _bytes(codes.levels[kept]),
+        "latents": distinct.astype("<u4"),
+        "offsets": offsets.astype("<u4"),
+        "entries": number_n.astype("<u2" if len(distinct) < 2**16 else "<u4"),
+        "levels": codes.levels[kept],
         "most": most,
         "nCut": int((counts > most).sum()),  # patches on which more latents fire; all others are listed whole
     }
 
 
-def data_script(value: object) -> str:
-    """A script that hands a JSON value over to the page."""
-    return f"saevTake({ascii_json(value)});\n"
-
-
-def _optional(name: str, value: str | Sequence[object] | dict[str, object] | None) -> dict[str, object]:
-    """Part of a script that is only there if there is something in it."""
-    return {name: value} if value else {}
-
-
-def _as_bytes(value: Mapping[str, object]) -> dict[str, object]:
-    """The same with arrays as bytes."""
-    return {name: _bytes(one) if isinstance(one, np.ndarray) else one for name, one in value.items()}
+def _there(parts: Mapping[str, object]) -> dict[str, object]:
+    """Those parts of a script that say something."""
+    return {name: value for name, value in parts.items() if isinstance(value, np.ndarray) or value}
 
 
 def _seeds(seeds: Seeds) -> dict[str, object]:
-    found = _bytes(seeds.found.astype("<u2"))
+    found = seeds.found.astype("<u2")
     return {"n": seeds.n, "least": seeds.least, "found": found, "cosine": _floats(seeds.cosine)}
 
 
@@ -228,7 +223,7 @@ def _peaks(page: LatentPage) -> dict[str, object] | None:
     labels = sorted(set(page.peaks.values()))
     place = {label: number for number, label in enumerate(labels)}
     numbers = [place[page.peaks[image]] if image in page.peaks else len(labels) for image in sorted(page.heatmaps)]
-    return {"labels": labels, "numbers": _bytes(np.array(numbers, dtype="<u2"))} if labels else None
+    return {"labels": labels, "numbers": np.array(numbers, dtype="<u2")} if labels else None
 
 
 def _column(column: Column, images: Sequence[int]) -> dict[str, object]:
@@ -237,7 +232,7 @@ def _column(column: Column, images: Sequence[int]) -> dict[str, object]:
     distinct = np.unique(numbers[numbers >= 0])
     places = np.where(numbers >= 0, np.searchsorted(distinct, numbers), -1)
     values = [column.values[number] for number in distinct.tolist()]
-    return {"name": column.name, "kind": column.kind, "values": values, "numbers": _bytes(places.astype("<i4"))}
+    return {"name": column.name, "kind": column.kind, "values": values, "numbers": places.astype("<i4")}
 
 
 def _examples(examples: Iterable[LatentExample]) -> list[list[float]]:
@@ -267,15 +262,11 @@ def _heatmaps(maps: Mapping[int, Levels]) -> dict[str, Any]:
     size = next(iter(maps.values())).size
     return {
         "images": list(maps),
-        "counts": _bytes(np.array([len(own) for own in places], dtype="<u2")),
-        "places": _bytes(np.concatenate(places).astype("u1" if size <= 2**8 else "<u2")),
-        "levels": _bytes(np.concatenate(above)),
+        "counts": np.array([len(own) for own in places], dtype="<u2"),
+        "places": np.concatenate(places).astype("u1" if size <= 2**8 else "<u2"),
+        "levels": np.concatenate(above),
     }
 
 
-def _floats(values: npt.NDArray[np.floating]) -> str:
-    return _bytes(values.astype("<f4"))
-
-
-def _bytes(values: npt.NDArray[np.generic]) -> str:
-    return base64.b64encode(values.tobytes(order="C")).decode("ascii")
+def _floats(values: npt.NDArray[np.floating] | None) -> npt.NDArray[np.float32] | None:
+    return None if values is None else values.astype("<f4")

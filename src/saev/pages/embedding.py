@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 from PIL import Image
 
 # Pages get mailed and zipped; this is sharp enough at the size in which they show a picture.
@@ -17,11 +18,24 @@ _JPEG_QUALITY = 85
 def ascii_json(value: object) -> str:
     """JSON for a script: ASCII without `<`, so that no tag, separator of lines or broken name ends anything early.
 
+    Arrays stand in it as base64 of their bytes: give little-endian ones.
+
     >>> ascii_json(["</script>", "\\u2028"])
     '["\\\\u003c/script>","\\\\u2028"]'
     """
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_packed)
     return text.replace("<", "\\u003c")
+
+
+def _packed(value: object) -> str:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{type(value).__name__} has no place in JSON")
+    return base64.b64encode(value.tobytes()).decode("ascii")
+
+
+def data_script(value: object) -> str:
+    """A script that hands a JSON value over to the page of a gallery: `assets/data.js` knows who asked for it."""
+    return f"saevTake({ascii_json(value)});\n"
 
 
 def user_text(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from saev.errors import InputError
+from saev.pages.embedding import ascii_json
 from saev.serving.asked import BadRequest
 from saev.serving.guard import HEADERS, refusal
 from saev.serving.incoming import REQUEST_SECONDS, Refused, TimedStream, check_said_once, drop_rest, has_body
@@ -106,7 +107,7 @@ class Connection(BaseHTTPRequestHandler, ABC):
 
     def send_json(self, value: object) -> None:
         """Send a value as JSON."""
-        self.send(json.dumps(value, allow_nan=False).encode("ascii"), JSON)
+        self.send(ascii_json(value).encode("ascii"), JSON)
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         self.send(json.dumps({"error": text}).encode("ascii"), JSON, status)

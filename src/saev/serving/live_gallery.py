@@ -1,6 +1,5 @@
 """What the page of a gallery asks of the SAE behind it, as plain JSON."""
 
-import base64
 import hashlib
 import io
 import json
@@ -16,6 +15,7 @@ from saev.errors import InputError, one_line
 from saev.gallery.scripts import picture_value
 from saev.latents.heatmaps import patch_codes
 from saev.latents.sparse import SparseCodes
+from saev.pages.embedding import ascii_json
 from saev.probing.interventions.readouts import Readout
 from saev.serving.asked import AskedEffect, AskedNeighbours, AskedOcclusion, AskedVariant, BadRequest
 from saev.serving.effects import Words, effect, random_latents
@@ -231,9 +231,10 @@ class LiveGallery:
             "strongest": self._strongest(seen),
             "largest": _largest(seen),
         }
-        kept = Kept(seen.mean_s, _png(seen.view), json.dumps(answer, allow_nan=False).encode("ascii"))
-        self._kept.add(key, kept)
-        return answer
+        text = ascii_json(answer)
+        self._kept.add(key, Kept(seen.mean_s, _png(seen.view), text.encode("ascii")))
+        told: dict[str, Any] = json.loads(text)
+        return told
 
     def _words(self, words: Sequence[str]) -> Mapping[str, Readout | str]:
         if not words:
@@ -252,12 +253,11 @@ class LiveGallery:
         return [list(pair) for pair in pairs][:_N_STRONGEST]
 
 
-def _largest(seen: Seen) -> dict[str, str]:
-    """The latents that fire, and their largest codes: little-endian uint32 and float32 as base64."""
+def _largest(seen: Seen) -> dict[str, NDArray[Any]]:
+    """The latents that fire, and their largest codes: little-endian uint32 and float32."""
     largest_s = seen.largest_s.float().numpy()
     latents = np.flatnonzero(largest_s)
-    parts = {"latents": latents.astype("<u4"), "values": largest_s[latents].astype("<f4")}
-    return {name: base64.b64encode(part.tobytes()).decode("ascii") for name, part in parts.items()}
+    return {"latents": latents.astype("<u4"), "values": largest_s[latents].astype("<f4")}
 
 
 def _png(view: Image.Image) -> bytes:

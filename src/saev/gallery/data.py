@@ -165,10 +165,6 @@ class Verdict:
     link: str | None = None
     circular: bool = False
 
-    def at(self, link: str | None) -> "Verdict":
-        """The same with an address."""
-        return replace(self, link=link)
-
 
 @dataclass(frozen=True)
 class Seeds:

@@ -1,7 +1,7 @@
 """What tests of hypotheses say of latents: reports of `saev probe test`, as far as a gallery shows them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 from urllib.parse import quote
@@ -85,7 +85,7 @@ def verdicts_for(sae: SparseAutoencoder, reports: Sequence[Report], gallery: Pat
         return []
     digest = sae_digest(sae)
     found = [
-        one.at(_link(report.directory, id, gallery))
+        replace(one, link=_link(report.directory, id, gallery))
         for report in reports
         if report.sae == digest
         for id, one in report.verdicts.items()

@@ -1,4 +1,4 @@
-"""Purity, lift and the first labels, by an example worked out by hand."""
+"""Purity by an example worked out by hand."""
 
 import numpy as np
 import pytest
@@ -18,35 +18,9 @@ def counts() -> LabelCounts:
     return counts
 
 
-def test_purity_and_lift(counts: LabelCounts) -> None:
-    everyone = torch.arange(3)
+def test_purity(counts: LabelCounts) -> None:
     purity = [[2 / 3, 1 / 3, 0, 0, 0], [0, 0, 0, 1, 0], [0] * 5]
-    torch.testing.assert_close(counts.purity(everyone), torch.tensor(purity))
-    lift = [[2 / 3 / 0.5, 1 / 3 / 0.3, 0, 0, 0], [0, 0, 0, 5, 0], [0] * 5]
-    torch.testing.assert_close(counts.lift(everyone), torch.tensor(lift))
-
-
-def test_first_labels(counts: LabelCounts) -> None:
-    top = counts.top(torch.tensor([1, 0, 2]), 2)
-    assert top.labels.tolist() == [[3, -1], [0, 1], [-1, -1]]
-    assert top.counts.tolist() == [[1, 0], [2, 1], [0, 0]]
-    torch.testing.assert_close(top.purity, torch.tensor([[1, 0], [2 / 3, 1 / 3], [0, 0]]))
-    torch.testing.assert_close(top.lift, torch.tensor([[5, 0], [4 / 3, 10 / 9], [0, 0]]))
-
-
-def test_by_lift_and_with_rare_ones_left_out() -> None:
-    counts = LabelCounts(1, 3)
-    labels = np.array([0] * 5 + [1] * 3 + [2] * 2)
-    counts.update(labels, np.zeros(6, dtype=np.int64), np.array([0, 0, 0, 1, 2, 2]))
-    assert counts.top(torch.tensor([0]), 3, by="purity").labels.tolist() == [[0, 2, 1]]
-    assert counts.top(torch.tensor([0]), 3, by="lift").labels.tolist() == [[2, 0, 1]]
-    assert counts.top(torch.tensor([0]), 3, by="lift", at_least=2).labels.tolist() == [[2, 0, -1]]
-
-
-def test_ties_go_to_the_lower_label() -> None:
-    counts = LabelCounts(1, 40)
-    counts.update(np.arange(40), np.zeros(40, dtype=np.int64), np.arange(40))
-    assert counts.top(torch.tensor([0]), 9).labels.tolist() == [list(range(9))]
+    torch.testing.assert_close(counts.purity(torch.arange(3)), torch.tensor(purity))
 
 
 def test_too_many_labels_are_refused() -> None:

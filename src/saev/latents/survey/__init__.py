@@ -4,7 +4,7 @@ from saev.latents.survey.by_latent import LatentCodes, Pairs
 from saev.latents.survey.enrichment import Enrichment, QValues
 from saev.latents.survey.image_values import ImageValues, Ranking
 from saev.latents.survey.kept_images import ImageSample, TopImages, quantile_groups
-from saev.latents.survey.labels import LabelCounts, TopLabels
+from saev.latents.survey.labels import LabelCounts
 from saev.latents.survey.memory import tables_bytes, update_bytes
 from saev.latents.survey.over_images import merge_into_first, survey_images
 from saev.latents.survey.place_profile import FLAGS, PlaceProfile
@@ -37,7 +37,6 @@ __all__ = [
     "Strongest",
     "TokenSample",
     "TopImages",
-    "TopLabels",
     "ValueHistogram",
     "merge_into_first",
     "quantile_groups",

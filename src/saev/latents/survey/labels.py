@@ -1,11 +1,11 @@
 """Which labels the images or tokens have on which a latent fires.
 
 Shape suffixes: s = d_sae, l = labels, p = pairs of a latent and an image or token, i = images or tokens, a = some
-latents, n = labels given of each.
+latents.
 """
 
 from copy import copy
-from typing import Any, Final, Literal, NamedTuple, Self, final
+from typing import Any, Final, Self, final
 
 import numpy as np
 import torch
@@ -15,22 +15,6 @@ from torch import Tensor
 from saev.errors import InputError
 
 MAX_LABEL_BYTES: Final = 2**30
-
-
-class TopLabels(NamedTuple):
-    """Labels of some latents, the first of each row first.
-
-    Args:
-        labels: (a, n) int64, -1 where there are fewer.
-        counts: (a, n) int64 images or tokens with the label on which the latent fires.
-        purity: (a, n) float32, see `LabelCounts.purity`.
-        lift: (a, n) float32, see `LabelCounts.lift`.
-    """
-
-    labels: Tensor
-    counts: Tensor
-    purity: Tensor
-    lift: Tensor
 
 
 @final
@@ -96,27 +80,6 @@ class LabelCounts:
         """(a, l) float32: of the labelled images, or tokens, on which the latent fires, the share with the label."""
         counts_al = self.counts[latents_a].double()
         return (counts_al / counts_al.sum(1, keepdim=True).clamp_min(1)).float()
-
-    def lift(self, latents_a: Tensor) -> Tensor:
-        """(a, l) float32: the purity over the share with the label among all; 0 where nothing has the label."""
-        base_l = self.base_counts / self.base_counts.sum().clamp_min(1)
-        return torch.where(base_l > 0, self.purity(latents_a) / base_l.clamp_min(1e-30), 0.0)
-
-    def top(self, latents_a: Tensor, n: int, by: Literal["purity", "lift"] = "purity", at_least: int = 1) -> TopLabels:
-        """The first labels of some latents; ties go to the lower label.
-
-        Args:
-            n: Labels of each at most.
-            by: What orders them.
-            at_least: Counts below this are left out: the lift of a rare label is high by chance.
-        """
-        counts_al, purity_al, lift_al = self.counts[latents_a].long(), self.purity(latents_a), self.lift(latents_a)
-        order_al = lift_al if by == "lift" else purity_al
-        order_al = torch.where(counts_al >= max(1, at_least), order_al, -1.0)
-        labels_an = order_al.sort(dim=1, descending=True, stable=True).indices[:, :n]
-        absent_an = order_al.gather(1, labels_an) < 0
-        found = (values_al.gather(1, labels_an) for values_al in (counts_al, purity_al, lift_al))
-        return TopLabels(labels_an.masked_fill(absent_an, -1), *(values.masked_fill(absent_an, 0) for values in found))
 
     def merge(self, other: Self) -> None:
         """Add what was found on other images."""

@@ -33,3 +33,12 @@ def handle(handlers: Mapping[signal.Signals, "Handler | signal.Handlers | int | 
     if threading.current_thread() is threading.main_thread():
         for signum, handler in handlers.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+
+
+def ending(status: int) -> str:
+    """How a process has ended, by its exit status: what to say behind its name."""
+    number = -status if status < 0 else status - 128  # a shell's way to tell of a signal
+    if number not in set(signal.Signals):
+        return "has failed: what it said stands above"
+    hint = " (is memory short?)" if number == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(number).name}{hint}"

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from saev.errors import InputError
 from saev.latents.encode_plan import Plan, Report
-from saev.stopping import SIGNALS
+from saev.stopping import SIGNALS, ending
 
 
 def write_divided(plan: Plan, numbers: list[int], n_processes: int, report: Report) -> None:
@@ -48,7 +48,9 @@ def write_divided(plan: Plan, numbers: list[int], n_processes: int, report: Repo
                 if not _heard(link, report):
                     number = links.pop(link)
                     processes[number].join()
-                    _check_ending(processes[number], number)
+                    if status := processes[number].exitcode:
+                        advice = ": run the command again" if status < 0 else ""
+                        raise InputError(f"process {number} {ending(status)}{advice}")
     finally:
         for one in processes:
             one.kill()
@@ -75,15 +77,6 @@ def _heard(link: Connection, report: Report) -> bool:
         raise InputError(message)
     report(message)
     return True
-
-
-def _check_ending(process: BaseProcess, number: int) -> None:
-    status = process.exitcode or 0
-    if status < 0:
-        hint = " (is memory short?)" if -status == signal.SIGKILL else ""
-        raise InputError(f"process {number} was ended by {signal.Signals(-status).name}{hint}: run the command again")
-    if status:
-        raise InputError(f"process {number} has failed: what it said stands above")
 
 
 def _work(numbers: list[int], number: int, n_processes: int, link: Any) -> None:

@@ -1,7 +1,6 @@
 """Processes of one command on one machine: none stays behind when another one has ended, and one says which did."""
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -15,7 +14,7 @@ from typing_extensions import override
 from saev.cli.processes.count import N_STARTED
 from saev.cli.processes.meeting import announce_wait, first_meeting
 from saev.errors import InputError, one_line
-from saev.stopping import companions
+from saev.stopping import companions, ending
 
 T = TypeVar("T")
 _STARTED_BY: Final = "SAEV_STARTED_BY"
@@ -104,7 +103,7 @@ class WatchedStrategy(DDPStrategy):
         """
         for rank, process in enumerate(companions, self.global_rank + 1):
             if status := process.poll():
-                raise ProcessEndedError(f"process {rank} of this {self.work} {_ending(status)}")
+                raise ProcessEndedError(f"process {rank} of this {self.work} {ending(status)}")
         parent = self._parent()
         if parent is not None and parent != os.getppid():
             raise ProcessEndedError(f"the process that started this one is gone: the {self.work} stops")
@@ -143,11 +142,3 @@ class WatchedStrategy(DDPStrategy):
         """The process that has started this one, where it is one of ours."""
         parent = os.environ.get(_STARTED_BY)
         return int(parent) if self.local_rank and parent is not None else None
-
-
-def _ending(status: int) -> str:
-    number = -status if status < 0 else status - 128  # a shell's way to tell of a signal
-    if number not in set(signal.Signals):
-        return "has failed: what it said stands above"
-    hint = " (is memory short?)" if number == signal.SIGKILL else ""
-    return f"was ended by {signal.Signals(number).name}{hint}"

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 from concurrent.futures import Executor
+from contextlib import closing
 from pathlib import Path
 from typing import Final, final
 
@@ -101,11 +102,8 @@ def write_file(path: Path, data: bytes) -> FileRecord:
     """
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
-    file = HashedFile(new)
-    try:
+    with closing(HashedFile(new)) as file:
         file.write(memoryview(data))
         record = file.finish()
-    finally:
-        file.close()
     new.rename(path)
     return record

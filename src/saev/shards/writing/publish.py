@@ -1,6 +1,7 @@
 """The last steps of a recording: one list of examples, one of unit hashes, one file of labels, and the descriptions."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import saev
@@ -46,13 +47,10 @@ def _join(directory: Path, name: str, parts: Iterable[tuple[str, FileRecord]]) -
     """Write the parts of a file one after the other, each compared with its record."""
     path = directory / name
     path.unlink(missing_ok=True)
-    whole = HashedFile(path)
-    try:
+    with closing(HashedFile(path)) as whole:
         for source, expected in parts:
             _append(whole, directory / source, expected)
         return whole.finish()
-    finally:
-        whole.close()
 
 
 def _append(whole: HashedFile, source: Path, expected: FileRecord) -> None:

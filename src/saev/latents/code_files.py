@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, Self, final, get_args
 
@@ -127,13 +128,17 @@ class FileShape:
         }
 
     @cached_property
+    def bounds(self) -> list[int]:
+        """Where each tensor begins behind the header, and the end."""
+        return [0, *accumulate(n * _DTYPES[kind].itemsize for kind, n in self.tensors.values())]
+
+    @cached_property
     def header(self) -> bytes:
         """How the file begins."""
-        entries: dict[str, object] = {}
-        end = 0
-        for name, (kind, n) in self.tensors.items():
-            start, end = end, end + n * _DTYPES[kind].itemsize
-            entries[name] = {"dtype": kind, "shape": [n], "data_offsets": [start, end]}
+        entries = {
+            name: {"dtype": kind, "shape": [n], "data_offsets": span}
+            for (name, (kind, n)), span in zip(self.tensors.items(), pairwise(self.bounds), strict=True)
+        }
         text = json.dumps(entries, separators=(",", ":")).encode("ascii")
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text
@@ -141,17 +146,12 @@ class FileShape:
     @cached_property
     def starts(self) -> dict[TensorName, int]:
         """The first byte of each tensor in the file."""
-        found: dict[TensorName, int] = {}
-        at = len(self.header)
-        for name, (kind, n) in self.tensors.items():
-            found[name] = at
-            at += n * _DTYPES[kind].itemsize
-        return found
+        return {name: len(self.header) + start for name, start in zip(self.tensors, self.bounds, strict=False)}
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the file."""
-        return len(self.header) + sum(n * _DTYPES[kind].itemsize for kind, n in self.tensors.values())
+        return len(self.header) + self.bounds[-1]
 
 
 @final

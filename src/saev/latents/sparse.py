@@ -91,12 +91,12 @@ class SparseCodes:
         """
         b, t, d_sae = f_bts.shape
         per_slice = max(1, SLICE_CELLS // max(1, t * d_sae))
-        found: list[tuple[NDArray[np.int64], Floats, int]] = []
+        found: list[SparseCodes] = []
         start = 0
         for stop in [*range(per_slice, b, per_slice), b]:
-            found.append(_entries(f_bts[start + sum(part[2] for part in found) : stop]))
-            if stop == b or sum(len(part[1]) for part in found) >= MAX_PART_ENTRIES:
-                yield slice(start, stop), _joined(found, stop - start, t, d_sae)
+            found.append(SparseCodes.of(f_bts[start + sum(part.n_images for part in found) : stop]))
+            if stop == b or sum(len(part.values_n) for part in found) >= MAX_PART_ENTRIES:
+                yield slice(start, stop), SparseCodes.joined(found)
                 start, found = stop, []
 
     @staticmethod
@@ -107,7 +107,11 @@ class SparseCodes:
             InputError: If a code is not finite.
         """
         b, t, d_sae = f_bts.shape
-        return _joined([_entries(f_bts)], b, t, d_sae)
+        places, values_n = present(f_bts)
+        # The places are sorted: where tokens begin is cheaper to search than to count.
+        starts_r = np.searchsorted(places, np.arange(b * t + 1) * d_sae)
+        latents_n = (places - np.repeat(np.arange(b * t) * d_sae, np.diff(starts_r))).astype(np.int32)
+        return SparseCodes(b, t, d_sae, starts_r, latents_n, values_n)
 
     @property
     def counts_r(self) -> NDArray[np.int64]:
@@ -167,6 +171,8 @@ class SparseCodes:
     @staticmethod
     def joined(parts: "list[SparseCodes]") -> "SparseCodes":
         """All images of one part, then those of the next; one part or more."""
+        if len(parts) == 1:
+            return parts[0]
         ends = np.cumsum([len(part.values_n) for part in parts])
         starts = [part.starts_r[1:] + (end - len(part.values_n)) for part, end in zip(parts, ends, strict=True)]
         return SparseCodes(
@@ -177,28 +183,6 @@ class SparseCodes:
             np.concatenate([part.latents_n for part in parts]),
             np.concatenate([part.values_n for part in parts]),
         )
-
-
-def _joined(found: list[tuple[NDArray[np.int64], Floats, int]], b: int, t: int, d_sae: int) -> SparseCodes:
-    """The codes of b images whose slices were found one by one."""
-    starts_r = np.zeros(b * t + 1, dtype=np.int64)
-    latents_n = np.empty(sum(len(values) for _, values, _ in found), dtype=np.int32)
-    token = entry = 0
-    for places, _, n_images in found:
-        # The places are sorted: where tokens begin is cheaper to search than to count.
-        bounds = np.searchsorted(places, np.arange(1, n_images * t + 1) * d_sae)
-        starts_r[token + 1 : token + 1 + n_images * t] = bounds + entry
-        counts = np.diff(bounds, prepend=0)
-        latents_n[entry : entry + len(places)] = places - np.repeat(np.arange(n_images * t) * d_sae, counts)
-        token, entry = token + n_images * t, entry + len(places)
-    values_n = np.concatenate([values for _, values, _ in found])
-    return SparseCodes(b, t, d_sae, starts_r, latents_n, values_n)
-
-
-def _entries(f_bts: Tensor) -> tuple[NDArray[np.int64], Floats, int]:
-    """Places in the flattened codes of some images, ascending, their values, and the number of images."""
-    places, values = present(f_bts)
-    return places, values, len(f_bts)
 
 
 def present(codes: Tensor) -> tuple[NDArray[np.int64], Floats]:

@@ -25,7 +25,7 @@ def test_equals_sorting(offers: list[list[tuple[int, int]]], k: int, cells: int,
             latents, keys = (np.array([pair[i] for pair in new], dtype=np.int64) for i in range(2))
             table.update(latents, keys)
             halves[number % 2].update(latents, keys)
-        halves[0].merge(halves[1].unsorted)
+        halves[0].merge(halves[1])
     for latent in range(7):
         best = sorted((key for other, key in everything if other == latent), reverse=True)[:k]
         best += [NO_KEY] * (k - len(best))

@@ -71,11 +71,7 @@ class FeatureVisualizer(NotesFaults):
 
     @override
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Check now, and not after hours of training, whether what is asked for is there.
-
-        Raises:
-            InputError: If the SAE has no such latents, or the namer cannot be had.
-        """
+        """Raise InputError now, not after hours, unless the SAE has the latents asked for and the namer can be had."""
         if stage in ("fit", "test"):
             for sae in cast(TrainedModel, pl_module).saes.values():
                 self._options.check_latents(sae.d_sae)

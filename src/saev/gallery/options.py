@@ -83,11 +83,7 @@ class RenderOptions:
                 raise InputError(f"{name} has no use without a namer")
 
     def check_latents(self, d_sae: int) -> None:
-        """Check whether an SAE of this size has the latents that are asked for.
-
-        Raises:
-            InputError: If not.
-        """
+        """Raise InputError unless an SAE of this size has the latents that are asked for."""
         unknown = [latent for latent in self.include_latents or () if not 0 <= latent < d_sae]
         if unknown:
             raise InputError(f"include_latents {unknown}: the SAE has latents 0 to {d_sae - 1}")

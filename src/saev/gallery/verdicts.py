@@ -62,11 +62,7 @@ def read_report(directory: str | Path) -> Report:
 
 
 def check_reports(reports: Iterable[Report | Interventions], saes: Mapping[str, SparseAutoencoder]) -> None:
-    """Check whether each report, or intervention, is of one of the SAEs, and of latents that it has.
-
-    Raises:
-        InputError: For the first one that is not.
-    """
+    """Raise InputError for the first report, or intervention, of another SAE or of latents that it does not have."""
     digests = {sae_digest(sae): sae for sae in saes.values()} if (reports := list(reports)) else {}
     for report in reports:
         if report.sae not in digests:

@@ -222,11 +222,7 @@ class SavedFile:
     shape: FileShape
 
     def check_size(self) -> None:
-        """Check whether the file is there with all its bytes.
-
-        Raises:
-            InputError: If not.
-        """
+        """Raise InputError unless the file is there with all its bytes."""
         found, expected = size_of(self.directory, self.name), self.shape.n_bytes
         if not found == expected == self.file.record.n_bytes:
             raise InputError(f"{self.directory / self.name}: {found} bytes instead of {expected}: copy or encode again")

@@ -110,11 +110,7 @@ class Codes(ImageCodes):
                     progress.update(len(rows))
 
     def check(self, sae: SparseAutoencoder, tokens: TokenSelection) -> None:
-        """Check whether these are the codes of an SAE on the tokens of a recording.
-
-        Raises:
-            InputError: If not; names both values.
-        """
+        """Raise InputError, with both values, unless these are the codes of an SAE on the tokens of a recording."""
         expected = origin_of(sae, tokens)
         for what, own, other in differences(self.origin, expected):
             raise InputError(f"the codes are of {what} {own}, not of {other}: encode again, with `saev encode`")

@@ -17,11 +17,7 @@ LEAST_COSINE: Final = 0.7
 
 
 def check_seeds(others: Sequence[SparseAutoencoder], saes: Mapping[str, SparseAutoencoder]) -> None:
-    """Check whether each of some SAEs is another seed of one of `saes`, or one of them.
-
-    Raises:
-        InputError: For the first one that is not.
-    """
+    """Raise InputError for the first SAE that is neither another seed of one of `saes` nor one of them."""
     own = {weights_digest(sae) for sae in saes.values()} if others else set()
     for sae in others:
         if weights_digest(sae) not in own and not any(is_other_seed(one, sae) for one in saes.values()):

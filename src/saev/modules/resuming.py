@@ -19,11 +19,7 @@ PRECISIONS: Final = ("32-true", "bf16-mixed")
 
 
 def check_trainer(trainer: lightning.Trainer) -> None:
-    """Check whether a trainer leaves gradients as they are, which are computed before its backward pass.
-
-    Raises:
-        InputError: If it sums those of several batches, scales them, or changes the precision of the weights.
-    """
+    """Raise InputError if a trainer sums gradients of several batches, scales them, or changes weights' precision."""
     callbacks: list[lightning.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     schedulers = [one for one in callbacks if isinstance(one, GradientAccumulationScheduler)]
     n = max([trainer.accumulate_grad_batches, *(max(one.scheduling.values()) for one in schedulers)])

@@ -79,11 +79,7 @@ def attributes(thing: SceneObject) -> dict[str, str]:
 
 
 def check_value(factor: str, value: str) -> None:
-    """Refuse what is no value of a factor.
-
-    Raises:
-        InputError: There is no such factor, or it has no such value.
-    """
+    """Raise InputError for what is no factor, or no value of it."""
     if factor not in FACTORS:
         raise InputError(f"scenes have no factor {factor!r}; there are {', '.join(FACTORS)}")
     if value not in FACTORS[factor]:

@@ -70,11 +70,7 @@ def has_body(headers: Message) -> bool:
 
 
 def check_said_once(headers: Message) -> None:
-    """Refuse headers whose first and last could mean different things.
-
-    Raises:
-        Refused: If one of them comes more than once.
-    """
+    """Raise Refused for headers that come twice, whose first and last could mean different things."""
     for name in _ONCE:
         if len(headers.get_all(name, [])) > 1:
             raise Refused(HTTPStatus.BAD_REQUEST, f"{name} is said more than once")

@@ -32,11 +32,7 @@ def check_given_files(argv: Sequence[str]) -> None:
 
 
 def check_named_files(options: Mapping[str, object]) -> None:
-    """Refuse the same in options that come from a file: the parser opens what their values name, too.
-
-    Raises:
-        InputError: For the first one; names the option and the file.
-    """
+    """The same for options that come from a file: the parser opens what their values name, too."""
     _check((f"--{name}", value) for name, value in leaves(options, "") if isinstance(value, str))
 
 

@@ -42,11 +42,7 @@ def n_asked(accelerator: str, devices: Devices) -> int | None:
 
 
 def check_devices(accelerator: str, devices: Devices) -> None:
-    """Refuse more processes than this machine has devices for.
-
-    Raises:
-        InputError: With both numbers.
-    """
+    """Raise InputError, with both numbers, for more processes than this machine has devices for."""
     n, most = n_asked(accelerator, devices), _most(accelerator)
     if n is None or most is None or n <= most or started_elsewhere():
         return
@@ -107,11 +103,7 @@ def _listed(devices: Devices) -> Devices:
 
 
 def check_machines(num_nodes: int) -> None:
-    """Refuse several machines that cannot find each other.
-
-    Raises:
-        InputError: With the ways to start the other machines' processes.
-    """
+    """Raise InputError for several machines that cannot find each other, with the ways to start them."""
     missing = [name for name in BY_HAND if name not in os.environ]
     if num_nodes > 1 and missing and not started_elsewhere():
         raise InputError(

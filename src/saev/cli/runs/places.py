@@ -20,21 +20,13 @@ FLOOR_OF_GALLERY = 2**20
 
 
 def check_places(run_dir: Path, *folders: str | Path) -> None:
-    """See whether files can be made in a run directory and in folders of it, those that are there or their parents.
-
-    Raises:
-        InputError: If not.
-    """
+    """Raise InputError unless files can be made in a run directory and in folders of it, there or yet to be made."""
     for folder in ("", *folders):
         check_writable(run_dir / folder)
 
 
 def check_places_of_fit(run_dir: Path) -> None:
-    """The same for all that `saev fit` writes.
-
-    Raises:
-        InputError: If a place cannot be written.
-    """
+    """The same for all that `saev fit` writes."""
     run = RunDirectory(run_dir)
     check_places(run_dir, CHECKPOINT.parent, *(path.name for path in (run.saes, run.features, run.logs)))
 

@@ -133,11 +133,7 @@ class TrainCLI(CommandCLI):
         return [RunConfig(self._reusable_config), SAEExporter(), report, Hyperparameters()]
 
     def check_memory(self) -> None:
-        """See whether training fits the memory of the device.
-
-        Raises:
-            InputError: If it certainly does not.
-        """
+        """Raise InputError if training certainly does not fit the memory of the device."""
         model, data = self.model, self.datamodule
         n_dividing = 1 if model.shard_latents else self.trainer.world_size
         need = training_need(

@@ -42,11 +42,7 @@ class SavedState:
             raise InputError(f"{error}: it is damaged or of another version of saev: start a new run") from error
 
     def check_same_order(self, now: "SavedState") -> None:
-        """Refuse to go on where the order would be another one.
-
-        Raises:
-            InputError: Naming all differences.
-        """
+        """Raise InputError, naming all differences, where the order would be another one."""
         changed = [
             f"{key} was {self.plan.get(key)} and is {now.plan.get(key)}"
             for key in self.plan | now.plan

@@ -72,25 +72,16 @@ class TrainingSet:
 @final
 @dataclass(frozen=True)
 class RecordedLayer:
-    """Activations of one layer of a ViT. A fact that is None is not known.
+    """Activations of one layer of a ViT. A fact that is None is not known."""
 
-    Args:
-        family: Family of the ViT, as in ``--model.family``.
-        ckpt: Its name, as in ``--model.ckpt``.
-        weights_digest: SHA-256 of its weights.
-        precision: Of its forward pass, such as float32.
-        layer: Index of the block, counted from 0; from the end (-1) where the original saev counted so.
-        preprocessing: How pictures are prepared for it.
-        more: What else is known of the recording, as JSON.
-    """
-
-    family: str | None = None
-    ckpt: str | None = None
-    weights_digest: str | None = None
-    precision: str | None = None
+    family: str | None = None  # Family of the ViT, as in ``--model.family``.
+    ckpt: str | None = None  # Its name, as in ``--model.ckpt``.
+    weights_digest: str | None = None  # SHA-256 of its weights.
+    precision: str | None = None  # Of its forward pass, such as float32.
     layer: int | None = None
-    preprocessing: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
+    """Index of the block, counted from 0; from the end (-1) where the original saev counted so."""
+    preprocessing: Mapping[str, Any] | None = None  # How pictures are prepared for it.
+    more: Mapping[str, Any] = field(default_factory=dict)  # What else is known of the recording, as JSON.
 
     @classmethod
     def of(cls, recording: Recording) -> Self:

@@ -33,35 +33,23 @@ _NOTHING: Final = 0.03
 @final
 @dataclass(frozen=True)
 class PlantedClaim:
-    """A claim whose truth is known.
+    """A claim whose truth is known."""
 
-    Args:
-        hypothesis: It, with latents and thresholds.
-        truth: What `KnownScenes.truth` calls what is claimed.
-        is_true: Whether the latents fire on it, rather than on something else.
-        why: How it came about, in words.
-    """
-
-    hypothesis: Hypothesis
-    truth: str
-    is_true: bool
-    why: str
+    hypothesis: Hypothesis  # It, with latents and thresholds.
+    truth: str  # What `KnownScenes.truth` calls what is claimed.
+    is_true: bool  # Whether the latents fire on it, rather than on something else.
+    why: str  # How it came about, in words.
 
 
 @final
 @dataclass(frozen=True)
 class Claims:
-    """The five claims, by the file that they are frozen in.
+    """The five claims, by the file that they are frozen in."""
 
-    Args:
-        colour: A latent of a colour.
-        several: A latent of a shape or texture, latents of warm colours together, and one that is misread.
-        season: A latent of a background that passes for one of the season.
-    """
-
-    colour: PlantedClaim
+    colour: PlantedClaim  # A latent of a colour.
     several: tuple[PlantedClaim, PlantedClaim, PlantedClaim]
-    season: PlantedClaim
+    """A latent of a shape or texture, latents of warm colours together, and one that is misread."""
+    season: PlantedClaim  # A latent of a background that passes for one of the season.
 
     @property
     def all(self) -> tuple[PlantedClaim, ...]:

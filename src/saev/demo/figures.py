@@ -13,21 +13,13 @@ _HEAD: Final = ("", "wanted", "found", "", *_BESIDE)
 @final
 @dataclass(frozen=True)
 class Figure:
-    """A number that was measured.
+    """A number that was measured."""
 
-    Args:
-        name: What it is.
-        wanted: What is wanted, in words.
-        found: What was found, in words.
-        is_met: Whether that is as wanted.
-        beside: The same of controls, in words.
-    """
-
-    name: str
-    wanted: str
-    found: str
-    is_met: bool
-    beside: Mapping[str, str] = field(default_factory=dict)
+    name: str  # What it is.
+    wanted: str  # What is wanted, in words.
+    found: str  # What was found, in words.
+    is_met: bool  # Whether that is as wanted.
+    beside: Mapping[str, str] = field(default_factory=dict)  # The same of controls, in words.
 
     @property
     def cells(self) -> Sequence[str]:

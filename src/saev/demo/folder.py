@@ -61,33 +61,22 @@ class DemoOptions:
 @final
 @dataclass(frozen=True)
 class Finished:
-    """A step that is done.
-
-    Args:
-        seconds: That it took.
-        said: Lines on what came out.
-        facts: What later steps need of it, as JSON.
-    """
+    """A step that is done."""
 
     name: str
-    seconds: float
-    said: Sequence[str]
-    facts: Mapping[str, Any]
+    seconds: float  # That it took.
+    said: Sequence[str]  # Lines on what came out.
+    facts: Mapping[str, Any]  # What later steps need of it, as JSON.
 
 
 @final
 @dataclass
 class DemoFolder:
-    """A demo on disk.
-
-    Args:
-        options: What the demo is made of.
-        finished: The steps that are done, in order.
-    """
+    """A demo on disk."""
 
     path: Path
-    options: DemoOptions
-    finished: list[Finished] = field(default_factory=list)
+    options: DemoOptions  # What the demo is made of.
+    finished: list[Finished] = field(default_factory=list)  # The steps that are done, in order.
 
     @property
     def marker(self) -> Path:

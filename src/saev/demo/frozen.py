@@ -18,23 +18,15 @@ _TRUTHS: Final = (*NAMES, "warm", "summer")
 @final
 @dataclass(frozen=True)
 class FrozenClaim:
-    """A claim that was frozen, as the marker keeps it.
-
-    Args:
-        id: Of the hypothesis.
-        text: What is claimed.
-        truth: What `KnownScenes.truth` calls it.
-        is_true: Whether it is.
-        why: How it came about.
-    """
+    """A claim that was frozen, as the marker keeps it."""
 
     file: str
-    id: str
-    text: str
+    id: str  # Of the hypothesis.
+    text: str  # What is claimed.
     latents: Sequence[int]
-    truth: str
-    is_true: bool
-    why: str
+    truth: str  # What `KnownScenes.truth` calls it.
+    is_true: bool  # Whether it is.
+    why: str  # How it came about.
 
     @classmethod
     def of(cls, file: str, one: PlantedClaim) -> Self:
@@ -69,16 +61,11 @@ class FrozenClaim:
 @final
 @dataclass(frozen=True)
 class Frozen:
-    """All that was fixed.
+    """All that was fixed."""
 
-    Args:
-        claims: The five claims.
-        of_colour: All latents that go with it.
-    """
-
-    claims: Sequence[FrozenClaim]
+    claims: Sequence[FrozenClaim]  # The five claims.
     colour: str
-    of_colour: Sequence[int]
+    of_colour: Sequence[int]  # All latents that go with it.
 
 
 def frozen(demo: Demo) -> Frozen:

@@ -25,36 +25,24 @@ Argv = Sequence[str]
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a step.
+    """What came out of a step."""
 
-    Args:
-        said: Lines for people.
-        facts: What later steps need, as JSON.
-    """
-
-    said: Sequence[str]
-    facts: Mapping[str, Any]
+    said: Sequence[str]  # Lines for people.
+    facts: Mapping[str, Any]  # What later steps need, as JSON.
 
 
 @final
 @dataclass(frozen=True)
 class Step:
-    """A step.
+    """A step."""
 
-    Args:
-        name: For the marker.
-        title: A few words.
-        commands: What a user would type; asked when all steps before are done.
-        work: Does it.
-        leaves: What it writes and would not go on with: removed before it is done again after an interruption.
-    """
-
-    name: str
-    title: str
+    name: str  # For the marker.
+    title: str  # A few words.
     words: str
-    commands: Callable[[], Sequence[Argv]]
-    work: Callable[[], Outcome]
+    commands: Callable[[], Sequence[Argv]]  # What a user would type; asked when all steps before are done.
+    work: Callable[[], Outcome]  # Does it.
     leaves: Callable[[], Iterable[Path]] = tuple
+    """What it writes and would not go on with: removed before it is done again after an interruption."""
 
     def do(self, folder: DemoFolder) -> Finished:
         """Do it, and note it.

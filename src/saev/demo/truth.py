@@ -24,15 +24,10 @@ _N_DEALS: Final = 100
 @final
 @dataclass(frozen=True)
 class BestUnits:
-    """For each value the unit that ranked the scenes with it best, and how well it does on other scenes.
+    """For each value the unit that ranked the scenes with it best, and how well it does on other scenes."""
 
-    Args:
-        unit_j: The units.
-        ap_j: Average precision on the other scenes.
-    """
-
-    unit_j: NDArray[np.int64]
-    ap_j: Floats
+    unit_j: NDArray[np.int64]  # The units.
+    ap_j: Floats  # Average precision on the other scenes.
 
     @property
     def n_good(self) -> int:

@@ -28,15 +28,10 @@ MOST_LATENTS: Final = 2**16 - 1  # How many there are stands in two bytes.
 @final
 @dataclass(frozen=True)
 class Masks:
-    """Labels of patches.
+    """Labels of patches."""
 
-    Args:
-        names: What the numbers mean.
-        numbers_ip: (images of the recording, patches) uint8, places in `names`; `NO_LABEL` for none.
-    """
-
-    names: Sequence[str]
-    numbers_ip: NDArray[np.uint8]
+    names: Sequence[str]  # What the numbers mean.
+    numbers_ip: NDArray[np.uint8]  # (images of the recording, patches) uint8, places in `names`; `NO_LABEL` for none.
 
     @classmethod
     def of(cls, labels: Labels) -> Self | None:
@@ -47,21 +42,13 @@ class Masks:
 @final
 @dataclass(frozen=True)
 class PictureLevels:
-    """Which latents fire in images, and how strongly at most.
+    """Which latents fire in images, and how strongly at most."""
 
-    Args:
-        images_i: Ids of the images, ascending.
-        starts_i: (images + 1,) where the pairs of each image begin, and the end.
-        latents_n: Latents, ascending within an image.
-        levels_n: Their largest values there as shares of the latents' largest ones, 1 to 255: all of them fire.
-        most: Latents of an image at most, those of the highest levels; None where all are there.
-    """
-
-    images_i: NDArray[np.int64]
-    starts_i: NDArray[np.int64]
-    latents_n: NDArray[np.int64]
-    levels_n: Levels
-    most: int | None
+    images_i: NDArray[np.int64]  # Ids of the images, ascending.
+    starts_i: NDArray[np.int64]  # (images + 1,) where the pairs of each image begin, and the end.
+    latents_n: NDArray[np.int64]  # Latents, ascending within an image.
+    levels_n: Levels  # Their largest values there as shares of the latents' largest ones, 1 to 255: all of them fire.
+    most: int | None  # Latents of an image at most, those of the highest levels; None where all are there.
 
     @classmethod
     def of(cls, images_i: NDArray[np.int64], values: csc_array, max_value_s: NDArray[np.float32]) -> Self:

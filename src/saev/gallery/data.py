@@ -57,42 +57,28 @@ class ShownName:
 
 @dataclass(frozen=True)
 class LatentPage:
-    """A latent that gets pictures.
-
-    Args:
-        top: By `Order` its pictures, strongest first.
-        heatmaps: Levels (h, w) in each picture that is shown, as shares of the latent's largest value.
-        samples: Pictures from the whole range of its values.
-        histogram: (bins,) tokens by value; bins as in `Gallery.bin_edges`.
-        percentiles: Values by percentile, such as {50: 1.2}.
-        labels: Labels of its strongest images, the most frequent first.
-        patch_labels: Labels of its strongest patches, the most frequent first.
-        columns: Values of what else is known of its strongest images, by column, the most frequent first.
-        peaks: Labels of the strongest patch in pictures, where these are known.
-        neighbours: Latents with the nearest decoder directions, and the cosines.
-        coactive: Latents that fire on the same tokens, and the cosines of the indicators.
-        directions: Words to which the decoder direction points, and their scores.
-        mean_p: Its mean activation at each patch position, over all images, where that is known.
-        is_small: Whether it has `N_SMALL` pictures at most, for want of room.
-        judged: What it does on the pictures that latents are judged by.
-    """
+    """A latent that gets pictures."""
 
     index: int
-    top: Mapping[Order, Sequence[LatentExample]]
+    top: Mapping[Order, Sequence[LatentExample]]  # By `Order` its pictures, strongest first.
     heatmaps: Mapping[int, Levels] = field(default_factory=dict)
-    samples: Sequence[SampleGroup] = ()
-    histogram: npt.NDArray[np.integer] | None = None
-    percentiles: Mapping[int, float] = field(default_factory=dict)
-    labels: Sequence[LabelCount] = ()
-    patch_labels: Sequence[LabelCount] = ()
+    """Levels (h, w) in each picture that is shown, as shares of the latent's largest value."""
+    samples: Sequence[SampleGroup] = ()  # Pictures from the whole range of its values.
+    histogram: npt.NDArray[np.integer] | None = None  # (bins,) tokens by value; bins as in `Gallery.bin_edges`.
+    percentiles: Mapping[int, float] = field(default_factory=dict)  # Values by percentile, such as {50: 1.2}.
+    labels: Sequence[LabelCount] = ()  # Labels of its strongest images, the most frequent first.
+    patch_labels: Sequence[LabelCount] = ()  # Labels of its strongest patches, the most frequent first.
     columns: Mapping[str, Sequence[LabelCount]] = field(default_factory=dict)
+    """Values of what else is known of its strongest images, by column, the most frequent first."""
     peaks: Mapping[int, str] = field(default_factory=dict)
-    neighbours: Sequence[tuple[int, float]] = ()
+    """Labels of the strongest patch in pictures, where these are known."""
+    neighbours: Sequence[tuple[int, float]] = ()  # Latents with the nearest decoder directions, and the cosines.
     coactive: Sequence[tuple[int, float]] = ()
-    directions: Sequence[tuple[str, float]] = ()
-    mean_p: Floats | None = None
-    is_small: bool = False
-    judged: Judged | None = None
+    """Latents that fire on the same tokens, and the cosines of the indicators."""
+    directions: Sequence[tuple[str, float]] = ()  # Words to which the decoder direction points, and their scores.
+    mean_p: Floats | None = None  # Its mean activation at each patch position, over all images, where that is known.
+    is_small: bool = False  # Whether it has `N_SMALL` pictures at most, for want of room.
+    judged: Judged | None = None  # What it does on the pictures that latents are judged by.
 
     @property
     def best(self) -> Sequence[LatentExample]:
@@ -116,19 +102,12 @@ class LatentPage:
 
 @dataclass(frozen=True)
 class OtherSae:
-    """Another SAE whose gallery lies beside this one, and the latent of it that each latent here matches best.
+    """Another SAE whose gallery lies beside this one, and the latent of it that each latent here matches best."""
 
-    Args:
-        folder: Name of its gallery's folder.
-        title: Its name.
-        matched: (s,) its latent for each latent here; -1 for none.
-        cosine: (s,) cosine of the two decoder directions.
-    """
-
-    folder: str
-    title: str
-    matched: npt.NDArray[np.integer]
-    cosine: Floats
+    folder: str  # Name of its gallery's folder.
+    title: str  # Its name.
+    matched: npt.NDArray[np.integer]  # (s,) its latent for each latent here; -1 for none.
+    cosine: Floats  # (s,) cosine of the two decoder directions.
 
 
 STANDINGS: Final = ("confirmed", "rejected", "undecided", "exploratory")
@@ -137,119 +116,71 @@ STANDINGS: Final = ("confirmed", "rejected", "undecided", "exploratory")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a test says of a hypothesis on latents.
+    """What a test says of a hypothesis on latents."""
 
-    Args:
-        standing: One of `STANDINGS`.
-        claim: In words.
-        any: The latents, of which one is to fire.
-        unless: Latents of which none may fire.
-        effect: MCC with the sign of the claim.
-        interval: Ends of its 95 % interval.
-        p: Corrected for all hypotheses that were tested together.
-        n: Pictures that it rests on.
-        reason: A sentence.
-        link: Address of the report, from the gallery's folder on.
-        circular: Whether the labels came from a model that gave the name, or that the SAE looks into.
-    """
-
-    standing: str
-    claim: str
-    any: Sequence[int]
-    unless: Sequence[int]
-    effect: float
-    interval: tuple[float, float]
-    p: float
-    n: int
-    reason: str
-    link: str | None = None
-    circular: bool = False
+    standing: str  # One of `STANDINGS`.
+    claim: str  # In words.
+    any: Sequence[int]  # The latents, of which one is to fire.
+    unless: Sequence[int]  # Latents of which none may fire.
+    effect: float  # MCC with the sign of the claim.
+    interval: tuple[float, float]  # Ends of its 95 % interval.
+    p: float  # Corrected for all hypotheses that were tested together.
+    n: int  # Pictures that it rests on.
+    reason: str  # A sentence.
+    link: str | None = None  # Address of the report, from the gallery's folder on.
+    circular: bool = False  # Whether the labels came from a model that gave the name, or that the SAE looks into.
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """In how many SAEs that differ from this one in their seed alone each latent is found again.
+    """In how many SAEs that differ from this one in their seed alone each latent is found again."""
 
-    Args:
-        n: How many such SAEs there are.
-        least: The cosine of decoder directions from which on two latents are the same.
-        found: (s,) in how many of them.
-        cosine: (s,) mean over them of the largest cosine with a decoder direction there.
-    """
-
-    n: int
-    least: float
-    found: npt.NDArray[np.integer]
-    cosine: Floats
+    n: int  # How many such SAEs there are.
+    least: float  # The cosine of decoder directions from which on two latents are the same.
+    found: npt.NDArray[np.integer]  # (s,) in how many of them.
+    cosine: Floats  # (s,) mean over them of the largest cosine with a decoder direction there.
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What a gallery says, except for its pages and pictures.
+    """What a gallery says, except for its pages and pictures."""
 
-    Args:
-        title: Headline of the page.
-        sae_id: Tells this SAE from others, whatever their names: notes belong to it.
-        facts: Short facts under the title, such as {"Model": "ViT-B-32/openai"}.
-        frequency: (s,) share of tokens on which each latent fires; 0 for dead latents.
-        image_frequency: (s,) share of images.
-        mean_value: (s,) mean over the tokens on which it fires.
-        max_value: (s,) largest value; the top of each latent's colour scale, unless `scale` says another one.
-        grid: (h, w) patches of a picture.
-        decoder_norm: (s,) lengths of the rows that latents decode to; None where all are 1.
-        bin_edges: (bins + 1,) of the histograms of values.
-        rare_below: Share of images below which a latent is rare: sorted by value or purity it comes last.
-        labels: By kind the labels that stand beside latents; those of the first kind, if nobody chooses another one.
-        names: Names that were found for latents.
-        others: SAEs to compare with.
-        metadata: What else is known of the pictures.
-        masks: Labels of their patches, where there are any.
-        known: What is known of the pictures that latents are judged by.
-        levels: What fires in them, or in a choice of images.
-        verdicts: What tests say of latents.
-        interventions: What the ViT does with latents.
-        half: The half of the pictures that it shows and counts, where it keeps to one.
-        seeds: In how many other seeds latents are found, where there are any.
-        recipe: What it was made from.
-        places: Where in pictures latents fire, as far as that is known.
-        alike: Gives groups of pictures that are nearly the same, among those that pages show; called at the end.
-        top_ratio: (s,) largest value in a picture over the second largest one in another; 0 where there is none.
-        spread: (s,) on how many pictures each latent fires, counted by strength; see `saev.gallery.figures.spread`.
-        scale: (s,) what the largest level of each latent stands for, where that is the largest value on other images.
-        p99: (s,) the 99th percentile of the values of each latent, on the images that the scale is of.
-        families: Families of latents, where they were looked for.
-    """
-
-    title: str
-    sae_id: str
-    facts: Mapping[str, str]
-    frequency: Floats
-    image_frequency: Floats
-    mean_value: Floats
-    max_value: Floats
-    grid: tuple[int, int]
-    decoder_norm: Floats | None = None
-    bin_edges: Floats = field(default_factory=lambda: np.zeros(0))
-    rare_below: float = 0.0
+    title: str  # Headline of the page.
+    sae_id: str  # Tells this SAE from others, whatever their names: notes belong to it.
+    facts: Mapping[str, str]  # Short facts under the title, such as {"Model": "ViT-B-32/openai"}.
+    frequency: Floats  # (s,) share of tokens on which each latent fires; 0 for dead latents.
+    image_frequency: Floats  # (s,) share of images.
+    mean_value: Floats  # (s,) mean over the tokens on which it fires.
+    max_value: Floats  # (s,) largest value; the top of each latent's colour scale, unless `scale` says another one.
+    grid: tuple[int, int]  # (h, w) patches of a picture.
+    decoder_norm: Floats | None = None  # (s,) lengths of the rows that latents decode to; None where all are 1.
+    bin_edges: Floats = field(default_factory=lambda: np.zeros(0))  # (bins + 1,) of the histograms of values.
+    rare_below: float = 0.0  # Share of images below which a latent is rare: sorted by value or purity it comes last.
     labels: Sequence[BestLabels] = ()
-    names: Mapping[int, ShownName] = field(default_factory=dict)
-    others: Sequence[OtherSae] = ()
-    metadata: Sequence[Column] = ()
-    masks: Masks | None = None
-    known: Known | None = None
-    levels: PictureLevels | None = None
-    verdicts: Sequence[Verdict] = ()
-    interventions: Sequence[Mapping[str, Any]] = ()
-    half: Half | None = None
-    seeds: Seeds | None = None
-    recipe: Recipe | None = None
-    places: PlaceProfile | None = None
+    """By kind the labels that stand beside latents; those of the first kind, if nobody chooses another one."""
+    names: Mapping[int, ShownName] = field(default_factory=dict)  # Names that were found for latents.
+    others: Sequence[OtherSae] = ()  # SAEs to compare with.
+    metadata: Sequence[Column] = ()  # What else is known of the pictures.
+    masks: Masks | None = None  # Labels of their patches, where there are any.
+    known: Known | None = None  # What is known of the pictures that latents are judged by.
+    levels: PictureLevels | None = None  # What fires in them, or in a choice of images.
+    verdicts: Sequence[Verdict] = ()  # What tests say of latents.
+    interventions: Sequence[Mapping[str, Any]] = ()  # What the ViT does with latents.
+    half: Half | None = None  # The half of the pictures that it shows and counts, where it keeps to one.
+    seeds: Seeds | None = None  # In how many other seeds latents are found, where there are any.
+    recipe: Recipe | None = None  # What it was made from.
+    places: PlaceProfile | None = None  # Where in pictures latents fire, as far as that is known.
     alike: Callable[[Sequence[int]], list[list[int]]] | None = None
+    """Gives groups of pictures that are nearly the same, among those that pages show; called at the end."""
     top_ratio: Floats | None = None
+    """(s,) largest value in a picture over the second largest one in another; 0 where there is none."""
     spread: Floats | None = None
+    """(s,) on how many pictures each latent fires, counted by strength; see `saev.gallery.figures.spread`."""
     scale: Floats | None = None
+    """(s,) what the largest level of each latent stands for, where that is the largest value on other images."""
     p99: Floats | None = None
-    families: "Families | None" = None
+    """(s,) the 99th percentile of the values of each latent, on the images that the scale is of."""
+    families: "Families | None" = None  # Families of latents, where they were looked for.
 
     def __post_init__(self) -> None:
         for column in (self.frequency, self.image_frequency, self.mean_value, self.max_value):

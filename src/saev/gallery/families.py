@@ -20,17 +20,11 @@ from saev.nn import SparseAutoencoder
 @final
 @dataclass(frozen=True)
 class Families:
-    """Families of latents, the largest first, and a map.
+    """Families of latents, the largest first, and a map."""
 
-    Args:
-        family: (s,) the number of each latent's family, -1 for none.
-        names: Of each family, what many of its members are about; None where that is chance.
-        places: (s, 2) from 0 to 1 on the map; NaN where there is no place.
-    """
-
-    family: NDArray[np.int32]
-    names: Sequence[str | None]
-    places: NDArray[np.float32]
+    family: NDArray[np.int32]  # (s,) the number of each latent's family, -1 for none.
+    names: Sequence[str | None]  # Of each family, what many of its members are about; None where that is chance.
+    places: NDArray[np.float32]  # (s, 2) from 0 to 1 on the map; NaN where there is no place.
 
     @classmethod
     def of(

@@ -36,46 +36,30 @@ _PAGE_ENTRY: Final = 8  # Bytes of the number of a latent in the overview.
 @final
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures of a gallery come from.
+    """Where the pictures of a gallery come from."""
 
-    Args:
-        get: A picture by its id. For one that is missing a grey tile is shown.
-        codes: What fires where in pictures, given by their ids, ascending; None where no patches are encoded.
-        n_opened: Upper bound of the pictures that get a page of their own, a random choice.
-        seed: Fixes it.
-        others: Ids, ascending, of pictures that the gallery has whether pages show them or not: they get thumbnails as
-            long as it has fewer than `n_opened`.
-        named: A picture of which nothing but the name is needed.
-    """
-
-    get: Callable[[int], Picture]
+    get: Callable[[int], Picture]  # A picture by its id. For one that is missing a grey tile is shown.
     codes: Callable[[Sequence[int]], Iterator[tuple[int, PatchCodes]]] | None = None
-    n_opened: int = 0
-    seed: int = 0
+    """What fires where in pictures, given by their ids, ascending; None where no patches are encoded."""
+    n_opened: int = 0  # Upper bound of the pictures that get a page of their own, a random choice.
+    seed: int = 0  # Fixes it.
     others: Sequence[int] = ()
-    named: Callable[[int], Picture] | None = None
+    """Ids, ascending, of pictures that the gallery has whether pages show them or not: they get thumbnails as long as
+    it has fewer than `n_opened`."""
+    named: Callable[[int], Picture] | None = None  # A picture of which nothing but the name is needed.
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """How large a gallery may become, and what is known of it beforehand.
+    """How large a gallery may become, and what is known of it beforehand."""
 
-    Args:
-        n_bytes: Its size.
-        n_pages: Pages that are coming.
-        images: Ids of all pictures that these show as small ones.
-        thumbnail: Mean bytes of a thumbnail.
-        small_thumbnail: Mean bytes of a small one.
-        opened: Bytes that pages of pictures would like to have.
-    """
-
-    n_bytes: int
-    n_pages: int
-    images: frozenset[int]
-    thumbnail: float
-    small_thumbnail: float
-    opened: float
+    n_bytes: int  # Its size.
+    n_pages: int  # Pages that are coming.
+    images: frozenset[int]  # Ids of all pictures that these show as small ones.
+    thumbnail: float  # Mean bytes of a thumbnail.
+    small_thumbnail: float  # Mean bytes of a small one.
+    opened: float  # Bytes that pages of pictures would like to have.
 
     @classmethod
     def of(cls, n_bytes: int, n_pages: int, images: Iterable[int], pictures: Pictures) -> "Budget":

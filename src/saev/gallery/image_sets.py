@@ -39,21 +39,13 @@ MAX_BYTES: Final = 2**31
 @final
 @dataclass(frozen=True)
 class ImageSet:
-    """Images that are looked at together.
+    """Images that are looked at together."""
 
-    Args:
-        name: Tells it from other sets of a gallery; its folder, unless it is the first one.
-        title: What it is called.
-        shards: Content ids of the recording; empty where they are not known.
-        images: Digest of the numbers of the images.
-        half: The half of the pictures that it keeps to, where it keeps to one.
-    """
-
-    name: str
-    title: str
-    shards: str = ""
-    images: str = ""
-    half: Half | None = None
+    name: str  # Tells it from other sets of a gallery; its folder, unless it is the first one.
+    title: str  # What it is called.
+    shards: str = ""  # Content ids of the recording; empty where they are not known.
+    images: str = ""  # Digest of the numbers of the images.
+    half: Half | None = None  # The half of the pictures that it keeps to, where it keeps to one.
 
     @classmethod
     def of(
@@ -93,21 +85,13 @@ class ImageSet:
 @final
 @dataclass(frozen=True)
 class Place:
-    """Where an image set goes in a gallery.
+    """Where an image set goes in a gallery."""
 
-    Args:
-        image_set: The set.
-        sets: All sets that the gallery then has, the first one first.
-        first: What the first one says until now, if there is one.
-        before: What stands in the place itself until now, if anything does.
-        lost: Sets of another SAE that the gallery had until now.
-    """
-
-    image_set: ImageSet
-    sets: Sequence[ImageSet]
-    first: Overview | None = None
-    before: Overview | None = None
-    lost: Sequence[ImageSet] = ()
+    image_set: ImageSet  # The set.
+    sets: Sequence[ImageSet]  # All sets that the gallery then has, the first one first.
+    first: Overview | None = None  # What the first one says until now, if there is one.
+    before: Overview | None = None  # What stands in the place itself until now, if anything does.
+    lost: Sequence[ImageSet] = ()  # Sets of another SAE that the gallery had until now.
 
     @property
     def is_first(self) -> bool:

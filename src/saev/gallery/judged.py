@@ -25,57 +25,36 @@ Ints = NDArray[np.int64]
 @final
 @dataclass(frozen=True)
 class KnownLabels:
-    """Labels of which a picture has one.
+    """Labels of which a picture has one."""
 
-    Args:
-        source: "label", or "metadata".
-        family: The column of the table, or "label".
-        names: What `saev.probing` calls them.
-        numbers_i: Their places in `names`; -1 where it is not known, len(names) for none of these.
-    """
-
-    source: str
-    family: str
-    names: Sequence[str]
-    numbers_i: Ints
+    source: str  # "label", or "metadata".
+    family: str  # The column of the table, or "label".
+    names: Sequence[str]  # What `saev.probing` calls them.
+    numbers_i: Ints  # Their places in `names`; -1 where it is not known, len(names) for none of these.
 
 
 @final
 @dataclass(frozen=True)
 class KnownMasks:
-    """Labels of patches of which a picture may have several.
+    """Labels of patches of which a picture may have several."""
 
-    Args:
-        names: What they are called.
-        has_ij: Whether a picture has patches of each.
-        is_known_i: Whether any of its patches has a label.
-        patches_j: Patches with each label, of all pictures that were looked at; None where they were not counted.
-    """
-
-    names: Sequence[str]
-    has_ij: NDArray[np.bool_]
-    is_known_i: NDArray[np.bool_]
+    names: Sequence[str]  # What they are called.
+    has_ij: NDArray[np.bool_]  # Whether a picture has patches of each.
+    is_known_i: NDArray[np.bool_]  # Whether any of its patches has a label.
     patches_j: Ints | None
+    """Patches with each label, of all pictures that were looked at; None where they were not counted."""
 
 
 @final
 @dataclass(frozen=True)
 class Known:
-    """What is known of the pictures that latents are judged by.
+    """What is known of the pictures that latents are judged by."""
 
-    Args:
-        images: (i,) their ids, ascending.
-        n_images: Pictures that were looked at: more than these if their values were too many.
-        labels: Labels of pictures.
-        masks: Labels of their patches, where there are any.
-        silence: When latents are silent, in a sentence.
-    """
-
-    images: Ints
-    n_images: int
-    labels: Sequence[KnownLabels]
-    masks: KnownMasks | None
-    silence: str
+    images: Ints  # (i,) their ids, ascending.
+    n_images: int  # Pictures that were looked at: more than these if their values were too many.
+    labels: Sequence[KnownLabels]  # Labels of pictures.
+    masks: KnownMasks | None  # Labels of their patches, where there are any.
+    silence: str  # When latents are silent, in a sentence.
 
     @classmethod
     def of(cls, labels: Labels, images: Ints, n_images: int, patches_j: Ints | None, silence: str) -> Self:
@@ -94,28 +73,17 @@ class Known:
 @final
 @dataclass(frozen=True)
 class Judged:
-    """What a latent does on the pictures that it is judged by.
+    """What a latent does on the pictures that it is judged by."""
 
-    Args:
-        places_p: Those on which it fires, ascending, or the `MAX_FIRES` strongest ones.
-        values_p: float32, its largest value there.
-        n_fires: On how many it fires.
-        n: How many pictures it is judged by.
-        silent: Its pre-activations on others.
-        patches_jh: Patches on which it fires, by label and by quarters of an octave of its values; None where
-            that is not known.
-        shown: Ids of hits and false alarms that are shown in any case.
-        near: Ids of misses likewise.
-    """
-
-    places_p: Ints
-    values_p: NDArray[np.float32]
-    n_fires: int
-    n: int
-    silent: NearMisses | None = None
+    places_p: Ints  # Those on which it fires, ascending, or the `MAX_FIRES` strongest ones.
+    values_p: NDArray[np.float32]  # float32, its largest value there.
+    n_fires: int  # On how many it fires.
+    n: int  # How many pictures it is judged by.
+    silent: NearMisses | None = None  # Its pre-activations on others.
     patches_jh: Ints | None = None
-    shown: frozenset[int] = frozenset()
-    near: frozenset[int] = frozenset()
+    """Patches on which it fires, by label and by quarters of an octave of its values; None where that is not known."""
+    shown: frozenset[int] = frozenset()  # Ids of hits and false alarms that are shown in any case.
+    near: frozenset[int] = frozenset()  # Ids of misses likewise.
 
 
 def _masks(labels: Labels, images: Ints, patches_j: Ints | None) -> KnownMasks | None:

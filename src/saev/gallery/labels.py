@@ -41,26 +41,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Kind:
-    """Labels of one kind.
+    """Labels of one kind."""
 
-    Args:
-        name: Of the kind, or of the column.
-        counts: All that latents fire on.
-        strongest: Their strongest tenth, of some latents.
-        test: Whether that is more than chance.
-        has: Whether images whose values are kept have labels, for average precision.
-        known_i: Of which of these images it is known.
-        positive_l: Of these, those with each label.
-    """
-
-    name: str
+    name: str  # Of the kind, or of the column.
     names: Sequence[str]
-    counts: LabelCounts
-    strongest: Callable[[Ints], Strongest]
-    test: Enrichment
-    has: Has
-    known_i: NDArray[np.bool_]
-    positive_l: Ints
+    counts: LabelCounts  # All that latents fire on.
+    strongest: Callable[[Ints], Strongest]  # Their strongest tenth, of some latents.
+    test: Enrichment  # Whether that is more than chance.
+    has: Has  # Whether images whose values are kept have labels, for average precision.
+    known_i: NDArray[np.bool_]  # Of which of these images it is known.
+    positive_l: Ints  # Of these, those with each label.
 
     def log_p(self, strongest: Strongest) -> NDArray[np.float64]:
         """(a, l) of the tests; 0 for latents of too few images."""

@@ -26,32 +26,21 @@ Ints = NDArray[np.int64]
 @final
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures and latents that are looked at together.
-
-    Args:
-        places_c: The picture of each pair, as a place among pictures, ascending.
-        rows_c: Its latent, as a place in `latents_a`, ascending within a picture.
-    """
+    """Pictures and latents that are looked at together."""
 
     latents_a: Ints
-    places_c: Ints
-    rows_c: Ints
+    places_c: Ints  # The picture of each pair, as a place among pictures, ascending.
+    rows_c: Ints  # Its latent, as a place in `latents_a`, ascending within a picture.
 
 
 @final
 @dataclass(frozen=True)
 class NearMisses:
-    """The pre-activations of one latent on pictures on which it is silent.
+    """The pre-activations of one latent on pictures on which it is silent."""
 
-    Args:
-        places_q: The pictures, as places, ascending.
-        values_q: float32.
-        patches_q: Where it is largest, as a place among the patches.
-    """
-
-    places_q: Ints
-    values_q: NDArray[np.float32]
-    patches_q: Ints
+    places_q: Ints  # The pictures, as places, ascending.
+    values_q: NDArray[np.float32]  # float32.
+    patches_q: Ints  # Where it is largest, as a place among the patches.
 
 
 @final

@@ -20,31 +20,20 @@ OF_SAE: Final = ("verdicts", "interventions", "seeds")
 
 
 class Overview(NamedTuple):
-    """What is read back of the overview of a gallery.
+    """What is read back of the overview of a gallery."""
 
-    Args:
-        sae_id: The SAE.
-        max_value: (s,) largest values.
-        image_frequency: (s,) shares of the images on which latents fire.
-        thumbnails: Names of the pictures that have thumbnails, by id.
-        pages: Latents that have a page, full ones first.
-        p99: (s,) 99th percentiles of the values; None where an earlier version left them out.
-        facts: What stands under the title.
-        names: Names that were found for latents.
-        of_sae: What is known of the SAE's latents from elsewhere, by key of `OF_SAE`, as it stands in the script.
-        recipe: What it was made from; None where an earlier version left that out.
-    """
-
-    sae_id: str
-    max_value: npt.NDArray[np.float32]
-    image_frequency: npt.NDArray[np.float32]
-    thumbnails: Mapping[int, str]
-    pages: Sequence[int]
+    sae_id: str  # The SAE.
+    max_value: npt.NDArray[np.float32]  # (s,) largest values.
+    image_frequency: npt.NDArray[np.float32]  # (s,) shares of the images on which latents fire.
+    thumbnails: Mapping[int, str]  # Names of the pictures that have thumbnails, by id.
+    pages: Sequence[int]  # Latents that have a page, full ones first.
     p99: npt.NDArray[np.float32] | None
-    facts: Mapping[str, str]
-    names: Mapping[int, ShownName]
+    """(s,) 99th percentiles of the values; None where an earlier version left them out."""
+    facts: Mapping[str, str]  # What stands under the title.
+    names: Mapping[int, ShownName]  # Names that were found for latents.
     of_sae: Mapping[str, Any]
-    recipe: Recipe | None
+    """What is known of the SAE's latents from elsewhere, by key of `OF_SAE`, as it stands in the script."""
+    recipe: Recipe | None  # What it was made from; None where an earlier version left that out.
 
 
 def read_overview(script: str) -> Overview:

@@ -16,21 +16,13 @@ from saev.shards.tokens import TokenSelection
 @final
 @dataclass(frozen=True)
 class Recipe:
-    """Images and options of a gallery.
+    """Images and options of a gallery."""
 
-    Args:
-        shards: Content id of the recording.
-        images: Numbers of the images that were looked at, ascending.
-        top_k: Images of a latent, in each order.
-        sort_by: The order that comes first.
-        seed: Of the random choices.
-    """
-
-    shards: str
-    images: NDArray[np.int64]
-    top_k: int
-    sort_by: Order
-    seed: int
+    shards: str  # Content id of the recording.
+    images: NDArray[np.int64]  # Numbers of the images that were looked at, ascending.
+    top_k: int  # Images of a latent, in each order.
+    sort_by: Order  # The order that comes first.
+    seed: int  # Of the random choices.
 
     @classmethod
     def of(cls, tokens: TokenSelection, images: NDArray[np.int64], options: RenderOptions) -> Self:

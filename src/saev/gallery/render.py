@@ -45,43 +45,30 @@ COMMON_IMAGES = 4  # Latents of fewer are rare; a card shows as many.
 
 @dataclass(frozen=True)
 class Rendered:
-    """A gallery that was written.
+    """A gallery that was written."""
 
-    Args:
-        name: The SAE's.
-        index: Path of its `index.html`.
-        gallery: What it says.
-        decoder_sd: Rows that the latents decode to, on the CPU.
-    """
-
-    name: str
-    index: Path
-    gallery: Gallery
+    name: str  # The SAE's.
+    index: Path  # Path of its `index.html`.
+    gallery: Gallery  # What it says.
     pages: Pages
-    decoder_sd: Tensor
+    decoder_sd: Tensor  # Rows that the latents decode to, on the CPU.
 
 
 @dataclass(frozen=True)
 class Source:
-    """What SAEs are looked at on: the images, their pictures and labels; and what is known of latents from elsewhere.
-
-    Args:
-        reports: Tests of hypotheses on latents, each of one of the SAEs.
-        interventions: Edits of latents inside the ViT, each of one of the SAEs.
-        seeds: SAEs that are not rendered, and differ from one that is in their seed.
-        figures: What was measured of each SAE, by its name and by stage.
-        images: Numbers of those of the images that were surveyed, where that is to be known later.
-    """
+    """What SAEs are looked at on, images with pictures and labels, and what is known of latents from elsewhere."""
 
     tokens: TokenSelection
     pictures: RecordedPictures
     labels: Labels
     image_set: ImageSet
-    reports: Sequence[Report] = ()
-    interventions: Sequence[Interventions] = ()
-    seeds: Sequence[SparseAutoencoder] = ()
+    reports: Sequence[Report] = ()  # Tests of hypotheses on latents, each of one of the SAEs.
+    interventions: Sequence[Interventions] = ()  # Edits of latents inside the ViT, each of one of the SAEs.
+    seeds: Sequence[SparseAutoencoder] = ()  # SAEs that are not rendered, and differ from one that is in their seed.
     figures: Mapping[str, Figures] = field(default_factory=dict)
+    """What was measured of each SAE, by its name and by stage."""
     images: NDArray[np.int64] | None = None
+    """Numbers of those of the images that were surveyed, where that is to be known later."""
 
 
 def namer_of(options: RenderOptions) -> Namer | None:

@@ -28,17 +28,11 @@ _OTHERS: Final = ("latents", "verdict", "exploratory", "circular", "interval", "
 @final
 @dataclass(frozen=True)
 class Report:
-    """A report.
+    """A report."""
 
-    Args:
-        directory: Where it lies.
-        sae: Digest of the SAE that its hypotheses are on.
-        verdicts: By the id of the hypothesis; none of them knows its page.
-    """
-
-    directory: Path
-    sae: str
-    verdicts: Mapping[str, Verdict]
+    directory: Path  # Where it lies.
+    sae: str  # Digest of the SAE that its hypotheses are on.
+    verdicts: Mapping[str, Verdict]  # By the id of the hypothesis; none of them knows its page.
 
     @property
     def latents(self) -> list[int]:

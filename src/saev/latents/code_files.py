@@ -35,27 +35,16 @@ _DTYPES: Final[dict[str, np.dtype[Any]]] = {"I64": np.dtype("<i8"), "I32": np.dt
 @final
 @dataclass(frozen=True)
 class Origin:
-    """Whose codes of what these are: equal for equal codes on any machine.
+    """Whose codes of what these are: equal for equal codes on any machine."""
 
-    Args:
-        sae: Digest of the SAE, see `saev.latents.encoding.sae_digest`.
-        d_in: Width of its activations.
-        d_sae: Its number of latents.
-        shards: Content id of the recording; of several layers all, joined by " + ".
-        activations: Digest of its bytes, likewise.
-        layout: The tokens of an image.
-        tokens: Which of these are encoded.
-        n_images: Images of the recording, all of which are encoded.
-    """
-
-    sae: str
-    d_in: int
-    d_sae: int
-    shards: str
-    activations: str
-    layout: TokenLayout
-    tokens: TokenKind
-    n_images: int
+    sae: str  # Digest of the SAE, see `saev.latents.encoding.sae_digest`.
+    d_in: int  # Width of its activations.
+    d_sae: int  # Its number of latents.
+    shards: str  # Content id of the recording; of several layers all, joined by " + ".
+    activations: str  # Digest of its bytes, likewise.
+    layout: TokenLayout  # The tokens of an image.
+    tokens: TokenKind  # Which of these are encoded.
+    n_images: int  # Images of the recording, all of which are encoded.
 
     @cached_property
     def spots(self) -> Spots:

@@ -23,19 +23,12 @@ Report = Callable[[int], object]
 @final
 @dataclass(frozen=True)
 class Plan:
-    """What is to be encoded, in which files.
+    """What is to be encoded, in which files."""
 
-    Args:
-        encoding: The SAE and the images.
-        origin: What identifies its codes.
-        images_per_file: Images of each file but the last.
-        directory: Where the files go.
-    """
-
-    encoding: Encoding
-    origin: Origin
-    images_per_file: int
-    directory: Path
+    encoding: Encoding  # The SAE and the images.
+    origin: Origin  # What identifies its codes.
+    images_per_file: int  # Images of each file but the last.
+    directory: Path  # Where the files go.
 
     @property
     def n_files(self) -> int:

@@ -24,17 +24,12 @@ BYTES_BESIDE = 220
 
 @dataclass(frozen=True)
 class PatchCodes:
-    """Which latents fire where in a picture.
-
-    Args:
-        offsets: (patches + 1,) those of patch p, in row-major order, are `latents[offsets[p]:offsets[p + 1]]`.
-        latents: (n,) within a patch the strongest first.
-        levels: (n,) their values, see `quantise`, as shares of the largest value of the latent.
-    """
+    """Which latents fire where in a picture."""
 
     offsets: NDArray[np.integer]
-    latents: NDArray[np.integer]
-    levels: Levels
+    """(patches + 1,) those of patch p, in row-major order, are `latents[offsets[p]:offsets[p + 1]]`."""
+    latents: NDArray[np.integer]  # (n,) within a patch the strongest first.
+    levels: Levels  # (n,) their values, see `quantise`, as shares of the largest value of the latent.
 
 
 def quantise(values: NDArray[np.floating], vmax: float) -> NDArray[np.uint8]:

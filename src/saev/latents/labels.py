@@ -17,20 +17,13 @@ LABELS_AT_ONCE = 2**22
 @final
 @dataclass(frozen=True)
 class Labels:
-    """What is known of the images of a recording.
-
-    Args:
-        numbers: (n_examples,) the label of each image, as a place in `names`; -1 for none.
-        patch_names: Labels of patches; empty where none were recorded.
-        patch_numbers: (n_examples, patches) uint8; `NO_LABEL` for none.
-        columns: What else is known, from a table of the user's.
-    """
+    """What is known of the images of a recording."""
 
     names: Sequence[str]
-    numbers: Numbers
-    patch_names: Sequence[str]
-    patch_numbers: NDArray[np.uint8] | None
-    columns: Sequence[Column] = ()
+    numbers: Numbers  # (n_examples,) the label of each image, as a place in `names`; -1 for none.
+    patch_names: Sequence[str]  # Labels of patches; empty where none were recorded.
+    patch_numbers: NDArray[np.uint8] | None  # (n_examples, patches) uint8; `NO_LABEL` for none.
+    columns: Sequence[Column] = ()  # What else is known, from a table of the user's.
 
     @classmethod
     def of(cls, reader: ShardReader, columns: Sequence[Column] = ()) -> Self:

@@ -40,18 +40,13 @@ Kind = Literal["boolean", "numeric", "categorical", "text", "constant"]
 class Column:
     """A column of the table. All of its values together decide its kind.
 
-    Args:
-        name: Its heading.
-        values: Its distinct values as they were written, sorted; without those that mean "not known".
-        numbers_i: (i,) int64, the place of each image's value in `values`; -1 where it is not known.
-
     >>> Column("wing", ["3.5", "4"], np.array([0, 1, -1])).kind
     'numeric'
     """
 
-    name: str
-    values: Sequence[str]
-    numbers_i: Numbers
+    name: str  # Its heading.
+    values: Sequence[str]  # Its distinct values as they were written, sorted; without those that mean "not known".
+    numbers_i: Numbers  # (i,) int64, the place of each image's value in `values`; -1 where it is not known.
 
     @classmethod
     def of(cls, name: str, cells: Sequence[str]) -> Self:
@@ -102,14 +97,10 @@ class Metadata:
     """A table of the images of a recording.
 
     `read_metadata` makes it of a file, `saev.latents.source_metadata` of a source of pictures.
-
-    Args:
-        name: The file or source, for messages.
-        columns: All but the key.
     """
 
-    name: str
-    columns: Sequence[Column]
+    name: str  # The file or source, for messages.
+    columns: Sequence[Column]  # All but the key.
 
     def column(self, name: str) -> Column:
         """The column with a heading.

@@ -31,16 +31,11 @@ _OLD_KEYS: Final = ("latent", "star", "text")
 @final
 @dataclass(frozen=True)
 class Evidence:
-    """A picture that speaks for or against a claim.
+    """A picture that speaks for or against a claim."""
 
-    Args:
-        picture: Its number in the gallery.
-        set: The image set of the gallery, "" for its first one.
-    """
-
-    picture: int
+    picture: int  # Its number in the gallery.
     name: str
-    set: str = ""
+    set: str = ""  # The image set of the gallery, "" for its first one.
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:
@@ -58,28 +53,17 @@ class Evidence:
 @final
 @dataclass(frozen=True)
 class Note:
-    """What is noted on a latent.
-
-    Args:
-        star: Whether it is starred.
-        text: Words about it.
-        claim: What it fires on, in words that a test can decide.
-        confidence: That the claim is true, in per cent; None where nobody says it.
-        verdict: What whoever writes it thinks of the claim by now.
-        tags: Free words; the latents of one are a list.
-        evidence: Pictures.
-        more: What else stands in it: kept as it is.
-    """
+    """What is noted on a latent."""
 
     latent: int
-    star: bool
-    text: str
-    claim: str = ""
-    confidence: int | None = None
-    verdict: Verdict = "open"
-    tags: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    more: Mapping[str, object] | None = None
+    star: bool  # Whether it is starred.
+    text: str  # Words about it.
+    claim: str = ""  # What it fires on, in words that a test can decide.
+    confidence: int | None = None  # That the claim is true, in per cent; None where nobody says it.
+    verdict: Verdict = "open"  # What whoever writes it thinks of the claim by now.
+    tags: tuple[str, ...] = ()  # Free words; the latents of one are a list.
+    evidence: tuple[Evidence, ...] = ()  # Pictures.
+    more: Mapping[str, object] | None = None  # What else stands in it: kept as it is.
 
     @classmethod
     def from_json(cls, value: object, where: str, version: int = VERSION) -> Self:
@@ -122,17 +106,12 @@ class Note:
 @final
 @dataclass(frozen=True)
 class Notes:
-    """A file of notes.
+    """A file of notes."""
 
-    Args:
-        sae: The first 16 hex digits of the SHA-256 over the SAE's weights.
-        half: Seed and columns of the proposal half that the gallery shows; None for pictures of both halves.
-        notes: One for each noted latent.
-    """
-
-    sae: str
+    sae: str  # The first 16 hex digits of the SHA-256 over the SAE's weights.
     half: tuple[int, tuple[str, ...]] | None
-    notes: tuple[Note, ...]
+    """Seed and columns of the proposal half that the gallery shows; None for pictures of both halves."""
+    notes: tuple[Note, ...]  # One for each noted latent.
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:

@@ -27,16 +27,11 @@ MAX_PART_ENTRIES: Final = 2**20  # Of one part; its last slice may exceed it.
 @final
 @dataclass(frozen=True)
 class Spots:
-    """Which of the positions of an image are what.
-
-    Args:
-        patches: The patches among them; empty where only other tokens are looked at.
-        cls: The position of the CLS token, if it is among them.
-    """
+    """Which of the positions of an image are what."""
 
     n_positions: int
-    patches: range
-    cls: int | None = None
+    patches: range  # The patches among them; empty where only other tokens are looked at.
+    cls: int | None = None  # The position of the CLS token, if it is among them.
 
     def __post_init__(self) -> None:
         everything = range(self.n_positions)
@@ -62,23 +57,14 @@ class Spots:
 @final
 @dataclass(frozen=True)
 class SparseCodes:
-    """The codes of whole images that are above zero, token after token: a matrix in compressed rows.
+    """The codes of whole images that are above zero, token after token: a matrix in compressed rows."""
 
-    Args:
-        n_images: b.
-        n_positions: t.
-        d_sae: s.
-        starts_r: int64 (b t + 1,), where the entries of each token begin, and the end.
-        latents_n: int32, ascending within a token.
-        values_n: float32, above zero and finite.
-    """
-
-    n_images: int
-    n_positions: int
-    d_sae: int
-    starts_r: NDArray[np.int64]
-    latents_n: NDArray[np.int32]
-    values_n: Floats
+    n_images: int  # b.
+    n_positions: int  # t.
+    d_sae: int  # s.
+    starts_r: NDArray[np.int64]  # int64 (b t + 1,), where the entries of each token begin, and the end.
+    latents_n: NDArray[np.int32]  # int32, ascending within a token.
+    values_n: Floats  # float32, above zero and finite.
 
     @classmethod
     def parts(cls, f_bts: Tensor) -> Iterator[tuple[slice, "SparseCodes"]]:

@@ -49,23 +49,14 @@ class Recorded:
 @final
 @dataclass(frozen=True)
 class Behind:
-    """What a gallery's SAE answers with.
+    """What a gallery's SAE answers with."""
 
-    Args:
-        sae: The SAE behind its ViT.
-        max_value_s: What level 255 stands for, by latent.
-        frequency_s: Share of the gallery's pictures on which each latent fires.
-        recorded: The images that are compared with, or why there are none.
-        words: The text tower of the ViT.
-        probe: The probe on recorded pictures.
-    """
-
-    sae: LiveSae
-    max_value_s: NDArray[np.float32]
-    frequency_s: NDArray[np.float32]
-    recorded: Recorded | str
-    words: Words
-    probe: RecordedProbe
+    sae: LiveSae  # The SAE behind its ViT.
+    max_value_s: NDArray[np.float32]  # What level 255 stands for, by latent.
+    frequency_s: NDArray[np.float32]  # Share of the gallery's pictures on which each latent fires.
+    recorded: Recorded | str  # The images that are compared with, or why there are none.
+    words: Words  # The text tower of the ViT.
+    probe: RecordedProbe  # The probe on recorded pictures.
 
 
 @final

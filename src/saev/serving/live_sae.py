@@ -27,17 +27,11 @@ from saev.vit.backbone import Backbone
 @final
 @dataclass(frozen=True)
 class Seen:
-    """What an SAE makes of a picture.
+    """What an SAE makes of a picture."""
 
-    Args:
-        view: The picture as the ViT saw it.
-        f_qs: Codes (q, s) of the tokens that the SAE takes, on the CPU.
-        patches: Which of these are patches, in row-major order; empty where the SAE takes none.
-    """
-
-    view: Image.Image
-    f_qs: Tensor
-    patches: slice
+    view: Image.Image  # The picture as the ViT saw it.
+    f_qs: Tensor  # Codes (q, s) of the tokens that the SAE takes, on the CPU.
+    patches: slice  # Which of these are patches, in row-major order; empty where the SAE takes none.
 
     @property
     def _ranked_qs(self) -> Tensor:
@@ -57,21 +51,13 @@ class Seen:
 @final
 @dataclass(frozen=True)
 class Changed:
-    """Final embeddings of a picture, as it is and with changes inside the ViT.
+    """Final embeddings of a picture, as it is and with changes inside the ViT."""
 
-    Args:
-        before_e: As it is.
-        after_e: With the edit.
-        random_re: With as large changes along random latents.
-        norm: Norm of the edit's change over that of the tokens that it changes; 0 if it changes none.
-        n_tokens: How many tokens it changes.
-    """
-
-    before_e: Tensor
-    after_e: Tensor
-    random_re: Tensor
-    norm: float
-    n_tokens: int
+    before_e: Tensor  # As it is.
+    after_e: Tensor  # With the edit.
+    random_re: Tensor  # With as large changes along random latents.
+    norm: float  # Norm of the edit's change over that of the tokens that it changes; 0 if it changes none.
+    n_tokens: int  # How many tokens it changes.
 
 
 @final

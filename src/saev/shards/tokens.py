@@ -25,20 +25,14 @@ MAX_READ_BYTES: Final = 64 * 2**20  # Upper bound of one read, as float32 in mem
 @final
 @dataclass(frozen=True)
 class TokenSelection:
-    """Tokens of one shard directory, or the same tokens of several layers.
-
-    Args:
-        readers: The shard directories; several of them are layers of the same images, and a token is what they
-            hold of it one after the other.
-        examples: (n,) ascending indices of the examples.
-        positions: Which tokens of each example.
-        kept: bool (n, positions), which of these are used at all; by default all.
-    """
+    """Tokens of one shard directory, or the same tokens of several layers."""
 
     readers: tuple[ShardReader, ...]
-    examples: Ints
-    positions: range
-    kept: NDArray[np.bool_] | None = None
+    """The shard directories; several of them are layers of the same images, and a token is what they hold of it one
+    after the other."""
+    examples: Ints  # (n,) ascending indices of the examples.
+    positions: range  # Which tokens of each example.
+    kept: NDArray[np.bool_] | None = None  # bool (n, positions), which of these are used at all; by default all.
 
     @classmethod
     def of(

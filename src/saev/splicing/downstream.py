@@ -34,17 +34,11 @@ Row = dict[str, float | None]
 @final
 @dataclass(frozen=True)
 class Measured:
-    """What a pass over pictures gave.
+    """What a pass over pictures gave."""
 
-    Args:
-        embeddings: Final embeddings (n, e) of each of `standard_variants`, by name.
-        values: Reconstruction, codes and monosemanticity, by name.
-        histogram: Numbers of latents by frequency.
-    """
-
-    embeddings: dict[str, Tensor]
-    values: dict[str, float]
-    histogram: list[int]
+    embeddings: dict[str, Tensor]  # Final embeddings (n, e) of each of `standard_variants`, by name.
+    values: dict[str, float]  # Reconstruction, codes and monosemanticity, by name.
+    histogram: list[int]  # Numbers of latents by frequency.
 
 
 def mean_token(inside: Attached, batches: Iterable[Tensor]) -> Tensor:

@@ -15,21 +15,14 @@ from saev.latents.sparse import Floats, SparseCodes, Spots
 @final
 @dataclass(frozen=True)
 class LatentCodes:
-    """Active codes sorted by latent, then image, then position.
+    """Active codes sorted by latent, then image, then position."""
 
-    Args:
-        starts_s: int32 (s + 1,), where the entries of each latent begin, and the end.
-        latents_n: int64, the latent of each entry.
-        tokens_n: int32, its token: the row of the image in the batch times n_positions, plus the position.
-        images_n: int32, the row of its image.
-        values_n: float32.
-    """
-
-    starts_s: NDArray[np.int32]
-    latents_n: NDArray[np.int64]
+    starts_s: NDArray[np.int32]  # int32 (s + 1,), where the entries of each latent begin, and the end.
+    latents_n: NDArray[np.int64]  # int64, the latent of each entry.
     tokens_n: NDArray[np.int32]
-    images_n: NDArray[np.int32]
-    values_n: Floats
+    """int32, its token: the row of the image in the batch times n_positions, plus the position."""
+    images_n: NDArray[np.int32]  # int32, the row of its image.
+    values_n: Floats  # float32.
 
     @classmethod
     def of(cls, codes: SparseCodes) -> "LatentCodes":
@@ -51,19 +44,12 @@ class LatentCodes:
 @final
 @dataclass(frozen=True)
 class Pairs:
-    """Latents and images on which they fire, sorted by latent, then image.
+    """Latents and images on which they fire, sorted by latent, then image."""
 
-    Args:
-        latents_p: int64.
-        images_p: int32, rows in the batch.
-        best_p: float32, the largest value at the ranked positions; 0 if there is none.
-        sums_p: float32, the sum over these, added up as float64 in the order of the positions.
-    """
-
-    latents_p: NDArray[np.int64]
-    images_p: NDArray[np.int32]
-    best_p: Floats
-    sums_p: Floats
+    latents_p: NDArray[np.int64]  # int64.
+    images_p: NDArray[np.int32]  # int32, rows in the batch.
+    best_p: Floats  # float32, the largest value at the ranked positions; 0 if there is none.
+    sums_p: Floats  # float32, the sum over these, added up as float64 in the order of the positions.
 
     @classmethod
     def of(cls, codes: LatentCodes, spots: Spots, n_images: int) -> "Pairs":

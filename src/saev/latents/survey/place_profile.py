@@ -25,27 +25,16 @@ Floats = NDArray[np.float32]
 
 
 class PlaceProfile(NamedTuple):
-    """Where latents fire in pictures, (s,) each; what is not known is None, and what does not fire has 0.
+    """Where latents fire in pictures, (s,) each; what is not known is None, and what does not fire has 0."""
 
-    Args:
-        flags: uint8, bit i for `FLAGS[i]`.
-        one_image: Share of a latent's activation that comes from one picture.
-        border: Share of its activation on the outermost ring of patches.
-        border_of_grid: Share of the patches that are there.
-        extent: Spatial extent, see `PlaceSums.extent`.
-        patches: Patches on which it fires in a picture, on average over the pictures where it does.
-        boundary: Share of the labelled patches on which it fires that are at a boundary of masks.
-        boundary_expected: That share of patches of the same labels, wherever the latent fires.
-    """
-
-    flags: NDArray[np.uint8]
-    one_image: Floats
-    border: Floats | None = None
-    border_of_grid: float = 0.0
-    extent: Floats | None = None
-    patches: Floats | None = None
-    boundary: Floats | None = None
-    boundary_expected: Floats | None = None
+    flags: NDArray[np.uint8]  # uint8, bit i for `FLAGS[i]`.
+    one_image: Floats  # Share of a latent's activation that comes from one picture.
+    border: Floats | None = None  # Share of its activation on the outermost ring of patches.
+    border_of_grid: float = 0.0  # Share of the patches that are there.
+    extent: Floats | None = None  # Spatial extent, see `PlaceSums.extent`.
+    patches: Floats | None = None  # Patches on which it fires in a picture, on average over the pictures where it does.
+    boundary: Floats | None = None  # Share of the labelled patches on which it fires that are at a boundary of masks.
+    boundary_expected: Floats | None = None  # That share of patches of the same labels, wherever the latent fires.
 
     @classmethod
     def of(cls, survey: LatentSurvey) -> Self:

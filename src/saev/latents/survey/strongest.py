@@ -25,17 +25,11 @@ Ints = NDArray[np.int64]
 
 
 class Strongest(NamedTuple):
-    """What the strongest tenth of latents lies on.
+    """What the strongest tenth of latents lies on."""
 
-    Args:
-        counts_al: Its images, or patches, by label.
-        images_al: Its images by the label of the image, or of its strongest patch.
-        n_images_a: Its images that have one of these labels.
-    """
-
-    counts_al: Ints
-    images_al: Ints
-    n_images_a: Ints
+    counts_al: Ints  # Its images, or patches, by label.
+    images_al: Ints  # Its images by the label of the image, or of its strongest patch.
+    n_images_a: Ints  # Its images that have one of these labels.
 
 
 def strongest_images(

@@ -133,17 +133,12 @@ def render_saes(
 ) -> dict[str, Path]:
     """Write a gallery of each SAE, as `render` does, on any choice of images, also of several layers.
 
+    Its arguments are those of `render`, and:
+
     Args:
         saes: SAEs of one width, which evaluate, on one device.
         tokens: The tokens of these images that they take; none of images that were held out of training, unless `only`
             names their numbers or there are no others.
-        out: As in `render`.
-        options: What is shown.
-        codes: As in `render`.
-        metadata: As in `render`.
-        verdicts: As in `render`.
-        interventions: As in `render`.
-        seeds: As in `render`.
         only: `images` of `render`.
         figures: What was measured of each SAE, by its name and by stage, for the page.
 

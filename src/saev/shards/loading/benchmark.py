@@ -61,15 +61,7 @@ def bench(
 ) -> Benchmark:
     """Take shuffled training batches from a directory for some time, as fast as they come, with a progress bar.
 
-    Args:
-        directory: A recording.
-        tokens: Which tokens of each image.
-        batch_size: Tokens of a batch.
-        buffer_gib: Memory in GiB; by default 40 % of what is available.
-        threads: How many read.
-        seconds: How long; one pass over the data at the most.
-        seed: Fixes the order.
-        layer: Which layer, where a directory of the original saev holds several.
+    Its arguments are the options of `saev shards bench`.
 
     Raises:
         InputError: For a directory that cannot be read or is damaged, and numbers that make no sense.

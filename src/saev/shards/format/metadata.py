@@ -2,6 +2,7 @@
 
 import json
 import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Final, Self, final
@@ -90,20 +91,30 @@ class Metadata:
                 "record the activations again with this version"
             )
         found = JsonObject(value, where, [f.name for f in fields(cls)])
+        return cls.from_json(found, found.integers("layers", 1), {})
+
+    @classmethod
+    def from_json(cls, found: JsonObject, layers: tuple[int, ...], names: Mapping[str, str]) -> Self:
+        """From an object of a protocol that can be read, whose keys may have other names.
+
+        Raises:
+            InputError: For values of another type or range.
+        """
+        name = {field.name: names.get(field.name, field.name) for field in fields(cls)}
         return cls(
-            family=found.text("family"),
-            ckpt=found.text("ckpt"),
-            layers=found.integers("layers", 1),
-            content_tokens_per_example=found.integer("content_tokens_per_example", 1),
+            family=found.text(name["family"]),
+            ckpt=found.text(name["ckpt"]),
+            layers=layers,
+            content_tokens_per_example=found.integer(name["content_tokens_per_example"], 1),
             cls_token=found.boolean("cls_token"),
-            d_model=found.integer("d_model", 1),
-            n_examples=found.integer("n_examples", 1),
-            max_tokens_per_shard=found.integer("max_tokens_per_shard", 1),
+            d_model=found.integer(name["d_model"], 1),
+            n_examples=found.integer(name["n_examples"], 1),
+            max_tokens_per_shard=found.integer(name["max_tokens_per_shard"], 1),
             data=found.text("data"),
             dataset=found.text("dataset"),
             pixel_agg=found.choice("pixel_agg", PIXEL_AGGREGATIONS),
             dtype=found.choice("dtype", DTYPES),
-            protocol=found.choice("protocol", PROTOCOLS),
+            protocol=found.text("protocol"),
         )
 
     @classmethod

@@ -13,7 +13,7 @@ from saev.shards.format.hashing import FileRecord
 from saev.shards.format.layout import ACTS_FILE, ShardLayout, StoredLayer, TokenLayout
 from saev.shards.format.manifest import LABELS_FILE, MANIFEST_FILE, SHARDS_FILE, Manifest
 from saev.shards.format.metadata import MAX_METADATA_BYTES, METADATA_FILE, Metadata
-from saev.shards.format.recording import PIXEL_AGGREGATIONS, UNKNOWN, Recording
+from saev.shards.format.recording import UNKNOWN, Recording
 from saev.shards.format.strict_json import (
     MAX_INTEGER,
     JsonObject,
@@ -223,24 +223,9 @@ def parse_original_metadata(data: bytes, where: str) -> tuple[Metadata, str]:
     if isinstance(value, dict):
         _check_kind(value, where)
         value = {**(_OPTIONAL_BEFORE if spelled else _OPTIONAL), **value}
-    name = {field.name: spelled.get(field.name, field.name) for field in fields(Metadata)}
-    found = JsonObject(value, where, [*name.values(), *(["seed"] if spelled else [])])
-    metadata = Metadata(
-        family=found.text(name["family"]),
-        ckpt=found.text(name["ckpt"]),
-        layers=_layers(found, where),
-        content_tokens_per_example=found.integer(name["content_tokens_per_example"], 1),
-        cls_token=found.boolean("cls_token"),
-        d_model=found.integer(name["d_model"], 1),
-        n_examples=found.integer(name["n_examples"], 1),
-        max_tokens_per_shard=found.integer(name["max_tokens_per_shard"], 1),
-        data=found.text("data"),
-        dataset=found.text("dataset"),
-        pixel_agg=found.choice("pixel_agg", PIXEL_AGGREGATIONS),
-        dtype=found.text("dtype"),
-        protocol=found.text("protocol"),
-    )
-    return metadata, canonical_digest(value)
+    keys = [spelled.get(field.name, field.name) for field in fields(Metadata)]
+    found = JsonObject(value, where, [*keys, *(["seed"] if spelled else [])])
+    return Metadata.from_json(found, _layers(found, where), spelled), canonical_digest(value)
 
 
 def _spellings(value: Mapping[str, object]) -> dict[str, str]:

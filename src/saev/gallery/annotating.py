@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.files import read_regular, write_whole
 from saev.gallery.data import Seeds, Verdict
 from saev.gallery.image_sets import MAX_BYTES, OVERVIEW, folder_of, overview_of, read_sets, restore, sae_id
-from saev.gallery.interventions import ShownIntervention, interventions_for
+from saev.gallery.interventions import interventions_for
 from saev.gallery.overview import with_facts_of_sae
 from saev.gallery.scripts import facts_of_sae
 from saev.gallery.seeds import seeds_of
@@ -77,7 +78,7 @@ def annotate(
 
 
 def annotate_set(
-    folder: Path, verdicts: Sequence[Verdict], interventions: Sequence[ShownIntervention], seeds: Seeds | None
+    folder: Path, verdicts: Sequence[Verdict], interventions: Sequence[Mapping[str, Any]], seeds: Seeds | None
 ) -> None:
     """Say in an image set what is known of its SAE; what is not given stays. Its files are replaced, one by one.
 

@@ -285,7 +285,7 @@ def test_pairs_that_were_edited_or_are_gone_are_refused_and_the_set_is_not_spent
         replace(pairs, edits=(replace(pairs.edits[0], name="before"),))  # whose files would be the originals
     value["edits"][0]["expected"] = "keeps"
     (own / "pairs.json").write_text(json.dumps(value))
-    refused("the pairs were edited after they were built")
+    refused("pairs.json was edited after it was built")
     (own / "pairs.json").unlink()
     refused("pairs.json")
     (own / "pairs.json").write_text(text)

@@ -140,7 +140,7 @@ def of_first(value: Any, **facts: object) -> None:
         (lambda value: of_first(value, stratum=None), r"roles \['sample'\] do not fit stratum None"),
         (lambda value: of_first(value, roles=["hard-near"]), r"roles \['hard-near'\] do not fit stratum"),
         (lambda value: of_first(value, roles=["sample", "sample"]), "do not fit stratum"),
-        (lambda value: of_first(value, roles=["best"]), r"unknown roles \['best'\]"),
+        (lambda value: of_first(value, roles=["best"]), "'roles' must be one of sample"),
         (lambda value: of_first(value, label=1), "'label' must be true or false"),
         (lambda value: of_first(value, label=True), "labels are known of some pictures and not of others"),
         (lambda value: of_first(value, group="site=x"), "edited after it was built"),

@@ -21,6 +21,7 @@ from saev.probing.candidates.scoring import Scored
 from saev.probing.hypotheses.file import Halves
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.shards.format.strict_json import parse_json
+from saev.shards.format.typed_json import from_json
 
 CANDIDATES_FILE: Final = "candidates.parquet"
 _HALVES: Final = "saev-halves"
@@ -173,4 +174,4 @@ def read_halves(path: Path) -> Halves:
         said = pq.read_schema(path).metadata[_HALVES.encode()]
     except (OSError, pa.ArrowException, TypeError, KeyError) as error:
         raise InputError(f"{path} is no table of `saev probe propose`: give a directory that it wrote") from error
-    return Halves.from_json(parse_json(said, str(path)), f"{path}: {_HALVES}")
+    return from_json(Halves, parse_json(said, str(path)), f"{path}: {_HALVES}")

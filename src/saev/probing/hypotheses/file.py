@@ -1,7 +1,7 @@
 """The file of hypotheses: a draft, which people and programs write, or frozen, with a date and a hash of itself."""
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self, final
@@ -13,7 +13,7 @@ from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.pictures.units import Units, digest_of_division
 from saev.probing.statistics.arrays import Bools
-from saev.shards.format.strict_json import JsonObject, canonical_digest
+from saev.shards.format.strict_json import canonical_digest
 from saev.vit.weights import weights_digest
 
 FORMAT: Final = "saev-hypotheses"
@@ -35,16 +35,6 @@ class Halves:
     seed: int = 0
     columns: tuple[str, ...] = ()
     division: str | None = None
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        return cls(found.integer("seed"), tuple(found.texts("columns")), found.optional_text("division"))
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Self, cast, final, get_args
+from typing import Any, Final, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from saev.latents.naming.names_file import ClipId
 from saev.probing.pictures.attributes import Source
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
-from saev.shards.format.strict_json import JsonObject, located
+from saev.shards.format.strict_json import JsonObject
+from saev.shards.format.typed_json import from_json
 
 Claim = Literal["fires on", "does not fire on"]
 Values = NDArray[np.float64]
@@ -199,25 +200,13 @@ class Hypothesis:
         """
         is_named = isinstance(value, dict) and _NAMED_BY in value
         found = JsonObject(value, where, (*_KEYS, _NAMED_BY) if is_named else _KEYS, short=("latent", "threshold"))
-        attribute = JsonObject(found.mapping("attribute"), f"{where}: attribute", ("source", "name"))
-        latents = JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
-        some, unless = (latents.integers(key, len(latents.array(key))) for key in ("any", "unless"))
-        thresholds = found.optional_numbers("thresholds")
-        facts: dict[str, Any] = {
-            "id": found.text("id"),
-            "text": found.text("text"),
-            "claim": found.choice("claim", get_args(Claim)),
-            "attribute": AttributeName(
-                cast("Source", attribute.choice("source", get_args(Source))), attribute.text("name")
-            ),
-            "tokens": found.choice("tokens", get_args(TokenKind)),
-            "pooling": found.choice("pooling", get_args(Pooling)),
-            "count_above": found.number("count_above"),
-            "smallest_effect": found.number("smallest_effect"),
-            "named_by": ClipId.from_json(found.mapping(_NAMED_BY), f"{where}: {_NAMED_BY}") if is_named else None,
-        }
-        with located(where):
-            return cls(latents=Latents(some, unless, thresholds), **facts)
+        assert isinstance(value, dict), "checked"
+        found.text("text")  # before the attribute, whose name it is where a draft says no other
+        JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
+        # The thresholds are the latents' here, and stand beside them in JSON.
+        rest = {key: own for key, own in value.items() if key != "thresholds"}
+        latents = {**value["latents"], "thresholds": value["thresholds"]}
+        return from_json(cls, {_NAMED_BY: None, **rest, "latents": latents}, where)
 
 
 def default_id(some: Sequence[object], unless: Sequence[object] = ()) -> str:

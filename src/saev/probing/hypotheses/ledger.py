@@ -1,12 +1,13 @@
 """Which tests a set was used for: a set that was tested on once is spent, and a later look at it is exploratory."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self, cast, final, get_args
+from typing import Final, final
 
 from saev.files import read_regular
 from saev.probing.statistics.verdict import VerdictName
-from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.strict_json import parse_json
+from saev.shards.format.typed_json import from_json
 
 LEDGER_FILE: Final = "ledger.jsonl"
 _MAX_BYTES: Final = 20_000_000
@@ -33,23 +34,6 @@ class LedgerEntry:
     verdict: VerdictName
     exploratory: bool
 
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything else than an entry.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        return cls(
-            found.text("date"),
-            found.text("hypotheses"),
-            found.text("hypothesis"),
-            found.text("set_digest"),
-            cast("VerdictName", found.choice("verdict", get_args(VerdictName))),
-            found.boolean("exploratory"),
-        )
-
 
 def read_ledger(directory: Path) -> list[LedgerEntry]:
     """The tests of the set in a directory, the oldest first; none where it has no ledger.
@@ -62,4 +46,4 @@ def read_ledger(directory: Path) -> list[LedgerEntry]:
         return []
     lines = read_regular(path, _MAX_BYTES).splitlines()
     places = [f"{path}, line {number}" for number in range(1, len(lines) + 1)]
-    return [LedgerEntry.from_json(parse_json(line, where), where) for line, where in zip(lines, places, strict=True)]
+    return [from_json(LedgerEntry, parse_json(line, where), where) for line, where in zip(lines, places, strict=True)]

@@ -9,10 +9,10 @@ from saev.errors import InputError, tell
 from saev.latents.notes_file import Note, read_notes_file
 from saev.probing.hypotheses.file import Draft, Halves
 from saev.probing.hypotheses.hypothesis import AttributeName, Claim, Hypothesis, Latents, default_id
-from saev.probing.pictures.attributes import Source
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject, located
+from saev.shards.format.typed_json import from_json
 
 MAX_NOTED: Final = 20
 """Hypotheses with a threshold in a note."""
@@ -111,6 +111,4 @@ def _attribute(value: object, text: str, where: str) -> AttributeName:
     """The label of a hypothesis; its words where the page knew no other name, as of starred pictures."""
     if value is None:
         return AttributeName("words", text)
-    found = JsonObject(value, f"{where}: attribute", ("source", "name"))
-    source: Source = found.choice("source", get_args(Source))  # type: ignore[assignment]
-    return AttributeName(source, found.text("name"))
+    return from_json(AttributeName, value, f"{where}: attribute")

@@ -7,7 +7,7 @@ tested.jsonl            tests with any set, and their pictures: beside the recor
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -16,6 +16,7 @@ from saev.files import check_writable, read_regular, unwritable, write_whole
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.probing.hypotheses.ledger import LEDGER_FILE, LedgerEntry, read_ledger
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 TESTED_FILE: Final = "tested.jsonl"
 _MAX_BYTES: Final = 2**30
@@ -203,7 +204,7 @@ def _read(path: Path) -> list[tuple[LedgerEntry, str, frozenset[str]]]:
         value = parse_json(line, where)
         keys = ("attribute", "pictures")
         rest = {key: one for key, one in value.items() if key not in keys} if isinstance(value, dict) else value
-        entry = LedgerEntry.from_json(rest, where)
-        own = JsonObject(value, where, (*(field.name for field in fields(LedgerEntry)), *keys))
+        entry = from_json(LedgerEntry, rest, where)
+        own = JsonObject(value, where, (*asdict(entry), *keys))
         found.append((entry, own.text("attribute"), frozenset(own.texts("pictures"))))
     return found

@@ -14,6 +14,7 @@ from saev.files import read_regular, read_regular_text
 from saev.probing.hypotheses.file import ALPHA, FORMAT, VERSION, Draft, Frozen, Halves
 from saev.probing.hypotheses.hypothesis import Hypothesis, default_id
 from saev.shards.format.strict_json import JsonObject, located, parse_json
+from saev.shards.format.typed_json import from_json
 
 _MAX_BYTES: Final = 20_000_000
 _HEAD: Final = ("format", "version")
@@ -101,7 +102,7 @@ def _facts(found: JsonObject, where: str, completed: Callable[[object], object])
         ),
         "alpha": found.number("alpha"),
         "strata": found.optional_text("strata"),
-        "halves": Halves.from_json(found.mapping("halves"), f"{where}: halves"),
+        "halves": from_json(Halves, found.mapping("halves"), f"{where}: halves"),
     }
 
 

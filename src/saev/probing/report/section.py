@@ -55,9 +55,9 @@ def anchor(result: Result) -> str:
 
 def latent_words(result: Result) -> str:
     """The latents of a hypothesis."""
-    some, unless = (" or ".join(map(str, result.latents[key])) for key in ("any", "unless"))
-    latents = f"latent{'s' if len(result.latents['any']) > 1 else ''} {some}"
-    return f"{latents}, unless {unless} fires," if unless else latents
+    some, unless = result.latents["any"], result.latents["unless"]
+    latents = f"latent{'s' if len(some) > 1 else ''} {' or '.join(map(str, some))}"
+    return f"{latents}, unless {' or '.join(map(str, unless))} fires," if unless else latents
 
 
 def _claim_words(result: Result) -> str:

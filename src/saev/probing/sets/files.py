@@ -7,8 +7,6 @@ label.html    the page, with label/
 The last two are there where people are asked. `paired_set` says what pairs of pictures add.
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +15,15 @@ from typing import Final
 from PIL import Image
 
 from saev.errors import InputError
-from saev.files import bring_to_disk, read_regular, unwritable
+from saev.files import bring_to_disk, unwritable
 from saev.probing.sets.image_set import ImageSet, SetPicture
 from saev.probing.sets.label_page import write_label_page
-from saev.shards.format.strict_json import parse_json
-from saev.vit.images.base import MAX_FILE_BYTES
+from saev.probing.sets.sealed import checked, read_checked
 from saev.vit.images.decode import decode
 
 SET_FILE: Final = "set.json"
 PICTURES: Final = "pictures"
 SHOWN: Final = "shown"
-_MAX_BYTES: Final = 2**28
 
 View = Callable[[Image.Image], Image.Image]
 
@@ -71,7 +67,7 @@ def write_set(
             made = more(partial, made)
         if made.asks_people:
             write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
-        (partial / SET_FILE).write_bytes(f"{json.dumps(made.to_dict(), indent=1)}\n".encode("ascii"))
+        made.write(partial / SET_FILE)
         for path in (partial, *partial.rglob("*")):
             if not path.is_symlink():
                 bring_to_disk(path)
@@ -90,8 +86,7 @@ def read_set(directory: Path) -> ImageSet:
     Raises:
         InputError: If there is none, or it was edited.
     """
-    path = directory / SET_FILE
-    return ImageSet.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+    return ImageSet.read(directory / SET_FILE)
 
 
 def read_picture(directory: Path, picture: SetPicture) -> bytes:
@@ -100,25 +95,16 @@ def read_picture(directory: Path, picture: SetPicture) -> bytes:
     Raises:
         InputError: If it is missing or another one.
     """
-    path = directory / PICTURES / picture.file
-    data = read_regular(path, MAX_FILE_BYTES)
-    _check(data, picture, path)
-    return data
-
-
-def _check(data: bytes, picture: SetPicture, where: str | Path) -> None:
-    if hashlib.sha256(data).hexdigest() != picture.sha256:
-        raise InputError(f"{where} is not the picture any more that was recorded as '{picture.path}'")
+    return read_checked(directory / PICTURES / picture.file, picture.sha256, f"was recorded as '{picture.path}'")
 
 
 def _put(place: Path, picture: SetPicture, source: Path | bytes) -> bytes:
     """Link or copy a picture; its bytes."""
-    if isinstance(source, bytes):
-        data = source
-        _check(data, picture, f"'{picture.path}'")
-        place.write_bytes(data)
-    else:
-        data = read_regular(source, MAX_FILE_BYTES)
-        _check(data, picture, source)
+    built_from = f"was recorded as '{picture.path}'"
+    if isinstance(source, Path):
+        data = read_checked(source, picture.sha256, built_from)
         place.symlink_to(source.absolute())
+    else:
+        data = checked(source, picture.sha256, f"'{picture.path}'", built_from)
+        place.write_bytes(data)
     return data

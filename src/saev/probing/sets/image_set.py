@@ -3,8 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, Self, cast, final, get_args
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from saev.errors import InputError
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.sets.sampling import Stratum
+from saev.probing.sets.sealed import Sealed
 from saev.shards.format.examples import ExampleRecord
-from saev.shards.format.strict_json import JsonObject, canonical_digest, located
 
-FORMAT: Final = "saev-set"
-VERSION: Final = 1
 _FILE: Final = re.compile(r"p[0-9]{3,9}(\.[a-z0-9]{1,5})?")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
 
 Role = Literal["sample", "same-class", "hard-near", "hard-neighbour"]
 """What a picture is there for: see docs/files.md."""
@@ -78,7 +75,7 @@ class SetPicture:
 
 @final
 @dataclass(frozen=True)
-class ImageSet:
+class ImageSet(Sealed):
     """Pictures on which one hypothesis is tested, in random order.
 
     Args:
@@ -96,6 +93,9 @@ class ImageSet:
         InputError: There is no sample, two pictures have one id or one image, a name or a digest is none, some labels
             are known and some not, or strata, roles, labels and pictures do not fit.
     """
+
+    kind = "saev-set"
+    holds = "set"
 
     hypothesis: str
     hypotheses: str
@@ -167,11 +167,6 @@ class ImageSet:
         return cls(pictures=pictures, **facts)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of all that stands in `set.json`."""
-        return canonical_digest(self._body())
-
-    @property
     def weights_k(self) -> NDArray[np.float64]:
         """For how many pictures each stands; 0 where it is in no sample, and stands for no others.
 
@@ -192,70 +187,8 @@ class ImageSet:
         """Whether labels come from the page, not from the set."""
         return self.pictures[0].label is None
 
-    def _body(self) -> dict[str, object]:
-        facts: dict[str, object] = asdict(self)
-        return {"format": FORMAT, "version": VERSION} | facts
-
-    def to_dict(self) -> dict[str, object]:
-        """As JSON."""
-        return self._body() | {"digest": self.digest}
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give; where the digest is another one, it was edited.
-        """
-        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
-            raise InputError(f"{where} is no set of version {VERSION}: give what `saev probe build` printed")
-        found = JsonObject(value, where, ("format", "version", *(field.name for field in fields(cls)), "digest"))
-        strata = tuple(_stratum(one, f"{where}: strata[{number}]") for number, one in enumerate(found.array("strata")))
-        pictures = tuple(
-            _picture(one, f"{where}: pictures[{number}]") for number, one in enumerate(found.array("pictures"))
-        )
-        facts = {key: found.text(key) for key in ("hypothesis", "hypotheses", "sae", "shards", "text")}
-        with located(where):
-            made = cls(
-                **facts, recipe=found.mapping("recipe"), seed=found.integer("seed"), strata=strata, pictures=pictures
-            )
-        if found.text("digest") != made.digest:
-            raise InputError(
-                f"{where}: the set was edited after it was built (its digest is {made.digest}, it says "
-                f"{found.text('digest')}): build it again"
-            )
-        return made
-
 
 def _ending(path: str) -> str:
     """The ending of a file's name where it is a plain one; programs go by it."""
     ending = f".{path.lower().rpartition('.')[2]}"
     return ending if _FILE.fullmatch(f"p000{ending}") else ""
-
-
-def _stratum(value: object, where: str) -> Stratum:
-    found = JsonObject(value, where, [field.name for field in fields(Stratum)])
-    return Stratum(
-        found.number("low"),
-        found.number("high"),
-        found.integer("size", 1),
-        found.integer("n", 1),
-        found.optional_boolean("label"),
-    )
-
-
-def _picture(value: object, where: str) -> SetPicture:
-    found = JsonObject(value, where, [field.name for field in fields(SetPicture)])
-    roles = found.texts("roles")
-    if unknown := set(roles) - set(get_args(Role)):
-        raise InputError(f"{where}: unknown roles {sorted(unknown)}: there are {', '.join(get_args(Role))}")
-    return SetPicture(
-        file=found.text("file"),
-        image=found.optional_integer("image"),
-        path=found.text("path"),
-        sha256=found.text("sha256"),
-        group=found.text("group"),
-        roles=cast("tuple[Role, ...]", tuple(roles)),
-        stratum=found.optional_integer("stratum"),
-        label=found.optional_boolean("label"),
-    )

@@ -1,13 +1,13 @@
 """What a set says of the CLIP that labelled its pictures, and whether a test on these labels is circular."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Final, Self, final
+from dataclasses import asdict, dataclass, replace
+from typing import Final, final
 
 from saev.latents.naming.names_file import ClipId
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.sets.image_set import ImageSet
-from saev.shards.format.strict_json import JsonObject
+from saev.shards.format.typed_json import from_json
 
 LABELLER: Final = "labeller"
 """Where a set's recipe has it."""
@@ -48,24 +48,6 @@ class Labelling:
         """As JSON."""
         return asdict(self) | {"prompts": list(self.prompts)}
 
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        return cls(
-            clip=ClipId.from_json(found.mapping("clip"), f"{where}: clip"),
-            tower_digest=found.text("tower_digest"),
-            prompts=tuple(found.texts("prompts")),
-            vocabulary=found.text("vocabulary"),
-            n_proposal=found.integer("n_proposal"),
-            n_test=found.integer("n_test"),
-            **{key: found.number(key) for key in ("cut", "median", "spread", "proposal_rate", "test_rate")},
-        )
-
     def circular(self, hypothesis: Hypothesis, vit: Mapping[str, object]) -> str | None:
         """Why agreement with these labels says less than it seems to, in words; None where it is not circular.
 
@@ -89,4 +71,4 @@ def labelling_of(made: ImageSet) -> Labelling | None:
         InputError: If the set says it in another way.
     """
     value = made.recipe.get(LABELLER)
-    return None if value is None else Labelling.from_json(value, f"the set's {LABELLER}")
+    return None if value is None else from_json(Labelling, value, f"the set's {LABELLER}")

@@ -6,26 +6,20 @@ pairs/EDIT/ID.png        the same, edited
 pairs/EDIT/ID-placebo.png
 """
 
-import hashlib
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, cast, final, get_args
+from typing import Any, Final, Literal, final
 
 from saev.errors import InputError
-from saev.files import read_regular
 from saev.probing.sets.edits import EDITS, MASKED_EDITS
 from saev.probing.sets.image_set import ImageSet
-from saev.shards.format.strict_json import JsonObject, canonical_digest, located, parse_json
-from saev.vit.images.base import MAX_FILE_BYTES
+from saev.probing.sets.sealed import Sealed, read_checked
 
-FORMAT: Final = "saev-pairs"
-VERSION: Final = 1
 PAIRS_FILE: Final = "pairs.json"
 PAIRS: Final = "pairs"
 FOLDERS: Final = "folders"
 """What stands for an edit where the user brought both pictures of each pair."""
-_MAX_BYTES: Final = 2**28
 _ID: Final = re.compile(r"[pf][0-9]{3,9}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 Expected = Literal["removes", "keeps", "adds"]
@@ -93,7 +87,7 @@ class PairedEdit:
 
 @final
 @dataclass(frozen=True)
-class PairedSet:
+class PairedSet(Sealed):
     """Pairs on which one hypothesis is tested.
 
     Args:
@@ -108,6 +102,9 @@ class PairedSet:
     Raises:
         InputError: There is no edit, one is unknown, two have one name, or two pairs of an edit have one id.
     """
+
+    kind = "saev-pairs"
+    holds = "pairs"
 
     hypothesis: str
     hypotheses: str
@@ -126,40 +123,9 @@ class PairedSet:
                 raise InputError(f"edit {one.name}: a pair stands twice in it")
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of all that stands in `pairs.json`."""
-        return canonical_digest(self._body())
-
-    @property
     def sources(self) -> frozenset[str]:
         """SHA-256 of all files that the pairs come from."""
         return frozenset(source for edit in self.edits for pair in edit.pairs for source in pair.sources)
-
-    def _body(self) -> dict[str, object]:
-        facts: dict[str, object] = asdict(self)
-        return {"format": FORMAT, "version": VERSION} | facts
-
-    def to_dict(self) -> dict[str, object]:
-        """As JSON."""
-        return self._body() | {"digest": self.digest}
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give; where the digest is another one, it was edited.
-        """
-        if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
-            raise InputError(f"{where} holds no pairs of version {VERSION}: build the set again")
-        found = JsonObject(value, where, ("format", "version", *(field.name for field in fields(cls)), "digest"))
-        edits = tuple(_edit(one, f"{where}: edits[{number}]") for number, one in enumerate(found.array("edits")))
-        facts = {key: found.text(key) for key in ("hypothesis", "hypotheses", "sae", "shards")}
-        with located(where):
-            made = cls(**facts, recipe=found.mapping("recipe"), seed=found.integer("seed"), edits=edits)
-        if found.text("digest") != made.digest:
-            raise InputError(f"{where}: the pairs were edited after they were built: build the set again")
-        return made
 
 
 def read_pairs(directory: Path, made: ImageSet) -> PairedSet | None:
@@ -175,7 +141,7 @@ def read_pairs(directory: Path, made: ImageSet) -> PairedSet | None:
     digest, path = made.recipe.get("pairs"), directory / PAIRS_FILE
     if digest is None:
         return None
-    found = PairedSet.from_json(parse_json(read_regular(path, _MAX_BYTES), str(path)), str(path))
+    found = PairedSet.read(path)
     ids = {one.id for one in made.pictures}
     own = {pair.id for edit in found.edits for pair in edit.pairs if edit.name != FOLDERS}
     own |= {pair.background for edit in found.edits for pair in edit.pairs if pair.background is not None}
@@ -195,25 +161,4 @@ def read_pair_picture(directory: Path, file: str, sha256: str) -> bytes:
     Raises:
         InputError: If it is missing or another one.
     """
-    path = directory / PAIRS / file
-    data = read_regular(path, MAX_FILE_BYTES)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputError(f"{path} is not the picture any more that was built: build the set again")
-    return data
-
-
-def _edit(value: object, where: str) -> PairedEdit:
-    found = JsonObject(value, where, [field.name for field in fields(PairedEdit)])
-    pairs = tuple(_pair(one, f"{where}: pairs[{number}]") for number, one in enumerate(found.array("pairs")))
-    expected = cast("Expected", found.choice("expected", get_args(Expected)))
-    return PairedEdit(found.text("name"), expected, pairs)
-
-
-def _pair(value: object, where: str) -> EditedPair:
-    found = JsonObject(value, where, [field.name for field in fields(EditedPair)])
-    facts: dict[str, Any] = {
-        **{key: found.text(key) for key in ("id", "name", "group", "before", "after", "placebo")},
-        **{key: found.number(key) for key in ("strength", "placebo_strength")},
-    }
-    with located(where):
-        return EditedPair(**facts, sources=tuple(found.texts("sources")), background=found.optional_text("background"))
+    return read_checked(directory / PAIRS / file, sha256, "was built: build the set again")

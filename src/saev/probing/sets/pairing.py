@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ class Pairing:
         tell(f"{made.hypothesis}: pairs: {said}")
         origin = made.hypothesis, made.hypotheses, made.sae, made.shards
         pairs = PairedSet(*origin, recipe, made.seed, tuple(found))
-        (directory / PAIRS_FILE).write_bytes(f"{json.dumps(pairs.to_dict(), indent=1)}\n".encode("ascii"))
+        pairs.write(directory / PAIRS_FILE)
         return replace(made, recipe={**made.recipe, "pairs": pairs.digest})
 
     def _edits(self, directory: Path, made: ImageSet, attribute: str) -> tuple[list[PairedEdit], dict[str, int]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_numbers, as_weights, same_length
+from saev.shards.format.typed_json import OrNan
 
 
 @dataclass(frozen=True)
@@ -260,8 +261,8 @@ class Scores:
     precision: float
     recall: float
     correlation: float
-    average_precision: float
-    auroc: float
+    average_precision: OrNan
+    auroc: OrNan
 
 
 def scores(a_i: ArrayLike, y_i: ArrayLike, threshold: float, weights_i: ArrayLike | None = None) -> Scores:

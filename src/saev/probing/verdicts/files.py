@@ -4,9 +4,9 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Self, final
+from typing import Final, Self, final
 
 from saev.csv_text import csv_text
 from saev.errors import InputError
@@ -14,7 +14,8 @@ from saev.files import bring_to_disk, read_regular, unwritable
 from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Result
-from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.strict_json import parse_json
+from saev.shards.format.typed_json import from_json
 
 FORMAT: Final = "saev-verdicts"
 VERSION: Final = 1
@@ -60,26 +61,13 @@ class Verdicts:
     strata: str | None
     seed: int
     inputs: tuple[Input, ...]
-    results: tuple[Result, ...]
+    results: tuple[Result, ...] = field(metadata={"json": "hypotheses"})
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "date": self.date,
-            "frozen": self.frozen,
-            "sae": self.sae,
-            "shards": self.shards,
-            "alpha": self.alpha,
-            "n_hypotheses": self.n_hypotheses,
-            "n_permutations": self.n_permutations,
-            "n_draws": self.n_draws,
-            "strata": self.strata,
-            "seed": self.seed,
-            "inputs": [one.to_dict() for one in self.inputs],
-            "hypotheses": [one.to_dict() for one in self.results],
-        }
+        facts = vars(self) | {"inputs": [asdict(one) for one in self.inputs]}
+        del facts["results"]
+        return {"format": FORMAT, "version": VERSION, **facts, "hypotheses": [one.to_dict() for one in self.results]}
 
     @classmethod
     def from_json(cls, value: object, where: str) -> Self:
@@ -90,26 +78,7 @@ class Verdicts:
         """
         if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
             raise InputError(f"{where} holds no verdicts of version {VERSION}: give what `saev probe test` printed")
-        found = JsonObject(value, where, _KEYS)
-        each = enumerate(found.array("hypotheses"))
-        inputs = enumerate(found.array("inputs"))
-        facts: dict[str, Any] = {
-            **{key: found.text(key) for key in ("date", "frozen", "sae", "shards")},
-            **{key: found.integer(key) for key in ("n_hypotheses", "n_permutations", "n_draws", "seed")},
-        }
-        return cls(
-            **facts,
-            alpha=found.number("alpha"),
-            strata=found.optional_text("strata"),
-            inputs=tuple(Input.from_json(one, f"{where}: inputs[{number}]") for number, one in inputs),
-            results=tuple(Result.from_json(one, f"{where}: hypotheses[{number}]") for number, one in each),
-        )
-
-
-_KEYS: Final = (
-    "format", "version", "date", "frozen", "sae", "shards", "alpha", "n_hypotheses", "n_permutations", "n_draws",
-    "strata", "seed", "inputs", "hypotheses",
-)  # fmt: skip
+        return from_json(cls, {key: one for key, one in value.items() if key not in ("format", "version")}, where)
 
 
 def read_verdicts(directory: Path) -> Verdicts:
@@ -172,7 +141,7 @@ def _table(results: Sequence[Result]) -> str:
 
 
 def _table_of_edits(results: Sequence[Result]) -> str:
-    columns = ["id", *(field.name for field in fields(EditEffect))]
+    columns = ["id", *(one.name for one in fields(EditEffect))]
     return csv_text(columns, [[one.id, *astuple(edit)] for one in results for edit in one.edits])
 
 

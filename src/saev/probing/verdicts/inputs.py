@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, Self, cast, final, get_args
+from typing import Final, Literal, final
 
 from saev.errors import InputError
 from saev.files import check_regular, unreadable
@@ -13,7 +13,6 @@ from saev.latents.codes import Codes
 from saev.latents.metadata import Metadata
 from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import IMAGE, PATCH
-from saev.shards.format.strict_json import JsonObject
 
 What = Literal["answers", "metadata", "labels", "codes", "weights"]
 _MAX_BYTES: Final = 2**40
@@ -35,20 +34,6 @@ class Input:
     what: What
     path: str
     sha256: str
-
-    def to_dict(self) -> dict[str, object]:
-        """As JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        return cls(cast("What", found.choice("what", get_args(What))), found.text("path"), found.text("sha256"))
 
 
 def inputs_of(

@@ -4,7 +4,7 @@ Shape suffixes: k = pictures of the set, m = random latents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -150,7 +150,7 @@ def result(
         id=hypothesis.id,
         text=hypothesis.text,
         claim=hypothesis.claim,
-        attribute=asdict(hypothesis.attribute),
+        attribute={"source": hypothesis.attribute.source, "name": hypothesis.attribute.name},
         latents={"any": list(hypothesis.latents.any), "unless": list(hypothesis.latents.unless)},
         threshold=hypothesis.latents.threshold,
         smallest_effect=hypothesis.smallest_effect,

@@ -1,10 +1,8 @@
 """What a test says of one hypothesis, as it stands in verdicts.json."""
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
-from typing import Any, Final, Self, TypeVar, cast, final, get_args, get_type_hints
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self, TypedDict, final
 
 from saev.errors import InputError
 from saev.probing.controls.control import Control
@@ -17,9 +15,6 @@ from saev.probing.statistics.sanity import Sanity
 from saev.probing.statistics.scores import Scores
 from saev.probing.statistics.verdict import VerdictName
 from saev.probing.verdicts.edit_effects import EditEffect
-from saev.shards.format.strict_json import JsonObject
-
-Made = TypeVar("Made")
 
 
 @final
@@ -83,6 +78,20 @@ class Confounder:
     note: str
 
 
+class AttributeFacts(TypedDict):
+    """What a claim is about: where it is known from, and its name there."""
+
+    source: str
+    name: str
+
+
+class LatentFacts(TypedDict):
+    """The latents of a hypothesis: those that fire, and those that silence them."""
+
+    any: list[int]
+    unless: list[int]
+
+
 @final
 @dataclass(frozen=True)
 class Result:
@@ -122,13 +131,16 @@ class Result:
         set_digest: Digest of the set.
         labeller: The CLIP that labelled the set, and how; None where people did, or labels are known.
         circular: Why agreement with that CLIP says less than it seems to, in words; None where it is not circular.
+
+    Raises:
+        InputError: If the ends of the interval are not two, or do not ascend.
     """
 
     id: str
     text: str
     claim: Claim
-    attribute: dict[str, str]
-    latents: dict[str, list[int]]
+    attribute: AttributeFacts
+    latents: LatentFacts
     threshold: float
     smallest_effect: float
     verdict: VerdictName
@@ -157,6 +169,10 @@ class Result:
     set_digest: str
     labeller: Labelling | None = None
     circular: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.interval) != 2 or self.interval[0] > self.interval[1]:
+            raise InputError(f"'interval' must be two ascending numbers, found {list(self.interval)}")
 
     def labelled_by(self, labeller: Labelling | None, circular: str | None) -> Self:
         """The same of a set that a CLIP labelled; the reason says so, and where that is circular.
@@ -188,82 +204,3 @@ class Result:
         found["labeller"] = None if self.labeller is None else self.labeller.to_dict()
         found["scores"] = {key: None if math.isnan(value) else value for key, value in found["scores"].items()}
         return found
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `to_dict` does not give.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        attribute = JsonObject(found.mapping("attribute"), f"{where}: attribute", ("source", "name"))
-        latents = JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
-        assert isinstance(value, dict), "checked"
-        facts: dict[str, Any] = {
-            **{key: found.text(key) for key in ("id", "text", "reason", "set_digest")},
-            **{key: found.number(key) for key in ("threshold", "smallest_effect", "effect", "p", "p_corrected")},
-            **{key: found.integer(key) for key in _NUMBERS},
-        }
-        return cls(
-            claim=cast("Claim", found.choice("claim", get_args(Claim))),
-            verdict=cast("VerdictName", found.choice("verdict", get_args(VerdictName))),
-            attribute={key: attribute.text(key) for key in ("source", "name")},
-            latents={key: list(latents.integers(key, len(latents.array(key)))) for key in ("any", "unless")},
-            interval=_pair(found, where),
-            exploratory=found.boolean("exploratory"),
-            n_needed=found.optional_integer("n_needed"),
-            labeller=_labeller(value["labeller"], f"{where}: labeller"),
-            circular=found.optional_text("circular"),
-            scores=_plain(Scores, found.mapping("scores"), f"{where}: scores"),
-            sanity=_optional(Sanity, value["sanity"], f"{where}: sanity"),
-            matched=_optional(Matched, value["matched"], f"{where}: matched"),
-            roles=_each(found, "roles", where, partial(_plain, HardNegatives)),
-            controls=_each(found, "controls", where, partial(_plain, Control)),
-            confounders=_each(found, "confounders", where, partial(_plain, Confounder)),
-            edits=_each(found, "edits", where, partial(_plain, EditEffect)),
-            tried=_each(found, "tried", where, LedgerEntry.from_json),
-            **facts,
-        )
-
-
-_NUMBERS: Final = ("n", "n_positive", "n_unsure", "n_unanswered", "n_unrecorded", "n_earlier", "n_no_stratum")
-
-
-def _pair(found: JsonObject, where: str) -> tuple[float, float]:
-    interval = found.numbers("interval")
-    if len(interval) != 2 or interval[0] > interval[1]:
-        raise InputError(f"{where}: 'interval' must be two ascending numbers, found {list(interval)}")
-    return interval[0], interval[1]
-
-
-def _labeller(value: object, where: str) -> Labelling | None:
-    return None if value is None else Labelling.from_json(value, where)
-
-
-def _optional(kind: type[Made], value: object, where: str) -> Made | None:
-    return None if value is None else _plain(kind, value, where)
-
-
-def _each(found: JsonObject, key: str, where: str, make: Callable[[object, str], Made]) -> tuple[Made, ...]:
-    return tuple(make(one, f"{where}: {key}[{number}]") for number, one in enumerate(found.array(key)))
-
-
-def _plain(kind: type[Made], value: object, where: str) -> Made:
-    """A dataclass of texts, numbers and truths; of scores those that are null are not a number."""
-    hints = get_type_hints(kind)
-    found = JsonObject(value, where, hints)
-    facts: dict[str, Any] = {}
-    for key, hint in hints.items():
-        if hint is float:
-            number = found.optional_number(key) if kind is Scores else found.number(key)
-            facts[key] = math.nan if number is None else number
-        else:
-            get: dict[Any, Callable[[str], Any]] = {
-                str: found.text,
-                int: found.integer,
-                bool: found.boolean,
-                float | None: found.optional_number,
-            }
-            facts[key] = get[hint](key)
-    return kind(**facts)

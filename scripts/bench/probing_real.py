@@ -107,7 +107,6 @@ def sae_of(data: Data, options: argparse.Namespace, seed: int) -> SparseAutoenco
         x_nd = data.tokens(np.flatnonzero(~data.is_test_i))
         sae = saev.train(
             x_nd, "TopK", d_sae=4096, k=32, n_tokens=options.tokens, batch_size=BATCH_SIZE, val_share=0.0, seed=seed,
-            progress=False,
         )  # fmt: skip
         held_out_nd = data.tokens(np.flatnonzero(data.is_test_i)[:40])
         fvu = (sae(held_out_nd) - held_out_nd).square().sum() / (held_out_nd - held_out_nd.mean(0)).square().sum()
@@ -129,9 +128,9 @@ def coalition(task: ControlTask, pooled_il: csc_array, most: int, name: str, n_d
 def plain(data: Data, options: argparse.Namespace) -> None:
     """Controls that know no SAE."""
     settings = ControlOptions(random_sae=False, sparse_ks=(), n_draws=options.draws)
-    keep(options.work / "plain.json", measured_controls(data.reader, data.tasks, options=settings, progress=False))
+    keep(options.work / "plain.json", measured_controls(data.reader, data.tasks, options=settings))
     linear = replace(NOTHING, linear=True, n_draws=options.draws)
-    of_cls = measured_controls(data.reader, data.tasks, tokens="cls", options=linear, progress=False)
+    of_cls = measured_controls(data.reader, data.tasks, tokens="cls", options=linear)
     renamed = [[replace(one, name=f"{one.name}, CLS token") for one in some] for some in of_cls]
     keep(options.work / "plain-cls.json", renamed)
 
@@ -142,9 +141,7 @@ def of_saes(data: Data, options: argparse.Namespace) -> None:
     for seed in options.seeds:
         sae, start = sae_of(data, options, seed), time.perf_counter()
         codes = saev.encode(sae, data.reader)
-        found = measured_controls(
-            data.reader, data.tasks, sae=sae, codes=codes, options=settings, seed=seed, progress=False
-        )
+        found = measured_controls(data.reader, data.tasks, sae=sae, codes=codes, options=settings, seed=seed)
         pooled_il = pooled(codes, range(data.reader.n_examples), progress=False)
         for task, some in zip(data.tasks, found, strict=True):
             some[:] = [one for one in some if "neurons" not in one.name]
@@ -234,7 +231,7 @@ def near_equal(data: Data) -> np.ndarray:
     selection = TokenSelection.of([data.reader], images, "content")
     d = selection.d_model
     view = {"mean": Directions("neuron", None, d)}
-    found = pooled_activations(selection, images, view, torch.device("cpu"), progress=False)["mean"]
+    found = pooled_activations(selection, images, view, torch.device("cpu"))["mean"]
     mean_id = torch.from_numpy(found.values_is[:, 2 * d : 3 * d])
     rows_md = centres(mean_id, N_GROUPS, torch.Generator().manual_seed(0)).rows_md
     return np.unique(torch.cdist(mean_id, rows_md).argmin(1).numpy(), return_inverse=True)[1]

@@ -19,12 +19,12 @@ def scored(names: list[str]) -> Scored:
     dense[y & side, 0], dense[y & ~side, 1] = 3, 3
     y_ij = np.repeat(y[:, None], len(names), axis=1).astype(np.int8)
     attributes = Attributes([Attribute("metadata", "x", name) for name in names], y_ij, [], np.empty((N, 0)))
-    return Scored.of(csc_array(dense.astype(np.float32)), attributes, np.arange(N), progress=False)
+    return Scored.of(csc_array(dense.astype(np.float32)), attributes, np.arange(N))
 
 
 def draft(found: Scored) -> dict[str, set[int]]:
     hypotheses = drafted(
-        found, tokens="content", pooling="max", count_above=0, smallest_effect=0.2, progress=False
+        found, tokens="content", pooling="max", count_above=0, smallest_effect=0.2
     )  # fmt: skip
     return {one.id: set(one.latents.all) for one in hypotheses}
 

@@ -35,9 +35,7 @@ def sae() -> TopK:
 def found(reader: ShardReader, sae: TopK) -> dict[str, Control]:
     torch.manual_seed(2)
     other = TopK(D, 16, k=2)
-    [controls] = measured_controls(
-        reader, [task()], sae=sae, others={"another SAE": other}, options=SMALL, progress=False
-    )
+    [controls] = measured_controls(reader, [task()], sae=sae, others={"another SAE": other}, options=SMALL)
     return {control.name: control for control in controls}
 
 
@@ -68,7 +66,7 @@ def test_the_linear_probe_finds_it_in_the_means(found: dict[str, Control]) -> No
 def test_labels_that_nothing_knows_are_told_by_nothing(reader: ShardReader, sae: TopK) -> None:
     rng = np.random.default_rng(0)
     tasks = [task(rng.permutation(Y_I)) for _ in range(10)]
-    all_found = measured_controls(reader, tasks, sae=sae, options=SMALL, progress=False)
+    all_found = measured_controls(reader, tasks, sae=sae, options=SMALL)
     for controls in zip(*all_found, strict=True):
         mcc = np.array([control.mcc for control in controls])
         assert abs(mcc.mean()) < 3 * max(mcc.std(), 0.05) / np.sqrt(10), controls[0].name
@@ -77,7 +75,7 @@ def test_labels_that_nothing_knows_are_told_by_nothing(reader: ShardReader, sae:
 
 def test_saved_codes_give_what_encoding_gives(reader: ShardReader, sae: TopK, found: dict[str, Control]) -> None:
     codes = saev.encode(sae, reader, tokens="all")  # and of these the patches
-    [controls] = measured_controls(reader, [task()], codes=codes, options=SMALL, progress=False)
+    [controls] = measured_controls(reader, [task()], codes=codes, options=SMALL)
     by_name = {control.name: control for control in controls}
     for name in ("best latent", "sparse probe, 2 latents"):
         own, other = by_name[name].to_dict(), found[name].to_dict()
@@ -90,15 +88,15 @@ def test_saved_codes_give_what_encoding_gives(reader: ShardReader, sae: TopK, fo
 
 def test_several_passes_give_what_one_gives(reader: ShardReader, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = [task(), task(~Y_I), task()]
-    together = measured_controls(reader, tasks, options=QUICK, progress=False)
+    together = measured_controls(reader, tasks, options=QUICK)
     monkeypatch.setattr(measuring, "AT_ONCE", N - 1)
-    assert measured_controls(reader, tasks, options=QUICK, progress=False) == together
+    assert measured_controls(reader, tasks, options=QUICK) == together
     assert together[1][0].note.startswith(f"neuron {NEURON}, mean of")  # the other label has the larger values
 
 
 def test_a_sample_stands_for_all_by_its_weights(reader: ShardReader) -> None:
     options = replace(QUICK, n_pictures=30)
-    [[found]] = measured_controls(reader, [task()], options=options, progress=False)
+    [[found]] = measured_controls(reader, [task()], options=options)
     assert found.mcc == 1
     some = half(~TEST_I).balanced(30, np.random.default_rng(0))
     assert (int(some.y_i.sum()), len(some.y_i)) == (15, 30)
@@ -110,12 +108,12 @@ def test_a_sample_stands_for_all_by_its_weights(reader: ShardReader) -> None:
 def test_without_enough_groups_there_are_no_probes(reader: ShardReader) -> None:
     few = half(~TEST_I)
     few = LabelledPictures(few.images, few.y_i, few.y_i.astype(np.int64))
-    [controls] = measured_controls(reader, [ControlTask(few, half(TEST_I))], options=SMALL, progress=False)
+    [controls] = measured_controls(reader, [ControlTask(few, half(TEST_I))], options=SMALL)
     assert not [control for control in controls if "probe" in control.name]
 
 
 def test_the_cls_token(reader: ShardReader) -> None:
-    [[found]] = measured_controls(reader, [task()], tokens="cls", options=QUICK, progress=False)
+    [[found]] = measured_controls(reader, [task()], tokens="cls", options=QUICK)
     assert found.mcc < 0.9  # nothing is planted there
 
 

@@ -44,7 +44,7 @@ def test_recorded_pictures_are_found_by_their_bytes(tmp_path: Path, records: lis
             "old-positive": [40],
         },
     )
-    old, wet = read_tasks(root, records, progress=False)
+    old, wet = read_tasks(root, records)
     assert (old.name, wet.name) == ("old", "wet")
     assert wet.y_i.tolist() == [1, 1, -1, 0, -1, 1]
     assert [(one.path.name, one.positive) for one in wet.new] == [("copy 2.png", True), ("copy 1.png", False)]
@@ -75,12 +75,12 @@ def test_tasks_that_cannot_be_used_are_refused(
     tmp_path: Path, records: list[ExampleRecord], greys: dict[str, list[int]], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read_tasks(copied(tmp_path, greys), records, progress=False)
+        read_tasks(copied(tmp_path, greys), records)
     assert "\n" not in str(caught.value)
 
 
 def test_a_task_of_recorded_pictures_of_one_side_is_refused(tmp_path: Path, records: list[ExampleRecord]) -> None:
-    tasks = read_tasks(copied(tmp_path, {"wet-positive": [10], "wet-negative": [200, 210]}), records, progress=False)
+    tasks = read_tasks(copied(tmp_path, {"wet-positive": [10], "wet-negative": [200, 210]}), records)
     with pytest.raises(
         InputError, match=r"task 'wet': none of the 2 pictures in wet-negative was recorded: fill it with copies"
     ):
@@ -91,9 +91,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, records: list[Examp
     root = copied(tmp_path, {"wet-positive": [10], "wet-negative": [20]})
     (root / "wet-negative" / "gone.png").symlink_to("nowhere")
     with pytest.raises(InputError, match=r"gone\.png.* is missing; replace it"):
-        read_tasks(root, records, progress=False)
+        read_tasks(root, records)
 
 
 def test_a_recording_without_hashes_of_its_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the recording has no SHA-256 of its pictures: record them with"):
-        read_tasks(tmp_path, [ExampleRecord("example 0", None, 0, 0, 0, "")], progress=False)
+        read_tasks(tmp_path, [ExampleRecord("example 0", None, 0, 0, 0, "")])

@@ -70,16 +70,16 @@ def test_counts_and_thresholds_equal_plain_counting(
 ) -> None:
     codes = saev.encode(sae, shards)
     latents = [*range(20), 5]
-    found = patch_scores(codes, labels, latents, is_test_i, progress=False)
+    found = patch_scores(codes, labels, latents, is_test_i)
     assert found.names == ["label 0", "label 1", "label 2"]
     assert found.latents_l.tolist() == latents
     check(found, codes.of_images(range(N)).dense(), labels, is_test_i)
-    assert patch_scores(codes, labels, [], is_test_i, progress=False).test.iou().shape == (0, 3)
+    assert patch_scores(codes, labels, [], is_test_i).test.iou().shape == (0, 3)
 
 
 def test_other_tokens_than_patches_do_not_count(shards: Path, sae: TopK, labels: Labels, is_test_i: np.ndarray) -> None:
     codes = saev.encode(sae, shards, tokens="all")
-    found = patch_scores(codes, labels, range(D_SAE), is_test_i, progress=False)
+    found = patch_scores(codes, labels, range(D_SAE), is_test_i)
     check(found, codes.of_images(range(N)).dense()[:, 1:], labels, is_test_i)
 
 
@@ -88,8 +88,8 @@ def test_the_test_half_chooses_nothing(shards: Path, sae: TopK, labels: Labels, 
     assert labels.patch_numbers is not None
     other = labels.patch_numbers.copy()
     other[is_test_i] = 2
-    one = patch_scores(codes, labels, range(D_SAE), is_test_i, progress=False)
-    two = patch_scores(codes, replace(labels, patch_numbers=other), range(D_SAE), is_test_i, progress=False)
+    one = patch_scores(codes, labels, range(D_SAE), is_test_i)
+    two = patch_scores(codes, replace(labels, patch_numbers=other), range(D_SAE), is_test_i)
     assert np.array_equal(one.threshold_lj, two.threshold_lj)
     assert np.array_equal(one.proposal.iou(), two.proposal.iou())
     assert not np.array_equal(one.test.iou(), two.test.iou())
@@ -105,7 +105,7 @@ def test_a_latent_that_fires_on_a_label_alone_is_found(make_shards: MakeShards, 
         sae.W_enc.copy_(torch.eye(8))
         sae.b_enc.zero_()
     codes, known = saev.encode(sae, shards), Labels.of(open_shards(shards))
-    found = patch_scores(codes, known, range(4), is_test_i, progress=False)
+    found = patch_scores(codes, known, range(4), is_test_i)
     assert np.array_equal(found.test.iou()[:3], np.eye(3))
     assert found.test.mcc()[1, 1] == 1
     assert not found.test.iou()[3].any()
@@ -135,4 +135,4 @@ def test_what_does_not_belong_together_is_refused(
     codes: Codes = saev.encode(sae, shards, tokens=change.get("tokens"))
     given = replace(labels, **change.get("labels", {}))
     with pytest.raises(InputError, match=message):
-        patch_scores(codes, given, change.get("latents", [1]), change.get("is_test_i", is_test_i), progress=False)
+        patch_scores(codes, given, change.get("latents", [1]), change.get("is_test_i", is_test_i))

@@ -32,16 +32,16 @@ def test_clusters_go_with_the_proposal_half_and_keep_one_picture_otherwise(
         asked.append(image)
         return hashes(0, 30, 60, 90, 0, 10, 20, 0, 0)(image)
 
-    found = near_duplicates(points, is_test, hash_of, progress=False)
+    found = near_duplicates(points, is_test, hash_of)
     assert np.flatnonzero(found.of_proposal_i).tolist() == [0, 1, 2]
     assert np.flatnonzero(found.of_another_i).tolist() == [5, 6]
     assert asked == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_two_pictures_of_the_proposal_half_are_no_matter() -> None:
-    found = near_duplicates(np.ones((4, 2), np.float32), np.zeros(4, np.bool_), hashes(0, 0, 0, 0), progress=False)
+    found = near_duplicates(np.ones((4, 2), np.float32), np.zeros(4, np.bool_), hashes(0, 0, 0, 0))
     assert not found.left_out_i.any()
-    alike = near_duplicates(np.ones((2, 2), np.float32), np.array([True, False]), hashes(0, 90), progress=False)
+    alike = near_duplicates(np.ones((2, 2), np.float32), np.array([True, False]), hashes(0, 90))
     assert not alike.left_out_i.any()
 
 

@@ -22,13 +22,7 @@ attribute and those that go best without it are looked at."""
 
 
 def drafted(
-    scored: Scored,
-    *,
-    tokens: TokenKind,
-    pooling: Pooling,
-    count_above: float,
-    smallest_effect: float,
-    progress: bool = True,
+    scored: Scored, *, tokens: TokenKind, pooling: Pooling, count_above: float, smallest_effect: float
 ) -> tuple[Hypothesis, ...]:
     """Hypotheses on the attributes for which some latent has a q of at most .05: on the best of these.
 
@@ -38,11 +32,9 @@ def drafted(
         pooling: How they were pooled.
         count_above: Likewise.
         smallest_effect: The smallest MCC that matters.
-        progress: Whether to show a progress bar.
     """
     best, found, ids = scored.best(), [], set[str]()
-    wanted = scored.wanted()
-    for j in progress_bar(wanted, desc="joining", unit=" attributes", disable=not progress or not wanted):
+    for j in progress_bar(scored.wanted(), desc="joining", unit=" attributes"):
         attribute, latent = scored.attributes.binary[j], int(best[j])
         claim: Claim = "fires on" if scored.effect_lj[latent, j] > 0 else "does not fire on"
         value_i = scored.pooled_il[:, [latent]].toarray()[:, 0]

@@ -51,14 +51,13 @@ class Scored:
     q_lj: Floats
 
     @classmethod
-    def of(cls, pooled_il: csc_array, attributes: Attributes, group_i: Integers, *, progress: bool = True) -> "Scored":
+    def of(cls, pooled_il: csc_array, attributes: Attributes, group_i: Integers) -> "Scored":
         """Score every latent for every attribute.
 
         Args:
             pooled_il: Pooled values, none below 0.
             attributes: Of these pictures.
             group_i: The unit of each picture.
-            progress: Whether to show a progress bar.
 
         Raises:
             InputError: If no latent fires on any of these pictures.
@@ -67,7 +66,7 @@ class Scored:
         if not fires_l.any():
             raise InputError("no latent fires on any picture of the proposal half: is this the SAE of these shards?")
         n_pairs = pooled_il.shape[1] * len(attributes.binary)
-        with progress_bar(total=n_pairs, desc="scoring", unit=" pairs", unit_scale=True, disable=not progress) as bar:
+        with progress_bar(total=n_pairs, desc="scoring", unit=" pairs", unit_scale=True) as bar:
             scores = latent_scores(pooled_il, attributes.y_ij, bar.update)
         numbers = correlations(pooled_il, attributes.x_ij)
         if len(np.unique(group_i)) < len(group_i):
@@ -113,7 +112,7 @@ class Scored:
         """The binary attributes for which a latent survives."""
         return np.flatnonzero(self.survives()[:, : len(self.attributes.binary)].any(0)).tolist()
 
-    def p_of_best(self, n: int, seed: int, *, progress: bool = True) -> Floats:
+    def p_of_best(self, n: int, seed: int) -> Floats:
         """(j,) p of the best latent of each binary attribute, corrected for having looked at all latents and signs.
 
         By maxT; NaN where none survives, and for numbers. Attributes that divide no unit, known for the same
@@ -122,14 +121,13 @@ class Scored:
         Args:
             n: Permutations of each.
             seed: Of the permutations.
-            progress: Whether to show a progress bar.
         """
         rng, found, best = np.random.default_rng(seed), np.full(len(self.every), np.nan), self.best()
         wanted = self.wanted()
         tasks = list(shared([observations(self.labels(j), self.group_i) for j in wanted]))
         whole = [self._divides_none(unit_i) for unit_i, _ in tasks]
         rounds = n * sum(1 if one else len(own) for one, (_, own) in zip(whole, tasks, strict=True))
-        with progress_bar(total=rounds, desc="permuting", unit=" times", disable=not progress) as bar:
+        with progress_bar(total=rounds, desc="permuting", unit=" times") as bar:
             for is_whole, (unit_i, own) in zip(whole, tasks, strict=True):
                 columns = [wanted[place] for place in own]
                 if is_whole:

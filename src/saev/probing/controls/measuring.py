@@ -54,7 +54,6 @@ def measured_controls(
     options: ControlOptions = ControlOptions(),  # noqa: B008 - it is frozen
     seed: int = 0,
     device: str | torch.device | None = None,
-    progress: bool = True,
 ) -> list[list[Control]]:
     """Measure what stands beside the number of each hypothesis.
 
@@ -74,7 +73,6 @@ def measured_controls(
         options: Which controls, and how.
         seed: Of all that is random.
         device: Where to compute; by default a GPU if there is one.
-        progress: Whether to show progress bars.
 
     Returns:
         A list of controls for each task, kinds in one order; probes are missing where the proposal half has too few
@@ -83,7 +81,7 @@ def measured_controls(
     Raises:
         InputError: If an SAE takes activations of another width, the tokens were not recorded, or a file is damaged.
     """
-    work = _Work.of(reader, tokens, sae, codes, others or {}, options, seed, device, progress)
+    work = _Work.of(reader, tokens, sae, codes, others or {}, options, seed, device)
     rng = np.random.default_rng(seed)
     chosen = [ControlTask(task.proposal.balanced(options.n_pictures, rng), task.test) for task in tasks]
     return [found for some in _together(chosen) for found in work.measured(some)]
@@ -99,7 +97,6 @@ def control_values(
     options: ControlOptions = ControlOptions(),  # noqa: B008 - it is frozen
     seed: int = 0,
     device: str | torch.device | None = None,
-    progress: bool = True,
 ) -> dict[str, Columns]:
     """The values of all candidates on pictures that one may look at, by the names of the controls.
 
@@ -112,12 +109,11 @@ def control_values(
         options: Likewise.
         seed: Likewise.
         device: Likewise.
-        progress: Likewise.
 
     Raises:
         InputError: As `measured_controls`.
     """
-    work = _Work.of(reader, tokens, sae, None, others or {}, options, seed, device, progress)
+    work = _Work.of(reader, tokens, sae, None, others or {}, options, seed, device)
     return work.values(images, images)
 
 
@@ -150,7 +146,6 @@ class _Work:
     options: ControlOptions
     seed: int
     device: torch.device
-    progress: bool
 
     @classmethod
     def of(
@@ -163,7 +158,6 @@ class _Work:
         options: ControlOptions,
         seed: int,
         device: str | torch.device | None,
-        progress: bool,
     ) -> Self:
         selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
         for name, one in {"the SAE": sae, **others}.items():
@@ -172,12 +166,12 @@ class _Work:
                     f"controls: {name} takes activations of width {one.d_in}, those of {reader.path} have "
                     f"{selection.d_model}: give an SAE of this recording"
                 )
-        return cls(selection, sae, codes, others, options, seed, chosen_device(device), progress)
+        return cls(selection, sae, codes, others, options, seed, chosen_device(device))
 
     def measured(self, tasks: Sequence[ControlTask]) -> list[list[Control]]:
         choosing: Integers = np.unique(np.concatenate([task.proposal.images for task in tasks]))
         columns = self.values(_images(tasks), choosing)
-        bar = progress_bar(tasks, desc="scoring controls", unit=" tasks", disable=not self.progress or len(tasks) < 2)
+        bar = progress_bar(tasks, desc="scoring controls", unit=" tasks", disable=len(tasks) < 2)
         return [list(judged(task, columns, self.options, self.seed)) for task in bar]
 
     def values(self, images: Integers, choosing: Integers) -> dict[str, Columns]:
@@ -198,7 +192,7 @@ class _Work:
         with ExitStack() as stack:
             for name, sae in self._saes(x_nd).items():
                 found[name] = Latents(stack.enter_context(evaluating(sae, self.device)))
-            columns = pooled_activations(self.selection, images, found, self.device, progress=self.progress)
+            columns = pooled_activations(self.selection, images, found, self.device)
         return columns | self._of_codes(images)
 
     def _saes(self, x_nd: Tensor) -> dict[str, SparseAutoencoder]:

@@ -43,7 +43,7 @@ class Columns:
 
 
 def pooled_activations(
-    tokens: TokenSelection, images: Integers, views: Mapping[str, View], device: torch.device, *, progress: bool = True
+    tokens: TokenSelection, images: Integers, views: Mapping[str, View], device: torch.device
 ) -> dict[str, Columns]:
     """Pool what each view makes of the tokens of pictures.
 
@@ -55,7 +55,6 @@ def pooled_activations(
         images: (i,) numbers of the pictures, ascending, each once.
         views: By name.
         device: Where to compute.
-        progress: Whether to show a progress bar.
 
     Raises:
         InputError: If a shard is damaged.
@@ -63,7 +62,7 @@ def pooled_activations(
     selection = replace(tokens, examples=images, kept=None)
     per_batch = images_at_once(max((view.size for view in views.values()), default=1), len(tokens.positions))
     found: dict[str, list[Any]] = {name: [] for name in views}
-    with torch.no_grad(), progress_bar(total=len(images), desc="controls", unit=" images", disable=not progress) as bar:
+    with torch.no_grad(), progress_bar(total=len(images), desc="controls", unit=" images") as bar:
         for start in range(0, len(images), per_batch):
             ids_b = images[start : start + per_batch]
             x_btd = torch.cat(list(selection.read(ids_b))).to(device)

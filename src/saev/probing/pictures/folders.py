@@ -58,7 +58,7 @@ class Task:
     new: Sequence[NewPicture]
 
 
-def read_tasks(root: str | Path, records: Sequence[ExampleRecord], *, progress: bool = True) -> list[Task]:
+def read_tasks(root: str | Path, records: Sequence[ExampleRecord]) -> list[Task]:
     """The tasks below a folder, by name.
 
     Recorded pictures are known by their bytes (SHA-256), whatever their files are called; all copies of a picture get
@@ -67,7 +67,6 @@ def read_tasks(root: str | Path, records: Sequence[ExampleRecord], *, progress: 
     Args:
         root: The folder that holds the folders of the tasks.
         records: The pictures of the recording.
-        progress: Whether to show a progress bar.
 
     Raises:
         InputError: If there is no task, a task lacks one of its folders or pictures in it, a picture lies in both or
@@ -81,7 +80,7 @@ def read_tasks(root: str | Path, records: Sequence[ExampleRecord], *, progress: 
         images.setdefault(record.digest, []).append(image)
     found = []
     for name in _names(root):
-        sides = {end: _digests(root / f"{name}{end}", progress) for end in (POSITIVE, NEGATIVE)}
+        sides = {end: _digests(root / f"{name}{end}") for end in (POSITIVE, NEGATIVE)}
         for digest in sides[POSITIVE].keys() & sides[NEGATIVE].keys():
             one, other = sides[POSITIVE][digest], sides[NEGATIVE][digest]
             raise InputError(f"task {name!r}: {one} and {other} are the same picture: remove one of them")
@@ -133,10 +132,10 @@ def _names(root: Path) -> list[str]:
     return names
 
 
-def _digests(folder: Path, progress: bool) -> dict[str, Path]:
+def _digests(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by SHA-256; of copies the first."""
     found: dict[str, Path] = {}
-    for entry in progress_bar(scan(folder, PICTURES), desc=folder.name, unit=" pictures", disable=not progress):
+    for entry in progress_bar(scan(folder, PICTURES), desc=folder.name, unit=" pictures"):
         if entry.fault:
             raise InputError(f"{entry.fault}; replace it")
         data = read_file(f"{folder}/{entry.path}", entry.path)

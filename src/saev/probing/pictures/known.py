@@ -51,8 +51,6 @@ class Known:
         reader: ShardReader,
         labels: Sequence[str | Path] | None = None,
         metadata: str | Path | None = None,
-        *,
-        progress: bool = True,
     ) -> Self:
         """Read what the user names.
 
@@ -62,7 +60,6 @@ class Known:
                 as many as wanted; None takes the recorded labels that are there.
             metadata: A table of the pictures. Without one, that of their source is taken if it has one, of which the
                 columns are attributes only where `labels` is None.
-            progress: Whether to show progress bars.
 
         Raises:
             InputError: If one of them is not there, cannot be read, or does not tell pictures apart.
@@ -73,7 +70,7 @@ class Known:
         tasks: list[Task] = []
         for one in recorded_kinds if labels is None else labels:
             if str(one) not in recorded_kinds:
-                tasks += (read := read_tasks(one, records, progress=progress))
+                tasks += (read := read_tasks(one, records))
                 parts.append(task_attributes(read))
                 continue
             # What nobody asked for may be missing.

@@ -17,7 +17,7 @@ from saev.shards.tokens import TokenSelection
 _AT_ONCE: Final = 64
 
 
-def mean_activations(reader: ShardReader, images: Ints, *, progress: bool = True) -> NDArray[np.floating[Any]]:
+def mean_activations(reader: ShardReader, images: Ints) -> NDArray[np.floating[Any]]:
     """The mean activation of the patches of each picture, float32 (n, d), seen from that of all these pictures.
 
     All means lie far from 0 on one side of it, so that without the latter all their cosines are near 1.
@@ -25,14 +25,13 @@ def mean_activations(reader: ShardReader, images: Ints, *, progress: bool = True
     Args:
         reader: The recording.
         images: (n,) numbers of pictures, ascending.
-        progress: Whether to show a progress bar.
 
     Raises:
         InputError: If a shard is damaged.
     """
     tokens = TokenSelection.of([reader], images, "content")
     found = [np.empty((0, reader.layout.d_model), dtype=np.float32)]
-    with progress_bar(total=len(images), desc="mean activations", unit=" pictures", disable=not progress) as bar:
+    with progress_bar(total=len(images), desc="mean activations", unit=" pictures") as bar:
         for start in range(0, len(images), _AT_ONCE):
             part = images[start : start + _AT_ONCE]
             found.append(torch.cat([x_btd.mean(1) for x_btd in tokens.read(part)]).numpy())

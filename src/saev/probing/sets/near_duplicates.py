@@ -57,19 +57,18 @@ class NearDuplicates:
 
 
 @torch.no_grad()
-def points_of(sae: SparseAutoencoder, codes: Codes, *, progress: bool = True) -> Floats:
+def points_of(sae: SparseAutoencoder, codes: Codes) -> Floats:
     """One point (i, d) for each picture of a recording: the mean reconstruction of its tokens, seen from that of all.
 
     Args:
         sae: The SAE.
         codes: Its codes of the recording.
-        progress: Whether to show a progress bar.
 
     Raises:
         InputError: If a file of codes is damaged.
     """
     found_id = np.zeros((codes.n_images, sae.d_in), dtype=np.float32)
-    for images_b, part in codes.batches(range(codes.n_images), "comparing pictures" if progress else None):
+    for images_b, part in codes.batches(range(codes.n_images), "comparing pictures"):
         mean_bs = torch.from_numpy(part.mean(codes.spots.ranked)).to(sae.mean_d.device)
         found_id[images_b] = sae.decode(mean_bs).cpu().numpy()
     found_id -= found_id.mean(axis=0)
@@ -103,9 +102,7 @@ def alike(one_nh: Sequence[Hash], others_mh: Sequence[Hash]) -> Bools:
     return found
 
 
-def near_duplicates(
-    points_id: Floats, is_test_i: Bools, hash_of: Callable[[int], Hash], *, progress: bool = True
-) -> NearDuplicates:
+def near_duplicates(points_id: Floats, is_test_i: Bools, hash_of: Callable[[int], Hash]) -> NearDuplicates:
     """Which pictures of the test half are near-duplicates, of the proposal half or of each other.
 
     Near-duplicates of near-duplicates are such, too. Of those within the test half the first one stays.
@@ -114,7 +111,6 @@ def near_duplicates(
         points_id: As `points_of` gives them.
         is_test_i: The half of each picture.
         hash_of: Gives the `difference_hash` of a picture, by its number; is asked for candidates alone.
-        progress: Whether to show a progress bar.
 
     Raises:
         InputError: If a picture's file is gone or damaged.
@@ -125,7 +121,7 @@ def near_duplicates(
         is_candidate_i[rows_r[near_ri.any(axis=1)]] = True
         is_candidate_i |= near_ri.any(axis=0)
     candidates = np.flatnonzero(is_candidate_i)
-    shown = progress_bar(candidates.tolist(), desc="near-duplicates", unit=" pictures", disable=not progress)
+    shown = progress_bar(candidates.tolist(), desc="near-duplicates", unit=" pictures")
     hashes = [hash_of(image) for image in shown]
     hash_nh = _units(np.array(hashes, dtype=np.float32)) if hashes else np.empty((0, 1), dtype=np.float32)
     is_test_n, ones, others = is_test_i[candidates], [candidates[:0]], [candidates[:0]]

@@ -37,8 +37,8 @@ def test_auroc_does_not_see_that_labels_of_rare_concepts_are_missing() -> None:
 
 def test_recall_and_precision_each_miss_one() -> None:
     a, y = plausible(RNG, 0.1)
-    recall = sanity(lambda a, y: scores.recall(a > 0, y), a, y, RNG)
-    precision = sanity(lambda a, y: scores.precision(a > 0, y), a, y, RNG)
+    recall = sanity(lambda a, y: scores.counts(a > 0, y).recall(), a, y, RNG)
+    precision = sanity(lambda a, y: scores.counts(a > 0, y).precision(), a, y, RNG)
     assert recall.missing_falls < 0.9 and recall.extra_falls == 1 and not recall.passes
     assert precision.missing_falls == 1 and precision.extra_falls < 0.9 and not precision.passes
 

@@ -14,11 +14,11 @@ from scipy.sparse import csc_array
 from saev.errors import InputError
 from saev.probing.pictures.attributes import Attribute, Attributes
 from saev.probing.statistics.all_latents import LatentScores, correlations, latent_scores
-from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.arrays import Bools, Floats, Integers, equal_ones
 from saev.probing.statistics.correction import benjamini_hochberg
 from saev.probing.statistics.exchange import Exchange
 from saev.probing.statistics.max_t_of_many import max_t_of_many
-from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, shared, sums
+from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, sums
 from saev.probing.statistics.permutation import max_t
 from saev.progress import progress_bar
 
@@ -124,7 +124,7 @@ class Scored:
         """
         rng, found, best = np.random.default_rng(seed), np.full(len(self.every), np.nan), self.best()
         wanted = self.wanted()
-        tasks = list(shared([observations(self.labels(j), self.group_i) for j in wanted]))
+        tasks = list(equal_ones(observations(self.labels(j), self.group_i) for j in wanted))
         whole = [self._divides_none(unit_i) for unit_i, _ in tasks]
         rounds = n * sum(1 if one else len(own) for one, (_, own) in zip(whole, tasks, strict=True))
         with progress_bar(total=rounds, desc="permuting", unit=" times") as bar:

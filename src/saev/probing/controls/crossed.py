@@ -16,8 +16,7 @@ from saev.probing.controls.choosing import best_column
 from saev.probing.controls.judging import LINEAR, MEANS
 from saev.probing.controls.pooled_activations import dense
 from saev.probing.controls.probes import N_FOLDS, mean_and_deviation
-from saev.probing.statistics.all_latents import same_known
-from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.arrays import Bools, Floats, Integers, equal_ones
 from saev.probing.statistics.scores import Counts, average_precision, ratio
 
 N_CLOSE: Final = 32
@@ -66,7 +65,7 @@ def crossed(
     """
     names = [*values, *((MEANS, LINEAR) if probed else ())]
     found = Crossed(*({name: np.full(y_ij.shape[1], np.nan) for name in names} for _ in range(2)))
-    for known_i, own in same_known(y_ij >= 0):
+    for known_i, own in equal_ones((y_ij >= 0).T):
         y, group = y_ij[known_i][:, own] == 1, group_i[known_i]
         enough = [j for j in range(len(own)) if _n_least(y[:, j], group) >= LEAST]
         if not enough:

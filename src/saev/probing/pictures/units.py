@@ -10,11 +10,10 @@ from typing import Final, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from saev.errors import InputError
 from saev.latents.metadata import Column
+from saev.probing.statistics.arrays import components
 from saev.shards.format.examples import ExampleRecord
 
 TEST_SHARE: Final = 0.5
@@ -156,8 +155,4 @@ def _components(ties: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         pictures.append(known_i)
         nodes.append(n_nodes + tie_i[known_i])
         n_nodes += int(tie_i.max(initial=-1)) + 1
-    rows, columns = np.concatenate(pictures), np.concatenate(nodes)
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(n_nodes, n_nodes))
-    _, found = connected_components(graph, directed=False)
-    component_i: NDArray[np.int64] = found[:n].astype(np.int64)
-    return component_i
+    return components(np.concatenate(pictures), np.concatenate(nodes), n_nodes)[:n]

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
+from saev.probing.statistics.arrays import components
 from saev.progress import progress_bar
 from saev.ranges import Ints
 
@@ -129,7 +128,7 @@ def near_duplicates(points_id: Floats, is_test_i: Bools, hash_of: Callable[[int]
         rows, columns = np.nonzero(near_rn & (hash_nh[rows_r] @ hash_nh.T >= ALIKE))
         ones.append(rows_r[rows])
         others.append(columns)
-    cluster_n = _clusters(np.concatenate(ones), np.concatenate(others), len(candidates))
+    cluster_n = components(np.concatenate(ones), np.concatenate(others), len(candidates))
     has_proposal_n = np.bincount(cluster_n, weights=~is_test_n)[cluster_n] > 0
     is_first_n = np.zeros(len(candidates), dtype=np.bool_)
     is_first_n[np.unique(cluster_n, return_index=True)[1]] = True
@@ -137,12 +136,6 @@ def near_duplicates(points_id: Floats, is_test_i: Bools, hash_of: Callable[[int]
     of_proposal_i[candidates[is_test_n & has_proposal_n]] = True
     of_another_i[candidates[~has_proposal_n & ~is_first_n]] = True
     return NearDuplicates(of_proposal_i, of_another_i)
-
-
-def _clusters(ones: Ints, others: Ints, n: int) -> Ints:
-    """The number (n,) of each candidate's cluster, from the pairs that hang together."""
-    graph = coo_array((np.ones(len(ones), np.int8), (ones, others)), shape=(n, n))
-    return connected_components(graph, directed=False)[1] if n else ones
 
 
 def _units(x_nd: Floats) -> Floats:

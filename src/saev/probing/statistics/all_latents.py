@@ -7,7 +7,7 @@ Each latent's non-zero values are sorted once, and hits of all attributes are su
 one step. No array of latents x pictures x attributes is made.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from scipy import sparse
 
 from saev.errors import InputError
 from saev.probing.statistics import tails
-from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.arrays import Floats, Integers, equal_ones
 from saev.probing.statistics.scores import ratio
 
 Singles = NDArray[np.float32]
@@ -88,7 +88,7 @@ def latent_scores(pooled_il: Any, y_ij: ArrayLike, progress: Callable[[int], obj
     shape = (pooled.shape[1], y.shape[1])
     found = LatentScores(*(np.full(shape, empty, np.float32) for empty in (0,) * 6 + (np.nan,) * 3))
     found.correlation[:] = correlations(pooled, np.where(y < 0, np.nan, y)).r
-    for known_i, columns in same_known(y >= 0):
+    for known_i, columns in equal_ones((y >= 0).T):
         if not known_i.any():
             continue
         values, labels = pooled[known_i], y[known_i].astype(np.float64)
@@ -123,16 +123,9 @@ def correlations(pooled_il: Any, x_ij: ArrayLike) -> Correlations:
             f"for {pooled.shape[0]} pictures"
         )
     r, n_j = np.zeros((pooled.shape[1], x.shape[1])), np.count_nonzero(~np.isnan(x), axis=0)
-    for known_i, columns in same_known(~np.isnan(x)):
+    for known_i, columns in equal_ones(~np.isnan(x).T):
         r[:, columns] = _correlations(pooled[known_i], x[np.ix_(known_i, columns)])
     return Correlations(r, tails.of_correlation(r, n_j.astype(np.float64)))
-
-
-def same_known(known_ij: Bools) -> Iterator[tuple[Bools, Integers]]:
-    """Pictures (i,) that are known, and the attributes (j,) for which it is those."""
-    patterns, which_j = np.unique(known_ij, axis=1, return_inverse=True)
-    for number in range(patterns.shape[1]):
-        yield patterns[:, number], np.flatnonzero(which_j.ravel() == number)
 
 
 def _correlations(pooled_il: Any, x_ij: Floats) -> Floats:

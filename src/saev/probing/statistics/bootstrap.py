@@ -8,15 +8,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse, special
-from scipy.sparse.csgraph import connected_components
+from scipy import special
 
 from saev.errors import InputError
-from saev.probing.statistics.arrays import Bools, Floats, Integers, as_labels, as_numbers, as_weights, same_length
+from saev.probing.statistics.arrays import (
+    Bools,
+    Floats,
+    Integers,
+    as_labels,
+    as_numbers,
+    as_strata,
+    as_weights,
+    components,
+    same_length,
+)
 from saev.probing.statistics.scores import Counts, counts, ratio
 
 PRIOR = 0.5  # Pictures that Jeffreys' prior adds to a cell.
 LEAST_SHAPE = 0.1  # Of the weights of two groups together: nearly all of it falls to one of them.
+LEVEL = 0.95  # The share of samples whose interval covers the true value.
 CELLS = 2**22  # Bound of draws x groups that are held at once.
 
 
@@ -37,12 +47,11 @@ def interval(
     weights_i: ArrayLike | None = None,
     group_i: ArrayLike | None = None,
     stratum_i: ArrayLike | None = None,
-    level: float = 0.95,
     *,
     is_by_label: bool = False,
     confounder_i: ArrayLike | None = None,
 ) -> Interval:
-    """Interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
+    """95 % interval of a score of the four counts, as MCC: percentiles of `draw_counts`, and the estimate is within.
 
     The percentiles are those that normal deviates reach which are as large as Student's t of one degree of freedom less
     than there are groups (Hesterberg, 2015): of few groups the variance is little known.
@@ -57,7 +66,6 @@ def interval(
         group_i: (i,) groups (specimen, site); without them each picture is one.
         stratum_i: (i,) strata that the sample was drawn from, each with a number of pictures that was fixed; without
             them one. Not confounders: chance chose how many pictures have those.
-        level: Share of samples whose interval covers the true value.
         is_by_label: Whether the strata were made by labels; otherwise by the latent's values, or there is one.
         confounder_i: (i,) values of a confounder: the score gets arrays whose last axis is these, as
             `Counts.mcc_within`.
@@ -70,14 +78,12 @@ def interval(
     >>> round(found.estimate, 2), round(found.low, 1), round(found.high, 1)
     (0.82, 0.6, 0.9)
     """
-    fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
-    same_length(y.size, firing=fires, labels=y)
-    estimate = float(score(counts(fires, y, weights_i, confounder_i)))
-    draws_b = score(
-        draw_counts(fires, y, n, rng, weights_i, group_i, stratum_i, is_by_label=is_by_label, confounder_i=confounder_i)
+    estimate = float(score(counts(fires_i, y_i, weights_i, confounder_i)))
+    drawn = draw_counts(
+        fires_i, y_i, n, rng, weights_i, group_i, stratum_i, is_by_label=is_by_label, confounder_i=confounder_i
     )
-    n_groups = int(as_numbers(group_i, y.size, "groups").max()) + 1
-    tail = special.ndtr(special.stdtrit(n_groups - 1, (1 - level) / 2))
+    draws_b, n_groups = score(drawn), len(np.unique(np.arange(np.size(y_i)) if group_i is None else group_i))
+    tail = special.ndtr(special.stdtrit(n_groups - 1, (1 - LEVEL) / 2))
     low, high = np.quantile(draws_b, [tail, 1 - tail])
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate))
 
@@ -115,13 +121,13 @@ def draw_counts(
     fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
     same_length(y.size, firing=fires, labels=y)
     w = as_weights(weights_i, y.size)
-    group, stratum = as_numbers(group_i, y.size, "groups"), _strata(stratum_i, y.size)
+    group, stratum = as_numbers(group_i, y.size, "groups"), as_strata(stratum_i, y.size)
     if y.size == 0 or group.max() == 0:
         raise InputError(f"an interval needs at least two groups of pictures: {y.size} pictures are in one")
-    confounder = None if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
-    own_i = np.zeros(y.size, np.int64) if confounder is None else confounder
-    cells_ik, apart_ik = _cells(fires, y, w), _cells(fires, y, w, confounder)
-    drawn_bk = np.zeros((n, apart_ik.shape[1]))
+    own_i = as_strata(confounder_i, y.size, "confounders")
+    apart_ik = np.zeros((y.size, 4 * (own_i.max() + 1)))  # the four cells of each value of the confounder
+    apart_ik[np.arange(y.size), 4 * own_i + 2 * ~fires + ~y] = w
+    cells_ik, drawn_bk = apart_ik.reshape(y.size, -1, 4).sum(1), np.zeros((n, apart_ik.shape[1]))
     kind, kind_k = (y, np.array([True, False, True, False])) if is_by_label else (fires, np.arange(4) < 2)
     is_told_apart = 0 < kind.sum() < kind.size
     for part_i in _apart(group, stratum):
@@ -137,35 +143,14 @@ def draw_counts(
             mass_k = effect * w[is_in_i].mean() * np.kron(share_c > 0, may_be_k)
             both_bk = own_bk + mass_k * rng.gamma(np.repeat(PRIOR * share_c, 4), 1, drawn_bk.shape)
             drawn_bk += both_bk * ratio(w[is_in_i].sum(), both_bk.sum(1, keepdims=True))
-    return _as_counts(drawn_bk, confounder)
-
-
-def _cells(fires_i: Bools, y_i: Bools, w_i: Floats, confounder_i: Integers | None = None) -> Floats:
-    """The weight of each picture in its cell (i, k), or (i, c k): the four cells of each value of a confounder."""
-    own_i = np.zeros(y_i.size, np.int64) if confounder_i is None else confounder_i
-    found = np.zeros((y_i.size, 4 * (own_i.max(initial=0) + 1)))
-    found[np.arange(y_i.size), 4 * own_i + np.where(fires_i, np.where(y_i, 0, 1), np.where(y_i, 2, 3))] = w_i
-    return found
-
-
-def _as_counts(cells_k: Floats, confounder_i: Integers | None) -> Counts:
-    """Counts of cells in the last axis, apart by the values of a confounder if there is one."""
-    if confounder_i is None:
-        return Counts(*np.moveaxis(cells_k, -1, 0))
-    return Counts(*np.moveaxis(cells_k.reshape(*cells_k.shape[:-1], -1, 4), -1, 0))
-
-
-def _strata(stratum_i: ArrayLike | None, n: int) -> Integers:
-    return as_numbers(np.zeros(n) if stratum_i is None else stratum_i, n, "strata")
+    found = np.moveaxis(drawn_bk.reshape(n, -1, 4), -1, 0)
+    return Counts(*(found[..., 0] if confounder_i is None else found))
 
 
 def _apart(group_i: Integers, stratum_i: Integers) -> list[Bools]:
     """Pictures (i,) of each set of strata that shares no group with another."""
-    linked = sparse.csr_array(
-        (np.ones(group_i.size), (group_i, group_i.max() + 1 + stratum_i)),
-        shape=(group_i.max() + stratum_i.max() + 2,) * 2,
-    )
-    part_i = connected_components(linked, directed=False)[1][group_i]
+    n_groups, n_strata = int(group_i.max()) + 1, int(stratum_i.max()) + 1
+    part_i = components(group_i, n_groups + stratum_i, n_groups + n_strata)[group_i]
     return [part_i == part for part in np.unique(part_i)]
 
 

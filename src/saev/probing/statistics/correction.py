@@ -1,7 +1,10 @@
 """p values that are corrected for how many hypotheses were tested together."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import false_discovery_control
 
 from saev.errors import InputError
 from saev.probing.statistics.arrays import Floats
@@ -24,9 +27,7 @@ def holm(p: ArrayLike) -> Floats:
     >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
     [0.03, 0.06, 0.06]
     """
-    values, order = _sorted(p)
-    factors = np.arange(values.size, 0, -1)
-    return _back(p, order, np.maximum.accumulate(values * factors))
+    return _of_known(p, _holm)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
@@ -38,23 +39,20 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(4).tolist()
     [0.03, 0.04, 0.04]
     """
-    values, order = _sorted(p)
-    scaled = values * values.size / np.arange(1, values.size + 1)
-    return _back(p, order, np.minimum.accumulate(scaled[::-1])[::-1])
+    return _of_known(p, false_discovery_control)
 
 
-def _sorted(p: ArrayLike) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.intp]]]:
-    """The known p values from the smallest, and where each is in the flat array."""
-    flat = np.asarray(p, dtype=np.float64).ravel()
-    known = np.flatnonzero(~np.isnan(flat))
-    if ((flat[known] < 0) | (flat[known] > 1)).any():
-        raise InputError(f"p values are between 0 and 1, not {flat[known].min()} to {flat[known].max()}")
-    order = known[np.argsort(flat[known], kind="stable")]
-    return flat[order], order
+def _holm(p: Floats) -> Floats:
+    order, found = np.argsort(p), np.empty(len(p))
+    found[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return found
 
 
-def _back(p: ArrayLike, order: np.ndarray[tuple[int], np.dtype[np.intp]], values: Floats) -> Floats:
-    shape = np.shape(p)
-    found = np.full(int(np.prod(shape)), np.nan)
-    found[order] = np.minimum(values, 1)
-    return found.reshape(shape)
+def _of_known(p: ArrayLike, correct: Callable[[Floats], Floats]) -> Floats:
+    """Corrected values of those that are known, nan of the others."""
+    found = np.array(p, dtype=np.float64)
+    known = ~np.isnan(found)
+    if ((found[known] < 0) | (found[known] > 1)).any():
+        raise InputError(f"p values are between 0 and 1, not {found[known].min()} to {found[known].max()}")
+    found[known] = correct(found[known])
+    return found

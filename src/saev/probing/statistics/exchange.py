@@ -12,7 +12,16 @@ from scipy import sparse
 from scipy.special import gammaln
 
 from saev.errors import InputError
-from saev.probing.statistics.arrays import Bools, Floats, Integers, as_labels, as_numbers, same_length
+from saev.probing.statistics.arrays import (
+    Bools,
+    Floats,
+    Integers,
+    as_labels,
+    as_numbers,
+    as_strata,
+    in_order,
+    same_length,
+)
 from saev.probing.statistics.scores import ratio
 
 
@@ -58,11 +67,11 @@ class Exchange:
         y = as_labels(y_i)
         same_length(y.size, labels=y)
         group = as_numbers(group_i, y.size, "groups")
-        stratum = as_numbers(np.zeros(y.size) if stratum_i is None else stratum_i, y.size, "strata")
+        stratum = as_strata(stratum_i, y.size)
         n_positive, size = np.bincount(group, weights=y), np.bincount(group)
         is_mixed_i = ((n_positive > 0) & (n_positive < size))[group]
         # Units in the order of their first picture; the groups' numbers and the pictures' don't meet.
-        unit = _in_order(np.where(is_mixed_i, y.size + np.arange(y.size), group))
+        unit = in_order(np.where(is_mixed_i, y.size + np.arange(y.size), group))
         strata_of = _strata(group, stratum)
         cell = np.stack([is_mixed_i, np.where(is_mixed_i, group, strata_of[group]), np.where(is_mixed_i, stratum, 0)])
         cell_i = np.unique(cell, axis=1, return_inverse=True)[1].ravel()
@@ -120,14 +129,6 @@ class Exchange:
         variance_l += mean_l**2 * (squares_of_sizes - (factor_c / m_c) @ size_c**2)
         variance_l[variance_l <= 1e-10 * (square_l + mean_l**2 * squares_of_sizes)] = 0
         return sum_cl.T @ share_c - mean_l * (share_c @ size_c), variance_l
-
-
-def _in_order(name_i: Integers) -> Integers:
-    """Numbers of names in the order in which they appear."""
-    _, first, which = np.unique(name_i, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[which]
 
 
 def _strata(group_i: Integers, stratum_i: Integers) -> Integers:

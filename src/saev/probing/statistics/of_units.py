@@ -3,7 +3,6 @@
 Shape suffixes: i = pictures, u = units, l = latents, j = attributes.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from saev.probing.statistics.all_latents import correlations, latent_scores
-from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.arrays import Bools, Floats, Integers, equal_ones, in_order
 
 
 def p_of_labels(pooled_il: Any, y_ij: NDArray[np.int8], group_i: Integers) -> Floats:
@@ -27,7 +26,7 @@ def p_of_labels(pooled_il: Any, y_ij: NDArray[np.int8], group_i: Integers) -> Fl
     """
     # The attributes that are known for the same pictures and divide no group share their observations.
     found = np.empty((pooled_il.shape[1], y_ij.shape[1]))
-    for unit_i, columns in shared([observations(y_i, group_i) for y_i in y_ij.T]):
+    for unit_i, columns in equal_ones(observations(y_i, group_i) for y_i in y_ij.T):
         y_uj = y_ij[first_pictures(unit_i)][:, columns]
         found[:, columns] = latent_scores(sums(pooled_il, unit_i, mean=True), y_uj).p
     return found
@@ -52,26 +51,14 @@ def observations(y_i: NDArray[np.int8], group_i: Integers) -> Integers:
     return _numbered(np.where(y_i < 0, -1, 2 * group_i + y_i))
 
 
-def shared(units: Sequence[Integers]) -> Iterator[tuple[Integers, list[int]]]:
-    """Distinct ones among the observations of attributes, and the numbers of the attributes that have them."""
-    columns: dict[bytes, list[int]] = {}
-    for j, unit_i in enumerate(units):
-        columns.setdefault(unit_i.tobytes(), []).append(j)
-    for own in columns.values():
-        yield units[own[0]], own
-
-
 def _numbered(names_i: Integers) -> Integers:
     """Numbers from 0 in the order of the first picture; -1 stays.
 
     Not in the order of the names: attributes that divide no group get the same numbers whatever their labels are.
     """
     known: Bools = names_i >= 0
-    _, first, which = np.unique(names_i[known], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
     found = np.full(len(names_i), -1, np.int64)
-    found[known] = rank[which]
+    found[known] = in_order(names_i[known])
     return found
 
 

@@ -78,9 +78,9 @@ def _flipped(sum_g: Floats, is_flipped_bg: np.ndarray[tuple[int, ...], np.dtype[
 
 
 def mean_interval(
-    value_i: ArrayLike, group_i: ArrayLike | None = None, level: float = 0.95, weight_i: ArrayLike | None = None
+    value_i: ArrayLike, group_i: ArrayLike | None = None, weight_i: ArrayLike | None = None
 ) -> tuple[float, float]:
-    """Interval of a mean by Student's t over groups: mean +- t_{G - 1} sqrt(G / (G - 1) sum_g e_g^2) / sum_i w_i.
+    """95 % interval of a mean by Student's t over groups: mean +- t_{G - 1} sqrt(G / (G - 1) sum_g e_g^2) / sum_i w_i.
 
     e_g is the weighted sum over a group's pictures of what is above the weighted mean (the ratio estimator of cluster
     samples; Cochran, Sampling Techniques, 1977, 9A). Without groups and weights this is the usual interval.
@@ -88,7 +88,6 @@ def mean_interval(
     Args:
         value_i: (i,) values.
         group_i: (i,) groups; without them each value is one.
-        level: Share of samples whose interval covers the true mean.
         weight_i: (i,) for how many pictures each stands; without them for as many as any other.
 
     Returns:
@@ -110,7 +109,7 @@ def mean_interval(
     n = len(above_g)
     if n < 2:
         return float("-inf"), float("inf")
-    half = float(student.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1) * (above_g @ above_g)) / weight.sum())
+    half = float(student.ppf(0.975, n - 1) * np.sqrt(n / (n - 1) * (above_g @ above_g)) / weight.sum())
     return mean - half, mean + half
 
 
@@ -147,7 +146,7 @@ def paired_effect(
     difference = after - before
     weight = as_weights(weight_i, difference.size)
     p = sign_flip(weight * difference, n, rng, group_i)
-    low, high = mean_interval(difference, group_i, weight_i=weight)
+    low, high = mean_interval(difference, group_i, weight)
     moved = difference > 0 if rises else difference < 0
     mean = float(np.average(difference, weights=weight))
     return PairedEffect(difference.size, mean, low, high, float(moved.mean()), p)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_numbers, as_weights, same_length
+from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_strata, as_weights, same_length
 from saev.shards.format.typed_json import OrNan
 
 
@@ -74,10 +74,6 @@ class Counts:
         """TP / (TP + FN); 0 where no label is there."""
         return ratio(self.tp, self.tp + self.fn)
 
-    def lift(self) -> Any:
-        """Precision over the prevalence (TP + FN) / n; 0 where nothing fires or no label is there."""
-        return ratio(self.precision(), ratio(self.tp + self.fn, self.tp + self.fp + self.fn + self.tn))
-
 
 def ratio(above: Any, below: Any) -> Any:
     """Quotients, 0 where the divisor is 0.
@@ -108,7 +104,7 @@ def counts(
     """
     fires, y = as_labels(fires_i, "values of firing"), as_labels(y_i)
     same_length(y.size, firing=fires, labels=y)
-    own = np.zeros(y.size, np.int64) if confounder_i is None else as_numbers(confounder_i, y.size, "confounders")
+    own = as_strata(confounder_i, y.size, "confounders")
     n = own.max(initial=0) + 1
     cells = np.bincount(4 * own + 2 * fires + y, weights=as_weights(weights_i, y.size), minlength=4 * n).reshape(n, 4)
     tn, fn, fp, tp = map(float, cells[0]) if confounder_i is None else cells.T
@@ -125,42 +121,6 @@ def mcc(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) 
     0.5773502691896258
     """
     return float(counts(fires_i, y_i, weights_i).mcc())
-
-
-def f1(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:
-    """`Counts.f1`, the harmonic mean of precision and recall. Arguments and errors are those of `counts`.
-
-    >>> f1([1, 1, 0, 0], [1, 0, 1, 0])
-    0.5
-    """
-    return float(counts(fires_i, y_i, weights_i).f1())
-
-
-def iou(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:
-    """`Counts.iou` (Jaccard, 1901). Arguments and errors are those of `counts`.
-
-    >>> iou([1, 1, 1, 0], [1, 0, 1, 1])
-    0.5
-    """
-    return float(counts(fires_i, y_i, weights_i).iou())
-
-
-def precision(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:
-    """`Counts.precision`: of what fires, the share with the label. Arguments and errors are those of `counts`.
-
-    >>> precision([1, 1, 0, 0], [1, 0, 1, 1])
-    0.5
-    """
-    return float(counts(fires_i, y_i, weights_i).precision())
-
-
-def recall(fires_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:
-    """`Counts.recall`: of what has the label, the share that fires. Arguments and errors are those of `counts`.
-
-    >>> recall([1, 1, 0, 0], [1, 0, 1, 1])
-    0.3333333333333333
-    """
-    return float(counts(fires_i, y_i, weights_i).recall())
 
 
 def auroc(a_i: ArrayLike, y_i: ArrayLike, weights_i: ArrayLike | None = None) -> float:

@@ -1,14 +1,9 @@
-"""`saev.probing.test`: frozen hypotheses on their sets, once.
-
-Shape suffixes: i = pictures of the proposal half, k = pictures of a set, m = random latents.
-"""
+"""`saev.probing.test`: frozen hypotheses on their sets, once."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
-
-import numpy as np
 
 from saev.artifacts import load_sae
 from saev.errors import InputError
@@ -23,10 +18,12 @@ from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.hypotheses.noting import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
+from saev.probing.proposal_half import ProposalHalf
 from saev.probing.report.gather import Gatherer
 from saev.probing.report.page import report_page
 from saev.probing.report.reported import Reported, n_pictures, pictures_of_each
 from saev.probing.statistics.correction import holm
+from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.bench import Bench
 from saev.probing.verdicts.beside import controls_beside
 from saev.probing.verdicts.confounders import strata_of
@@ -131,33 +128,29 @@ def test(
     reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
     _check_origin(frozen, sae, reader)
     known = Known.of(reader, labels, metadata)
-    units, stratum = known.units(frozen.halves.columns), None
-    if strata is not None:
-        stratum = strata_of(strata, known.labels, known.metadata)
-    is_test_i = frozen.halves.divide(units)
-    proposal_i = np.flatnonzero(~is_test_i)
+    stratum = None if strata is None else strata_of(strata, known.labels, known.metadata)
+    half = ProposalHalf.of(known, frozen.halves)
     ledgers = Ledgers(reader.path.resolve().parent, sets.resolve())
-    given = given_sets(sets, frozen, known.records, is_test_i, answers, ledgers)
+    given = given_sets(sets, frozen, known.records, half.is_test_i, answers, ledgers)
     _check_can_confirm(frozen, n_permutations, max(its.looks for its in given))
     place = ledgers.writable()
     for its in given:
         check_writable(its.directory)  # for the ledger: half of the sets must not be spent without a report
-    given_codes, codes = codes, codes_of(sae, reader, codes, device=device)
+    recorded = codes_of(sae, reader, codes, device=device)
     new = unrecorded(given)
     table = known.metadata if metadata is None else metadata
-    inputs = inputs_of(answers, table, labels, known.attributes, given_codes, weights if new else None)
-    numbers = {sha256: number for number, sha256 in enumerate(new)}
-    tokens = codes.origin.tokens
-    fresh = codes_of_new(list(new.values()), sae, reader, tokens, weights, device) if new else codes, numbers
-    bench = Bench(known, proposal_i, codes, fresh, stratum)
-    measures = bench.measure(given, n_permutations, seed)
+    inputs = inputs_of(answers, table, labels, known.attributes, codes, weights if new else None)
+    tokens = recorded.origin.tokens
+    fresh = codes_of_new(list(new.values()), sae, reader, tokens, weights, device) if new else recorded
+    all_codes = AllCodes(recorded, fresh, {sha256: number for number, sha256 in enumerate(new)})
+    measures = Bench(half, all_codes, stratum).measure(given, n_permutations, seed)
     beside: Sequence[Sequence[Control]] = [()] * len(given)
     if controls:
         values = [one.values for one in measures]
-        beside = controls_beside(values, known, proposal_i, units.group_i, reader, sae, codes, seed, device)
+        beside = controls_beside(values, half, reader, sae, recorded, seed, device)
     n = len(frozen.hypotheses)
     corrected = holm([one.p for one in measures] + [1.0] * (n - len(measures)))[: len(measures)]
-    pairs = [pair_values(its, fresh) for its in given]
+    pairs = [pair_values(its, all_codes) for its in given]
     edits = [
         edit_effects(own, its, alpha=frozen.alpha, n_tested=n * its.looks, n_flips=n_permutations, seed=seed)
         for own, its in zip(pairs, given, strict=True)
@@ -182,7 +175,7 @@ def test(
     )  # fmt: skip
     entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
     noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
-    gatherer = Gatherer(codes, fresh, reader.recording.preprocessing)
+    gatherer = Gatherer(all_codes, reader.recording.preprocessing)
     room = pictures_of_each(len(results))
     shown = [gatherer.pairs(own, its, room) for own, its in zip(pairs, given, strict=True)]
     reported = [

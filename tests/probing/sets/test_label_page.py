@@ -81,7 +81,7 @@ def test_sixty_pictures_by_key_with_a_reload_and_undo(
     expect_text(page, "#tally", f"{', '.join(f'{keys.count(key)} {name}' for key, name in NAMES.items())}.")
     found = read_answers(export(page, tmp_path), made)
     assert found.y_k.tolist() == [KEYS[key] for key in keys]
-    assert found.n_open == 0
+    assert found.n_unanswered == 0
     expect_text(page, "#message", "answers-latent-17.csv exported.")
     page.keyboard.press("z")
     expect_text(page, "#count", "Picture 60 of 60, 59 answered")

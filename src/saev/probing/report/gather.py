@@ -1,11 +1,11 @@
 """The pictures of a report: from the files of a set and from codes.
 
-Shape suffixes: k = pictures of the set, p = patches of a picture, l = latents.
+Shape suffixes: k = pictures of the set, p = patches of a picture.
 """
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,15 @@ import numpy as np
 from PIL import Image
 
 from saev.errors import InputError
-from saev.latents.codes import Codes
 from saev.latents.heatmaps import quantise
 from saev.pages.embedding import jpeg
 from saev.pages.heatmap import overlay_table
-from saev.probing.hypotheses.hypothesis import Latents
 from saev.probing.report.reported import Kind, ShownPairs, ShownPicture, chosen, evenly, kinds_of
 from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import SetPicture
 from saev.probing.sets.paired_set import read_pair_picture
-from saev.probing.statistics.arrays import Floats, Integers
+from saev.probing.statistics.arrays import Floats
+from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.edit_effects import PairValues
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.values import SetValues
@@ -45,14 +44,12 @@ class Gatherer:
     """Makes pictures of what latents do on sets.
 
     Args:
-        codes: Of the recording.
-        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
+        codes: Of the recording, and of pictures that were never recorded.
         preprocessing: Of the recording: what the ViT saw of a picture.
         faults: Why pictures are shown as grey tiles.
     """
 
-    codes: Codes
-    fresh: tuple[Codes, Mapping[str, int]]
+    codes: AllCodes
     preprocessing: Mapping[str, Any]
     faults: list[str] = field(default_factory=list)
 
@@ -69,7 +66,9 @@ class Gatherer:
         """
         shown = chosen(values, most)
         places = np.unique(np.concatenate([*shown.values(), np.empty(0, np.int64)])).astype(np.int64)
-        maps = self._maps(values, places)
+        pictures = [(one.image, one.sha256) for one in map(values.made.pictures.__getitem__, places.tolist())]
+        on_patches = self.codes.on_patches(values.hypothesis.latents, pictures)
+        maps = dict(zip(places.tolist(), on_patches, strict=True))
         # Level 255 is the largest value among them: heatmaps of one hypothesis compare.
         top = max((float(value_p.max()) for value_p in maps.values() if value_p.size), default=0.0)
         n_k = {title: int(mask_k.sum()) for title, mask_k in kinds_of(values).items()}
@@ -89,7 +88,6 @@ class Gatherer:
         Raises:
             InputError: If a file of codes is damaged.
         """
-        codes, numbers = self.fresh
         n = min(PAIRS_OF_EACH, 2 * most // (9 * max(1, len(edits))))
         chosen = [evenly(np.argsort(one.after_q - one.before_q, kind="stable"), n).tolist() for one in edits]
         wanted = {
@@ -98,8 +96,8 @@ class Gatherer:
             for place in places
             for sha256 in one.edit.files(one.edit.pairs[place]).values()
         }
-        images = np.unique([numbers[sha256] for sha256 in wanted])
-        maps = dict(_patch_values(codes, images, given.hypothesis.latents)) if wanted else {}
+        on_patches = self.codes.on_patches(given.hypothesis.latents, [(None, sha256) for sha256 in wanted])
+        maps = dict(zip(wanted, on_patches, strict=True))
         top = max((float(value_p.max()) for value_p in maps.values() if value_p.size), default=0.0)
 
         def shown(one: PairValues, place: int) -> tuple[ShownPicture, ...]:
@@ -109,7 +107,7 @@ class Gatherer:
                 ShownPicture(
                     pair.name, float(value_q[place]), (which,),
                     self._read(partial(_pair_picture, given.directory, file, sha256)),
-                    self._heat(maps[numbers[sha256]], top),
+                    self._heat(maps[sha256], top),
                 )
                 for (file, sha256), (which, value_q) in zip(one.edit.files(pair).items(), values, strict=True)
             )  # fmt: skip
@@ -125,7 +123,7 @@ class Gatherer:
         return ShownPicture(one.path, float(values.a_k[place]), tuple(one.roles), content, self._heat(value_p, top))
 
     def _heat(self, value_p: Floats, top: float) -> bytes | None:
-        return png(value_p.reshape(self.codes.grid), top) if value_p.size else None
+        return png(value_p.reshape(self.codes.recorded.grid), top) if value_p.size else None
 
     def _set_picture(self, directory: Path, one: SetPicture) -> Image.Image:
         return Preprocessing.from_dict(self.preprocessing).view(decode(read_picture(directory, one), one.path))
@@ -142,33 +140,9 @@ class Gatherer:
         if self.faults:
             log.warning("%d pictures are shown as grey tiles; the first: %s", len(self.faults), self.faults[0])
 
-    def _maps(self, values: SetValues, places: Integers) -> dict[int, Floats]:
-        """What the latents do on the patches (p,) of some pictures, by their places in the set."""
-        found: dict[int, Floats] = {}
-        latents, pictures = values.hypothesis.latents, values.made.pictures
-        of_new, numbers = self.fresh
-        recorded = {k: pictures[k].image for k in places.tolist() if pictures[k].image is not None}
-        new = {k: numbers[pictures[k].sha256] for k in places.tolist() if k not in recorded}
-        for codes, image_of in ((self.codes, recorded), (of_new, new)):
-            maps = dict(_patch_values(codes, np.unique(list(image_of.values())), latents)) if image_of else {}
-            found |= {k: maps[image] for k, image in image_of.items()}
-        return found
-
 
 def _pair_picture(directory: Path, file: str, sha256: str) -> Image.Image:
     return decode(read_pair_picture(directory, file, sha256), file)
-
-
-def _patch_values(codes: Codes, images: Any, latents: Latents) -> Iterator[tuple[int, Floats]]:
-    """The largest value of the latents on each patch (p,) of images; of several latents, in units of thresholds."""
-    patches, some = codes.spots.patches, list(latents.any)
-    scale_l = np.array(latents.thresholds)[: len(some)] if len(some) > 1 else np.ones(1)
-    for image, own in codes.each(images.astype(np.int64), None):
-        if patches:
-            x_pl = own.at(patches).matrix[:, some].toarray().astype(np.float64)
-            yield image, (x_pl / scale_l).max(1)
-        else:
-            yield image, np.empty(0)
 
 
 def png(value_hw: Floats, top: float) -> bytes:

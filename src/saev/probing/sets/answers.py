@@ -1,4 +1,4 @@
-"""What people answered on the page of a set, exported as CSV.
+"""Labels of a set's pictures, and what people answered on its page, exported as CSV.
 
 Shape suffixes: k = pictures of the set.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from saev.errors import InputError, one_line, printable
 from saev.files import read_regular_text
 from saev.probing.sets.image_set import ImageSet
+from saev.probing.statistics.arrays import Bools, Floats
 
 COLUMNS: Final = ["picture", "answer", "seconds", "set"]
 _ANSWERS: Final = {"yes": 1, "no": 0, "unsure": -1}
@@ -23,29 +24,51 @@ _MAX_BYTES: Final = 2**26
 
 @final
 @dataclass(frozen=True)
-class Answers:
-    """The answers to all pictures of a set.
+class Labelled:
+    """Labels of the pictures of a set.
 
     Args:
-        y_k: int8: 1 yes, 0 no, -1 unsure or without an answer.
-        seconds_k: For how long each was looked at; nan without an answer.
+        y_k: int8: 1 has the attribute, 0 has not, -1 not known.
+        seen_k: Whether anybody looked at the picture: "unsure" is an answer.
     """
 
     y_k: NDArray[np.int8]
-    seconds_k: NDArray[np.float64]
-
-    @property
-    def n_open(self) -> int:
-        """Pictures without an answer."""
-        return int(np.isnan(self.seconds_k).sum())
+    seen_k: Bools
 
     @property
     def n_unsure(self) -> int:
         """Pictures of which nobody could say."""
-        return int((self.y_k < 0).sum()) - self.n_open
+        return int(((self.y_k < 0) & self.seen_k).sum())
+
+    @property
+    def n_unanswered(self) -> int:
+        """Pictures that nobody came to."""
+        return int((~self.seen_k).sum())
+
+    def weights_k(self, made: ImageSet) -> Floats:
+        """(k,) for how many pictures each stands; 0 outside the sample.
+
+        The pictures that were looked at stand for those of their stratum that nobody came to. Unsure ones stand for
+        others of which nobody could say, and are left out with them.
+
+        Raises:
+            InputError: If nobody looked at any picture of a stratum.
+        """
+        stratum_k = np.array([-1 if one.stratum is None else one.stratum for one in made.pictures])
+        weights_k = np.zeros(len(stratum_k))
+        for number, stratum in enumerate(made.strata):
+            own_k = stratum_k == number
+            n = np.count_nonzero(own_k & self.seen_k)
+            if not n:
+                raise InputError(
+                    f"none of the {stratum.n} pictures with values {stratum.low:.4g} to {stratum.high:.4g} has an "
+                    "answer: answer more of them"
+                )
+            weights_k[own_k] = stratum.size / n
+        return weights_k
 
 
-def read_answers(path: str | Path, made: ImageSet) -> Answers:
+def read_answers(path: str | Path, made: ImageSet) -> Labelled:
     """Read answers that the page of a set exported, perhaps saved again by a spreadsheet. Some may be missing.
 
     Raises:
@@ -62,7 +85,7 @@ def read_answers(path: str | Path, made: ImageSet) -> Answers:
         raise InputError(f"{path} begins with '{found}', not with '{','.join(COLUMNS)}': export the page's answers")
     places = {one.id: place for place, one in enumerate(made.pictures)}
     y_k = np.full(len(places), -1, dtype=np.int8)
-    seconds_k = np.full(len(places), np.nan)
+    seen_k = np.zeros(len(places), dtype=np.bool_)
     for line, row in enumerate(rows[1:], 2):
         where = f"{path}, line {line}"
         if len(row) != len(COLUMNS):
@@ -78,19 +101,19 @@ def read_answers(path: str | Path, made: ImageSet) -> Answers:
         if answer not in _ANSWERS:
             raise InputError(f"{where}: answer '{printable(answer[:80])}': it must be {', '.join(_ANSWERS)}")
         place = places[picture]
-        if not math.isnan(seconds_k[place]):
+        if seen_k[place]:
             raise InputError(f"{where}: a second answer to picture {picture}: give the answers of one person")
-        y_k[place], seconds_k[place] = _ANSWERS[answer], _seconds(seconds, where)
+        _check_seconds(seconds, where)
+        y_k[place], seen_k[place] = _ANSWERS[answer], True
     if len(rows) == 1:
         raise InputError(f"{path}: there is no answer in it")
-    return Answers(y_k, seconds_k)
+    return Labelled(y_k, seen_k)
 
 
-def _seconds(text: str, where: str) -> float:
+def _check_seconds(text: str, where: str) -> None:
     try:
         found = float(text)
     except ValueError:
         found = math.nan
     if not 0 <= found < math.inf:
         raise InputError(f"{where}: '{printable(text[:80])}' are no seconds")
-    return found

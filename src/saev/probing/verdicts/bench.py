@@ -3,7 +3,7 @@
 Shape suffixes: i = pictures of the proposal half, k = pictures of a set, l = latents, m = random latents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -11,17 +11,17 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from saev.errors import InputError
-from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.pooling import pooled_for
-from saev.probing.pictures.known import Known
+from saev.probing.proposal_half import ProposalHalf
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.confounders import confounding, fires_by_value
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.judged import Measured, measured
 from saev.probing.verdicts.matched import matched_latents
-from saev.probing.verdicts.values import SetValues, values_on_set
+from saev.probing.verdicts.values import SetValues
 from saev.progress import progress_bar
 from saev.shards.format.strict_json import located
 
@@ -32,17 +32,13 @@ class Bench:
     """Where hypotheses are measured, and what is looked at for all of them.
 
     Args:
-        known: What is known of the recording's pictures.
-        proposal_i: Numbers of those of the proposal half.
-        codes: Of the recording.
-        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
+        half: The proposal half.
+        codes: Of the recording, and of pictures that were never recorded.
         stratum: Of all pictures of the recording, -1 where it is not known, if labels change places within strata.
     """
 
-    known: Known
-    proposal_i: Integers
-    codes: Codes
-    fresh: tuple[Codes, Mapping[str, int]]
+    half: ProposalHalf
+    codes: AllCodes
     stratum: Integers | None
 
     def measure(self, tested: Sequence[GivenSet], n_permutations: int, seed: int) -> list[Measured]:
@@ -60,7 +56,7 @@ class Bench:
         # Those that pool in the same way share the pooled values, of which one is held at a time.
         for way in dict.fromkeys(_way(one.hypothesis) for one in tested):
             own = [one for one in tested if _way(one.hypothesis) == way]
-            pooled_il = pooled_for(self.codes, own[0].hypothesis, self.proposal_i, progress=True)
+            pooled_il = pooled_for(self.codes.recorded, own[0].hypothesis, self.half.images, progress=True)
             for one in progress_bar(own, desc="testing", unit=" hypotheses"):
                 rng = np.random.default_rng([seed, one.place])
                 with located(f"hypothesis {one.hypothesis.id}"):
@@ -69,10 +65,11 @@ class Bench:
 
     def _one(self, given: GivenSet, pooled_il: csc_array, n_permutations: int, rng: np.random.Generator) -> Measured:
         hypothesis, made, labelled = given.hypothesis, given.made, given.labelled
-        latents = hypothesis.latents
+        latents, known = hypothesis.latents, self.half.known
         values_i = latents.values(pooled_il[:, list(latents.all)])
         matched = matched_latents(pooled_il, values_i, latents.threshold, latents.all, rng)
-        pooled_kl = values_on_set(made, hypothesis, [*latents.all, *matched.latents.tolist()], self.codes, self.fresh)
+        pictures = [(one.image, one.sha256) for one in made.pictures]
+        pooled_kl = self.codes.pooled(hypothesis, [*latents.all, *matched.latents.tolist()], pictures)
         own_kl, random_km = np.split(pooled_kl, [len(latents.all)], axis=1)
         values = SetValues(
             hypothesis, made, latents.values(own_kl), labelled.y_k, labelled.weights_k(made),
@@ -88,8 +85,8 @@ class Bench:
             return matched.mcc(random_km[used_k], y, w, values.stratum_k[used_k])
 
         guesses = {
-            name: fires_by_value(values_i, latents.threshold, value[self.proposal_i], _of_set(made, value))
-            for name, value in confounding(self.known.labels, self.known.metadata, hypothesis.attribute)
+            name: fires_by_value(values_i, latents.threshold, value[self.half.images], _of_set(made, value))
+            for name, value in confounding(known.labels, known.metadata, hypothesis.attribute)
         }
         frequencies = matched.frequency, matched.own_frequency
         return measured(values, matched_mcc, frequencies, guesses, n_permutations, rng)

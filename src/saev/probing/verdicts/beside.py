@@ -9,17 +9,14 @@ from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
 from saev.probing.controls.control import Control, ControlTask, LabelledPictures
 from saev.probing.controls.measuring import measured_controls
-from saev.probing.pictures.known import Known
-from saev.probing.statistics.arrays import Integers
+from saev.probing.proposal_half import ProposalHalf
 from saev.probing.verdicts.values import SetValues
 from saev.shards.reading.reader import ShardReader
 
 
 def controls_beside(
     tested: Sequence[SetValues],
-    known: Known,
-    proposal_i: Integers,
-    group_i: Integers,
+    half: ProposalHalf,
     reader: ShardReader,
     sae: SparseAutoencoder,
     codes: Codes,
@@ -33,9 +30,7 @@ def controls_beside(
 
     Args:
         tested: Hypotheses on their sets.
-        known: What is known of the recording's pictures.
-        proposal_i: Numbers of those of the proposal half.
-        group_i: Units of all pictures of the recording.
+        half: The proposal half.
         reader: The recording.
         sae: The SAE.
         codes: Its codes.
@@ -45,7 +40,7 @@ def controls_beside(
     Raises:
         InputError: As `measured_controls`.
     """
-    tasks = [_task(one, known, proposal_i, group_i) for one in tested]
+    tasks = [_task(one, half) for one in tested]
     found: list[tuple[Control, ...]] = [() for _ in tested]
     if without := [one.hypothesis.id for one, task in zip(tested, tasks, strict=True) if task is None]:
         tell(f"{', '.join(without)}: no controls: these are chosen by labels of both kinds, on the proposal half, too")
@@ -64,13 +59,13 @@ def controls_beside(
     return found
 
 
-def _task(values: SetValues, known: Known, proposal_i: Integers, group_i: Integers) -> ControlTask | None:
-    attribute, attributes = values.hypothesis.attribute, known.attributes
+def _task(values: SetValues, half: ProposalHalf) -> ControlTask | None:
+    attribute, attributes = values.hypothesis.attribute, half.known.attributes
     binary = [] if attributes is None else [(one.source, one.name) for one in attributes.binary]
     if attributes is None or (attribute.source, attribute.name) not in binary:
         return None
     y_i = attributes.labels_of(attribute.source, attribute.name)
-    proposal_i = proposal_i[y_i[proposal_i] >= 0]
+    proposal_i = half.images[y_i[half.images] >= 0]
     image_k = np.array([-1 if one.image is None else one.image for one in values.made.pictures])
     used_k = values.used_k & (image_k >= 0)
     y_k = values.y_k[used_k] == 1
@@ -78,7 +73,7 @@ def _task(values: SetValues, known: Known, proposal_i: Integers, group_i: Intege
         return None
     fires = values.hypothesis.claim == "fires on"
     return ControlTask(
-        LabelledPictures(proposal_i, (y_i[proposal_i] == 1) == fires, group_i[proposal_i]),
+        LabelledPictures(proposal_i, (y_i[proposal_i] == 1) == fires, half.units.group_i[proposal_i]),
         LabelledPictures(
             image_k[used_k], y_k == fires, values.group_k[used_k], values.weights_k[used_k],
             values.drawn_from_k[used_k], values.is_by_label, values.stratum_k[used_k],

@@ -3,20 +3,19 @@
 Shape suffixes: q = pairs of an edit, e = edits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
 
 from saev.errors import tell
-from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.sets.paired_set import PairedEdit
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.correction import holm
 from saev.probing.statistics.paired import PairedEffect, paired_effect
+from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.given_sets import GivenSet
 
 SMALLEST: Final = 0.2
@@ -115,25 +114,25 @@ class PairValues:
         return np.unique([one.group for one in self.edit.pairs], return_inverse=True)[1].astype(np.int64)
 
 
-def pair_values(given: GivenSet, fresh: tuple[Codes, Mapping[str, int]]) -> list[PairValues]:
+def pair_values(given: GivenSet, codes: AllCodes) -> list[PairValues]:
     """The values of a hypothesis on its pairs; a line names edits of which fewer than two groups are left.
 
     Args:
         given: The hypothesis and its set.
-        fresh: Codes of the pictures of pairs, and their numbers by SHA-256.
+        codes: Of the pictures of pairs, too.
 
     Raises:
         InputError: As `pooled_for`.
     """
     pictures = zip(given.made.pictures, given.labelled.weights_k(given.made).tolist(), strict=True)
-    weights, found = {one.id: weight for one, weight in pictures}, []
+    weights, found, latents = {one.id: weight for one, weight in pictures}, [], given.hypothesis.latents
     for edit in given.edits:
         pairs = edit.pairs
         if len({one.group for one in pairs}) < 2:
             tell(f"{given.hypothesis.id}: {edit.name}: {len(pairs)} pairs are of pictures with the attribute: left out")
             continue
         before_q, after_q, placebo_q = (
-            _values(given.hypothesis, [getattr(one, which) for one in pairs], fresh)
+            latents.values(codes.pooled(given.hypothesis, latents.all, [(None, getattr(one, which)) for one in pairs]))
             for which in ("before", "after", "placebo")
         )
         weight_q = np.array([weights.get(one.id, 1.0) for one in pairs])
@@ -246,10 +245,3 @@ def _found(moved: _Moved, smallest: float, is_significant: bool, can_rule_out: b
         return "not as claimed"
     is_enough = all(one.low > 0 and one.mean >= smallest for one in both)
     return "as claimed" if is_significant and is_enough else "undecided"
-
-
-def _values(hypothesis: Hypothesis, digests: Sequence[str], fresh: tuple[Codes, Mapping[str, int]]) -> Floats:
-    codes, numbers = fresh
-    images, place_q = np.unique([numbers[one] for one in digests], return_inverse=True)
-    pooled = pooled_for(codes, hypothesis, images, np.array(hypothesis.latents.all))
-    return hypothesis.latents.values(pooled)[place_q]

@@ -10,12 +10,13 @@ from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.hypotheses.noting import Ledgers, SetInUse
+from saev.probing.sets.answers import Labelled
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.labelling import Labelling, labelling_of
 from saev.probing.sets.paired_set import EditedPair, PairedEdit, PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
-from saev.probing.verdicts.labels import Labelled, labels_of
+from saev.probing.verdicts.labels import labels_of
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.strict_json import located
 
@@ -68,16 +69,6 @@ class GivenSet:
     def in_use(self) -> SetInUse:
         """What ledgers note of it."""
         return _in_use(self.hypothesis, self.directory, self.made, self.pairs)
-
-    @property
-    def n_unsure(self) -> int:
-        """Pictures of which nobody could say."""
-        return int(((self.labelled.y_k < 0) & self.labelled.seen_k).sum())
-
-    @property
-    def n_unanswered(self) -> int:
-        """Pictures that nobody came to."""
-        return int((~self.labelled.seen_k).sum())
 
     def labelled_by(self, vit: Mapping[str, object]) -> tuple[Labelling | None, str | None]:
         """The CLIP that labelled its pictures, and why that is circular; each None where it is not so.

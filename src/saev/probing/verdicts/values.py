@@ -1,18 +1,15 @@
 """What the latents of a hypothesis do on the pictures of its set, and what is known of these.
 
-Shape suffixes: i = pictures of a recording, k = pictures of the set, l = latents.
+Shape suffix: k = pictures of the set.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 
@@ -74,32 +71,3 @@ class SetValues:
     def claimed(self, fires_k: Bools) -> Bools:
         """Firing turned such that it goes with the attribute if the claim holds."""
         return fires_k if self.hypothesis.claim == "fires on" else ~fires_k
-
-
-def values_on_set(
-    made: ImageSet, hypothesis: Hypothesis, latents: Sequence[int], codes: Codes, fresh: tuple[Codes, Mapping[str, int]]
-) -> Floats:
-    """The pooled values (k, l) of latents on the pictures of a set.
-
-    Args:
-        made: The set.
-        hypothesis: Says which tokens and how they are pooled.
-        latents: Which.
-        codes: Of the recording.
-        fresh: Codes of pictures that were never recorded, and their numbers by SHA-256.
-
-    Raises:
-        InputError: As `pooled_for`.
-    """
-    found = np.zeros((len(made.pictures), len(latents)))
-    of_new, numbers = fresh
-    for source, number_k in (
-        (codes, [-1 if one.image is None else one.image for one in made.pictures]),
-        (of_new, [numbers[one.sha256] if one.image is None else -1 for one in made.pictures]),
-    ):
-        number = np.asarray(number_k, dtype=np.int64)
-        # Two pictures of a set may have the same bytes, and then one number.
-        images, place_k = np.unique(number[number >= 0], return_inverse=True)
-        if len(images):
-            found[number >= 0] = pooled_for(source, hypothesis, images, np.asarray(latents)).toarray()[place_k]
-    return found

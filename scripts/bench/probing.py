@@ -19,7 +19,7 @@ from scipy import sparse
 
 from saev.probing.statistics.all_latents import correlations, latent_scores
 from saev.probing.statistics.exchange import Exchange
-from saev.probing.statistics.permutation import max_t
+from saev.probing.statistics.max_t import max_t
 
 EACH_PICTURE = 200  # One latent in so many fires on each picture.
 
@@ -56,7 +56,7 @@ def run(part: str, options: argparse.Namespace) -> None:
         correlations(pooled, rng.normal(size=y.shape))
         what = f"{options.attributes} attributes"
     else:
-        max_t(pooled, Exchange.of(y[:, 0]), options.permutations, rng)
+        max_t(pooled, [Exchange.of(y[:, 0])], [0], options.permutations, rng)
         what = f"{options.permutations} permutations"
     seconds, own = time.perf_counter() - start, time.process_time() - start_own
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -5,9 +5,8 @@ from scipy import sparse
 
 from saev.probing.statistics.all_latents import correlations, latent_scores
 from saev.probing.statistics.exchange import Exchange
-from saev.probing.statistics.max_t_of_many import max_t_of_many
-from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, sums
-from saev.probing.statistics.permutation import max_t
+from saev.probing.statistics.max_t import max_t
+from saev.probing.statistics.of_units import observations, p_of_labels, p_of_numbers
 
 
 def values(n: int, n_latents: int, seed: int = 0) -> sparse.csc_array:
@@ -53,12 +52,11 @@ def test_many_attributes_at_once_agree_with_one_at_a_time() -> None:
         pooled = pooled.tolil()
         pooled[y[:, j], j] = pooled[y[:, j], [j]].toarray() + strength
         pooled = pooled.tocsc()
-    unit = observations(y[:, 0].astype(np.int8), group)
-    total, size = sums(pooled, unit), np.bincount(unit)
-    found = max_t_of_many(total, size, y[first_pictures(unit)], np.arange(4), 2000, rng)
-    for j in range(4):
-        both = [max_t(sign * pooled, Exchange.of(y[:, j], group), 2000, rng)[j] for sign in (1, -1)]
-        assert abs(found[j] - min(1.0, 2 * min(both))) < 0.06 + 0.3 * found[j]
+    exchanges = [Exchange.of(y_i, group) for y_i in y.T]
+    found = max_t(pooled, exchanges, range(4), 2000, rng)
+    for j, exchange in enumerate(exchanges):
+        [alone] = max_t(pooled, [exchange], [j], 2000, rng)
+        assert abs(found[j] - alone) < 0.03 + 0.1 * alone
     assert found[3] < 0.01 < found[0]
 
 
@@ -70,5 +68,5 @@ def test_the_search_among_latents_without_meaning_is_corrected() -> None:
         pooled, y = values(80, 50, seed), np.stack([rng.permutation(80) < k for k in (4, 10, 20, 40, 70)], axis=1)
         best = latent_scores(pooled, y.astype(np.int8)).correlation
         latents = np.abs(best).argmax(0)
-        found.append(max_t_of_many(pooled, np.ones(80, np.int64), y, latents, 199, rng))
+        found.append(max_t(pooled, [Exchange.of(y_i) for y_i in y.T], latents, 199, rng))
     assert 0.01 <= (np.concatenate(found) <= 0.05).mean() <= 0.095

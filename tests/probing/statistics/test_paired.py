@@ -55,9 +55,9 @@ def test_effect_of_an_edit() -> None:
 def test_interval_of_a_mean() -> None:
     rng = np.random.default_rng(5)
     values = rng.normal(1, 2, 30)
-    theirs = ttest_1samp(values, 0).confidence_interval(0.9)
-    np.testing.assert_allclose(mean_interval(values, level=0.9), theirs)
-    np.testing.assert_allclose(mean_interval(np.repeat(values, 3), np.repeat(np.arange(30), 3), 0.9), theirs)
+    theirs = ttest_1samp(values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(mean_interval(values), theirs)
+    np.testing.assert_allclose(mean_interval(np.repeat(values, 3), np.repeat(np.arange(30), 3)), theirs)
     assert mean_interval([1, 2], ["a", "a"]) == (-np.inf, np.inf)
     # A weight of 2 is a picture that stands twice in its group.
     twice = [1, 1, 2, 3, 4], [0, 0, 1, 2, 3]

@@ -3,8 +3,7 @@
 Shape suffixes: i = pictures of the proposal half, l = latents, j = attributes, those that are numbers last.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -17,9 +16,8 @@ from saev.probing.statistics.all_latents import LatentScores, correlations, late
 from saev.probing.statistics.arrays import Bools, Floats, Integers, equal_ones
 from saev.probing.statistics.correction import benjamini_hochberg
 from saev.probing.statistics.exchange import Exchange
-from saev.probing.statistics.max_t_of_many import max_t_of_many
-from saev.probing.statistics.of_units import first_pictures, observations, p_of_labels, p_of_numbers, sums
-from saev.probing.statistics.permutation import max_t
+from saev.probing.statistics.max_t import max_t
+from saev.probing.statistics.of_units import observations, p_of_labels, p_of_numbers
 from saev.progress import progress_bar
 
 Q_LEVEL: Final = 0.05
@@ -115,40 +113,25 @@ class Scored:
     def p_of_best(self, n: int, seed: int) -> Floats:
         """(j,) p of the best latent of each binary attribute, corrected for having looked at all latents and signs.
 
-        By maxT; NaN where none survives, and for numbers. Attributes that divide no unit, known for the same
-        pictures, are permuted together (`max_t_of_many`), the others one by one.
+        By `max_t`; NaN where none survives, and for numbers. Attributes that divide no unit, known for the same
+        pictures, are permuted together, the others one by one.
 
         Args:
             n: Permutations of each.
             seed: Of the permutations.
         """
-        rng, found, best = np.random.default_rng(seed), np.full(len(self.every), np.nan), self.best()
-        wanted = self.wanted()
-        tasks = list(equal_ones(observations(self.labels(j), self.group_i) for j in wanted))
-        whole = [self._divides_none(unit_i) for unit_i, _ in tasks]
-        rounds = n * sum(1 if one else len(own) for one, (_, own) in zip(whole, tasks, strict=True))
-        with progress_bar(total=rounds, desc="permuting", unit=" times") as bar:
-            for is_whole, (unit_i, own) in zip(whole, tasks, strict=True):
-                columns = [wanted[place] for place in own]
-                if is_whole:
-                    y_uj = self.attributes.y_ij[first_pictures(unit_i)][:, columns] == 1
-                    total, size_u = sums(self.pooled_il, unit_i), np.bincount(unit_i[unit_i >= 0])
-                    found[columns] = max_t_of_many(total, size_u, y_uj, best[columns], n, rng, bar.update)
-                else:
-                    for j in columns:
-                        found[j] = self._p_alone(j, int(best[j]), n, rng, bar.update)
+        rng, found = np.random.default_rng(seed), np.full(len(self.every), np.nan)
+        best, wanted = self.best(), self.wanted()
+        tasks: list[list[int]] = []
+        for unit_i, places in equal_ones(observations(self.labels(j), self.group_i) for j in wanted):
+            columns, known_i = [wanted[place] for place in places], unit_i >= 0
+            divides_none = len(np.unique(self.group_i[known_i])) == len(np.unique(unit_i[known_i]))
+            tasks += [columns] if divides_none else [[j] for j in columns]
+        with progress_bar(total=n * len(tasks), desc="permuting", unit=" times") as bar:
+            for own in tasks:
+                known = np.flatnonzero(self.labels(own[0]) >= 0)
+                first = Exchange.of(self.labels(own[0])[known], self.group_i[known])
+                of_unit = known[np.unique(first.unit_i, return_index=True)[1]]
+                exchanges = [replace(first, y_u=self.labels(j)[of_unit] == 1) for j in own]
+                found[own] = max_t(self.pooled_il[known], exchanges, best[own], n, rng, bar.update)
         return found
-
-    def _divides_none(self, unit_i: Integers) -> bool:
-        known_i = unit_i >= 0
-        return len(np.unique(self.group_i[known_i])) == len(np.unique(unit_i[known_i]))
-
-    def _p_alone(
-        self, attribute: int, latent: int, n: int, rng: np.random.Generator, progress: Callable[[int], object]
-    ) -> float:
-        """By `max_t` for the claim's direction, times 2 for its choice."""
-        y_i = self.labels(attribute)
-        known_i = np.flatnonzero(y_i >= 0)
-        y = y_i[known_i] == (1 if self.effect_lj[latent, attribute] > 0 else 0)
-        p_l = max_t(self.pooled_il[known_i], Exchange.of(y, self.group_i[known_i]), n, rng, progress)
-        return min(1.0, 2 * float(p_l[latent]))

@@ -28,7 +28,7 @@ def p_of_labels(pooled_il: Any, y_ij: NDArray[np.int8], group_i: Integers) -> Fl
     found = np.empty((pooled_il.shape[1], y_ij.shape[1]))
     for unit_i, columns in equal_ones(observations(y_i, group_i) for y_i in y_ij.T):
         y_uj = y_ij[first_pictures(unit_i)][:, columns]
-        found[:, columns] = latent_scores(sums(pooled_il, unit_i, mean=True), y_uj).p
+        found[:, columns] = latent_scores(means(pooled_il, unit_i), y_uj).p
     return found
 
 
@@ -38,7 +38,7 @@ def p_of_numbers(pooled_il: Any, x_ij: Floats, group_i: Integers) -> Floats:
     for j, x_i in enumerate(x_ij.T):
         unit_i = _numbered(np.where(np.isnan(x_i), -1, group_i))
         x_u = np.bincount(unit_i[unit_i >= 0], weights=x_i[unit_i >= 0]) / np.bincount(unit_i[unit_i >= 0])
-        found[:, j] = correlations(sums(pooled_il, unit_i, mean=True), x_u[:, None]).p[:, 0]
+        found[:, j] = correlations(means(pooled_il, unit_i), x_u[:, None]).p[:, 0]
     return found
 
 
@@ -68,10 +68,10 @@ def first_pictures(unit_i: Integers) -> Integers:
     return first[units >= 0]
 
 
-def sums(pooled_il: Any, unit_i: Integers, *, mean: bool = False) -> Any:
-    """Sums, or means, of the values of an observation's pictures: a sparse array (u, l)."""
+def means(pooled_il: Any, unit_i: Integers) -> Any:
+    """Means of the values of an observation's pictures: a sparse array (u, l)."""
     images = np.flatnonzero(unit_i >= 0)
     size_u = np.bincount(unit_i[images])
-    weight_n = 1 / size_u[unit_i[images]] if mean else np.ones(len(images))
+    weight_n = 1 / size_u[unit_i[images]]
     shape = (len(size_u), len(unit_i))
     return sparse.csc_array(sparse.csr_array((weight_n, (unit_i[images], images)), shape=shape) @ pooled_il)

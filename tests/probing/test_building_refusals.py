@@ -28,13 +28,13 @@ def test_what_does_not_belong_together_is_refused(study: Study, tmp_path: Path, 
     assert "the file was edited after it was frozen" in refused(study, edited, out, capsys, table)
     other = saev.load(study.sae)
     saev.save(saev.ReLU(12, 12), tmp_path / "other")
-    assert "on the SAE with the digest" in refused(study, frozen, out, capsys, table, f"--sae={tmp_path / 'other'}")
+    assert "on the SAE" in refused(study, frozen, out, capsys, table, f"--sae={tmp_path / 'other'}")
     other.provenance = saev.Provenance([replace(RecordedLayer.of(study.reader.recording), layer=3)])
     saev.save(other, tmp_path / "of layer 3")
     assert "trained on layer 3" in refused(study, frozen, out, capsys, table, f"--sae={tmp_path / 'of layer 3'}")
     elsewhere = make_study(tmp_path / "elsewhere", seed=1)
     message = refused(study, frozen, out, capsys, table, f"--shards={elsewhere.shards}")
-    assert "on the recording with the content id" in message
+    assert "on the recording" in message
     saev.encode(elsewhere.sae, elsewhere.shards, tmp_path / "codes", device="cpu")
     assert "the codes are of" in refused(study, frozen, out, capsys, table, f"--codes={tmp_path / 'codes'}")
 

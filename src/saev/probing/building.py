@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from saev.artifacts import load_sae
 from saev.errors import InputError, tell
 from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
-from saev.latents.encoding import sae_digest
 from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
-from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.noting import Ledgers
@@ -27,7 +24,7 @@ from saev.probing.sets.paired_set import read_pairs
 from saev.probing.sets.pairing import Pairing
 from saev.probing.sets.unseen import Unseen
 from saev.probing.sets.wanted_pairs import N_PAIRS, WantedPairs
-from saev.shards.reading.open import open_shards
+from saev.probing.subject import codes_of, loaded, opened
 from saev.shards.reading.reader import ShardReader
 from saev.vit.preprocess import Preprocessing
 
@@ -129,9 +126,8 @@ def build(
     for one in frozen.hypotheses:
         if (out / one.id).exists():
             raise InputError(f"{out / one.id} is there already: a set is not overwritten, name another directory")
-    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
-    _check_same(frozen, sae, reader)
+    sae, reader = loaded(sae), opened(shards)
+    frozen.check(sae, reader.recording.content_id)
     wanted = WantedPairs.of(frozen.hypotheses, edits, kept_edits, masks, pairs_without, pairs_with, n_pairs)
     in_words = [one for one in frozen.hypotheses if one.attribute.source == "words"]
     _check_labeller(labeller, {"labeller_weights": labeller_weights, "vocabulary": vocabulary}, in_words, blind=blind)
@@ -175,15 +171,6 @@ def _check_labeller(
         raise InputError("labeller with blind: either a CLIP labels the pictures, or people do")
     if labeller is not None and not in_words:
         raise InputError(f"labeller {labeller}: no claim is in words, and all others have labels: leave it out")
-
-
-def _check_same(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
-    for what, own, given in (
-        ("SAE with the digest", frozen.sae, sae_digest(sae)),
-        ("recording with the content id", frozen.shards, reader.recording.content_id),
-    ):
-        if own != given:
-            raise InputError(f"the hypotheses are on the {what} {own}, not {given}: give the one that they are on")
 
 
 def _written(

@@ -3,38 +3,36 @@
 Shape suffix: i = pictures of the recording.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from saev.artifacts import load_sae
 from saev.errors import InputError, tell
 from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
 from saev.latents.encode import encodings_of
 from saev.nn import SparseAutoencoder
 from saev.probing.candidates.table import CANDIDATES_FILE, read_halves
-from saev.probing.hypotheses.choosing import known_labels, with_thresholds
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
-from saev.probing.hypotheses.from_gallery import as_shown, noted_in_gallery
+from saev.probing.hypotheses.from_gallery import as_shown, notes_of_run, read_named, read_notes
 from saev.probing.hypotheses.given_together import check_apart, check_one_of
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
-from saev.probing.hypotheses.notes import notes_of_run
 from saev.probing.hypotheses.on_latents import Stated
 from saev.probing.hypotheses.reading import read_hypotheses
+from saev.probing.hypotheses.thresholds import known_labels, with_thresholds
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.pooling import Pooling
 from saev.probing.pictures.units import check_sides
 from saev.probing.proposal_half import ProposalHalf
 from saev.probing.proposing import CODES, DRAFT_FILE
-from saev.probing.subject import Subject
+from saev.probing.subject import Subject, loaded, opened
 from saev.probing.verdicts.confounders import check_strata, strata_of
 from saev.shards.format.layout import TokenKind
-from saev.shards.reading.open import layers_of, open_shards
+from saev.shards.reading.open import layers_of
 from saev.shards.reading.reader import ShardReader
 
 
@@ -150,8 +148,12 @@ def freeze(
         "it goes with latents or join",
     )
     subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
-    how = _How(subject.tokens, pooling or "max", count_above or 0.0)
-    noted, shown = noted_in_gallery(notes, names, **vars(how))
+    how: dict[str, Any] = {"tokens": subject.tokens, "pooling": pooling or "max", "count_above": count_above or 0.0}
+    noted, shown = None, None
+    if notes is not None:
+        noted, shown = read_notes(notes, **how)
+    elif names is not None:
+        noted, shown = read_named(names, **how)
     halves = as_shown(shown, seed, group) or _halves(divided, seed, group, is_asked=not any(drafts.values()))
     if any(drafts.values()):
         draft = _read(Path(file)) if file is not None else _drafted(Path(candidates or ""))
@@ -161,7 +163,7 @@ def freeze(
         draft = Draft((_joined(subject, stated, join, how, halves),), halves=halves)
     else:
         own = Latents(tuple(latents), tuple(unless), tuple(thresholds) or None)
-        draft = Draft((stated.of(own, **vars(how)),), halves=halves)
+        draft = Draft((stated.of(own, **how),), halves=halves)
     draft = _narrowed(draft, only, smallest_effect, alpha, strata)
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
@@ -180,15 +182,6 @@ _SEEN: Final = (
 )
 
 
-@dataclass(frozen=True)
-class _How:
-    """How a picture gets its value."""
-
-    tokens: TokenKind
-    pooling: Pooling
-    count_above: float
-
-
 def _subject(
     sae: SparseAutoencoder | str | Path,
     shards: ShardReader | str | Path,
@@ -198,8 +191,8 @@ def _subject(
     tokens: TokenKind | None,
     device: str | None,
 ) -> Subject:
-    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layers_of(Path(shards))[0])
+    sae = loaded(sae)
+    reader = opened(shards, None if isinstance(shards, ShardReader) else layers_of(Path(shards))[0])
     if not reader.manifest.has_names:
         raise InputError(
             f"{reader.path}: the original saev noted neither names nor digests of its pictures, so that no set could "
@@ -243,19 +236,19 @@ def _read(path: Path) -> Draft:
     return found
 
 
-def _joined(subject: Subject, stated: Stated, most: int, how: _How, halves: Halves) -> Hypothesis:
+def _joined(subject: Subject, stated: Stated, most: int, how: Mapping[str, Any], halves: Halves) -> Hypothesis:
     """The hypothesis on latents that are found on the proposal half."""
     if not stated.attribute:
         raise InputError("join needs an attribute, as SOURCE:NAME: latents are joined by who has it")
-    attempt = stated.of(Latents((0,)), **vars(how))
+    attempt = stated.of(Latents((0,)), **how)
     y_i = known_labels(attempt, subject.known.attributes)
     if y_i is None:
         raise InputError(f"nothing is known of {stated.attribute}: give labels or metadata that have it")
     half = ProposalHalf.of(subject.known, halves)
     check_sides(stated.attribute, y_i, half.units, half.is_test_i)
-    pooled_il = pooled(subject.codes, half.images, how.pooling, how.count_above)
+    pooled_il = pooled(subject.codes, half.images, how["pooling"], how["count_above"])
     found = joined(pooled_il, y_i[half.images], claim=attempt.claim, most=most).latents
-    return stated.of(found, **vars(how))
+    return stated.of(found, **how)
 
 
 def _narrowed(

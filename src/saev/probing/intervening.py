@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from saev.artifacts import load_sae, provenance_of
+from saev.artifacts import provenance_of
 from saev.device import chosen_device
 from saev.errors import InputError
 from saev.latents.encoding import sae_digest
@@ -14,8 +14,8 @@ from saev.probing.interventions.files import check_out, write_study
 from saev.probing.interventions.passes import Place
 from saev.probing.interventions.pictures import Chosen, chosen_pictures, picture_source
 from saev.probing.interventions.study import Request, check_mask_meets_patches, study
+from saev.probing.subject import loaded, opened
 from saev.shards.format.layout import TokenKind
-from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.splicing.attach import token_layout
 from saev.splicing.edits import Edit, How
@@ -119,10 +119,10 @@ def intervene(
         curves=ks,
     )
     check_threads("--num_workers", num_workers, least=0)
-    loaded = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    made = _edit(latents, edit, value, tokens, loaded.d_sae)
-    reader = shards if shards is None or isinstance(shards, ShardReader) else open_shards(shards, model.layer)
-    provenance = with_given(provenance_of(loaded), model, sae_tokens, reader, "--sae_tokens")
+    own = loaded(sae)
+    made = _edit(latents, edit, value, tokens, own.d_sae)
+    reader = None if shards is None else opened(shards, model.layer)
+    provenance = with_given(provenance_of(own), model, sae_tokens, reader, "--sae_tokens")
     vit = provenance.one_layer
     source = picture_source(images, masks)
     if tokens == "mask" and not source.has_masks:
@@ -141,7 +141,7 @@ def intervene(
         n_maps, block, batch_size, num_workers, seed,
     )  # fmt: skip
     with (
-        evaluating(loaded, computes) as ready,
+        evaluating(own, computes) as ready,
         attach_recorded(ready, provenance, backbone.to(computes)) as inside,
     ):
         assert vit.layer is not None, "attached to it"
@@ -150,7 +150,7 @@ def intervene(
             check_mask_meets_patches(at)
         found = study(at, chosen, request, classifier)
     facts: dict[str, Any] = {
-        "sae": sae_digest(loaded),
+        "sae": sae_digest(own),
         "model": f"{backbone.family} {backbone.ckpt}",
         "layer": at.layer,
         "sae_tokens": provenance.tokens,

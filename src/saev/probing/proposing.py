@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from saev.artifacts import load_sae
 from saev.errors import InputError, tell
 from saev.files import bring_to_disk, check_writable, given_path, unwritable
 from saev.latents.codes import Codes
@@ -24,15 +23,14 @@ from saev.probing.candidates.patches import overlap
 from saev.probing.candidates.scoring import Scored
 from saev.probing.candidates.seeds import in_other_seeds, other_seeds
 from saev.probing.candidates.table import CANDIDATES_FILE, Rows, columns_of, write_table
-from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Draft, Halves
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.pictures.known import Known, testable
 from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.pooling import Pooling
 from saev.probing.proposal_half import ProposalHalf
+from saev.probing.subject import codes_of, loaded, opened
 from saev.shards.format.layout import TokenKind
-from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 
 CODES: Final = "codes"
@@ -118,8 +116,7 @@ def propose(
     """
     out = given_path(out, "out")
     _check(out, n_candidates, n_permutations, smallest_effect)
-    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards, layer)
+    sae, reader = loaded(sae), opened(shards, layer)
     if not reader.manifest.has_names:
         tell(_ORIGINAL)
     known = Known.of(reader, labels, metadata)

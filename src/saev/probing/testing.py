@@ -5,14 +5,11 @@ from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 
-from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.files import check_writable, given_path
 from saev.latents.codes import Codes
-from saev.latents.encoding import sae_digest
 from saev.nn import SparseAutoencoder
 from saev.probing.controls.control import Control
-from saev.probing.given_codes import codes_of
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.ledger import LedgerEntry
 from saev.probing.hypotheses.noting import Ledgers
@@ -23,6 +20,7 @@ from saev.probing.report.gather import Gatherer
 from saev.probing.report.page import report_page
 from saev.probing.report.reported import Reported, n_pictures, pictures_of_each
 from saev.probing.statistics.correction import holm
+from saev.probing.subject import codes_of, loaded, opened
 from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.bench import Bench
 from saev.probing.verdicts.beside import controls_beside
@@ -33,7 +31,6 @@ from saev.probing.verdicts.given_sets import given_sets
 from saev.probing.verdicts.inputs import inputs_of
 from saev.probing.verdicts.judged import N_DRAWS, result
 from saev.probing.verdicts.unrecorded import codes_of_new, unrecorded
-from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 
 N_PERMUTATIONS = 10_000
@@ -124,9 +121,8 @@ def test(
     frozen = hypotheses if isinstance(hypotheses, Frozen) else read_frozen(hypotheses)
     _check_can_confirm(frozen, n_permutations)
     strata = _checked_strata(frozen, strata)
-    sae = sae if isinstance(sae, SparseAutoencoder) else load_sae(sae)
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
-    _check_origin(frozen, sae, reader)
+    sae, reader = loaded(sae), opened(shards)
+    frozen.check(sae, reader.recording.content_id)
     known = Known.of(reader, labels, metadata)
     stratum = None if strata is None else strata_of(strata, known.labels, known.metadata)
     half = ProposalHalf.of(known, frozen.halves)
@@ -206,12 +202,3 @@ def _checked_strata(frozen: Frozen, strata: str | None) -> str | None:
             f"confirms them: leave it out, or freeze them with --strata {strata} for sets that are not used yet"
         )
     return frozen.strata
-
-
-def _check_origin(frozen: Frozen, sae: SparseAutoencoder, reader: ShardReader) -> None:
-    for what, own, given in (
-        ("SAE", frozen.sae, sae_digest(sae)),
-        ("recording", frozen.shards, reader.recording.content_id),
-    ):
-        if own != given:
-            raise InputError(f"the hypotheses are frozen for the {what} {own}, not for {given}: give that {what}")

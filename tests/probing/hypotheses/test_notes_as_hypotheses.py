@@ -10,8 +10,8 @@ from saev.errors import InputError
 from saev.gallery.image_sets import sae_id
 from saev.nn import TopK
 from saev.probing.hypotheses.file import Halves
+from saev.probing.hypotheses.from_gallery import read_notes
 from saev.probing.hypotheses.hypothesis import AttributeName, Latents
-from saev.probing.hypotheses.notes import read_notes
 
 SAE = TopK(d_in=4, d_sae=50, k=2)
 

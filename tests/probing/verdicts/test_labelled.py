@@ -18,7 +18,6 @@ from saev.errors import InputError
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.units import Units
 from saev.probing.sets.files import write_set
 from saev.probing.sets.image_set import Chosen, ImageSet, Role, SetPicture
@@ -178,5 +177,5 @@ def test_pictures_that_were_never_recorded_go_through_the_recorded_vit(
         (tmp_path / "renamed" / one.file).symlink_to(tmp_path / "all" / record.path)
     pictures_again = [of_set(tmp_path / "again", one) for one in recorded]
     of_new = codes_of_new(pictures_again, saev.load(tmp_path / "sae"), reader, "content", "random", "cpu")
-    values = [pooled_for(one, claim, range(60)).toarray() for one in (of_new, codes)]
+    values = [claim.pooled(one, range(60)).toarray() for one in (of_new, codes)]
     np.testing.assert_allclose(values[0], values[1], atol=1e-4)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saev.artifacts import load_sae
 from saev.errors import InputError
 from saev.latents.seeds import check_seeds, matches
 from saev.metrics import nearest
 from saev.nn import SparseAutoencoder
+from saev.probing.subject import loaded
 from saev.vit.weights import weights_digest
 
 
@@ -29,7 +29,7 @@ def other_seeds(
     Raises:
         InputError: If one cannot be loaded, is the SAE itself, or differs in more than its seed.
     """
-    loaded = {weights_digest(one): one for one in (_loaded(seed) for seed in seeds)}
+    loaded = {weights_digest(one): one for one in map(loaded, seeds)}
     if weights_digest(sae) in loaded:
         raise InputError("one of seeds is the SAE itself, in which it finds all of its latents: give others")
     if loaded:
@@ -53,7 +53,3 @@ def in_other_seeds(
         [nearest(sae.W_dec, one.W_dec.to(sae.W_dec.device)).cosines[:, 0].numpy() for one in others.values()]
     )
     return found.sum(0).astype(np.int32), best.mean(0).astype(np.float32)
-
-
-def _loaded(one: SparseAutoencoder | str | Path) -> SparseAutoencoder:
-    return one if isinstance(one, SparseAutoencoder) else load_sae(one)

@@ -115,10 +115,8 @@ class Draft:
         Raises:
             InputError: As `frozen`, but for missing thresholds.
         """
-        digest, weights = sae_digest(sae), weights_digest(sae)
-        for what, own, given in (("SAE", self.sae, digest), ("recording", self.shards, shards)):
-            if own not in (None, given):
-                raise InputError(f"the hypotheses are on the {what} {own}, not on {given}: give that {what}")
+        _check_about(self, sae, shards)
+        weights = weights_digest(sae)
         if not weights.startswith(self.weights):
             raise InputError(
                 f"the notes are from a gallery of an SAE whose weights have a SHA-256 of {self.weights}..., not "
@@ -175,6 +173,14 @@ class Frozen:
             if one.latents.thresholds is None:
                 raise InputError(f"hypothesis {one.id} has no threshold: nothing is frozen without one")
 
+    def check(self, sae: SparseAutoencoder, shards: str) -> None:
+        """Check whether they are on an SAE and a recording, by its content id.
+
+        Raises:
+            InputError: If they are not.
+        """
+        _check_about(self, sae, shards)
+
     @property
     def hash(self) -> str:
         """SHA-256 of all that is frozen."""
@@ -213,6 +219,12 @@ def _body(what: Draft | Frozen) -> dict[str, object]:
 
 def _write(path: Path, value: dict[str, object]) -> None:
     write_whole(path, f"{json.dumps(value, indent=2)}\n".encode("ascii"))
+
+
+def _check_about(what: Draft | Frozen, sae: SparseAutoencoder, shards: str) -> None:
+    for name, own, given in (("SAE", what.sae, sae_digest(sae)), ("recording", what.shards, shards)):
+        if own not in (None, given):
+            raise InputError(f"the hypotheses are on the {name} {own}, not on {given}: give that {name}")
 
 
 def _check(hypotheses: tuple[Hypothesis, ...], alpha: float) -> None:

@@ -1,44 +1,91 @@
 """Hypotheses from what a gallery has of latents: notes of people, and names that a CLIP gave."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Final, get_args
 
-from saev.errors import InputError
-from saev.latents.naming.names_file import read_names
+from saev.artifacts import RunDirectory
+from saev.errors import InputError, tell
+from saev.latents.naming.names_file import ClipId, read_names
+from saev.latents.notes_file import Note, read_notes_file
 from saev.probing.hypotheses.file import Draft, Halves
-from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents, default_id
-from saev.probing.hypotheses.notes import read_notes
+from saev.probing.hypotheses.hypothesis import AttributeName, Claim, Hypothesis, Latents, default_id
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
+from saev.shards.format.strict_json import JsonObject, located
+from saev.shards.format.typed_json import from_json
+
+MAX_NOTED: Final = 20
+"""Hypotheses with a threshold in a note."""
 
 
-def noted_in_gallery(
-    notes: str | Path | None, names: str | Path | None, *, tokens: TokenKind, pooling: Pooling, count_above: float
-) -> tuple[Draft | None, Halves | None]:
-    """The hypotheses that notes or names are, and the division of which the gallery showed one half.
+def notes_of_run(sae: str | Path) -> Path | None:
+    """The notes that `saev view` wrote on an SAE in its run; None where it lies in no run, or has none.
 
     Args:
-        notes: Exported notes.
-        names: names.json of a gallery, or its directory; notes are not read then.
+        sae: Directory of the SAE: RUN/saes/NAME.
+    """
+    place = Path(sae).absolute()
+    path = RunDirectory(place.parent.parent).notes(place.name)
+    return path if place.parent.name == RunDirectory(place).saes.name and path.is_file() else None
+
+
+def read_notes(
+    path: str | Path, *, tokens: TokenKind = "content", pooling: Pooling = "max", count_above: float = 0.0
+) -> tuple[Draft, Halves | None]:
+    """Read notes: one hypothesis in words for each with a claim or a text, whose threshold is not chosen.
+
+    The claim is what is tested, the text where there is none. Claims that the notes call refuted are left out, and a
+    line says so. Hypotheses with thresholds, which the page makes of labels, come as they are.
+
+    Args:
+        path: The file, see docs/files.md.
         tokens: Of which tokens the latents are.
         pooling: How the codes of a picture's tokens become one value.
         count_above: As `Hypothesis` has it.
 
     Returns:
-        Both; None for both where there are neither notes nor names, and no division where the gallery showed pictures
-        of both halves, or does not say.
+        The hypotheses, and how the pictures were divided of which the gallery showed one half; None where it showed
+        others, or does not say.
 
     Raises:
-        InputError: As `read_notes`, and `read_names`.
+        InputError: If it cannot be read, has any mistake, or no note has a claim, a text or a hypothesis.
     """
-    if names is not None:
-        read, shown = _of_names(Path(names), tokens, pooling)
-    elif notes is not None:
-        read, shown = read_notes(notes, tokens=tokens, pooling=pooling)
-    else:
-        return None, None
-    return replace(read, hypotheses=tuple(replace(one, count_above=count_above) for one in read.hypotheses)), shown
+    where = str(path)
+    found = read_notes_file(path)
+    claims = {note.latent: (note.claim.strip() or note.text.strip(), note.verdict) for note in found.notes}
+    refuted = [latent for latent, (claim, verdict) in claims.items() if claim and verdict == "refuted"]
+    kept = {latent: claim for latent, (claim, verdict) in claims.items() if claim and verdict != "refuted"}
+    noted = [one for note in found.notes for one in _with_thresholds(note, where, tokens, count_above)]
+    if not kept and not noted:
+        others = f" that is not refuted ({len(refuted)} are)" if refuted else ""
+        raise InputError(
+            f"{where}: none of its {len(claims)} notes has a claim or a text{others}: write down what you think in the "
+            "gallery"
+        )
+    if refuted:
+        said = ", ".join(map(str, refuted[:10])) + (", ..." if len(refuted) > 10 else "")
+        tell(f"{where}: its notes call {len(refuted)} refuted, which are left out: latents {said}")
+    with located(where):
+        how = {"tokens": tokens, "pooling": pooling, "count_above": count_above}
+        in_words = [_in_words(latent, text, **how) for latent, text in kept.items()]
+        draft = Draft((*in_words, *noted), weights=found.sae)
+    return draft, None if found.half is None else Halves(*found.half)
+
+
+def read_named(path: str | Path, **how: Any) -> tuple[Draft, Halves | None]:
+    """One hypothesis in words for each name of a gallery, which says what gave it, and the division as `read_notes`.
+
+    Args:
+        path: names.json of the gallery, or its directory.
+        how: As in `read_notes`.
+
+    Raises:
+        InputError: As `read_names`.
+    """
+    found = read_names(Path(path))
+    each = (_in_words(latent, name, named_by=found.named_by, **how) for latent, (name, _) in found.names.items())
+    return Draft(tuple(each), sae=found.sae, shards=found.shards), None if found.half is None else Halves(*found.half)
 
 
 def as_shown(shown: Halves | None, seed: int | None, group: Sequence[str] | None) -> Halves | None:
@@ -64,19 +111,39 @@ def as_shown(shown: Halves | None, seed: int | None, group: Sequence[str] | None
     return shown
 
 
-def _of_names(path: Path, tokens: TokenKind, pooling: Pooling) -> tuple[Draft, Halves | None]:
-    """One hypothesis in words for each name, which says what gave it."""
-    found = read_names(path)
-    hypotheses = tuple(
-        Hypothesis(
-            id=default_id([latent]),
-            text=name,
-            attribute=AttributeName("words", name),
-            latents=Latents((latent,)),
-            tokens=tokens,
-            pooling=pooling,
-            named_by=found.named_by,
-        )
-        for latent, (name, _) in found.names.items()
+def _in_words(latent: int, text: str, named_by: ClipId | None = None, **how: Any) -> Hypothesis:
+    return Hypothesis(
+        default_id([latent]), AttributeName("words", text), Latents((latent,)), text=text, named_by=named_by, **how
     )
-    return Draft(hypotheses, sae=found.sae, shards=found.shards), None if found.half is None else Halves(*found.half)
+
+
+def _with_thresholds(note: Note, where: str, tokens: TokenKind, count_above: float) -> Iterator[Hypothesis]:
+    """What the page made of a latent, a label and a threshold."""
+    given: Any = (note.more or {}).get("hypotheses", [])
+    where = f"{where}: hypotheses of latent {note.latent}"
+    if not isinstance(given, list) or len(given) > MAX_NOTED:
+        raise InputError(f"{where}: expected a list of at most {MAX_NOTED}")
+    for number, value in enumerate(given, 1):
+        keys = ("text", "claim", "attribute", "threshold", "pooling", "set", "counts")
+        found = JsonObject({"set": "", **value} if isinstance(value, dict) else value, where, keys)
+        claim: Claim = found.choice("claim", get_args(Claim))  # type: ignore[assignment]
+        pooling: Pooling = found.choice("pooling", get_args(Pooling))  # type: ignore[assignment]
+        text = found.text("text")
+        with located(where):
+            yield Hypothesis(
+                id=f"{default_id([note.latent])}-{number}",
+                text=text,
+                attribute=_attribute(value["attribute"], text, where),
+                latents=Latents((note.latent,), (), (found.number("threshold"),)),
+                tokens=tokens,
+                pooling=pooling,
+                count_above=count_above,
+                claim=claim,
+            )
+
+
+def _attribute(value: object, text: str, where: str) -> AttributeName:
+    """The label of a hypothesis; its words where the page knew no other name, as of starred pictures."""
+    if value is None:
+        return AttributeName("words", text)
+    return from_json(AttributeName, value, f"{where}: attribute")

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from saev.errors import InputError, printable
+from saev.latents.codes import Codes
+from saev.latents.encoding import Images
 from saev.latents.naming.names_file import ClipId
 from saev.probing.pictures.attributes import Source
+from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject
@@ -173,6 +176,30 @@ class Hypothesis:
             InputError: As `Latents`.
         """
         return replace(self, latents=replace(self.latents, thresholds=thresholds))
+
+    def pooled(
+        self, codes: Codes, images: Images, latents: Images | None = None, *, progress: bool = False
+    ) -> csc_array:
+        """The values (i, l) of latents on pictures, pooled over the hypothesis' tokens as it says.
+
+        Args:
+            codes: Of the pictures.
+            images: (i,) numbers of pictures, ascending.
+            latents: (l,) which; by default all.
+            progress: Whether to show a progress bar.
+
+        Raises:
+            InputError: If the tokens are not encoded, or a file of codes is damaged.
+        """
+        origin = codes.origin
+        own, wanted = origin.layout.positions(origin.tokens), origin.layout.positions(self.tokens)
+        if wanted.start < own.start or wanted.stop > own.stop:
+            raise InputError(
+                f"the codes are of {origin.tokens} tokens, a hypothesis is on {self.tokens}: give codes of these, which "
+                "`saev encode --tokens` makes"
+            )
+        positions = range(wanted.start - own.start, wanted.stop - own.start)
+        return pooled(codes, images, self.pooling, self.count_above, latents, positions=positions, progress=progress)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON; whole numbers and NumPy's, too, are written as they are read again."""

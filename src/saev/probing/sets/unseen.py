@@ -17,7 +17,6 @@ from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
 from saev.probing.hypotheses.noting import Ledgers
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.mean_activations import mean_activations
@@ -181,7 +180,7 @@ class Unseen:
             raise InputError(
                 f"the test half has {len(images) + n_more} pictures for it, {_FEWEST} are needed: record or label more"
             )
-        x_nl = pooled_for(self.codes, hypothesis, images, np.array(hypothesis.latents.all))
+        x_nl = hypothesis.pooled(self.codes, images, np.array(hypothesis.latents.all))
         groups = [self.units.names[group] for group in self.units.group_i[images].tolist()]
         return Pool(images, hypothesis.latents.values(x_nl), groups, None if y_i is None else y_i[images] == 1)
 
@@ -198,7 +197,7 @@ class Unseen:
             found["same-class"] = of_same_class(fits_n, class_n, N_HARD, np.random.default_rng(seed))
         if fits_n[read].any():
             found["hard-near"] = read[nearest_pictures(fits_n[read], self._means_of(pool.images_n[read]), N_HARD)]
-        pooled_nl = pooled_for(self.codes, hypothesis, pool.images_n, np.array([*neighbours], dtype=np.int64))
+        pooled_nl = hypothesis.pooled(self.codes, pool.images_n, np.array([*neighbours], dtype=np.int64))
         found["hard-neighbour"] = of_neighbours(fits_n, pooled_nl, [*neighbours.values()], N_HARD)
         return {role: places for role, places in found.items() if len(places)}
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from saev.latents.codes import Codes
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.statistics.arrays import Floats, Integers
 
 Picture = tuple[int | None, str]
@@ -37,11 +36,11 @@ class AllCodes:
         """The pooled values (k, l) of latents on pictures; the hypothesis says of which tokens, and how.
 
         Raises:
-            InputError: As `pooled_for`.
+            InputError: As `Hypothesis.pooled`.
         """
         found = np.zeros((len(pictures), len(latents)))
         for codes, own_k, images, place_n in self._apart(pictures):
-            found[own_k] = pooled_for(codes, hypothesis, images, np.asarray(latents)).toarray()[place_n]
+            found[own_k] = hypothesis.pooled(codes, images, np.asarray(latents)).toarray()[place_n]
         return found
 
     def on_patches(self, latents: Latents, pictures: Sequence[Picture]) -> list[Floats]:

@@ -12,7 +12,6 @@ from scipy.sparse import csc_array
 
 from saev.errors import InputError
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.pooling import pooled_for
 from saev.probing.proposal_half import ProposalHalf
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.statistics.arrays import Bools, Floats, Integers
@@ -56,7 +55,7 @@ class Bench:
         # Those that pool in the same way share the pooled values, of which one is held at a time.
         for way in dict.fromkeys(_way(one.hypothesis) for one in tested):
             own = [one for one in tested if _way(one.hypothesis) == way]
-            pooled_il = pooled_for(self.codes.recorded, own[0].hypothesis, self.half.images, progress=True)
+            pooled_il = own[0].hypothesis.pooled(self.codes.recorded, self.half.images, progress=True)
             for one in progress_bar(own, desc="testing", unit=" hypotheses"):
                 rng = np.random.default_rng([seed, one.place])
                 with located(f"hypothesis {one.hypothesis.id}"):

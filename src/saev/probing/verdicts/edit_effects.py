@@ -122,7 +122,7 @@ def pair_values(given: GivenSet, codes: AllCodes) -> list[PairValues]:
         codes: Of the pictures of pairs, too.
 
     Raises:
-        InputError: As `pooled_for`.
+        InputError: As `Hypothesis.pooled`.
     """
     pictures = zip(given.made.pictures, given.labelled.weights_k(given.made).tolist(), strict=True)
     weights, found, latents = {one.id: weight for one, weight in pictures}, [], given.hypothesis.latents

@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -185,6 +185,40 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     with replacing(path, len(data)) as partial:
         partial.write_bytes(data)
+
+
+@contextmanager
+def new_directory(out: Path, seen: AbstractContextManager[object] | None = None) -> Iterator[Path]:
+    """Make a directory in one step: after a kill or a loss of power it is there whole or not at all.
+
+    The block fills another directory, whose name it gets. At the end of the block all in it is brought to the disk, and
+    it is renamed. If the block or the disk fails, nothing is left.
+
+    Args:
+        out: The directory, which is not there yet.
+        seen: Is entered when all is written and nothing can be seen yet, and left when all can be seen.
+
+    Raises:
+        InputError: If something is there already, or the disk does not take it.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already, and is not overwritten: name another directory")
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        yield partial
+        for path in (partial, *partial.rglob("*")):
+            if not path.is_symlink():
+                bring_to_disk(path)
+        with seen or contextlib.nullcontext():
+            partial.rename(out)
+        bring_to_disk(out.absolute().parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
+        raise InputError(unwritable(out, error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_writable(directory: Path) -> None:

@@ -9,8 +9,7 @@ from tests.probing.studies import IN_WORDS, STRIPED, Study, make_study
 
 from saev.cli.main import main
 from saev.probing.hypotheses.hypothesis import Latents
-from saev.probing.hypotheses.ledger import LedgerEntry
-from saev.probing.hypotheses.noting import TESTED_FILE
+from saev.probing.hypotheses.ledger import TESTED_FILE, LedgerEntry
 from saev.probing.sets.files import read_set
 from saev.probing.verdicts.files import read_verdicts
 

@@ -14,8 +14,7 @@ from saev.demo.places import CLAIMS, SECOND
 from saev.demo.steps import Argv, Demo, Outcome, Step
 from saev.latents.codes import open_codes
 from saev.probing.hypotheses.file import Draft
-from saev.probing.hypotheses.ledger import LEDGER_FILE
-from saev.probing.hypotheses.noting import TESTED_FILE
+from saev.probing.hypotheses.ledger import LEDGER_FILE, TESTED_FILE
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.pooled import pooled
 from saev.probing.proposing import DRAFT_FILE

@@ -12,7 +12,7 @@ from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.noting import Ledgers
+from saev.probing.hypotheses.ledger import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.sets.files import read_set, write_set

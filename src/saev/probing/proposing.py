@@ -4,7 +4,7 @@ Shape suffixes: i = pictures of the recording, l = latents, j = attributes, r = 
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from saev.nn import SparseAutoencoder
 from saev.probing.candidates.classes import class_mcc
 from saev.probing.candidates.controls import control_columns
 from saev.probing.candidates.drafting import drafted
-from saev.probing.candidates.page import PAGE_FILE, Facts, write_page
+from saev.probing.candidates.page import PAGE_FILE, write_page
 from saev.probing.candidates.patches import overlap
 from saev.probing.candidates.scoring import Scored
 from saev.probing.candidates.seeds import in_other_seeds, other_seeds
@@ -158,8 +158,18 @@ def propose(
             draft.write(partial / DRAFT_FILE)
         elif reader.manifest.has_names:
             tell(f"no latent has a q of at most .05 for any attribute: no {DRAFT_FILE}; more pictures may help")
-        counts = {"n_hypotheses": len(hypotheses), "n_seeds": len(others), "n_controls": n_controls}
-        write_page(partial / PAGE_FILE, columns, _facts(reader, half, scored, counts, pooling))
+        shape = scored.effect_lj.shape
+        facts = {
+            "Recording": reader.path.resolve().name,
+            **_of_pictures(half),
+            "Latents": f"{shape[0]:,}",
+            "Attributes": f"{shape[1]:,}",
+            "Value of a picture": f"{pooling} over its tokens",
+            "In the draft": f"{len(hypotheses):,}",
+            **({"Other SAEs": f"{len(others):,}"} if others else {}),
+            **({"Controls measured on": f"{n_controls:,} of these pictures"} if n_controls else {}),
+        }
+        write_page(partial / PAGE_FILE, columns, facts, shape[0] * shape[1])
     return out
 
 
@@ -195,16 +205,7 @@ def _check(out: Path, n_candidates: int, n_permutations: int, smallest_effect: f
             raise InputError(f"{out / name} is there already: name another directory, or remove it")
 
 
-def _facts(
-    reader: ShardReader, half: ProposalHalf, scored: Scored, counts: Mapping[str, int], pooling: Pooling
-) -> Facts:
-    return Facts(
-        recording=reader.path.resolve().name,
-        n_pictures=len(half.images),
-        n_test=int(half.is_test_i.sum()),
-        n_units=len(np.unique(scored.group_i)),
-        n_latents=scored.pooled_il.shape[1],
-        n_attributes=len(scored.every),
-        pooling=pooling,
-        **counts,
-    )
+def _of_pictures(half: ProposalHalf) -> dict[str, str]:
+    n, n_units = len(half.images), len(np.unique(half.group_h))
+    said = {"Pictures looked at": f"{n:,} (another {int(half.is_test_i.sum()):,} wait for the test)"}
+    return said | ({"Units among them": f"{n_units:,}"} if n_units < n else {})

@@ -11,8 +11,7 @@ from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.file import Frozen
-from saev.probing.hypotheses.ledger import LedgerEntry
-from saev.probing.hypotheses.noting import Ledgers
+from saev.probing.hypotheses.ledger import LedgerEntry, Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
 from saev.probing.proposal_half import ProposalHalf

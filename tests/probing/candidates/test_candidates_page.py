@@ -9,7 +9,7 @@ import pytest
 from tests.gallery.galleries import HOSTILE
 from tests.gallery.pages import expect_text
 
-from saev.probing.candidates.page import Facts, write_page
+from saev.probing.candidates.page import write_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Open = Callable[..., "Page"]
 pytestmark = pytest.mark.browser
 N = 450
-FACTS = Facts("shards-\u202e</script>", 100, 90, 100, 4096, len(HOSTILE), 3, 0, 80, "max")
+FACTS = {"Recording": "shards-\u202e</script>", "Latents": "4,096", "In the draft": "3"}
 
 
 def columns() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def columns() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("candidates") / "index.html"
-    write_page(path, columns(), FACTS)
+    write_page(path, columns(), FACTS, 4096 * len(HOSTILE))
     return path
 
 
@@ -122,7 +122,7 @@ def small() -> dict[str, Any]:
 
 
 def test_the_best_latents_stand_beside_controls(tmp_path: Path, open_page: Open) -> None:
-    write_page(tmp_path / "index.html", small(), FACTS)
+    write_page(tmp_path / "index.html", small(), FACTS, 4096 * len(HOSTILE))
     page = open_page(tmp_path / "index.html")
     words = page.locator("td.beside").all_text_contents()
     assert words == [
@@ -143,7 +143,7 @@ def test_the_best_latents_stand_beside_controls(tmp_path: Path, open_page: Open)
 
 
 def test_numbers_have_a_filter_and_are_sorted_by_correlation(tmp_path: Path, open_page: Open) -> None:
-    write_page(tmp_path / "index.html", small(), FACTS)
+    write_page(tmp_path / "index.html", small(), FACTS, 4096 * len(HOSTILE))
     page = open_page(tmp_path / "index.html")
     assert latents(page)[-1] == 3
     page.select_option("#kind", "1")

@@ -6,8 +6,7 @@ import pytest
 
 from saev.errors import InputError
 from saev.lock import FileLock
-from saev.probing.hypotheses.ledger import LEDGER_FILE, LedgerEntry, read_ledger
-from saev.probing.hypotheses.noting import TESTED_FILE, Ledgers, SetInUse
+from saev.probing.hypotheses.ledger import LEDGER_FILE, TESTED_FILE, LedgerEntry, Ledgers, SetInUse, read_ledger
 
 FIRST = LedgerEntry("2026-03-01T10:00:00+00:00", "1" * 64, "latent-17", "2" * 64, "undecided", False)
 SECOND = LedgerEntry("2026-03-02T10:00:00+00:00", "3" * 64, "latent-17", "2" * 64, "confirmed", True)

@@ -81,7 +81,7 @@ def test_a_picture_that_changed_is_noticed_and_leaves_nothing(tmp_path: Path) ->
 def test_a_set_is_not_overwritten_and_a_place_that_takes_none_is_named(tmp_path: Path) -> None:
     directory, made = write_small_set(tmp_path, n=12)
     source = lambda one: tmp_path / "all" / one.path  # noqa: E731
-    with pytest.raises(InputError, match="is there already: a set is not overwritten"):
+    with pytest.raises(InputError, match="is there already, and is not overwritten"):
         write_set(directory, made, source)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file is a file: give a directory"):

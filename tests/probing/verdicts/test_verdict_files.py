@@ -140,7 +140,7 @@ def test_nothing_is_there_before_the_test_is_noted(tmp_path: Path) -> None:
 
     write_verdicts(tmp_path / "report", VERDICTS, b"page", looks())
     assert seen == [False, True]
-    with pytest.raises(InputError, match="is there already: a report is not overwritten"):
+    with pytest.raises(InputError, match="is there already, and is not overwritten"):
         write_verdicts(tmp_path / "report", VERDICTS, b"page", nullcontext())
 
 

@@ -51,4 +51,4 @@ class HypothesisForm {
     this.notes.set(this.latent, { hypotheses: [...present, hypothesis] });
   }
 }
-HypothesisForm.most = 20; // of a latent, as in probing/hypotheses/notes.py
+HypothesisForm.most = 20; // of a latent, as in probing/hypotheses/from_gallery.py

@@ -4,10 +4,9 @@ Shape suffix: r = rows of the table.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from saev.files import write_whole
 from saev.pages.shared import shared
 from saev.pages.standalone import standalone_page
 from saev.probing.candidates.controls import CONTROLS
-from saev.probing.pictures.pooling import Pooling
 
 PAGE_FILE: Final = "index.html"
 _SHOWN: Final = (
@@ -25,64 +23,14 @@ _SHOWN: Final = (
 )  # fmt: skip
 
 
-@final
-@dataclass(frozen=True)
-class Facts:
-    """What the page says above the table.
-
-    Args:
-        recording: Name of the recording.
-        n_pictures: Pictures of the proposal half.
-        n_test: Those of the other half.
-        n_units: Units of the proposal half.
-        n_latents: Latents of the SAE.
-        n_attributes: Attributes that were compared.
-        n_hypotheses: Hypotheses of the draft.
-        n_seeds: Other SAEs that were compared.
-        n_controls: Pictures on which controls were measured; 0 where they were not.
-        pooling: How a picture's tokens became one value.
-    """
-
-    recording: str
-    n_pictures: int
-    n_test: int
-    n_units: int
-    n_latents: int
-    n_attributes: int
-    n_hypotheses: int
-    n_seeds: int
-    n_controls: int
-    pooling: Pooling
-
-    def shown(self) -> list[tuple[str, str]]:
-        """Names and values."""
-        pictures = f"{self.n_pictures:,} (another {self.n_test:,} wait for the test)"
-        found = [("Recording", printable(self.recording)), ("Pictures looked at", pictures)]
-        if self.n_units < self.n_pictures:
-            found.append(("Units among them", f"{self.n_units:,}"))
-        found += [("Latents", f"{self.n_latents:,}"), ("Attributes", f"{self.n_attributes:,}")]
-        found += [("Value of a picture", f"{self.pooling} over its tokens"), ("In the draft", f"{self.n_hypotheses:,}")]
-        found += [("Other SAEs", f"{self.n_seeds:,}")] if self.n_seeds else []
-        return found + ([("Controls measured on", f"{self.n_controls:,} of these pictures")] if self.n_controls else [])
-
-    def warning(self) -> str:
-        """What these numbers are not."""
-        return (
-            f"Exploratory: these are the best of {self.n_latents * self.n_attributes:,} pairs, on the same pictures, "
-            "and chosen with their thresholds, so that their scores are too good. q is the expected share of false "
-            "discoveries among all pairs whose q is as small (Benjamini and Hochberg). A threshold is the largest "
-            "value that does not fire; in the draft it lies halfway from there to the next one. Freeze the hypotheses "
-            "that you believe in, and test them on the other half of the pictures."
-        )
-
-
-def write_page(path: Path, columns: Mapping[str, Any], facts: Facts) -> None:
+def write_page(path: Path, columns: Mapping[str, Any], facts: Mapping[str, str], n_pairs: int) -> None:
     """Write the page in one step.
 
     Args:
         path: The file.
         columns: Those of the table.
-        facts: What stands above it.
+        facts: What stands above it, by name.
+        n_pairs: Of how many pairs of a latent and an attribute these are the best.
 
     Raises:
         InputError: If the disk does not take it.
@@ -92,11 +40,11 @@ def write_page(path: Path, columns: Mapping[str, Any], facts: Facts) -> None:
         (assets / f"candidates.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
     )
     beside = (assets / "beside.js").read_text(encoding="utf-8")
-    scripts, data = [shared("show.js"), beside, script], _data(columns, facts)
+    scripts, data = [shared("show.js"), beside, script], _data(columns, facts, n_pairs)
     write_whole(path, standalone_page("Candidates of hypotheses", body, styles=[style], scripts=scripts, data=data))
 
 
-def _data(columns: Mapping[str, Any], facts: Facts) -> dict[str, object]:
+def _data(columns: Mapping[str, Any], facts: Mapping[str, str], n_pairs: int) -> dict[str, object]:
     names = list(zip(columns["source"], columns["attribute"], strict=True))
     places = {one: place for place, one in enumerate(dict.fromkeys(names))}
     shown: dict[str, list[Any]] = {name: _numbers(columns[name]) for name in _SHOWN if name in columns}
@@ -105,7 +53,15 @@ def _data(columns: Mapping[str, Any], facts: Facts) -> dict[str, object]:
     shown["negative"] = [int(one != "fires on") for one in columns["claim"]]
     shown["best"] = [int(one) for one in columns["best_of_attribute"]]
     shown["note"] = list(columns["note"])
-    return {"facts": facts.shown(), "warning": facts.warning(), "attributes": list(places), "columns": shown}
+    warning = (
+        f"Exploratory: these are the best of {n_pairs:,} pairs, on the same pictures, and chosen with their "
+        "thresholds, so that their scores are too good. q is the expected share of false discoveries among all pairs "
+        "whose q is as small (Benjamini and Hochberg). A threshold is the largest value that does not fire; in the "
+        "draft it lies halfway from there to the next one. Freeze the hypotheses that you believe in, and test them on "
+        "the other half of the pictures."
+    )
+    said = [(name, printable(one)) for name, one in facts.items()]
+    return {"facts": said, "warning": warning, "attributes": list(places), "columns": shown}
 
 
 def _numbers(values_r: Any) -> list[float | int | None]:

@@ -29,12 +29,12 @@ def other_seeds(
     Raises:
         InputError: If one cannot be loaded, is the SAE itself, or differs in more than its seed.
     """
-    loaded = {weights_digest(one): one for one in map(loaded, seeds)}
-    if weights_digest(sae) in loaded:
+    found = {weights_digest(one): one for one in map(loaded, seeds)}
+    if weights_digest(sae) in found:
         raise InputError("one of seeds is the SAE itself, in which it finds all of its latents: give others")
-    if loaded:
-        check_seeds([*loaded.values()], {"sae": sae})
-    return loaded
+    if found:
+        check_seeds([*found.values()], {"sae": sae})
+    return found
 
 
 def in_other_seeds(

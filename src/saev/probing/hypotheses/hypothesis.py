@@ -195,8 +195,8 @@ class Hypothesis:
         own, wanted = origin.layout.positions(origin.tokens), origin.layout.positions(self.tokens)
         if wanted.start < own.start or wanted.stop > own.stop:
             raise InputError(
-                f"the codes are of {origin.tokens} tokens, a hypothesis is on {self.tokens}: give codes of these, which "
-                "`saev encode --tokens` makes"
+                f"the codes are of {origin.tokens} tokens, a hypothesis is on {self.tokens}: give codes of these, "
+                "which `saev encode --tokens` makes"
             )
         positions = range(wanted.start - own.start, wanted.stop - own.start)
         return pooled(codes, images, self.pooling, self.count_above, latents, positions=positions, progress=progress)

@@ -3,16 +3,14 @@
 docs/files.md describes them.
 """
 
-import csv
-import io
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from saev.csv_text import csv_text
 from saev.errors import InputError
-from saev.files import bring_to_disk, check_writable, unwritable
+from saev.files import check_writable, new_directory
 from saev.probing.interventions.effects import Figure
 from saev.probing.interventions.page import page
 from saev.probing.interventions.pictures import Chosen
@@ -52,31 +50,20 @@ def write_study(out: Path, facts: Mapping[str, Any], found: Studied, chosen: Cho
         "effects.csv": _table(found.figures, chosen).encode("utf-8", "surrogatepass"),
         "index.html": page(result, found.shown),
     }
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        partial.mkdir(parents=True)
+    with new_directory(out) as partial:
         for name, data in files.items():
             (partial / name).write_bytes(data)
-            bring_to_disk(partial / name)
-        partial.rename(out)
-        bring_to_disk(out.absolute().parent)
-    except OSError as error:
-        raise InputError(unwritable(out, error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 
 def _table(figures: Sequence[Figure], chosen: Chosen) -> str:
     """A line for each figure of each picture."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
     names = chosen.names
-    for one in figures:
-        for number, place in enumerate(one.pictures):
-            picture = chosen.measured[place]
-            values = (one.untouched_i[number], one.edited_i[number], one.random_i[number])
-            writer.writerow([one.name, names[picture], chosen.labels[picture] or "", *map(repr, map(float, values))])
-    return file.getvalue()
+    rows = [
+        (one.name, names[picture], chosen.labels[picture], *map(float, values))
+        for one in figures
+        for picture, *values in zip(
+            (chosen.measured[place] for place in one.pictures), one.untouched_i, one.edited_i, one.random_i, strict=True
+        )
+    ]
+    return csv_text(COLUMNS, rows)

@@ -5,9 +5,9 @@ with the placebo says what any change of that size does. A mask says where the o
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +22,10 @@ _BRIGHTEST: Final = 2048.0
 _HALVINGS: Final = 16
 
 
-class Edit(Protocol):
-    """Changes a picture, RGB; the result has its size."""
-
-    def __call__(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """The changed picture; chance comes from the generator alone."""
-
-
-class MaskedEdit(Protocol):
-    """Changes the object of a picture, or all but it."""
-
-    def __call__(self, picture: Image.Image, mask: Mask, other: Image.Image) -> Image.Image:
-        """The changed picture.
-
-        Args:
-            picture: RGB.
-            mask: (height, width) where the object is.
-            other: Another picture, for a background.
-        """
+Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
+"""Changes a picture, RGB; the result has its size, and chance comes from the generator alone."""
+MaskedEdit = Callable[[Image.Image, Mask, Image.Image], Image.Image]
+"""Changes the object of a picture, RGB, where its mask (height, width) is, or all but it; gets another picture, too."""
 
 
 def grey(picture: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001 - as others

@@ -7,15 +7,13 @@ label.html    the page, with label/
 The last two are there where people are asked. `paired_set` says what pairs of pictures add.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from saev.errors import InputError
-from saev.files import bring_to_disk, unwritable
+from saev.files import new_directory
 from saev.probing.sets.image_set import ImageSet, SetPicture
 from saev.probing.sets.label_page import write_label_page
 from saev.probing.sets.sealed import checked, read_checked
@@ -49,12 +47,8 @@ def write_set(
         InputError: If something is there already, the disk does not take it, or a picture is gone or is not the one any
             more that was recorded; or from `more`.
     """
-    if directory.exists():
-        raise InputError(f"{directory} is there already: a set is not overwritten, name another directory")
-    partial = directory.with_name(f".{directory.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        (partial / PICTURES).mkdir(parents=True)
+    with new_directory(directory) as partial:
+        (partial / PICTURES).mkdir()
         if made.asks_people:
             (partial / SHOWN).mkdir()
         shown = []
@@ -68,16 +62,6 @@ def write_set(
         if made.asks_people:
             write_label_page(partial, digest=made.digest, hypothesis=made.hypothesis, text=made.text, pictures=shown)
         made.write(partial / SET_FILE)
-        for path in (partial, *partial.rglob("*")):
-            if not path.is_symlink():
-                bring_to_disk(path)
-        partial.rename(directory)
-        bring_to_disk(directory.parent)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
-        raise InputError(unwritable(directory, error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_set(directory: Path) -> ImageSet:

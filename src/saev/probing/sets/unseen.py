@@ -16,7 +16,7 @@ from saev.latents.recorded_files import RecordedFiles
 from saev.nn import SparseAutoencoder
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
-from saev.probing.hypotheses.noting import Ledgers
+from saev.probing.hypotheses.ledger import Ledgers
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.mean_activations import mean_activations

@@ -1,7 +1,6 @@
 """The files of a test: REPORT/index.html, verdicts.json, verdicts.csv, edits.csv and summaries for TensorBoard."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple, dataclass, field, fields
@@ -10,7 +9,7 @@ from typing import Final, Self, final
 
 from saev.csv_text import csv_text
 from saev.errors import InputError
-from saev.files import bring_to_disk, read_regular, unwritable
+from saev.files import new_directory, read_regular
 from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Result
@@ -103,28 +102,13 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractC
     Raises:
         InputError: If something is there already, the disk does not take it, or from `noting`.
     """
-    if out.exists():
-        raise InputError(f"{out} is there already: a report is not overwritten, name another directory")
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        partial.mkdir(parents=True)
+    with new_directory(out, noting) as partial:
         (partial / VERDICTS_FILE).write_bytes(f"{json.dumps(verdicts.to_dict(), indent=2)}\n".encode("ascii"))
         (partial / PAGE_FILE).write_bytes(page)
         (partial / TABLE_FILE).write_bytes(_table(verdicts.results).encode())
         if any(one.edits for one in verdicts.results):
             (partial / EDITS_FILE).write_bytes(_table_of_edits(verdicts.results).encode())
         _summarise(partial, verdicts.results)
-        for path in (partial, *partial.iterdir()):
-            bring_to_disk(path)
-        with noting:
-            partial.rename(out)
-        bring_to_disk(out.parent)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)  # before the free space is reported
-        raise InputError(unwritable(out, error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _table(results: Sequence[Result]) -> str:

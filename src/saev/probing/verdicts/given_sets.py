@@ -8,8 +8,7 @@ from typing import final
 from saev.errors import InputError, tell
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
-from saev.probing.hypotheses.ledger import LedgerEntry
-from saev.probing.hypotheses.noting import Ledgers, SetInUse
+from saev.probing.hypotheses.ledger import LedgerEntry, Ledgers, SetInUse
 from saev.probing.sets.answers import Labelled
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet

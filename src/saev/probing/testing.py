@@ -160,7 +160,8 @@ def test(
             strata=strata,
             controls=own,
             edits=pair,
-        ).labelled_by(*its.labelled_by(reader.recording.model))
+            vit=reader.recording.model,
+        )
         for one, its, p, own, pair in zip(measures, given, corrected, beside, edits, strict=True)
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
 """Controls find what is planted, judge it on the other half, and find nothing where nothing is."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -55,7 +55,6 @@ def test_the_planted_neuron_is_found_with_its_sign(found: dict[str, Control]) ->
     assert (best.mcc, best.auroc, best.average_precision) == (1, 1, 1)
     assert best.low > 0.8
     assert best.note == f"neuron {NEURON}, largest (turned) of the tokens; of {4 * D}"
-    assert best.to_dict()["note"] == best.note
 
 
 def test_the_linear_probe_finds_it_in_the_means(found: dict[str, Control]) -> None:
@@ -78,7 +77,7 @@ def test_saved_codes_give_what_encoding_gives(reader: ShardReader, sae: TopK, fo
     [controls] = measured_controls(reader, [task()], codes=codes, options=SMALL)
     by_name = {control.name: control for control in controls}
     for name in ("best latent", "sparse probe, 2 latents"):
-        own, other = by_name[name].to_dict(), found[name].to_dict()
+        own, other = asdict(by_name[name]), asdict(found[name])
         assert own.keys() == other.keys()
         assert {key: own[key] for key in own if key != "note"} == pytest.approx(
             {key: other[key] for key in other if key != "note"}

@@ -1,7 +1,6 @@
 """What is measured beside a hypothesis, of which pictures, and which of it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
@@ -36,10 +35,6 @@ class Control:
     auroc: float
     average_precision: float
     note: str
-
-    def to_dict(self) -> Mapping[str, str | float]:
-        """As JSON."""
-        return asdict(self)
 
 
 @final

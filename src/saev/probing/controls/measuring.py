@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self, final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -81,7 +81,8 @@ def measured_controls(
     Raises:
         InputError: If an SAE takes activations of another width, the tokens were not recorded, or a file is damaged.
     """
-    work = _Work.of(reader, tokens, sae, codes, others or {}, options, seed, device)
+    selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
+    work = _Work(selection, sae, codes, others or {}, options, seed, chosen_device(device))
     rng = np.random.default_rng(seed)
     chosen = [ControlTask(task.proposal.balanced(options.n_pictures, rng), task.test) for task in tasks]
     return [found for some in _together(chosen) for found in work.measured(some)]
@@ -100,20 +101,14 @@ def control_values(
 ) -> dict[str, Columns]:
     """The values of all candidates on pictures that one may look at, by the names of the controls.
 
+    Further arguments, and errors, are those of `measured_controls`.
+
     Args:
         reader: The recording.
         images: (i,) numbers of the pictures, ascending.
-        tokens: As in `measured_controls`, and so are the others.
-        sae: Likewise.
-        others: Likewise.
-        options: Likewise.
-        seed: Likewise.
-        device: Likewise.
-
-    Raises:
-        InputError: As `measured_controls`.
     """
-    work = _Work.of(reader, tokens, sae, None, others or {}, options, seed, device)
+    selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
+    work = _Work(selection, sae, None, others or {}, options, seed, chosen_device(device))
     return work.values(images, images)
 
 
@@ -147,26 +142,13 @@ class _Work:
     seed: int
     device: torch.device
 
-    @classmethod
-    def of(
-        cls,
-        reader: ShardReader,
-        tokens: TokenKind,
-        sae: SparseAutoencoder | None,
-        codes: Codes | None,
-        others: Mapping[str, SparseAutoencoder],
-        options: ControlOptions,
-        seed: int,
-        device: str | torch.device | None,
-    ) -> Self:
-        selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)
-        for name, one in {"the SAE": sae, **others}.items():
-            if one is not None and one.d_in != selection.d_model:
+    def __post_init__(self) -> None:
+        for name, one in {"the SAE": self.sae, **self.others}.items():
+            if one is not None and one.d_in != self.selection.d_model:
                 raise InputError(
-                    f"controls: {name} takes activations of width {one.d_in}, those of {reader.path} have "
-                    f"{selection.d_model}: give an SAE of this recording"
+                    f"controls: {name} takes activations of width {one.d_in}, those of the recording have "
+                    f"{self.selection.d_model}: give an SAE of this recording"
                 )
-        return cls(selection, sae, codes, others, options, seed, chosen_device(device))
 
     def measured(self, tasks: Sequence[ControlTask]) -> list[list[Control]]:
         choosing: Integers = np.unique(np.concatenate([task.proposal.images for task in tasks]))

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.probing.interventions.changes import Batch, alone_on, switched_off
-from saev.probing.interventions.effects import N_FLIPS
+from saev.probing.interventions.effects import N_FLIPS, as_json
 from saev.probing.interventions.matching import matched_latents
 from saev.probing.interventions.outcome import UNTOUCHED, Outcome, right_column
 from saev.probing.interventions.passes import Arms, Seen
-from saev.probing.interventions.readouts import Floats, Readout
+from saev.probing.interventions.readouts import Readout
+from saev.probing.statistics.arrays import Floats
 from saev.probing.statistics.paired import paired_effect
 
 N_DRAWS: Final = 3
@@ -129,7 +130,7 @@ class Curves:
             after[f"{kind}_random"] = [np.mean(each, axis=0) for each in drawn]
         beyond = {
             f"{kind}_beyond_random": [
-                _interval(other_i, own_i, groups, rng)
+                as_json(paired_effect(other_i, own_i, N_FLIPS, rng, group_i=groups))
                 for own_i, other_i in zip(after[kind], after[f"{kind}_random"], strict=True)
             ]
             for kind in KINDS
@@ -154,15 +155,6 @@ def _kept(ks: Sequence[int], d_sae: int) -> list[int]:
 def _classes(class_i: NDArray[Any]) -> list[tuple[str | None, NDArray[np.bool_]]]:
     """All pictures together, and then those of each class."""
     return [(None, np.ones(len(class_i), dtype=np.bool_)), *((str(one), class_i == one) for one in np.unique(class_i))]
-
-
-def _interval(
-    before_i: Floats, after_i: Floats, groups: Sequence[str], rng: np.random.Generator
-) -> dict[str, float | None]:
-    effect = paired_effect(before_i, after_i, N_FLIPS, rng, group_i=groups)
-    is_known = bool(np.isfinite(effect.low))
-    ends = {"low": effect.low if is_known else None, "high": effect.high if is_known else None}
-    return {"mean": effect.mean, **ends, "p": effect.p}
 
 
 def _above_s(seen: Seen, name: str) -> Floats:

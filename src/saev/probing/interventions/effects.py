@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from saev.probing.interventions.outcome import COSINE, EDITED, RANDOM, UNTOUCHED, Outcome, Reading, right_column
 from saev.probing.interventions.pictures import Chosen
-from saev.probing.interventions.readouts import SHARES, Floats, Readout
+from saev.probing.interventions.readouts import SHARES, Readout
+from saev.probing.statistics.arrays import Floats
 from saev.probing.statistics.correction import holm
 from saev.probing.statistics.paired import PairedEffect, paired_effect
 
@@ -122,18 +123,17 @@ def left_out(target: str | None, chosen: Chosen, reading: Reading, found: Collec
     return notes
 
 
+def as_json(effect: PairedEffect) -> dict[str, float | None]:
+    """A change, its interval and p. A single picture has no interval, and JSON no infinity."""
+    low, high = (effect.low, effect.high) if np.isfinite(effect.low) else (None, None)
+    return {"mean": effect.mean, "low": low, "high": high, "p": effect.p}
+
+
 def _row(effect: PairedEffect, p_corrected: float | None) -> dict[str, float | None]:
     """Without a p, of what can move one way alone, there is no interval either: Student's t knows no such end."""
     if p_corrected is None:
-        return {"mean": effect.mean, "low": None, "high": None, "p": None, "p_corrected": None}
-    return {
-        "mean": effect.mean,
-        # A single picture has no interval, and JSON no infinity.
-        "low": effect.low if np.isfinite(effect.low) else None,
-        "high": effect.high if np.isfinite(effect.high) else None,
-        "p": effect.p,
-        "p_corrected": float(p_corrected),
-    }
+        return {"mean": effect.mean, **dict.fromkeys(("low", "high", "p", "p_corrected"))}
+    return as_json(effect) | {"p_corrected": float(p_corrected)}
 
 
 def accuracies(outcome: Outcome, readouts: Sequence[Readout]) -> dict[str, Mapping[str, float]]:

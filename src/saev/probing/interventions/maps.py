@@ -7,20 +7,17 @@ what others answer to, this one may rise.
 Shape suffixes: h, w = rows and columns of patches; b = blocks that are run at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from saev.probing.statistics.arrays import Floats
 from saev.splicing.attach import token_layout
 from saev.splicing.attached import Attached
 from saev.vit.backbone import Backbone
-
-Floats = NDArray[np.float64]
 
 
 @final
@@ -38,41 +35,35 @@ def maps_of(
     inside: Attached,
     backbone: Backbone,
     image: Tensor,
-    latents: Sequence[int],
+    latent: int,
     block: int,
     batch_size: int,
     progress: Callable[[int], object],
-) -> list[Maps]:
-    """Both maps of some latents on one picture.
+) -> Maps:
+    """Both maps of a latent on one picture.
 
     Args:
         inside: The SAE inside the ViT.
         backbone: The ViT.
         image: (3, H, W), prepared for it.
-        latents: The latents.
+        latent: The latent.
         block: Patches on a side of what is grey at once.
         batch_size: Images of a forward pass.
         progress: Is called with the number of passes that are done.
     """
     rows, columns = backbone.grid
-    codes_ps = inside.codes(image[None])[0]
-    value_l = codes_ps[:, list(latents)].amax(0)
+    code_p = inside.codes(image[None])[0][:, latent]
+    value = code_p.amax()
     corners = [(row, column) for row in range(0, rows, block) for column in range(0, columns, block)]
-    drop_lhw = torch.zeros(len(latents), rows, columns)
+    drop_hw = torch.zeros(rows, columns)
     for start in range(0, len(corners), batch_size):
         some = corners[start : start + batch_size]
         images = torch.stack([_grey(image, backbone.grid, corner, block) for corner in some])
-        drop_bl = value_l - inside.codes(images)[..., list(latents)].amax(1)
-        for (row, column), drop_l in zip(some, drop_bl.float().cpu(), strict=True):
-            drop_lhw[:, row : row + block, column : column + block] = drop_l[:, None, None]
+        drop_b = value - inside.codes(images)[..., latent].amax(1)
+        for (row, column), drop in zip(some, drop_b.float().cpu(), strict=True):
+            drop_hw[row : row + block, column : column + block] = drop
         progress(len(some))
-    fires = _on_patches(inside, backbone, codes_ps[:, list(latents)])
-    return [
-        Maps(
-            latent, float(value_l[number]), None if fires is None else fires[number], drop_lhw[number].double().numpy()
-        )
-        for number, latent in enumerate(latents)
-    ]
+    return Maps(latent, float(value), _on_patches(inside, backbone, code_p), drop_hw.double().numpy())
 
 
 def _grey(image: Tensor, grid: tuple[int, int], corner: tuple[int, int], block: int) -> Tensor:
@@ -84,11 +75,9 @@ def _grey(image: Tensor, grid: tuple[int, int], corner: tuple[int, int], block: 
     return found
 
 
-def _on_patches(inside: Attached, backbone: Backbone, f_pl: Tensor) -> list[Floats] | None:
-    """Codes of the patches, by latent (h, w)."""
+def _on_patches(inside: Attached, backbone: Backbone, code_p: Tensor) -> Floats | None:
+    """Codes of the patches (h, w)."""
     patches = token_layout(backbone).positions("content")
     first = 0 if inside.positions is None else inside.positions.start
-    own = f_pl[max(0, patches.start - first) : max(0, patches.stop - first)]
-    if len(own) != len(patches):
-        return None
-    return list(own.T.reshape(-1, *backbone.grid).double().cpu().numpy())
+    own = code_p[max(0, patches.start - first) : max(0, patches.stop - first)]
+    return own.reshape(backbone.grid).double().cpu().numpy() if len(own) == len(patches) else None

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saev.probing.interventions.readouts import SHARES, Floats, PatchReadout, Readout
+from saev.probing.interventions.readouts import SHARES, PatchReadout, Readout
+from saev.probing.statistics.arrays import Floats
 
 UNTOUCHED: Final = "untouched"
 EDITED: Final = "edited"

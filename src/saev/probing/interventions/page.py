@@ -9,7 +9,7 @@ import numpy as np
 from saev.pages.embedding import data_uri, jpeg, user_text
 from saev.pages.heatmap import overlay
 from saev.pages.standalone import standalone_page
-from saev.probing.interventions.chart import chart
+from saev.probing.interventions.chart import STYLE, chart
 from saev.probing.interventions.study import Shown
 
 _SIDE: Final = 224
@@ -20,7 +20,7 @@ _HOW: Final = {
     "add": "raised by {}",
 }
 _MOST_IN_SHORT: Final = 5
-STYLE: Final = """
+_STYLE: Final = """
 section { margin-top: 32px; }
 table { border-collapse: collapse; margin-top: 12px; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid var(--line); }
@@ -32,8 +32,6 @@ td.yes { color: var(--accent); font-weight: 600; }
 .maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(480px, 1fr)); gap: 24px; margin-top: 12px; }
 .three { display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px; }
 .three img { display: block; width: 100%; border-radius: 6px; }
-.chart { width: 460px; max-width: 100%; color: var(--ink); }
-.chart text { fill: var(--soft); font-size: 12px; }
 .charts { display: flex; flex-wrap: wrap; gap: 24px; margin-top: 12px; }
 details { margin-top: 8px; }
 summary { cursor: pointer; color: var(--soft); }
@@ -59,7 +57,7 @@ def page(result: Mapping[str, Any], shown: Sequence[Shown]) -> bytes:
         _curves(result["curves"]),
         _maps(shown, result["block"]),
     ]
-    return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[STYLE])
+    return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[_STYLE, STYLE])
 
 
 def _in_short(effects: Sequence[Mapping[str, Any]]) -> str:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from saev.probing.interventions.changes import Batch
 from saev.probing.interventions.outcome import EDITED, RANDOM, UNTOUCHED, Outcome, Reading, Values
-from saev.probing.interventions.readouts import Floats
 from saev.probing.interventions.work import Done
+from saev.probing.statistics.arrays import Floats
 from saev.splicing.attached import Attached
 from saev.splicing.replay import computed_once, last_tokens
 from saev.vit.backbone import Backbone

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from saev.errors import InputError
 from saev.metrics.embeddings import linear_probe
+from saev.probing.statistics.arrays import Floats
 from saev.vit.images.base import NO_LABEL
 from saev.vit.weights import read_weights
 
-Floats = NDArray[np.float64]
 SHARES: Final = ("all", "target", "others")
 
 

@@ -259,7 +259,7 @@ def _maps(place: Place, items: ImageDataset, chosen: Chosen, seen: Seen, request
         number = chosen.numbers[one]
         image = items[number]["image"]
         assert isinstance(image, Tensor), "an item has its image"
-        (maps,) = maps_of(place.inside, place.backbone, image, [latent], request.block, request.batch_size, done)
+        maps = maps_of(place.inside, place.backbone, image, latent, request.block, request.batch_size, done)
         view = place.backbone.preprocessing.view(chosen.source.read(number))
         found.append(Shown(names[one], view, maps))
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.sets.image_set import Chosen, Role
-from saev.probing.sets.sampling import Stratum, allotted, stratified_sample
+from saev.probing.sets.sampling import Sample, Stratum, allotted
 from saev.ranges import Ints
 
 Values = NDArray[np.float64]
@@ -46,26 +46,7 @@ class Pool:
         )
 
 
-def over_the_range(
-    pool: Pool, threshold: float, n: int, seed: int, free_n: NDArray[np.bool_]
-) -> tuple[list[Chosen], tuple[Stratum, ...]]:
-    """A sample over the whole range of the values, as `stratified_sample` gives it.
-
-    Args:
-        pool: Pictures whose labels nobody needs to know.
-        threshold: What values exceed where the latents fire.
-        n: How many.
-        seed: Of the choice and of the order.
-        free_n: Which may be chosen.
-
-    Raises:
-        InputError: If n is less than there are strata, or there are no pictures.
-    """
-    sample = stratified_sample(pool.values_n, threshold, n, seed, free_n)
-    return _chosen(pool, sample.pictures_k, sample.strata_k, {}, np.random.default_rng(seed)), sample.strata
-
-
-def by_label(pool: Pool, n: int, more: Mapping[Role, Ints], seed: int) -> tuple[list[Chosen], tuple[Stratum, ...]]:
+def by_label(pool: Pool, n: int, seed: int) -> Sample:
     """All pictures if there are at most n, as one stratum; otherwise a random sample of each label, in equal parts.
 
     A label with fewer pictures is taken whole, and the other one gives more.
@@ -73,8 +54,7 @@ def by_label(pool: Pool, n: int, more: Mapping[Role, Ints], seed: int) -> tuple[
     Args:
         pool: Pictures with both labels.
         n: At least 2.
-        more: Places of pictures that have other roles, whether they are in the sample or not.
-        seed: Of the choice and of the order.
+        seed: Of the choice.
     """
     assert pool.has_n is not None
     rng = np.random.default_rng(seed)
@@ -86,7 +66,7 @@ def by_label(pool: Pool, n: int, more: Mapping[Role, Ints], seed: int) -> tuple[
     strata = tuple(
         Stratum(*_range(pool.values_n[side]), len(side), int(n_s[s]), labels[s]) for s, side in enumerate(sides)
     )
-    return _chosen(pool, places_k, np.repeat(np.arange(len(sides)), n_s), more, rng), strata
+    return Sample(places_k, np.repeat(np.arange(len(sides)), n_s), strata)
 
 
 def _range(values_n: Values) -> tuple[float, float]:
@@ -95,15 +75,20 @@ def _range(values_n: Values) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
 
 
-def _chosen(
-    pool: Pool, places_k: Ints, strata_k: Ints, more: Mapping[Role, Ints], rng: np.random.Generator
-) -> list[Chosen]:
-    """The sample and the pictures of other roles, in random order."""
-    roles: dict[int, tuple[Role, ...]] = dict.fromkeys(places_k.tolist(), ("sample",))
+def chosen(pool: Pool, sample: Sample, more: Mapping[Role, Ints], seed: int) -> list[Chosen]:
+    """The sample and the pictures of other roles, in random order.
+
+    Args:
+        pool: Where they are from.
+        sample: Of these.
+        more: Places of pictures that have other roles, whether they are in the sample or not.
+        seed: Of the order.
+    """
+    roles: dict[int, tuple[Role, ...]] = dict.fromkeys(sample.pictures_k.tolist(), ("sample",))
     for role, places in more.items():
         for place in places.tolist():
             roles[place] = (*roles.get(place, ()), role)
-    stratum = dict(zip(places_k.tolist(), strata_k.tolist(), strict=True))
+    stratum = dict(zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True))
     return [
         Chosen(
             image=int(pool.images_n[place]),
@@ -112,5 +97,5 @@ def _chosen(
             stratum=stratum.get(place),
             label=None if pool.has_n is None else bool(pool.has_n[place]),
         )
-        for place in rng.permutation(list(roles)).tolist()
+        for place in np.random.default_rng(seed).permutation(list(roles)).tolist()
     ]

@@ -45,7 +45,7 @@ class Stratum:
 @final
 @dataclass(frozen=True)
 class Sample:
-    """Some pictures, in random order.
+    """Some pictures.
 
     Args:
         pictures_k: Their places among those to choose from.

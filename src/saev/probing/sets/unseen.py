@@ -21,11 +21,11 @@ from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.mean_activations import mean_activations
 from saev.probing.pictures.units import Units, check_sides
-from saev.probing.sets.choosing import Pool, by_label, over_the_range
+from saev.probing.sets.choosing import Pool, by_label, chosen
 from saev.probing.sets.hard import nearest_pictures, neighbours_of, of_neighbours, of_same_class
-from saev.probing.sets.image_set import Chosen, ImageSet, Role
+from saev.probing.sets.image_set import ImageSet, Role
 from saev.probing.sets.near_duplicates import Hash, NearDuplicates, difference_hash, near_duplicates, points_of
-from saev.probing.sets.sampling import Stratum
+from saev.probing.sets.sampling import Sample, stratified_sample
 from saev.probing.sets.unrecorded import Unrecorded
 from saev.ranges import Ints
 from saev.shards.format.strict_json import located
@@ -125,8 +125,8 @@ class Unseen:
             n_left_out = int(tested_n.sum()) if is_enough else 0
             if n_left_out:
                 tell(f"{hypothesis.id}: {n_left_out:,} pictures are left out, which were tested on for it before")
-            chosen, strata = over_the_range(pool, threshold, n, seed, ~tested_n | (not n_left_out))
-        return self._set(hypothesis, chosen, strata, {"kind": "range", "n_pictures": n, "tested": n_left_out}, seed)
+            sample = stratified_sample(pool.values_n, threshold, n, seed, ~tested_n | (not n_left_out))
+        return self._set(hypothesis, pool, sample, {}, {"kind": "range", "n_pictures": n, "tested": n_left_out}, seed)
 
     def labelled(self, hypothesis: Hypothesis, n: int, seed: int) -> ImageSet:
         """A set of pictures whose labels are known, at most n in its sample.
@@ -147,7 +147,8 @@ class Unseen:
             pool = self._pool(hypothesis, self.is_test_i & (y_i >= 0), y_i, len(new.kept))
             neighbours = neighbours_of(self.sae, hypothesis.latents.any)
             more = self._hard(hypothesis, pool, neighbours, seed)
-            chosen, strata = by_label(pool.with_more(new.kept, len(self.known.records)), n, more, seed)
+            pool = pool.with_more(new.kept, len(self.known.records))
+            sample = by_label(pool, n, seed)
         recipe = {
             "kind": "labelled",
             "n_pictures": n,
@@ -157,7 +158,7 @@ class Unseen:
             "roles": {role: len(places) for role, places in more.items()},
             "unrecorded": new.to_dict(),
         }
-        return self._set(hypothesis, chosen, strata, recipe, seed, new.kept)
+        return self._set(hypothesis, pool, sample, more, recipe, seed, new.kept)
 
     def _new(self, attribute: AttributeName, y_i: NDArray[np.int8]) -> Unrecorded:
         """The pictures of a task of folders that were never recorded, read once for all hypotheses on it."""
@@ -217,8 +218,9 @@ class Unseen:
     def _set(
         self,
         hypothesis: Hypothesis,
-        chosen: Sequence[Chosen],
-        strata: Sequence[Stratum],
+        pool: Pool,
+        sample: Sample,
+        more: Mapping[Role, Ints],
         recipe: Mapping[str, Any],
         seed: int,
         new: Sequence[NewPicture] = (),
@@ -228,7 +230,7 @@ class Unseen:
             "near_each_other": int(self.duplicates.of_another_i.sum()),
         }
         return ImageSet.of(
-            chosen,
+            chosen(pool, sample, more, seed),
             self.known.records,
             new,
             hypothesis=hypothesis.id,
@@ -238,5 +240,5 @@ class Unseen:
             text=hypothesis.text,
             recipe={**recipe, "left_out": left_out},
             seed=seed,
-            strata=tuple(strata),
+            strata=sample.strata,
         )

@@ -1,6 +1,6 @@
 """The sets that a test is given, checked against the hypotheses and the recording, with their labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -12,7 +12,6 @@ from saev.probing.hypotheses.ledger import LedgerEntry, Ledgers, SetInUse
 from saev.probing.sets.answers import Labelled
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
-from saev.probing.sets.labelling import Labelling, labelling_of
 from saev.probing.sets.paired_set import EditedPair, PairedEdit, PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
 from saev.probing.verdicts.labels import labels_of
@@ -68,18 +67,6 @@ class GivenSet:
     def in_use(self) -> SetInUse:
         """What ledgers note of it."""
         return _in_use(self.hypothesis, self.directory, self.made, self.pairs)
-
-    def labelled_by(self, vit: Mapping[str, object]) -> tuple[Labelling | None, str | None]:
-        """The CLIP that labelled its pictures, and why that is circular; each None where it is not so.
-
-        Args:
-            vit: The ViT whose activations the SAE takes, as the recording has it.
-
-        Raises:
-            InputError: As `labelling_of`.
-        """
-        found = labelling_of(self.made)
-        return found, None if found is None else found.circular(self.hypothesis, vit)
 
     @property
     def n_left(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from saev.probing.controls.control import Control
 from saev.probing.hypotheses.ledger import LedgerEntry
+from saev.probing.sets.labelling import labelling_of
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.probing.statistics.bootstrap import Interval, interval
 from saev.probing.statistics.exchange import Exchange
@@ -111,9 +112,10 @@ def result(
     p_corrected: float,
     alpha: float,
     n_tested: int,
-    strata: str | None = None,
-    controls: Sequence[Control] = (),
-    edits: Sequence[EditEffect] = (),
+    strata: str | None,
+    controls: Sequence[Control],
+    edits: Sequence[EditEffect],
+    vit: Mapping[str, object],
 ) -> Result:
     """What is said of a hypothesis.
 
@@ -126,6 +128,7 @@ def result(
         strata: The confounder within whose values all was measured, if any.
         controls: What else tells the pictures apart.
         edits: What edits do; they stand beside the verdict.
+        vit: The ViT whose activations the SAE takes, as the recording has it.
     """
     values, hypothesis, tried = found.values, given.hypothesis, given.tried
     used_k = values.used_k
@@ -146,6 +149,13 @@ def result(
             n_left=None if tried else given.n_left,
         )
     )
+    labeller = labelling_of(given.made)
+    circular = None if labeller is None else labeller.circular(hypothesis, vit)
+    reason = _exploratory(verdict.reason, tried) if tried else verdict.reason
+    if labeller is not None:
+        reason += f" Labels are those of {labeller.clip.ckpt}, which may not know the claim."
+    if circular is not None:
+        reason += f" Circular: {circular}, so that both may be wrong together."
     return Result(
         id=hypothesis.id,
         text=hypothesis.text,
@@ -156,7 +166,7 @@ def result(
         smallest_effect=hypothesis.smallest_effect,
         verdict="undecided" if tried else verdict.verdict,
         exploratory=bool(tried),
-        reason=_exploratory(verdict.reason, tried) if tried else verdict.reason,
+        reason=reason,
         effect=found.effect.estimate,
         interval=(found.effect.low, found.effect.high),
         p=found.p,
@@ -178,6 +188,8 @@ def result(
         edits=tuple(edits),
         tried=tuple(tried),
         set_digest=values.made.digest,
+        labeller=labeller,
+        circular=circular,
     )
 
 

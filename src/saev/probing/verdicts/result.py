@@ -1,8 +1,8 @@
 """What a test says of one hypothesis, as it stands in verdicts.json."""
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, TypedDict, final
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict, final
 
 from saev.errors import InputError
 from saev.probing.controls.control import Control
@@ -173,17 +173,6 @@ class Result:
     def __post_init__(self) -> None:
         if len(self.interval) != 2 or self.interval[0] > self.interval[1]:
             raise InputError(f"'interval' must be two ascending numbers, found {list(self.interval)}")
-
-    def labelled_by(self, labeller: Labelling | None, circular: str | None) -> Self:
-        """The same of a set that a CLIP labelled; the reason says so, and where that is circular.
-
-        Args:
-            labeller: The CLIP; None gives what there is.
-            circular: Why it is circular, None where it is not.
-        """
-        more = "" if labeller is None else f" Labels are those of {labeller.clip.ckpt}, which may not know the claim."
-        more += "" if circular is None else f" Circular: {circular}, so that both may be wrong together."
-        return replace(self, labeller=labeller, circular=circular, reason=self.reason + more)
 
     @property
     def untrained(self) -> str | None:

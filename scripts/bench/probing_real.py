@@ -22,7 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ def of_saes(data: Data, options: argparse.Namespace) -> None:
 
 
 def keep(path: Path, found: Sequence[Sequence[Control]]) -> None:
-    path.write_text(json.dumps([[one.to_dict() for one in some] for some in found], indent=1), encoding="utf-8")
+    path.write_text(json.dumps([[asdict(one) for one in some] for some in found], indent=1), encoding="utf-8")
 
 
 def table(data: Data, options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.probing.set_building import built, refused
-from tests.probing.sets.small_sets import make_pictures
+from tests.probing.sets.small_sets import make_pictures, weights_of
 from tests.probing.studies import IN_WORDS, STRIPED, N, Study, make_study
 
 import saev
@@ -58,7 +58,7 @@ def test_a_claim_in_words_gets_a_sample_and_a_page(study: Study, tmp_path: Path,
     assert of_proposal
     assert each_other
     assert not set(images(made)) & {*of_proposal, *each_other}
-    assert made.weights_k.sum() == pytest.approx(is_test_i.sum() - len(of_proposal) - len(each_other))
+    assert weights_of(made).sum() == pytest.approx(is_test_i.sum() - len(of_proposal) - len(each_other))
     directory = tmp_path / "sets" / "in-words"
     assert (directory / "label.html").is_file()
     for one in made.pictures:
@@ -110,7 +110,7 @@ def test_more_labelled_pictures_than_are_wanted_are_sampled_by_label(
     assert {one.stratum for one in made.pictures if "sample" not in one.roles} == {None}
     kept_i = is_test_half(study) & ~np.isin(np.arange(N), list(study.copies))
     assert made.strata[1].size <= np.count_nonzero(kept_i & study.is_striped_i) <= made.strata[1].size + 6
-    assert made.weights_k.sum() == pytest.approx(sum(stratum.size for stratum in made.strata))
+    assert weights_of(made).sum() == pytest.approx(sum(stratum.size for stratum in made.strata))
 
 
 def test_labels_of_pictures_folders_and_blind_ones(study: Study, tmp_path: Path, capsys: Capture) -> None:
@@ -195,7 +195,7 @@ def test_pictures_of_a_task_that_were_never_recorded_come_into_its_set(
     assert main(study.command(frozen, tmp_path / "again", f"--labels={tmp_path / 'tasks'}", "--n_pictures=30")) == 0
     assert "of them never recorded; their labels are known" in capsys.readouterr().err
     sampled = read_set(tmp_path / "again/striped")
-    assert sampled.weights_k.sum() == pytest.approx(len(made.pictures))
+    assert weights_of(sampled).sum() == pytest.approx(len(made.pictures))
     (tmp_path / "tasks/striped-positive/new 0.png").write_text("no picture")
     message = refused(study, frozen, tmp_path / "none", capsys, f"--labels={tmp_path / 'tasks'}")
     assert "new 0.png" in message

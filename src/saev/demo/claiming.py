@@ -18,7 +18,7 @@ from saev.probing.hypotheses.ledger import LEDGER_FILE, TESTED_FILE
 from saev.probing.hypotheses.reading import read_hypotheses
 from saev.probing.pictures.pooled import pooled
 from saev.probing.proposing import DRAFT_FILE
-from saev.probing.sets.label_page import LABEL_PAGE
+from saev.probing.sets.files import LABEL_PAGE
 from saev.probing.verdicts.files import read_verdicts
 from saev.probing.verdicts.result import Result
 

@@ -15,9 +15,8 @@ from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.ledger import Ledgers
 from saev.probing.hypotheses.reading import read_frozen
 from saev.probing.pictures.known import Known
-from saev.probing.sets.files import read_set, write_set
+from saev.probing.sets.files import LABEL_PAGE, read_set, write_set
 from saev.probing.sets.image_set import ImageSet, SetPicture
-from saev.probing.sets.label_page import LABEL_PAGE
 from saev.probing.sets.labeller import Labeller
 from saev.probing.sets.labelling import labelling_of
 from saev.probing.sets.paired_set import read_pairs

@@ -3,7 +3,7 @@
 Shape suffix: i = pictures of the recording.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,9 @@ from saev.probing.candidates.table import CANDIDATES_FILE, read_halves
 from saev.probing.hypotheses.coalitions import joined
 from saev.probing.hypotheses.file import Draft, Frozen, Halves
 from saev.probing.hypotheses.from_gallery import as_shown, notes_of_run, read_named, read_notes
-from saev.probing.hypotheses.given_together import check_apart, check_one_of
 from saev.probing.hypotheses.hypothesis import Hypothesis, Latents
-from saev.probing.hypotheses.on_latents import Stated
 from saev.probing.hypotheses.reading import read_hypotheses
+from saev.probing.hypotheses.stated import check_apart, check_one_of, stated
 from saev.probing.hypotheses.thresholds import known_labels, with_thresholds
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.pooled import pooled
@@ -137,7 +136,6 @@ def freeze(
     divided, drafts = None, {"candidates": candidates, "file": file}
     if latents or join:
         divided, drafts = candidates, {"file": file}  # candidates say here how pictures are divided, and nothing else
-    stated = Stated(claim, attribute, does_not_fire)
     check_one_of({"notes": notes, "names": names, **drafts, "latents": latents, "join": join})
     check_apart({"pooling": pooling, "count_above": count_above}, drafts, "the draft says it")
     check_apart({"seed": seed, "group": group}, {"candidates": candidates, "file": file}, "the draft says it")
@@ -149,6 +147,10 @@ def freeze(
     )
     subject = _subject(sae, shards, codes or _codes_beside(candidates), labels, metadata, tokens, device)
     how: dict[str, Any] = {"tokens": subject.tokens, "pooling": pooling or "max", "count_above": count_above or 0.0}
+
+    def say(own: Latents) -> Hypothesis:
+        return stated(own, text=claim, attribute=attribute, does_not_fire=does_not_fire, **how)
+
     noted, shown = None, None
     if notes is not None:
         noted, shown = read_notes(notes, **how)
@@ -160,10 +162,10 @@ def freeze(
     elif noted is not None:
         draft = replace(noted, halves=halves)
     elif join:
-        draft = Draft((_joined(subject, stated, join, how, halves),), halves=halves)
+        draft = Draft((_joined(subject, say, attribute, join, halves),), halves=halves)
     else:
         own = Latents(tuple(latents), tuple(unless), tuple(thresholds) or None)
-        draft = Draft((stated.of(own, **how),), halves=halves)
+        draft = Draft((say(own),), halves=halves)
     draft = _narrowed(draft, only, smallest_effect, alpha, strata)
     content_id = subject.reader.recording.content_id
     draft.check(subject.sae, content_id)
@@ -236,19 +238,21 @@ def _read(path: Path) -> Draft:
     return found
 
 
-def _joined(subject: Subject, stated: Stated, most: int, how: Mapping[str, Any], halves: Halves) -> Hypothesis:
+def _joined(
+    subject: Subject, say: Callable[[Latents], Hypothesis], attribute: str, most: int, halves: Halves
+) -> Hypothesis:
     """The hypothesis on latents that are found on the proposal half."""
-    if not stated.attribute:
+    if not attribute:
         raise InputError("join needs an attribute, as SOURCE:NAME: latents are joined by who has it")
-    attempt = stated.of(Latents((0,)), **how)
+    attempt = say(Latents((0,)))
     y_i = known_labels(attempt, subject.known.attributes)
     if y_i is None:
-        raise InputError(f"nothing is known of {stated.attribute}: give labels or metadata that have it")
+        raise InputError(f"nothing is known of {attribute}: give labels or metadata that have it")
     half = ProposalHalf.of(subject.known, halves)
-    check_sides(stated.attribute, y_i, half.units, half.is_test_i)
-    pooled_il = pooled(subject.codes, half.images, how["pooling"], how["count_above"])
+    check_sides(attribute, y_i, half.units, half.is_test_i)
+    pooled_il = pooled(subject.codes, half.images, attempt.pooling, attempt.count_above)
     found = joined(pooled_il, y_i[half.images], claim=attempt.claim, most=most).latents
-    return stated.of(found, **how)
+    return say(found)
 
 
 def _narrowed(

@@ -17,7 +17,7 @@ from saev.probing.pictures.attributes import Attributes
 from saev.probing.pictures.known import Known
 from saev.probing.pictures.units import Units
 from saev.probing.statistics.arrays import Bools, Integers
-from saev.shards.reading.open import open_shards
+from saev.probing.subject import opened
 from saev.shards.reading.reader import ShardReader
 
 
@@ -89,6 +89,5 @@ def proposal_images(
     Raises:
         InputError: If there is no such recording, a column is unknown, or all pictures fall into one half.
     """
-    reader = shards if isinstance(shards, ShardReader) else open_shards(shards)
-    half = ProposalHalf.of(Known.of(reader, (), metadata), Halves(seed, tuple(group)))
+    half = ProposalHalf.of(Known.of(opened(shards), (), metadata), Halves(seed, tuple(group)))
     return HalfImages(Half(seed, tuple(group)), half.images)

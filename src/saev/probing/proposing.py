@@ -15,7 +15,6 @@ from saev.errors import InputError, tell
 from saev.files import bring_to_disk, check_writable, given_path, unwritable
 from saev.latents.codes import Codes
 from saev.nn import SparseAutoencoder
-from saev.probing.candidates.classes import class_mcc
 from saev.probing.candidates.controls import control_columns
 from saev.probing.candidates.drafting import drafted
 from saev.probing.candidates.page import PAGE_FILE, write_page
@@ -145,7 +144,7 @@ def propose(
             reader, half.images, scored, rows, sae, others, tokens=found.origin.tokens, seed=seed, device=device
         )
         more |= beside
-    class_mcc_j = class_mcc(scored, class_i[half.images], class_column)
+    class_mcc_j = scored.class_mcc(class_i[half.images], class_column)
     columns = columns_of(scored, rows, scored.p_of_best(n_permutations, seed), class_mcc_j, own, more)
     hypotheses: Sequence[Hypothesis] = ()
     if reader.manifest.has_names:

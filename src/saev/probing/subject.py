@@ -45,8 +45,6 @@ def codes_of(
     """The codes that are given, after a check of whose they are; without them, those that are encoded now.
 
     Args:
-        sae: The SAE.
-        reader: The recording.
         codes: Saved codes, or their directory.
         out: Where new codes are saved; by default they stay in memory.
         tokens: Which tokens; by default those of the codes or of the SAE.

@@ -31,6 +31,7 @@ from saev.probing.verdicts.inputs import inputs_of
 from saev.probing.verdicts.judged import N_DRAWS, result
 from saev.probing.verdicts.unrecorded import codes_of_new, unrecorded
 from saev.shards.reading.reader import ShardReader
+from saev.vit.preprocess import Preprocessing
 
 N_PERMUTATIONS = 10_000
 
@@ -171,7 +172,7 @@ def test(
     )  # fmt: skip
     entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
     noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
-    gatherer = Gatherer(all_codes, reader.recording.preprocessing)
+    gatherer = Gatherer(all_codes, Preprocessing.from_dict(reader.recording.preprocessing))
     room = pictures_of_each(len(results))
     shown = [gatherer.pairs(own, its, room) for own, its in zip(pairs, given, strict=True)]
     reported = [

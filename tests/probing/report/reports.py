@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tests.probing.sets.small_sets import weights_of
 
 from saev.pages.embedding import jpeg
 from saev.probing.controls.control import Control
@@ -43,7 +44,7 @@ def make_values(claim: Claim = "fires on", text: str = "stripes", attribute: str
     hypothesis = Hypothesis(
         "latent-7", AttributeName("label", attribute), Latents((7,), (), (1.0,)), claim=claim, text=text
     )
-    return SetValues(hypothesis, made, a_k, y_k, made.weights_k, np.zeros(n, np.int64), np.arange(n))
+    return SetValues(hypothesis, made, a_k, y_k, weights_of(made), np.zeros(n, np.int64), np.arange(n))
 
 
 def _picture(k: int, label: bool) -> SetPicture:

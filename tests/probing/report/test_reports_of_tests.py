@@ -88,7 +88,7 @@ def test_the_page_says_how_to_run_it_again(study: Study, page: str, capsys: pyte
 def test_pictures_that_are_gone_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     faults = ["p001.png: no such file", "p002.png: no such file"]
     with caplog.at_level(logging.WARNING):
-        Gatherer(None, {}, faults).warn_of_faults()  # type: ignore[arg-type]
+        Gatherer(None, None, faults).warn_of_faults()  # type: ignore[arg-type]
     assert [record.message for record in caplog.records] == [
         "2 pictures are shown as grey tiles; the first: p001.png: no such file"
     ]

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from saev.probing.sets.answers import Labelled
 from saev.probing.sets.files import write_set
-from saev.probing.sets.image_set import Chosen, ImageSet
+from saev.probing.sets.image_set import ImageSet, Role, SetPicture
 from saev.probing.sets.sampling import stratified_sample
 from saev.shards.format.examples import ExampleRecord
 
@@ -25,18 +26,27 @@ def make_pictures(directory: Path, names: Sequence[str]) -> list[ExampleRecord]:
     return records
 
 
+def picture(
+    records: Sequence[ExampleRecord],
+    number: int,
+    image: int,
+    group: str,
+    stratum: int | None,
+    roles: Sequence[Role] = ("sample",),
+    label: bool | None = None,
+) -> SetPicture:
+    """A recorded picture, as one of a set."""
+    own = records[image].path, records[image].digest
+    return SetPicture.of(number, 9, *own, image=image, group=group, stratum=stratum, roles=tuple(roles), label=label)
+
+
 def make_set(records: Sequence[ExampleRecord], n: int, text: str = "stripes", seed: int = 0) -> ImageSet:
     """A set of n of these pictures, sampled by random values."""
     rng = np.random.default_rng(1)
     values_i = rng.gamma(2, size=len(records)) * (rng.random(len(records)) < 0.6)
     sample = stratified_sample(values_i, 1.5, n, seed)
-    chosen = [
-        Chosen(image, ("sample",), f"site={image}", stratum)
-        for image, stratum in zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True)
-    ]
-    return ImageSet.of(
-        chosen,
-        records,
+    places = enumerate(zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True), 1)
+    return ImageSet(
         hypothesis="latent-17",
         hypotheses="1" * 64,
         sae="2" * 64,
@@ -45,7 +55,13 @@ def make_set(records: Sequence[ExampleRecord], n: int, text: str = "stripes", se
         recipe={"kind": "stratified", "n": n},
         seed=seed,
         strata=sample.strata,
+        pictures=tuple(picture(records, k, image, f"site={image}", stratum) for k, (image, stratum) in places),
     )
+
+
+def weights_of(made: ImageSet) -> np.ndarray:
+    """For how many pictures each of a set stands, where all have been looked at."""
+    return Labelled(made.labels_k, np.ones(len(made.pictures), np.bool_)).weights_k(made)
 
 
 def write_small_set(directory: Path, n: int = 60, text: str = "stripes", suffix: str = ".png") -> tuple[Path, ImageSet]:

@@ -10,7 +10,7 @@ from tests.scene_folder import scene
 
 from saev.errors import InputError
 from saev.probing.sets.edits import EDITS, MASKED_EDITS, Edited, edited, pixels
-from saev.probing.sets.pairs import pairs_of
+from saev.probing.sets.wanted_pairs import pairs_of
 
 SCENE, OTHER = scene(0), scene(1)
 MASK = np.zeros((224, 224), dtype=np.bool_)

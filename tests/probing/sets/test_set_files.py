@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.probing.sets.small_sets import make_pictures, make_set, write_small_set
+from tests.probing.sets.small_sets import make_pictures, make_set, picture, weights_of, write_small_set
 
 from saev.errors import InputError
 from saev.probing.sets.files import SET_FILE, read_picture, read_set, write_set
-from saev.probing.sets.image_set import Chosen, ImageSet, Role
+from saev.probing.sets.image_set import ImageSet, Role
 from saev.probing.sets.sampling import Stratum
 
 
@@ -24,7 +24,7 @@ def test_a_set_comes_back_with_its_pictures(tmp_path: Path) -> None:
     for one in made.pictures:
         assert read_picture(directory, one) == (tmp_path / "all" / one.path).read_bytes()
         assert (directory / "pictures" / one.file).is_symlink()
-    assert made.weights_k.sum() == pytest.approx(24)
+    assert weights_of(made).sum() == pytest.approx(24)
 
 
 def test_what_the_page_reads_says_nothing_of_values_and_names(tmp_path: Path) -> None:
@@ -92,27 +92,20 @@ def test_labels_and_roles_come_back_and_count_for_what_they_are(tmp_path: Path) 
     records = make_pictures(tmp_path, [f"{number}.png" for number in range(6)])
     hard: tuple[Role, ...] = ("same-class", "hard-near")
     chosen = [
-        Chosen(5, ("sample",), "b", 0, label=False),
-        Chosen(0, ("sample",), "a", 1, label=True),
-        Chosen(3, ("sample", *hard), "b", 0, label=False),
-        Chosen(2, hard, "c", None, label=False),
+        picture(records, 1, 5, "b", 0, label=False),
+        picture(records, 2, 0, "a", 1, label=True),
+        picture(records, 3, 3, "b", 0, ("sample", *hard), label=False),
+        picture(records, 4, 2, "c", None, hard, label=False),
     ]
     facts = {"hypothesis": "x", "hypotheses": "1" * 64, "sae": "2" * 64, "shards": "3" * 64, "text": "stripes"}
     strata = (Stratum(0.0, 1.0, 4, 2, label=False), Stratum(1.0, 2.0, 1, 1, label=True))
-    made = ImageSet.of(chosen, records, **facts, recipe={}, seed=0, strata=strata)
-    assert (made.weights_k.tolist(), made.labels_k.tolist()) == ([2, 1, 2, 0], [0, 1, 0, 0])
+    made = ImageSet(**facts, recipe={}, seed=0, strata=strata, pictures=tuple(chosen))
+    assert (weights_of(made).tolist(), made.labels_k.tolist()) == ([2, 1, 2, 0], [0, 1, 0, 0])
     assert not made.asks_people
     write_set(tmp_path / "set", made, lambda one: tmp_path / one.path)
     assert read_set(tmp_path / "set") == made
     with pytest.raises(InputError, match="with the label False stands in stratum 0"):
-        ImageSet.of(
-            chosen,
-            records,
-            **facts,
-            recipe={},
-            seed=0,
-            strata=tuple(replace(one, label=not one.label) for one in strata),
-        )
+        replace(made, strata=tuple(replace(one, label=not one.label) for one in strata))
 
 
 def of_first(value: Any, **facts: object) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saev.errors import InputError
-from saev.probing.statistics.power import n_needed
+from saev.probing.statistics.verdict import n_needed
 
 
 @pytest.mark.parametrize("r", [0.05, 0.14, 0.28])

@@ -8,8 +8,7 @@ import pytest
 
 from saev.errors import InputError
 from saev.probing.statistics.bootstrap import Interval
-from saev.probing.statistics.power import n_needed
-from saev.probing.statistics.verdict import Evidence, judge
+from saev.probing.statistics.verdict import Evidence, judge, n_needed
 
 GOOD = Evidence(
     0.52, 0.31, 0.69, p_corrected=0.004, n=60, matched_quantile=0.18, hard_differences=(Interval(0.6, 0.3, 0.8),)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tests.probing.sets.small_sets import make_pictures
+from tests.probing.sets.small_sets import make_pictures, picture
 from tests.shards.small_recordings import make_recording, record
 
 from saev.artifacts import save_sae
@@ -15,7 +15,7 @@ from saev.probing.hypotheses.file import Draft, Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
 from saev.probing.pictures.units import Units
 from saev.probing.sets.files import write_set
-from saev.probing.sets.image_set import Chosen, ImageSet
+from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.sampling import stratified_sample
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.layout import TokenLayout
@@ -73,12 +73,12 @@ class Study:
             values_i = one.latents.values(self.values_il[self.test_half][:, list(one.latents.all)])
             sample = stratified_sample(values_i, one.latents.threshold, n, seed)
             images = self.test_half[sample.pictures_k]
-            chosen = [
-                Chosen(int(image), ("sample",), units.names[units.group_i[image]], int(stratum))
-                for image, stratum in zip(images, sample.strata_k, strict=True)
-            ]
-            made = ImageSet.of(
-                chosen, self.records, strata=sample.strata, hypothesis=one.id, hypotheses=frozen.hash, sae=frozen.sae,
+            pictures = tuple(
+                picture(self.records, k, image, units.names[units.group_i[image]], stratum)
+                for k, (image, stratum) in enumerate(zip(images.tolist(), sample.strata_k.tolist(), strict=True), 1)
+            )
+            made = ImageSet(
+                pictures=pictures, strata=sample.strata, hypothesis=one.id, hypotheses=frozen.hash, sae=frozen.sae,
                 shards=frozen.shards, text=one.text, recipe={"kind": "stratified"}, seed=seed,
             )  # fmt: skip
             write_set(sets / one.id, made, lambda one: self.root / "all" / one.path)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
+from saev.probing.sets.answers import Labelled
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.paired_set import EditedPair, Expected, PairedEdit
 from saev.probing.sets.sampling import stratified_sample
 from saev.probing.verdicts.edit_effects import EditEffect, PairValues, edit_effects
 from saev.probing.verdicts.given_sets import GivenSet
-from saev.probing.verdicts.labels import Labelled
 
 CLAIM = Hypothesis("x", AttributeName("label", "red"), Latents((0,), (), (1.0,)), text="red")
-GIVEN = GivenSet(CLAIM, 0, Path(), cast("ImageSet", None), None, cast("Labelled", None), (), 0)
+GIVEN = GivenSet(CLAIM, 0, Path(), cast("ImageSet", None), None, cast("Labelled", None))
 N_STUDIES = 200
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import csc_array
-from tests.probing.sets.small_sets import make_pictures
+from tests.probing.sets.small_sets import make_pictures, picture
 from tests.probing.verdicts.planted import PROXY, TRUE, Study, make_study
 
 import saev
@@ -20,7 +20,7 @@ from saev.probing.hypotheses.file import Draft, Frozen
 from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis, Latents
 from saev.probing.pictures.units import Units
 from saev.probing.sets.files import write_set
-from saev.probing.sets.image_set import Chosen, ImageSet, Role, SetPicture
+from saev.probing.sets.image_set import ImageSet, Role, SetPicture
 from saev.probing.sets.sampling import Stratum
 from saev.probing.verdicts.files import read_verdicts
 from saev.probing.verdicts.result import Result
@@ -39,16 +39,16 @@ def labelled(
     units, y_i = Units.of(study.records), study.y_i if y_i is None else y_i
     images = study.test_half if images is None else images
     roles: dict[int, tuple[Role, ...]] = dict.fromkeys(hard, ("hard-near",))
-    chosen = [
-        Chosen(
-            image, roles.get(image, ("sample",)), units.names[units.group_i[image]],
-            0 if "sample" in roles.get(image, ("sample",)) else None, bool(y_i[image]),
+    pictures = tuple(
+        picture(
+            study.records, k, image, units.names[units.group_i[image]], None if image in roles else 0,
+            roles.get(image, ("sample",)), bool(y_i[image]),
         )
-        for image in images.tolist()
-    ]  # fmt: skip
-    n = sum(one.stratum is not None for one in chosen)
-    made = ImageSet.of(
-        chosen, study.records, strata=(Stratum(0.0, 3.0, n, n),), hypothesis=one.id, hypotheses=frozen.hash,
+        for k, image in enumerate(images.tolist(), 1)
+    )  # fmt: skip
+    n = sum(one.stratum is not None for one in pictures)
+    made = ImageSet(
+        pictures=pictures, strata=(Stratum(0.0, 3.0, n, n),), hypothesis=one.id, hypotheses=frozen.hash,
         sae=frozen.sae, shards=frozen.shards, text=one.text, recipe={"kind": "labelled"}, seed=0,
     )  # fmt: skip
     write_set(study.root / "sets" / one.id, made, lambda one: study.root / "all" / one.path)

@@ -210,4 +210,4 @@ def test_nothing_that_looks_like_a_verdict_is_written_for_bad_input(study: Study
     out.rmdir()
     text = (sets / "latent-0/set.json").read_text()
     (sets / "latent-0/set.json").write_text(text.replace('"seed": 0', '"seed": 1'))
-    refused(command, out, capsys, "the set was edited after it was built")
+    refused(command, out, capsys, "set.json was edited after it was built")

@@ -27,6 +27,7 @@ from torch import Tensor
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.latents.naming.names_file import ClipId
+from saev.shards.format.typed_json import from_json
 
 CROPS_FILE: Final = "crops.safetensors"
 _MAX_BYTES: Final = 2**31
@@ -103,7 +104,7 @@ def read_crops(directory: Path) -> CropMeans:
     damaged = InputError(f"{path} is damaged, or of another version: render the gallery again")
     try:
         found = safetensors.torch.load(content)
-        clip = ClipId.from_json(json.loads(bytes(found["clip"].tolist())), str(path))
+        clip = from_json(ClipId, json.loads(bytes(found["clip"].tolist())), str(path))
     except (safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise damaged from error
     if {name: tensor.ndim for name, tensor in found.items()} != _SHAPES:

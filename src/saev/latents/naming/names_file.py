@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self, final
 
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 NAMES_FILE: Final = "names.json"
 FORMAT: Final = "saev-names"
@@ -45,16 +46,6 @@ class ClipId:
         """
         is_same = weights_digest is not None and weights_digest == self.weights_digest
         return is_same or ckpt == self.ckpt or None is not _training(ckpt) == _training(self.ckpt)
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that `asdict` does not give.
-        """
-        found = JsonObject(value, where, [field.name for field in fields(cls)])
-        return cls(found.text("ckpt"), found.optional_text("weights_digest"))
 
 
 @final
@@ -114,7 +105,7 @@ class Names:
         return cls(
             sae=found.text("sae"),
             shards=found.text("shards"),
-            named_by=ClipId.from_json(value["named_by"], f"{where}: named_by"),
+            named_by=from_json(ClipId, value["named_by"], f"{where}: named_by"),
             vocabulary=found.text("vocabulary"),
             half=None if value["half"] is None else _half(value["half"], f"{where}: half"),
             names=names,

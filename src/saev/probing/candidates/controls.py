@@ -64,15 +64,11 @@ def control_columns(
     stands on how many pictures controls were measured.
 
     Args:
-        reader: The recording.
         images: (i,) the pictures of `scored`, as numbers in the recording.
-        scored: What was found.
         rows: Of the table.
-        sae: The SAE.
         seeds: Others of the same activations, by name.
         tokens: Which tokens.
         seed: Of the choice of pictures, of folds and of what is random.
-        device: Where to compute.
 
     Raises:
         InputError: If a file is damaged.
@@ -115,7 +111,6 @@ def sample(y_ij: Any, most: int, rng: np.random.Generator) -> tuple[Integers, Fl
     Args:
         y_ij: int8: 1 yes, 0 no, -1 unknown.
         most: How many.
-        rng: Of the choice.
 
     Returns:
         The pictures (n,), and for how many each stands (n, j), of each attribute: those with it for all with it, those

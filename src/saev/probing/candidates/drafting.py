@@ -27,7 +27,6 @@ def drafted(
     """Hypotheses on the attributes for which some latent has a q of at most .05: on the best of these.
 
     Args:
-        scored: What was found.
         tokens: Which tokens the codes are of.
         pooling: How they were pooled.
         count_above: Likewise.

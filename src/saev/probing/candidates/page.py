@@ -27,8 +27,6 @@ def write_page(path: Path, columns: Mapping[str, Any], facts: Mapping[str, str],
     """Write the page in one step.
 
     Args:
-        path: The file.
-        columns: Those of the table.
         facts: What stands above it, by name.
         n_pairs: Of how many pairs of a latent and an attribute these are the best.
 

@@ -110,6 +110,31 @@ class Scored:
         """The binary attributes for which a latent survives."""
         return np.flatnonzero(self.survives()[:, : len(self.attributes.binary)].any(0)).tolist()
 
+    def class_mcc(self, class_i: Integers, column: str | None = None) -> Floats:
+        """(j,) the best MCC of each attribute's best latent once a picture's value is the mean of its class.
+
+        NaN for the classes themselves, for numbers, and where pictures have fewer than two classes. A latent that is a
+        proxy of a class does as well without its own values.
+
+        Args:
+            class_i: The class of each picture of the proposal half, -1 for none.
+            column: Of the table that says it; None for the recorded labels.
+        """
+        found = np.full(len(self.every), np.nan)
+        known_i = np.flatnonzero(class_i >= 0)
+        if len(np.unique(class_i[known_i])) < 2:
+            return found
+        size_c = np.bincount(class_i[known_i])
+        for j, latent in enumerate(self.best()[: len(self.attributes.binary)].tolist()):
+            attribute = self.attributes.binary[j]
+            if (attribute.source, attribute.family) == (("metadata", column) if column else ("label", "label")):
+                continue
+            value_i = self.pooled_il[:, [latent]].toarray()[known_i, 0]
+            mean_c = np.bincount(class_i[known_i], weights=value_i) / np.maximum(size_c, 1)
+            scores = latent_scores(csc_array(mean_c[class_i[known_i]][:, None]), self.labels(j)[known_i][:, None])
+            found[j] = float((scores.mcc if self.effect_lj[latent, j] > 0 else -scores.lowest_mcc)[0, 0])
+        return found
+
     def p_of_best(self, n: int, seed: int) -> Floats:
         """(j,) p of the best latent of each binary attribute, corrected for having looked at all latents and signs.
 

@@ -45,7 +45,6 @@ def in_other_seeds(
     It is found as the gallery says it: matched one to one.
 
     Args:
-        sae: Whose latents.
         others: As `other_seeds` gives them; one or more.
     """
     found = np.stack([(matches(sae, one) >= 0).numpy() for one in others.values()])

@@ -56,7 +56,6 @@ class Rows:
         """The pairs of the latents that fire.
 
         Args:
-            scored: What was found.
             n_best: Latents of each attribute, by its effect and by IoU.
             iou_lj: (l, j) as `overlap` gives it.
         """
@@ -88,8 +87,6 @@ def columns_of(
     """The columns of the table (r,), as docs/files.md describes them; NaN where there is no value.
 
     Args:
-        scored: What was found.
-        rows: Which pairs.
         p_best_j: Of `Scored.p_of_best`.
         class_mcc_j: MCC of the class's mean value of the best latent; NaN where that says nothing.
         own: Agreement with labels of patches, if there are any.
@@ -152,7 +149,6 @@ def write_table(path: Path, columns: Mapping[str, Any], halves: Halves) -> None:
     """Write columns as Parquet in one step; NaN becomes null.
 
     Args:
-        path: The file.
         columns: As `columns_of` gives them.
         halves: Of which half of which division all is; stands in the file's metadata.
 

@@ -64,7 +64,6 @@ def measured_controls(
     half only judges.
 
     Args:
-        reader: The recording.
         tasks: One for each hypothesis; they share one pass over the pictures.
         tokens: Which tokens; those of the hypotheses.
         sae: The SAE: for its own best latent, its sparse probes, and the SAE with random weights.
@@ -104,7 +103,6 @@ def control_values(
     Further arguments, and errors, are those of `measured_controls`.
 
     Args:
-        reader: The recording.
         images: (i,) numbers of the pictures, ascending.
     """
     selection = TokenSelection.of([reader], np.arange(reader.n_examples), tokens)

@@ -54,7 +54,6 @@ def pooled_activations(
         tokens: Which tokens of which recording.
         images: (i,) numbers of the pictures, ascending, each once.
         views: By name.
-        device: Where to compute.
 
     Raises:
         InputError: If a shard is damaged.

@@ -80,17 +80,14 @@ def linear(c: float) -> Fit:
         # Here and not above: it takes a second to import.
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
-        mean_s, deviation_s = x_is.mean(0), x_is.std(0)
-        model = LogisticRegression(C=c, max_iter=MAX_STEPS)
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=MAX_STEPS))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the scores rank all the same
-            model.fit(ratio(x_is - mean_s, deviation_s), y_i)
-
-        def score(others_is: Any) -> Floats:
-            found: Floats = model.decision_function(ratio(others_is - mean_s, deviation_s))
-            return found
-
+            model.fit(x_is, y_i)
+        score: Callable[[Any], Floats] = model.decision_function
         return score
 
     return fit

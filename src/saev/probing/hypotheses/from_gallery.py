@@ -67,7 +67,7 @@ def read_notes(
         said = ", ".join(map(str, refuted[:10])) + (", ..." if len(refuted) > 10 else "")
         tell(f"{where}: its notes call {len(refuted)} refuted, which are left out: latents {said}")
     with located(where):
-        how = {"tokens": tokens, "pooling": pooling, "count_above": count_above}
+        how: dict[str, Any] = {"tokens": tokens, "pooling": pooling, "count_above": count_above}
         in_words = [_in_words(latent, text, **how) for latent, text in kept.items()]
         draft = Draft((*in_words, *noted), weights=found.sae)
     return draft, None if found.half is None else Halves(*found.half)

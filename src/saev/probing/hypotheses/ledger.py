@@ -116,7 +116,6 @@ class Ledgers:
         Exploratory tests do not count, and a test of several sets at once counts once.
 
         Args:
-            sets: The sets.
             recorded: SHA-256 of the recording's pictures.
 
         Raises:
@@ -160,7 +159,6 @@ class Ledgers:
 
         Args:
             place: Where they are noted for other sets: `writable`.
-            sets: The sets.
             entries: The test of each.
             seen: What `tried` said when the test began.
 

@@ -35,7 +35,6 @@ class Batch:
         """Encode the output of a layer.
 
         Args:
-            inside: The SAE there.
             x_btd: The output.
             latents: Those that changes will need, each once.
         """
@@ -69,9 +68,7 @@ def code_change(batch: Batch, latents: Sequence[int], edit: Edit, mask_bp: Tenso
     """How much an edit changes codes (b, p, l) of its latents.
 
     Args:
-        batch: The tokens.
         latents: Those of the edit, in its order.
-        edit: The edit.
         mask_bp: Where it applies, if not where the edit says.
 
     Raises:
@@ -86,7 +83,6 @@ def along_others(batch: Batch, change_bpl: Tensor, others: Sequence[int], like_b
     """The same change of codes along other latents' directions: (b, p, d), on each token of the norm of `like_bpd`.
 
     Args:
-        batch: The tokens.
         change_bpl: Change of codes.
         others: A latent in the place of each.
         like_bpd: The change that it is compared with.

@@ -44,7 +44,6 @@ class Curves:
         Args:
             seen: What was there on the pictures of the other half.
             ks: Numbers of latents; those that are more than half of the SAE's are left out.
-            rng: Where chance comes from.
         """
         kept = _kept(ks, len(seen.frequency_s))
         if len(seen.mean_cs) < 2 or not kept:
@@ -96,7 +95,6 @@ class Curves:
             readouts: The classifiers among them are used.
             labels: Classes of the pictures.
             digests: Of the pictures: equal ones are one observation.
-            rng: Where chance comes from.
         """
         own = [label if label in self.latents else None for label in labels]
         rows = []

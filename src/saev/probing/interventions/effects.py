@@ -60,9 +60,7 @@ def effects(found: Sequence[Figure], digests: Sequence[str], rng: np.random.Gene
     The cosine can only fall from 1, whatever is changed: it is compared with random draws alone, not with no change.
 
     Args:
-        found: The figures.
         digests: Of the measured pictures: equal ones are one observation.
-        rng: Where chance comes from.
     """
     rows, moved, beyond = [], [], []
     for one in found:
@@ -97,7 +95,6 @@ def left_out(target: str | None, chosen: Chosen, reading: Reading, found: Collec
 
     Args:
         target: As it was asked for.
-        chosen: The pictures.
         reading: What was read.
         found: Names of the figures that there are.
     """

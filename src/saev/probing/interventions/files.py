@@ -39,7 +39,6 @@ def write_study(out: Path, facts: Mapping[str, Any], found: Studied, chosen: Cho
         out: A directory that is not there.
         facts: What was asked for.
         found: What was found.
-        chosen: The pictures.
 
     Raises:
         InputError: If the disk does not take it.

@@ -43,8 +43,6 @@ def maps_of(
     """Both maps of a latent on one picture.
 
     Args:
-        inside: The SAE inside the ViT.
-        backbone: The ViT.
         image: (3, H, W), prepared for it.
         latent: The latent.
         block: Patches on a side of what is grey at once.

@@ -24,7 +24,6 @@ def matched_latents(
         latents: Each once.
         frequency_s: (s,) share of the pictures on which each latent fires.
         n: Draws.
-        rng: Where chance comes from.
 
     Raises:
         InputError: If there are not as many others.

@@ -9,8 +9,8 @@ import numpy as np
 from saev.pages.embedding import data_uri, jpeg, user_text
 from saev.pages.heatmap import overlay
 from saev.pages.standalone import standalone_page
-from saev.probing.interventions.chart import STYLE, chart
 from saev.probing.interventions.study import Shown
+from saev.probing.report.drawing import Axis, line, svg, words
 
 _SIDE: Final = 224
 _HOW: Final = {
@@ -20,6 +20,7 @@ _HOW: Final = {
     "add": "raised by {}",
 }
 _MOST_IN_SHORT: Final = 5
+_CALLED: Final = {"off": "off", "off_random": "random off", "alone": "alone on", "alone_random": "random alone"}
 _STYLE: Final = """
 section { margin-top: 32px; }
 table { border-collapse: collapse; margin-top: 12px; font-variant-numeric: tabular-nums; }
@@ -35,6 +36,14 @@ td.yes { color: var(--accent); font-weight: 600; }
 .charts { display: flex; flex-wrap: wrap; gap: 24px; margin-top: 12px; }
 details { margin-top: 8px; }
 summary { cursor: pointer; color: var(--soft); }
+.plot { width: 460px; max-width: 100%; color: var(--ink); fill: none; stroke-width: 2; }
+.plot text { fill: var(--soft); font-size: 12px; }
+.plot .grid, .plot .untouched { stroke: currentColor; stroke-width: 1; }
+.plot .grid { opacity: 0.15; }
+.plot .untouched { stroke-dasharray: 1 3; }
+.plot .off, .plot .off_random { stroke: #d1541f; }
+.plot .alone, .plot .alone_random { stroke: #2b7bba; }
+.plot .off_random, .plot .alone_random { stroke-dasharray: 4 4; }
 """
 
 
@@ -57,7 +66,7 @@ def page(result: Mapping[str, Any], shown: Sequence[Shown]) -> bytes:
         _curves(result["curves"]),
         _maps(shown, result["block"]),
     ]
-    return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[_STYLE, STYLE])
+    return standalone_page(title, f"<main>{''.join(parts)}</main>", styles=[_STYLE])
 
 
 def _in_short(effects: Sequence[Mapping[str, Any]]) -> str:
@@ -127,7 +136,7 @@ def _curves(curves: Mapping[str, Any]) -> str:
     ks, charts, parts = curves["ks"], [], []
     for readout in dict.fromkeys(row["readout"] for row in curves["rows"]):
         rows = [row for row in curves["rows"] if row["readout"] == readout]
-        drawn = chart(ks, {key: rows[0][key] for key in ("off", "off_random", "alone", "alone_random")},
+        drawn = _chart(ks, {key: rows[0][key] for key in ("off", "off_random", "alone", "alone_random")},
                       rows[0]["untouched"])  # fmt: skip
         head = "".join(f"<th>{kind} {k}</th>" for kind in ("off", "alone") for k in ks)
         body = "".join(
@@ -155,6 +164,29 @@ def _curves(curves: Mapping[str, Any]) -> str:
         "most above that of the other classes, chosen on the other half of the pictures. What the SAE does not explain "
         f"stays.</p><div class='charts'>{''.join(charts)}</div>{''.join(parts)}</section>"
     )
+
+
+def _chart(ks: Sequence[int], lines: Mapping[str, Sequence[float]], untouched: float) -> str:
+    """Accuracies from 0 to 1 by the number of latents, one step each.
+
+    Args:
+        ks: Numbers of latents.
+        lines: By name ("off", "off_random", "alone", "alone_random") the accuracies.
+        untouched: The accuracy without a change.
+
+    >>> _chart([1, 2], {"off": [1.0, 0.5]}, 1.0).count("<polyline")
+    1
+    """
+    across, up = Axis(0, max(1, len(ks) - 1), 40, 330), Axis(0, 1, 210, 12)
+    parts = [line(40, up.at(share), 330, up.at(share), "grid") for share in (0, 0.5, 1)]
+    parts += [words(34, up.at(share) + 4, f"{share:g}", "end") for share in (0, 0.5, 1)]
+    parts += [words(across.at(place), 230, str(k)) for place, k in enumerate(ks)]
+    parts.append(line(40, up.at(untouched), 330, up.at(untouched), "untouched"))
+    for number, (name, values) in enumerate(lines.items()):
+        points, low = " ".join(f"{across.at(x)},{up.at(y)}" for x, y in enumerate(values)), 22 + 18 * number
+        parts.append(f'<polyline class="{name}" points="{points}"/>')
+        parts += [line(340, low, 358, low, name), words(364, low + 4, _CALLED[name], "start")]
+    return svg(460, 240, "accuracy by number of latents", parts)
 
 
 def _maps(shown: Sequence[Shown], block: int) -> str:

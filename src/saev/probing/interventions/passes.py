@@ -72,12 +72,10 @@ def look(
     """Run pictures as they are.
 
     Args:
-        place: The SAE inside the ViT.
         batches: Items of `ImageDataset`.
         latents: Those of the edit.
         classes: Of the pictures, in their order.
         learns: Whether each is one that probes learn from and latents of classes are chosen on.
-        rng: Where chance comes from.
         done: Is told of passes.
     """
     d_sae = place.inside.sae.d_sae
@@ -150,11 +148,9 @@ def measure(
     One change is in memory at a time.
 
     Args:
-        place: The SAE inside the ViT.
         batches: Items of `ImageDataset`.
         needed: The latents that changes need, each once.
         arms: Gives the changes of a batch of tokens, from its item and the number of pictures before it.
-        reading: What is read.
         labels: Classes of the pictures, in their order.
         done: Are told of passes as they are, and of passes with a change.
     """

@@ -85,9 +85,6 @@ def study(place: Place, chosen: Chosen, request: Request, zero_shot: tuple[Seque
     """Measure an edit, what stands beside it, curves of classes, and maps; says before how many passes that takes.
 
     Args:
-        place: The SAE inside its ViT.
-        chosen: The pictures.
-        request: What is changed.
         zero_shot: Names of classes and their zero-shot classifier, where it is asked for.
 
     Raises:

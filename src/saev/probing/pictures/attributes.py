@@ -100,7 +100,6 @@ def image_labels(labels: Labels, where: str) -> Attributes:
     """Each image label against the others; pictures without a label are not known.
 
     Args:
-        labels: Of the recording.
         where: The recording, for messages.
 
     Raises:
@@ -115,15 +114,13 @@ def image_labels(labels: Labels, where: str) -> Attributes:
     return _binary("label", "label", labels.names, one_hot(labels.numbers, len(labels.names)))
 
 
-def patch_labels(labels: Labels, where: str, at_least: int = 1) -> Attributes:
+def patch_labels(labels: Labels, where: str) -> Attributes:
     """Which labels of patches a picture has; a picture whose patches all have none is not known.
 
     One line for the user counts the labels that are left out, because all pictures or none have them.
 
     Args:
-        labels: Of the recording.
         where: The recording, for messages.
-        at_least: Patches of a label that a picture needs to have it.
 
     Raises:
         InputError: If no patch labels were recorded, or no label tells pictures apart.
@@ -137,7 +134,7 @@ def patch_labels(labels: Labels, where: str, at_least: int = 1) -> Attributes:
     y_ij = np.full((len(labels.patch_numbers), n), -1, dtype=np.int8)
     labelled_i = (labels.patch_numbers != NO_LABEL).any(axis=1)
     for label in range(n):
-        present_i = np.count_nonzero(labels.patch_numbers == label, axis=1) >= at_least
+        present_i = (labels.patch_numbers == label).any(axis=1)
         y_ij[labelled_i, label] = present_i[labelled_i]
     kept = np.flatnonzero(_both(y_ij)).tolist()
     if not kept:

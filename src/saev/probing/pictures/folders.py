@@ -66,7 +66,6 @@ def read_tasks(root: str | Path, records: Sequence[ExampleRecord]) -> list[Task]
 
     Args:
         root: The folder that holds the folders of the tasks.
-        records: The pictures of the recording.
 
     Raises:
         InputError: If there is no task, a task lacks one of its folders or pictures in it, a picture lies in both or

@@ -55,7 +55,6 @@ class Known:
         """Read what the user names.
 
         Args:
-            reader: The recording.
             labels: "image" (recorded labels of pictures), "patch" (of patches) and directories with folders of tasks,
                 as many as wanted; None takes the recorded labels that are there.
             metadata: A table of the pictures. Without one, that of their source is taken if it has one, of which the

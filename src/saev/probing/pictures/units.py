@@ -45,7 +45,6 @@ class Units:
         SHA-256, or the path of a picture of which there is none.
 
         Args:
-            records: The pictures of the recording.
             columns: Of a table of these pictures: specimen, site, date, burst.
 
         Raises:

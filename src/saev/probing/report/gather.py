@@ -5,11 +5,11 @@ Shape suffixes: k = pictures of the set, p = patches of a picture.
 
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 from PIL import Image
@@ -50,15 +50,13 @@ class Gatherer:
     """
 
     codes: AllCodes
-    preprocessing: Mapping[str, Any]
+    preprocessing: Preprocessing
     faults: list[str] = field(default_factory=list)
 
     def kinds(self, values: SetValues, directory: Path, most: int) -> tuple[Kind, ...]:
         """The pictures that show what the latents of a hypothesis do, in kinds.
 
         Args:
-            values: The hypothesis on its set.
-            directory: Of the set.
             most: How many pictures are shown.
 
         Raises:
@@ -126,7 +124,7 @@ class Gatherer:
         return png(value_p.reshape(self.codes.recorded.grid), top) if value_p.size else None
 
     def _set_picture(self, directory: Path, one: SetPicture) -> Image.Image:
-        return Preprocessing.from_dict(self.preprocessing).view(decode(read_picture(directory, one), one.path))
+        return self.preprocessing.view(decode(read_picture(directory, one), one.path))
 
     def _read(self, picture: Callable[[], Image.Image]) -> bytes | None:
         try:

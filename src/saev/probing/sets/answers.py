@@ -5,6 +5,7 @@ Shape suffixes: k = pictures of the set.
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -108,6 +109,43 @@ def read_answers(path: str | Path, made: ImageSet) -> Labelled:
     if len(rows) == 1:
         raise InputError(f"{path}: there is no answer in it")
     return Labelled(y_k, seen_k)
+
+
+def labels_of(sets: Mapping[Path, ImageSet], answers: Sequence[str | Path]) -> dict[Path, Labelled]:
+    """The labels of sets, by their directories.
+
+    Args:
+        sets: The sets, by their directories.
+        answers: Files that their pages exported, in any order.
+
+    Raises:
+        InputError: If a set has neither labels nor answers, or both, or answers twice, or a file of answers belongs to
+            none of the sets, or has a mistake.
+    """
+    given: dict[Path, Path] = {}
+    for one in answers:
+        text = read_regular_text(one, _MAX_BYTES)
+        own = [directory for directory, made in sets.items() if made.digest in text]
+        if not own:
+            raise InputError(
+                f"{one}: no answers to any of the sets {', '.join(map(str, sets))}: give those of their pages"
+            )
+        if own[0] in given:
+            raise InputError(f"{given[own[0]]} and {one} both answer {own[0]}: give the answers of one person")
+        given[own[0]] = Path(one)
+    return {directory: _labels(directory, made, given.get(directory)) for directory, made in sets.items()}
+
+
+def _labels(directory: Path, made: ImageSet, answers: Path | None) -> Labelled:
+    if not made.asks_people:
+        if answers is not None:
+            raise InputError(f"{directory} has labels of its own: leave out {answers}")
+        return Labelled(made.labels_k, np.ones(len(made.pictures), dtype=np.bool_))
+    if answers is None:
+        raise InputError(
+            f"{directory} has no labels: open {directory / 'label.html'}, answer, and give what it exports (--answers)"
+        )
+    return read_answers(answers, made)
 
 
 def _check_seconds(text: str, where: str) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.probing.pictures.folders import NewPicture
-from saev.probing.sets.image_set import Chosen, Role
+from saev.probing.sets.image_set import Role, SetPicture
 from saev.probing.sets.sampling import Sample, Stratum, allotted
 from saev.ranges import Ints
+from saev.shards.format.examples import ExampleRecord
 
 Values = NDArray[np.float64]
 
@@ -75,27 +76,40 @@ def _range(values_n: Values) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
 
 
-def chosen(pool: Pool, sample: Sample, more: Mapping[Role, Ints], seed: int) -> list[Chosen]:
+def chosen(
+    pool: Pool,
+    sample: Sample,
+    more: Mapping[Role, Ints],
+    records: Sequence[ExampleRecord],
+    new: Sequence[NewPicture],
+    rng: np.random.Generator,
+) -> tuple[SetPicture, ...]:
     """The sample and the pictures of other roles, in random order.
 
     Args:
         pool: Where they are from.
         sample: Of these.
         more: Places of pictures that have other roles, whether they are in the sample or not.
-        seed: Of the order.
+        records: All pictures of the recording.
+        new: Those that were never recorded.
+        rng: Of the order.
     """
+    names = [(one.path, one.digest) for one in records] + [(one.name, one.digest) for one in new]
     roles: dict[int, tuple[Role, ...]] = dict.fromkeys(sample.pictures_k.tolist(), ("sample",))
     for role, places in more.items():
         for place in places.tolist():
             roles[place] = (*roles.get(place, ()), role)
     stratum = dict(zip(sample.pictures_k.tolist(), sample.strata_k.tolist(), strict=True))
-    return [
-        Chosen(
-            image=int(pool.images_n[place]),
+    return tuple(
+        SetPicture.of(
+            number,
+            len(roles),
+            *names[image := int(pool.images_n[place])],
+            image=image if image < len(records) else None,
             roles=roles[place],
             group=pool.groups_n[place],
             stratum=stratum.get(place),
             label=None if pool.has_n is None else bool(pool.has_n[place]),
         )
-        for place in np.random.default_rng(seed).permutation(list(roles)).tolist()
-    ]
+        for number, place in enumerate(rng.permutation(list(roles)).tolist(), 1)
+    )

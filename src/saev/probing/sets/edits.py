@@ -123,7 +123,6 @@ def edited(
     Args:
         picture: RGB, at least 8 x 8 pixels.
         name: One of `EDITS` or, with a mask, of `MASKED_EDITS`.
-        rng: Where chance comes from.
         mask: (height, width) where the object is.
         other: Another picture, for the background.
 

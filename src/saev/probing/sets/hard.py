@@ -13,12 +13,16 @@ from scipy.sparse import csc_array
 
 from saev.metrics.neighbours import nearest
 from saev.nn import SparseAutoencoder
+from saev.progress import progress_bar
 from saev.ranges import Ints
+from saev.shards.reading.reader import ShardReader
+from saev.shards.tokens import TokenSelection
 
 N_NEIGHBOURS: Final = 5
 """Latents with the nearest decoder vectors, of each latent."""
 LARGEST_SHARE: Final = 0.25
 """Of the pictures that do not fit: of more, one could not call them hard."""
+_AT_ONCE: Final = 64
 Bools = NDArray[np.bool_]
 
 
@@ -29,7 +33,6 @@ def of_same_class(fits_n: Bools, class_n: Ints, n: int, rng: np.random.Generator
         fits_n: Whether a picture fits the claim.
         class_n: Its class; -1 where that is not known.
         n: At most so many.
-        rng: Of the choice.
 
     >>> of_same_class(np.array([True, False, False]), np.array([3, 3, 4]), 9, np.random.default_rng(0)).tolist()
     [1]
@@ -44,6 +47,29 @@ def of_same_class(fits_n: Bools, class_n: Ints, n: int, rng: np.random.Generator
     if not len(may):
         return may
     return rng.choice(may, min(n, len(may)), replace=False, p=p_n[may] / p_n.sum())
+
+
+def mean_activations(reader: ShardReader, images: Ints) -> NDArray[np.floating[Any]]:
+    """The mean activation of the patches of each picture, float32 (n, d), seen from that of all these pictures.
+
+    All means lie far from 0 on one side of it, so that without the latter all their cosines are near 1.
+
+    Args:
+        images: (n,) numbers of pictures, ascending.
+
+    Raises:
+        InputError: If a shard is damaged.
+    """
+    tokens = TokenSelection.of([reader], images, "content")
+    found = [np.empty((0, reader.layout.d_model), dtype=np.float32)]
+    with progress_bar(total=len(images), desc="mean activations", unit=" pictures") as bar:
+        for start in range(0, len(images), _AT_ONCE):
+            part = images[start : start + _AT_ONCE]
+            found.append(torch.cat([x_btd.mean(1) for x_btd in tokens.read(part)]).numpy())
+            bar.update(len(part))
+    means_nd = np.concatenate(found)
+    centred: NDArray[np.floating[Any]] = means_nd - means_nd.mean(axis=0) if len(means_nd) else means_nd
+    return centred
 
 
 def nearest_pictures(fits_n: Bools, means_nd: NDArray[np.floating[Any]], n: int) -> Ints:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, final
 
@@ -10,36 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saev.errors import InputError
-from saev.probing.pictures.folders import NewPicture
 from saev.probing.sets.sampling import Stratum
 from saev.probing.sets.sealed import Sealed
-from saev.shards.format.examples import ExampleRecord
 
 _FILE: Final = re.compile(r"p[0-9]{3,9}(\.[a-z0-9]{1,5})?")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 Role = Literal["sample", "same-class", "hard-near", "hard-neighbour"]
 """What a picture is there for: see docs/files.md."""
-
-
-@final
-@dataclass(frozen=True)
-class Chosen:
-    """A picture that was chosen for a set.
-
-    Args:
-        image: Its number in the recording; those that were never recorded have the next numbers.
-        roles: What it is there for.
-        group: The unit that it belongs to, by name.
-        stratum: Its place among the strata; None where it is in no sample.
-        label: Whether it has the attribute; None where that is not known.
-    """
-
-    image: int
-    roles: tuple[Role, ...]
-    group: str
-    stratum: int | None = None
-    label: bool | None = None
 
 
 @final
@@ -66,6 +44,13 @@ class SetPicture:
     roles: tuple[Role, ...]
     stratum: int | None
     label: bool | None
+
+    @classmethod
+    def of(cls, number: int, n: int, path: str, sha256: str, **facts: Any) -> Self:
+        """One picture of n, by its place in the set, from 1; `facts` are the others."""
+        ending = f".{path.lower().rpartition('.')[2]}"  # programs go by it, where it is a plain one
+        name = f"p{number:0{max(3, len(str(n)))}d}"
+        return cls(name + ending * bool(_FILE.fullmatch(name + ending)), path=path, sha256=sha256, **facts)
 
     @property
     def id(self) -> str:
@@ -133,50 +118,6 @@ class ImageSet(Sealed):
             if one.stratum is not None and self.strata[one.stratum].label not in (None, one.label):
                 raise InputError(f"picture {one.id} with the label {one.label} stands in stratum {one.stratum}")
 
-    @classmethod
-    def of(
-        cls,
-        chosen: Sequence[Chosen],
-        records: Sequence[ExampleRecord],
-        new: Sequence[NewPicture] = (),
-        **facts: Any,
-    ) -> Self:
-        """A set of pictures of a recording, and of others.
-
-        Args:
-            chosen: Which, in the order in which they are shown.
-            records: All pictures of the recording.
-            new: Pictures that were never recorded.
-            **facts: The other facts of an `ImageSet`.
-        """
-        width = max(3, len(str(len(chosen))))
-        names = [(one.path, one.digest) for one in records] + [(one.name, one.digest) for one in new]
-        pictures = tuple(
-            SetPicture(
-                file=f"p{number:0{width}d}{_ending(names[one.image][0])}",
-                image=one.image if one.image < len(records) else None,
-                path=names[one.image][0],
-                sha256=names[one.image][1],
-                group=one.group,
-                roles=one.roles,
-                stratum=one.stratum,
-                label=one.label,
-            )
-            for number, one in enumerate(chosen, 1)
-        )
-        return cls(pictures=pictures, **facts)
-
-    @property
-    def weights_k(self) -> NDArray[np.float64]:
-        """For how many pictures each stands; 0 where it is in no sample, and stands for no others.
-
-        Weights of strata with labels belong to the labels, the others to the latents' values: where labels change
-        places, the former move with them.
-        """
-        return np.array(
-            [0.0 if one.stratum is None else self.strata[one.stratum].weight for one in self.pictures], dtype=np.float64
-        )
-
     @property
     def labels_k(self) -> NDArray[np.int8]:
         """Whether each has the attribute: 1 yes, 0 no, -1 where people are asked."""
@@ -186,9 +127,3 @@ class ImageSet(Sealed):
     def asks_people(self) -> bool:
         """Whether labels come from the page, not from the set."""
         return self.pictures[0].label is None
-
-
-def _ending(path: str) -> str:
-    """The ending of a file's name where it is a plain one; programs go by it."""
-    ending = f".{path.lower().rpartition('.')[2]}"
-    return ending if _FILE.fullmatch(f"p000{ending}") else ""

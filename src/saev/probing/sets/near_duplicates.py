@@ -60,7 +60,6 @@ def points_of(sae: SparseAutoencoder, codes: Codes) -> Floats:
     """One point (i, d) for each picture of a recording: the mean reconstruction of its tokens, seen from that of all.
 
     Args:
-        sae: The SAE.
         codes: Its codes of the recording.
 
     Raises:

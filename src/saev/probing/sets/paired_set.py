@@ -132,7 +132,6 @@ def read_pairs(directory: Path, made: ImageSet) -> PairedSet | None:
     """The pairs of a set; None where it was built without.
 
     Args:
-        directory: Of the set.
         made: The set, which names the digest of its pairs.
 
     Raises:
@@ -154,7 +153,6 @@ def read_pair_picture(directory: Path, file: str, sha256: str) -> bytes:
     """The bytes of a picture of a pair, checked.
 
     Args:
-        directory: Of the set.
         file: As `PairedEdit.files` gives it.
         sha256: What it must be.
 

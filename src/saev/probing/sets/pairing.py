@@ -18,8 +18,7 @@ from saev.probing.sets.edits import MASKED_EDITS, Edited, Mask, edited, other_li
 from saev.probing.sets.files import read_picture
 from saev.probing.sets.image_set import ImageSet, SetPicture
 from saev.probing.sets.paired_set import FOLDERS, PAIRS, PAIRS_FILE, EditedPair, PairedEdit, PairedSet
-from saev.probing.sets.pairs import Pair
-from saev.probing.sets.wanted_pairs import FEWEST, WantedPairs
+from saev.probing.sets.wanted_pairs import FEWEST, Pair, WantedPairs
 from saev.probing.statistics.arrays import Bools
 from saev.progress import progress_bar
 from saev.shards.format.examples import ExampleRecord
@@ -57,8 +56,6 @@ class Pairing:
         them plays no part: where they happen to fire strongly, any change would weaken them.
 
         Args:
-            directory: Of the set.
-            made: The set.
             attribute: What edits take away or leave.
 
         Raises:

@@ -68,7 +68,6 @@ def read_checked(path: Path, sha256: str, built_from: str) -> bytes:
     """The bytes of a picture's file.
 
     Args:
-        path: The file.
         sha256: What they must be.
         built_from: Says which picture it was, for messages.
 

@@ -19,10 +19,9 @@ from saev.probing.hypotheses.hypothesis import AttributeName, Hypothesis
 from saev.probing.hypotheses.ledger import Ledgers
 from saev.probing.pictures.folders import NewPicture
 from saev.probing.pictures.known import Known
-from saev.probing.pictures.mean_activations import mean_activations
 from saev.probing.pictures.units import Units, check_sides
 from saev.probing.sets.choosing import Pool, by_label, chosen
-from saev.probing.sets.hard import nearest_pictures, neighbours_of, of_neighbours, of_same_class
+from saev.probing.sets.hard import mean_activations, nearest_pictures, neighbours_of, of_neighbours, of_same_class
 from saev.probing.sets.image_set import ImageSet, Role
 from saev.probing.sets.near_duplicates import Hash, NearDuplicates, difference_hash, near_duplicates, points_of
 from saev.probing.sets.sampling import Sample, stratified_sample
@@ -229,10 +228,7 @@ class Unseen:
             "near_proposal": int(self.duplicates.of_proposal_i.sum()),
             "near_each_other": int(self.duplicates.of_another_i.sum()),
         }
-        return ImageSet.of(
-            chosen(pool, sample, more, seed),
-            self.known.records,
-            new,
+        return ImageSet(
             hypothesis=hypothesis.id,
             hypotheses=self.frozen.hash,
             sae=self.frozen.sae,
@@ -241,4 +237,5 @@ class Unseen:
             recipe={**recipe, "left_out": left_out},
             seed=seed,
             strata=sample.strata,
+            pictures=chosen(pool, sample, more, self.known.records, new, np.random.default_rng([seed, 1])),
         )

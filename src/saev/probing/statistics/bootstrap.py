@@ -61,7 +61,6 @@ def interval(
         fires_i: (i,) whether the latent fires, at a threshold that these labels did not choose.
         y_i: (i,) labels, 0 or 1.
         n: Draws, about 2,000.
-        rng: Where chance comes from.
         weights_i: (i,) weights of a sample that was drawn with unequal chances, 1 without them.
         group_i: (i,) groups (specimen, site); without them each picture is one.
         stratum_i: (i,) strata that the sample was drawn from, each with a number of pictures that was fixed; without

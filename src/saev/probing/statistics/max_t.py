@@ -41,7 +41,6 @@ def max_t(
             of several cells all have as many labels in each.
         latent_j: Which latent.
         n: Permutations, about 1,000 for any number of latents.
-        rng: Where chance comes from.
         progress: Is called with 1 after each permutation.
 
     Raises:
@@ -62,7 +61,7 @@ def max_t(
     statistic = _Standardised.of(total_ul, is_in_ui.sum(1), [exchanges[j] for j in example_d])
     observed_j = [
         statistic.one(total_ul[:, [latent]].toarray()[:, 0], one.y_u, latent, d)
-        for one, latent, d in zip(exchanges, latent_j, of_j.ravel(), strict=True)
+        for one, latent, d in zip(exchanges, map(int, latent_j), of_j.ravel().tolist(), strict=True)
     ]
     size_c = np.bincount(first.cell_u)
     begin_u = np.repeat(np.cumsum(size_c) - size_c, size_c)  # where the cells begin, in their order

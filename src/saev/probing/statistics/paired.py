@@ -28,7 +28,7 @@ class PairedEffect:
         mean: Mean of a' - a.
         low: Lower end of its interval, see `mean_interval`.
         high: Upper end.
-        share_as_claimed: Share of pairs that moved in the claimed direction; pairs that did not move did not.
+        share_as_claimed: Share of pairs whose value rose, which is what is claimed.
         p: Two-sided, by `sign_flip`.
     """
 
@@ -49,7 +49,6 @@ def sign_flip(difference_i: ArrayLike, n: int, rng: np.random.Generator, group_i
     Args:
         difference_i: (i,) value after less value before.
         n: Random flips where there are too many to count all.
-        rng: Where chance comes from.
         group_i: (i,) groups whose pairs are not independent, as edits of one picture: they flip together.
 
     Raises:
@@ -118,27 +117,24 @@ def paired_effect(
     after_i: ArrayLike,
     n: int,
     rng: np.random.Generator,
-    rises: bool = True,
     group_i: ArrayLike | None = None,
     weight_i: ArrayLike | None = None,
 ) -> PairedEffect:
-    """Mean change of paired values, how many moved as claimed, and whether that is more than chance.
+    """Mean change of paired values, how many rose, and whether that is more than chance.
 
     Args:
         before_i: (i,) values of the pictures as they were.
         after_i: (i,) values of the changed ones.
         n: Random flips, see `sign_flip`.
-        rng: Where chance comes from.
-        rises: The claim: the value rises, or else falls.
         group_i: (i,) groups whose pairs are not independent.
         weight_i: (i,) for how many pairs each stands, in all but the share.
 
     Raises:
         InputError: If there are no pairs, a value is not finite, or lengths differ.
 
-    >>> found = paired_effect([3, 3, 3, 3, 3, 3], [1, 2, 1, 1, 2, 2], 1000, np.random.default_rng(0), rises=False)
+    >>> found = paired_effect([1, 1, 1, 1, 1, 1], [3, 2, 3, 3, 2, 2], 1000, np.random.default_rng(0))
     >>> found.mean, found.share_as_claimed, found.p, round(found.low, 3), round(found.high, 3)
-    (-1.5, 1.0, 0.03125, -2.075, -0.925)
+    (1.5, 1.0, 0.03125, 0.925, 2.075)
     """
     before, after = as_floats(before_i), as_floats(after_i)
     if before.shape != after.shape:
@@ -147,6 +143,5 @@ def paired_effect(
     weight = as_weights(weight_i, difference.size)
     p = sign_flip(weight * difference, n, rng, group_i)
     low, high = mean_interval(difference, group_i, weight)
-    moved = difference > 0 if rises else difference < 0
     mean = float(np.average(difference, weights=weight))
-    return PairedEffect(difference.size, mean, low, high, float(moved.mean()), p)
+    return PairedEffect(difference.size, mean, low, high, float((difference > 0).mean()), p)

@@ -76,7 +76,6 @@ def permutation_test(
         fires_i: (i,) whether the latent fires, at a threshold that these labels did not choose.
         exchange: Labels, and how they change places.
         n: Permutations; p is at least 1 / (n + 1).
-        rng: Where chance comes from.
         weights_i: (i,) weights of the pictures, 1 without them.
 
     Raises:

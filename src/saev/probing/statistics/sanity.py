@@ -85,7 +85,6 @@ def sanity(
         score: Of values (or firing) and labels.
         a_i: (i,) what the score takes of the latent.
         y_i: (i,) labels, 0 or 1.
-        rng: Where chance comes from.
         n: Draws of wrong labels of each kind.
 
     Raises:

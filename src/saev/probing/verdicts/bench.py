@@ -5,7 +5,7 @@ Shape suffixes: i = pictures of the proposal half, k = pictures of a set, l = la
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -14,15 +14,18 @@ from saev.errors import InputError
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.proposal_half import ProposalHalf
 from saev.probing.sets.image_set import ImageSet
-from saev.probing.statistics.arrays import Bools, Floats, Integers
+from saev.probing.statistics.arrays import Floats, Integers
 from saev.probing.verdicts.all_codes import AllCodes
 from saev.probing.verdicts.confounders import confounding, fires_by_value
 from saev.probing.verdicts.given_sets import GivenSet
 from saev.probing.verdicts.judged import Measured, measured
-from saev.probing.verdicts.matched import matched_latents
+from saev.probing.verdicts.matched import FEWEST, MatchedLatents, matched_latents
+from saev.probing.verdicts.result import Matched
 from saev.probing.verdicts.values import SetValues
 from saev.progress import progress_bar
 from saev.shards.format.strict_json import located
+
+QUANTILE: Final = 0.95
 
 
 @final
@@ -80,15 +83,21 @@ class Bench:
         if not values.used_k.any():
             raise InputError("no picture of the sample has a label: label some")
 
-        def matched_mcc(used_k: Bools, y: Bools, w: Floats) -> Floats:
-            return matched.mcc(random_km[used_k], y, w, values.stratum_k[used_k])
-
         guesses = {
             name: fires_by_value(values_i, latents.threshold, value[self.half.images], _of_set(made, value))
             for name, value in confounding(known.labels, known.metadata, hypothesis.attribute)
         }
-        frequencies = matched.frequency, matched.own_frequency
-        return measured(values, matched_mcc, frequencies, guesses, n_permutations, rng)
+        return measured(values, _reached(matched, random_km, values), guesses, n_permutations, rng)
+
+
+def _reached(latents: MatchedLatents, random_km: Floats, values: SetValues) -> Matched | None:
+    """What random latents reach on a set; nothing where they are too few."""
+    if len(latents.latents) < FEWEST:
+        return None
+    used_k, sign = values.used_k, 1 if values.hypothesis.claim == "fires on" else -1
+    of_used = (values.y_k[used_k] == 1, values.weights_k[used_k], values.stratum_k[used_k])
+    quantile = float(np.quantile(sign * latents.mcc(random_km[used_k], *of_used), QUANTILE))
+    return Matched(len(latents.latents), quantile, latents.frequency, latents.own_frequency)
 
 
 def _way(hypothesis: Hypothesis) -> tuple[str, str, float]:

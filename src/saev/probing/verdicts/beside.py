@@ -30,12 +30,7 @@ def controls_beside(
 
     Args:
         tested: Hypotheses on their sets.
-        half: The proposal half.
-        reader: The recording.
-        sae: The SAE.
-        codes: Its codes.
         seed: Of all chance.
-        device: Where to compute.
 
     Raises:
         InputError: As `measured_controls`.

@@ -23,8 +23,6 @@ def confounding(labels: Labels, metadata: Metadata | None, attribute: AttributeN
     about.
 
     Args:
-        labels: Of the recording.
-        metadata: The user's table, if there is one.
         attribute: What the claim is about.
     """
     if len(labels.names) > 1 and attribute.source != "label":
@@ -52,8 +50,6 @@ def strata_of(name: str, labels: Labels, metadata: Metadata | None) -> Integers:
 
     Args:
         name: "label" for the recorded label, otherwise a column of the table.
-        labels: Of the recording.
-        metadata: The user's table, if there is one.
 
     Raises:
         InputError: If there is no such column, it is no categorical or boolean one, or no labels were recorded.

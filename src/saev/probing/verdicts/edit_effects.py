@@ -180,7 +180,7 @@ class _Moved:
 def _moved(one: PairValues, hypothesis: Hypothesis, n_flips: int, rng: np.random.Generator) -> _Moved:
     sign = _sign(one, hypothesis)
     change, net = (
-        paired_effect(sign * base_q, sign * one.after_q, n_flips, rng, True, one.group_q, one.weight_q)
+        paired_effect(sign * base_q, sign * one.after_q, n_flips, rng, one.group_q, one.weight_q)
         for base_q in (one.before_q, one.placebo_q)
     )
     return _Moved(change, net)

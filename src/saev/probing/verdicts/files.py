@@ -95,7 +95,6 @@ def write_verdicts(out: Path, verdicts: Verdicts, page: bytes, noting: AbstractC
 
     Args:
         out: The directory.
-        verdicts: What it says.
         page: The same for people, as HTML.
         noting: Is entered when all is written and nothing can be seen yet, and left when all is seen.
 

@@ -9,12 +9,11 @@ from saev.errors import InputError, tell
 from saev.probing.hypotheses.file import Frozen
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.hypotheses.ledger import LedgerEntry, Ledgers, SetInUse
-from saev.probing.sets.answers import Labelled
+from saev.probing.sets.answers import Labelled, labels_of
 from saev.probing.sets.files import SET_FILE, read_set
 from saev.probing.sets.image_set import ImageSet
 from saev.probing.sets.paired_set import EditedPair, PairedEdit, PairedSet, read_pairs
 from saev.probing.statistics.arrays import Bools
-from saev.probing.verdicts.labels import labels_of
 from saev.shards.format.examples import ExampleRecord
 from saev.shards.format.strict_json import located
 
@@ -41,8 +40,8 @@ class GivenSet:
     made: ImageSet
     pairs: PairedSet | None
     labelled: Labelled
-    tried: Sequence[LedgerEntry]
-    n_earlier: int
+    tried: Sequence[LedgerEntry] = ()
+    n_earlier: int = 0
 
     @property
     def looks(self) -> int:
@@ -66,7 +65,9 @@ class GivenSet:
     @property
     def in_use(self) -> SetInUse:
         """What ledgers note of it."""
-        return _in_use(self.hypothesis, self.directory, self.made, self.pairs)
+        own = frozenset(one.sha256 for one in self.made.pictures)
+        pictures = own if self.pairs is None else own | self.pairs.sources
+        return SetInUse(self.directory, self.hypothesis.attribute.words, pictures)
 
     @property
     def n_left(self) -> int:
@@ -92,8 +93,6 @@ def given_sets(
 
     Args:
         sets: The directory that holds them.
-        frozen: The hypotheses.
-        records: The pictures of the recording.
         is_test_i: Whether each is in the test half.
         answers: Files that pages of sets exported.
         ledgers: Where tests of other sets are noted.
@@ -120,18 +119,10 @@ def given_sets(
         with located(str(directory)):
             _check(made[directory], pairs[directory], one.id, frozen, records, is_test_i)
     labelled = labels_of(made, answers)
-    in_use = [_in_use(one, own, made[own], pairs[own]) for _, one, own in tested]
-    return [
-        GivenSet(one, place, directory, made[directory], pairs[directory], labelled[directory], before, n_earlier)
-        for (place, one, directory), before, n_earlier in zip(
-            tested, ledgers.tried(in_use), ledgers.earlier(in_use, (one.digest for one in records)), strict=True
-        )
-    ]
-
-
-def _in_use(hypothesis: Hypothesis, directory: Path, made: ImageSet, pairs: PairedSet | None) -> SetInUse:
-    own = frozenset(one.sha256 for one in made.pictures)
-    return SetInUse(directory, hypothesis.attribute.words, own if pairs is None else own | pairs.sources)
+    given = [GivenSet(one, place, own, made[own], pairs[own], labelled[own]) for place, one, own in tested]
+    in_use = [one.in_use for one in given]
+    known = zip(ledgers.tried(in_use), ledgers.earlier(in_use, (one.digest for one in records)), strict=True)
+    return [replace(one, tried=tried, n_earlier=n) for one, (tried, n) in zip(given, known, strict=True)]
 
 
 def _check(

@@ -1,9 +1,9 @@
 """One hypothesis on its set: what is measured, and what that says.
 
-Shape suffixes: k = pictures of the set, m = random latents.
+Shape suffix: k = pictures of the set.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -21,14 +21,12 @@ from saev.probing.statistics.scores import Counts, counts, ratio, scores
 from saev.probing.statistics.verdict import Evidence, judge
 from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.given_sets import GivenSet
-from saev.probing.verdicts.matched import FEWEST
 from saev.probing.verdicts.result import Confounder, HardNegatives, Matched, Result
 from saev.probing.verdicts.values import SetValues
 
 N_DRAWS: Final = 2_000
 FEWEST_HARD: Final = 10
 """Of fewer pictures with a role nothing is said."""
-QUANTILE: Final = 0.95
 
 
 @final
@@ -57,8 +55,7 @@ class Measured:
 
 def measured(
     values: SetValues,
-    matched_mcc: Callable[[Bools, Bools, Floats], Floats],
-    frequencies: tuple[float, float],
+    matched: Matched | None,
     guesses: Mapping[str, Bools],
     n_permutations: int,
     rng: np.random.Generator,
@@ -66,13 +63,9 @@ def measured(
     """Measure a hypothesis on the sample of its set.
 
     Args:
-        values: The hypothesis on its set.
-        matched_mcc: The MCC (m,), within strata, of random latents with labels, of some of the pictures (k,) with
-            labels and weights.
-        frequencies: On which share of the proposal half random latents, and those of the hypothesis, fire.
+        matched: Random latents of the same frequency; None where there are too few.
         guesses: Firing (k,) that is guessed from confounders, by name.
         n_permutations: Permutations of labels.
-        rng: Where chance comes from.
 
     Raises:
         InputError: If all pictures are of one group, or no labels can change places within the strata.
@@ -87,8 +80,6 @@ def measured(
         # Weights that were given to labels change places with them, and leave the order of arrangements as it is.
         fixed = None if values.is_by_label else w
         p = permutation_test(claimed, exchange, n_permutations, rng, fixed).p
-    sign = 1 if values.hypothesis.claim == "fires on" else -1
-    random_m = sign * matched_mcc(used_k, y, w)
     return Measured(
         values,
         interval(
@@ -96,9 +87,7 @@ def measured(
             confounder_i=stratum,
         ),
         p,
-        Matched(len(random_m), float(np.quantile(random_m, QUANTILE)), *frequencies)
-        if len(random_m) >= FEWEST
-        else None,
+        matched,
         tuple(_hard_negatives(values, rng)),
         tuple(_confounder(name, values.claimed(guess_k)[used_k], y, w, stratum) for name, guess_k in guesses.items()),
         _sanity(claimed, y, w, stratum, rng),
@@ -121,7 +110,6 @@ def result(
 
     Args:
         found: What was measured.
-        given: Its set.
         p_corrected: The p value, corrected for all hypotheses of the file.
         alpha: The error that is allowed over all of them.
         n_tested: How many those are.

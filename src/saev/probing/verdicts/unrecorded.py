@@ -75,7 +75,6 @@ def codes_of_new(
 
     Args:
         pictures: One or more.
-        sae: The SAE.
         reader: The recording, which says what the SAE does not say of its ViT.
         tokens: Of which tokens.
         weights: Of the ViT: a .safetensors or .pt file, ``random``, or None: the network.

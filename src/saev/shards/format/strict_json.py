@@ -157,10 +157,6 @@ class JsonObject:
         """An integer or null."""
         return None if self._value[key] is None else self.integer(key, minimum)
 
-    def optional_boolean(self, key: str) -> bool | None:
-        """True, false or null."""
-        return None if self._value[key] is None else self.boolean(key)
-
     def optional_number(self, key: str) -> float | None:
         """A finite number or null."""
         return None if self._value[key] is None else self.number(key)
@@ -180,10 +176,6 @@ class JsonObject:
         """A list of finite numbers of at most 2^53 in size."""
         each = [JsonObject({key: value}, self._where, (key,)) for value in self.array(key)]
         return tuple(one.number(key) for one in each)
-
-    def optional_numbers(self, key: str) -> tuple[float, ...] | None:
-        """A list of such numbers, or null."""
-        return None if self._value[key] is None else self.numbers(key)
 
     def texts(self, key: str) -> list[str]:
         """A list of strings."""

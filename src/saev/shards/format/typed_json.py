@@ -37,7 +37,7 @@ def from_json(kind: type[Made], value: object, where: str) -> Made:
     >>> from_json(Point, {"xs": [1, 2.5], "name": None}, "here")
     Point(xs=(1.0, 2.5), name=None)
     """
-    names, hints = _fields(kind)
+    names, hints = _fields(kind)  # type: ignore[arg-type]  # classes can be hashed
     JsonObject(value, where, names)
     assert isinstance(value, dict), "checked"
     facts = {name: _read(hints[name], value[key], key, where, f"{where}: {key}") for key, name in names.items()}

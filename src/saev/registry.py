@@ -24,7 +24,6 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     """The known classes of one kind, by name.
 
     Args:
-        base: What they derive from.
         kind: What one of them is called in messages.
         group: Under which entry points packages offer theirs, each with the path of one class.
         names: The names of a class, where it has others than its own.

@@ -21,8 +21,6 @@ def check_threads(name: str, n: int, least: int = 1) -> None:
     """Raise InputError for a number of threads, or of processes that decode, that no machine can use.
 
     Args:
-        name: The option.
-        n: Its value.
         least: 0 where no thread or process at all makes sense, too.
     """
     if not least <= n <= MAX_THREADS:

@@ -36,7 +36,6 @@ class SeenCodes(ImageCodes):
     """Codes that remember each image that was asked for, as one point. Memory: 512 bytes an image.
 
     Args:
-        sae: Their SAE.
         seed: Of the projection.
     """
 

@@ -28,15 +28,7 @@ N_PROJECTED = 512  # Latents in the projector.
 def show_latents(
     writer: "SummaryWriter", rendered: Rendered, pictures: RecordedPictures, n_latents: int, step: int
 ) -> None:
-    """Add image grids of some latents, a scatter plot and histograms of all, and the projector of those with pages.
-
-    Args:
-        writer: Writes for TensorBoard.
-        rendered: The gallery and its pages.
-        pictures: Where their pictures come from.
-        n_latents: Latents that get a grid.
-        step: The step of the run.
-    """
+    """Add image grids of some latents, a scatter plot and histograms of all, and the projector of those with pages."""
     gallery = rendered.gallery
     for page in rendered.pages.first(n_latents, N_PICTURES):
         views = _overlays(page, pictures)

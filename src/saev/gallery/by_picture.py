@@ -88,7 +88,6 @@ def level_scripts(levels: PictureLevels, images: Sequence[int], d_sae: int) -> I
     """What fires in some pictures, in their order: whether it is known, how many latents there are, these, the levels.
 
     Args:
-        levels: Of some images.
         d_sae: Number of latents: up to 65,536 take two bytes each.
     """
     kind = "<u2" if d_sae <= 2**16 else "<u4"
@@ -111,11 +110,7 @@ def level_scripts(levels: PictureLevels, images: Sequence[int], d_sae: int) -> I
 
 
 def mask_scripts(masks: Masks, images: Sequence[int]) -> Iterator[str]:
-    """The labels of patches of some pictures, in their order, each as runs: the label's number, then how many follow.
-
-    Args:
-        masks: Those of all images.
-    """
+    """The labels of patches of some pictures, in their order, as runs: the label's number, then how many follow."""
     for start in range(0, len(images), CHUNK):
         yield data_script([runs(masks.numbers_ip[image]) for image in images[start : start + CHUNK]])
 

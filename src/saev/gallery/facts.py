@@ -22,9 +22,7 @@ def facts_of(subject: Subject, tokens: TokenSelection, place: Place, figures: Fi
 
     Args:
         subject: The SAE and what a survey found.
-        tokens: What was looked at.
         place: Which images these are, and what was said of them before.
-        figures: What was measured on the SAE.
         seed: Of the choice of images and latents.
     """
     image_set, before = place.image_set, place.before.facts if place.before else {}

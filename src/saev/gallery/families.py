@@ -39,7 +39,6 @@ class Families:
         """Find them.
 
         Args:
-            sae: The SAE.
             latents: Those whose nearest are known.
             decoders: By decoder direction.
             coactive: By co-activation.

@@ -101,8 +101,6 @@ class PageWriter:
     """Writes pages, thumbnails and pages of pictures into the folder of a gallery.
 
     Args:
-        gallery: What is said of all latents.
-        pictures: Those that pages show.
         budget: How large the gallery may become; by default as large as it gets.
         n_written: Bytes of what is there already, and of an overview without pages.
 

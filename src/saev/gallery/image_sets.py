@@ -207,11 +207,7 @@ def data_set_name(reader: ShardReader) -> str:
 
 
 def shown_tokens(data: Sequence[TokenSelection], *, tells: bool = True) -> TokenSelection:
-    """What galleries show of data sets: the tokens of the first one, with those that training ignores.
-
-    Args:
-        tells: Whether to print that there are more.
-    """
+    """What galleries show of data sets: the tokens of the first one, with those that training ignores."""
     if len(data) > 1 and tells:
         tell(f"the gallery shows the first of {len(data)} data sets: {data[0].reader.path}")
     return replace(data[0], kept=None)

@@ -33,8 +33,6 @@ class Judging:
     """What latents are judged by, and what they do there.
 
     Args:
-        sae: The SAE.
-        spots: Which of its tokens are patches.
         labels: What is known of all images of the recording.
         tokens: What the SAE takes, for pre-activations: those of all images.
         best: The labels that stand beside latents.

@@ -95,12 +95,7 @@ class _First:
 
 @final
 class LatentLabels:
-    """The labels of the latents of an SAE.
-
-    Args:
-        survey: What its latents fire on.
-        labels: What the labels are called.
-    """
+    """The labels of the latents of an SAE."""
 
     def __init__(self, survey: LatentSurvey, labels: Labels) -> None:
         ids_i, values = survey.image_values.table()

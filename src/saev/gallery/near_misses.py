@@ -45,11 +45,7 @@ class NearMisses:
 
 @final
 class PreActivations:
-    """Pre-activations of pairs, by latent.
-
-    Args:
-        patches_c: Where these are largest.
-    """
+    """Pre-activations of pairs, by latent."""
 
     def __init__(self, pairs: Pairs, values_c: NDArray[np.float32], patches_c: Ints) -> None:
         order = np.argsort(pairs.rows_c, kind="stable")
@@ -83,10 +79,8 @@ def pre_activations(
     """Look at pairs; each picture is read once, and encoded for its latents alone.
 
     Args:
-        sae: The SAE.
         tokens: The recording, and which of the tokens.
         spots: Which of these are patches: where there are any, other tokens do not count.
-        pairs: The pairs, by places in `images`.
         what: Names the progress bar; None shows none.
 
     Raises:

@@ -45,10 +45,7 @@ class Pages:
     """The pages of some latents; heatmaps of a part of them are in memory at once.
 
     Args:
-        subject: The SAE.
-        latents: Those that get a page.
         labels: What its latents fire on.
-        sort_by: Which order of pictures comes first.
         directions: Words to which decoder directions point.
         judging: What its latents are judged by.
         scale_s: What the largest level of each latent stands for; by default its largest value.

@@ -96,10 +96,6 @@ def render_galleries(
 
     Args:
         subjects: SAEs of one width, by name.
-        source: What they were looked at on.
-        options: What is shown.
-        out: Directory of the galleries.
-        namer: Finds names, if there is one.
 
     Raises:
         InputError: If a gallery's place is taken; after all others were written, if no latent of an SAE lies within

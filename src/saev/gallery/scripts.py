@@ -53,8 +53,6 @@ def overview_script(
     """Everything that the page needs before a latent or a picture is looked at.
 
     Args:
-        gallery: What the gallery says.
-        pages: The latents that have a full page.
         small: Those that have a small one, `SMALL_A_FILE` after the other in each file.
         kept: What was known of the SAE until now, by key as in `facts_of_sae`, and stays unless the gallery says it
             anew.

@@ -28,13 +28,7 @@ Table = Mapping[str, Column]
 
 
 def latent_table(gallery: Gallery, survey: LatentSurvey, sae: SparseAutoencoder) -> Table:
-    """What is known of each latent but for notes, which the gallery does not have.
-
-    Args:
-        gallery: What it says.
-        survey: What was found of the latents.
-        sae: Theirs.
-    """
+    """What is known of each latent but for notes, which the gallery does not have."""
     numbers = np.arange(gallery.d_sae)
     percentiles_sq = survey.histogram.percentiles().minimum(survey.moments.max_value[:, None]).numpy()
     own = nearest(sae.W_dec, sae.W_dec, own_r=torch.arange(gallery.d_sae))

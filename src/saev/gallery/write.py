@@ -72,9 +72,7 @@ def write_gallery(
 
     Args:
         out: The directory; its parent is made where it is missing.
-        gallery: What is said of all latents.
         pages: Each latent at most once, those first that are wanted most where there is no room for all.
-        pictures: Those that pages show, and others.
         names: Those that were found for latents, with what found them, for programs.
         budget: How large the gallery may become; by default as large as it gets. The numbers of all latents are there
             in any case.

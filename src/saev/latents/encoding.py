@@ -57,7 +57,6 @@ class Encoding(ImageCodes):
     """Codes that are computed when they are asked for.
 
     Args:
-        sae: The SAE.
         tokens: The recording, and which of the tokens: all of these are encoded, also those that training ignores.
     """
 
@@ -78,8 +77,6 @@ def together(
 
     Args:
         codes: By name; those that are encoded are of one recording, and SAEs of one width.
-        images: Numbers of images, ascending.
-        what: Names the progress bar.
     """
     encoded = {name: one for name, one in codes.items() if isinstance(one, Encoding)}
     for name, one in codes.items():

@@ -107,9 +107,7 @@ def zero_shot_accuracy(
     """Share of the images with a label whose largest product is with the direction of their class.
 
     Args:
-        embeddings_ne: Final embeddings.
         rows_ce: A direction (e,) for each class.
-        classes: Their names.
         labels: Class of each image, or None.
     """
     best: list[int] = (embeddings_ne.float() @ rows_ce.float().T).argmax(-1).tolist()

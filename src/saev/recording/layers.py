@@ -23,9 +23,6 @@ class LayerWriters:
 
     One process claims, all others join; then each opens the shards that it writes, appends and finishes. When all
     have, the first one publishes. `leave` or `abort` comes last.
-
-    Args:
-        plan: What is to be written.
     """
 
     def __init__(self, plan: RecordingPlan) -> None:
@@ -69,7 +66,6 @@ class LayerWriters:
         """Hand over a batch, which is written while the next one is computed.
 
         Args:
-            images: The pictures of the recording.
             batch: Items of an `ImageDataset`, collated: images that follow each other.
             acts: By layer the activations (B, T, D) of any floating dtype on any device.
 

@@ -70,12 +70,9 @@ def make_plan(
     """Which directories there will be, and which are there already.
 
     Args:
-        images: The pictures.
-        backbone: What they go through.
         layers: Its blocks, from 0.
         precision: Of the forward pass: float32 or bfloat16.
         dump_to: Directory that the shard directories are made in.
-        dtype: Of the stored activations.
         max_tokens: Upper bound of the tokens of a shard file.
 
     Raises:

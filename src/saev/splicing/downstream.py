@@ -56,8 +56,6 @@ def measure(inside: Attached, batches: Iterable[Tensor], mean_d: Tensor, whole: 
     """Embed images with each of the `standard_variants`, and gather what the SAE does on their tokens.
 
     Args:
-        inside: The SAE inside its backbone.
-        batches: The images (b, 3, h, w).
         mean_d: Mean of the tokens that the SAE takes.
         whole: The tokens whose mean stands for an image at this layer: the CLS token, or the patches.
     """
@@ -128,10 +126,7 @@ def figures(
     """All figures as plain JSON.
 
     Args:
-        found: What the pass over the pictures gave.
-        labels: Classes of the pictures.
         decoder_sd: The SAE's directions.
-        n_neighbours: Nearest neighbours that are compared.
         seed: Fixes the halves of the probe.
         zero_shot: Names of classes, and the direction of each, where zero-shot accuracy is asked for.
     """

@@ -40,9 +40,6 @@ def with_given(
     """What an SAE says, completed by what is given and then by shards. A line says what is assumed.
 
     Args:
-        model: What is given of its ViT.
-        tokens: Which tokens it takes, if that is given.
-        reader: The shards, if there are any.
         tokens_option: What the command calls `tokens`.
 
     Raises:

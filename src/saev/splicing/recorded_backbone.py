@@ -20,7 +20,6 @@ def load_recorded_backbone(vit: RecordedLayer, weights: str | None = None) -> Ba
     Weights and preprocessing that are not known are not compared; the preprocessing is then the ViT's own.
 
     Args:
-        vit: The activations that the SAE takes.
         weights: A .safetensors or .pt file, ``random``, or None: the network.
 
     Raises:

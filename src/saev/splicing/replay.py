@@ -17,7 +17,6 @@ def computed_once(backbone: Backbone, layer: int) -> Iterator[None]:
     that a pass without a change gives the same output bit for bit.
 
     Args:
-        backbone: The ViT.
         layer: The last block that is computed once, from 0. Hooks on it, and so an SAE that is attached to it, run in
             each pass.
     """

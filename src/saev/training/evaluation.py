@@ -25,11 +25,7 @@ TAKEN: Final = (*FIGURES, HISTOGRAM, "name", "on_front", "stability", "fvu_start
 
 @final
 class Evaluation:
-    """The metrics of one SAE, over all processes; these may divide the tokens or the latents.
-
-    Args:
-        device: Where the batches are.
-    """
+    """The metrics of one SAE, over all processes; these may divide the tokens or the latents."""
 
     def __init__(self, sae: SparseAutoencoder, device: torch.device) -> None:
         self._sae = sae

@@ -39,11 +39,7 @@ class StepGradients(NamedTuple):
 
 @final
 class JointTraining:
-    """SAEs that are trained on the same batches; each becomes what it would become alone.
-
-    Args:
-        members: The SAEs, on one device.
-    """
+    """SAEs that are trained on the same batches; each becomes what it would become alone."""
 
     def __init__(self, members: Sequence[SaeInTraining]) -> None:
         self.members = members
@@ -92,8 +88,6 @@ class JointTraining:
 
         Args:
             x_bd: Raw activations, float32.
-            progress: How far the run has come.
-            optimizer: The one that takes the step.
             watch: Called for each SAE that has losses, while these are in memory.
 
         Raises:
@@ -168,9 +162,7 @@ def fit(
     """Train SAEs in this process, on the device where they are.
 
     Args:
-        members: The SAEs, which are changed.
         batches: Raw activations (b, d), equally many tokens in each; n_steps of them or more.
-        n_steps: Steps to take.
         sample: Gives the activations that training starts from.
         clip: Upper bound of the norm of the gradient of each SAE; by default none.
         bf16: Compute products of low precision where an architecture knows how to (autocast), as

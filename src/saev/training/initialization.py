@@ -30,7 +30,6 @@ def set_normalization(sae: SparseAutoencoder, x_nd: Tensor, kind: Normalization 
     some channels of a ViT are a thousand times larger than the others.
 
     Args:
-        sae: The SAE.
         x_nd: Raw sampled activations.
         kind: scalar: z has mean 0 and mean squared norm d_in. dimension: so has each dimension for itself, with
             variance 1. none: z is x.
@@ -60,7 +59,6 @@ def initialize_from_data(sae: SparseAutoencoder, x_nd: Tensor, generator: torch.
     Args:
         sae: The SAE; its normalisation is already set.
         x_nd: Raw sampled activations; used repeatedly where there are fewer than d_sae.
-        generator: Source of the noise and of the draw.
     """
     u_nd = unit_rows(sae.normalize(x_nd))
     points_p = _spread_points(u_nd, sae.n_points, generator)

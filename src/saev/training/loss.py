@@ -39,7 +39,6 @@ def step_losses(
     """Losses of raw activations (b, d), in the normalised space.
 
     Args:
-        sae: The SAE in training.
         dead_a: The latents that the auxiliary loss may use.
         aux: Settings of the auxiliary loss; with a coefficient of 0 it is not computed.
         progress: How far the run has come; by default all warming up is over.
@@ -69,7 +68,6 @@ def auxk_loss(
         h_ba: Pre-activations of the dead latents, of which there is at least one in some process.
         decoder_ad: What they decode to.
         k_aux: Dead latents that may be active on one token.
-        processes: What the processes divide.
 
     Returns:
         A scalar.

@@ -112,8 +112,6 @@ def check_training_fits(
     Args:
         specs: The SAEs, one or more, which are trained at the same time.
         sweep: Options and values that they are the combinations of.
-        need: What their training takes.
-        device: Where they are trained.
         built: Bytes of weights that are in main memory already.
 
     Raises:

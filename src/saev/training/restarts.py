@@ -19,7 +19,6 @@ def worst_directions(sae: SparseAutoencoder, x_bd: Tensor, n: int, generator: to
     directions of the tokens; the directions of what is missing do not repeat what other latents have learned.
 
     Args:
-        sae: The SAE in training.
         x_bd: Raw activations, equally many in each process and at least n in all of them.
         generator: A CPU generator for the draw, in the same state in each process.
     """

@@ -11,7 +11,6 @@ def warmup_hold_decay(step: int, n_steps: int, warmup: float, decay: float, shap
 
     Args:
         step: Steps already taken, from 0.
-        n_steps: Steps of the run.
         warmup: Share of the steps on the way up.
         decay: Share of the steps on the way down.
         shape: The way down: a line, or half a cosine.

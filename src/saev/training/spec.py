@@ -54,7 +54,6 @@ def sae_specs(
 
     Args:
         architecture: Builds an SAE, given d_in.
-        options: How they are trained.
         sweep: Options and lists of values.
 
     Raises:

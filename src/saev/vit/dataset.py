@@ -117,7 +117,6 @@ def item_batches(
     """Some items of a data set in their order, each batch a collated dict of them, with a progress bar.
 
     Args:
-        batch_size: Images of a batch.
         num_workers: Processes that decode.
         what: Names the bar; None for no bar.
 

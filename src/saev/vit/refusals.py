@@ -43,7 +43,6 @@ def not_had(ckpt: str, error: Exception, no_network: str | None, options: Option
     """Error for a model that the hub does not give.
 
     Args:
-        ckpt: Its name.
         error: What the hub's client said.
         no_network: Why there is no network, None where there is one; see `saev.vit.network.hub`.
         options: Where the user named it.

@@ -19,9 +19,6 @@ class BoundaryCounts:
     """On how many labelled patches at a boundary each latent fires. Memory: 8 bytes a latent.
 
     A boundary lies between patches beside each other, in a row or a column, of which one has another label, or none.
-
-    Args:
-        n_labels: Labels of patches, from 0 on.
     """
 
     def __init__(self, d_sae: int, n_labels: int) -> None:

@@ -43,7 +43,6 @@ class HashedRows:
     and then.
 
     Args:
-        max_rows: Rows at most.
         max_entries: Entries of all these rows at most.
     """
 

@@ -34,7 +34,6 @@ class ImageValues:
     Memory: that of `HashedRows`.
 
     Args:
-        max_images: Images at most.
         max_pairs: Pairs of an image and a latent that fires there, at most.
     """
 

@@ -180,9 +180,6 @@ class ImageSample:
     """Up to `k` of the images on which each latent fires, every image as likely as another.
 
     Memory: see `LargestKeys`, and 4 bytes a latent.
-
-    Args:
-        k: Images chosen for each.
     """
 
     def __init__(self, n_latents: int, k: int, seed: int) -> None:
@@ -226,7 +223,6 @@ def quantile_groups(
     Args:
         values: (k,), one latent's row of `ImageSample.values`.
         images: (k,), that of its images, -1 where absent.
-        n_groups: Quantile groups.
         n_each: Images of a group at most.
 
     Returns:

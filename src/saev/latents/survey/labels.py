@@ -49,8 +49,6 @@ class LabelCounts:
 
         Args:
             labels_i: Those of all images, or tokens.
-            latents_p: Latents that fire.
-            labels_p: The labels of what they fire on.
         """
         n_labels = len(self._base_l)
         known_i = labels_i[labels_i >= 0].astype(np.int64)

@@ -27,8 +27,6 @@ def tables_bytes(
     """Upper bound of the bytes that a `LatentSurvey` takes on the CPU.
 
     Args:
-        top_k: Images kept for each latent.
-        n_patch_labels: Labels of patches.
         n_orders: Orders of top images: 3, or 2 without CLS tokens.
         n_values: Values of all columns together.
         grid: Patches of an image, where it is to be known where in pictures latents fire.

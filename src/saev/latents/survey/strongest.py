@@ -55,10 +55,6 @@ class StrongPatches:
     """The strongest patches of each latent, among those that have a label; and in how many images each label is.
 
     Memory: that of `LargestKeys` with `MAX_PATCHES` keys.
-
-    Args:
-        n_labels: Labels, from 0 on.
-        spots: Which positions are patches.
     """
 
     def __init__(self, d_sae: int, n_labels: int, spots: Spots) -> None:
@@ -76,7 +72,6 @@ class StrongPatches:
         """Add images that were not seen before.
 
         Args:
-            codes: What fires there.
             labels_bc: Labels of their patches, -1 for none.
             labels_n: The label of each entry's patch, -1 where it has none or is no patch.
         """

@@ -40,7 +40,6 @@ class LatentSurvey:
     Args:
         spots: Which positions are what.
         top_k: Images kept for each latent, in each order.
-        n_sample: Random images kept for each latent.
         n_image_labels: Labels of images, 0 if there are none. Labels are not counted, and `image_labels` is None,
             where their counts would not fit (`LabelCounts.fits`).
         n_patch_labels: Labels of patches, likewise.

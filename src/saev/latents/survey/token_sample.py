@@ -31,7 +31,6 @@ class TokenSample:
     Memory: that of `HashedRows`.
 
     Args:
-        max_tokens: Tokens at most.
         max_entries: Active latents of all these tokens at most.
     """
 
@@ -66,7 +65,6 @@ class TokenSample:
         two copies of the sample it takes 64 MiB, and the time grows with the entries times the active latents a token.
 
         Args:
-            n: Neighbours of each.
             at_least: Latents that fire on fewer tokens of the sample have no neighbours and are none: with one token
                 each, any two that met are perfect neighbours.
         """

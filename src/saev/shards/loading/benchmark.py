@@ -91,7 +91,6 @@ def benchmark(
     """Take batches for some time, as fast as they come.
 
     Args:
-        tokens: What the batches are made of.
         seconds: When to stop; one pass at the most.
         progress: Called after every batch.
 

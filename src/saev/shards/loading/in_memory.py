@@ -32,7 +32,6 @@ class InMemoryTokens:
     """All selected tokens as rows in memory, in the order of the disk.
 
     Args:
-        tokens: What to hold.
         quota: How many of a batch are from here, over all processes.
         rows: Which of them this process gives.
         seed: Another seed is another order.

@@ -21,7 +21,6 @@ def sample(tokens: TokenSelection, n_tokens: int, seed: Sequence[int], *, n_thre
 
     Args:
         seed: Another seed is another sample.
-        n_threads: Threads that read.
         timeout: Seconds without anything read after which it is given up.
 
     Raises:

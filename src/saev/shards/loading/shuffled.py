@@ -60,7 +60,6 @@ class ShuffledTokens:
         seed: Another seed is another order.
         rank: Which part of each batch to give.
         world_size: Number of parts.
-        n_threads: Threads that read.
         timeout: Seconds without anything read after which waiting for a batch is given up.
         pin: Whether batches are in page-locked memory, for copies to a GPU.
 

@@ -49,7 +49,6 @@ class StreamedTokens:
     A row of memory is taken when the read of a token begins, and is free again when its batch has been gathered.
 
     Args:
-        tokens: What to read.
         sizes: Lanes and pieces.
         quota: How many of a batch are from here, over all processes.
         rows: Which rows of a batch this process gives.

@@ -33,10 +33,8 @@ def read_span(directory: Path, name: str, record: FileRecord, offset: int, targe
     Beside `target` this takes half a MiB.
 
     Args:
-        directory: Where the file lies.
         name: Its plain name.
         record: Its size and the hashes of its blocks.
-        offset: First byte to read.
         target: Memory for bytes that all lie in the file.
 
     Raises:
@@ -91,7 +89,6 @@ def read_unverified(directory: Path, name: str, spans: Iterable[tuple[int, int]]
     """Fill `target` (a view of format 'B') with spans of a file that has no hashes; reads nothing else.
 
     Args:
-        directory: Where the file lies.
         name: Its plain name.
         spans: First byte and number of bytes of each, as many bytes in all as `target` has.
         target: Memory for them, one after the other.

@@ -53,7 +53,6 @@ class UnitReads:
         """Fill memory with the stored bytes of some units of an example.
 
         Args:
-            example: Its index.
             first: The first unit, an index into `bounds`.
             stop: The end of the units, an index into `bounds`.
             target: A contiguous view of format 'B' of just their bytes.
@@ -96,7 +95,6 @@ class UnitReads:
         """Fill memory with the stored bytes of units of many examples, one run of units after the other.
 
         Args:
-            examples: Their indices.
             first: The first unit of each.
             stop: The end of the units of each.
             target: Contiguous writeable uint8 memory of just their bytes.

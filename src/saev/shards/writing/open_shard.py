@@ -16,10 +16,7 @@ class OpenShard:
     """Takes the examples of a shard in order; after `commit` it is whole, before that it is nothing.
 
     Args:
-        directory: The unfinished recording.
-        recording: What is recorded.
         shard: Its number; the file of its activations is reserved.
-        with_labels: Whether there are patch labels.
         pool: Where the activations are hashed while they are written.
     """
 

@@ -33,8 +33,6 @@ class PartialRecording:
 
     Args:
         root: Where the finished directory goes.
-        recording: What is recorded.
-        with_labels: Whether there are patch labels.
     """
 
     def __init__(self, root: Path, recording: Recording, *, with_labels: bool = False) -> None:

@@ -25,7 +25,6 @@ def repair(directory: Path, progress: Progress, threads: int) -> tuple[PartialRe
     Args:
         directory: A finished directory of ours.
         progress: Called with the bytes verified so far and in all.
-        threads: Files looked at at once.
 
     Returns:
         The unfinished recording, or None where there is nothing to repair, and the faults of its missing shards.

@@ -46,7 +46,6 @@ class ShardSource(Source):
     """Tokens of shard directories.
 
     Args:
-        tokens: What is read of them.
         reports: Whether to print how they are shuffled.
     """
 
@@ -80,9 +79,6 @@ class TensorSource(Source):
 
     Args:
         x_nd: Raw activations, as `activations` gives them.
-        n_tokens: How many tokens to train on.
-        batch_size: Tokens of a step.
-        val_share: Share of the rows that is held out.
         n_val_tokens: Upper bound of the rows that are evaluated.
         seed: Fixes the order and what is held out.
 
@@ -159,8 +155,6 @@ class IterableSource(Source):
     Args:
         batches: What `activations` makes (b, d_in) of, of any b. It is gone through in the modes of torch that are set
             now, and keeps those that it sets itself.
-        n_tokens: How many tokens to train on.
-        batch_size: Tokens of a step.
 
     Raises:
         InputError: If there is no batch, or the first one is no tensor (b, d_in).

@@ -28,8 +28,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("--model.ckpt=test_vti", "unknown timm model 'test_vti' in --model.ckpt; did you mean test_vit"),
         ("--model.ckpt=test_vit.nope", r"unknown tag of test_vit 'nope' in --model.ckpt; .*r160_in1k"),
-        ("--model.family=dinov2", "unknown dinov2 model 'test_vit'"),
-        ("--model.family=clip", "unknown clip architecture of open_clip 'test_vit'"),
+        ("--model.family=dinov2", "test_vit is no model of the family dinov2: give --model.family timm"),
+        ("--model.family=clip", "test_vit is no model of the family clip: give --model.family timm"),
         ("--model.family=clip --model.ckpt=tiny-ViT/openia", "unknown tag of tiny-ViT 'openia'; .*did you mean openai|"
          "unknown tag of tiny-ViT 'openia' in --model.ckpt; did you mean openai"),
         ("--model.ckpt=resnet18", "resnet18 is a .*not a plain vision transformer"),

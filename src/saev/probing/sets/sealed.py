@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -24,7 +25,7 @@ class Sealed:
     holds: ClassVar[str]
     """What messages call it."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all that stands in the file."""
         return canonical_digest(self._body())

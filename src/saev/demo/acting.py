@@ -12,6 +12,8 @@ from saev.splicing.interventions_file import Effect, read_interventions
 
 SENTENCES: Final = {"colour": "a {} shape", "shape": "a {}"}
 """For each factor whose values the CLIP is asked for."""
+N_OF_EACH: Final = 48
+"""Fresh scenes for each value; a small demo has fewer."""
 _FIGURE: Final = "zero_shot: own class"
 
 
@@ -31,8 +33,9 @@ def switching_off(demo: Demo) -> Step:
         ]  # fmt: skip
 
     def work() -> Outcome:
-        write_by_colour(places.sorted("colour"), demo.seed)
-        write_by_shape(places.sorted("shape"), frozen(demo).colour, demo.seed)
+        n = min(N_OF_EACH, demo.options.n_scenes // 25)
+        write_by_colour(places.sorted("colour"), n, demo.seed)
+        write_by_shape(places.sorted("shape"), frozen(demo).colour, n, demo.seed)
         for factor in SENTENCES:
             saev.probing.intervene(
                 places.sae(), places.sorted(factor), frozen(demo).of_colour, places.switched_off(factor),

@@ -15,8 +15,6 @@ from saev.scenes.factors import COLOURS, SHAPES, Scene
 from saev.scenes.pairs import changed
 from saev.scenes.sampling import sample
 
-N_OF_EACH: Final = 48
-"""Fresh scenes in each folder."""
 FRESH: Final = 2**31
 """Added to the seed of a demo, it is the seed of scenes that nothing has seen."""
 _NAME: Final = "scene-{:06d}.png"
@@ -24,25 +22,25 @@ _SECONDS: Final = 1
 """For which the truth looks at a picture: the column must not be empty."""
 
 
-def write_by_colour(folder: Path, seed: int) -> None:
-    """Write fresh scenes of one object into folders of its colour, in each the same scenes but for that.
+def write_by_colour(folder: Path, n: int, seed: int) -> None:
+    """Write n fresh scenes of one object into each of the folders of its colour, the same scenes but for that.
 
     Raises:
         InputError: If the disk does not take them.
     """
-    for number in range(N_OF_EACH):
+    for number in range(n):
         scene = sample(seed + FRESH, number, (1, 1))
         for colour in COLOURS:
             _write(folder / colour / _NAME.format(number), changed(scene, "colour", colour))
 
 
-def write_by_shape(folder: Path, colour: str, seed: int) -> None:
-    """Write fresh scenes of one object of a colour into folders of its shape, in each the same scenes but for that.
+def write_by_shape(folder: Path, colour: str, n: int, seed: int) -> None:
+    """Write n fresh scenes of one object of a colour into each of the folders of its shape, the same but for that.
 
     Raises:
         InputError: If the disk does not take them.
     """
-    for number in range(N_OF_EACH):
+    for number in range(n):
         scene = changed(sample(seed + FRESH, number, (1, 1)), "colour", colour)
         for shape in SHAPES:
             _write(folder / shape / _NAME.format(number), changed(scene, "shape", shape))

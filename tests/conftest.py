@@ -2,6 +2,7 @@
 
 import tests.triton_device  # noqa: F401, I001 - before anything imports Triton
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,6 +34,17 @@ PREPROCESSING: dict[str, object] = {
 }
 __all__ = ["browser", "complaints", "make_shards", "open_page", "tabs"]
 
+# What is imported and collected stays: to look for garbage in it takes a quarter of the time until the first test.
+gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Collect garbage again, of what tests make."""
+    gc.freeze()
+    gc.enable()
+
+
 # How long an example takes says nothing on a machine that does other things, too.
 hypothesis.settings.register_profile("saev", deadline=None)
 hypothesis.settings.load_profile("saev")
@@ -41,8 +53,8 @@ MakeShards = Callable[..., tuple[Path, Tensor]]
 
 @pytest.fixture(scope="session")
 def every(pytestconfig: pytest.Config) -> int:
-    """How many cases a test goes on that has hundreds: the daily tier tries all of them, the others each third one."""
-    return 3 if "not daily" in pytestconfig.option.markexpr else 1
+    """How many cases a test goes on that has hundreds: the daily tier tries all of them, others each seventh."""
+    return 7 if "not daily" in pytestconfig.option.markexpr else 1
 
 
 @pytest.fixture(scope="session", autouse=True)

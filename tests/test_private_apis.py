@@ -110,10 +110,6 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and name.strip("_") != "" and not name.endswith("__")
 
 
-def trees() -> list[ast.Module]:
-    return [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))]
-
-
 def defined(tree: ast.Module) -> Iterator[str]:
     """Names that a file defines: functions, classes, variables, attributes of self."""
     for node in ast.walk(tree):
@@ -156,8 +152,9 @@ def overridden() -> set[str]:
 
 
 def test_no_other_private_name_of_another_package_is_used() -> None:
-    ours = {name for tree in trees() for name in defined(tree)}
-    foreign = {name for tree in trees() for name in used(tree) if is_private(name)} - ours - DOCUMENTED
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")]
+    ours = {name for tree in trees for name in defined(tree)}
+    foreign = {name for tree in trees for name in used(tree) if is_private(name)} - ours - DOCUMENTED
     assert foreign | overridden() | SET_ON_SELF == set(RELIED)
 
 

@@ -133,20 +133,20 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
 
     def run(name: str, *options: str) -> Path:
         where = ["--out", str(tmp_path / name / "out"), "--run", str(tmp_path / name / "run")]
-        small = ["--alone", "16", "--together", "32", "--batch", "8", "--threads", "1", "--workers", "0"]
+        small = ["--alone", "4", "--together", "12", "--batch", "4", "--threads", "1", "--workers", "0"]
         small += ["--log_steps", "1", "--save_seconds", "0"]
         train_demo_clip.main([*where, *small, *options])
         return tmp_path / name
 
     whole = run("whole")
-    assert ["clip=" in line for line in _steps(whole)] == [False] * 2 + [True] * 4
-    assert _steps(whole)[-1].startswith("step=6 pictures=48 ")
+    assert ["clip=" in line for line in _steps(whole)] == [False] + [True] * 3
+    assert _steps(whole)[-1].startswith("step=4 pictures=16 ")
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_demo_clip, "note", _interrupt_at_step_4)
+        patch.setattr(train_demo_clip, "note", _interrupt_at_step_3)
         run("stopped")
     stopped = run("stopped")
-    assert [line.split()[0] for line in _steps(stopped)] == ["step=4", "step=5", "step=6"]
+    assert [line.split()[0] for line in _steps(stopped)] == ["step=3", "step=4"]
     a, b = (load_file(path / "out/open_clip_model.safetensors") for path in (whole, stopped))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -158,6 +158,6 @@ def _steps(path: Path) -> list[str]:
     return [line for line in (path / "run/log.txt").read_text().splitlines() if line.startswith("step=")]
 
 
-def _interrupt_at_step_4(log: Path, text: str) -> None:
-    if text.startswith("step=4 "):
+def _interrupt_at_step_3(log: Path, text: str) -> None:
+    if text.startswith("step=3 "):
         raise KeyboardInterrupt

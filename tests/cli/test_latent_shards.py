@@ -35,7 +35,7 @@ SAES = {
     "BatchTopK": ["--model.sae=BatchTopK", "--model.sae.k=4"],
     "Matryoshka": ["--model.sae=Matryoshka", "--model.sae.k=4", "--model.sae.prefixes=[7,60]"],
 }
-N_STEPS = 160
+N_STEPS = 120
 
 
 def options(shards: Path, run_dir: Path, architecture: str, *more: str) -> list[str]:
@@ -85,7 +85,7 @@ def test_killed_and_gone_on(shards: Path, tmp_path: Path) -> None:
     argv = options(shards, run, "BatchTopK", *length, *DIVIDED)
     kill_after(argv, run, 5, N_STEPS)
     go_on = [*argv, "--ckpt_path=last"]
-    kill_after(go_on, run, 60, N_STEPS)
+    kill_after(go_on, run, 20, N_STEPS)
     status, _, err = finish(start(go_on))
     assert status == 0, err
     assert_same_run(run, whole)

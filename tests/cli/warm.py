@@ -27,6 +27,7 @@ IMPORTED = (
 
 def warm_up() -> None:
     """Import what commands need, and have each parser built and a plot drawn."""
+    gc.disable()
     for module in IMPORTED:
         importlib.import_module(module)
     from saev.cli.main import main
@@ -39,6 +40,7 @@ def warm_up() -> None:
     scatter_plot(np.array([0.01, 0.1]), np.array([0.3, 3.0]), "")
     gc.collect()
     gc.freeze()
+    gc.enable()
     into_huge_pages()
 
 

@@ -35,7 +35,8 @@ def trained_alike(specs: list[SaeSpec], x: Tensor, n_steps: int) -> None:
 @pytest.mark.parametrize("architecture", ["BatchTopK", "JumpReLU", "Matryoshka", "ReLU", "TopK"])
 def test_a_sweep_of_training_options_equals_the_saes_alone(x: Tensor, architecture: str) -> None:
     sae = partial(ARCHITECTURES[architecture], d_sae=48)
-    trained_alike(sae_specs(sae, 16, OPTIONS, {"seed": [0, 1], "lr": [1e-3, 3e-3]}), x, 80)
+    specs = sae_specs(sae, 16, OPTIONS, {"seed": [0, 1], "lr": [1e-3, 3e-3]})
+    trained_alike([specs[0], specs[3]], x, 80)  # which differ in both
 
 
 def test_a_sweep_of_sae_options_equals_the_saes_alone(x: Tensor) -> None:

@@ -24,19 +24,12 @@ from saev.shards.reading.reader import ShardReader
 @final
 @dataclass(frozen=True)
 class ProposalHalf:
-    """The pictures of a recording that are no pictures of the test.
+    """The pictures of a recording that are no pictures of the test."""
 
-    Args:
-        known: What is known of all pictures.
-        units: What belongs together.
-        is_test_i: (i,) which pictures are of the test half.
-        halves: How they were divided, with the digest of what came out.
-    """
-
-    known: Known
-    units: Units
-    is_test_i: Bools
-    halves: Halves
+    known: Known  # What is known of all pictures.
+    units: Units  # What belongs together.
+    is_test_i: Bools  # (i,) which pictures are of the test half.
+    halves: Halves  # How they were divided, with the digest of what came out.
 
     @classmethod
     def of(cls, known: Known, halves: Halves) -> Self:

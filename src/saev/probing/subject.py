@@ -64,23 +64,14 @@ def codes_of(
 @final
 @dataclass(frozen=True)
 class Subject:
-    """An SAE and a recording that belong together.
-
-    Args:
-        sae: The SAE.
-        reader: The recording.
-        known: What is known of its pictures.
-        tokens: Which tokens of a picture are encoded.
-        saved: Codes that are there already, or their directory.
-        device: Where to encode without them.
-    """
+    """An SAE and a recording that belong together."""
 
     sae: SparseAutoencoder
     reader: ShardReader
-    known: Known
-    tokens: TokenKind
-    saved: Codes | str | Path | None
-    device: str | None
+    known: Known  # What is known of its pictures.
+    tokens: TokenKind  # Which tokens of a picture are encoded.
+    saved: Codes | str | Path | None  # Codes that are there already, or their directory.
+    device: str | None  # Where to encode without them.
 
     @cached_property
     def codes(self) -> Codes:

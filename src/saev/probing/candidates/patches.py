@@ -26,15 +26,10 @@ _AT_ONCE: Final = 64
 
 
 class Overlap(NamedTuple):
-    """Each (l, j) float32, NaN where the attribute is no label of patches.
+    """Each (l, j) float32, NaN where the attribute is no label of patches."""
 
-    Args:
-        iou: Of active patches with those of the label, on the proposal half.
-        threshold: A patch is active above it.
-    """
-
-    iou: NDArray[np.float32]
-    threshold: NDArray[np.float32]
+    iou: NDArray[np.float32]  # Of active patches with those of the label, on the proposal half.
+    threshold: NDArray[np.float32]  # A patch is active above it.
 
 
 def overlap(codes: Codes, labels: Labels, is_test_i: Bools, scored: Scored) -> Overlap | None:

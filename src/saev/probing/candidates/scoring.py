@@ -26,27 +26,17 @@ Q_LEVEL: Final = 0.05
 @final
 @dataclass(frozen=True)
 class Scored:
-    """The proposal half and what was found on it.
+    """The proposal half and what was found on it."""
 
-    Args:
-        pooled_il: Pooled values of the latents.
-        group_i: The unit of each picture.
-        attributes: The binary ones and the numbers, of these pictures alone.
-        scores: Of the binary ones.
-        r_lj: Correlations with the numbers, only those.
-        effect_lj: What candidates are ranked by: the MCC of the binary ones that is farthest from 0, r of the others.
-        p_lj: Two-sided; NaN for latents that never fire.
-        q_lj: `benjamini_hochberg` of all of these.
-    """
-
-    pooled_il: csc_array
-    group_i: Integers
-    attributes: Attributes
-    scores: LatentScores
-    r_lj: Floats
+    pooled_il: csc_array  # Pooled values of the latents.
+    group_i: Integers  # The unit of each picture.
+    attributes: Attributes  # The binary ones and the numbers, of these pictures alone.
+    scores: LatentScores  # Of the binary ones.
+    r_lj: Floats  # Correlations with the numbers, only those.
     effect_lj: NDArray[np.float32]
-    p_lj: Floats
-    q_lj: Floats
+    """What candidates are ranked by: the MCC of the binary ones that is farthest from 0, r of the others."""
+    p_lj: Floats  # Two-sided; NaN for latents that never fire.
+    q_lj: Floats  # `benjamini_hochberg` of all of these.
 
     @classmethod
     def of(cls, pooled_il: csc_array, attributes: Attributes, group_i: Integers) -> "Scored":

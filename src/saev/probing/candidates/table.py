@@ -34,22 +34,14 @@ PROXY_NOTE: Final = "not more than its class says"
 class Rows:
     """Which pairs are kept: of each attribute the best latents (of labels of patches by IoU, too), of each latent the
     best attribute.
-
-    Args:
-        latent_r: The latents.
-        attribute_r: The attributes; rows stand by attribute, then from the largest effect on.
-        rank_r: Place of the latent among all of this attribute, from 1.
-        best_of_attribute_r: Whether it is the latent of `Scored.best`.
-        best_of_latent_r: Whether no other attribute goes as well with the latent.
-        iou_rank_r: Place of the latent among all by IoU; NaN where the attribute is no label of patches.
     """
 
     latent_r: Integers
-    attribute_r: Integers
-    rank_r: Integers
-    best_of_attribute_r: Bools
-    best_of_latent_r: Bools
-    iou_rank_r: Floats
+    attribute_r: Integers  # The attributes; rows stand by attribute, then from the largest effect on.
+    rank_r: Integers  # Place of the latent among all of this attribute, from 1.
+    best_of_attribute_r: Bools  # Whether it is the latent of `Scored.best`.
+    best_of_latent_r: Bools  # Whether no other attribute goes as well with the latent.
+    iou_rank_r: Floats  # Place of the latent among all by IoU; NaN where the attribute is no label of patches.
 
     @classmethod
     def of(cls, scored: Scored, n_best: int, iou_lj: NDArray[np.float32] | None = None) -> "Rows":

@@ -31,15 +31,11 @@ N_DRAWS: Final = 200
 
 
 class Crossed(NamedTuple):
-    """What each kind reaches on pictures that did not choose it; NaN where too few units tell.
+    """What each kind reaches on pictures that did not choose it; NaN where too few units tell."""
 
-    Args:
-        mcc: MCC (j,) by kind.
-        passed: By kind, the share (j,) of draws of units in which the first kind of values has the larger MCC.
-    """
-
-    mcc: dict[str, Floats]
+    mcc: dict[str, Floats]  # MCC (j,) by kind.
     passed: dict[str, Floats]
+    """By kind, the share (j,) of draws of units in which the first kind of values has the larger MCC."""
 
 
 def crossed(

@@ -59,17 +59,11 @@ def judged(task: ControlTask, columns: Mapping[str, Columns], options: ControlOp
 @final
 @dataclass(frozen=True)
 class Judge:
-    """Measures controls on a task.
+    """Measures controls on a task."""
 
-    Args:
-        task: Its proposal half has weights.
-        n_draws: Draws of the bootstrap.
-        seed: Of the bootstrap.
-    """
-
-    task: ControlTask
-    n_draws: int
-    seed: int
+    task: ControlTask  # Its proposal half has weights.
+    n_draws: int  # Draws of the bootstrap.
+    seed: int  # Of the bootstrap.
 
     def best(self, name: str, columns: Columns) -> Control:
         """The best single column."""

@@ -25,17 +25,11 @@ AT_ONCE: Final = 2**22
 @final
 @dataclass(frozen=True)
 class Columns:
-    """Pooled values of some pictures by one view.
+    """Pooled values of some pictures by one view."""
 
-    Args:
-        images: (i,) numbers of the pictures, ascending.
-        values_is: (i, s), dense or a csc array.
-        named: Says what a column is.
-    """
-
-    images: Integers
-    values_is: Any
-    named: Callable[[int], str]
+    images: Integers  # (i,) numbers of the pictures, ascending.
+    values_is: Any  # (i, s), dense or a csc array.
+    named: Callable[[int], str]  # Says what a column is.
 
     def of(self, images: Integers) -> Any:
         """The rows of some of the pictures, in their order."""

@@ -25,15 +25,10 @@ Fit = Callable[[Any, Bools], Callable[[Any], Floats]]
 
 
 class Probed(NamedTuple):
-    """Scores of a probe.
+    """Scores of a probe."""
 
-    Args:
-        fitted_i: Of the pictures that it was fitted on, each by a probe that was fitted on the other folds.
-        others_i: Of other pictures, by the probe that was fitted on all.
-    """
-
-    fitted_i: Floats
-    others_i: Floats
+    fitted_i: Floats  # Of the pictures that it was fitted on, each by a probe that was fitted on the other folds.
+    others_i: Floats  # Of other pictures, by the probe that was fitted on all.
 
 
 def folds(y_i: Bools, group_i: Integers, rng: np.random.Generator) -> Integers | None:

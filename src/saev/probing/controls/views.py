@@ -61,17 +61,11 @@ def column_name(what: str, size: int, ways: Sequence[str], column: int) -> str:
 @final
 @dataclass(frozen=True)
 class Directions(View):
-    """Products with directions; both signs, because nothing says which way a direction points.
+    """Products with directions; both signs, because nothing says which way a direction points."""
 
-    Args:
-        what: Names one.
-        rows_md: The directions; None for the neurons themselves.
-        d: Width.
-    """
-
-    what: str
-    rows_md: Tensor | None
-    d: int
+    what: str  # Names one.
+    rows_md: Tensor | None  # The directions; None for the neurons themselves.
+    d: int  # Width.
     ways: tuple[str, ...] = ("largest", "largest (turned)", "mean", "mean (turned)")
 
     @property
@@ -91,11 +85,7 @@ class Directions(View):
 @final
 @dataclass(frozen=True)
 class Centres(View):
-    """How near tokens are to centres.
-
-    Args:
-        rows_md: The centres.
-    """
+    """How near tokens are to centres."""
 
     rows_md: Tensor
     what: str = "centre"
@@ -115,13 +105,9 @@ class Centres(View):
 @final
 @dataclass(frozen=True)
 class Latents(View):
-    """Codes of an SAE.
+    """Codes of an SAE."""
 
-    Args:
-        sae: It evaluates, on the device of the activations.
-    """
-
-    sae: SparseAutoencoder
+    sae: SparseAutoencoder  # It evaluates, on the device of the activations.
     what: str = "latent"
     ways: tuple[str, ...] = ("largest", "mean")
 

@@ -24,15 +24,10 @@ _AT_ONCE: Final = 2**22
 @final
 @dataclass(frozen=True)
 class Joined:
-    """What was found.
+    """What was found."""
 
-    Args:
-        latents: With their thresholds.
-        mcc: On the proposal half, after each latent that was taken in.
-    """
-
-    latents: Latents
-    mcc: tuple[float, ...]
+    latents: Latents  # With their thresholds.
+    mcc: tuple[float, ...]  # On the proposal half, after each latent that was taken in.
 
 
 def joined(

@@ -28,39 +28,24 @@ _DIGITS: Final = 12
 @final
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One test.
+    """One test."""
 
-    Args:
-        date: When, in UTC as ISO 8601.
-        hypotheses: Hash of the frozen hypotheses.
-        hypothesis: Which of them.
-        set_digest: Digest of the set.
-        verdict: What came out.
-        exploratory: Whether its pictures were tested for the attribute before, or the set was used.
-    """
-
-    date: str
-    hypotheses: str
-    hypothesis: str
-    set_digest: str
-    verdict: VerdictName
-    exploratory: bool
+    date: str  # When, in UTC as ISO 8601.
+    hypotheses: str  # Hash of the frozen hypotheses.
+    hypothesis: str  # Which of them.
+    set_digest: str  # Digest of the set.
+    verdict: VerdictName  # What came out.
+    exploratory: bool  # Whether its pictures were tested for the attribute before, or the set was used.
 
 
 @final
 @dataclass(frozen=True)
 class SetInUse:
-    """A set that is tested on.
+    """A set that is tested on."""
 
-    Args:
-        directory: Where it lies.
-        attribute: What it is tested for: source and name, as "label: zebra".
-        pictures: SHA-256 of all its pictures.
-    """
-
-    directory: Path
-    attribute: str
-    pictures: frozenset[str]
+    directory: Path  # Where it lies.
+    attribute: str  # What it is tested for: source and name, as "label: zebra".
+    pictures: frozenset[str]  # SHA-256 of all its pictures.
 
     @property
     def short(self) -> frozenset[str]:
@@ -71,15 +56,10 @@ class SetInUse:
 @final
 @dataclass(frozen=True)
 class Ledgers:
-    """Where tests of pictures are looked for, beside the ledgers of their sets.
+    """Where tests of pictures are looked for, beside the ledgers of their sets."""
 
-    Args:
-        beside: The directory that holds the recording.
-        sets: The directory that holds the sets.
-    """
-
-    beside: Path
-    sets: Path
+    beside: Path  # The directory that holds the recording.
+    sets: Path  # The directory that holds the sets.
 
     def writable(self) -> Path:
         """The one of both where tests are noted: beside the recording; a line says where that cannot be written.

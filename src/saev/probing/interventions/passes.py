@@ -47,7 +47,7 @@ class Seen:
 class Place:
     """An SAE inside its ViT."""
 
-    inside: Attached  # The SAE.
+    inside: Attached
     backbone: Backbone  # The ViT.
     layer: int  # The block after which it is, from 0.
     patches: range  # The positions of the patches.

@@ -23,17 +23,11 @@ MAX_CELLS: Final = 2**30
 @final
 @dataclass(frozen=True, order=True)
 class Attribute:
-    """What may be true of a picture.
+    """What may be true of a picture."""
 
-    Args:
-        source: Where it is known from.
-        family: What it belongs to: a column of the table, or the source.
-        name: What it is called; with the source it names one attribute.
-    """
-
-    source: Source
-    family: str
-    name: str
+    source: Source  # Where it is known from.
+    family: str  # What it belongs to: a column of the table, or the source.
+    name: str  # What it is called; with the source it names one attribute.
 
     def __str__(self) -> str:
         return f"{self.source} {self.name!r}"
@@ -44,20 +38,14 @@ class Attribute:
 class Attributes:
     """What is known of the recorded pictures. All of the binary ones have pictures with them and pictures without.
 
-    Args:
-        binary: (j,) what may be true or not.
-        y_ij: (i, j) int8: 1 true, 0 not true, -1 not known.
-        numeric: (j,) what is measured.
-        x_ij: (i, j) float64; NaN where it is not known.
-
     Raises:
         InputError: If two have one source and name.
     """
 
-    binary: Sequence[Attribute]
-    y_ij: NDArray[np.int8]
-    numeric: Sequence[Attribute]
-    x_ij: NDArray[np.float64]
+    binary: Sequence[Attribute]  # (j,) what may be true or not.
+    y_ij: NDArray[np.int8]  # (i, j) int8: 1 true, 0 not true, -1 not known.
+    numeric: Sequence[Attribute]  # (j,) what is measured.
+    x_ij: NDArray[np.float64]  # (i, j) float64; NaN where it is not known.
 
     def __post_init__(self) -> None:
         seen: set[tuple[Source, str]] = set()

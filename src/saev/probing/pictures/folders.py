@@ -27,35 +27,23 @@ NEGATIVE: Final = "-negative"
 @final
 @dataclass(frozen=True)
 class NewPicture:
-    """A picture of a task that was never recorded.
+    """A picture of a task that was never recorded."""
 
-    Args:
-        path: Its file.
-        name: Of its folder, and its own in there.
-        digest: SHA-256 of its bytes, in hex.
-        positive: Whether it lies in the positive folder.
-    """
-
-    path: Path
-    name: str
-    digest: str
-    positive: bool
+    path: Path  # Its file.
+    name: str  # Of its folder, and its own in there.
+    digest: str  # SHA-256 of its bytes, in hex.
+    positive: bool  # Whether it lies in the positive folder.
 
 
 @final
 @dataclass(frozen=True)
 class Task:
-    """One question about pictures.
+    """One question about pictures."""
 
-    Args:
-        name: What its folders are called, without the end.
-        y_i: (i,) int8: 1 for recorded pictures in the positive folder, 0 in the negative one, -1 in neither.
-        new: The pictures of both folders that were never recorded, each once.
-    """
-
-    name: str
+    name: str  # What its folders are called, without the end.
     y_i: NDArray[np.int8]
-    new: Sequence[NewPicture]
+    """(i,) int8: 1 for recorded pictures in the positive folder, 0 in the negative one, -1 in neither."""
+    new: Sequence[NewPicture]  # The pictures of both folders that were never recorded, each once.
 
 
 def read_tasks(root: str | Path, records: Sequence[ExampleRecord]) -> list[Task]:

@@ -29,21 +29,13 @@ PATCH: Final = "patch"
 @final
 @dataclass(frozen=True)
 class Known:
-    """What is known of the pictures of a recording.
+    """What is known of the pictures of a recording."""
 
-    Args:
-        records: The pictures.
-        labels: What was recorded with them.
-        metadata: The user's table, or that of the source of the pictures, if there is one.
-        attributes: Of all sources; None where nothing was asked for and nothing is there.
-        tasks: Those of folders, with their pictures that were never recorded.
-    """
-
-    records: Sequence[ExampleRecord]
-    labels: Labels
-    metadata: Metadata | None
-    attributes: Attributes | None
-    tasks: Sequence[Task] = ()
+    records: Sequence[ExampleRecord]  # The pictures.
+    labels: Labels  # What was recorded with them.
+    metadata: Metadata | None  # The user's table, or that of the source of the pictures, if there is one.
+    attributes: Attributes | None  # Of all sources; None where nothing was asked for and nothing is there.
+    tasks: Sequence[Task] = ()  # Those of folders, with their pictures that were never recorded.
 
     @classmethod
     def of(

@@ -24,17 +24,13 @@ TEST_SHARE: Final = 0.5
 class Units:
     """The pictures that belong together: no split may part them.
 
-    Args:
-        group_i: (i,) int64, the unit of each picture, as a place in `names`.
-        names: The units' names; each is in use.
-
     >>> records = [ExampleRecord(f"{i}.png", None, 8, 8, 100, digest * 64) for i, digest in enumerate("aba")]
     >>> Units.of(records).group_i.tolist()
     [0, 1, 0]
     """
 
-    group_i: NDArray[np.int64]
-    names: Sequence[str]
+    group_i: NDArray[np.int64]  # (i,) int64, the unit of each picture, as a place in `names`.
+    names: Sequence[str]  # The units' names; each is in use.
 
     @classmethod
     def of(cls, records: Sequence[ExampleRecord], columns: Sequence[Column] = ()) -> Self:

@@ -20,21 +20,14 @@ _HALF: Final = 6.5  # of the diamond that marks the effect, in pixels
 @final
 @dataclass(frozen=True)
 class Row:
-    """A row of a forest plot.
+    """A row of a forest plot."""
 
-    Args:
-        name: What it is.
-        mcc: With the sign of the claim.
-        interval: Ends of its 95 % interval.
-        note: Says more.
-        mark: A diamond for the effect; a line that ends at a value for what stays under it; otherwise a point.
-    """
-
-    name: str
-    mcc: float
-    interval: tuple[float, float] | None = None
-    note: str = ""
+    name: str  # What it is.
+    mcc: float  # With the sign of the claim.
+    interval: tuple[float, float] | None = None  # Ends of its 95 % interval.
+    note: str = ""  # Says more.
     mark: Mark = "point"
+    """A diamond for the effect; a line that ends at a value for what stays under it; otherwise a point."""
 
 
 def rows_of(one: Reported) -> list[Row]:

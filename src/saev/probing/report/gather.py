@@ -41,17 +41,11 @@ PAIRS_OF_EACH: Final = 4
 @final
 @dataclass(frozen=True)
 class Gatherer:
-    """Makes pictures of what latents do on sets.
+    """Makes pictures of what latents do on sets."""
 
-    Args:
-        codes: Of the recording, and of pictures that were never recorded.
-        preprocessing: Of the recording: what the ViT saw of a picture.
-        faults: Why pictures are shown as grey tiles.
-    """
-
-    codes: AllCodes
-    preprocessing: Preprocessing
-    faults: list[str] = field(default_factory=list)
+    codes: AllCodes  # Of the recording, and of pictures that were never recorded.
+    preprocessing: Preprocessing  # Of the recording: what the ViT saw of a picture.
+    faults: list[str] = field(default_factory=list)  # Why pictures are shown as grey tiles.
 
     def kinds(self, values: SetValues, directory: Path, most: int) -> tuple[Kind, ...]:
         """The pictures that show what the latents of a hypothesis do, in kinds.

@@ -23,69 +23,43 @@ MOST_PICTURES: Final = 1_000
 @final
 @dataclass(frozen=True)
 class ShownPicture:
-    """A picture of a set as the ViT saw it, with what the latents do on it.
+    """A picture of a set as the ViT saw it, with what the latents do on it."""
 
-    Args:
-        name: The user's.
-        value: Of the latents; they fire above the threshold of the hypothesis.
-        roles: What it is in the set for.
-        jpeg: None where it is gone or another one by now; a grey tile is shown.
-        heat: The heatmap, a PNG of a pixel a patch; None where no patches are encoded.
-    """
-
-    name: str
-    value: float
-    roles: tuple[str, ...]
-    jpeg: bytes | None
-    heat: bytes | None
+    name: str  # The user's.
+    value: float  # Of the latents; they fire above the threshold of the hypothesis.
+    roles: tuple[str, ...]  # What it is in the set for.
+    jpeg: bytes | None  # None where it is gone or another one by now; a grey tile is shown.
+    heat: bytes | None  # The heatmap, a PNG of a pixel a patch; None where no patches are encoded.
 
 
 @final
 @dataclass(frozen=True)
 class Kind:
-    """Pictures of a set that say the same of the claim.
+    """Pictures of a set that say the same of the claim."""
 
-    Args:
-        title: What they are.
-        n: How many there are.
-        pictures: Those that are shown, the largest values first.
-    """
-
-    title: str
-    n: int
-    pictures: tuple[ShownPicture, ...]
+    title: str  # What they are.
+    n: int  # How many there are.
+    pictures: tuple[ShownPicture, ...]  # Those that are shown, the largest values first.
 
 
 @final
 @dataclass(frozen=True)
 class ShownPairs:
-    """Pairs of an edit, evenly from those that lose most to those that gain most.
+    """Pairs of an edit, evenly from those that lose most to those that gain most."""
 
-    Args:
-        name: Of the edit.
-        pairs: Of each the original, the edited picture and the placebo.
-    """
-
-    name: str
-    pairs: tuple[tuple[ShownPicture, ...], ...]
+    name: str  # Of the edit.
+    pairs: tuple[tuple[ShownPicture, ...], ...]  # Of each the original, the edited picture and the placebo.
 
 
 @final
 @dataclass(frozen=True)
 class Reported:
-    """One hypothesis of a report.
+    """One hypothesis of a report."""
 
-    Args:
-        result: What its test says.
-        values: What its latents do on its set.
-        kinds: Pictures; none where there is no room for them.
-        pairs: Of its edits; none where there is no room for them.
-    """
-
-    result: Result
-    values: SetValues
-    kinds: tuple[Kind, ...] = ()
-    pairs: tuple[ShownPairs, ...] = ()
+    result: Result  # What its test says.
+    values: SetValues  # What its latents do on its set.
+    kinds: tuple[Kind, ...] = ()  # Pictures; none where there is no room for them.
+    pairs: tuple[ShownPairs, ...] = ()  # Of its edits; none where there is no room for them.
 
 
 def pictures_of_each(n_hypotheses: int) -> int:

@@ -26,15 +26,10 @@ _MAX_BYTES: Final = 2**26
 @final
 @dataclass(frozen=True)
 class Labelled:
-    """Labels of the pictures of a set.
+    """Labels of the pictures of a set."""
 
-    Args:
-        y_k: int8: 1 has the attribute, 0 has not, -1 not known.
-        seen_k: Whether anybody looked at the picture: "unsure" is an answer.
-    """
-
-    y_k: NDArray[np.int8]
-    seen_k: Bools
+    y_k: NDArray[np.int8]  # int8: 1 has the attribute, 0 has not, -1 not known.
+    seen_k: Bools  # Whether anybody looked at the picture: "unsure" is an answer.
 
     @property
     def n_unsure(self) -> int:

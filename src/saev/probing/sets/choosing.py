@@ -22,19 +22,12 @@ Values = NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class Pool:
-    """The pictures that a set is chosen from.
+    """The pictures that a set is chosen from."""
 
-    Args:
-        images_n: Numbers in the recording, ascending; those that were never recorded have the next numbers.
-        values_n: Of the hypothesis' latents; NaN where they are not known.
-        groups_n: The unit of each, by name.
-        has_n: Whether each has the attribute; None where people are asked.
-    """
-
-    images_n: Ints
-    values_n: Values
-    groups_n: Sequence[str]
-    has_n: NDArray[np.bool_] | None = None
+    images_n: Ints  # Numbers in the recording, ascending; those that were never recorded have the next numbers.
+    values_n: Values  # Of the hypothesis' latents; NaN where they are not known.
+    groups_n: Sequence[str]  # The unit of each, by name.
+    has_n: NDArray[np.bool_] | None = None  # Whether each has the attribute; None where people are asked.
 
     def with_more(self, new: Sequence[NewPicture], n_recorded: int) -> "Pool":
         """With pictures that were never recorded, behind the others; each is a unit of its own."""

@@ -95,19 +95,12 @@ MASKED_EDITS: Final[Mapping[str, MaskedEdit]] = {
 @final
 @dataclass(frozen=True)
 class Edited:
-    """A picture, changed.
+    """A picture, changed."""
 
-    Args:
-        picture: With the edit.
-        placebo: With another light in its place, as strong.
-        strength: Of the edit: the root of the mean squared difference of its pixels, of 255.
-        placebo_strength: Of the placebo; less where no light is as strong.
-    """
-
-    picture: Image.Image
-    placebo: Image.Image
-    strength: float
-    placebo_strength: float
+    picture: Image.Image  # With the edit.
+    placebo: Image.Image  # With another light in its place, as strong.
+    strength: float  # Of the edit: the root of the mean squared difference of its pixels, of 255.
+    placebo_strength: float  # Of the placebo; less where no light is as strong.
 
 
 def edited(

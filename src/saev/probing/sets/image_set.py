@@ -23,27 +23,16 @@ Role = Literal["sample", "same-class", "hard-near", "hard-neighbour"]
 @final
 @dataclass(frozen=True)
 class SetPicture:
-    """One picture of a set.
+    """One picture of a set."""
 
-    Args:
-        file: Its name in `pictures/`, which says nothing of it; without its ending it is its id.
-        image: Its number in the recording; None where it was never recorded.
-        path: Its name in the recording, or in the folder of tasks.
-        sha256: Of its file.
-        group: The unit that it belongs to, by name.
-        roles: What it is there for; with "sample" it counts for the verdict.
-        stratum: Its place among the strata; None for those that are in no sample.
-        label: Whether it has the attribute; None where people are asked.
-    """
-
-    file: str
-    image: int | None
-    path: str
-    sha256: str
-    group: str
-    roles: tuple[Role, ...]
-    stratum: int | None
-    label: bool | None
+    file: str  # Its name in `pictures/`, which says nothing of it; without its ending it is its id.
+    image: int | None  # Its number in the recording; None where it was never recorded.
+    path: str  # Its name in the recording, or in the folder of tasks.
+    sha256: str  # Of its file.
+    group: str  # The unit that it belongs to, by name.
+    roles: tuple[Role, ...]  # What it is there for; with "sample" it counts for the verdict.
+    stratum: int | None  # Its place among the strata; None for those that are in no sample.
+    label: bool | None  # Whether it has the attribute; None where people are asked.
 
     @classmethod
     def of(cls, number: int, n: int, path: str, sha256: str, **facts: Any) -> Self:
@@ -63,17 +52,6 @@ class SetPicture:
 class ImageSet(Sealed):
     """Pictures on which one hypothesis is tested, in random order.
 
-    Args:
-        hypothesis: Its id.
-        hypotheses: Hash of the frozen file that has it.
-        sae: Digest of the SAE.
-        shards: Content id of the recording.
-        text: The claim in words.
-        recipe: How the pictures were chosen, as JSON.
-        seed: Of that choice.
-        strata: From which the sample comes.
-        pictures: Each once; with labels for all of them, or for none.
-
     Raises:
         InputError: There is no sample, two pictures have one id or one image, a name or a digest is none, some labels
             are known and some not, or strata, roles, labels and pictures do not fit.
@@ -82,15 +60,15 @@ class ImageSet(Sealed):
     kind = "saev-set"
     holds = "set"
 
-    hypothesis: str
-    hypotheses: str
-    sae: str
-    shards: str
-    text: str
-    recipe: Mapping[str, Any]
-    seed: int
-    strata: tuple[Stratum, ...]
-    pictures: tuple[SetPicture, ...]
+    hypothesis: str  # Its id.
+    hypotheses: str  # Hash of the frozen file that has it.
+    sae: str  # Digest of the SAE.
+    shards: str  # Content id of the recording.
+    text: str  # The claim in words.
+    recipe: Mapping[str, Any]  # How the pictures were chosen, as JSON.
+    seed: int  # Of that choice.
+    strata: tuple[Stratum, ...]  # From which the sample comes.
+    pictures: tuple[SetPicture, ...]  # Each once; with labels for all of them, or for none.
 
     def __post_init__(self) -> None:
         for one in self.pictures:

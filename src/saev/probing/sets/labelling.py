@@ -16,33 +16,19 @@ LABELLER: Final = "labeller"
 @final
 @dataclass(frozen=True)
 class Labelling:
-    """How a CLIP decided which pictures have what a phrase says; `saev.probing.sets.labeller` has the formula.
+    """How a CLIP decided which pictures have what a phrase says; `saev.probing.sets.labeller` has the formula."""
 
-    Args:
-        clip: The CLIP.
-        tower_digest: Of its image tower, as a recording by that tower has it as the digest of its weights.
-        prompts: The texts whose mean embedding stands for the phrase.
-        vocabulary: SHA-256 of the words whose mean embedding is taken off.
-        cut: The z that pictures with the phrase exceed.
-        median: The median of the similarities of the proposal half's pictures.
-        spread: Their spread.
-        n_proposal: How many pictures of that half these are.
-        proposal_rate: The share of them that the rule calls pictures with the phrase.
-        n_test: How many pictures of the test half were labelled.
-        test_rate: The share of them that has the phrase.
-    """
-
-    clip: ClipId
-    tower_digest: str
-    prompts: tuple[str, ...]
-    vocabulary: str
-    cut: float
-    median: float
-    spread: float
-    n_proposal: int
-    proposal_rate: float
-    n_test: int
-    test_rate: float
+    clip: ClipId  # The CLIP.
+    tower_digest: str  # Of its image tower, as a recording by that tower has it as the digest of its weights.
+    prompts: tuple[str, ...]  # The texts whose mean embedding stands for the phrase.
+    vocabulary: str  # SHA-256 of the words whose mean embedding is taken off.
+    cut: float  # The z that pictures with the phrase exceed.
+    median: float  # The median of the similarities of the proposal half's pictures.
+    spread: float  # Their spread.
+    n_proposal: int  # How many pictures of that half these are.
+    proposal_rate: float  # The share of them that the rule calls pictures with the phrase.
+    n_test: int  # How many pictures of the test half were labelled.
+    test_rate: float  # The share of them that has the phrase.
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""

@@ -19,15 +19,10 @@ from saev.vit.images.segmentation import mask_name, read_class_names
 @final
 @dataclass(frozen=True)
 class Masks:
-    """Masks of recorded pictures, as `SegmentationFolder` describes them.
+    """Masks of recorded pictures, as `SegmentationFolder` describes them."""
 
-    Args:
-        folder: Where they are, by the names of the pictures.
-        names: Of their values 0, 1, ...; empty where there is no `classes.txt` beside the folder.
-    """
-
-    folder: Path
-    names: Sequence[str]
+    folder: Path  # Where they are, by the names of the pictures.
+    names: Sequence[str]  # Of their values 0, 1, ...; empty where there is no `classes.txt` beside the folder.
 
     @classmethod
     def of(cls, folder: str | Path) -> Self:

@@ -38,15 +38,10 @@ Hash = NDArray[np.int8]
 @final
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Pictures of the test half that are left out.
+    """Pictures of the test half that are left out."""
 
-    Args:
-        of_proposal_i: (i,) whether a picture is one of a picture of the proposal half, or of another one that is.
-        of_another_i: (i,) whether it is one of another picture of the test half, which stays.
-    """
-
-    of_proposal_i: Bools
-    of_another_i: Bools
+    of_proposal_i: Bools  # (i,) whether a picture is one of a picture of the proposal half, or of another one that is.
+    of_another_i: Bools  # (i,) whether it is one of another picture of the test half, which stays.
 
     @property
     def left_out_i(self) -> Bools:

@@ -29,31 +29,18 @@ Expected = Literal["removes", "keeps", "adds"]
 @final
 @dataclass(frozen=True)
 class EditedPair:
-    """A picture, changed, and its placebo.
+    """A picture, changed, and its placebo."""
 
-    Args:
-        id: That of a picture of the set, or that of a pair of two folders.
-        name: The user's.
-        group: What belongs together, by name: no resampling parts it.
-        sources: SHA-256 of the files that the two pictures come from: one, or two of two folders.
-        background: Id of the picture of the set that is the new background.
-        before: SHA-256 of the picture's file.
-        after: Of the changed one.
-        placebo: Of the one in another light.
-        strength: Root of the mean squared difference of pixels, of 255.
-        placebo_strength: That of the placebo.
-    """
-
-    id: str
-    name: str
-    group: str
-    sources: tuple[str, ...]
-    background: str | None
-    before: str
-    after: str
-    placebo: str
-    strength: float
-    placebo_strength: float
+    id: str  # That of a picture of the set, or that of a pair of two folders.
+    name: str  # The user's.
+    group: str  # What belongs together, by name: no resampling parts it.
+    sources: tuple[str, ...]  # SHA-256 of the files that the two pictures come from: one, or two of two folders.
+    background: str | None  # Id of the picture of the set that is the new background.
+    before: str  # SHA-256 of the picture's file.
+    after: str  # Of the changed one.
+    placebo: str  # Of the one in another light.
+    strength: float  # Root of the mean squared difference of pixels, of 255.
+    placebo_strength: float  # That of the placebo.
 
     def __post_init__(self) -> None:
         digests = (*self.sources, self.before, self.after, self.placebo)
@@ -64,17 +51,11 @@ class EditedPair:
 @final
 @dataclass(frozen=True)
 class PairedEdit:
-    """Pairs that are changed in the same way.
+    """Pairs that are changed in the same way."""
 
-    Args:
-        name: Of the edit; `FOLDERS` where the user brought both pictures.
-        expected: What it does to the attribute.
-        pairs: Each with an id of its own.
-    """
-
-    name: str
-    expected: Expected
-    pairs: tuple[EditedPair, ...]
+    name: str  # Of the edit; `FOLDERS` where the user brought both pictures.
+    expected: Expected  # What it does to the attribute.
+    pairs: tuple[EditedPair, ...]  # Each with an id of its own.
 
     def files(self, pair: EditedPair) -> dict[str, str]:
         """The files of a pair below `PAIRS`, each with its SHA-256: before, after, placebo."""
@@ -90,15 +71,6 @@ class PairedEdit:
 class PairedSet(Sealed):
     """Pairs on which one hypothesis is tested.
 
-    Args:
-        hypothesis: Its id.
-        hypotheses: Hash of the frozen file that has it.
-        sae: Digest of the SAE.
-        shards: Content id of the recording.
-        recipe: How the pairs were made, as JSON.
-        seed: Of all chance in it.
-        edits: Each with a name of its own.
-
     Raises:
         InputError: There is no edit, one is unknown, two have one name, or two pairs of an edit have one id.
     """
@@ -106,13 +78,13 @@ class PairedSet(Sealed):
     kind = "saev-pairs"
     holds = "pairs"
 
-    hypothesis: str
-    hypotheses: str
-    sae: str
-    shards: str
-    recipe: dict[str, Any]
-    seed: int
-    edits: tuple[PairedEdit, ...]
+    hypothesis: str  # Its id.
+    hypotheses: str  # Hash of the frozen file that has it.
+    sae: str  # Digest of the SAE.
+    shards: str  # Content id of the recording.
+    recipe: dict[str, Any]  # How the pairs were made, as JSON.
+    seed: int  # Of all chance in it.
+    edits: tuple[PairedEdit, ...]  # Each with a name of its own.
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.edits]

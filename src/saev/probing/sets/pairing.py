@@ -31,21 +31,13 @@ from saev.vit.preprocess import Preprocessing
 @final
 @dataclass(frozen=True)
 class Pairing:
-    """Makes the pairs of sets.
+    """Makes the pairs of sets."""
 
-    Args:
-        wanted: Which.
-        records: The pictures of the recording.
-        units: What of them belongs together.
-        is_test_i: Whether each is in the test half.
-        preprocessing: Of the recording: what the ViT saw of a picture is what is edited.
-    """
-
-    wanted: WantedPairs
-    records: Sequence[ExampleRecord]
-    units: Units
-    is_test_i: Bools
-    preprocessing: Preprocessing
+    wanted: WantedPairs  # Which.
+    records: Sequence[ExampleRecord]  # The pictures of the recording.
+    units: Units  # What of them belongs together.
+    is_test_i: Bools  # Whether each is in the test half.
+    preprocessing: Preprocessing  # Of the recording: what the ViT saw of a picture is what is edited.
 
     def add_to(self, directory: Path, made: ImageSet, attribute: str) -> ImageSet:
         """Write the pairs of a set, and give the set that names them; where none are wanted, the set as it is.

@@ -20,21 +20,13 @@ N_PARTS: Final = 2
 @final
 @dataclass(frozen=True)
 class Stratum:
-    """Pictures whose values lie close to each other, or that have one label.
+    """Pictures whose values lie close to each other, or that have one label."""
 
-    Args:
-        low: Their smallest value.
-        high: Their largest one.
-        size: How many there are.
-        n: How many of them were chosen, at random.
-        label: That of all of them, where the stratum was made by it.
-    """
-
-    low: float
-    high: float
-    size: int
-    n: int
-    label: bool | None = None
+    low: float  # Their smallest value.
+    high: float  # Their largest one.
+    size: int  # How many there are.
+    n: int  # How many of them were chosen, at random.
+    label: bool | None = None  # That of all of them, where the stratum was made by it.
 
     @property
     def weight(self) -> float:
@@ -45,17 +37,11 @@ class Stratum:
 @final
 @dataclass(frozen=True)
 class Sample:
-    """Some pictures.
+    """Some pictures."""
 
-    Args:
-        pictures_k: Their places among those to choose from.
-        strata_k: The stratum of each.
-        strata: From the smallest values on.
-    """
-
-    pictures_k: Ints
-    strata_k: Ints
-    strata: tuple[Stratum, ...]
+    pictures_k: Ints  # Their places among those to choose from.
+    strata_k: Ints  # The stratum of each.
+    strata: tuple[Stratum, ...]  # From the smallest values on.
 
     @property
     def weights_k(self) -> NDArray[np.float64]:

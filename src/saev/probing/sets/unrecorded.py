@@ -18,17 +18,11 @@ from saev.vit.images.decode import decode
 @final
 @dataclass(frozen=True)
 class Unrecorded:
-    """The pictures of a task that were never recorded.
+    """The pictures of a task that were never recorded."""
 
-    Args:
-        kept: Those of the test half, without near-duplicates.
-        n_proposal: How many are of the other half.
-        n_near: How many of the test half are near-duplicates.
-    """
-
-    kept: Sequence[NewPicture]
-    n_proposal: int
-    n_near: int
+    kept: Sequence[NewPicture]  # Those of the test half, without near-duplicates.
+    n_proposal: int  # How many are of the other half.
+    n_near: int  # How many of the test half are near-duplicates.
 
     @classmethod
     def of(cls, new: Iterable[NewPicture], seed: int, recorded: Ints, hash_of: Callable[[int], Hash]) -> Self:

@@ -42,31 +42,18 @@ _FEWEST: Final = 10
 @final
 @dataclass(frozen=True)
 class Unseen:
-    """The test half of a recording, without near-duplicates.
-
-    Args:
-        frozen: The hypotheses.
-        sae: The SAE that they are on.
-        reader: The recording.
-        known: What is known of its pictures.
-        codes: Of the SAE on it.
-        units: What belongs together.
-        is_test_i: The half of each picture.
-        duplicates: What is left out.
-        hash_of: Gives the hash of a recorded picture.
-        class_column: The column of the table that says a picture's class; None for the recorded label.
-    """
+    """The test half of a recording, without near-duplicates."""
 
     frozen: Frozen
-    sae: SparseAutoencoder
+    sae: SparseAutoencoder  # The SAE that they are on.
     reader: ShardReader
-    known: Known
-    codes: Codes
-    units: Units
-    is_test_i: NDArray[np.bool_]
-    duplicates: NearDuplicates
-    hash_of: Callable[[int], Hash]
-    class_column: str | None = None
+    known: Known  # What is known of its pictures.
+    codes: Codes  # Of the SAE on it.
+    units: Units  # What belongs together.
+    is_test_i: NDArray[np.bool_]  # The half of each picture.
+    duplicates: NearDuplicates  # What is left out.
+    hash_of: Callable[[int], Hash]  # Gives the hash of a recorded picture.
+    class_column: str | None = None  # The column of the table that says a picture's class; None for the recorded label.
     _means: dict[bytes, NDArray[np.floating[Any]]] = field(default_factory=dict)
     _of_tasks: dict[AttributeName, Unrecorded] = field(default_factory=dict)
 

@@ -23,35 +23,22 @@ _ALL: Final = (*EDITS, *MASKED_EDITS)
 @final
 @dataclass(frozen=True)
 class Pair:
-    """A picture, and the same one changed.
+    """A picture, and the same one changed."""
 
-    Args:
-        name: Of both below their folders, without ending.
-        before: The file of the first.
-        after: The file of the second.
-    """
-
-    name: str
-    before: Path
-    after: Path
+    name: str  # Of both below their folders, without ending.
+    before: Path  # The file of the first.
+    after: Path  # The file of the second.
 
 
 @final
 @dataclass(frozen=True)
 class WantedPairs:
-    """Which pairs sets get.
+    """Which pairs sets get."""
 
-    Args:
-        edits: Of pictures of the sets, each with what it does to the attribute.
-        masks: Where objects are; None where no edit needs them.
-        folders: Pairs of the user's own: without the attribute, and with it.
-        n: Pairs of an edit, at most.
-    """
-
-    edits: dict[str, Expected]
-    masks: Masks | None
-    folders: tuple[Pair, ...]
-    n: int
+    edits: dict[str, Expected]  # Of pictures of the sets, each with what it does to the attribute.
+    masks: Masks | None  # Where objects are; None where no edit needs them.
+    folders: tuple[Pair, ...]  # Pairs of the user's own: without the attribute, and with it.
+    n: int  # Pairs of an edit, at most.
 
     @classmethod
     def of(

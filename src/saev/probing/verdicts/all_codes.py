@@ -20,17 +20,11 @@ Picture = tuple[int | None, str]
 @final
 @dataclass(frozen=True)
 class AllCodes:
-    """Codes of a recording, and of pictures that were never recorded.
+    """Codes of a recording, and of pictures that were never recorded."""
 
-    Args:
-        recorded: Of the recording.
-        new: Of the others.
-        numbers: Of the others in `new`, by the SHA-256 of their files.
-    """
-
-    recorded: Codes
-    new: Codes
-    numbers: Mapping[str, int]
+    recorded: Codes  # Of the recording.
+    new: Codes  # Of the others.
+    numbers: Mapping[str, int]  # Of the others in `new`, by the SHA-256 of their files.
 
     def pooled(self, hypothesis: Hypothesis, latents: Sequence[int], pictures: Sequence[Picture]) -> Floats:
         """The pooled values (k, l) of latents on pictures; the hypothesis says of which tokens, and how.

@@ -31,17 +31,12 @@ QUANTILE: Final = 0.95
 @final
 @dataclass(frozen=True)
 class Bench:
-    """Where hypotheses are measured, and what is looked at for all of them.
+    """Where hypotheses are measured, and what is looked at for all of them."""
 
-    Args:
-        half: The proposal half.
-        codes: Of the recording, and of pictures that were never recorded.
-        stratum: Of all pictures of the recording, -1 where it is not known, if labels change places within strata.
-    """
-
-    half: ProposalHalf
-    codes: AllCodes
+    half: ProposalHalf  # The proposal half.
+    codes: AllCodes  # Of the recording, and of pictures that were never recorded.
     stratum: Integers | None
+    """Of all pictures of the recording, -1 where it is not known, if labels change places within strata."""
 
     def measure(self, tested: Sequence[GivenSet], n_permutations: int, seed: int) -> list[Measured]:
         """What is measured of each, in their order.

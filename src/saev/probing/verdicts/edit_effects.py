@@ -32,71 +32,45 @@ class EditEffect:
     Values are those of the latents; they fire above the threshold. Means and shares of firing are those of the pictures
     that the pairs stand for: people answer of pictures that were sampled by value. `effect` is what the finding rests
     on: edited less placebo, and for an edit that must not matter edited less original.
-
-    Args:
-        name: Of the edit.
-        expected: What it does to the attribute: "removes", "keeps" or "adds".
-        n: Pairs.
-        before: Mean value of the originals.
-        after: Mean value of the edited ones.
-        placebo: Mean value of the placebos.
-        fires_before: Share of the originals on which the latents fire.
-        fires_after: Share of the edited ones.
-        fires_placebo: Share of the placebos.
-        effect: Mean difference.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        share_as_claimed: Share of pairs whose difference has the direction that is claimed; of an edit that must not
-            matter, of those that change by less than matters.
-        p: Two-sided, by flips of signs: the larger one of edited less original, and edited less placebo. None where the
-            edit must not matter.
-        p_corrected: For all edits of the hypothesis that have a p (Holm), times the hypotheses of the file.
-        reference: What changes are measured against: the mean value of originals on which the latents should fire, and
-            the threshold where they should be silent on these. A change matters from a fifth of it on.
-        strength: Mean strength of the edits.
-        placebo_strength: Mean strength of the placebos.
-        finding: "as claimed", "not as claimed" or "undecided", which it always is when the test is exploratory.
     """
 
-    name: str
-    expected: str
-    n: int
-    before: float
-    after: float
-    placebo: float
-    fires_before: float
-    fires_after: float
-    fires_placebo: float
-    effect: float
-    low: float
-    high: float
+    name: str  # Of the edit.
+    expected: str  # What it does to the attribute: "removes", "keeps" or "adds".
+    n: int  # Pairs.
+    before: float  # Mean value of the originals.
+    after: float  # Mean value of the edited ones.
+    placebo: float  # Mean value of the placebos.
+    fires_before: float  # Share of the originals on which the latents fire.
+    fires_after: float  # Share of the edited ones.
+    fires_placebo: float  # Share of the placebos.
+    effect: float  # Mean difference.
+    low: float  # Lower end of its 95 % interval.
+    high: float  # Upper end.
     share_as_claimed: float
+    """Share of pairs whose difference has the direction that is claimed; of an edit that must not matter, of those that
+    change by less than matters."""
     p: float | None
-    p_corrected: float | None
+    """Two-sided, by flips of signs: the larger one of edited less original, and edited less placebo. None where the
+    edit must not matter."""
+    p_corrected: float | None  # For all edits of the hypothesis that have a p (Holm), times the hypotheses of the file.
     reference: float
-    strength: float
-    placebo_strength: float
-    finding: str
+    """What changes are measured against: the mean value of originals on which the latents should fire, and the
+    threshold where they should be silent on these. A change matters from a fifth of it on."""
+    strength: float  # Mean strength of the edits.
+    placebo_strength: float  # Mean strength of the placebos.
+    finding: str  # "as claimed", "not as claimed" or "undecided", which it always is when the test is exploratory.
 
 
 @final
 @dataclass(frozen=True)
 class PairValues:
-    """A hypothesis on the pairs of an edit.
+    """A hypothesis on the pairs of an edit."""
 
-    Args:
-        edit: The edit, with the pairs that count, in the order of the values.
-        before_q: (q,) values of the latents on the originals.
-        after_q: (q,) on the edited ones.
-        placebo_q: (q,) on the placebos.
-        weight_q: (q,) for how many pictures each pair stands.
-    """
-
-    edit: PairedEdit
-    before_q: Floats
-    after_q: Floats
-    placebo_q: Floats
-    weight_q: Floats
+    edit: PairedEdit  # The edit, with the pairs that count, in the order of the values.
+    before_q: Floats  # (q,) values of the latents on the originals.
+    after_q: Floats  # (q,) on the edited ones.
+    placebo_q: Floats  # (q,) on the placebos.
+    weight_q: Floats  # (q,) for how many pictures each pair stands.
 
     def mean(self, x_q: Floats | Bools) -> float:
         """Of the pictures that the pairs stand for."""

@@ -32,35 +32,20 @@ _COLUMNS: Final = (
 @final
 @dataclass(frozen=True)
 class Verdicts:
-    """All that a test says, and what is needed to do it again.
+    """All that a test says, and what is needed to do it again."""
 
-    Args:
-        date: When it was done, in UTC as ISO 8601.
-        frozen: Hash of the frozen hypotheses.
-        sae: Digest of the SAE.
-        shards: Content id of the recording.
-        alpha: The error that is allowed over all hypotheses of the file.
-        n_hypotheses: Hypotheses of the file, for which p is corrected.
-        n_permutations: Permutations of labels.
-        n_draws: Draws of a bootstrap.
-        strata: The confounder within whose values labels were permuted, if any.
-        seed: Of all chance.
-        inputs: Answers, table and folders that it was given.
-        results: Of the hypotheses with a set.
-    """
-
-    date: str
-    frozen: str
-    sae: str
-    shards: str
-    alpha: float
-    n_hypotheses: int
-    n_permutations: int
-    n_draws: int
-    strata: str | None
-    seed: int
-    inputs: tuple[Input, ...]
-    results: tuple[Result, ...] = field(metadata={"json": "hypotheses"})
+    date: str  # When it was done, in UTC as ISO 8601.
+    frozen: str  # Hash of the frozen hypotheses.
+    sae: str  # Digest of the SAE.
+    shards: str  # Content id of the recording.
+    alpha: float  # The error that is allowed over all hypotheses of the file.
+    n_hypotheses: int  # Hypotheses of the file, for which p is corrected.
+    n_permutations: int  # Permutations of labels.
+    n_draws: int  # Draws of a bootstrap.
+    strata: str | None  # The confounder within whose values labels were permuted, if any.
+    seed: int  # Of all chance.
+    inputs: tuple[Input, ...]  # Answers, table and folders that it was given.
+    results: tuple[Result, ...] = field(metadata={"json": "hypotheses"})  # Of the hypotheses with a set.
 
     def to_dict(self) -> dict[str, object]:
         """As JSON."""

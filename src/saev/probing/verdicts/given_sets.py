@@ -21,27 +21,17 @@ from saev.shards.format.strict_json import located
 @final
 @dataclass(frozen=True)
 class GivenSet:
-    """What one hypothesis is tested on.
-
-    Args:
-        hypothesis: The hypothesis.
-        place: Its place in the frozen file.
-        directory: Where its set is.
-        made: The set.
-        pairs: Those of the set, if it has any.
-        labelled: The labels of its pictures.
-        tried: Tests on it before, and tests of its attribute on any of its pictures with other sets.
-        n_earlier: Tests of its attribute on other pictures of the recording before.
-    """
+    """What one hypothesis is tested on."""
 
     hypothesis: Hypothesis
-    place: int
-    directory: Path
+    place: int  # Its place in the frozen file.
+    directory: Path  # Where its set is.
     made: ImageSet
-    pairs: PairedSet | None
-    labelled: Labelled
+    pairs: PairedSet | None  # Those of the set, if it has any.
+    labelled: Labelled  # The labels of its pictures.
     tried: Sequence[LedgerEntry] = ()
-    n_earlier: int = 0
+    """Tests on it before, and tests of its attribute on any of its pictures with other sets."""
+    n_earlier: int = 0  # Tests of its attribute on other pictures of the recording before.
 
     @property
     def looks(self) -> int:

@@ -21,19 +21,14 @@ _MAX_BYTES: Final = 2**40
 @final
 @dataclass(frozen=True)
 class Input:
-    """A file or folder that decided something.
+    """A file or folder that decided something."""
 
-    Args:
-        what: The option that named it.
-        path: As it was given; of a table of the source of pictures, the name of its class.
-        sha256: Of the file; of a directory of codes that of `codes.json`, which has those of its files. Of folders of
-            tasks, of what they say: the name of each task in UTF-8, a 0 byte, and a byte for each picture of the
-            recording (1 positive, 0 negative, 255 neither). Of a source's table `Metadata.digest`.
-    """
-
-    what: What
-    path: str
+    what: What  # The option that named it.
+    path: str  # As it was given; of a table of the source of pictures, the name of its class.
     sha256: str
+    """Of the file; of a directory of codes that of `codes.json`, which has those of its files. Of folders of tasks, of
+    what they say: the name of each task in UTF-8, a 0 byte, and a byte for each picture of the recording (1
+    positive, 0 negative, 255 neither). Of a source's table `Metadata.digest`."""
 
 
 def inputs_of(

@@ -32,25 +32,15 @@ FEWEST_HARD: Final = 10
 @final
 @dataclass(frozen=True)
 class Measured:
-    """What a test measures of one hypothesis.
+    """What a test measures of one hypothesis."""
 
-    Args:
-        values: On its set.
-        effect: MCC within strata with the sign of the claim, and its interval.
-        p: By permutation.
-        matched: Random latents of the same frequency.
-        roles: Hard negatives.
-        confounders: What may stand behind the latents.
-        sanity: Whether the score notices labels that are wrong.
-    """
-
-    values: SetValues
-    effect: Interval
-    p: float
-    matched: Matched | None
-    roles: tuple[HardNegatives, ...]
-    confounders: tuple[Confounder, ...]
-    sanity: Sanity | None
+    values: SetValues  # On its set.
+    effect: Interval  # MCC within strata with the sign of the claim, and its interval.
+    p: float  # By permutation.
+    matched: Matched | None  # Random latents of the same frequency.
+    roles: tuple[HardNegatives, ...]  # Hard negatives.
+    confounders: tuple[Confounder, ...]  # What may stand behind the latents.
+    sanity: Sanity | None  # Whether the score notices labels that are wrong.
 
 
 def measured(

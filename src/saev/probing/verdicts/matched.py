@@ -23,19 +23,12 @@ FEWEST: Final = 20
 @final
 @dataclass(frozen=True)
 class MatchedLatents:
-    """Other latents, with thresholds above which they fire as often on the proposal half.
+    """Other latents, with thresholds above which they fire as often on the proposal half."""
 
-    Args:
-        latents: (m,) their numbers.
-        thresholds: (m,) of each.
-        frequency: The mean share of pictures of the proposal half on which they fire; nan of none.
-        own_frequency: That of the hypothesis.
-    """
-
-    latents: Integers
-    thresholds: Floats
-    frequency: float
-    own_frequency: float
+    latents: Integers  # (m,) their numbers.
+    thresholds: Floats  # (m,) of each.
+    frequency: float  # The mean share of pictures of the proposal half on which they fire; nan of none.
+    own_frequency: float  # That of the hypothesis.
 
     def mcc(self, pooled_km: Floats, y_k: Bools, weights_k: Floats, stratum_k: Integers) -> Floats:
         """(m,) their MCC with the label on the pictures of a set, within strata.

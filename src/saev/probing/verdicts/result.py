@@ -20,41 +20,25 @@ from saev.probing.verdicts.edit_effects import EditEffect
 @final
 @dataclass(frozen=True)
 class Matched:
-    """Random latents that fire as often.
+    """Random latents that fire as often."""
 
-    Args:
-        n: How many.
-        quantile: MCC, with the sign of the claim, that 95 % of them stay under.
-        frequency: The mean share of pictures of the proposal half on which they fire.
-        own_frequency: The share on which the latents of the hypothesis fire there.
-    """
-
-    n: int
-    quantile: float
-    frequency: float
-    own_frequency: float
+    n: int  # How many.
+    quantile: float  # MCC, with the sign of the claim, that 95 % of them stay under.
+    frequency: float  # The mean share of pictures of the proposal half on which they fire.
+    own_frequency: float  # The share on which the latents of the hypothesis fire there.
 
 
 @final
 @dataclass(frozen=True)
 class HardNegatives:
-    """Pictures on which the latents should be silent, and are the most likely to fire all the same.
+    """Pictures on which the latents should be silent, and are the most likely to fire all the same."""
 
-    Args:
-        role: Why they are in the set.
-        n: How many.
-        rate: Share of them on which the latents fire.
-        difference: That share among the sample's pictures on which they should fire, less `rate`.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
-    role: str
-    n: int
-    rate: float
-    difference: float
-    low: float
-    high: float
+    role: str  # Why they are in the set.
+    n: int  # How many.
+    rate: float  # Share of them on which the latents fire.
+    difference: float  # That share among the sample's pictures on which they should fire, less `rate`.
+    low: float  # Lower end of its 95 % interval.
+    high: float  # Upper end.
 
     @property
     def interval(self) -> Interval:
@@ -65,17 +49,11 @@ class HardNegatives:
 @final
 @dataclass(frozen=True)
 class Confounder:
-    """What may stand behind a latent.
+    """What may stand behind a latent."""
 
-    Args:
-        name: What is looked at instead of the picture.
-        mcc: Of the label with firing that is guessed from it, with the sign of the claim.
-        note: What that says, in a sentence.
-    """
-
-    name: str
-    mcc: float
-    note: str
+    name: str  # What is looked at instead of the picture.
+    mcc: float  # Of the label with firing that is guessed from it, with the sign of the claim.
+    note: str  # What that says, in a sentence.
 
 
 class AttributeFacts(TypedDict):
@@ -97,78 +75,46 @@ class LatentFacts(TypedDict):
 class Result:
     """One hypothesis after its test.
 
-    Args:
-        id: Of the hypothesis.
-        text: The claim in words.
-        claim: "fires on" or "does not fire on".
-        attribute: Source and name.
-        latents: `any` and `unless`.
-        threshold: Above which they fire.
-        smallest_effect: The smallest MCC that matters.
-        verdict: "confirmed", "rejected" or "undecided", which it always is when exploratory.
-        exploratory: Whether the set, or any of its pictures for this attribute, was tested on before.
-        reason: One sentence.
-        effect: MCC with the sign of the claim, of the population that the sample stands for; within strata if given.
-        interval: Ends of its 95 % interval.
-        p: One-sided, by permutation.
-        p_corrected: For all hypotheses of the file, and for earlier tests of the attribute.
-        n: Pictures that this rests on.
-        n_positive: Those with the attribute.
-        n_unsure: Pictures of the set of which nobody could say, left out.
-        n_unanswered: Pictures of the set that nobody came to, left out.
-        n_unrecorded: Pictures of the set that were run through the ViT for this test.
-        n_earlier: Tests of the attribute on other pictures of the recording before; p is corrected for them, too.
-        n_no_stratum: Labelled pictures of the sample whose value of the confounder nobody knows, left out.
-        n_needed: Pictures that would decide it; None where it is decided, or no number would.
-        scores: Of values and firing against the label, as they are: not turned by the claim.
-        sanity: Whether the score notices labels that are wrong; None where there are too few labels.
-        matched: Random latents of the same frequency; None where there are too few.
-        roles: Hard negatives.
-        controls: What else tells the pictures apart, with the sign of the claim.
-        confounders: What may stand behind it.
-        edits: What edits of pictures do to it; they stand beside the verdict, and decide nothing.
-        tried: Those tests.
-        set_digest: Digest of the set.
-        labeller: The CLIP that labelled the set, and how; None where people did, or labels are known.
-        circular: Why agreement with that CLIP says less than it seems to, in words; None where it is not circular.
-
     Raises:
         InputError: If the ends of the interval are not two, or do not ascend.
     """
 
-    id: str
-    text: str
-    claim: Claim
-    attribute: AttributeFacts
-    latents: LatentFacts
-    threshold: float
-    smallest_effect: float
-    verdict: VerdictName
-    exploratory: bool
-    reason: str
+    id: str  # Of the hypothesis.
+    text: str  # The claim in words.
+    claim: Claim  # "fires on" or "does not fire on".
+    attribute: AttributeFacts  # Source and name.
+    latents: LatentFacts  # `any` and `unless`.
+    threshold: float  # Above which they fire.
+    smallest_effect: float  # The smallest MCC that matters.
+    verdict: VerdictName  # "confirmed", "rejected" or "undecided", which it always is when exploratory.
+    exploratory: bool  # Whether the set, or any of its pictures for this attribute, was tested on before.
+    reason: str  # One sentence.
     effect: float
-    interval: tuple[float, float]
-    p: float
-    p_corrected: float
-    n: int
-    n_positive: int
-    n_unsure: int
-    n_unanswered: int
-    n_unrecorded: int
-    n_earlier: int
-    n_no_stratum: int
-    n_needed: int | None
-    scores: Scores
-    sanity: Sanity | None
-    matched: Matched | None
-    roles: tuple[HardNegatives, ...]
-    controls: tuple[Control, ...]
-    confounders: tuple[Confounder, ...]
-    edits: tuple[EditEffect, ...]
-    tried: tuple[LedgerEntry, ...]
-    set_digest: str
+    """MCC with the sign of the claim, of the population that the sample stands for; within strata if given."""
+    interval: tuple[float, float]  # Ends of its 95 % interval.
+    p: float  # One-sided, by permutation.
+    p_corrected: float  # For all hypotheses of the file, and for earlier tests of the attribute.
+    n: int  # Pictures that this rests on.
+    n_positive: int  # Those with the attribute.
+    n_unsure: int  # Pictures of the set of which nobody could say, left out.
+    n_unanswered: int  # Pictures of the set that nobody came to, left out.
+    n_unrecorded: int  # Pictures of the set that were run through the ViT for this test.
+    n_earlier: int  # Tests of the attribute on other pictures of the recording before; p is corrected for them, too.
+    n_no_stratum: int  # Labelled pictures of the sample whose value of the confounder nobody knows, left out.
+    n_needed: int | None  # Pictures that would decide it; None where it is decided, or no number would.
+    scores: Scores  # Of values and firing against the label, as they are: not turned by the claim.
+    sanity: Sanity | None  # Whether the score notices labels that are wrong; None where there are too few labels.
+    matched: Matched | None  # Random latents of the same frequency; None where there are too few.
+    roles: tuple[HardNegatives, ...]  # Hard negatives.
+    controls: tuple[Control, ...]  # What else tells the pictures apart, with the sign of the claim.
+    confounders: tuple[Confounder, ...]  # What may stand behind it.
+    edits: tuple[EditEffect, ...]  # What edits of pictures do to it; they stand beside the verdict, and decide nothing.
+    tried: tuple[LedgerEntry, ...]  # Those tests.
+    set_digest: str  # Digest of the set.
     labeller: Labelling | None = None
+    """The CLIP that labelled the set, and how; None where people did, or labels are known."""
     circular: str | None = None
+    """Why agreement with that CLIP says less than it seems to, in words; None where it is not circular."""
 
     def __post_init__(self) -> None:
         if len(self.interval) != 2 or self.interval[0] > self.interval[1]:

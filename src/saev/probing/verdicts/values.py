@@ -17,25 +17,15 @@ from saev.probing.statistics.arrays import Bools, Floats, Integers
 @final
 @dataclass(frozen=True)
 class SetValues:
-    """A hypothesis on the pictures of its set.
-
-    Args:
-        hypothesis: The hypothesis.
-        made: The set.
-        a_k: (k,) values of its latents; they fire above its threshold.
-        y_k: (k,) int8: 1 has the attribute, 0 has not, -1 not known.
-        weights_k: (k,) for how many pictures each stands; 0 for those outside the sample.
-        stratum_k: (k,) confounders: labels change places among pictures of one number; -1 not known.
-        group_k: (k,) numbers of the units that no resampling parts.
-    """
+    """A hypothesis on the pictures of its set."""
 
     hypothesis: Hypothesis
     made: ImageSet
-    a_k: Floats
-    y_k: NDArray[np.int8]
-    weights_k: Floats
-    stratum_k: Integers
-    group_k: Integers
+    a_k: Floats  # (k,) values of its latents; they fire above its threshold.
+    y_k: NDArray[np.int8]  # (k,) int8: 1 has the attribute, 0 has not, -1 not known.
+    weights_k: Floats  # (k,) for how many pictures each stands; 0 for those outside the sample.
+    stratum_k: Integers  # (k,) confounders: labels change places among pictures of one number; -1 not known.
+    group_k: Integers  # (k,) numbers of the units that no resampling parts.
 
     @property
     def fires_k(self) -> Bools:

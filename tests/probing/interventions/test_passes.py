@@ -2,15 +2,22 @@
 
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import saev
 from saev.probing.interventions.changes import Batch
+from saev.probing.interventions.effects import Figure
+from saev.probing.interventions.files import _table
 from saev.probing.interventions.outcome import COSINE, EDITED, RANDOM, UNTOUCHED, Reading
 from saev.probing.interventions.passes import Place, measure
+from saev.probing.interventions.pictures import Chosen
 from saev.splicing.attach import token_layout
+from saev.vit.images import ImageSource
 from saev.vit.load import load_backbone
 
 
@@ -50,3 +57,10 @@ def test_no_change_outlives_the_next_one_and_numbers_are_all_that_stays() -> Non
     }
     assert outcome.values(RANDOM, COSINE).shape == outcome.norm_i.shape == (6,)
     assert outcome.moved[COSINE].shape == (3,)
+
+
+def test_the_name_of_a_picture_is_no_formula_to_a_spreadsheet() -> None:
+    source = SimpleNamespace(record=lambda number: SimpleNamespace(path="=1+1.png"))
+    chosen = Chosen(cast("ImageSource", source), "here", [0], ["a"], ["0" * 64], np.array([True]))
+    figure = Figure(COSINE, np.array([0]), *np.ones((3, 1)), draws_r=np.zeros(2))
+    assert _table([figure], chosen).splitlines()[1] == f"{COSINE},'=1+1.png,a,1.0,1.0,1.0"

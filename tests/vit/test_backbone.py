@@ -35,7 +35,7 @@ def vit() -> Backbone:
         ("clip", "tiny-ViT/laion", (16, 64), (2, 8), True, 0, 64),
         ("siglip", "tiny-SigLIP/webli", None, (4, 4), False, 0, 64),
         ("siglip", "tiny-SigLIP/webli", (16, 40), (2, 5), False, 0, 64),
-        ("clip", "EVA02-B-16/merged2b_s8b_b131k", 32, (2, 2), True, 0, 768),
+        pytest.param("clip", "EVA02-B-16/merged2b_s8b_b131k", 32, (2, 2), True, 0, 768, marks=pytest.mark.daily),
     ],
 )
 def test_everything_is_found_out(family, ckpt, size, grid, cls, n_registers, d_model):

@@ -1,6 +1,6 @@
 """What tests ask of the overview in the browser; waits without eval, which the page's policy forbids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,28 @@ def listed(page: "Page") -> list[int]:
     ]
 
 
+def after_each(page: "Page", steps: Sequence[tuple[str, str | None]]) -> list[list[int]]:
+    """The cards after each of some steps: a control and what is chosen or written there, or None for a click.
+
+    They are one call, because each call of its own costs a tenth of a second; the list says how many it has each time.
+    """
+    found = page.evaluate(
+        """(steps) => steps.map(([selector, value]) => {
+          const control = document.querySelector(selector);
+          if (value === null) control.click();
+          else {
+            control.value = value;
+            control.dispatchEvent(new Event("input", { bubbles: true }));
+          }
+          const cards = [...document.querySelectorAll("#cards li")].map((card) => Number(card.dataset.latent));
+          return [cards, document.getElementById("list-count").textContent];
+        })""",
+        steps,
+    )
+    assert [count for _, count in found] == [f"{len(cards)} of 40 latents" for cards, _ in found]
+    return [cards for cards, _ in found]
+
+
 def drag(page: "Page", selector: str, start: tuple[float, float], stop: tuple[float, float]) -> None:
     """Drag the pointer between two places, in pixels of the element."""
     box = page.locator(selector).bounding_box()
@@ -50,8 +72,8 @@ def wait_until_drawn(page: "Page") -> None:
     raise AssertionError("the plots were not drawn within 10 s")
 
 
-def position(page: "Page", latent: int) -> tuple[float, float]:
-    """Where the scatter plot shows a latent, in pixels of the plot."""
+def positions(page: "Page", latents: Iterable[int]) -> list[tuple[float, float]]:
+    """Where the scatter plot shows latents, in pixels of the plot."""
     wait_until_drawn(page)
-    x, y = page.evaluate(f"app.overview.scatter.position({latent})")
-    return x, y
+    found = page.evaluate("(latents) => latents.map((latent) => app.overview.scatter.position(latent))", list(latents))
+    return [(x, y) for x, y in found]

@@ -11,12 +11,19 @@ if TYPE_CHECKING:
 
 def fires(opened: "Page") -> list[tuple[int, str, str]]:
     """What is listed: latent, share, value."""
-    opened.locator("#picture .fire").first.wait_for()
-    rows = opened.locator("#picture .fire").evaluate_all(
-        "(all) => all.map((one) => "
-        "['.fire-number', '.share', '.fire-value'].map((part) => one.querySelector(part).innerText))"
-    )
-    return [(int(latent), share.replace("\u202f", " "), value) for latent, share, value in rows]
+    return told(opened)[1]
+
+
+def told(opened: "Page") -> tuple[str, list[tuple[int, str, str]]]:
+    """The heading of the list, and what is listed once something is."""
+    opened.wait_for_selector("#picture .fire")
+    title, rows = opened.evaluate("""() => {
+      const text = (one, part) => one.querySelector(part).innerText;
+      const rows = [...document.querySelectorAll("#picture .fire")].map((one) =>
+        [".fire-number", ".share", ".fire-value"].map((part) => text(one, part)));
+      return [text(document, "#picture .panel h2"), rows];
+    }""")
+    return title, [(int(latent), share.replace("\u202f", " "), value) for latent, share, value in rows]
 
 
 def patch_centre(opened: "Page", patch: int) -> dict[str, float]:

@@ -100,11 +100,14 @@ def cells(opened: "Page") -> list[list[str]]:
 
 def listed(opened: "Page", kind: str) -> list[int]:
     """The pictures of a row, after all of them were asked for."""
-    row = opened.locator(f".judged.{kind}")
-    while row.locator(".more:visible").count():
-        row.locator(".more").click()
-    found: list[int] = row.locator("figure a").evaluate_all(
-        "(all) => all.map((a) => Number(/picture=(\\d+)/.exec(a.href)[1]))"
+    found: list[int] = opened.evaluate(
+        r"""(kind) => {
+          const row = document.querySelector(`.judged.${kind}`);
+          const more = row.querySelector(".more");
+          for (let n = 0; !more.hidden && n < 100; n += 1) more.click();
+          return [...row.querySelectorAll("figure a")].map((a) => Number(/picture=(\d+)/.exec(a.href)[1]));
+        }""",
+        kind,
     )
     return found
 

@@ -59,7 +59,7 @@ def counted(opened: "Page") -> str:
     return opened.locator("#compare [role=status]").inner_text()
 
 
-def test_pairs_by_cosine_in_either_direction(index: Path, open_page: Open) -> None:
+def test_pairs_by_cosine_in_either_direction_and_their_filters(index: Path, open_page: Open) -> None:
     opened = open_page(index, hash_of(FOLDER))
     both = [i for i in BOTH if COSINE[i] >= 0]
     assert counted(opened) == f"{len(both)} of 36 pairs"
@@ -69,11 +69,7 @@ def test_pairs_by_cosine_in_either_direction(index: Path, open_page: Open) -> No
     first = opened.locator(".pair").first
     assert first.locator(".pair-link strong").inner_text() == f"{COSINE[both[-1]]:.2f}"
     assert opened.locator(".compare-titles bdi").all_inner_texts() == ["A gallery", "The other one"]
-
-
-def test_filters_of_pairs(index: Path, open_page: Open) -> None:
-    opened = open_page(index, hash_of(FOLDER))
-    pairs(opened)
+    opened.click("#compare-direction")
     opened.select_option("#compare-which", label="all")
     opened.fill("#compare-least", "-1")
     assert counted(opened) == "36 of 36 pairs"
@@ -88,7 +84,7 @@ def test_filters_of_pairs(index: Path, open_page: Open) -> None:
     assert opened.locator(".pair").count() == 0
 
 
-def test_rows_show_both_latents(index: Path, open_page: Open) -> None:
+def test_rows_show_both_latents_and_lead_into_the_other_gallery(index: Path, open_page: Open) -> None:
     opened = open_page(index, hash_of(FOLDER))
     row = scroll_to(opened, 17)
     row.locator(".half").nth(1).locator(".heat").nth(4).wait_for()
@@ -102,10 +98,7 @@ def test_rows_show_both_latents(index: Path, open_page: Open) -> None:
         "(all) => Promise.all(all.map((one) => one.decode().then(() => one.naturalWidth)))"
     )
     assert set(widths) == {100, 90}
-
-
-def test_a_link_leads_into_the_other_gallery(index: Path, open_page: Open) -> None:
-    opened = open_page(index, hash_of(FOLDER))
+    opened.evaluate("scrollTo(0, 0)")
     opened.locator(".pair .half:last-child .half-head a").first.click()
     opened.wait_for_selector("#latent h1")
     latent = 39 - BOTH[0]
@@ -164,7 +157,7 @@ def test_the_tab_key_goes_through_rows(index: Path, open_page: Open) -> None:
     assert label.startswith(f"Latents {order[3]} and {39 - order[3]} side by side, cosine {COSINE[order[3]]:.2f}")
 
 
-def test_a_pair_side_by_side(index: Path, open_page: Open) -> None:
+def test_a_pair_side_by_side_and_those_that_lack_something(index: Path, open_page: Open) -> None:
     opened = open_page(index, hash_of(FOLDER))
     scroll_to(opened, 17).locator(".pair-link").click()
     opened.wait_for_selector("#compare .pair-page")
@@ -181,10 +174,6 @@ def test_a_pair_side_by_side(index: Path, open_page: Open) -> None:
     assert right.locator(".example").first.get_attribute("href") == f"../{quote(FOLDER)}/index.html#picture=0&latent=22"
     opened.click("text=All pairs")
     pairs(opened)
-
-
-def test_pairs_that_lack_something(index: Path, open_page: Open) -> None:
-    opened = open_page(index, hash_of(FOLDER))
     for latent, text in (
         ("2", "has no match"),
         ("32", "No pictures of this latent"),

@@ -11,7 +11,7 @@ from tests.gallery.pages import expect_count, expect_listed, expect_text
 pytestmark = pytest.mark.browser
 
 
-def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
+def test_overview_says_what_there_is_and_all_that_is_used_has_a_name(index: Path, open_page: Open) -> None:
     page = open_page(index)
     assert page.title() == "A gallery"
     expect_text(page, "#title", "A gallery")
@@ -26,6 +26,14 @@ def test_overview_says_what_there_is(index: Path, open_page: Open) -> None:
     assert (
         card.locator(".numbers").inner_text().startswith(f"{100 * frequency:.2g}\u202f% tokens \u00b7 80\u202f% images")
     )
+    unnamed = page.evaluate("""[...document.querySelectorAll("input, select, button, textarea, a, img")].filter((one) =>
+        !(one.getAttribute("aria-label") ?? one.alt ?? "").trim() && !one.textContent.trim() && !one.labels?.length
+    ).map((one) => one.outerHTML)""")
+    assert unnamed == []
+    places = "[...document.querySelectorAll('#cards li')].map((card) => `${card.ariaPosInSet}/${card.ariaSetSize}`)"
+    assert page.evaluate(places) == ["1/4", "2/4", "3/4", "4/4"]
+    assert page.locator("#list-count[role='status']").count() == 1
+    expect_count(page, "canvas[role='img']:not([aria-label])", 0)
 
 
 def test_missing_pictures_are_counted_and_shown_as_tiles(tmp_path: Path, open_page: Open) -> None:
@@ -172,16 +180,3 @@ def test_theme_follows_the_system_or_the_user(index: Path, open_page: Open) -> N
     page.reload()
     expect_text(page, "#theme", "Theme: light")
     assert page.evaluate(theme) == "light"
-
-
-def test_everything_that_is_used_has_a_name(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    expect_count(page, ".card .picture img", 16)
-    unnamed = page.evaluate("""[...document.querySelectorAll("input, select, button, textarea, a, img")].filter((one) =>
-        !(one.getAttribute("aria-label") ?? one.alt ?? "").trim() && !one.textContent.trim() && !one.labels?.length
-    ).map((one) => one.outerHTML)""")
-    assert unnamed == []
-    places = "[...document.querySelectorAll('#cards li')].map((card) => `${card.ariaPosInSet}/${card.ariaSetSize}`)"
-    assert page.evaluate(places) == ["1/4", "2/4", "3/4", "4/4"]
-    assert page.locator("#list-count[role='status']").count() == 1
-    expect_count(page, "canvas[role='img']:not([aria-label])", 0)

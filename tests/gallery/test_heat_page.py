@@ -29,10 +29,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ready(locator: "Locator") -> "Locator":
     """The picture once its image is decoded."""
-    from playwright.sync_api import expect
-
-    expect(locator.locator("img")).to_have_js_property("complete", True)
-    expect(locator.locator("img")).not_to_have_js_property("naturalWidth", 0)
+    locator.evaluate("(one) => one.querySelector('img').decode()")
     return locator
 
 
@@ -73,13 +70,23 @@ def expected_colours(latent: int, colour_map: str = "inferno", opacity: float = 
     return table.reshape(*GRID, 3)
 
 
-@pytest.mark.parametrize("latent", [17, 6, 25, 33])
-def test_a_latent_lights_exactly_its_patch(index: Path, open_page: Open, latent: int) -> None:
-    opened = open_page(index, f"#latent={latent}")
-    for picture, shape in ((0, 100 / 60), (1, 90 / 96)):  # the second one's patches are not square
+def show(opened: "Page", latent: int) -> None:
+    opened.evaluate("(latent) => { location.hash = `#latent=${latent}`; }", latent)
+    opened.wait_for_selector(f"#latent h1:text-is('Latent {latent}')")
+
+
+def test_a_latent_lights_exactly_its_patch(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#latent=17")
+    for latent, picture in ((17, 0), (17, 1), (6, 0), (25, 1), (33, 0)):
+        show(opened, latent)
+        shape = (100 / 60, 90 / 96)[picture]  # the second one's patches are not square
         shot = pixels(opened.locator(".examples .picture").nth(picture))
         assert abs(shot.shape[1] / shot.shape[0] - shape) < 0.03
         np.testing.assert_allclose(patch_colours(shot), expected_colours(latent), atol=4)
+    opened.select_option("#heat-map", "cividis")
+    show(opened, 6)  # pictures that are drawn later take the colours too
+    shot = pixels(opened.locator(".examples .picture").first)
+    np.testing.assert_allclose(patch_colours(shot), expected_colours(6, "cividis"), atol=4)
 
 
 def test_patches_end_where_they_should(index: Path, open_page: Open) -> None:
@@ -103,17 +110,19 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(root / "g", replace(overview(), others=[other_sae("other")]), pages=pages)
 
 
-@pytest.mark.parametrize("fragment", ["#latent=17", "#compare=other&latent=24", "#compare=other"])
-def test_every_heatmap_is_as_large_as_its_picture(compared: Path, open_page: Open, fragment: str) -> None:
-    opened = open_page(compared, fragment)
-    opened.locator("main:not([hidden]) .heat").nth(8).wait_for()
-    boxes = opened.locator("main:not([hidden]) .picture:has(img):has(.heat)").evaluate_all("""(all) => {
-      const box = ({ x, y, width, height }) => [x, y, width, height];
-      return all.map((one) => ["img", ".heat"].map((part) => box(one.querySelector(part).getBoundingClientRect())));
-    }""")
-    assert len(boxes) > 8
-    for image, heat in boxes:
-        assert heat == pytest.approx(image, abs=0.6)
+def test_every_heatmap_is_as_large_as_its_picture(compared: Path, open_page: Open) -> None:
+    opened = open_page(compared)
+    for fragment in ("#latent=17", "#compare=other&latent=24", "#compare=other"):
+        opened.evaluate("(hash) => { location.hash = hash; }", fragment)
+        view = f"#{fragment[1:].split('=')[0]}:not([hidden]){' .pair-page' if fragment.count('=') == 2 else ''}"
+        opened.locator(f"{view} .heat").nth(8).wait_for()
+        boxes = opened.locator(f"{view} .picture:has(img):has(.heat)").evaluate_all("""(all) => {
+          const box = ({ x, y, width, height }) => [x, y, width, height];
+          return all.map((one) => ["img", ".heat"].map((part) => box(one.querySelector(part).getBoundingClientRect())));
+        }""")
+        assert len(boxes) > 8
+        for image, heat in boxes:
+            assert heat == pytest.approx(image, abs=0.6), fragment
 
 
 def test_on_opacity_threshold_and_colours(index: Path, open_page: Open) -> None:
@@ -132,15 +141,6 @@ def test_on_opacity_threshold_and_colours(index: Path, open_page: Open) -> None:
     np.testing.assert_allclose(shown()[0, 2], blended(255, "viridis", 1), atol=4)
     opened.uncheck("#heat-on")
     np.testing.assert_allclose(shown(), np.full((*GRID, 3), GREY), atol=3)
-
-
-def test_pictures_drawn_later_take_the_colours_too(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
-    opened.select_option("#heat-map", "cividis")
-    opened.evaluate("location.hash = '#latent=6'")
-    opened.wait_for_selector("h1:text-is('Latent 6')")
-    shot = pixels(opened.locator(".examples .picture").first)
-    np.testing.assert_allclose(patch_colours(shot), expected_colours(6, "cividis"), atol=4)
 
 
 def test_smooth_has_no_edges(index: Path, open_page: Open) -> None:
@@ -173,7 +173,7 @@ def test_controls_are_kept_in_the_browser(index: Path, open_page: Open) -> None:
 
 def test_what_was_kept_may_be_anything(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#latent=17")
-    for kept in ("", "null", "17", '{"map": "jet", "opacity": "x", "threshold": {}, "scale": "x", "size": 3}', "{"):
+    for kept in ("17", '{"map": "jet", "opacity": "x", "threshold": {}, "scale": "x", "size": 3}', "{"):
         opened.evaluate("(kept) => localStorage.setItem('saev-heat', kept)", kept)
         opened.reload()
         opened.locator(".examples .picture img").first.wait_for()
@@ -181,9 +181,11 @@ def test_what_was_kept_may_be_anything(index: Path, open_page: Open) -> None:
         assert chosen == ["inferno", "max", "medium"], kept
 
 
-def test_the_legend_says_the_latents_own_values(index: Path, open_page: Open) -> None:
+def test_the_legend_says_the_latents_own_values_and_alt_texts_where_it_fires(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#latent=17")
     assert opened.locator("#latent .legend-values").first.inner_text().split() == ["0", "9.00", "18.0"]
+    image = opened.locator(".examples img").first
+    assert image.get_attribute("alt") == "birds/0.png (birds), fires most in row 1, column 3"
     opened.fill("#heat-threshold", "60")
     colours = opened.evaluate(
         "[...document.querySelector('#latent .scale-bar').getContext('2d').getImageData(0, 0, 256, 1).data]"
@@ -260,12 +262,13 @@ def test_a_picture_that_is_pointed_at_shows_its_strongest_patches(tmp_path: Path
     picture = opened.locator(".examples .picture").first
     ready(picture)
     assert np.ptp(pixels(picture)[8:-8, 8:-8], axis=(0, 1)).max() > 100
+    still = "document.getAnimations().length === 0"  # the picture grows after a moment
     picture.hover()
-    opened.wait_for_timeout(400)
+    opened.wait_for_function(f"() => document.querySelector('.examples .example:hover') !== null && {still}")
     inner = pixels(picture)[8:-8, 8:-8]
     assert np.abs(inner - (200, 40, 40)).max() < 25
     opened.mouse.move(0, 0)
-    opened.wait_for_timeout(100)
+    opened.wait_for_function(f"() => document.querySelector('.examples .example:hover') === null && {still}")
     assert np.ptp(pixels(picture)[8:-8, 8:-8], axis=(0, 1)).max() > 100
 
 
@@ -290,10 +293,3 @@ def test_a_picture_whose_file_is_gone_becomes_a_tile(tmp_path: Path, open_page: 
     assert opened.locator("#latent .examples .missing img").count() == 0
     assert any("/images/" in text for text in complaints)
     complaints.clear()
-
-
-def test_alt_texts_say_where_it_fires(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
-    image = opened.locator(".examples img").first
-    image.wait_for()
-    assert image.get_attribute("alt") == "birds/0.png (birds), fires most in row 1, column 3"

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,10 +14,59 @@ from tests.gallery.latent_page import panel, values
 from saev.gallery.data import LatentExample, ShownName
 from saev.gallery.label_counts import LabelCount
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 pytestmark = pytest.mark.browser
 
 
-def test_head_and_numbers(latents_index: Path, open_page: Open) -> None:
+def check_samples(opened: "Page") -> None:
+    """They go from low to high."""
+    assert values(opened, ".samples") == [0.5, 1.5, 2.5, 3.5]
+    rows = opened.locator(".sample-row h3").all_inner_texts()
+    assert rows == [f"Images, {which} quarter" for which in ("weakest", "second", "third", "strongest")]
+    assert opened.locator(".sample-row p").all_inner_texts() == ["0.500", "1.50", "2.50", "3.50"]
+    assert opened.evaluate("[partName([0.8, 1]), partName([0.1, 0.4])]") == [
+        "Images, strongest fifth", "Images, 10\u202f% to 40\u202f%"
+    ]  # fmt: skip
+    opened.locator(".samples .heat").first.wait_for()
+    assert opened.locator(".samples a").nth(3).get_attribute("href") == "#picture=3&latent=17"
+
+
+def check_histogram(opened: "Page") -> None:
+    """Bars and percentiles stand where the numbers say; labels of percentiles never touch."""
+    opened.locator(".histogram").wait_for()
+    text = opened.locator(".histogram").get_attribute("aria-label") or ""
+    assert "127 tokens" in text
+    assert "50 % are at most 5.00" in text
+    read = "(all, names) => all.map((one) => names.map((name) => Number(one.getAttribute(name))))"
+    x, height = np.array(opened.locator(".histogram .bar").evaluate_all(read, ["x", "height"])).T
+    counts = np.array([1, 4, 16, 64, 32, 8, 2])
+    np.testing.assert_allclose(height, np.maximum(1, counts / 64 * height.max()), rtol=1e-6)
+    step = np.diff(x)
+    np.testing.assert_allclose(step, step[0])
+    (marks,) = np.array(opened.locator(".histogram .percentile").evaluate_all(read, ["x1"])).T
+    bin_of = (np.log([2, 5, 12]) - np.log(EDGES[0])) / np.log(EDGES[1] / EDGES[0])
+    np.testing.assert_allclose(marks, x[0] - 0.5 + (bin_of - 2) * step[0], atol=0.01)
+    assert "0.707" in opened.locator(".histogram").text_content()  # where the bin before the first filled one starts
+    end = opened.locator(".histogram text:not(.percentile-text)").nth(2).text_content()
+    assert float(end or 0) == pytest.approx(EDGES[9], rel=0.01)  # where the last filled one ends
+    cells = opened.locator(f"{panel(opened, 'Values')} td").all_inner_texts()
+    assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
+    places = [0.1, 0.5, 1.0, 32, 99, 5.656854]
+    found = opened.evaluate(
+        "([edges, places]) => places.map((value) => binPlace(edges, value))", [EDGES.tolist(), places]
+    )
+    assert found == pytest.approx([0, 0, 2, 12, 12, 7], abs=1e-3)
+    # A first bin from zero is linear.
+    assert opened.evaluate("[0.25, 10 ** 0.5].map((value) => binPlace([0, 1, 10], value))") == [0.25, 1.5]
+    rows = opened.evaluate(
+        "percentileMarks([[1, 10], [50, 12], [90, 14], [99, 60], [99.9, 61]], (x) => x).map(({ row }) => row)"
+    )
+    assert rows == [0, 1, 2, 0, 1]
+
+
+def test_head_numbers_samples_and_values(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
     assert opened.locator("#latent h1").inner_text() == "Latent 17"
     assert opened.locator(".latent-name").inner_text() == "stripes score 4.25 then zebra (3.50), grid (2.00)"
@@ -35,6 +85,8 @@ def test_head_and_numbers(latents_index: Path, open_page: Open) -> None:
         "Largest value": "18.0",
     }
     assert opened.locator("#latent .latent-name").count() == 1
+    check_samples(opened)
+    check_histogram(opened)
     opened.evaluate("location.hash = '#latent=6'")
     opened.wait_for_selector("h1:text-is('Latent 6')")
     assert opened.locator("#latent .latent-name").count() == 0
@@ -68,13 +120,17 @@ def test_one_order_needs_no_switch_and_is_used(tmp_path: Path, open_page: Open) 
     assert opened.locator(".switch").count() == 0
 
 
-def test_a_picture_opens_its_page_with_the_latent(latents_index: Path, open_page: Open) -> None:
+def test_a_picture_opens_its_page_and_the_latents_is_found_as_it_was_left(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
-    opened.locator(".examples a").nth(2).click()
-    opened.wait_for_selector("#picture h1")
-    assert opened.url.endswith("#picture=2&latent=17")
-    opened.go_back()
-    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+    values(opened)
+    before = opened.locator(".samples figure").first.element_handle()
+    for picture, place in (("2", ".examples a >> nth=2"), ("3", ".samples a >> nth=3")):
+        opened.click(place)
+        opened.wait_for_selector("#picture .fire")
+        assert opened.url.endswith(f"#picture={picture}&latent=17")
+        opened.go_back()
+        opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+        assert opened.locator(".samples figure").first.evaluate("(now, before) => now === before", before)
 
 
 def test_pictures_are_drawn_when_they_come_near(tmp_path: Path, open_page: Open) -> None:
@@ -90,71 +146,25 @@ def test_pictures_are_drawn_when_they_come_near(tmp_path: Path, open_page: Open)
     opened.locator(".examples figure").last.locator(".heat").wait_for()
 
 
-def test_samples_go_from_low_to_high(latents_index: Path, open_page: Open) -> None:
-    opened = open_page(latents_index, "#latent=17")
-    assert values(opened, ".samples") == [0.5, 1.5, 2.5, 3.5]
-    rows = opened.locator(".sample-row h3").all_inner_texts()
-    assert rows == [f"Images, {which} quarter" for which in ("weakest", "second", "third", "strongest")]
-    assert opened.locator(".sample-row p").all_inner_texts() == ["0.500", "1.50", "2.50", "3.50"]
-    assert opened.evaluate("[partName([0.8, 1]), partName([0.1, 0.4])]") == [
-        "Images, strongest fifth", "Images, 10\u202f% to 40\u202f%"
-    ]  # fmt: skip
-    opened.locator(".samples .heat").first.wait_for()
-    assert opened.locator(".samples a").nth(3).get_attribute("href") == "#picture=3&latent=17"
-
-
-def test_histogram_bars_and_percentiles(latents_index: Path, open_page: Open) -> None:
-    opened = open_page(latents_index, "#latent=17")
-    opened.locator(".histogram").wait_for()
-    text = opened.locator(".histogram").get_attribute("aria-label") or ""
-    assert "127 tokens" in text
-    assert "50 % are at most 5.00" in text
-    bars = [
-        [float(bar.get_attribute(name) or 0) for name in ("x", "height")]
-        for bar in opened.locator(".histogram .bar").all()
-    ]
-    x, height = np.array(bars).T
-    counts = np.array([1, 4, 16, 64, 32, 8, 2])
-    np.testing.assert_allclose(height, np.maximum(1, counts / 64 * height.max()), rtol=1e-6)
-    step = np.diff(x)
-    np.testing.assert_allclose(step, step[0])
-    marks = [float(line.get_attribute("x1") or 0) for line in opened.locator(".histogram .percentile").all()]
-    bin_of = (np.log([2, 5, 12]) - np.log(EDGES[0])) / np.log(EDGES[1] / EDGES[0])
-    np.testing.assert_allclose(marks, x[0] - 0.5 + (bin_of - 2) * step[0], atol=0.01)
-    assert "0.707" in opened.locator(".histogram").text_content()  # where the bin before the first filled one starts
-    end = opened.locator(".histogram text:not(.percentile-text)").nth(2).text_content()
-    assert float(end or 0) == pytest.approx(EDGES[9], rel=0.01)  # where the last filled one ends
-    cells = opened.locator(f"{panel(opened, 'Values')} td").all_inner_texts()
-    assert cells == ["10", "50", "99", "2.00", "5.00", "12.0"]
-
-
-def test_places_of_values_on_the_axis(latents_index: Path, open_page: Open) -> None:
-    opened = open_page(latents_index)
-    values = [0.1, 0.5, 1.0, 32, 99, 5.656854]
-    found = opened.evaluate(
-        "([edges, values]) => values.map((value) => binPlace(edges, value))", [EDGES.tolist(), values]
-    )
-    assert found == pytest.approx([0, 0, 2, 12, 12, 7], abs=1e-3)
-    # A first bin from zero is linear.
-    assert opened.evaluate("[0.25, 10 ** 0.5].map((value) => binPlace([0, 1, 10], value))") == [0.25, 1.5]
-
-
-def test_labels_of_percentiles_never_touch(latents_index: Path, open_page: Open) -> None:
-    rows = open_page(latents_index).evaluate(
-        "percentileMarks([[1, 10], [50, 12], [90, 14], [99, 60], [99.9, 61]], (x) => x).map(({ row }) => row)"
-    )
-    assert rows == [0, 1, 2, 0, 1]
-
-
 def test_previous_and_next_go_through_the_list(latents_index: Path, open_page: Open) -> None:
     def leaf(text: str) -> list[str]:
-        passed = [opened.locator("#latent h1").inner_text()]
-        while opened.locator(f"#latent a.step:text-is('{text}')").count() > 0:
-            opened.click(f"#latent a.step:text-is('{text}')")
-            opened.wait_for_selector(f"#latent h1:not(:text-is('{passed[-1]}'))")
-            passed.append(opened.locator("#latent h1").inner_text())
-        assert opened.locator("#latent .step[aria-disabled]").inner_text() == text
-        return passed
+        passed, last = opened.evaluate(
+            """async (text) => {
+              const title = () => document.querySelector("#latent h1").innerText;
+              const next = () => [...document.querySelectorAll("#latent a.step")].find((a) => a.innerText === text);
+              const passed = [title()];
+              for (let step = next(); step !== undefined; step = next()) {
+                step.click();
+                while (title() === passed.at(-1)) await new Promise(requestAnimationFrame);
+                passed.push(title());
+              }
+              return [passed, document.querySelector("#latent .step[aria-disabled]").innerText];
+            }""",
+            text,
+        )
+        assert last == text
+        found: list[str] = passed
+        return found
 
     opened = open_page(latents_index, "#latent=17")
     leaf("← Previous")
@@ -165,12 +175,12 @@ def test_previous_and_next_go_through_the_list(latents_index: Path, open_page: O
 
 WITHOUT_PAGE = [
     ("3", "This latent never fired"),
+    ("", "There is no latent"),
     ("20", "saev render --run_dir RUN --visualizer.include_latents '[20]'"),
     ("40", "There is no latent 40: this SAE has 40 latents, counted from 0"),
     ("999999999", "There is no latent 999999999"),
     ("-1", "There is no latent -1"),
     ("%3Cb%3E", "There is no latent <b>"),
-    ("", "There is no latent"),
 ]
 
 
@@ -179,8 +189,8 @@ def test_latents_without_a_page_get_a_text(latents_index: Path, open_page: Open)
     for latent, text in WITHOUT_PAGE:
         opened.evaluate("(hash) => { location.hash = hash; }", f"#latent={latent}")
         opened.wait_for_selector(f"#latent .empty:has-text({json.dumps(text)})")
-        opened.evaluate("location.hash = '#latent=17'")
-        opened.wait_for_selector("#latent h1:text-is('Latent 17')")
+    opened.evaluate("location.hash = '#latent=17'")
+    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
 
 
 def test_a_page_whose_file_is_gone_is_told(tmp_path: Path, open_page: Open, complaints: list[str]) -> None:
@@ -202,22 +212,18 @@ def test_a_page_that_comes_late_does_not_fill_another_ones(latents_index: Path, 
     assert opened.locator("#latent figure").count() == 0
 
 
-def test_the_link_can_be_copied_by_hand_if_the_browser_refuses(latents_index: Path, open_page: Open) -> None:
-    opened = open_page(latents_index, "#latent=17")
-    opened.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
-    opened.click("text=Copy link")
-    field = opened.locator(".copy-link input")
-    field.wait_for()
-    assert field.input_value() == opened.url
-    assert field.evaluate("(field) => field.selectionEnd - field.selectionStart") == len(opened.url)
-
-
-def test_the_link_is_copied(latents_index: Path, open_page: Open) -> None:
+def test_the_link_is_copied_or_if_the_browser_refuses_by_hand(latents_index: Path, open_page: Open) -> None:
     opened = open_page(latents_index, "#latent=17")
     opened.evaluate("() => { navigator.clipboard.writeText = async (text) => { self.copied = text; }; }")
     opened.click("text=Copy link")
     opened.wait_for_selector("text=Copied")
     assert opened.evaluate("self.copied") == opened.url
+    opened.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    opened.click(".copy-link button")
+    field = opened.locator(".copy-link input")
+    field.wait_for()
+    assert field.input_value() == opened.url
+    assert field.evaluate("(field) => field.selectionEnd - field.selectionStart") == len(opened.url)
 
 
 def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
@@ -252,14 +258,3 @@ def test_texts_of_users_stay_texts(tmp_path: Path, open_page: Open) -> None:
 def texts(found: list[str]) -> list[bytes]:
     """Names that are broken come as a lone surrogate from Python and as U+FFFD from the browser."""
     return [text.encode("utf-8", "replace").replace("\ufffd".encode(), b"?") for text in found]
-
-
-def test_a_page_is_found_as_it_was_left(latents_index: Path, open_page: Open) -> None:
-    opened = open_page(latents_index, "#latent=17")
-    values(opened)
-    opened.locator(".samples a").nth(3).click()
-    opened.wait_for_selector("#picture .fire")
-    before = opened.locator(".samples figure").first.element_handle()
-    opened.go_back()
-    opened.wait_for_selector("#latent h1:text-is('Latent 17')")
-    assert opened.locator(".samples figure").first.evaluate("(now, before) => now === before", before)

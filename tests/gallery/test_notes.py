@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.browsing import Open
 from tests.gallery.galleries import HOSTILE, make_gallery, write
-from tests.gallery.pages import expect_count, expect_listed, expect_text, listed
+from tests.gallery.pages import after_each, expect_count, expect_listed, expect_text, listed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -184,9 +184,8 @@ def test_a_note_is_a_hypothesis_that_is_found_by_all_of_it(full_index: Path, ope
     page.evaluate("app.notes.set(6, { star: true, tags: ['animals'], claim: 'dots' })")
     page.evaluate("location.hash = ''")
     expect_text(page, "li[data-latent='17'] .card-note", "zebra stripes (supported, 70\u202f%) #to test #animals")
-    for words in ("zebra", "BARS", "to test", "supported", shown["name"]):
-        page.fill("#filter-search", words)
-        expect_listed(page, [17])
+    words = ("zebra", "BARS", "to test", "supported", shown["name"])
+    assert after_each(page, [("#filter-search", one) for one in words]) == [[17]] * len(words)
     page.fill("#filter-search", "")
     page.select_option("#filter-tag", "animals")
     assert sorted(listed(page)) == [6, 17]
@@ -241,11 +240,24 @@ REFUSED: list[tuple[object, str]] = [
 
 def test_files_that_are_not_notes_are_refused_whole(index: Path, open_page: Open) -> None:
     page = open_page(index)
+    answers = page.evaluate(
+        """async (texts) => {
+          const menu = app.notesMenu;
+          const answers = [];
+          for (const text of texts) {
+            await menu.import(new File([text], "x.json"));
+            answers.push([menu.message.textContent, menu.message.className, app.notes.list.length]);
+          }
+          return answers;
+        }""",
+        [content if isinstance(content, str) else json.dumps(content) for content, _ in REFUSED],
+    )
+    for (said, kind, n), (content, message) in zip(answers, REFUSED, strict=True):
+        assert message in said, content
+        assert ("error" in kind, n) == (True, 0), content
+    import_file(page, REFUSED[0][0])  # as the others, from the button on
     page.click("#notes-menu summary")
-    for content, message in REFUSED:
-        import_file(page, content)
-        page.wait_for_selector(f"#notes-message.error:has-text({json.dumps(message)})")
-        assert page.evaluate(NOTES) == []
+    page.wait_for_selector(f"#notes-message.error:has-text({json.dumps(REFUSED[0][1])})")
     import_file(page, WELL)
     expect_text(page, "#notes-message", "0 notes read: 0 new or changed, 0 known already.")
 

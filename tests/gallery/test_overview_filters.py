@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from tests.browsing import Open
 from tests.gallery.galleries import N_LATENTS, make_gallery, write
-from tests.gallery.pages import drag, expect_count, expect_listed, expect_text, position, wait_until_drawn
+from tests.gallery.pages import (
+    after_each,
+    drag,
+    expect_count,
+    expect_listed,
+    expect_text,
+    positions,
+    wait_until_drawn,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +33,10 @@ def test_every_order_either_way(index: Path, open_page: Open) -> None:
     page.click("#sort-direction")
     expect_listed(page, [25, 17, 6, 33])  # those without a label or name come last either way
     page.click("#sort-direction")
+    page.select_option("#sort-key", "index")
+    expect_listed(page, [33, 25, 17, 6])
+    steps: list[tuple[str, str | None]] = []
+    expected = []
     for key, descending in (
         ("index", [33, 25, 17, 6]),
         ("frequency", [33, 25, 17, 6]),
@@ -34,18 +46,14 @@ def test_every_order_either_way(index: Path, open_page: Open) -> None:
         ("topRatio", [25, 33, 6, 17]),
         ("spread", [17, 25, 33, 6]),
     ):
-        page.select_option("#sort-key", key)
-        expect_listed(page, descending)
-        page.click("#sort-direction")
-        expect_listed(page, descending[::-1])
-        page.click("#sort-direction")
+        steps += [("#sort-key", key), ("#sort-direction", None), ("#sort-direction", None)]
+        expected += [descending, descending[::-1], descending]
     for key in ("purity", "selectivity"):
-        page.select_option("#sort-key", key)
-        expect_listed(page, [17, 25, 6, 33])
-    page.select_option("#sort-key", "nameScore")
-    expect_listed(page, [33, 17, 6, 25])
-    page.click("#sort-direction")
-    expect_listed(page, [17, 33, 6, 25])
+        steps.append(("#sort-key", key))
+        expected.append([17, 25, 6, 33])
+    steps += [("#sort-key", "nameScore"), ("#sort-direction", None)]
+    expected += [[33, 17, 6, 25], [17, 33, 6, 25]]
+    assert after_each(page, steps) == expected
 
 
 def test_a_random_order_is_kept_until_it_is_shuffled_anew(full_index: Path, open_page: Open) -> None:
@@ -66,15 +74,11 @@ def test_a_random_order_is_kept_until_it_is_shuffled_anew(full_index: Path, open
 def test_rare_latents_come_last_where_few_pictures_say_little(tmp_path: Path, open_page: Open) -> None:
     page = open_page(write(tmp_path, make_gallery(rare_below=0.1)))  # latent 6 fires on .06 of the pictures
     expect_listed(page, [17, 25, 6, 33])  # and 33 has no label
-    page.select_option("#sort-key", "meanValue")
-    expect_listed(page, [17, 25, 33, 6])
-    page.click("#sort-direction")
-    expect_listed(page, [33, 25, 17, 6])
-    page.select_option("#sort-key", "frequency")
-    expect_listed(page, [6, 17, 25, 33])
+    steps = [("#sort-key", "meanValue"), ("#sort-direction", None), ("#sort-key", "frequency")]
+    assert after_each(page, steps) == [[17, 25, 33, 6], [33, 25, 17, 6], [6, 17, 25, 33]]
 
 
-def test_kinds_and_reset(index: Path, open_page: Open) -> None:
+def test_kinds_reset_and_search(index: Path, open_page: Open) -> None:
     page = open_page(index)
     page.select_option("#sort-key", "index")
     page.click("#sort-direction")
@@ -97,30 +101,19 @@ def test_kinds_and_reset(index: Path, open_page: Open) -> None:
     expect_listed(page, [6, 17, 25, 33])
     assert not page.is_checked("#filter-named")
     assert page.is_disabled("#filter-reset")
-
-
-def test_search_finds_numbers_names_labels_and_notes(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    page.select_option("#sort-key", "index")
-    page.click("#sort-direction")
+    # The search finds numbers, names, labels and notes.
     page.evaluate("app.notes.set(25, { text: 'Night SKY?' })")
-    for text, found in (
-        ("3", [33]),
-        ("17", [17]),
-        ("STRI", [17]),
-        ("birds", [6, 25]),
-        ("sky", [25, 33]),
-        ("sky b", [25]),
-    ):
-        page.fill("#filter-search", text)
-        expect_listed(page, found)
+    page.fill("#filter-search", "3")
+    expect_listed(page, [33])
+    finds = {"17": [17], "STRI": [17], "birds": [6, 25], "sky": [25, 33], "sky b": [25]}
+    assert after_each(page, [("#filter-search", text) for text in finds]) == list(finds.values())
     page.fill("#filter-search", "cars")
     expect_text(page, "#list-count", "0 of 40 latents")
     page.click("#nothing button")  # the one that says it has no pictures
     expect_listed(page, [30])
 
 
-def test_ranges_by_keyboard(index: Path, open_page: Open) -> None:
+def test_ranges_by_keyboard_and_by_brushing(index: Path, open_page: Open) -> None:
     page = open_page(index)
     page.select_option("#filter-kind", "all")
     page.fill("#frequency-from", "0.5")
@@ -136,13 +129,8 @@ def test_ranges_by_keyboard(index: Path, open_page: Open) -> None:
     page.click("#clear-ranges")
     expect_text(page, "#list-count", "40 of 40 latents")
     assert page.input_value("#frequency-from") == ""
-
-
-def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    page.select_option("#filter-kind", "all")
     page.select_option("#sort-key", "meanValue")
-    (x0, y0), (x1, y1) = position(page, 12), position(page, 20)
+    (x0, y0), (x1, y1) = positions(page, (12, 20))
     drag(page, "#scatter canvas >> nth=0", (x1 + 3, y1 + 3), (x0 - 3, y0 - 3))  # from either corner
     expect_listed(page, range(12, 21))
     wait_until_drawn(page)
@@ -159,69 +147,27 @@ def test_brushing_the_scatter_plot_filters(index: Path, open_page: Open) -> None
     expect_text(page, "#list-count", "9 of 40 latents")
     page.click("#scatter", position={"x": 300, "y": 20})  # beside all points
     expect_text(page, "#list-count", "40 of 40 latents")
-
-
-def test_brushing_bars_of_the_histogram_filters(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    page.select_option("#filter-kind", "all")
     wait_until_drawn(page)
     counts = page.evaluate("app.overview.histogram.counts")
     assert sum(counts) == 36
     first, last = 6, 9
-    places = [page.evaluate(f"app.overview.histogram.centre({i})") for i in (first, last)]
+    places = page.evaluate(f"[{first}, {last}].map((bar) => app.overview.histogram.centre(bar))")
     drag(page, "#histogram canvas", (places[1], 60), (places[0], 20))
     expect_text(page, "#list-count", f"{sum(counts[first : last + 1])} of 40 latents")
     wait_until_drawn(page)
     assert page.evaluate("app.overview.histogram.listed.filter((n) => n > 0).length") <= 4
     page.click("#histogram canvas", position={"x": places[0], "y": 80})
     expect_text(page, "#list-count", f"{counts[first]} of 40 latents")
-    page.hover("#histogram canvas", position={"x": places[0], "y": 80})
-    assert f": {counts[first]} latent" in page.locator(".plot-caption").inner_text()
+    assert f": {counts[first]} latent" in page.locator(".plot-caption").inner_text()  # the pointer is still there
     page.click("#histogram canvas", position={"x": 20, "y": 90})
     expect_listed(page, [0, 1, 2, 3])
     assert page.input_value("#filter-kind") == "dead"
 
 
-def test_pointing_at_a_point_tells_and_clicking_opens(index: Path, open_page: Open) -> None:
+def test_points_stand_where_axes_say_and_tell_what_they_are(index: Path, open_page: Open) -> None:
     page = open_page(index)
-    for latent in (17, 20):
-        x, y = position(page, latent)
-        page.hover("#scatter", position={"x": x, "y": y})
-        assert page.locator(".tooltip strong").inner_text() == f"Latent {latent}"
-        assert ("no pictures" in page.locator(".tooltip").inner_text()) == (latent == 20)
-        page.click("#scatter", position={"x": x, "y": y})
-        page.wait_for_selector(f"#latent h1:text-is('Latent {latent}')")
-        assert page.url.endswith(f"#latent={latent}")
-        page.go_back()
-        page.wait_for_selector("#overview:not([hidden])")
-
-
-def test_pointing_at_a_card_rings_its_point(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    wait_until_drawn(page)
-    page.hover("li[data-latent='25']")
-    assert page.locator(".tooltip strong").inner_text() == "Latent 25"
-    page.hover("#title")
-    assert page.locator(".tooltip").is_hidden()
-
-
-def test_tooltip_of_an_outer_point_stays_within_the_plot(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    plot = page.locator("#scatter").bounding_box()
-    for latent in (4, 39):  # top left and bottom right
-        x, y = position(page, latent)
-        page.hover("#scatter", position={"x": x, "y": y})
-        box = page.locator(".tooltip").bounding_box()
-        assert plot is not None
-        assert box is not None
-        assert plot["x"] <= box["x"] <= plot["x"] + plot["width"] - box["width"]
-        assert plot["y"] <= box["y"] <= plot["y"] + plot["height"] - box["height"]
-
-
-def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
-    page = open_page(index)
-    places = [position(page, latent) for latent in ALIVE]
-    xs, ys = zip(*places, strict=True)
+    places = dict(zip(ALIVE, positions(page, ALIVE), strict=True))
+    xs, ys = zip(*places.values(), strict=True)
     steps = np.diff(xs)  # frequencies are a geometric sequence, so a log axis spaces them evenly
     assert np.allclose(steps, steps[0], rtol=1e-3)
     assert (np.diff(ys) > 0).all()  # mean values fall, and pixels count downwards
@@ -229,6 +175,27 @@ def test_points_stand_where_axes_say(index: Path, open_page: Open) -> None:
     assert page.evaluate("logTicks(-0.1, 1.1)") == [1, 2, 5, 10]
     back = page.evaluate(f"app.overview.scatter.x.value({xs[10]})")
     assert back == pytest.approx(GALLERY.frequency[14], rel=1e-5)
+    page.hover("li[data-latent='25']")
+    assert page.locator(".tooltip strong").inner_text() == "Latent 25"
+    page.hover("#title")
+    assert page.locator(".tooltip").is_hidden()
+    plot = page.locator("#scatter").bounding_box()
+    assert plot is not None
+    for latent in (4, 39, 17, 20):  # 4 stands top left and 39 bottom right, and their texts stay within the plot
+        x, y = places[latent]
+        page.hover("#scatter", position={"x": x, "y": y})
+        title, text, left, right = page.locator(".tooltip").evaluate(
+            "(tip) => { const { left, right } = tip.getBoundingClientRect();"
+            " return [tip.querySelector('strong').innerText, tip.innerText, left, right]; }"
+        )
+        assert title == f"Latent {latent}"
+        assert ("no pictures" in text) == (latent != 17), text
+        assert plot["x"] <= left < right <= plot["x"] + plot["width"]
+    page.click("#scatter", position={"x": x, "y": y})
+    page.wait_for_selector("#latent h1:text-is('Latent 20')")
+    assert page.url.endswith("#latent=20")
+    page.go_back()
+    page.wait_for_selector("#overview:not([hidden])")
 
 
 def test_the_address_has_the_filters_and_the_order(index: Path, open_page: Open) -> None:
@@ -287,9 +254,15 @@ def test_broken_filters_of_an_older_page_are_forgotten(index: Path, open_page: O
     page = open_page(index)
     well = page.evaluate("new Filters(app.data, app.notes).initial")
     broken = ({"kind": "constructor"}, {"search": 3}, {"frequency": [1]}, {"meanValue": ["0", 1]}, {"sort": "x"})
-    for kept in ("nonsense", "[1]", "null", *(json.dumps(well | {"isStarred": True} | part) for part in broken)):
-        page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {json.dumps(kept)})")
-        assert page.evaluate("new Filters(app.data, app.notes).state") == well
+    kept = ["nonsense", "[1]", "null", *(json.dumps(well | {"isStarred": True} | part) for part in broken)]
+    read = page.evaluate(
+        """(kept) => kept.map((text) => {
+          sessionStorage.setItem("saev-filters:sae-a", text);
+          return new Filters(app.data, app.notes).state;
+        })""",
+        kept,
+    )
+    assert read == [well] * len(kept)
     starred = json.dumps(json.dumps(well | {"isStarred": True}))
     page.evaluate(f"sessionStorage.setItem('saev-filters:sae-a', {starred})")
     page.reload()

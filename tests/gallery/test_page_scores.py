@@ -1,5 +1,6 @@
 """What the page makes of its counts is what saev.probing.statistics makes of them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,25 @@ def tables(n: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
 
 
 def test_the_page_scores_as_the_statistics_do(index: Path, open_page: Open) -> None:
-    given = tables(300)
+    given = tables(120)
     found = open_page(index).evaluate(
-        """([tables, names]) => tables.map(([values, labels, silentWith, silentWithout, threshold]) => {
-          const curve = new FireCurve(values, labels, silentWith, silentWithout);
-          const at = curve.above(threshold);
-          return [[at.tp, at.fp, at.fn, at.tn], names.map((name) => at[name]), curve.averagePrecision];
-        })""",
-        [
+        """(given) => {
+          const [tables, names] = JSON.parse(given);
+          return tables.map(([values, labels, silentWith, silentWithout, threshold]) => {
+            const curve = new FireCurve(values, labels, silentWith, silentWithout);
+            const at = curve.above(threshold);
+            return [[at.tp, at.fp, at.fn, at.tn], names.map((name) => at[name]), curve.averagePrecision];
+          });
+        }""",
+        json.dumps(  # one text: of a list, each number would be sent as an object of its own
             [
-                (values.tolist(), labels.tolist(), int(silent.sum()), int((~silent).sum()), threshold)
-                for values, labels, silent, threshold in given
-            ],
-            list(SCORES),
-        ],
+                [
+                    (values.tolist(), labels.tolist(), int(silent.sum()), int((~silent).sum()), threshold)
+                    for values, labels, silent, threshold in given
+                ],
+                SCORES,
+            ]
+        ),
     )
     for (values, labels, silent, threshold), (cells, scored, precision) in zip(given, found, strict=True):
         a, y = np.append(values, np.zeros(len(silent))), np.append(labels, silent)

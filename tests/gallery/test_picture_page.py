@@ -21,7 +21,7 @@ from tests.gallery.detail_galleries import (
     pictures,
     write,
 )
-from tests.gallery.picture_page import fires, heading, point, shown_levels
+from tests.gallery.picture_page import fires, heading, point, shown_levels, told
 
 from saev.gallery import scripts
 from saev.gallery.by_picture import Masks
@@ -78,35 +78,24 @@ def test_masks_are_outlined_and_named(tmp_path: Path, open_page: Open) -> None:
         assert opened.locator("#picture .mask-line").get_attribute("d") == ""
 
 
-def test_the_whole_picture_first(index: Path, open_page: Open) -> None:
+def test_the_whole_picture_first_then_the_patch_that_is_pointed_at(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=3")
     assert opened.locator("#picture h1").inner_text() == "birds/3.png"
     assert opened.locator("#picture .label").inner_text() == "birds"
-    listed = fires(opened)
+    title, listed = told(opened)
     assert [row[0] for row in listed] == list(range(4, 40))  # each is at its largest value somewhere
     assert {row[1] for row in listed} == {"100 %"}
-    assert heading(opened) == "Latents in the whole picture"
+    assert title == "Latents in the whole picture"
     assert opened.locator("#picture .stage .heat").count() == 0
     lines = opened.locator(".grid-lines").get_attribute("d") or ""
     assert lines.count("V3") == 4
     assert lines.count("H5") == 2
-
-
-def test_pointing_at_a_patch_lists_its_latents(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#picture=1")
-    fires(opened)
-    for patch in (0, 4, 7, 14):
+    for patch in (0, 4, 14):
         point(opened, patch)
-        assert fires(opened) == expected(patch)
-        assert heading(opened) == f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}"
-        opened.mouse.move(5, 5)
-        assert heading(opened) == "Latents in the whole picture"
-
-
-def test_a_clicked_patch_stays(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#picture=0")
-    fires(opened)
-    point(opened, 7, click=True)
+        assert told(opened) == (f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}", expected(patch))
+    opened.mouse.move(5, 5)
+    assert heading(opened) == "Latents in the whole picture"
+    point(opened, 7, click=True)  # one that is clicked stays
     point(opened, 9)
     assert fires(opened) == expected(9)
     opened.mouse.move(5, 5)
@@ -118,7 +107,7 @@ def test_a_clicked_patch_stays(index: Path, open_page: Open) -> None:
     assert heading(opened) == "Latents in the whole picture"
 
 
-def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
+def test_all_of_it_goes_by_keyboard(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=0&latent=17")
     fires(opened)
     opened.focus(".patch-grid")
@@ -126,13 +115,19 @@ def test_arrow_keys_move_over_the_patches(index: Path, open_page: Open) -> None:
     patches = [0, 5, 6, 11, 11, 12, 7, 6, 5, 5]
     for key, patch in zip(steps, patches, strict=True):
         opened.keyboard.press(f"Arrow{key}")
-        assert heading(opened) == f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}"
-        assert fires(opened) == expected(patch)
+        assert told(opened) == (f"Latents in row {patch // 5 + 1}, column {patch % 5 + 1}", expected(patch))
     assert opened.locator("#picture [role=status]").inner_text() == "row 2, column 1: 6 latents, first latent 5"
     assert opened.url.endswith("#picture=0&latent=17")
     opened.keyboard.press("Escape")
     assert heading(opened) == "Latents in the whole picture"
     assert opened.url.endswith("#picture=0&latent=17")
+    opened.focus(".fire[data-latent='6']")  # a latent is chosen and dropped
+    opened.keyboard.press("Enter")
+    opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=true]")
+    assert (shown_levels(opened) == levels(6)).all()
+    opened.keyboard.press("Enter")
+    opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=false]")
+    assert opened.locator("#picture .stage .heat").count() == 0
 
 
 def test_clicking_a_latent_shows_where_it_fires(index: Path, open_page: Open) -> None:
@@ -155,17 +150,6 @@ def test_clicking_a_latent_shows_where_it_fires(index: Path, open_page: Open) ->
     assert not opened.url.startswith(index.as_uri())
 
 
-def test_a_latent_is_chosen_and_dropped_by_keyboard(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#picture=1")
-    fires(opened)
-    opened.focus(".fire[data-latent='6']")
-    opened.keyboard.press("Enter")
-    assert (shown_levels(opened) == levels(6)).all()
-    opened.keyboard.press("Enter")
-    opened.wait_for_selector(".fire[data-latent='6'][aria-pressed=false]")
-    assert opened.locator("#picture .stage .heat").count() == 0
-
-
 def test_a_link_to_picture_and_latent(index: Path, open_page: Open) -> None:
     opened = open_page(index, "#picture=2&latent=6")
     assert (shown_levels(opened) == levels(6)).all()
@@ -177,8 +161,8 @@ def test_a_link_to_picture_and_latent(index: Path, open_page: Open) -> None:
     assert (shown_levels(opened) == levels(6)).all()
 
 
-def test_long_lists_come_in_parts(tmp_path: Path, open_page: Open) -> None:
-    opened = open_page(write(tmp_path / "g"), "#picture=0")
+def test_long_lists_come_in_parts(index: Path, open_page: Open) -> None:
+    opened = open_page(index, "#picture=0")
     opened.locator("#picture .fire").first.wait_for()
     opened.evaluate("() => { PictureView.nRows = 10; }")
     opened.evaluate("() => { location.hash = '#picture=1'; }")
@@ -197,19 +181,17 @@ def says(opened: "Page", latent: int, text: str, picture: int = 0) -> None:
     opened.wait_for_selector(f".chosen:has-text('Latent {latent}'):has-text('{text}')")
 
 
-def test_where_all_is_listed_a_latent_is_said_not_to_fire(index: Path, open_page: Open) -> None:
+def test_what_is_said_of_a_latent_with_and_without_lists(index: Path, open_page: Open, complaints: list[str]) -> None:
     opened = open_page(index, "#picture=0&latent=2")
     opened.wait_for_selector(".chosen:has-text('Latent 2'):has-text(': does not fire here')")
     assert (shown_levels(opened) == 0).all()
     says(opened, 34, "on 2 of 15 patches, at most 35.0")
-
-
-def test_without_lists_nothing_is_said_of_a_latent_without_page(
-    index: Path, open_page: Open, complaints: list[str]
-) -> None:
-    opened = open_page(index, "#picture=5")
-    opened.wait_for_selector("#picture .fires .empty")
-    says(opened, 34, "where it fires in this picture is not known", picture=5)
+    says(opened, 34, "where it fires in this picture is not known", picture=5)  # it has no page, and 5 no lists
+    assert "data/pictures/00000005.js is missing" in opened.locator("#picture .fires .empty").inner_text()
+    assert any("00000005.js" in text for text in complaints)
+    opened.evaluate("() => { location.hash = '#picture=5&latent=17'; }")  # a latent's own heatmap is shown
+    opened.wait_for_selector(".chosen a[href='#latent=17']")
+    assert (shown_levels(opened) == levels(17)).all()
     complaints.clear()
 
 
@@ -234,15 +216,6 @@ def test_a_latent_that_hardly_fires_is_not_called_silent(
     fires(opened)
     says(opened, 34, "on no patch above 0.196")
     says(opened, 2, "does not fire here")
-
-
-def test_without_codes_a_latents_own_heatmap_is_shown(index: Path, open_page: Open, complaints: list[str]) -> None:
-    opened = open_page(index, "#picture=5&latent=17")
-    opened.wait_for_selector("#picture .fires .empty")
-    assert "data/pictures/00000005.js is missing" in opened.locator("#picture .fires").inner_text()
-    assert (shown_levels(opened) == levels(17)).all()
-    assert any("00000005.js" in text for text in complaints)
-    complaints.clear()
 
 
 def test_a_missing_picture_keeps_its_grid(tmp_path: Path, open_page: Open) -> None:

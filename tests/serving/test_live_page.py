@@ -28,11 +28,10 @@ def strongest_by_hand(opened: OpenedSae, backbone: Backbone) -> list[int]:
     return sorted(fires, key=lambda latent: (-level_s[latent].item(), latent))
 
 
-@pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_a_picture_with_a_hostile_name_is_shown_with_its_latents(
-    served: Served, opened: OpenedSae, backbone: Backbone, kind: str
+    served: Served, opened: OpenedSae, backbone: Backbone
 ) -> None:
-    served.drop(file_of(own_picture()), HOSTILE, kind)
+    served.drop(file_of(own_picture()), HOSTILE)
     served.says("#live h1", HOSTILE)
     page = served.page
     page.wait_for_selector("#live .fire")
@@ -49,7 +48,8 @@ def test_a_picture_with_a_hostile_name_is_shown_with_its_latents(
 
 
 def test_a_heatmap_and_the_latents_of_a_patch(served: Served, opened: OpenedSae, backbone: Backbone) -> None:
-    served.drop(file_of(own_picture()), "own.png")
+    served.drop(file_of(own_picture()), "own.png", "paste")
+    served.says("#live h1", "own.png")
     page = served.page
     latent = strongest_by_hand(opened, backbone)[0]
     page.locator(f"#live .fire[data-latent='{latent}']").click()
@@ -135,18 +135,15 @@ def test_a_file_is_chosen_and_errors_are_said(served: Served) -> None:
     served.says("#live h1", "a.jpg")
 
 
-def test_why_there_is_no_live_inference_is_said(served: Served) -> None:
+def test_why_there_is_no_live_inference_and_why_no_neighbours_is_said(
+    served: Served, opened: OpenedSae, backbone: Backbone, shards: Path
+) -> None:
     served.server.live = {served.name: "no <b>ViT</b>"}
     served.page.reload()
     served.says("#overview #live-reason", "New pictures cannot be looked at here: no <b>ViT</b>")
     served.page.goto(f"{served.server.url}{served.name}/#live")
     served.says("#live .empty", "New pictures cannot be looked at here: no <b>ViT</b>")
     served.count("#live button", 0)
-
-
-def test_why_there_are_no_neighbours_is_said(
-    served: Served, opened: OpenedSae, backbone: Backbone, shards: Path
-) -> None:
     served.server.live = {served.name: gallery_of(opened, backbone, "all gone", shards)}
     served.page.reload()
     served.page.wait_for_selector("main:not([hidden])")

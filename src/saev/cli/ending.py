@@ -41,11 +41,7 @@ _FEWER_WORKERS: Final = {"predict": "fewer --data.num_workers", "downstream": "f
 
 @final
 class Stopped(SystemExit):
-    """A signal has come. Not a KeyboardInterrupt: Lightning would ignore further signals while it cleans up.
-
-    Args:
-        signum: SIGINT or SIGTERM.
-    """
+    """A signal has come. Not a KeyboardInterrupt: Lightning would ignore further signals while it cleans up."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -83,7 +79,6 @@ def ended(command: str, work: Callable[[], int]) -> int:
 
     Args:
         command: The name of the command, for the last line.
-        work: Returns the exit status.
 
     Raises:
         SystemExit: For help, and where another process says why.

@@ -12,13 +12,7 @@ _MAX_SECONDS = 15.0
 
 
 def images_per_second(model: VitLightningModule, data: ImageDataModule, device: torch.device) -> float:
-    """The rate of decoding and the forward pass together, from the first batches.
-
-    Args:
-        model: The ViT; moved to the device.
-        data: The pictures.
-        device: Where the pass runs.
-    """
+    """The rate of decoding and the forward pass together, from the first batches."""
     data.select([range(min(len(data.images), _MAX_BATCHES * data.batch_size))])
     model.to(device)
     started = warm = time.perf_counter()

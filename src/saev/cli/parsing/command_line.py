@@ -27,8 +27,6 @@ def refuse_options(command: str, argv: Sequence[str], reasons: Mapping[str, str]
     """Refuse options of other commands, and say more than that there is no such option.
 
     Args:
-        command: The name of the command.
-        argv: Its command line.
         reasons: For options and groups of options, such as `--model`, what the command does instead.
 
     Raises:

@@ -50,7 +50,6 @@ def import_modules(names: Sequence[str], argv: Sequence[str]) -> None:
 
     Args:
         names: Modules, or files of them.
-        argv: The rest of the command line.
 
     Raises:
         InputError: If there is no such module, or it fails; or a class has the name of another one.

@@ -43,7 +43,6 @@ def answer_help(parser: ArgumentParser, argv: Sequence[str], hidden: Collection[
     """Print the short help and exit, if a command line asks for it.
 
     Args:
-        parser: That of the command.
         argv: Its command line. A class that it chooses, as with `--model.sae TopK`, shows its options.
         hidden: Options that only the long help has.
 

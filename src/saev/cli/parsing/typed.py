@@ -27,8 +27,6 @@ def run(command: Command, argv: Sequence[str], prog: str, subclasses: Mapping[st
     """Run a command with the options of a command line, and return its exit status.
 
     Args:
-        command: The function.
-        argv: What follows the name of the command.
         prog: That name, with saev: `saev encode`.
         subclasses: Parameters that are options of a class instead, the user's choice below this base, which is built.
 
@@ -56,10 +54,7 @@ def run_one_of(
     """Run the command that a command line names first, and return its exit status.
 
     Args:
-        commands: The functions by name.
-        argv: What follows the name of them all.
         prog: That name, with saev: `saev shards`.
-        description: What they are for.
         subclasses: As for `run`, of those commands that have such parameters.
 
     Raises:

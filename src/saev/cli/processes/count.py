@@ -66,8 +66,6 @@ def granted(accelerator: str, devices: Devices, num_nodes: int, n_parts: int) ->
     Only processes that this one would start are left out; those that are there already have nothing to do.
 
     Args:
-        accelerator: The trainer's option.
-        devices: The trainer's option.
         num_nodes: The trainer's option. Several machines must not decide differently, so that all is left as it is.
         n_parts: Parts of the work that cannot be divided.
 

@@ -24,7 +24,6 @@ def watched(command: str, check: Callable[[], None], patience: float, minutes: f
     """End this process, and those that it has started, for a reason that the block does not find out by itself.
 
     Args:
-        command: The name of the command, for the message.
         check: Raises InputError for a reason to end, such as another process that has ended.
         patience: Seconds that the block has to find out by itself.
         minutes: After these the block has taken too long.
@@ -60,7 +59,6 @@ def first_meeting(command: str, check: Callable[[], None]) -> Iterator[None]:
     Nothing is there yet to be kept.
 
     Args:
-        command: The name of the command, for the message.
         check: Raises InputError for a reason to end, such as another process that has ended.
     """
     earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}

@@ -27,12 +27,7 @@ _OF_DDP: Final[dict[str, dict[str, Any]]] = {
 
 
 class TrainingStrategy(WatchedStrategy):
-    """DDP that ends with one line, and with all of its processes, when one of them has ended.
-
-    Args:
-        command: The name of the command.
-        options: Those of DDP.
-    """
+    """DDP that ends with one line, and with all of its processes, when one of them has ended."""
 
     advice: Callable[[], str] = str
     """What is kept when a process has ended, for the end of a line; or nothing."""
@@ -71,11 +66,6 @@ class TrainingLatentShards(TrainingStrategy, LatentShards):
 
 def training_strategy(settings: Namespace, command: str, *, shard_latents: bool) -> TrainingStrategy | None:
     """The strategy for the trainer's options; None leaves it to the trainer.
-
-    Args:
-        settings: The trainer's options.
-        command: The name of the command.
-        shard_latents: Whether the processes divide the latents.
 
     Raises:
         InputError: If the processes divide the latents, and the options name a strategy that cannot.

@@ -48,10 +48,6 @@ LEAST: Final = {
 def check_trainer(settings: Namespace, n_steps: int) -> None:
     """See whether the trainer's options agree with our own, with the precision of the weights, and with the run.
 
-    Args:
-        settings: All options of the trainer.
-        n_steps: Steps of the run.
-
     Raises:
         InputError: For one that does not.
     """

@@ -38,7 +38,6 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     first frame.
 
     Args:
-        data: The file.
         name: What messages call it.
         max_pixels: Upper bound of its pixels.
 
@@ -53,7 +52,6 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decode a mask (height, width): an 8-bit PNG, grey or palette, whose values are classes.
 
     Args:
-        data: The file.
         name: What messages call it.
 
     Raises:

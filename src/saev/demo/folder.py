@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +14,7 @@ from saev.cli.runs.lock import alone_in, contents
 from saev.errors import InputError, printable, shortened
 from saev.files import check_writable, free_bytes, read_regular, write_whole
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 MARKER: Final = "saev-demo.json"
 FORMAT: Final = "saev-demo"
@@ -65,7 +66,7 @@ class Finished:
 
     name: str
     seconds: float  # That it took.
-    said: Sequence[str]  # Lines on what came out.
+    said: list[str]  # Lines on what came out.
     facts: Mapping[str, Any]  # What later steps need of it, as JSON.
 
 
@@ -116,7 +117,7 @@ class DemoFolder:
             )
         found = JsonObject(value, str(marker), ["format", "version", "saev", "options", "finished"])
         options = JsonObject(found.mapping("options"), f"{marker}: options", [one.name for one in fields(DemoOptions)])
-        steps = [_finished(one, f"{marker}: finished") for one in found.array("finished")]
+        steps = [from_json(Finished, one, f"{marker}: finished") for one in found.array("finished")]
         return cls(path, DemoOptions(options.integer("n_scenes"), options.integer("seed")), steps)
 
     @contextmanager
@@ -184,11 +185,6 @@ def plain_name(name: str, where: str) -> str:
     if name in ("", "..") or Path(name).name != name:
         raise InputError(f"{where}: {shortened(printable(name))!r} is no name of a file: the marker was changed")
     return name
-
-
-def _finished(value: object, where: str) -> Finished:
-    found = JsonObject(value, where, [one.name for one in fields(Finished)])
-    return Finished(found.text("name"), found.number("seconds"), found.texts("said"), found.mapping("facts"))
 
 
 def _bytes_in(directory: Path) -> int:

@@ -9,6 +9,7 @@ from typing import Final, Literal, Self, final, get_args
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 Verdict = Literal["open", "supported", "refuted"]
 
@@ -36,18 +37,6 @@ class Evidence:
     picture: int  # Its number in the gallery.
     name: str
     set: str = ""  # The image set of the gallery, "" for its first one.
-
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly.
-
-        Raises:
-            InputError: For anything that is no evidence.
-        """
-        found = JsonObject(
-            {"set": "", **value} if isinstance(value, dict) else value, where, ("picture", "name", "set")
-        )
-        return cls(found.integer("picture"), found.text("name"), found.text("set"))
 
 
 @final
@@ -92,7 +81,8 @@ class Note:
         confidence = found.optional_integer("confidence")
         if confidence is not None and confidence > 100:
             raise InputError(f"{where}: confidence is {confidence}, and must be at most 100 (per cent)")
-        evidence = tuple(Evidence.from_json(one, f"{where}: evidence") for one in found.array("evidence"))
+        some = ({"set": "", **one} if isinstance(one, dict) else one for one in found.array("evidence"))
+        evidence = tuple(from_json(Evidence, one, f"{where}: evidence") for one in some)
         if len(evidence) > MAX_EVIDENCE:
             raise InputError(f"{where} has {len(evidence)} pictures of evidence, and {MAX_EVIDENCE} are the most")
         verdict: Verdict = found.choice("verdict", get_args(Verdict))  # type: ignore[assignment]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, final
+from typing import Any, Final, final
 
 from saev.errors import InputError
 from saev.files import given_path, read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 FORMAT: Final = "saev-interventions"
 VERSION: Final = 2
@@ -34,13 +35,6 @@ class Moved:
     p: float | None
     p_corrected: float | None  # For all figures of the run (Holm).
 
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly."""
-        found = JsonObject(value, where, ("mean", "low", "high", "p", "p_corrected"))
-        ends = found.optional_number("low"), found.optional_number("high")
-        return cls(found.number("mean"), *ends, found.optional_number("p"), found.optional_number("p_corrected"))
-
 
 @final
 @dataclass(frozen=True)
@@ -58,22 +52,9 @@ class Effect:
     random_bound: float  # The 95 % quantile of their sizes.
     specific: bool  # Whether it is more than what random latents do.
 
-    @classmethod
-    def from_json(cls, value: object, where: str) -> Self:
-        """From JSON, strictly."""
-        found = JsonObject(value, where, cls.__dataclass_fields__)
-        return cls(
-            found.text("figure"),
-            found.integer("n", 1),
-            found.number("untouched"),
-            found.number("edited"),
-            found.number("random"),
-            Moved.from_json(found.mapping("effect"), f"{where}: effect"),
-            Moved.from_json(found.mapping("beyond_random"), f"{where}: beyond_random"),
-            found.numbers("random_effects"),
-            found.number("random_bound"),
-            found.boolean("specific"),
-        )
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"'n' must be an integer of at least 1, found {self.n}")
 
 
 @final
@@ -126,7 +107,7 @@ def read_interventions(directory: str | Path) -> Interventions:
         _tokens(edit, value["edit"]["tokens"]),
         found.integer("n_measured", 1),
         found.integer("n_changed"),
-        tuple(Effect.from_json(one, f"{where}: effects[{i}]") for i, one in enumerate(found.array("effects"))),
+        tuple(from_json(Effect, one, f"{where}: effects[{i}]") for i, one in enumerate(found.array("effects"))),
         {key: value[key] for key in _REST},
     )
 

@@ -5,7 +5,7 @@ d = distinct numbers of units with a label, n = stored values.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from saev.probing.statistics.arrays import Floats, Integers
 from saev.probing.statistics.exchange import Exchange
 from saev.probing.statistics.permutation import p_value
 from saev.probing.statistics.scores import ratio
+
+FEW: Final = 4
+"""Distinct numbers of units with a label up to which a product is faster than sums by segments."""
 
 
 def max_t(
@@ -79,18 +82,16 @@ class _Standardised(NamedTuple):
     """Sums over units, and what standardises them.
 
     Args:
-        unit_n: The unit of each stored value.
-        begin_n: Where the sums of its latent begin.
-        value_n: The values.
+        total_lu: Sparse sums of each latent's values over the pictures of a unit.
+        begin_n: Where the sums of the latent of a stored value begin, in `largest`.
         size_u: Pictures of each unit.
         mean_l: Mean value of a picture, which is taken off.
         expected_ld: Mean over the arrangements of the sum over units with the label.
         per_sd_ld: 1 over its standard deviation, 0 where it is constant.
     """
 
-    unit_n: NDArray[np.integer[Any]]
+    total_lu: Any
     begin_n: Integers
-    value_n: Floats
     size_u: Floats
     mean_l: Floats
     expected_ld: Floats
@@ -98,12 +99,11 @@ class _Standardised(NamedTuple):
 
     @classmethod
     def of(cls, total_ul: Any, size_u: Floats, exchanges: Sequence[Exchange]) -> "_Standardised":
-        mean_l = total_ul.sum(0) / size_u.sum()
+        mean_l, total_lu = total_ul.sum(0) / size_u.sum(), sparse.csr_array(total_ul.T)
         moments = [one.moments(total_ul, size_u, mean_l) for one in exchanges]
         expected_ld, variance_ld = (np.stack(some, axis=1) for some in zip(*moments, strict=True))
-        latent_n = np.repeat(np.arange(total_ul.shape[1]), np.diff(total_ul.indptr))
-        begin_n, per_sd_ld = latent_n * (len(exchanges) + 1), ratio(1, np.sqrt(variance_ld))
-        return cls(total_ul.indices, begin_n, total_ul.data, size_u, mean_l, expected_ld, per_sd_ld)
+        begin_n = np.repeat(np.arange(len(mean_l)) * (len(exchanges) + 1), np.diff(total_lu.indptr))
+        return cls(total_lu, begin_n, size_u, mean_l, expected_ld, ratio(1, np.sqrt(variance_ld)))
 
     def one(self, total_u: Floats, y_u: NDArray[np.bool_], latent: int, d: int) -> float:
         """|T| of a latent with the labels as they are."""
@@ -113,8 +113,12 @@ class _Standardised(NamedTuple):
     def largest(self, segment_u: Integers) -> Floats:
         """The largest |T| (d,), where the units of a segment up to d have the label."""
         n_latents, n_d = self.expected_ld.shape
-        sums = np.bincount(self.begin_n + segment_u[self.unit_n], weights=self.value_n, minlength=n_latents * (n_d + 1))
-        t_ld = sums.reshape(n_latents, n_d + 1)[:, :-1].cumsum(1)
+        if n_d <= FEW:
+            t_ld = self.total_lu @ (segment_u[:, None] <= np.arange(n_d)).astype(np.float64)
+        else:
+            cells_n = self.begin_n + segment_u[self.total_lu.indices]
+            sums = np.bincount(cells_n, weights=self.total_lu.data, minlength=n_latents * (n_d + 1))
+            t_ld = sums.reshape(n_latents, n_d + 1)[:, :-1].cumsum(1)
         t_ld -= self.mean_l[:, None] * np.bincount(segment_u, weights=self.size_u, minlength=n_d + 1)[:-1].cumsum()
         t_ld -= self.expected_ld
         t_ld *= self.per_sd_ld

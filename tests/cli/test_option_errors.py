@@ -15,6 +15,7 @@ from saev.cli.main import main
 from saev.errors import LONGEST_LINE
 
 Capture = pytest.CaptureFixture[str]
+HERE = Path(__file__).parent
 FIT = ["fit", "--data.shards=/nowhere", "--run_dir=/nowhere/run"]
 PREDICT = options(Path("/nowhere/out"), folder(Path("/nowhere")))
 
@@ -57,6 +58,10 @@ def test_every_architecture_names_its_options(name: str, capsys: Capture) -> Non
         (
             [*FIT, "--model.sae=torch.nn.Linear"],
             "--model.sae Linear: Expected 'torch.nn.Linear' to be a subclass of SparseAutoencoder",
+        ),
+        (
+            [*PREDICT, f"--data.images={HERE}"],
+            f"for this folder give --data.images ImageFolder --data.images.root {HERE}",
         ),
         (["shards", "info"], "required and not given: directory ("),
         (["downstream", "--sae=x"], "required and not given: --images, --out ("),

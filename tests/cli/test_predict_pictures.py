@@ -13,6 +13,8 @@ from tests.cli.recording import activations, examples, folder, metadata, noise, 
 from timm.data import resolve_data_config
 from torch import Tensor
 
+from saev.cli.main import main
+
 Capture = pytest.CaptureFixture[str]
 
 
@@ -77,6 +79,8 @@ def test_patch_labels_of_masks_equal_a_count_by_hand(tmp_path: Path, capsys: Cap
     assert len(set(expected)) > 2
     assert labels.tolist() == expected
     assert metadata(directory)["pixel_agg"] == "majority"
+    assert main([*options(tmp_path / "other", folder(root)), "--writer.dry_run=true"]) == 0
+    assert "masks are recorded as pictures, labelled 'masks': --data.images Seg" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -130,6 +130,8 @@ def _announcement(cli: RecordCLI, plan: RecordingPlan) -> Iterator[str]:
         f"recording layers {sorted(plan.pending)} of {len(cli.datamodule.images):,} images: "
         f"{byte_text(plan.n_missing_bytes)} will be written, {byte_text(plan.free)} are free{beside}"
     )
+    if {"images", "masks"} <= {*cli.datamodule.images.class_names}:
+        yield "masks are recorded as pictures, labelled 'masks': --data.images SegmentationFolder takes them as masks"
     n_missing, n_shards = len(plan.missing()), plan.layout.n_shards
     if n_missing < n_shards:
         yield f"{n_shards - n_missing} of {n_shards} shards of every layer are whole already: going on from there"

@@ -61,7 +61,7 @@ def test_recorded_pictures_are_found_by_their_bytes(tmp_path: Path, records: lis
 @pytest.mark.parametrize(
     ("greys", "message"),
     [
-        ({}, r"tasks: cannot be read \(.*\): give a folder with folders of tasks"),
+        ({}, r"tasks: cannot be read \(.*\): give image, patch, or a folder with folders of"),
         ({"wet": [10]}, r"tasks: no folders of tasks, such as stripes-positive and stripes-negative: make them"),
         ({"wet-positive": [10]}, r"task 'wet' has no folder wet-negative: a task needs both of its sides"),
         ({"wet-positive": [10], "wet-negative": []}, r"folder '.*wet-negative' has no pictures .*; no file is in it"),

@@ -7,6 +7,7 @@ import sys
 from argparse import Action
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
@@ -41,8 +42,8 @@ _OF_A_CLASS = (
     r"expects a function or a callable class: )(.*?)(?:\.? Got value: Namespace\(class_path='([\w.]+)'.*)?$"
 )
 _UNKNOWN_CLASS = (
-    r"Parser key \"([\w.]+)\":.*"
-    r"(?:dot import path string: (\S+)|Import path (\S+) does not correspond|but (\S+) is abstract)"
+    r"Parser key \"([\w.]+)\":.*(?:(?:dot import path string|import path format): (\S+)|"
+    r"Import path (\S+) does not correspond|but (\S+) is abstract)"
 )
 # What an architecture gets from the shards.
 _NOT_OFFERED = ("d_in",)
@@ -145,7 +146,9 @@ def _unknown_class(text: str, parser: ArgumentParser) -> str | None:
         return f"--{found[1]} {found[4]} is abstract: it must have all methods that are abstract in its base"
     given = found[2] or found[3]
     said = f"--{found[1]} {given} is unknown; it" if given else f"--{found[1]} must be given before its options; it"
-    return f"{said} is one of {', '.join(names)}"
+    folder = "ImageFolder" in names and given and Path(given).is_dir()
+    hint = f"; for this folder give --{found[1]} ImageFolder --{found[1]}.root {given}" if folder else ""
+    return f"{said} is one of {', '.join(names)}{hint}"
 
 
 def help_of_classes(parser: ArgumentParser, argv: Sequence[str]) -> None:

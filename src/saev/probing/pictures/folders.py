@@ -107,7 +107,9 @@ def _names(root: Path) -> list[str]:
     try:
         folders = {path.name for path in root.iterdir() if path.is_dir()}
     except OSError as error:
-        raise InputError(f"{root}: cannot be read ({reason(error)}): give a folder with folders of tasks") from error
+        raise InputError(
+            f"labels {root}: cannot be read ({reason(error)}): give image, patch, or a folder with folders of tasks"
+        ) from error
     ended = {(name.removesuffix(end), end) for name in folders for end in (POSITIVE, NEGATIVE) if name.endswith(end)}
     names = sorted({name for name, _ in ended})
     if not names:

@@ -45,6 +45,22 @@ def test_two_pages_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert [path.name for path in one.path.parent.iterdir()] == ["x.json"]
 
 
+def test_claims_that_are_too_long_together_are_both_kept(tmp_path: Path) -> None:
+    notes = RunNotes(tmp_path / "x.json")
+    first, second = "a" * 600, "b" * 600
+    notes.change(change(3, {"claim": first, "text": "t" * 5000}))
+    notes.change(change(3, {"claim": second}, {"claim": ""}))
+    notes.change(change(3, {"claim": f"{second}c"}, {"claim": second}))  # its author goes on writing
+    (note,) = stored(notes.path)
+    assert (note["claim"], note["text"]) == (first, f"{'t' * 5000}\n\nAnother claim: {second}c")
+    # Where there is no room at all, one note is refused, and all others are saved.
+    asked = json.loads(change(3, {"text": "u" * 6000}, {"text": ""}))
+    asked["changes"].append({"latent": 4, "set": {"star": True}, "was": {}})
+    with pytest.raises(BadRequest, match="latent 3: text has 11620 characters, and 10000 are the most: another page"):
+        notes.change(json.dumps(asked).encode())
+    assert stored(notes.path) == [note, {"latent": 4, "star": True}]
+
+
 def test_what_the_page_takes_is_kept_letter_by_letter(tmp_path: Path) -> None:
     """Letters of all scripts count once, as in the page; half an emoji, as pastes and names of files have it, stays."""
     notes = RunNotes(tmp_path / "x.json")

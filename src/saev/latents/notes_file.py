@@ -21,7 +21,9 @@ MAX_NOTE: Final = 2**16
 """Characters of one note as JSON, with all that other versions of this format may keep in it."""
 MAX_EVIDENCE: Final = 200
 MAX_TAGS: Final = 50
-_LONGEST: Final = {"text": 10_000, "claim": 1000}
+MAX_CLAIM: Final = 1000
+"""Characters of a claim."""
+_LONGEST: Final = {"text": 10_000, "claim": MAX_CLAIM}
 _LONGEST_TAG: Final = 60
 _DEFAULTS: Final[dict[str, object]] = {
     "star": False, "text": "", "claim": "", "confidence": None, "verdict": "open", "tags": [], "evidence": [],

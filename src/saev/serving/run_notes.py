@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 from saev.errors import InputError, one_line
 from saev.files import check_writable, read_regular, unwritable, write_whole
-from saev.latents.notes_file import FORMAT, MAX_NOTES_BYTES, VERSION, Note, Notes
+from saev.latents.notes_file import FORMAT, MAX_CLAIM, MAX_NOTES_BYTES, VERSION, Note, Notes
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.serving.asked import BadRequest
 from saev.shards.format.strict_json import JsonObject, parse_json
@@ -57,7 +57,8 @@ class RunNotes:
             {"notes": those of the latents that were named, as they are now; one that says nothing has its latent alone}
 
         Raises:
-            BadRequest: If the body is something else, a note of it is none, or the file is of another SAE.
+            BadRequest: If the body is something else, the file is of another SAE, or a note of it is none, or is none
+                with what the file has; all others are changed then.
             InputError: If the file has a mistake, the disk does not take it, or another process holds it for long.
         """
         about, changes = _parsed(body)
@@ -72,23 +73,28 @@ class RunNotes:
         file = self._read()
         if file["sae"] not in (None, about["sae"]):
             raise BadRequest(f"{self.path} is on another SAE, trained before: move that file away to note something")
-        notes = {one["latent"]: one for one in file["notes"]}
+        notes, faults = {one["latent"]: one for one in file["notes"]}, []
         for change in changes:
             latent = change["latent"]
-            notes[latent] = changed(notes.get(latent, {"latent": latent}), change["set"], change["was"])
+            note = changed(notes.get(latent, {"latent": latent}), change["set"], change["was"])
+            if (fault := _fault(note, change)) is None:
+                notes[latent] = note
+            else:
+                faults.append(fault)
         kept = [notes[latent] for latent in sorted(notes) if len(notes[latent]) > 1]
         new = {"format": FORMAT, **file, **about, "version": VERSION, "notes": kept}
         text = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False)
         data = text.encode("utf-8", "backslashreplace")  # half a surrogate pair becomes its escape in JSON
+        if len(data) > MAX_NOTES_BYTES:
+            raise BadRequest(f"{self.path} would have {len(data)} bytes, and {MAX_NOTES_BYTES} are the most")
         try:
-            for change in changes:
-                Note.from_json(notes[change["latent"]], f"latent {change['latent']}")
             Notes.from_json(new, str(self.path))
         except InputError as error:
             raise BadRequest(str(error)) from error
-        if len(data) > MAX_NOTES_BYTES:
-            raise BadRequest(f"{self.path} would have {len(data)} bytes, and {MAX_NOTES_BYTES} are the most")
-        write_whole(self.path, data)
+        if len(faults) < len(changes):
+            write_whole(self.path, data)
+        if faults:
+            raise BadRequest("; ".join(faults[:3]))
         return [notes[change["latent"]] for change in changes]
 
     def _read(self) -> _Json:
@@ -113,7 +119,25 @@ def changed(note: _Json, new: Mapping[str, Any], was: Mapping[str, Any]) -> _Jso
         was: What the page believed it to be.
     """
     found = {**note, **{name: _merged(name, note.get(name), was.get(name), value) for name, value in new.items()}}
+    if found.get("claim") not in (note.get("claim"), new.get("claim")) and len(found["claim"]) > MAX_CLAIM:
+        # The one that is there stays, and the other one is kept below the text, as the page keeps those of a file.
+        before, now = (f"Another claim: {one['claim']}" if one.get("claim") else None for one in (was, new))
+        found |= {"claim": note["claim"], "text": _merged("text", found.get("text"), before, now)}
     return {name: value for name, value in found.items() if name == "latent" or not _is_nothing(name, value)}
+
+
+def _fault(note: _Json, change: _Json) -> str | None:
+    """Why a note would be none with a change; None if it is one."""
+    where, own = f"latent {change['latent']}", {"latent": change["latent"], **change["set"]}
+    try:
+        Note.from_json(own, where)
+    except InputError as error:
+        return str(error)
+    try:
+        Note.from_json(note, where)
+    except InputError as error:
+        return f"{error}: another page has written to this note, too, so that this one must become shorter"
+    return None
 
 
 def _merged(name: str, stored: Any, was: Any, new: Any) -> Any:

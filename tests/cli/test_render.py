@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tests.cli.fitting import fit_options, one_line, sparse_acts
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
@@ -13,6 +14,7 @@ from tests.probing.verdicts.test_verdict_files import VERDICTS
 
 import saev
 from saev.artifacts import provenance_of
+from saev.cli.given_saes import GivenSaes
 from saev.cli.main import main
 from saev.latents.encoding import sae_digest
 from saev.shards.reading.open import open_shards
@@ -64,6 +66,20 @@ def test_the_command_does_what_the_function_does(shards: Path, run: Path, tmp_pa
     saev.render(saes, shards, tmp_path / "own", include_latents=[1], device="cpu", **options)  # type: ignore[arg-type]
     assert tree(tmp_path / "out" / "features") == tree(tmp_path / "own")
     assert len(saes) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [("n_latents: 400", None), ("n_latents: 400, max_mb: 400", 400), ("n_latents: 300", 300), ("n_latents: -1", -1)],
+)
+def test_a_default_of_earlier_versions_is_no_choice_of_the_users(
+    tmp_path: Path, capsys: Capture, options: str, expected: int | None
+) -> None:
+    (tmp_path / "config.yaml").write_text(f"data: {{shards: x}}\nvisualizer: {{top_k: 5, {options}}}\n")
+    given = GivenSaes.of([f"--run_dir={tmp_path}"], "render")
+    taken = yaml.safe_load(given.options("render"))["visualizer"]
+    assert (taken["top_k"], taken.get("n_latents")) == (5, expected)
+    assert ("says n_latents: 400, which was the default" in capsys.readouterr().err) == (expected is None)
 
 
 def test_a_table_of_the_pictures(shards: Path, run: Path, tmp_path: Path, capsys: Capture) -> None:

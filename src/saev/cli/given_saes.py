@@ -13,7 +13,7 @@ from saev.artifacts.comparable import completed_by
 from saev.artifacts.metrics_file import METRICS_FILE
 from saev.cli.parsing.command_line import names_option
 from saev.cli.parsing.files import check_named_files
-from saev.errors import InputError
+from saev.errors import InputError, tell
 from saev.gallery.image_sets import HELD_OUT
 from saev.nn import SparseAutoencoder
 from saev.shards.tokens import TokenSelection
@@ -32,6 +32,8 @@ NOT_TAKEN_OVER: Final = {
 }
 OF_SHARDS: Final = ("share", "examples")
 """Options that choose images of the run's own shards."""
+_EARLIER_N_LATENTS: Final = 400
+"""The default before galleries had a size (`max_mb`): a few, because many pages would have taken too much."""
 
 
 @final
@@ -145,9 +147,22 @@ class GivenSaes:
             if command == "render" and (half := taken["visualizer"].get("proposal_half")) is not None:
                 taken["proposal_half"] = half  # there it is an option of its own
             shown = _without(taken["visualizer"], command)
+            if command != "validate":
+                shown = self._of_today(shown)
             if command != "validate" and self.shards and _is_one(self.shards, config["data"].get("val_shards")):
                 shown["image_set"] = HELD_OUT
             return str(yaml.safe_dump(taken | {"visualizer": shown}))
+
+    def _of_today(self, shown: Mapping[str, object]) -> dict[str, object]:
+        """Options of a gallery without a number of latents that nobody chose, but an earlier version had as default."""
+        if shown.get("n_latents") != _EARLIER_N_LATENTS or "max_mb" in shown:
+            return dict(shown)
+        assert self.run is not None, "it has options"
+        tell(
+            f"{self.run.config} says n_latents: {_EARLIER_N_LATENTS}, which was the default of the version that wrote "
+            f"it, and is not taken over: --visualizer.n_latents {_EARLIER_N_LATENTS} asks for it"
+        )
+        return {name: value for name, value in shown.items() if name != "n_latents"}
 
 
 def _without(options: Mapping[str, object], command: str) -> dict[str, object]:

@@ -82,7 +82,7 @@ def live(make_live: Callable[[], LiveGallery]) -> LiveGallery:
 def gallery_of(opened: OpenedSae, backbone: Backbone, recorded: Recorded | str, shards: Path) -> LiveGallery:
     sae, lock = LiveSae(opened.sae, opened.provenance, backbone, CPU), Turn()
     overview, words = opened.overview, Words(opened.provenance.one_layer, "random")
-    probe = RecordedProbe(open_shards(shards), sae.embed, lock)
+    probe = RecordedProbe(open_shards(shards), sae.prepared, sae.embed, lock)
     return LiveGallery(Behind(sae, overview.max_value, overview.image_frequency, recorded, words, probe), lock)
 
 

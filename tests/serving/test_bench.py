@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import saev
 from saev.artifacts import Provenance, RecordedLayer
 from saev.errors import InputError
 from saev.metrics.embeddings import probe_halves
-from saev.serving import kept_pictures
+from saev.serving import kept_pictures, recorded_probe
 from saev.serving.asked import BadRequest
 from saev.serving.effects import Words, random_latents
 from saev.serving.kept_pictures import Forgotten
@@ -156,7 +157,7 @@ def test_zero_shot_probabilities_are_those_of_the_clip() -> None:
     sae = saev.TopK(d_in=backbone.d_model, d_sae=40, k=3).eval()
     vit = RecordedLayer(family="clip", ckpt="tiny-CLIP/openai", layer=0)
     behind = LiveSae(sae, Provenance([vit], "content"), backbone, CPU)
-    probe, words = RecordedProbe(InputError("gone"), behind.embed, Turn()), Words(vit, "random")
+    probe, words = RecordedProbe(InputError("gone"), behind.prepared, behind.embed, Turn()), Words(vit, "random")
     ones = np.ones(40, dtype=np.float32)
     live = LiveGallery(Behind(behind, ones, ones, "gone", words, probe), Turn())
     key = live.look(file_of(own_picture()))["id"]
@@ -215,6 +216,31 @@ def test_the_probe_is_that_of_the_recorded_pictures(
     by_hand = dict(zip(fitted.classes_, fitted.predict_proba(scaler.transform(own_e))[0], strict=True))
     told = live.effect(ask_effect)["probe"]["classes"]
     assert {row["name"]: row["before"] for row in told} == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_of_large_recorded_pictures_the_probe_holds_one_at_a_time(
+    live: LiveGallery, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_bytes, held, most = 3 * 700 * 600, 0, 0
+
+    def let_go() -> None:
+        nonlocal held
+        held -= n_bytes
+
+    def decoded(*_: object) -> Image.Image:
+        nonlocal held, most
+        picture = Image.new("RGB", (700, 600))
+        weakref.finalize(picture, let_go)
+        held += n_bytes
+        most = max(most, held)
+        return picture
+
+    monkeypatch.setattr(recorded_probe, "decode", decoded)
+    probe = RecordedProbe(open_shards(shards), live._sae.prepared, live._sae.embed, Turn())
+    probe.start()
+    probe.join(60)
+    assert probe.state()["done"] == 12
+    assert most == n_bytes
 
 
 def test_what_cannot_be_asked_is_refused(server: GalleryServer, name: str) -> None:

@@ -162,11 +162,14 @@ class LiveSae:
         ((norm, n_tokens),) = size
         return Changed(embedded_e[0], embedded_e[1], torch.stack(embedded_e[2:]), norm, n_tokens)
 
+    def prepared(self, picture: Image.Image) -> Tensor:
+        """What the ViT takes of an RGB picture, (channels, height, width)."""
+        return self._backbone.preprocessing.tensor(picture)
+
     @torch.no_grad()
-    def embed(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """Final embeddings (b, e) of RGB pictures, on the CPU."""
+    def embed(self, images: Tensor) -> Tensor:
+        """Final embeddings (b, e) of prepared pictures (b, channels, height, width), on the CPU."""
         weight = next(self._backbone.parameters())
-        images = torch.stack([self._backbone.preprocessing.tensor(picture) for picture in pictures])
         return self._backbone.embed(images.to(weight.device, weight.dtype)).float().cpu()
 
 

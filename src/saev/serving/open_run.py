@@ -100,7 +100,7 @@ def open_galleries(
             backbones[key] = load_recorded_backbone(vit, weights), Words(vit, weights)
         backbone, words = backbones[key]
         live, overview = LiveSae(one.sae, one.provenance, backbone, device), one.overview
-        probe = probes.setdefault(key, RecordedProbe(reader, live.embed, lock))
+        probe = probes.setdefault(key, RecordedProbe(reader, live.prepared, live.embed, lock))
         return LiveGallery(
             Behind(live, overview.max_value, overview.image_frequency, recorded[name], words, probe), lock
         )

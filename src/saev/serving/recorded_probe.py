@@ -3,7 +3,7 @@
 Shape suffixes: n = pictures, e = width of the embedding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Lock, Thread
 from typing import Any, Final, final
 
@@ -24,6 +24,7 @@ from saev.vit.images.decode import decode
 MAX_PICTURES: Final = 512
 """Recorded pictures that the probe sees, a random choice: half of each class teach it, the others test it."""
 _AT_ONCE: Final = 8
+"""Prepared pictures that pass the ViT together. Of files and decoded pictures one at a time is in memory."""
 NOT_FITTED: Final = "no probe is fitted yet"
 
 
@@ -33,14 +34,19 @@ class RecordedProbe:
 
     Args:
         reader: The recording, or why there is none.
-        embed: Final embeddings (n, e) of some RGB pictures.
+        prepared: What the ViT takes of an RGB picture.
+        embed: Final embeddings (n, e) of some of these.
         lock: Held while something is computed.
     """
 
     def __init__(
-        self, reader: ShardReader | InputError, embed: Callable[[Sequence[Image.Image]], Tensor], lock: Turn
+        self,
+        reader: ShardReader | InputError,
+        prepared: Callable[[Image.Image], Tensor],
+        embed: Callable[[Tensor], Tensor],
+        lock: Turn,
     ) -> None:
-        self._reader, self._embed, self._lock = reader, embed, lock
+        self._reader, self._prepared, self._embed, self._lock = reader, prepared, embed, lock
         self._starting = Lock()
         self._thread: Thread | None = None
         self._done = self._n_missing = 0
@@ -102,17 +108,17 @@ class RecordedProbe:
         files = RecordedFiles(self._reader)
         labels, embedded = list[str | None](), list[Tensor]()
         for start in range(0, len(self._records), _AT_ONCE):
-            pictures = []
+            images = []
             for record in self._records[start : start + _AT_ONCE]:
                 try:
-                    pictures.append(decode(files.read(record), record.path))
+                    images.append(self._prepared(decode(files.read(record), record.path)))
                     labels.append(record.label)
                 except (InputError, OSError):
                     self._n_missing += 1
-            if pictures:
+            if images:
                 with self._lock:
-                    embedded.append(self._embed(pictures))
-            self._done += len(pictures)
+                    embedded.append(self._embed(torch.stack(images)))
+            self._done += len(images)
         learned, tested = probe_halves(labels)
         if not learned:
             raise InputError(

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from socket import MSG_PEEK
 from typing import Any, Final
 
 from typing_extensions import override
@@ -88,6 +89,16 @@ class Connection(BaseHTTPRequestHandler, ABC):
         except Exception as error:
             log.exception("a request failed")
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
+
+    def is_wanted(self) -> bool:
+        """Whether the browser waits for the answer: it closes the connection of a request that it gives up."""
+        try:
+            self.connection.settimeout(0)
+            return bool(self.connection.recv(1, MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     @abstractmethod
     def get(self, parts: list[str]) -> None:

@@ -24,7 +24,7 @@ from saev.serving.live_sae import LiveSae, Seen
 from saev.serving.occlusion import occlusion
 from saev.serving.recorded_means import Neighbour, RecordedMeans
 from saev.serving.recorded_probe import RecordedProbe
-from saev.serving.turn import Turn
+from saev.serving.turn import Turn, Wanted, always
 from saev.serving.variants import variant
 from saev.vit.images.decode import decode
 
@@ -63,7 +63,7 @@ class Behind:
 class LiveGallery:
     """One gallery's SAE: takes pictures, keeps the last ones in memory, and edits their codes.
 
-    One thing is computed at a time; safe for several threads.
+    One thing is computed at a time, unless it is not wanted any more when its turn comes; safe for several threads.
 
     Args:
         behind: What answers.
@@ -95,7 +95,7 @@ class LiveGallery:
             "maxPictures": MAX_PICTURES,
         }
 
-    def look(self, data: bytes) -> dict[str, Any]:
+    def look(self, data: bytes, is_wanted: Wanted = always) -> dict[str, Any]:
         """The codes of a picture's file, and the id under which it is kept.
 
         Returns:
@@ -107,11 +107,11 @@ class LiveGallery:
             BadImage: If it is no picture, or has too many pixels.
         """
         picture = decode(data, "this one", MAX_PIXELS)
-        with self._lock:
+        with self._lock.of(is_wanted):
             seen = self._sae.see(picture)
         return self._keep(seen, data)
 
-    def variant(self, body: bytes) -> dict[str, Any]:
+    def variant(self, body: bytes, is_wanted: Wanted = always) -> dict[str, Any]:
         """The codes of a variant of a picture, as `look` gives them; its digest is that of its view as PNG.
 
         Args:
@@ -126,7 +126,7 @@ class LiveGallery:
         view, onto = (None if key is None else self._view(key) for key in (asked.picture, asked.onto))
         assert view is not None, "it has an id"
         made = variant(view, asked.kind, asked.patches, self._sae.grid, onto)
-        with self._lock:
+        with self._lock.of(is_wanted):
             seen = self._sae.see_view(made)
         return self._keep(seen, _png(made))
 
@@ -146,7 +146,7 @@ class LiveGallery:
         """
         return self._kept.find(key).png
 
-    def edit(self, body: bytes) -> dict[str, Any]:
+    def edit(self, body: bytes, is_wanted: Wanted = always) -> dict[str, Any]:
         """The neighbours of a picture before and after its codes are changed.
 
         Args:
@@ -164,12 +164,12 @@ class LiveGallery:
             raise BadRequest(recorded)
         asked = AskedNeighbours.of(body, self._sae.d_sae)
         kept = self._kept.find(asked.picture)
-        with self._lock:
+        with self._lock.of(is_wanted):
             points = [self._sae.reconstruction(kept.mean_s, some) for some in ({}, asked.factors)]
         before, after = (_told(recorded, recorded.means.nearest(point_d, asked.k)) for point_d in points)
         return {"before": before, "after": after}
 
-    def effect(self, body: bytes) -> dict[str, Any]:
+    def effect(self, body: bytes, is_wanted: Wanted = always) -> dict[str, Any]:
         """What becomes of the ViT's output when codes of a picture change, see `saev.serving.effects.effect`.
 
         Args:
@@ -185,15 +185,15 @@ class LiveGallery:
             raise BadRequest("this SAE takes no patches, so that nothing changes on some of them alone")
         view, words = self._view(asked.picture), asked.words
         random_rl = random_latents(list(asked.factors), self._behind.frequency_s)
-        with self._lock:
+        with self._lock.of(is_wanted):
             of_words = self._words(words)
             changed = self._sae.changed(view, asked.factors, asked.patches, random_rl)
         return effect(changed, {**of_words, "probe": self._behind.probe.readout})
 
-    def occlude(self, body: bytes) -> dict[str, Any]:
+    def occlude(self, body: bytes, is_wanted: Wanted = always) -> dict[str, Any]:
         """Which parts of a picture a latent rests on, see `occlusion`; `body` is what `AskedOcclusion` reads."""
         asked = AskedOcclusion.of(body, self._sae.d_sae)
-        return occlusion(self._sae, self._view(asked.picture), asked.latent, asked.block, self._lock)
+        return occlusion(self._sae, self._view(asked.picture), asked.latent, asked.block, self._lock, is_wanted)
 
     def probe(self, *, start: bool) -> dict[str, Any]:
         """How far the probe on recorded pictures is; `start` begins to fit it."""

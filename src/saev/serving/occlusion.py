@@ -11,14 +11,16 @@ import numpy as np
 from PIL import Image
 
 from saev.serving.live_sae import LiveSae
-from saev.serving.turn import Turn
+from saev.serving.turn import Turn, Wanted, always
 from saev.serving.variants import variant
 
 BATCH: Final = 16
 """Pictures that pass the ViT together; others may be computed between two batches."""
 
 
-def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Turn) -> dict[str, Any]:
+def occlusion(
+    sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Turn, is_wanted: Wanted = always
+) -> dict[str, Any]:
     """How the value of a latent changes at its strongest patch when squares of patches get the picture's mean colour.
 
     Args:
@@ -26,6 +28,7 @@ def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Tu
         view: The picture as the ViT saw it.
         block: Rows and columns of patches of a square; those at the right and lower end may be smaller.
         lock: Held while a batch is computed.
+        is_wanted: Asked before each batch.
 
     Returns:
         {"value" of the untouched picture, "patch" where that is, null where the SAE takes no patches, "rows" and
@@ -33,9 +36,10 @@ def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Tu
 
     Raises:
         InputError: As `LiveSae.see_view`.
+        Left: If it is not wanted any more.
     """
     begun = time.monotonic()
-    with lock:
+    with lock.of(is_wanted):
         (before_q,) = sae.values([view], latent)
     ranked_q = before_q[sae.patches] if len(before_q[sae.patches]) else before_q
     place = int(ranked_q.argmax())
@@ -44,7 +48,7 @@ def occlusion(sae: LiveSae, view: Image.Image, latent: int, block: int, lock: Tu
     values: list[float] = []
     for start in range(0, len(squares), BATCH):
         filled = [variant(view, "cut_out", own, sae.grid) for own in squares[start : start + BATCH]]
-        with lock:
+        with lock.of(is_wanted):
             values += sae.values(filled, latent)[:, token].tolist()
     return {
         "value": float(before_q[token]),

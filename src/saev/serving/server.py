@@ -153,11 +153,12 @@ class GalleryHandler(Connection):
         """A picture, an edit, or notes."""
         match parts:
             case [name, folder, "pictures"] if folder == LIVE:
-                self.send_json(self._sent(self._live(name).look, MAX_BYTES))
+                live = self._live(name)
+                self.send_json(self._sent(lambda body: live.look(body, self.is_wanted), MAX_BYTES))
             case [name, folder, "variants" | "edits" | "effects" | "occlusion" as what] if folder == LIVE:
                 live = self._live(name)
                 uses = {"variants": live.variant, "edits": live.edit, "effects": live.effect, "occlusion": live.occlude}
-                self.send_json(self._sent(uses[what], _MAX_EDIT_BYTES))
+                self.send_json(self._sent(lambda body: uses[what](body, self.is_wanted), _MAX_EDIT_BYTES))
             case [name, folder, "probe"] if folder == LIVE:
                 live = self._live(name)
                 self.send_json(self._sent(lambda _: live.probe(start=True), _MAX_EDIT_BYTES))

@@ -1,11 +1,25 @@
-"""One thing is computed at a time, and nothing any more when the server ends."""
+"""One thing is computed at a time, for those who still want it, and nothing any more when the server ends."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, Lock
 from typing import final
+
+Wanted = Callable[[], bool]
+"""Whether somebody still waits for what is computed."""
+
+
+def always() -> bool:
+    """Whoever asks stays."""
+    return True
 
 
 class Ended(ConnectionAbortedError):  # noqa: N818 - an end, no fault
     """The server ends."""
+
+
+class Left(ConnectionAbortedError):  # noqa: N818 - as `Ended`
+    """Whoever asked has gone away, or asks for something else."""
 
 
 @final
@@ -28,6 +42,19 @@ class Turn:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    @contextmanager
+    def of(self, is_wanted: Wanted) -> Iterator[None]:
+        """The turn of somebody who may go away while they wait for it.
+
+        Raises:
+            Ended: As `__enter__`.
+            Left: If they have.
+        """
+        with self:
+            if not is_wanted():
+                raise Left("nobody waits for it any more")
+            yield
 
     def end(self, timeout: float) -> None:
         """Let nobody in any more, and wait for who is in, for so many seconds at most."""

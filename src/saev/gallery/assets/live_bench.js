@@ -2,12 +2,14 @@
 // The user's own pictures: what was sent to the server of `saev view`, what is expected of each, and the latent that
 // they test. A tab remembers which pictures these are; the pictures themselves stay in the server's memory.
 
-/** The server's JSON; its errors become errors with its text, `isGone` where it does not keep the picture any more. */
+/** The server's JSON; its errors become errors with its text, `isGone` where it does not keep the picture any more. It
+ * computes nothing for a request that was given up (options.signal). */
 async function askServer(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer: is `saev view` still running?");
   }
   const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));

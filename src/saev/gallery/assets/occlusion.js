@@ -10,29 +10,43 @@ class Occlusion {
     this.sent = new Map(); // id of a recorded picture -> promise of the id under which the server keeps it
     this.found = new Map(); // what was computed
     this.pace = null; // seconds that a part took
+    this.running = null; // {isShown(), stop()} of what is computed
+    addEventListener("hashchange", () => setTimeout(() => this.leave())); // when the router has followed
+  }
+
+  /** Gives up what is computed for a picture or a latent that is not looked at any more. */
+  leave() {
+    if (this.running?.isShown() === false) this.running.stop();
   }
 
   /** What stands below a picture that shows a latent: a button, and then the result in the place of the heatmap. */
   controls(view) {
+    this.leave();
     const { latent, picture } = view;
-    const isShown = () => view.latent === latent && view.picture === picture;
+    const isShown = () => view.latent === latent && view.picture === picture && !view.container.hidden;
     const status = element("p", { class: "note", role: "status" });
     const choice = element("select", { "aria-label": "What is filled at a time" },
       ...Occlusion.blocks.map(([block, text]) => element("option", { value: block }, text)));
     choice.value = this.block;
     choice.addEventListener("input", () => { this.block = Number(choice.value); });
-    const button = element("button", { type: "button", title: "Fills one part of the picture after the other with its mean colour" }, "What does it rest on?");
+    const name = "What does it rest on?";
+    const button = element("button", { type: "button", title: "Fills one part of the picture after the other with its mean colour" }, name);
+    const own = { isShown, stop: () => own.given.abort() };
     button.addEventListener("click", async () => {
-      button.disabled = true;
+      if (this.running === own) { own.stop(); return; }
+      this.running?.stop();
+      [this.running, own.given] = [own, new AbortController()];
+      button.textContent = "Stop";
       status.textContent = `The ViT looks at the picture with one part after the other filled.${this.estimate()}`;
       try {
-        const found = await this.ask(picture, latent, this.block);
+        const found = await this.ask(picture, latent, this.block, own.given.signal);
         this.pace = found.seconds / found.values.length;
         if (isShown()) this.draw(view, found, status);
       } catch (error) {
-        status.textContent = error.message;
+        status.textContent = error.name === "AbortError" ? "" : error.message;
       }
-      button.disabled = false;
+      if (this.running === own) this.running = null;
+      button.textContent = name;
     });
     return element("div", { class: "occlusion" }, element("div", { class: "occlusion-ask" }, button, choice), status);
   }
@@ -44,12 +58,16 @@ class Occlusion {
   }
 
   /** The server's answer; the same one is not asked for twice. */
-  ask(picture, latent, block) {
+  async ask(picture, latent, block, signal) {
     const key = `${picture.id}/${latent}/${block}`;
     if (!this.found.has(key)) {
-      const asked = this.keptId(picture).then((id) => askServer("live/occlusion", { method: "POST", body: JSON.stringify({ picture: id, latent, block }) }));
-      asked.catch(() => { this.found.delete(key); this.sent.delete(picture.id); }); // it may have been forgotten
-      this.found.set(key, asked);
+      try {
+        const body = JSON.stringify({ picture: await this.keptId(picture), latent, block });
+        this.found.set(key, await askServer("live/occlusion", { method: "POST", body, signal }));
+      } catch (error) {
+        if (error.isGone) this.sent.delete(picture.id);
+        throw error;
+      }
     }
     return this.found.get(key);
   }
@@ -58,8 +76,10 @@ class Occlusion {
   keptId(picture) {
     if (picture.path !== undefined) return Promise.resolve(picture.id);
     if (!this.sent.has(picture.id)) {
-      this.sent.set(picture.id, fetch(app.data.imagePath(picture.id)).then((response) => response.blob())
-        .then((body) => askServer("live/pictures", { method: "POST", body })).then(({ id }) => id));
+      const sent = fetch(app.data.imagePath(picture.id)).then((response) => response.blob())
+        .then((body) => askServer("live/pictures", { method: "POST", body })).then(({ id }) => id);
+      sent.catch(() => this.sent.delete(picture.id));
+      this.sent.set(picture.id, sent);
     }
     return this.sent.get(picture.id);
   }

@@ -194,7 +194,7 @@ def test_without_a_vit_the_gallery_is_served(run_dir: Path, name: str) -> None:
     for server in serve(run_dir / "features", {name: "no ViT"}):
         state = json.loads(ask(server, "GET", f"/{name}/live/state")[1])
         assert state.pop("search")["reason"].startswith("nothing was kept of what a namer saw of the latents")
-        assert state == {"reason": "no ViT", "pages": "this gallery was not there when the server was started"}
+        assert state == {"reason": "no ViT", "pages": {"": "this gallery was not there when the server was started"}}
         response, content = ask(server, "POST", f"/{name}/live/pictures", file_of(own_picture()))
         assert (response.status, error(content)) == (503, "no ViT")
         assert ask(server, "GET", f"/{name}/")[0].status == 200

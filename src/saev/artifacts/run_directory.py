@@ -128,8 +128,19 @@ class RunDirectory:
         Raises:
             InputError: If config.yaml is missing, no regular file, or names none.
         """
-        config = self.options()
+        first, *_ = self.all_shards()
+        return first
+
+    def all_shards(self) -> list[tuple[Path, int | None]]:
+        """The directories that the run trained on, and then those of its validation, each with the layer if given.
+
+        Raises:
+            InputError: As `shards`.
+        """
+        options = self.options()
         with self.usable():
-            shards, layer = config["data"]["shards"], config["data"].get("layer")
-            first = shards[0] if isinstance(shards, list) else shards
-            return Path(first), None if layer is None else int(layer)
+            data = options["data"]
+            layer = None if data.get("layer") is None else int(data["layer"])
+            trained = data["shards"] if isinstance(data["shards"], list) else [data["shards"]]
+            validated = [data["val_shards"]] if data.get("val_shards") else []
+            return [(Path(one), layer) for one in [trained[0], *trained[1:], *validated]]

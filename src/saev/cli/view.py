@@ -13,7 +13,7 @@ def view(
     run_dir: Path,
     sae: list[Path] | None = None,
     codes: list[Path] | None = None,
-    shards: Path | None = None,
+    shards: list[Path] | None = None,
     model: GivenVit = NOTHING_GIVEN,
     tokens: TokenKind | None = None,
     n_images: int = 10_000,
@@ -34,7 +34,8 @@ def view(
         codes: directory of the codes that `saev encode` wrote of an SAE on the shards, once for each; they are read
             where the SAE would encode the recorded images
         shards: recorded images that your pictures are compared with, and which say what an SAE does not say of itself;
-            by default those that trained the SAEs
+            by default those that trained the SAEs; once more for the shards of each further image set that config.yaml
+            does not name
         model: what neither an SAE nor the shards say
         tokens: tokens that an SAE takes, where it does not say it itself; by default content, the patches
         n_images: upper bound of the recorded images, those with thumbnails first, then a random choice; 0 compares with
@@ -50,7 +51,7 @@ def view(
     from saev.serving.open_server import open_server  # here and not above: the help answers without torch
 
     with open_server(
-        run_dir, saes=sae or (), codes=codes or (), shards=shards, model=model, tokens=tokens, n_images=n_images,
+        run_dir, saes=sae or (), codes=codes or (), shards=shards or (), model=model, tokens=tokens, n_images=n_images,
         port=port, weights=weights, namer_weights=namer_weights, device=device,
     ) as server:  # fmt: skip
         print(server.url, flush=True)

@@ -58,14 +58,21 @@ class Judging:
         self.known = Known.of(labels, ids[order], survey.moments.n_images, base, silence(sae))
         self._near: dict[int, NearMisses] = {}
 
-    def look_at_silent(self, latents: Sequence[int]) -> None:
-        """Find the pre-activations of some latents on pictures on which they are silent; `of` then has them.
+    def look_at_silent(
+        self, latents: Sequence[int], n_latents: int | None = None, what: str | None = "near misses"
+    ) -> None:
+        """Find the pre-activations of some latents on pictures on which they are silent; `of` then has these alone.
+
+        Args:
+            latents: The latents.
+            n_latents: How many are looked at, one after the other; by default these. The more, the fewer pictures.
+            what: Names the progress bar; None shows none.
 
         Raises:
             InputError: If a shard is damaged.
         """
-        pairs = self._silent_pairs(np.array(latents, dtype=np.int64))
-        found = pre_activations(self._sae, self._tokens, self._spots, self.known.images, pairs, "near misses")
+        pairs = self._silent_pairs(np.array(latents, dtype=np.int64), n_latents or len(latents))
+        found = pre_activations(self._sae, self._tokens, self._spots, self.known.images, pairs, what)
         self._near = {latent: found.of(row) for row, latent in enumerate(latents)}
 
     def shown(self, latent: int) -> list[int]:
@@ -117,16 +124,15 @@ class Judging:
         has_i[numbers_i < 0] = -1
         return has_i
 
-    def _silent_pairs(self, latents_a: Ints) -> Pairs:
+    def _silent_pairs(self, latents_a: Ints, n_latents: int) -> Pairs:
         """All silent pictures of all latents, or of each a random choice of those that have one of its best labels."""
         n_images = len(self.known.images)
-        if n_images * len(latents_a) <= MAX_PAIRS:
+        if n_images * n_latents <= MAX_PAIRS:
             is_silent_ia = np.ones((n_images, len(latents_a)), dtype=np.bool_)
             fires = self._values[:, latents_a].tocoo()
             is_silent_ia[fires.row, fires.col] = False
             return Pairs(latents_a, *np.nonzero(is_silent_ia))
-        rng = np.random.default_rng(self._seed)
-        most = min(MAX_SILENT, MAX_PAIRS // len(latents_a))
+        most = min(MAX_SILENT, MAX_PAIRS // n_latents)
         places, rows = [], []
         for row, latent in enumerate(latents_a.tolist()):
             wanted_i = np.zeros(n_images, dtype=np.bool_)
@@ -134,6 +140,7 @@ class Judging:
                 wanted_i |= y_i == 1
             wanted_i[self._fires(latent)[0]] = False
             own = np.flatnonzero(wanted_i)
+            rng = np.random.default_rng((self._seed, latent))  # the same ones, whichever others are looked at
             places.append(np.sort(rng.permutation(own)[:most]))
             rows.append(np.full(len(places[-1]), row))
         places_c, rows_c = np.concatenate(places), np.concatenate(rows)

@@ -26,6 +26,8 @@ class Overview(NamedTuple):
     max_value: npt.NDArray[np.float32]  # (s,) largest values.
     image_frequency: npt.NDArray[np.float32]  # (s,) shares of the images on which latents fire.
     thumbnails: Mapping[int, str]  # Names of the pictures that have thumbnails, by id.
+    scale: npt.NDArray[np.float32]
+    """(s,) what the largest level of each stands for: its largest value in the first image set."""
     pages: Sequence[int]  # Latents that have a page, full ones first.
     p99: npt.NDArray[np.float32] | None
     """(s,) 99th percentiles of the values; None where an earlier version left them out."""
@@ -49,6 +51,7 @@ def read_overview(script: str) -> Overview:
             max_value=_read_floats(raw["maxValue"]),
             image_frequency=_read_floats(raw["imageFrequency"]),
             thumbnails={int(image): str(name) for image, name, _label, width, _height in raw["pictures"] if width > 0},
+            scale=_read_floats(raw.get("scale", raw["maxValue"])),
             pages=[int(latent) for latent in (*raw["pages"], *raw.get("small", {"latents": []})["latents"])],
             p99=_read_floats(raw["p99"]) if "p99" in raw else None,
             facts={str(name): str(value) for name, value in raw["facts"]},

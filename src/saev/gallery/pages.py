@@ -88,7 +88,13 @@ class Pages:
         return latent in self._shown
 
     def page(self, latent: int) -> LatentPage:
-        """The page of one of the latents."""
+        """The page of one of the latents, with near misses, which are looked for anew.
+
+        Raises:
+            InputError: If a shard is damaged.
+        """
+        if self._judging is not None:
+            self._judging.look_at_silent([latent], len(self), None)
         (found,) = self._with_heatmaps({latent: self._shown[latent]})
         return found
 

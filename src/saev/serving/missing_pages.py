@@ -1,14 +1,14 @@
-"""What a gallery lacks, made when the page asks for it: pages of latents and of pictures, and thumbnails.
+"""What an image set of a gallery lacks, made when the page asks for it: pages of latents and of pictures, thumbnails.
 
-The survey of the gallery's images, from which pages come, is made anew in the background at the first request. It is
-the same survey, so that a page says what the gallery would have said. Only a table of the user's (`--metadata`) is not
-known here (that of a source of pictures is), and near misses are not looked for.
+The survey of the set's images, from which pages come, is made anew in the background at the first request. It is the
+same survey, so that a page says what the gallery would have said. Only a table of the user's (`--metadata`) is not
+known here (that of a source of pictures is).
 """
 
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock, Thread
 from typing import Any, Final, final
 
@@ -26,13 +26,13 @@ from saev.latents.encoding import Encoding, ImageCodes
 from saev.latents.heatmaps import patch_codes
 from saev.latents.labels import Labels
 from saev.latents.pictures import RecordedPictures
-from saev.latents.remembered import RememberedCodes, Stopped
+from saev.latents.remembered import KEPT_BYTES, RememberedCodes, Stopped
 from saev.latents.source_metadata import telling_columns
 from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import jpeg
 from saev.serving.asked import BadRequest
-from saev.serving.turn import Turn
+from saev.serving.turn import Turn, Wanted, always
 from saev.shards.tokens import TokenSelection
 
 log = logging.getLogger(__name__)
@@ -44,17 +44,19 @@ _FILE: Final = re.compile(r"([0-9]{8})\.(?:js|jpg)", re.ASCII)
 
 @final
 class MissingPages:
-    """Makes what a gallery lacks; safe for several threads, one page at a time.
+    """Makes what an image set lacks; safe for several threads, one page at a time.
 
     Args:
         sae: The SAE, on its device.
         codes: Its codes of the recording, computed or saved.
         tokens: The recording, and which of the tokens.
-        recipe: What the gallery was made from.
-        max_value_s: What level 255 stands for, by latent.
+        recipe: What the set was made from, of that recording.
+        scale_s: What level 255 stands for, by latent.
+        surveying: Held while images are surveyed, which takes long, and much memory.
+        n_bytes: Upper bound of the codes that are kept.
 
     Raises:
-        InputError: If the gallery was made from another recording.
+        InputError: If the recording has fewer images.
     """
 
     def __init__(
@@ -63,27 +65,30 @@ class MissingPages:
         codes: ImageCodes,
         tokens: TokenSelection,
         recipe: Recipe,
-        max_value_s: NDArray[np.float32],
+        scale_s: NDArray[np.float32],
+        surveying: Lock,
+        n_bytes: int = KEPT_BYTES,
     ) -> None:
         reader = tokens.reader
-        if reader.recording.content_id != recipe.shards or recipe.images.max(initial=-1) >= reader.n_examples:
-            raise InputError(f"the gallery shows other pictures than those of {reader.path}: --shards names others")
-        self._sae, self._tokens, self._recipe, self._max_value_s = sae, tokens, recipe, max_value_s
-        self._codes = RememberedCodes(codes) if isinstance(codes, Encoding) else RememberedCodes(codes, 0)
+        if recipe.images.max(initial=-1) >= reader.n_examples:
+            raise InputError(f"it shows pictures that {reader.path} does not have")
+        self._sae, self._tokens, self._recipe, self._scale_s = sae, tokens, recipe, scale_s
+        self._codes = RememberedCodes(codes, n_bytes if isinstance(codes, Encoding) else 0)
         self._images = set(recipe.images.tolist())
         self._pictures = RecordedPictures(reader)
         self._records = reader.examples()
         self._made: OrderedDict[int, dict[str, Any]] = OrderedDict()
-        self._starting, self._making = Lock(), Turn()
+        self._starting, self._making, self._surveying = Lock(), Turn(), surveying
         self._thread: Thread | None = None
         self._pages: Pages | None = None
         self._fault: str | None = None
 
-    def latent(self, text: str) -> dict[str, Any]:
+    def latent(self, text: str, is_wanted: Wanted = always) -> dict[str, Any]:
         """The page of a latent, or how far its making is.
 
         Args:
             text: The number of the latent.
+            is_wanted: Asked when its turn comes.
 
         Returns:
             {"page": as `saev.gallery.scripts.latent_value`, "pictures": [[image, name, label or null], ...]}, or, as
@@ -91,6 +96,8 @@ class MissingPages:
 
         Raises:
             BadRequest: If there is no such latent, it fires nowhere, or the survey failed.
+            InputError: If a shard is damaged.
+            Left: If the page is not wanted any more.
         """
         latent = int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else -1
         if not 0 <= latent < self._sae.d_sae:
@@ -103,7 +110,7 @@ class MissingPages:
             return {"done": min(self._codes.n_given, len(self._images)), "of": len(self._images)}
         if latent not in pages:
             raise BadRequest(f"latent {latent} never fired")
-        with self._making:
+        with self._making.of(is_wanted):
             if latent not in self._made:
                 page = pages.page(latent)
                 records = [(image, self._records[image]) for image in sorted(page.shown)]
@@ -132,11 +139,15 @@ class MissingPages:
             return None
         with self._making:
             ((_, codes),) = self._codes.each([image], None)
-        return picture_script(patch_codes(codes.at(patches), self._max_value_s)).encode("ascii")
+        return picture_script(patch_codes(codes.at(patches), self._scale_s)).encode("ascii")
+
+    def stop(self) -> None:
+        """End the survey at its next batch."""
+        self._codes.stop.set()
 
     def finish(self, timeout: float = 10) -> None:
         """End the survey, and wait for what is being made, for so many seconds at most."""
-        self._codes.stop.set()
+        self.stop()
         if self._thread is not None:
             self._thread.join(timeout)
         self._making.end(timeout)
@@ -148,15 +159,9 @@ class MissingPages:
                 self._thread.start()
 
     def _survey(self) -> None:
-        recipe = self._recipe
         try:
-            labels = Labels.of(self._tokens.reader, telling_columns(self._tokens.reader))
-            found = survey_images({"": self._codes}, recipe.images, labels, top_k=recipe.top_k, seed=recipe.seed)[""]
-            alive = found.moments.fires.nonzero().squeeze(1).tolist()
-            subject = Subject(self._sae, self._codes, found)
-            counted, spots = LatentLabels(found, labels), self._codes.spots
-            judging = Judging(self._sae, spots, found, labels, self._tokens, counted.best(), recipe.seed)
-            self._pages = Pages(subject, alive, counted, recipe.sort_by, judging=judging)
+            with self._surveying:
+                self._pages = self._surveyed()
         except Stopped:
             return
         except InputError as error:
@@ -164,3 +169,16 @@ class MissingPages:
         except Exception as error:
             log.exception("a survey failed")
             self._fault = f"the recorded pictures could not be looked at: {type(error).__name__}: {error}"
+
+    def _surveyed(self) -> Pages:
+        recipe, tokens = self._recipe, self._tokens
+        labels = Labels.of(tokens.reader, telling_columns(tokens.reader))
+        found = survey_images({"": self._codes}, recipe.images, labels, top_k=recipe.top_k, seed=recipe.seed)[""]
+        alive = found.moments.fires.nonzero().squeeze(1).tolist()
+        subject, counted = Subject(self._sae, self._codes, found), LatentLabels(found, labels)
+        judging = Judging(self._sae, self._codes.spots, found, labels, tokens, counted.best(), recipe.seed)
+        return Pages(subject, alive, counted, recipe.sort_by, judging=judging, scale_s=self._scale_s)
+
+
+PagesOfSets = Mapping[str, MissingPages | str]
+"""By the folder of the image set, "" for the first one; where there is nothing that makes pages, why not."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -15,7 +15,7 @@ from saev.artifacts.comparable import completed_by
 from saev.artifacts.sae_files import CONFIG_FILE
 from saev.errors import InputError, one_line
 from saev.files import UnreadableFile, read_regular
-from saev.gallery.image_sets import sae_id
+from saev.gallery.image_sets import OVERVIEW, ImageSet, folder_of, read_sets, sae_id
 from saev.gallery.overview import Overview, read_overview
 from saev.latents.codes import Codes, with_saved
 from saev.latents.encoding import Encoding
@@ -23,7 +23,6 @@ from saev.nn import SparseAutoencoder
 from saev.serving.effects import Words
 from saev.serving.live_gallery import Behind, LiveGallery, Recorded
 from saev.serving.live_sae import LiveSae
-from saev.serving.missing_pages import MissingPages
 from saev.serving.recorded_means import chosen_images, recorded_means
 from saev.serving.recorded_probe import RecordedProbe
 from saev.serving.site import MAX_FILE_BYTES, gallery_names, takes_live_part
@@ -43,7 +42,9 @@ class OpenedSae:
 
     sae: SparseAutoencoder
     provenance: Provenance
-    overview: Overview
+    overview: Overview  # Of the first image set.
+    others: Mapping[str, Overview | str] = field(default_factory=dict)
+    """Those of further sets, by their folders, or why that cannot be known."""
 
 
 def open_saes(run: RunDirectory, others: Mapping[str, Path] | None = None) -> dict[str, OpenedSae | str]:
@@ -68,7 +69,7 @@ def open_saes(run: RunDirectory, others: Mapping[str, Path] | None = None) -> di
     def opened(name: str) -> OpenedSae:
         return _opened(run, elsewhere.get(name, run.sae(name)), name)
 
-    return {name: _or_reason(partial(opened, name)) for name in names}
+    return {name: or_reason(partial(opened, name)) for name in names}
 
 
 def open_galleries(
@@ -112,7 +113,7 @@ def open_galleries(
         elif weights is not None:
             found[name] = opened(name, one)
         else:
-            found[name] = _or_reason(lambda name=name, one=one: opened(name, one))  # type: ignore[misc]
+            found[name] = or_reason(lambda name=name, one=one: opened(name, one))  # type: ignore[misc]
     return found
 
 
@@ -158,7 +159,7 @@ def recorded_images(
         if image < len(names) and names[image] == name
     }
     images = chosen_images(reader.n_examples, n_images, sorted(shown))
-    encodings = {name: _encoding(one, reader, device) for name, one in fitting.items()}
+    encodings = {name: encoding_of(one, reader, device) for name, one in fitting.items()}
     all_codes = with_saved(encodings, codes)
     # SAEs that are read together take the same tokens.
     for kind in sorted({str(one.provenance.tokens) for one in fitting.values()}):
@@ -168,45 +169,12 @@ def recorded_images(
     return found
 
 
-def missing_pages(
-    saes: Mapping[str, OpenedSae | str],
-    reader: ShardReader | InputError,
-    device: torch.device,
-    codes: Sequence[Codes | str | Path] = (),
-) -> dict[str, MissingPages | str]:
-    """What makes pages that galleries lack, by gallery, or why nothing does; the arguments as in `recorded_images`."""
-    found: dict[str, MissingPages | str] = {name: one for name, one in saes.items() if isinstance(one, str)}
-    ready = {name: one for name, one in saes.items() if not isinstance(one, str)}
-    single = {name: one for name, one in ready.items() if len(one.provenance.layers) <= 1}
-    found |= dict.fromkeys(ready.keys() - single.keys(), "the SAE takes several layers at once")
-    if isinstance(reader, InputError):
-        return found | dict.fromkeys(single, f"{one_line(reader)}; --shards names others")
-    try:
-        fitting, faults = _fitting(single, reader) if single else ({}, {})
-    except InputError as error:
-        return found | dict.fromkeys(single, one_line(error))
-    found |= {name: one_line(error) for name, error in faults.items()}
-    encodings = {name: _encoding(one, reader, device) for name, one in fitting.items()}
-    all_codes = with_saved(encodings, codes)
-
-    def made(name: str, one: OpenedSae) -> MissingPages:
-        if one.overview.recipe is None:
-            raise InputError("the gallery does not say what it was made from: `saev render` makes it anew")
-        return MissingPages(
-            one.sae, all_codes[name], encodings[name].tokens, one.overview.recipe, one.overview.max_value
-        )
-
-    return found | {name: _or_reason(partial(made, name, one)) for name, one in fitting.items()}
-
-
 def _fitting(saes: Mapping[str, OpenedSae], reader: ShardReader) -> tuple[dict[str, OpenedSae], dict[str, InputError]]:
     """The SAEs that some shards belong to, at least one, and why they do not belong to the others."""
     fitting, faults = dict(saes), {}
     for name, one in saes.items():
         try:
-            completed_by(one.provenance, [reader])
-            if one.sae.d_in != reader.layout.d_model:
-                raise InputError(f"the SAE takes width {one.sae.d_in}, {reader.path} has {reader.layout.d_model}")
+            check_belongs(one, reader)
         except InputError as error:
             faults[name] = error
             del fitting[name]
@@ -215,31 +183,58 @@ def _fitting(saes: Mapping[str, OpenedSae], reader: ShardReader) -> tuple[dict[s
     return fitting, faults
 
 
-def _encoding(one: OpenedSae, reader: ShardReader, device: torch.device) -> Encoding:
+def check_belongs(one: OpenedSae, reader: ShardReader) -> None:
+    """Check that an SAE belongs to some shards.
+
+    Raises:
+        InputError: If it does not.
+    """
+    completed_by(one.provenance, [reader])
+    if one.sae.d_in != reader.layout.d_model:
+        raise InputError(f"the SAE takes width {one.sae.d_in}, {reader.path} has {reader.layout.d_model}")
+
+
+def encoding_of(one: OpenedSae, reader: ShardReader, device: torch.device) -> Encoding:
+    """What computes the codes of all images of some shards."""
     kind: Any = one.provenance.tokens  # checked there
     return Encoding(one.sae.to(device), TokenSelection.of([reader], np.arange(reader.n_examples), kind))
 
 
 def _opened(run: RunDirectory, directory: Path, name: str) -> OpenedSae:
-    script = run.gallery(name) / "data" / "overview.js"
+    gallery = run.gallery(name)
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(f"there is no SAE {directory}: where it lies elsewhere, give --sae DIR")
     again = f"`saev render --run_dir {run.path}` makes the gallery anew"
-    if not takes_live_part(read_regular(run.gallery(name) / "index.html", MAX_FILE_BYTES)):
+    if not takes_live_part(read_regular(gallery / "index.html", MAX_FILE_BYTES)):
         raise InputError(f"the gallery's page is of another version of saev: {again}")
+    first = _overview(gallery, again)
+    sae = load_sae(directory)
+
+    def checked(overview: Overview) -> Overview:
+        sizes = {len(overview.max_value), len(overview.image_frequency), len(overview.scale)}
+        if sae_id(sae) != overview.sae_id or sizes != {sae.d_sae}:
+            raise InputError(f"the gallery is of another SAE than {directory}: {again}")
+        return overview
+
+    def further(one: ImageSet) -> Overview:
+        return checked(_overview(gallery / folder_of(one), again))
+
+    others = {one.name: or_reason(partial(further, one)) for one in read_sets(gallery)[1:]}
+    return OpenedSae(sae, provenance_of(sae), checked(first), others)
+
+
+def _overview(folder: Path, again: str) -> Overview:
+    """What an image set says; `again` says what to do where that cannot be read."""
     try:
-        overview = read_overview(read_regular(script, MAX_FILE_BYTES).decode("ascii"))
+        return read_overview(read_regular(folder / OVERVIEW, MAX_FILE_BYTES).decode("ascii"))
     except UnreadableFile as error:
         raise InputError(f"{error}: {again}") from error
     except ValueError as error:
-        raise InputError(f"{script} cannot be read ({one_line(error)}): {again}") from error
-    sae = load_sae(directory)
-    if sae_id(sae) != overview.sae_id or {len(overview.max_value), len(overview.image_frequency)} != {sae.d_sae}:
-        raise InputError(f"the gallery is of another SAE than {directory}: {again}")
-    return OpenedSae(sae, provenance_of(sae), overview)
+        raise InputError(f"{folder / OVERVIEW} cannot be read ({one_line(error)}): {again}") from error
 
 
-def _or_reason(get: Callable[[], T]) -> T | str:
+def or_reason(get: Callable[[], T]) -> T | str:
+    """What something gives, or why that cannot be had."""
     try:
         return get()
     except InputError as error:

@@ -12,7 +12,8 @@ from saev.device import chosen_device
 from saev.errors import InputError, one_line, tell
 from saev.latents.codes import Codes
 from saev.serving.live_gallery import Recorded
-from saev.serving.open_run import OpenedSae, missing_pages, open_galleries, open_saes, recorded_images
+from saev.serving.open_pages import missing_pages
+from saev.serving.open_run import OpenedSae, open_galleries, open_saes, recorded_images
 from saev.serving.server import GalleryServer
 from saev.shards.format.layout import TokenKind
 from saev.shards.reading.open import open_shards
@@ -28,7 +29,7 @@ def open_server(
     *,
     saes: Sequence[str | Path] = (),
     codes: Sequence[Codes | str | Path] = (),
-    shards: str | Path | None = None,
+    shards: Sequence[str | Path] = (),
     model: GivenVit = NOTHING_GIVEN,
     tokens: TokenKind | None = None,
     n_images: int = MAX_RECORDED,
@@ -45,7 +46,8 @@ def open_server(
         run_dir: A run that has galleries.
         saes: Directories of SAEs that do not lie in the run, for the galleries of the same names.
         codes: Saved codes of some of the SAEs on the shards, or their directories, which are read instead of encoding.
-        shards: Recorded images that pictures are compared with; by default those that trained the SAEs.
+        shards: Recordings. Pictures are compared with the images of the first one, by default of the one that trained
+            the SAEs. The others, and those that the run's config.yaml names, are those of further image sets.
         model: What neither an SAE nor the shards say of its ViT.
         tokens: Tokens that an SAE takes, where it does not say it; by default content, the patches.
         n_images: Upper bound of the recorded images; 0 compares with none.
@@ -72,10 +74,10 @@ def open_server(
     try:
         if namer_weights is not None:
             server.texts.check()
-        reader = _reader(run, shards, model)
-        opened = _completed(opened, model, tokens, reader, is_named=shards is not None)
-        recorded = _recorded(opened, reader, n_images, computes, codes, is_named=shards is not None or bool(codes))
-        server.pages = missing_pages(opened, reader, computes, codes)
+        reader, *others = _readers(run, shards, model)
+        opened = _completed(opened, model, tokens, reader, is_named=bool(shards))
+        recorded = _recorded(opened, reader, n_images, computes, codes, is_named=bool(shards or codes))
+        server.pages = missing_pages(opened, [reader, *others], computes, codes)
         server.live = open_galleries(opened, weights, computes, recorded, reader)
     except BaseException:
         server.server_close()
@@ -95,14 +97,19 @@ def _by_name(saes: Sequence[str | Path]) -> dict[str, Path]:
     return found
 
 
-def _reader(run: RunDirectory, shards: str | Path | None, model: GivenVit) -> ShardReader | InputError:
-    """The shards. Those that are named must be there, those of the run's config.yaml may be gone."""
-    if shards is not None:
-        return open_shards(shards, model.layer)
+def _readers(run: RunDirectory, shards: Sequence[str | Path], model: GivenVit) -> list[ShardReader | InputError]:
+    """The shards, first those that are named, which must be there, and then those of the run's config.yaml."""
+    found: list[ShardReader | InputError] = [open_shards(one, model.layer) for one in shards]
     try:
-        return open_shards(*run.shards())
+        of_run = run.all_shards()
     except InputError as error:
-        return error
+        return found or [error]
+    for path, layer in of_run:
+        try:
+            found.append(open_shards(path, layer))
+        except InputError as error:
+            found.append(error)
+    return found
 
 
 def _completed(

@@ -13,10 +13,11 @@ from typing_extensions import override
 
 from saev.artifacts import RunDirectory
 from saev.errors import InputError
+from saev.gallery.image_sets import SETS_FOLDER, read_sets
 from saev.serving.connection import JSON, Connection
 from saev.serving.incoming import BODY_SECONDS, Refused, content_length, place_in, read_body
 from saev.serving.live_gallery import MAX_BYTES, LiveGalleries, LiveGallery
-from saev.serving.missing_pages import MissingPages
+from saev.serving.missing_pages import MissingPages, PagesOfSets
 from saev.serving.reports import report_page, with_reports
 from saev.serving.run_notes import MAX_CHANGES_BYTES, RunNotes
 from saev.serving.site import MIME_TYPES, content_of, gallery_names, list_page, live_page
@@ -33,6 +34,7 @@ MAX_CONNECTIONS: Final = 64
 MAX_BODIES: Final = 4
 """Pictures that are taken at once, and as many changes of notes; others wait. What is asked is too small to wait."""
 _LATER: Final = "this gallery was not there when the server was started"
+_SET_LATER: Final = "this image set was not there when the server was started"
 _MAX_EDIT_BYTES: Final = 2**16
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _HTML, _PNG = MIME_TYPES[".html"], MIME_TYPES[".png"]
@@ -55,7 +57,7 @@ class GalleryServer(ThreadingHTTPServer):
 
     def __init__(self, port: int, features: Path, live: LiveGalleries, namer_weights: str | None = None) -> None:
         self.features, self.live, self.texts = features, live, TextSearch(features, namer_weights)
-        self.pages: Mapping[str, MissingPages | str] = {}  # what makes those that galleries lack
+        self.pages: Mapping[str, PagesOfSets | str] = {}  # what makes those that galleries lack
         self.rooms = {most: BoundedSemaphore(MAX_BODIES) for most in (MAX_BYTES, MAX_CHANGES_BYTES)}
         self._connections = BoundedSemaphore(MAX_CONNECTIONS)
         try:
@@ -90,9 +92,13 @@ class GalleryServer(ThreadingHTTPServer):
         """Also wait for what is being computed: torch must not be torn down under it."""
         super().server_close()
         self.texts.finish()
-        for one in (*self.live.values(), *self.pages.values()):
-            if not isinstance(one, str):
-                one.finish()
+        sets = [one for each in self.pages.values() if not isinstance(each, str) for one in each.values()]
+        making = [one for one in sets if not isinstance(one, str)]
+        for one in making:  # they wait for each other
+            one.stop()
+        for each in (*self.live.values(), *making):
+            if not isinstance(each, str):
+                each.finish()
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -133,7 +139,9 @@ class GalleryHandler(Connection):
                 data = with_reports(self._read(parts), self.server.features / name, f"/{quote(name)}/{LIVE}")
                 self.send(data, MIME_TYPES[".js"])
             case [name, folder, "latents", number] if folder == LIVE and name in names:
-                self.send_json(self._started(self.server.pages, name).latent(number))
+                self.send_json(self._pages(name, "").latent(number, self.is_wanted))
+            case [name, "sets", one, folder, "latents", number] if folder == LIVE and name in names:
+                self.send_json(self._pages(name, one).latent(number, self.is_wanted))
             case [name, folder, "reports", page] if folder == LIVE and name in names:
                 self._send_report(name, page.removesuffix(".html"))
             case [name, _, *_] if name in names:
@@ -170,33 +178,37 @@ class GalleryHandler(Connection):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "nothing can be sent there")
 
     def _read(self, parts: list[str]) -> bytes:
-        found, pages = content_of(self.server.features, parts), self.server.pages.get(parts[0], "")
-        if found is None and not isinstance(pages, str):
-            found = pages.file(parts[1:])
+        found = content_of(self.server.features, parts)
+        if found is None:
+            one, path = (parts[2], parts[3:]) if parts[1] == SETS_FOLDER and len(parts) > 3 else ("", parts[1:])
+            pages = self._pages_of(parts[0], one)
+            found = None if isinstance(pages, str) else pages.file(path)
         if found is None:
             raise Refused(HTTPStatus.NOT_FOUND, "nothing is there")
         return found
 
     def _live(self, name: str) -> LiveGallery:
-        return self._started(self.server.live, name)
+        return _started(self.server.live.get(name, _LATER))
 
-    def _started(self, those: Mapping[str, T | str], name: str) -> T:
-        found = those.get(name, _LATER)
-        if isinstance(found, str):
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, found)
-        return found
+    def _pages(self, name: str, image_set: str) -> MissingPages:
+        return _started(self._pages_of(name, image_set))
+
+    def _pages_of(self, name: str, image_set: str) -> MissingPages | str:
+        found = self.server.pages.get(name, _LATER)
+        return found if isinstance(found, str) else found.get(image_set, _SET_LATER)
 
     def _notes(self, name: str) -> RunNotes:
         return RunNotes(RunDirectory(self.server.features.parent).notes(name))
 
     def _state(self, name: str) -> dict[str, Any]:
-        pages = self.server.pages.get(name, _LATER)
+        sets = read_sets(self.server.features / name)
+        found = {one: self._pages_of(name, one) for one in ("", *(one.name for one in sets[1:]))}
+        pages = {one: pages if isinstance(pages, str) else None for one, pages in found.items()}
         try:
             state = self._live(name).state()
         except Refused as off:
             state = {"reason": str(off)}
-        made = {"pages": pages if isinstance(pages, str) else None}
-        return state | made | {"search": self.server.texts.state(name)}
+        return state | {"pages": pages, "search": self.server.texts.state(name)}
 
     def _sent(self, use: Callable[[bytes], dict[str, Any]], most: int) -> dict[str, Any]:
         """What is made of the body; of large ones few are taken at once, for they are kept in memory."""
@@ -204,3 +216,14 @@ class GalleryHandler(Connection):
         with place_in(self.server.rooms.get(most)):
             self.timed.allow(BODY_SECONDS)
             return use(read_body(self.stream, n_bytes))
+
+
+def _started(found: T | str) -> T:
+    """What answers, which may not be there.
+
+    Raises:
+        Refused: With the reason.
+    """
+    if isinstance(found, str):
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, found)
+    return found

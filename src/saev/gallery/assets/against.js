@@ -53,12 +53,19 @@ class AgainstPanel {
     return given !== undefined;
   }
 
-  /** What the latent does in another image set; null where that is not known. */
+  /** What the latent does in another image set, where that is known; a page that has to be made comes later. */
   async open(set) {
-    const data = await this.app.sets.data(set).catch(() => null);
-    if (data === null || !data.judges || !data.isFull.has(this.page.index)) return { set, judged: null };
-    const [known, page] = await Promise.all([KnownPictures.open(data), data.latent(this.page.index)]).catch(() => [null, null]);
-    return { set, data, judged: (page?.judged ?? null) === null ? null : new JudgedLatent(page.judged, known) };
+    const { index } = this.page;
+    const found = { set, data: await this.app.sets.data(set).catch(() => null), judged: null };
+    const { data } = found;
+    if (data === null || !data.judges) return found;
+    const read = async () => {
+      const [known, { judged }] = await Promise.all([KnownPictures.open(data), data.whole(index)]);
+      if (judged !== null) found.judged = new JudgedLatent(judged, known);
+    };
+    if (data.isFull.has(index)) await read().catch(() => null);
+    else if (data.make !== null && data.hasPage.has(index)) read().then(() => this.showFigures(), () => null);
+    return found;
   }
 
   say(text) {
@@ -128,9 +135,13 @@ class AgainstPanel {
     this.slider.setAttribute("aria-valuetext", showValue(this.threshold));
     this.counts = this.curve.above(this.threshold);
     this.plot.replaceChildren(...splitHistogram(this.judged, this.attribute, max, this.threshold));
-    this.figures.replaceChildren(this.table(), ...this.notes());
+    this.showFigures();
     this.form.suggest();
     this.drawing ??= requestAnimationFrame(() => { this.drawing = undefined; this.drawRows(); }); // many may come while the slider moves
+  }
+
+  showFigures() {
+    if (this.counts !== undefined) this.figures.replaceChildren(this.table(), ...this.notes());
   }
 
   /** Figures at the threshold, on these pictures and on those of other image sets. */

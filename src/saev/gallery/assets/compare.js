@@ -160,7 +160,7 @@ class CompareView {
   column(data, title, latent) {
     const pictures = element("div", { class: "pair-pictures" });
     const legend = element("div", {});
-    if (!data.hasPage.has(latent)) pictures.append(element("p", { class: "empty" }, ...notRendered(latent)));
+    if (!data.hasPage.has(latent)) pictures.append(element("p", { class: "empty" }, ...notRendered(data, latent)));
     else data.latent(latent).then((page) => {
       legend.append(heatLegend(data, latent, { p99: page.p99 }));
       this.fill(pictures, data, page);

@@ -47,7 +47,7 @@ class GalleryData {
   static async open(home = "", set = null) {
     const root = (set?.folder ?? "") === "" ? home : `${home}sets/${encodeURIComponent(set.folder)}/`;
     const data = new GalleryData(root, await take(`${root}data/overview.js`), home, set);
-    if (typeof connectPages !== "undefined" && root === home) await connectPages(data);
+    if (typeof connectPages !== "undefined") await connectPages(data);
     return data;
   }
 
@@ -62,6 +62,8 @@ class GalleryData {
     this.small = new Map((raw.small?.latents ?? []).map((latent, i) => [latent, Math.floor(i / raw.small.perFile)])); // latent -> file
     this.hasPage = new Set([...raw.pages, ...this.small.keys()]);
     this.make = null; // where a server makes pages: a latent gives the promise of its page
+    this.noMaking = null; // why a server makes none
+    this.makers = new Set(); // what hears how far it is
     for (const name of ["frequency", "imageFrequency", "meanValue", "maxValue", "binEdges"]) {
       this[name] = numbersOf(raw[name], Float32Array);
     }
@@ -143,10 +145,18 @@ class GalleryData {
     return several.then((raws) => latentOf(raws.get(index), this.scale[index], this.p99?.[index]));
   }
 
-  /** The same with all its pictures, as far as these are stored or can be made; "makingpages" tells how far they are. */
-  whole(index) {
+  /** The same with all its pictures, as far as these are stored or can be made; `tell` hears how far they are, in words. */
+  whole(index, tell = null) {
     if (this.isFull.has(index) || this.make === null) return this.latent(index);
+    if (tell !== null) {
+      this.makers.add(tell);
+      return this.whole(index).finally(() => this.makers.delete(tell));
+    }
     return this.keep(`made/${index}`, () => this.make(index).then((raw) => ({ ...latentOf(raw, this.scale[index], this.p99?.[index]), isWhole: true })));
+  }
+
+  tellMaking(text) {
+    for (const tell of this.makers) tell(text);
   }
 
   /** Pictures that pages show which were made later: [id, name, label or null]. */

@@ -39,7 +39,7 @@ class LatentView {
     this.container.replaceChildren(...[this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
       familyLink(data, latent), element("div", { class: "latent-body" }, this.main, this.side)].filter((one) => one !== null));
     if (data.hasPage.has(latent)) await this.load(latent, params);
-    else if (data.frequency[latent] > 0) this.say(...notRendered(latent));
+    else if (data.frequency[latent] > 0) this.say(...notRendered(data, latent));
     else this.say("This latent never fired, so there are no pictures of it.");
   }
 
@@ -67,10 +67,8 @@ class LatentView {
   load(latent, params) {
     const { data } = this.app;
     const waiting = element("p", { class: "empty", role: "status" }, data.isFull.has(latent) || data.make === null ? "" : "This page is being made.");
-    const tell = ({ detail }) => { waiting.textContent = detail; };
-    addEventListener("makingpages", tell);
     this.main.append(waiting);
-    return data.whole(latent).finally(() => removeEventListener("makingpages", tell)).then((page) => {
+    return data.whole(latent, (text) => { waiting.textContent = text; }).then((page) => {
       if (this.latent !== latent) return;
       waiting.remove();
       this.fill(page, params);
@@ -87,7 +85,7 @@ class LatentView {
   fill(page, params) {
     const { data } = this.app;
     const has = (list) => list.length > 0;
-    if (!data.isFull.has(page.index) && !page.isWhole) this.main.append(element("p", { class: "note" }, ...smallPage(page.index)));
+    if (!data.isFull.has(page.index) && !page.isWhole) this.main.append(element("p", { class: "note" }, ...smallPage(data, page.index)));
     const against = new AgainstPanel(this.app, page);
     this.main.append(setRows(this.app, page.index) ?? "", this.topPictures(page), against.element, ...(has(page.samples) ? [this.samples(page)] : []));
     if (params.against === undefined) whenNear(against.element, () => against.show(params));
@@ -237,18 +235,18 @@ function orderSwitch(data, orders, chosen, onPick) {
 }
 
 /** What to do for pictures of a latent that has none. */
-function notRendered(latent) {
-  return ["No pictures of this latent were rendered into this gallery. To have them, render it again, with the options of before and: ", renderCommand(latent)];
+function notRendered(data, latent) {
+  return ["No pictures of this latent were rendered into this gallery. ", ...howToRender(data, latent)];
 }
 
 /** What a page with a few pictures lacks, and what to do for it. */
-function smallPage(latent) {
-  return ["A small page: the first pictures and all numbers, for want of room (", element("code", {}, "--visualizer.max_mb"),
-    "). To have all pictures and samples, render the gallery again, with the options of before and: ", renderCommand(latent)];
+function smallPage(data, latent) {
+  return ["A small page: the first pictures and all numbers, for want of room (", element("code", {}, "--visualizer.max_mb"), "). ", ...howToRender(data, latent)];
 }
 
-function renderCommand(latent) {
-  return element("code", {}, `saev render --run_dir RUN --visualizer.include_latents '[${latent}]'`);
+function howToRender({ noMaking }, latent) {
+  return [noMaking === null ? "" : `saev view cannot make the page: ${noMaking}. `, "To have it whole, render the gallery again, with the options of before and: ",
+    element("code", {}, `saev render --run_dir RUN --visualizer.include_latents '[${latent}]'`)];
 }
 
 /** Copies the page's address; where the browser forbids that, shows it for copying by hand. */

@@ -1,13 +1,15 @@
 "use strict";
-// Pages that the gallery lacks, made by the server of `saev view`. Only the page from that server loads this.
+// Pages that an image set lacks, made by the server of `saev view`. Only the page from that server loads this.
 
 const pollAfter = 500; // ms, while the server looks at the recorded pictures
 
-/** Lets the server make what the gallery of `data` lacks, if it can. */
+/** Lets the server make what the image set of `data` lacks, if it can; otherwise `data.noMaking` says why not. */
 async function connectPages(data) {
-  const { pages } = await askServer(`${data.root}live/state`).catch(() => ({ pages: "" }));
-  if (pages !== null) return;
-  data.hasPage = new Set(data.alive);
+  const { pages } = await askServer(`${data.home}live/state`).catch((error) => ({ pages: { [data.setName]: error.message } }));
+  const reason = data.setName in pages ? pages[data.setName] : "the image set was rendered after the page was opened";
+  data.noMaking = reason;
+  if (reason !== null) return;
+  data.hasPage = new Set([...data.hasPage, ...data.alive]);
   for (const [id, picture] of data.pictures) {
     if (picture.isLeftOut) data.pictures.set(id, { ...picture, width: data.columns, height: data.rows, isMissing: false, isLeftOut: false });
   }
@@ -18,7 +20,7 @@ async function connectPages(data) {
         data.addPictures(pictures);
         return page;
       }
-      dispatchEvent(new CustomEvent("makingpages", { detail: `Pages are being made: ${done.toLocaleString("en")} of ${showCount(of, "recorded picture")} looked at.` }));
+      data.tellMaking(`Pages are being made: ${done.toLocaleString("en")} of ${showCount(of, "recorded picture")} looked at.`);
       await new Promise((resolve) => { setTimeout(resolve, pollAfter); });
     }
   };

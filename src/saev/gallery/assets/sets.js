@@ -143,8 +143,11 @@ function setRow(app, latent, set) {
       const data = await app.sets.data(set);
       const share = data.imageFrequency[latent];
       numbers.textContent = share === 0 ? "fires nowhere" : `${showShare(share)} of images, max ${showValue(data.maxValue[latent])}`;
-      if (!data.hasPage.has(latent)) { say("No pictures of this latent were rendered in this set."); return; }
-      const page = await data.latent(latent);
+      if (!data.hasPage.has(latent)) {
+        say(`No pictures of this latent were rendered in this set.${data.noMaking === null || share === 0 ? "" : ` saev view cannot make them: ${data.noMaking}.`}`);
+        return;
+      }
+      const page = await (data.isFull.has(latent) || data.small.has(latent) ? data.latent(latent) : data.whole(latent, say));
       const examples = (Object.values(page.top)[0] ?? []).slice(0, 12); // of which one row is seen
       if (examples.length === 0) say("It fires on none of these images.");
       else pictures.replaceChildren(...examples.map((example) => exampleFigure(data, page, example, null)));

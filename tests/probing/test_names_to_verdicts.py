@@ -204,7 +204,7 @@ def test_a_namer_in_another_precision_is_circular(planted: Planted, tmp_path: Pa
 
 
 def test_names_of_a_gallery_are_frozen(tmp_path: Path, capsys: Capture) -> None:
-    write_scenes(tmp_path / "pictures", 40)
+    write_scenes(tmp_path / "pictures", 160)  # names have to hold on pictures that are not among the strongest 16
     model = ["--model.family=clip", f"--model.ckpt={CKPT}", "--model.weights=random", "--model.layers=[-1]"]
     data = ["--data.images=ImageFolder", f"--data.images.root={tmp_path / 'pictures'}", "--data.num_workers=0"]
     assert main(["predict", *model, *data, f"--writer.dump_to={tmp_path / 'shards'}"]) == 0

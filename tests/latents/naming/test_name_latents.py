@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csc_array
 from tests.tiny_models import tiny_open_clip
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -15,6 +16,7 @@ from saev.errors import InputError
 from saev.latents.naming import Embedder, LatentName, TopPicture, WordScore, embed_words
 from saev.latents.naming import name_latents as name_by_words
 from saev.latents.naming.crop_means import CROPS_FILE, CropMeans, read_crops
+from saev.latents.naming.elsewhere import PictureValues
 from saev.latents.naming.name_latents import FALSE_NAMES, MAX_CROPS, embedded_crops
 from saev.latents.naming.names_file import ClipId
 from saev.latents.naming.words import embed_phrases
@@ -58,12 +60,22 @@ def name_latents(
     clip: Embedder,
     vocabulary: Sequence[str],
 ) -> dict[int, LatentName]:
-    return name_by_words(tops, pictures, clip, embed_words(clip, vocabulary))
+    return name_by_words(tops, pictures, clip, embed_words(clip, vocabulary), values())
 
 
 def squares() -> np.ndarray:
     """The colour of each patch of each picture, (N_PICTURES, h, w)."""
     return np.random.default_rng(0).integers(len(COLOURS), size=(N_PICTURES, *GRID))
+
+
+def values() -> PictureValues:
+    """What latents do on pictures: 0 to 4 fire where there are many squares of their colour, others anywhere."""
+    rng = np.random.default_rng(9)
+    n_squares = (squares()[..., None] == np.arange(len(COLOURS))).sum((1, 2))
+    fires = rng.random((N_PICTURES, 600)) * (rng.random((N_PICTURES, 600)) < 0.4)
+    fires[:, : len(COLOURS)] = np.maximum(n_squares - 2, 0)
+    order = rng.permutation(N_PICTURES)
+    return PictureValues(order, csc_array(fires[order]))
 
 
 def pictures(image_id: int) -> Image.Image:
@@ -102,6 +114,14 @@ def test_latents_are_named_by_what_they_look_at_and_not_by_the_rest_of_the_pictu
     assert sum(names[100 + i].name is not None for i in range(200)) <= 8
 
 
+def test_a_latent_of_a_place_is_not_called_by_the_colour_of_its_strongest_crops() -> None:
+    red = [top(i, (0, 0), 2.0 - i / N_PICTURES) for i in range(N_PICTURES) if squares()[i, 0, 0] == 0]
+    names = name_latents(latents(200) | {500: red}, pictures, Colours(), list(COLOURS))
+    of_place = names[500]
+    assert (of_place.words[0].word, of_place.p_value <= FALSE_NAMES) == ("red", True)
+    assert (of_place.holds, of_place.name) == (False, None)
+
+
 def test_whole_pictures_would_not_do() -> None:
     whole = {
         latent: [TopPicture(t.image_id, t.value, np.zeros(GRID)) for t in tops] for latent, tops in latents(50).items()
@@ -110,7 +130,7 @@ def test_whole_pictures_would_not_do() -> None:
     assert [names[c].name for c in range(len(COLOURS))] != list(COLOURS)
 
 
-def test_each_picture_is_opened_and_each_crop_embedded_once() -> None:
+def test_each_picture_is_opened_and_each_crop_embedded_once_and_half_as_many_whole_pictures() -> None:
     opened: list[int] = []
     clip = Colours()
     same = on_squares(lambda _: True, 30, 0)
@@ -119,7 +139,7 @@ def test_each_picture_is_opened_and_each_crop_embedded_once() -> None:
     )
     strongest = {t.image_id for tops in (same, same[:20], same[10:]) for t in tops[:MAX_CROPS]}
     assert opened == sorted(strongest)
-    assert sum(clip.n_pictures) == len(strongest)
+    assert sum(clip.n_pictures) == len(strongest) + min(len(strongest), 3 * MAX_CROPS // 2)
 
 
 def test_the_strongest_crops_are_taken_in_whatever_order_they_come() -> None:
@@ -167,10 +187,11 @@ def test_words_are_averages_over_templates() -> None:
     assert torch.allclose(words.embeddings_ve, clip.embed_texts(["red", "blue"]))
 
 
-def test_a_name_needs_to_exceed_chance() -> None:
+def test_a_name_needs_to_exceed_chance_and_to_hold() -> None:
     words = (WordScore("red", 9.0), WordScore("blue", 1.0))
     assert LatentName(words, FALSE_NAMES).name == "red"
     assert LatentName(words, FALSE_NAMES + 1e-6).name is None
+    assert LatentName(words, FALSE_NAMES, holds=False).name is None
     assert LatentName(words, 0.001).runners_up == words[1:]
 
 
@@ -189,7 +210,7 @@ def test_a_real_clip_end_to_end() -> None:
 
 def test_any_text_is_compared_with_what_is_kept_of_the_crops(tmp_path: Path) -> None:
     clip, who = Colours(), ClipId("colours", "0" * 64)
-    crops = embedded_crops(latents(400), pictures, clip)
+    crops = embedded_crops(latents(400), pictures, clip, values(), 0)
     kept = [(latent, crops.embeddings_ne[numbers], odds_k) for latent, numbers, odds_k in crops.of_latents()]
     found = CropMeans.of(who, kept)
     assert found is not None

@@ -1,7 +1,7 @@
 """Names for latents: the words that a CLIP finds in the crops on which they are strongest."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from saev.latents.naming.calibration import BestWords, Pool, best_words
 from saev.latents.naming.crops import Box, crop_box
+from saev.latents.naming.elsewhere import Judges, PictureValues, holding
 from saev.latents.naming.evidence import TopCrops, odds
 from saev.latents.naming.words import EmbeddedWords, Embedder
 from saev.progress import progress_bar
@@ -49,15 +50,17 @@ class LatentName:
     Args:
         words: Best first, five at most; none where none of the latent's pictures could be seen.
         p_value: Share of shuffled latents whose best word fits as well.
+        holds: Unless the latent does not go with the best word on other pictures.
     """
 
     words: tuple[WordScore, ...]
     p_value: float
+    holds: bool = True
 
     @property
     def name(self) -> str | None:
-        """The best word, or None where a meaningless latent reaches as much (p above `FALSE_NAMES`)."""
-        return self.words[0].word if self.words and self.p_value <= FALSE_NAMES else None
+        """The best word, or None where a meaningless latent reaches as much (p above `FALSE_NAMES`), or none holds."""
+        return self.words[0].word if self.words and self.p_value <= FALSE_NAMES and self.holds else None
 
     @property
     def runners_up(self) -> tuple[WordScore, ...]:
@@ -70,11 +73,13 @@ def name_latents(
     pictures: Callable[[int], Image.Image | None],
     clip: Embedder,
     words: EmbeddedWords,
+    values: PictureValues,
     seed: int = 0,
 ) -> dict[int, LatentName]:
     """Name latents by the crops on which they are strongest, after CLIP-Dissect (https://arxiv.org/abs/2204.10965).
 
-    Each picture is opened once, each crop embedded once. Memory: 2 bytes x width of the embedding for each crop
+    A name has to hold on other pictures, see `saev.latents.naming.elsewhere`. Each picture is opened once, each crop
+    embedded once, and half as many whole pictures at most. Memory: 2 bytes x width of the embedding for each crop
     (`MAX_CROPS` a latent at most), and chunks. The more latents and pictures, the better is the estimate of chance;
     of a few latents on the same pictures none is named.
 
@@ -83,24 +88,27 @@ def name_latents(
         pictures: Gives a picture as the ViT saw it, or None where it is gone: a tile in its place would be named.
         clip: Embeds the crops.
         words: The words, embedded by the same CLIP.
-        seed: Draws the shuffled latents.
+        values: What the latents do on pictures, also on others than their strongest ones.
+        seed: Draws the shuffled latents, and the whole pictures.
     """
-    return named_by_crops(embedded_crops(tops, pictures, clip), words, seed)
+    return named_by_crops(embedded_crops(tops, pictures, clip, values, seed), words, values, seed)
 
 
 @final
 @dataclass(frozen=True)
 class Crops:
-    """The crops on which latents are strongest, each embedded once.
+    """The crops on which latents are strongest, and whole pictures, each embedded once.
 
     Args:
         tops: Of each latent the strongest pictures, best first.
         places: The number of the crop of each latent and picture that could be seen.
+        wholes: The number of the crop that is all of a picture, by picture.
         embeddings_ne: Of the crops, float16.
     """
 
     tops: Mapping[int, Sequence[TopPicture]]
     places: Mapping[tuple[int, int], int]
+    wholes: Mapping[int, int]
     embeddings_ne: Tensor
 
     def of_latents(self) -> Iterator[tuple[int, list[int], npt.NDArray[np.float64]]]:
@@ -113,15 +121,21 @@ class Crops:
 
 
 def embedded_crops(
-    tops: Mapping[int, Sequence[TopPicture]], pictures: Callable[[int], Image.Image | None], clip: Embedder
+    tops: Mapping[int, Sequence[TopPicture]],
+    pictures: Callable[[int], Image.Image | None],
+    clip: Embedder,
+    values: PictureValues,
+    seed: int,
 ) -> Crops:
-    """Cut out and embed the crops; arguments as for `name_latents`."""
+    """Cut out and embed the crops, and some of their pictures whole; arguments as for `name_latents`."""
     strongest = {latent: _strongest(top) for latent, top in tops.items()}
-    return Crops(strongest, *_embedded_crops(strongest, pictures, clip))
+    shown = [one.image_id for top in strongest.values() for one in top]
+    wholes = values.some(set(shown), len(shown) // 2, seed)
+    return Crops(strongest, *_embedded_crops(strongest, set(wholes.tolist()), pictures, clip))
 
 
-def named_by_crops(crops: Crops, words: EmbeddedWords, seed: int) -> dict[int, LatentName]:
-    """Names by crops; words and seed as for `name_latents`."""
+def named_by_crops(crops: Crops, words: EmbeddedWords, values: PictureValues, seed: int) -> dict[int, LatentName]:
+    """Names by crops; other arguments as for `name_latents`."""
     places = crops.places
     pool = Pool(np.array(list(places.values()), dtype=np.int64), np.array([i for _, i in places], dtype=np.int64))
     rng = np.random.default_rng(seed)
@@ -129,7 +143,19 @@ def named_by_crops(crops: Crops, words: EmbeddedWords, seed: int) -> dict[int, L
     for latents, group in progress_bar(_by_number(crops), desc="naming", unit=" groups"):
         best = best_words(crops.embeddings_ne, pool, words.embeddings_ve, group, rng)
         names.update(zip(latents, named_words(best, words), strict=True))
-    return names
+    judged = {latent: one for latent, one in names.items() if one.name is not None}
+    held = _holding(crops, words, values, judged)
+    return names | {latent: replace(one, holds=latent in held) for latent, one in judged.items()}
+
+
+def _holding(crops: Crops, words: EmbeddedWords, values: PictureValues, names: Mapping[int, LatentName]) -> set[int]:
+    if not crops.wholes:
+        return set()
+    number = {word: n for n, word in enumerate(words.words)}
+    e_ie = crops.embeddings_ne[list(crops.wholes.values())]
+    judges = Judges.of(np.array(list(crops.wholes)), e_ie, words.embeddings_ve)
+    own = {latent: {one.image_id for one in crops.tops[latent]} for latent in names}
+    return holding(values, judges, own, {latent: number[one.words[0].word] for latent, one in names.items()})
 
 
 def _strongest(top: Sequence[TopPicture]) -> list[TopPicture]:
@@ -138,21 +164,27 @@ def _strongest(top: Sequence[TopPicture]) -> list[TopPicture]:
 
 
 def _embedded_crops(
-    tops: Mapping[int, Sequence[TopPicture]], pictures: Callable[[int], Image.Image | None], clip: Embedder
-) -> tuple[dict[tuple[int, int], int], Tensor]:
-    """The number of each (latent, picture)'s crop, and the crops' embeddings (n, e) in float16."""
+    tops: Mapping[int, Sequence[TopPicture]],
+    whole: set[int],
+    pictures: Callable[[int], Image.Image | None],
+    clip: Embedder,
+) -> tuple[dict[tuple[int, int], int], dict[int, int], Tensor]:
+    """The number of each (latent, picture)'s crop, of each whole picture, and embeddings (n, e) in float16."""
     places: dict[tuple[int, int], int] = {}
+    wholes: dict[int, int] = {}
     n_crops = 0
     embedded: list[Tensor] = []
     waiting: list[Image.Image] = []
     for image_id, picture, wanted in _seen(tops, pictures):
         numbers: dict[Box, int] = {}
-        for latent, heatmap in wanted:
-            box = crop_box(heatmap, picture.size)
-            if box not in numbers:
-                numbers[box] = n_crops + len(numbers)
-                waiting.append(picture.crop(box))
-            places[latent, image_id] = numbers[box]
+        boxes = {latent: crop_box(heatmap, picture.size) for latent, heatmap in wanted}
+        all_of_it = (0, 0, *picture.size)
+        for box in dict.fromkeys([*boxes.values(), *([all_of_it] if image_id in whole else [])]):
+            numbers[box] = n_crops + len(numbers)
+            waiting.append(picture.crop(box))
+        places.update({(latent, image_id): numbers[box] for latent, box in boxes.items()})
+        if image_id in whole:
+            wholes[image_id] = numbers[all_of_it]
         n_crops += len(numbers)
         while len(waiting) >= _AT_ONCE:
             embedded.append(clip.embed_images(waiting[:_AT_ONCE]).half())
@@ -161,7 +193,7 @@ def _embedded_crops(
         embedded.append(clip.embed_images(waiting).half())
     crops_ne = torch.cat(embedded) if embedded else torch.empty(0, 0)
     assert bool(crops_ne.isfinite().all()), "embeddings must be finite"
-    return places, crops_ne
+    return places, wholes, crops_ne
 
 
 def _seen(

@@ -9,6 +9,7 @@ from saev.latents.encoding import ImageCodes, Images, sae_digest
 from saev.latents.heatmaps import heatmaps, in_parts
 from saev.latents.naming.crop_means import CropMeans
 from saev.latents.naming.directions import direction_words
+from saev.latents.naming.elsewhere import PictureValues
 from saev.latents.naming.kept_words import kept_words
 from saev.latents.naming.name_latents import (
     MAX_CROPS,
@@ -62,7 +63,8 @@ class Namer:
     def by_pictures(
         self, codes: ImageCodes, survey: LatentSurvey, latents: Sequence[int], pictures: RecordedPictures, seed: int
     ) -> tuple[dict[int, LatentName], CropMeans | None]:
-        """Names of latents by the crops on which they are strongest; those that chance explains are left out.
+        """Names of latents by the crops on which they are strongest; those that chance explains, or that do not hold on
+        other pictures, are left out.
 
         And what is kept of the crops, if there are any.
 
@@ -71,7 +73,7 @@ class Namer:
             survey: What was found of the latents.
             latents: Those that may get a name.
             pictures: Of the recording.
-            seed: Draws the shuffled latents that stand for chance.
+            seed: Draws the shuffled latents that stand for chance, and the whole pictures.
         """
         top = survey.top["patch"]
         images, values = (table[list(latents), :MAX_CROPS].tolist() for table in (top.images, top.values))
@@ -85,9 +87,10 @@ class Namer:
             maps = heatmaps(codes, part, survey.moments.max_value.numpy())
             for latent in part:
                 tops[latent] = [TopPicture(i, value, maps[latent][i]) for i, value in found[latent]]
-        crops = embedded_crops(tops, lambda image: pictures[image].view, self.clip)
+        seen = PictureValues(*survey.image_values.table())
+        crops = embedded_crops(tops, lambda image: pictures[image].view, self.clip, seen, seed)
         kept = ((latent, crops.embeddings_ne[numbers], odds_k) for latent, numbers, odds_k in crops.of_latents())
-        return _named(named_by_crops(crops, self.words, seed)), CropMeans.of(self._clip_id, kept)
+        return _named(named_by_crops(crops, self.words, seen, seed)), CropMeans.of(self._clip_id, kept)
 
     def names_file(
         self,

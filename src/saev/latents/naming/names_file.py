@@ -101,7 +101,9 @@ class Names:
                 raise InputError(f"{where}: names[{number}] is a second one of latent {latent}")
             names[latent] = own.text("name"), own.number("score")
         if not names:
-            raise InputError(f"{where}: no latent got a name: chance explains what fits them")
+            raise InputError(
+                f"{where}: no latent got a name: chance explains what fits, or other pictures do not agree"
+            )
         return cls(
             sae=found.text("sae"),
             shards=found.text("shards"),

@@ -11,6 +11,7 @@ from scipy.sparse import csc_array
 from tests.browsing import Open
 from tests.gallery.galleries import HOSTILE, N_LATENTS, N_PICTURES, make_gallery, make_page, make_pictures
 from tests.gallery.pages import expect_count
+from tests.gallery.test_page_scores import lift
 
 from saev.gallery.by_picture import Masks, PictureLevels
 from saev.gallery.fitting import Pictures
@@ -155,7 +156,7 @@ def by_hand(in_a: np.ndarray, in_b: np.ndarray) -> dict[int, tuple[float, float,
             continue
         at_each = [counts(a >= t, y) for t in np.unique(a[a > 0])[::-1]]
         best = max(at_each, key=lambda at: float(at.mcc()))
-        found[latent] = average_precision(a, y), float(best.lift()), float(best.mcc())
+        found[latent] = average_precision(a, y), lift(best), float(best.mcc())
     return found
 
 

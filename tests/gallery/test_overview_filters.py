@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsing import Open
+from tests.gallery import detail_galleries
 from tests.gallery.galleries import N_LATENTS, make_gallery, write
 from tests.gallery.pages import (
     after_each,
@@ -16,6 +17,8 @@ from tests.gallery.pages import (
     positions,
     wait_until_drawn,
 )
+
+from saev.gallery.data import LatentExample
 
 pytestmark = pytest.mark.browser
 
@@ -103,14 +106,34 @@ def test_kinds_reset_and_search(index: Path, open_page: Open) -> None:
     assert page.is_disabled("#filter-reset")
     # The search finds numbers, names, labels and notes.
     page.evaluate("app.notes.set(25, { text: 'Night SKY?' })")
-    page.fill("#filter-search", "3")
-    expect_listed(page, [33])
-    finds = {"17": [17], "STRI": [17], "birds": [6, 25], "sky": [25, 33], "sky b": [25]}
+    page.fill("#filter-search", "birds")  # a label of two, and the folder of the pictures of all
+    expect_listed(page, [6, 17, 25, 33])
+    finds = {"3": [33], "17": [17], "STRI": [17], "fish": [17], "sky": [25, 33], "sky ?": [25]}
     assert after_each(page, [("#filter-search", text) for text in finds]) == list(finds.values())
     page.fill("#filter-search", "cars")
     expect_text(page, "#list-count", "0 of 40 latents")
     page.click("#nothing button")  # the one that says it has no pictures
     expect_listed(page, [30])
+
+
+def test_search_finds_file_names_of_strong_pictures_and_labels_that_are_no_chance(
+    tmp_path: Path, open_page: Open
+) -> None:
+    few = detail_galleries.page(6, top={"patch": [LatentExample(3, 9.0)]}, labels=[], patch_labels=[])
+    page = open_page(detail_galleries.write(tmp_path / "g", pages=[few, detail_galleries.page(17)]))
+    page.select_option("#sort-key", "index")
+    expect_listed(page, [17, 6])
+    assert not page.evaluate("app.data.kept.has('data/search.js')"), "nobody has searched yet"
+    for text, found in (
+        ("BIRDS/3", [17, 6]),
+        ("birds/4", [17]),
+        ("beak", [17]),
+        ("beak .png stripes", [17]),
+        ("fish", []),  # a label that is rarer there than everywhere
+        ("3", []),  # a number means latents
+    ):
+        page.fill("#filter-search", text)
+        expect_listed(page, found)
 
 
 def test_ranges_by_keyboard_and_by_brushing(index: Path, open_page: Open) -> None:

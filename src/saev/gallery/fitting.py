@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from saev.gallery.by_picture import mask_bytes
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.scripts import LEFT_OUT, SMALL_A_FILE, PictureEntry, latent_value, packed_script, picture_script
+from saev.gallery.search_script import SEARCH_ENTRY, SearchIndex
 from saev.latents.heatmaps import PatchCodes
 from saev.latents.pictures import Picture
 from saev.pages.embedding import ascii_json, jpeg
@@ -30,7 +31,7 @@ _EVERY: Final = 16  # Of so many pages that are written whole, the size of one i
 _SLACK: Final = 1.3  # How much more than there is said to be room for is made ready.
 _SMALL_PAGE: Final = 1000  # Bytes of a small page, as long as none was written.
 _HEATMAP: Final = 40  # Bytes of a heatmap, with what is said of the picture beside it.
-_PAGE_ENTRY: Final = 8  # Bytes of the number of a latent in the overview.
+_PAGE_ENTRY: Final = 8 + SEARCH_ENTRY  # Bytes of a latent in the overview and in what is searched.
 
 
 @final
@@ -108,12 +109,14 @@ class PageWriter:
         full: Latents with a whole page.
         small: Latents with a small page, in the order of their files.
         entries: What the overview says of pictures.
+        searched: What the search finds of latents that have a page.
     """
 
     def __init__(self, root: Path, gallery: Gallery, pictures: Pictures, budget: Budget | None, n_written: int) -> None:
         self.full: list[int] = []
         self.small: list[int] = []
         self.entries: dict[int, PictureEntry] = {}
+        self.searched = SearchIndex()
         self._root, self._gallery, self._pictures, self._budget = root, gallery, pictures, budget
         self._left = math.inf if budget is None else budget.n_bytes - n_written
         self._undrawn = set() if budget is None else set(budget.images)
@@ -153,6 +156,7 @@ class PageWriter:
         self._put(f"data/latents/{page.index:06d}.js", script)
         self._left -= _PAGE_ENTRY
         self.full.append(page.index)
+        self.searched.add(page)
         return True
 
     def _add_small(self, page: LatentPage) -> bool:
@@ -166,6 +170,7 @@ class PageWriter:
         self._pending_bytes += n_bytes - _PAGE_ENTRY
         self._left -= n_bytes  # together they take less, which is seen at the end of the file
         self.small.append(page.index)
+        self.searched.add(page)
         if len(self._pending) == SMALL_A_FILE:
             self._end_file()
         return True

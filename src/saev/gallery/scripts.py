@@ -97,6 +97,7 @@ def overview_script(
             ],
             "colourMaps": {name: overlay_table(name) for name in COLOUR_MAPS},
             "judges": gallery.known is not None,
+            "searches": True,  # earlier versions have no data/search.js
             **_there(
                 {
                     "small": {"perFile": SMALL_A_FILE, "latents": list(small)} if small else None,

@@ -7,6 +7,7 @@
     data/latents/000017.js   pictures, heatmaps and statistics of one latent, loaded when it is looked at
     data/small/000003.js     the same of 64 latents for which there is less room, with nine pictures of each
     data/pictures/00000042.js  which latents fire where in one picture
+    data/search.js           file names and labels by which latents are found, loaded when somebody searches
     data/known.js            labels of all pictures that latents are judged by
     data/masks/000001.js     labels of the patches of 256 pictures
     data/levels/000001.js    which latents fire in each of 256 pictures, and how strongly at most
@@ -45,6 +46,7 @@ from saev.gallery.image_sets import (
 )
 from saev.gallery.judging_scripts import known_script
 from saev.gallery.scripts import overview_script
+from saev.gallery.search_script import SearchIndex
 from saev.gallery.table import Table, table_files
 from saev.latents.naming.crop_means import CROPS_FILE, CropMeans
 from saev.latents.naming.names_file import NAMES_FILE, Names
@@ -174,7 +176,7 @@ def _write(
     if gallery.known is not None:
         _put(root / "data" / "known.js", known_script(gallery.known))
     there = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    there += len(overview_script(gallery, [], {}, [0], of_sae))
+    there += len(overview_script(gallery, [], {}, [0], of_sae)) + len(SearchIndex().script([]))
     if gallery.levels is not None:
         there += level_bytes(gallery.levels, gallery.d_sae)
     writer = PageWriter(root, gallery, pictures, budget, there)
@@ -190,6 +192,7 @@ def _write(
         _put_all(root / "data" / "masks", mask_scripts(gallery.masks, list(entries)))
     if gallery.levels is not None:
         _put_all(root / "data" / "levels", level_scripts(gallery.levels, list(entries), gallery.d_sae))
+    _put(root / "data" / "search.js", writer.searched.script(list(entries)))
     _put(root / OVERVIEW, overview_script(gallery, sorted(writer.full), entries, writer.small, of_sae))
 
 

@@ -93,6 +93,7 @@ class GalleryData {
     for (const verdict of raw.verdicts ?? []) {
       for (const latent of verdict.any) this.verdicts.set(latent, [...this.verdicts.get(latent) ?? [], verdict]);
     }
+    this.searches = raw.searches ?? false; // whether there is more to search than what this script says
     this.judges = raw.judges ?? false; // whether latents can be judged by labels of all pictures
     this.interventions = raw.interventions ?? [];
     this.half = raw.half ?? null; // of the pictures, {seed, group}, where it keeps to one

@@ -128,7 +128,7 @@ class Filters extends EventTarget {
   list() {
     const { state, data, notes } = this;
     const isOfKind = kinds[state.kind];
-    const terms = state.search.toLowerCase().split(/\s+/).filter((term) => term !== "");
+    const terms = this.terms.map((term) => ({ term, more: this.search?.found(term) }));
     return this.ordered().filter((latent) => isOfKind(data, latent)
       && isWithin(data.frequency[latent], state.frequency)
       && isWithin(data.meanValue[latent], state.meanValue)
@@ -149,11 +149,21 @@ class Filters extends EventTarget {
       || (this.data.verdicts.get(latent) ?? []).some(({ standing }) => standing === this.state.verdict);
   }
 
+  /** What is searched, in small letters; the first time brings the file names and labels that are searched, too. */
+  get terms() {
+    const terms = this.state.search.toLowerCase().split(/\s+/).filter((term) => term !== "");
+    if (terms.length > 0 && this.search === undefined) {
+      this.search = null;
+      LatentSearch.load(this.data).then((search) => { this.search = search; this.dispatchEvent(new Event("change")); }, () => {});
+    }
+    return terms;
+  }
+
   /** Whether each term is in a text of the latent or begins its number. */
   isFound(latent, terms) {
     const texts = `${this.texts[latent]}\n${this.notes.words(latent)}`;
     const number = String(latent);
-    return terms.every((term) => number.startsWith(term) || texts.includes(term));
+    return terms.every(({ term, more }) => number.startsWith(term) || texts.includes(term) || more?.[latent] === 1);
   }
 
   /** Per latent its name, its label and what is claimed of it, in small letters. */

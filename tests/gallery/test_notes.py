@@ -99,7 +99,7 @@ def test_unreadable_notes_are_set_aside(index: Path, open_page: Open) -> None:
 def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> None:
     page = open_page(index)
     evidence = [{"picture": 2, "name": HOSTILE[1]}, {"picture": 2, "name": "a.jpg", "set": "held_out"}]
-    said = {"claim": "stripes", "confidence": 0, "verdict": "refuted", "tags": ["a b", HOSTILE[0]]}
+    said = {"name": HOSTILE[2], "claim": "stripes", "confidence": 0, "verdict": "refuted", "tags": ["a b", HOSTILE[0]]}
     kept = [
         note(3, False, HOSTILE[0], hypotheses=[{"threshold": 0.5}]),
         note(17, True, "why", **said, evidence=evidence),
@@ -126,16 +126,30 @@ def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> 
 def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -> None:
     page = open_page(index)
     mine = [
-        note(6, True, "mine", claim="eyes", tags=["a"], confidence=10),
+        note(6, True, "mine", name="eye", claim="eyes", tags=["a"], confidence=10),
         note(17, False, "same"),
         note(25, False, ""),
     ]
     page.evaluate(f"app.notes.setAll({json.dumps(mine)})")
-    yours = {"claim": "beaks", "tags": ["b", "a"], "confidence": 90, "verdict": "supported", "hypotheses": [1]}
+    yours = {
+        "name": "beak",
+        "claim": "beaks",
+        "tags": ["b", "a"],
+        "confidence": 90,
+        "verdict": "supported",
+        "hypotheses": [1],
+    }
     coming = WELL | {"notes": [
         note(6, False, "yours", **yours), note(17, True, "same"), {"latent": 25, "claim": "new"}, note(33, False, "")
     ]}  # fmt: skip
-    merged = {"claim": "eyes", "tags": ["a", "b"], "confidence": 10, "verdict": "supported", "hypotheses": [1]}
+    merged = {
+        "name": "eye",
+        "claim": "eyes",
+        "tags": ["a", "b"],
+        "confidence": 10,
+        "verdict": "supported",
+        "hypotheses": [1],
+    }
     for text in (
         "4 notes read: 3 new or changed, 1 known already.",
         "4 notes read: 0 new or changed, 4 known already.",
@@ -144,7 +158,7 @@ def test_merging_loses_nothing_and_twice_is_once(index: Path, open_page: Open) -
         page.locator("#notes-menu").evaluate("(menu) => { menu.open = true; }")
         expect_text(page, "#notes-message", text)
         assert page.evaluate(NOTES) == [
-            note(6, True, "mine\n\nyours\n\nAnother claim: beaks", **merged),
+            note(6, True, "mine\n\nyours\n\nAnother name: beak\n\nAnother claim: beaks", **merged),
             note(17, True, "same"),
             note(25, False, "", claim="new"),
         ]
@@ -184,7 +198,7 @@ def test_a_note_is_a_hypothesis_that_is_found_by_all_of_it(full_index: Path, ope
     page.evaluate("app.notes.set(6, { star: true, tags: ['animals'], claim: 'dots' })")
     page.evaluate("location.hash = ''")
     expect_text(page, "li[data-latent='17'] .card-note", "zebra stripes (supported, 70\u202f%) #to test #animals")
-    words = ("zebra", "BARS", "to test", "supported", shown["name"])
+    words = ("zebra", "BARS", "to test", "supported", f"{shown['name']} zebra")
     assert after_each(page, [("#filter-search", one) for one in words]) == [[17]] * len(words)
     page.fill("#filter-search", "")
     page.select_option("#filter-tag", "animals")
@@ -194,6 +208,45 @@ def test_a_note_is_a_hypothesis_that_is_found_by_all_of_it(full_index: Path, ope
     page.evaluate("app.notes.set(6, { tags: [], claim: '' })")
     expect_listed(page, [])  # the choice stays though nothing has it
     assert page.input_value("#filter-verdict") == "own:open"
+
+
+def test_a_name_of_the_users_stands_in_the_place_of_one_that_was_found(index: Path, open_page: Open) -> None:
+    page = open_page(index, "#latent=17")
+    expect_text(page, "#latent .latent-name", "stripes score 0.800 then zebra (0.500)")
+    page.fill("#latent [data-part='name']", "zebra <b>")
+    expect_text(page, "#latent .latent-name", "zebra <b> found: stripes score 0.800 then zebra (0.500)")
+    page.goto(f"{index.as_uri()}#latent=6")
+    page.fill("#latent [data-part='name']", "dots")
+    page.evaluate("location.hash = ''")
+    page.check("#filter-named")
+    expect_listed(page, [6, 17, 33])
+    expect_text(page, "li[data-latent='17'] .own-name", "zebra <b>")
+    for words, found in (("<b>", [17]), ("stripes", [17]), ("dots", [6])):
+        page.fill("#filter-search", words)
+        expect_listed(page, found)
+    page.reload()
+    expect_text(page, "li[data-latent='6'] .own-name", "dots")
+    page.evaluate("app.notes.set(6, { name: ' ' })")
+    expect_listed(page, [])  # a name of nothing is none
+
+
+def test_a_tag_is_a_list_of_latents_with_an_address(index: Path, open_page: Open) -> None:
+    page = open_page(index)
+    page.fill("#filter-search", "birds/")
+    page.check("#filter-named")
+    page.click("#notes-menu summary")
+    page.fill(".tag-all input", "a & b")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect_text(page, "#notes-message", "2 of 2 listed latents changed: 2 with the tag a & b now.")
+    page.goto(f"{index.as_uri()}#latent=17")
+    page.click("#latent .tag a")
+    expect_listed(page, [17, 33])
+    assert page.evaluate("location.hash") == "#tag=a+%26+b&kind=all"
+    page.fill("#filter-search", "33")
+    page.click("#notes-menu summary")
+    page.get_by_role("button", name="Take away").click()
+    expect_listed(page, [])
+    assert page.evaluate(NOTES) == [note(17, False, "", tags=["a & b"])]
 
 
 def test_notes_on_another_sae_are_merged_only_when_confirmed(index: Path, open_page: Open) -> None:

@@ -27,12 +27,12 @@ def stored(path: Path) -> Any:
 
 def test_two_pages_lose_nothing_of_each_other(tmp_path: Path) -> None:
     one, other = RunNotes(tmp_path / "notes" / "x.json"), RunNotes(tmp_path / "notes" / "x.json")  # two servers
-    one.change(change(3, {"claim": "eyes", "tags": ["a"], "star": True, "hypotheses": [{"t": 1}]}))
-    other.change(change(3, {"claim": "cats", "tags": ["b"], "confidence": 40, "hypotheses": [{"t": 2}]}))
+    one.change(change(3, {"claim": "eyes", "tags": ["a"], "star": True, "name": "eye", "hypotheses": [{"t": 1}]}))
+    other.change(change(3, {"claim": "cats", "name": "cat", "tags": ["b"], "confidence": 40, "hypotheses": [{"t": 2}]}))
     other.change(change(5, {"text": "dots"}))
     assert stored(one.path) == [
-        {"latent": 3, "claim": "eyes\n\ncats", "tags": ["a", "b"], "star": True, "hypotheses": [{"t": 1}, {"t": 2}],
-         "confidence": 40},
+        {"latent": 3, "claim": "eyes\n\ncats", "tags": ["a", "b"], "star": True, "name": "cat",
+         "hypotheses": [{"t": 1}, {"t": 2}], "confidence": 40},
         {"latent": 5, "text": "dots"},
     ]  # fmt: skip
     # A page that goes on with what it had sent, and one that takes back what it saw.
@@ -89,6 +89,7 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
         (change(-1, {}), "'latent' must be an integer"),
         (change(1, {"star": 1}), "latent 1: 'star' must be true or false"),
         (change(1, {"confidence": 101}), "latent 1: confidence is 101"),
+        (change(2, {"name": "a" * 201}), "latent 2: name has 201 characters, and 200 are the most"),
         (change(2, {"claim": "a" * 1001}), "latent 2: claim has 1001 characters, and 1000 are the most"),
         (change(1, {"text": "a" * 10_001}), "latent 1: text has 10001 characters"),
         (change(1, {"tags": [str(i) for i in range(51)]}), "latent 1 has 51 tags"),

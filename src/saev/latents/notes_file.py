@@ -23,10 +23,10 @@ MAX_EVIDENCE: Final = 200
 MAX_TAGS: Final = 50
 MAX_CLAIM: Final = 1000
 """Characters of a claim."""
-_LONGEST: Final = {"text": 10_000, "claim": MAX_CLAIM}
+_LONGEST: Final = {"text": 10_000, "name": 200, "claim": MAX_CLAIM}
 _LONGEST_TAG: Final = 60
 _DEFAULTS: Final[dict[str, object]] = {
-    "star": False, "text": "", "claim": "", "confidence": None, "verdict": "open", "tags": [], "evidence": [],
+    "star": False, "text": "", "name": "", "claim": "", "confidence": None, "verdict": "open", "tags": [], "evidence": [],
 }  # fmt: skip
 _OLD_KEYS: Final = ("latent", "star", "text")
 
@@ -54,6 +54,7 @@ class Note:
     verdict: Verdict = "open"  # What whoever writes it thinks of the claim by now.
     tags: tuple[str, ...] = ()  # Free words; the latents of one are a list.
     evidence: tuple[Evidence, ...] = ()  # Pictures.
+    name: str = ""  # What the latent is called, in the place of a name that was found.
     more: Mapping[str, object] | None = None  # What else stands in it: kept as it is.
 
     @classmethod

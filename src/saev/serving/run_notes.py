@@ -16,7 +16,7 @@ from saev.shards.format.strict_json import JsonObject, parse_json
 MAX_CHANGES_BYTES: Final = 2**21
 """Upper bound of the changes that come at once."""
 _PATIENCE: Final = 5.0
-_ONE_VALUE: Final = ("star", "confidence", "verdict")
+_ONE_VALUE: Final = ("star", "name", "confidence", "verdict")
 _Json = dict[str, Any]
 
 

@@ -4,13 +4,12 @@
 const nCardPictures = 4;
 
 /** What is claimed of a latent, its name and its label, as children of a line. */
-function latentWords(data, latent) {
-  const name = data.names.get(latent);
+function latentWords({ data, notes }, latent) {
   const label = data.topLabels.get(latent);
   const [verdict] = data.verdicts.get(latent) ?? [];
   return [
     ...(verdict === undefined ? [] : [element("q", {}, userText(verdict.claim)), circularText(verdict), " "]),
-    ...(name === undefined ? [] : [element("strong", {}, userText(name.name)), " "]),
+    noteElement(notes, latent, "called", "strong", {}), " ",
     ...(label === undefined ? [] : [element("span", { title: labelNote(label) }, userText(label.label), `: ${labelFigures(label)}`)]),
   ];
 }
@@ -40,10 +39,9 @@ function cardNumbers(data, latent) {
 /** The card of a latent as a list item. */
 function latentCard(app, latent) {
   const { data, notes } = app;
-  const words = latentWords(data, latent);
   const link = element("a", { href: `#latent=${latent}`, class: "card", tabindex: "-1" },
     element("h3", {}, `Latent ${latent}`, textBadge(data, latent), seedsBadge(data, latent), ...flagChips(data, latent)),
-    element("p", { class: "words" }, ...words, words.length > 0 ? " " : null,
+    element("p", { class: "words" }, ...latentWords(app, latent), " ",
       noteElement(notes, latent, "summary", "em", { class: "card-note", dir: "auto" })),
     cardNumbers(data, latent),
     data.hasPage.has(latent)

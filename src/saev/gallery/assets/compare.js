@@ -168,7 +168,7 @@ class CompareView {
     return element("section", { class: "pair-column" },
       element("p", { class: "note" }, this.title(data, title)),
       element("h2", {}, element("a", { href: hrefIn(data, `#latent=${latent}`) }, `Latent ${latent}`)),
-      latentName(data, latent) ?? element("p"), latentNumbers(data, latent), legend, pictures);
+      element("p", { class: "latent-name" }, ...nameParts(data, latent)), latentNumbers(data, latent), legend, pictures);
   }
 
   fill(pictures, data, page) {

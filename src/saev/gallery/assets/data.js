@@ -76,6 +76,7 @@ class GalleryData {
     this.labelKinds = raw.topLabels.map(([kind, labels]) => ({ kind, labels: new Map(labels.map(([latent, ...label]) => [latent, labelOf(label)])) }));
     this.chooseLabels(0);
     this.names = new Map(raw.names.map(([latent, name, score, runnersUp]) => [latent, { name, score, runnersUp }]));
+    this.ownName = () => ""; // the user's name for a latent; notes know it
     this.others = raw.others.map(({ folder, title, matched, cosine }) => ({
       folder, title, matched: numbersOf(matched, Int32Array), cosine: numbersOf(cosine, Float32Array),
     }));
@@ -111,6 +112,11 @@ class GalleryData {
   /** Puts labels of a kind, given by its number, beside latents; the first kind if there is none of that number. */
   chooseLabels(number) {
     this.topLabels = (this.labelKinds[number] ?? this.labelKinds[0])?.labels ?? new Map();
+  }
+
+  /** What a latent is called: by the user, or by the name that was found; undefined if by neither. */
+  nameOf(latent) {
+    return this.ownName(latent) || this.names.get(latent)?.name;
   }
 
   /** The image set that is shown, "" for the first one of the gallery. */

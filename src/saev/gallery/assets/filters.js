@@ -134,7 +134,7 @@ class Filters extends EventTarget {
       && isWithin(data.meanValue[latent], state.meanValue)
       && (data.families === null || (isWithin(data.families.x[latent], state.mapX) && isWithin(data.families.y[latent], state.mapY)))
       && (!state.isStarred || notes.get(latent).star)
-      && (!state.isNamed || data.names.has(latent))
+      && (!state.isNamed || data.nameOf(latent) !== undefined)
       && (state.verdict === "" || this.hasVerdict(latent))
       && (state.tag === "" || notes.get(latent).tags.includes(state.tag))
       && passesFlag(data, latent, state.flag)
@@ -166,7 +166,7 @@ class Filters extends EventTarget {
     return terms.every(({ term, more }) => number.startsWith(term) || texts.includes(term) || more?.[latent] === 1);
   }
 
-  /** Per latent its name, its label and what is claimed of it, in small letters. */
+  /** Per latent the name that was found, its label and what is claimed of it, in small letters. */
   get texts() {
     this.madeTexts ??= Array.from({ length: this.data.nLatents }, (_, latent) =>
       [this.data.names.get(latent)?.name, this.data.topLabels.get(latent)?.label, ...(this.data.verdicts.get(latent) ?? []).map(({ claim }) => claim)]

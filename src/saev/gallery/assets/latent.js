@@ -36,7 +36,7 @@ class LatentView {
     if (verdicts !== undefined) this.side.append(panel("Verdicts", verdictList(verdicts)));
     const edits = data.interventions.filter(({ latents }) => latents.includes(latent));
     if (edits.length > 0) this.side.append(panel("What the ViT does with it", interventionList(edits)));
-    this.container.replaceChildren(...[this.head(`Latent ${latent}`, latentName(data, latent)), latentNumbers(data, latent),
+    this.container.replaceChildren(...[this.head(`Latent ${latent}`, noteElement(this.app.notes, latent, "heading", "p", { class: "latent-name" })), latentNumbers(data, latent),
       familyLink(data, latent), element("div", { class: "latent-body" }, this.main, this.side)].filter((one) => one !== null));
     if (data.hasPage.has(latent)) await this.load(latent, params);
     else if (data.frequency[latent] > 0) this.say(...notRendered(data, latent));

@@ -111,6 +111,7 @@ function connectPage(data, sets, notes) {
   document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
   document.getElementById("bar-title").textContent = data.title;
   const stars = new PictureStars(data.saeId);
+  data.ownName = (latent) => notes.get(latent).name.trim();
   app = {
     data,
     sets,

@@ -4,12 +4,22 @@
 const longestNote = 10_000; // characters, as in notes_file.py
 const longestClaim = 1000;
 const longestTag = 60;
+const longestName = 200;
 
 /** How an element that has `data-note` says what is noted, by its `data-part`. */
 const noteParts = {
   star: (shown, { star }) => shown.setAttribute("aria-pressed", String(star)),
   mark: (shown, { star }) => { shown.hidden = !star; },
   summary: (shown, note) => { shown.textContent = noteSummary(note); },
+  called: (shown) => { // what the latent is called, wherever that comes from
+    const latent = Number(shown.dataset.note);
+    const name = app.data.nameOf(latent);
+    shown.hidden = name === undefined;
+    shown.replaceChildren(" ", userText(name ?? ""));
+    shown.classList.toggle("own-name", app.data.ownName(latent) !== "");
+  },
+  heading: (shown) => shown.replaceChildren(...nameParts(app.data, Number(shown.dataset.note))),
+  name: (shown, { name }) => setField(shown, name),
   claim: (shown, { claim }) => setField(shown, claim),
   text: (shown, { text }) => setField(shown, text),
   confidence: (shown, { confidence }) => setField(shown, confidence ?? ""),
@@ -64,13 +74,18 @@ function noteEditor({ notes, data }, latent) {
   const claim = field("claim", "textarea", {
     class: "note-text", rows: 2, maxlength: longestClaim, "aria-label": `Claim on latent ${latent}`, placeholder: "What does it fire on? (n)",
   }, textOf);
+  const name = field("name", "input", {
+    type: "text", maxlength: longestName, class: "note-text", "aria-label": `Your name for latent ${latent}`, placeholder: data.names.get(latent)?.name ?? "Name",
+    title: "Your name for it stands in the place of one that was found", autocomplete: "off",
+  }, textOf);
   const text = field("text", "textarea", { class: "note-text", rows: 2, maxlength: longestNote, "aria-label": `Note on latent ${latent}`, placeholder: "Notes" }, textOf);
   const confidence = field("confidence", "input", { type: "number", min: 0, max: 100, step: 1, placeholder: "?", title: "How sure you are that the claim is true, 0 to 100 %" },
     ({ value }) => (value === "" ? null : Number(value)));
   const verdict = field("verdict", "select", { "aria-label": "Own verdict on the claim", title: "What you think of the claim by now" }, textOf,
     ...ownVerdicts.map((one) => element("option", { value: one }, one)));
   return element("div", { class: "note-editor" },
-    element("div", { class: "note-claim" }, claim, starButton(notes, latent)),
+    element("div", { class: "note-claim" }, name, starButton(notes, latent)),
+    claim,
     element("div", { class: "note-judged" }, element("label", {}, "Confidence ", confidence, " %"), verdict,
       ...(data.verdicts.get(latent) ?? []).map((one) => verdictBadge(one))),
     tagField(notes, latent),
@@ -79,16 +94,21 @@ function noteEditor({ notes, data }, latent) {
     element("p", { class: "note-status", role: "status" }, notes.status));
 }
 
-/** The tags of a latent and a field for one more; words that were used before are offered. */
-function tagField(notes, latent) {
-  const known = element("datalist", { id: `tags-${latent}` });
-  const field = element("input", { type: "text", class: "tag-text", list: known.id, maxlength: longestTag, placeholder: "Add a tag", "aria-label": `New tag of latent ${latent}`, autocomplete: "off" });
+/** A field for a tag, and what it offers: those that were used before. `id` tells it from others. */
+function tagInput(notes, id, name) {
+  const known = element("datalist", { id: `tags-${id}` });
+  const field = element("input", { type: "text", class: "tag-text", list: known.id, maxlength: longestTag, placeholder: "Add a tag", "aria-label": name, autocomplete: "off" });
   field.addEventListener("focus", () => known.replaceChildren(...[...notes.tags.keys()].map((tag) => element("option", { value: tag }))));
+  return [field, known];
+}
+
+/** The tags of a latent and a field for one more. */
+function tagField(notes, latent) {
+  const [field, known] = tagInput(notes, latent, `New tag of latent ${latent}`);
   const add = () => {
-    const { tags } = notes.get(latent);
-    const [tag] = [field.value.trim()];
+    const tag = field.value.trim();
     field.value = "";
-    if (tag !== "" && !tags.includes(tag) && tags.length < mostTags) notes.set(latent, { tags: [...tags, tag] });
+    if (tag !== "") notes.set(latent, { tags: withTag(notes.get(latent).tags, tag) });
   };
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== ",") return;
@@ -99,12 +119,17 @@ function tagField(notes, latent) {
   return element("div", { class: "tags" }, noteElement(notes, latent, "tags", "span", { class: "tag-list" }), field, known);
 }
 
-/** A tag, as a button that takes it away. */
+/** A tag: a link to the latents that have it, and a button that takes it away. */
 function tagChip(latent, tag) {
-  const chip = element("button", { type: "button", class: "tag", "aria-label": `Remove the tag ${tag}`, title: "Remove" }, userText(tag), " \u00d7");
-  chip.addEventListener("click", () => app.notes.set(latent, { tags: app.notes.get(latent).tags.filter((one) => one !== tag) }));
-  return chip;
+  const list = element("a", { href: `#${new URLSearchParams({ tag, kind: "all" })}`, title: "All latents with this tag" }, userText(tag));
+  list.addEventListener("click", () => list.closest("dialog")?.close());
+  const remove = element("button", { type: "button", "aria-label": `Remove the tag ${tag}`, title: "Remove" }, "\u00d7");
+  remove.addEventListener("click", () => app.notes.set(latent, { tags: withoutTag(app.notes.get(latent).tags, tag) }));
+  return element("span", { class: "tag" }, list, remove);
 }
+
+const withoutTag = (tags, tag) => tags.filter((one) => one !== tag);
+const withTag = (tags, tag) => (tags.includes(tag) || tags.length >= mostTags ? tags : [...tags, tag]);
 
 /** Puts a picture among the evidence on a latent, and takes it away again. */
 function evidenceButton(latent, { id, name }, text) {
@@ -153,8 +178,7 @@ async function drawEvidence(frame, latent, { picture: id, name, set = "" }) {
 }
 
 /** A link to a latent with its name, and a star if it has one. */
-function latentLink({ data, notes }, latent) {
-  const name = data.names.get(latent)?.name;
+function latentLink({ notes }, latent) {
   return element("a", { class: "latent-link", href: `#latent=${latent}` },
-    `Latent ${latent}`, ...(name === undefined ? [] : [" ", userText(name)]), starMark(notes, latent));
+    `Latent ${latent}`, noteElement(notes, latent, "called", "span", {}), starMark(notes, latent));
 }

@@ -2,7 +2,7 @@
 // What the user notes on latents: a claim with all that speaks for it, tags, a star. Kept in the browser, or by
 // `saev view` in the run (notes_run.js), and shown wherever a latent is.
 
-const noNote = Object.freeze({ star: false, text: "", claim: "", confidence: null, verdict: "open", tags: [], evidence: [] });
+const noNote = Object.freeze({ star: false, name: "", text: "", claim: "", confidence: null, verdict: "open", tags: [], evidence: [] });
 const ownVerdicts = ["open", "supported", "refuted"];
 
 const isSame = (one, other) => one === other || JSON.stringify(one) === JSON.stringify(other);
@@ -101,8 +101,8 @@ class Notes extends EventTarget {
   words(latent) {
     if (!this.notes.has(latent)) return "";
     if (!this.madeTexts.has(latent)) {
-      const { claim, text, tags, evidence, verdict } = this.get(latent);
-      const words = [claim, text, ...tags, ...evidence.map(({ name }) => name), claim === "" ? "" : verdict];
+      const { name: own, claim, text, tags, evidence, verdict } = this.get(latent);
+      const words = [own, claim, text, ...tags, ...evidence.map(({ name }) => name), claim === "" ? "" : verdict];
       this.madeTexts.set(latent, words.join("\n").toLowerCase());
     }
     return this.madeTexts.get(latent);

@@ -44,6 +44,7 @@ const noteFields = {
   latent: ["a number", isCount],
   star: ["true or false", (value) => typeof value === "boolean"],
   text: [`a text of at most ${longestNote} characters`, isText(longestNote)],
+  name: [`a text of at most ${longestName} characters`, isText(longestName)],
   claim: [`a text of at most ${longestClaim} characters`, isText(longestClaim)],
   confidence: ["a whole number from 0 to 100, or null", (value) => value === null || (isCount(value) && value <= 100)],
   verdict: [`one of ${ownVerdicts.join(", ")}`, (value) => ownVerdicts.includes(value)],
@@ -74,7 +75,7 @@ function mergedText(present, coming) {
 /**
  * What is there and what comes as one note, such that nothing is lost and that importing a file twice is importing it
  * once: a star stays if either has it, lists are united, and a text that is not contained in the present one is put
- * below it; so is another claim, for the present one stays.
+ * below it; so is another name or claim, for the present one stays.
  */
 function mergedNote(present, coming) {
   const merged = { ...coming, ...present };
@@ -84,8 +85,10 @@ function mergedNote(present, coming) {
     } else if (isNothing(name, present[name])) merged[name] = value;
   }
   merged.text = mergedText(present.text, coming.text ?? "");
-  const isOther = (coming.claim ?? "") !== "" && present.claim !== "" && coming.claim !== present.claim;
-  if (isOther) merged.text = mergedText(merged.text, `Another claim: ${coming.claim}`);
+  for (const one of ["name", "claim"]) {
+    const isOther = (coming[one] ?? "") !== "" && present[one] !== "" && coming[one] !== present[one];
+    if (isOther) merged.text = mergedText(merged.text, `Another ${one}: ${coming[one]}`);
+  }
   return merged;
 }
 

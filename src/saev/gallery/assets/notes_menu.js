@@ -15,6 +15,7 @@ class NotesMenu {
       file.value = ""; // the same file can be chosen again
     });
     document.getElementById("notes-import-button").addEventListener("click", () => file.click());
+    menu.querySelector(".tag-all").append(...this.tagControls());
     document.addEventListener("pointerdown", (event) => { if (!menu.contains(event.target)) menu.open = false; });
     app.notes.addEventListener("change", () => this.count());
     this.count();
@@ -24,6 +25,27 @@ class NotesMenu {
 
   count() {
     document.getElementById("notes-count").textContent = String(this.app.notes.size);
+  }
+
+  /** A field for a tag, and buttons that give it to all latents of the list, or take it from them. */
+  tagControls() {
+    const [field, known] = tagInput(this.app.notes, "listed", "Tag for the listed latents");
+    field.placeholder = "Tag";
+    const button = (text, change) => answerButton(text, () => this.tagListed(field.value.trim(), change));
+    return [field, known, button("Add", withTag), button("Take away", withoutTag)];
+  }
+
+  tagListed(tag, change) {
+    const { overview, notes } = this.app;
+    if (tag === "") return;
+    const latents = [...overview.list];
+    const changed = latents.flatMap((latent) => {
+      const note = notes.get(latent);
+      const tags = change(note.tags, tag);
+      return tags.length === note.tags.length ? [] : [{ ...note, latent, tags }];
+    });
+    const nFull = notes.setAll(changed).length;
+    this.say(`${changed.length - nFull} of ${showCount(latents.length, "listed latent")} changed: ${notes.tags.get(tag) ?? 0} with the tag ${tag} now.`);
   }
 
   export() {

@@ -217,7 +217,7 @@ class Scatter {
 
   tell(latent, x, y) {
     const { data } = this;
-    const words = [data.names.get(latent)?.name, data.topLabels.get(latent)?.label].filter((text) => text !== undefined);
+    const words = [data.nameOf(latent), data.topLabels.get(latent)?.label].filter((text) => text !== undefined);
     this.tooltip.replaceChildren(
       element("strong", {}, `Latent ${latent}`),
       ...words.map((text) => element("span", { class: "tip-words" }, userText(text))),

@@ -37,20 +37,21 @@ function precisionNote({ precision, prevalence }) {
   return precision === null ? "" : `Its largest values in pictures rank those with the label with an average precision of ${showPrecision(precision)} (by chance ${showPrecision(prevalence)}). `;
 }
 
-/** What a latent is about in a few words: the name that was found, otherwise its label; undefined if it has neither. */
+/** What a latent is about in a few words: its name, otherwise its label; undefined if it has neither. */
 function latentCaption(data, latent) {
-  return data.names.get(latent)?.name ?? data.topLabels.get(latent)?.label;
+  return data.nameOf(latent) ?? data.topLabels.get(latent)?.label;
 }
 
-/** The name that was found for a latent, with its score and the runners-up; null if it has none. */
-function latentName(data, latent) {
-  const found = data.names.get(latent);
-  if (found === undefined) return null;
+/** The user's name for a latent, and the one that was found, with its score and the runners-up: what a line of it holds. */
+function nameParts(data, latent) {
+  const [own, found] = [data.ownName(latent), data.names.get(latent)];
+  const mine = own === "" ? [] : [element("strong", { class: "own-name", title: "Your name" }, userText(own)), " "];
+  if (found === undefined) return mine;
   const others = found.runnersUp.map(([name, score]) => `${name} (${showValue(score)})`).join(", ");
-  return element("p", { class: "latent-name" },
-    element("strong", {}, userText(found.name)),
+  return [...mine,
+    own === "" ? element("strong", {}, userText(found.name)) : element("span", { class: "soft" }, "found: ", userText(found.name)),
     element("span", { class: "soft" }, ` score ${showValue(found.score)}`),
-    others === "" ? null : element("span", { class: "soft runners-up" }, " then ", userText(others)));
+    ...(others === "" ? [] : [element("span", { class: "soft runners-up" }, " then ", userText(others))])];
 }
 
 /** Where a value stands on the axis of the bins, all of the same width: 2.5 is the middle of the third one. */

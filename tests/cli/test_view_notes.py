@@ -30,6 +30,9 @@ def test_notes_lie_in_the_run_and_outlive_a_killed_server(tmp_path: Path, tabs: 
         key, latent = first.evaluate("[`saev-notes:${app.data.saeId}`, [...app.data.hasPage][0]]")
         old = [{"latent": latent, "star": True, "text": "of before"}]
         first.evaluate("([key, old]) => localStorage.setItem(key, JSON.stringify(old))", [key, old])
+        star = {"picture": 0, "name": first.evaluate("app.data.pictures.get(0).name"), "set": ""}
+        stars = key.replace("notes", "stars")
+        first.evaluate("([key, star]) => localStorage.setItem(key, JSON.stringify([star]))", [stars, star])
         first.goto(f"{first.url}#latent={latent}")
         first.reload()
         expect(first.locator("#notes-offer")).to_contain_text("This browser has 1 note on this SAE from before.")
@@ -40,12 +43,15 @@ def test_notes_lie_in_the_run_and_outlive_a_killed_server(tmp_path: Path, tabs: 
         second.wait_for_selector("#latent .example")
         first.fill("#latent [data-part='claim']", "eyes")
         expect(second.locator("#latent [data-part='claim']")).to_have_value("eyes")
+        assert second.evaluate("app.stars.list") == [star]
         second.fill("#latent [data-part='confidence']", "30")
         expect(first.locator("#latent [data-part='confidence']")).to_have_value("30")
         complaints.clear()
         process.kill()
         process.communicate()
         first.fill("#latent [data-part='claim']", "eyes of cats")
+        first.evaluate("app.stars.set(app.data, [0, 1].map((id) => app.data.pictures.get(id)), false)")
+        first.evaluate("app.stars.set(app.data, [app.data.pictures.get(1)], true)")
         status("Not saved in the run yet.")
         expect(first.locator("#notes-trouble")).to_contain_text("are sent again")
     first.goto("about:blank")  # what was not sent outlives the page, too
@@ -54,7 +60,10 @@ def test_notes_lie_in_the_run_and_outlive_a_killed_server(tmp_path: Path, tabs: 
         status(f"Saved in {moved / 'notes'}")
         file = only(moved, "notes/*.json")
         expected = {"latent": latent, "star": True, "text": "of before", "claim": "eyes of cats", "confidence": 30}
-        assert json.loads(file.read_text())["notes"] == [expected]
+        kept = json.loads(file.read_text())
+        assert kept["notes"] == [expected]
+        assert [one["picture"] for one in kept["stars"]] == [1]
+        assert first.evaluate("app.stars.list") == kept["stars"]
         assert first.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('saev-unsaved'))") == []
         file.write_text("{")
         first.reload()

@@ -227,7 +227,7 @@ def test_a_hypothesis_is_frozen_with_the_threshold_of_the_page(
     assert opened.locator("[aria-label='Threshold as a number']").input_value() == "1.37"
     assert "silent where its pre-activation is 0 or less" in opened.locator(".judged.misses .note").inner_text()
     notes = tmp_path / "notes.json"
-    notes.write_text(opened.evaluate("JSON.stringify(notesFile(app.data, app.notes))"))
+    notes.write_text(opened.evaluate("JSON.stringify(notesFile(app.data, app.notes, app.stars))"))
     out = tmp_path / "frozen.json"
     given = [f"--sae={known.sae}", f"--shards={known.shards}", f"--notes={notes}", f"--out={out}"]
     assert main(["probe", "freeze", *given]) == 0

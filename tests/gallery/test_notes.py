@@ -106,19 +106,23 @@ def test_export_and_import_give_the_same_notes(index: Path, open_page: Open) -> 
         note(39, True, "two\nlines \U0001f99c"),
     ]
     page.evaluate(f"app.notes.setAll({json.dumps(kept[::-1])})")
+    stars = [{"picture": 1, "name": "birds/1.png", "set": ""}]
+    page.evaluate("app.stars.set(app.data, [app.data.pictures.get(1)], true)")
     page.click("#notes-menu summary")
     with page.expect_download() as download:
         page.click("#notes-export")
     assert download.value.suggested_filename == "notes-A-gallery.json"
     exported = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
-    assert exported == WELL | {"notes": kept}
+    assert exported == WELL | {"notes": kept, "stars": stars}
     page.evaluate("app.data.half = { seed: 3, group: ['site'] }")
-    assert page.evaluate("notesFile(app.data, app.notes).half") == {"seed": 3, "group": ["site"]}
+    assert page.evaluate("notesFile(app.data, app.notes, app.stars).half") == {"seed": 3, "group": ["site"]}
     page.evaluate("app.notes.setAll(app.notes.list.map(({ latent }) => ({ latent, star: false, text: '' })))")
+    page.evaluate("app.stars.put([])")
     assert page.evaluate(NOTES) == []
     import_file(page, exported)
-    expect_text(page, "#notes-message", "3 notes read: 3 new or changed, 0 known already.")
+    expect_text(page, "#notes-message", "3 notes read: 3 new or changed, 0 known already, 1 new star of pictures.")
     assert page.evaluate(NOTES) == kept
+    assert page.evaluate("app.stars.list") == stars
     import_file(page, exported)
     expect_text(page, "#notes-message", "3 notes read: 0 new or changed, 3 known already.")
 
@@ -279,6 +283,7 @@ REFUSED: list[tuple[object, str]] = [
     (WELL | {"notes": [note(1, True, "", hypotheses=["a" * 65_536])]}, "notes[0] has more than 65536 characters"),
     (WELL | {"sae": 3}, '"sae" is not a text'),
     (WELL | {"notes": {}}, '"notes" is not a list'),
+    (WELL | {"stars": [{"picture": 1, "name": "a.png"}]}, '"stars" is not a list of pictures'),
     (
         WELL | {"notes": [note(1, True, ""), note(40, True, "")]},
         "notes[1] is of latent 40, and this SAE has latents 0 to 39",

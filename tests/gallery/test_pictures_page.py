@@ -223,11 +223,14 @@ def test_two_sets_are_compared_as_probing_does(index: Path, open_page: Open, tmp
     ]
 
 
-def test_stars_of_ticked_pictures_are_a_set(index: Path, open_page: Open) -> None:
+def test_ticks_and_stars_outlive_a_reload_and_stars_are_a_set(index: Path, open_page: Open) -> None:
     page = open_page(index, "#pictures&text=odd")
     page.wait_for_selector(".tile")
     page.click(".tick-bar button:has-text('Tick all listed')")
     page.click(".tick-bar button:has-text('Star them')")
+    page.reload()
+    page.wait_for_selector(".tile.ticked .star[aria-pressed='true']")
+    assert "Stars are kept in this browser, ticks in this browser." in page.locator(".tick-bar").inner_text()
     page.fill("#pictures input[type=search]", "")
     shows(page, N)
     page.check("#pictures .pictures-head input[type=checkbox]")

@@ -39,9 +39,10 @@ def test_two_pages_lose_nothing_of_each_other(tmp_path: Path) -> None:
     one.change(change(3, {"claim": "cats' eyes", "tags": []}, {"claim": "cats", "tags": ["a"]}))
     assert {"claim": "eyes\n\ncats' eyes", "tags": ["b"]}.items() <= stored(one.path)[0].items()
     answer = one.change(change(5, {"text": ""}, {"text": "dots"}))
-    assert answer == {"notes": [{"latent": 5}]}
+    assert answer == {"stars": [], "notes": [{"latent": 5}]}
     assert [note["latent"] for note in stored(one.path)] == [3]
-    assert one.state() == {"path": str(one.path), "reason": None, "sae": ABOUT["sae"], "notes": stored(one.path)}
+    said = {"path": str(one.path), "reason": None, "sae": ABOUT["sae"], "stars": [], "notes": stored(one.path)}
+    assert one.state() == said
     assert [path.name for path in one.path.parent.iterdir()] == ["x.json"]
 
 
@@ -61,11 +62,20 @@ def test_claims_that_are_too_long_together_are_both_kept(tmp_path: Path) -> None
     assert stored(notes.path) == [note, {"latent": 4, "star": True}]
 
 
+def test_starred_pictures_come_and_go_one_by_one(tmp_path: Path) -> None:
+    one, other = RunNotes(tmp_path / "x.json"), RunNotes(tmp_path / "x.json")
+    first, second = {"picture": 3, "name": "a.png", "set": ""}, {"picture": 3, "name": "a.png", "set": "held_out"}
+    one.change(change(1, {"star": True}, stars={"add": [first], "take": [second]}))
+    assert other.change(change(1, {}, stars={"add": [second, first], "take": []}))["stars"] == [first, second]
+    one.change(change(1, {"text": "dots"}))
+    assert one.change(change(1, {}, stars={"add": [], "take": [first]}))["stars"] == one.state()["stars"] == [second]
+
+
 def test_what_the_page_takes_is_kept_letter_by_letter(tmp_path: Path) -> None:
     """Letters of all scripts count once, as in the page; half an emoji, as pastes and names of files have it, stays."""
     notes = RunNotes(tmp_path / "x.json")
     said = {"claim": "\u732b" * 1000, "text": "\u732b" * 10_000, "tags": ["\ud83d"], "evidence": [EVIDENCE]}
-    assert notes.change(change(3, said)) == {"notes": [{"latent": 3, **said}]}
+    assert notes.change(change(3, said))["notes"] == [{"latent": 3, **said}]
     assert stored(notes.path) == notes.state()["notes"] == [{"latent": 3, **said}]
     assert [one.name for one in read_notes_file(notes.path).notes[0].evidence] == [EVIDENCE["name"]]
 
@@ -96,6 +106,7 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
         (change(1, {"hypotheses": ["a" * 65_536]}), "latent 1 has more than 65536 characters"),
         (change(1, {"star": True}, sae="f" * 16), "is on another SAE, trained before: move that file away"),
         (change(1, {"star": True}, half=3), "'half' must be an object"),
+        (change(1, {}, stars={"add": [{"picture": 1}], "take": []}), "stars"),
     ],
 )
 def test_what_is_no_note_changes_nothing(tmp_path: Path, body: bytes, said: str) -> None:
@@ -128,7 +139,7 @@ def test_the_server_takes_them_from_its_own_page_alone(server: GalleryServer, na
     assert not file.exists()
     try:
         for one in serve(run_dir / "features", {name: "no ViT"}):  # also where no ViT is behind it
-            assert json.loads(ask(one, "POST", path, body)[1]) == {"notes": [{"latent": 1, "claim": "eyes"}]}
+            assert json.loads(ask(one, "POST", path, body)[1])["notes"] == [{"latent": 1, "claim": "eyes"}]
             assert json.loads(ask(one, "GET", path)[1])["notes"] == stored(file)
         response, content = ask(server, "POST", path, change(1, {"star": 3}))
         assert (response.status, error(content)) == (400, "latent 1: 'star' must be true or false, found 3")

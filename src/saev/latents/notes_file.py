@@ -26,7 +26,8 @@ MAX_CLAIM: Final = 1000
 _LONGEST: Final = {"text": 10_000, "name": 200, "claim": MAX_CLAIM}
 _LONGEST_TAG: Final = 60
 _DEFAULTS: Final[dict[str, object]] = {
-    "star": False, "text": "", "name": "", "claim": "", "confidence": None, "verdict": "open", "tags": [], "evidence": [],
+    "star": False, "text": "", "name": "", "claim": "", "confidence": None, "verdict": "open", "tags": [],
+    "evidence": [],
 }  # fmt: skip
 _OLD_KEYS: Final = ("latent", "star", "text")
 
@@ -116,10 +117,12 @@ class Notes:
         version = value.get("version") if isinstance(value, dict) and value.get("format") == FORMAT else None
         if not isinstance(value, dict) or version not in (1, VERSION):
             raise InputError(f"{where} is no file of notes of version 1 or {VERSION}: export them in the gallery")
-        keys = ("format", "version", "sae", "title", "half", "notes")
-        value = {"half": None, **value}  # early galleries do not say it
+        keys = ("format", "version", "sae", "title", "half", "stars", "notes")
+        value = {"half": None, "stars": [], **value}  # early galleries do not say it
         found = JsonObject(value if version == 1 else {key: value[key] for key in keys if key in value}, where, keys)
         found.text("title")
+        for star in found.array("stars"):  # pictures, which pages alone look at
+            from_json(Evidence, star, f"{where}: stars")
         notes: dict[int, Note] = {}
         for number, one in enumerate(found.array("notes")):
             note = Note.from_json(one, f"{where}: notes[{number}]", version)

@@ -18,6 +18,7 @@ MAX_CHANGES_BYTES: Final = 2**21
 _PATIENCE: Final = 5.0
 _ONE_VALUE: Final = ("star", "name", "confidence", "verdict")
 _Json = dict[str, Any]
+_NOTHING: Final[_Json] = {"sae": None, "stars": [], "notes": []}
 
 
 @final
@@ -35,41 +36,45 @@ class RunNotes:
         self.path = path
 
     def state(self) -> _Json:
-        """All notes, and where they lie: {"path", "reason": why they cannot be kept here or null, "sae", "notes"}.
+        """All notes, and where they lie.
 
-        `sae` is null where nothing is noted yet.
+        Returns:
+            {"path", "reason": why they cannot be kept here or null, "sae": null where nothing is noted yet, "stars":
+            starred pictures, "notes"}
         """
         try:
             check_writable(self.path.parent)
             found = self._read()
         except InputError as error:
-            return {"path": str(self.path), "reason": one_line(error), "sae": None, "notes": []}
-        return {"path": str(self.path), "reason": None, "sae": found["sae"], "notes": found["notes"]}
+            return {"path": str(self.path), "reason": one_line(error), **_NOTHING}
+        return {"path": str(self.path), "reason": None, **{key: found.get(key, []) for key in _NOTHING}}
 
     def change(self, body: bytes) -> _Json:
         """Change some notes; a field that somebody else has changed meanwhile is merged, so that nothing is lost.
 
         Args:
             body: JSON {"sae", "title", "half" as in the file, "changes": [{"latent", "set": {field: value}, "was":
-                {field: what the page had last read or written}}]}.
+                {field: what the page had last read or written}}], "stars": {"add": [picture], "take": [picture]}}, of
+                which stars may be missing.
 
         Returns:
-            {"notes": those of the latents that were named, as they are now; one that says nothing has its latent alone}
+            {"stars": all, "notes": those of the latents that were named, as they are now; one that says nothing has its
+            latent alone}
 
         Raises:
             BadRequest: If the body is something else, the file is of another SAE, or a note of it is none, or is none
                 with what the file has; all others are changed then.
             InputError: If the file has a mistake, the disk does not take it, or another process holds it for long.
         """
-        about, changes = _parsed(body)
+        about, changes, stars = _parsed(body)
         lock = FileLock(self.path.with_name(f".{self.path.name}{LOCK_SUFFIX}"), f"{self.path} is being written")
         _claim(lock, self.path)
         try:
-            return {"notes": self._merge(about, changes)}
+            return self._merge(about, changes, stars)
         finally:
             lock.release()
 
-    def _merge(self, about: _Json, changes: list[_Json]) -> list[_Json]:
+    def _merge(self, about: _Json, changes: list[_Json], stars: Mapping[str, list[object]]) -> _Json:
         file = self._read()
         if file["sae"] not in (None, about["sae"]):
             raise BadRequest(f"{self.path} is on another SAE, trained before: move that file away to note something")
@@ -82,7 +87,9 @@ class RunNotes:
             else:
                 faults.append(fault)
         kept = [notes[latent] for latent in sorted(notes) if len(notes[latent]) > 1]
-        new = {"format": FORMAT, **file, **about, "version": VERSION, "notes": kept}
+        starred = [one for one in file.get("stars", []) if one not in stars["take"]]
+        starred += [one for one in stars["add"] if one not in starred]
+        new = {"format": FORMAT, **file, **about, "version": VERSION, "stars": starred, "notes": kept}
         text = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False)
         data = text.encode("utf-8", "backslashreplace")  # half a surrogate pair becomes its escape in JSON
         if len(data) > MAX_NOTES_BYTES:
@@ -91,16 +98,16 @@ class RunNotes:
             Notes.from_json(new, str(self.path))
         except InputError as error:
             raise BadRequest(str(error)) from error
-        if len(faults) < len(changes):
+        if len(faults) < len(changes) or starred != file.get("stars", []):
             write_whole(self.path, data)
         if faults:
             raise BadRequest("; ".join(faults[:3]))
-        return [notes[change["latent"]] for change in changes]
+        return {"stars": starred, "notes": [notes[change["latent"]] for change in changes]}
 
     def _read(self) -> _Json:
         """The file as it is, checked."""
         if not self.path.exists():
-            return {"sae": None, "notes": []}
+            return dict(_NOTHING)
         value = parse_json(read_regular(self.path, MAX_NOTES_BYTES), str(self.path))
         Notes.from_json(value, str(self.path))
         assert isinstance(value, dict)
@@ -173,16 +180,20 @@ def _claim(lock: FileLock, path: Path) -> None:
             time.sleep(0.05)
 
 
-def _parsed(body: bytes) -> tuple[_Json, list[_Json]]:
+def _parsed(body: bytes) -> tuple[_Json, list[_Json], Mapping[str, list[object]]]:
     where = "changes of notes"
     try:
         value = parse_json(body, where)
-        found = JsonObject(value, where, ("sae", "title", "half", "changes"))
+        if isinstance(value, dict):
+            value = {"stars": {"add": [], "take": []}, **value}
+        found = JsonObject(value, where, ("sae", "title", "half", "changes", "stars"))
+        given = JsonObject(found.mapping("stars"), f"{where}: stars", ("add", "take"))
+        stars = {key: given.array(key) for key in ("add", "take")}
         changes = []
         for one in found.array("changes"):
             change = JsonObject(one, where, ("latent", "set", "was"))
             changes.append({key: change.mapping(key) for key in ("set", "was")} | {"latent": change.integer("latent")})
         assert isinstance(value, dict)
-        return {"sae": found.text("sae"), "title": found.text("title"), "half": value["half"]}, changes
+        return {"sae": found.text("sae"), "title": found.text("title"), "half": value["half"]}, changes, stars
     except InputError as error:
         raise BadRequest(str(error)) from error

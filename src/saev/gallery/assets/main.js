@@ -110,7 +110,7 @@ async function start() {
 function connectPage(data, sets, notes) {
   document.documentElement.style.setProperty("--aspect", `${data.columns} / ${data.rows}`);
   document.getElementById("bar-title").textContent = data.title;
-  const stars = new PictureStars(data.saeId);
+  const stars = new PictureStars(notes.keeper);
   data.ownName = (latent) => notes.get(latent).name.trim();
   app = {
     data,
@@ -131,7 +131,7 @@ function connectPage(data, sets, notes) {
   Theme.connect(document.getElementById("theme"));
   document.getElementById("heat-controls").hidden = data.hasPage.size === 0;
   const trouble = document.getElementById("notes-trouble");
-  for (const kept of [notes, stars]) kept.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
+  notes.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
   app.router = new Router(data);
   if (typeof TextSearch !== "undefined") app.textSearch = new TextSearch(app);
   app.notesMenu = new NotesMenu(app);

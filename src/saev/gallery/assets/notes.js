@@ -132,16 +132,17 @@ class Notes extends EventTarget {
   }
 }
 
-/** Keeps notes in the browser, under the SAE's id; `why` says why they are not kept in the run, "" if nobody asks. */
+/** Keeps notes and starred pictures in the browser, under the SAE's id; `why` says why they are not kept in the run, "" if nobody asks. */
 class BrowserNotes {
   constructor(saeId, why = "") {
-    Object.assign(this, { key: `saev-notes:${saeId}`, why });
+    Object.assign(this, { key: `saev-notes:${saeId}`, starsKey: `saev-stars:${saeId}`, place: "this browser", why });
   }
 
   connect(notes) {
     this.notes = notes;
     notes.say(`Kept in this browser.${this.why}`);
     addEventListener("storage", (event) => { // another tab changed them
+      if (event.key === this.starsKey) this.stars.put(this.readStars());
       if (event.key !== this.key) return;
       const now = this.read();
       const there = new Set(now.map(({ latent }) => latent));
@@ -158,9 +159,25 @@ class BrowserNotes {
   }
 
   keep() {
-    const error = keep("localStorage", this.key, JSON.stringify(this.notes.list));
+    this.tell(keep("localStorage", this.key, JSON.stringify(this.notes.list)));
+  }
+
+  tell(error, what = "Notes") {
     if (error === null) this.notes.say(`Saved in this browser at ${timeOfDay()}.${this.why}`);
-    else this.notes.say("Not saved.", `Notes cannot be kept in this browser (${error.message}). Export them before you close this page.`);
+    else this.notes.say("Not saved.", `${what} cannot be kept in this browser (${error.message}). Export them before you close this page.`);
+  }
+
+  connectStars(stars) {
+    this.stars = stars;
+  }
+
+  readStars() {
+    const kept = recallValue("localStorage", this.starsKey);
+    return Array.isArray(kept) && kept.every((one) => isPictureStar(one)) ? kept : [];
+  }
+
+  keepStars() {
+    this.tell(keep("localStorage", this.starsKey, JSON.stringify(this.stars.list)), "Stars of pictures");
   }
 }
 

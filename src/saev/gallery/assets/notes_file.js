@@ -7,8 +7,9 @@ const mostEvidence = 200;
 const largestNote = 65_536;
 
 /** The value of a file of notes. */
-function notesFile(data, notes) {
-  return { format: "saev-notes", version: 2, sae: data.saeId, title: data.title, half: data.half, notes: notes.list };
+function notesFile(data, notes, stars) {
+  const starred = stars.list.length > 0 ? { stars: stars.list } : {};
+  return { format: "saev-notes", version: 2, sae: data.saeId, title: data.title, half: data.half, ...starred, notes: notes.list };
 }
 
 /** A file of notes from its text; throws an Error whose message says what is wrong and where. */
@@ -23,6 +24,7 @@ function parseNotesFile(text, nLatents) {
   if (value === null || typeof value !== "object" || value.format !== "saev-notes") fail('"format" is not "saev-notes"');
   if (value.version !== 1 && value.version !== 2) fail(`its version is ${JSON.stringify(value.version)}, and this page reads versions 1 and 2`);
   for (const key of ["sae", "title"]) if (typeof value[key] !== "string") fail(`"${key}" is not a text`);
+  if (!Array.isArray(value.stars ?? []) || !(value.stars ?? []).every((one) => isPictureStar(one))) fail('"stars" is not a list of pictures {"picture": a number, "name": a text, "set": a text}');
   if (!Array.isArray(value.notes)) fail('"notes" is not a list');
   const seen = new Set();
   value.notes.forEach((note, i) => {

@@ -49,12 +49,10 @@ class NotesMenu {
   }
 
   export() {
-    const { data, notes } = this.app;
-    const url = URL.createObjectURL(new Blob([JSON.stringify(notesFile(data, notes), null, 1)], { type: "application/json" }));
+    const { data, notes, stars } = this.app;
     const name = data.title.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 60);
-    element("a", { href: url, download: `notes-${name}.json` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000); // the download may begin late
-    this.say(`${showCount(notes.list.length, "note")} exported.`);
+    saveFile(`notes-${name}.json`, JSON.stringify(notesFile(data, notes, stars), null, 1), "application/json");
+    this.say(`${showCount(notes.list.length, "note")}${starsText(stars.list.length)} exported.`);
   }
 
   async import(file) {
@@ -71,7 +69,9 @@ class NotesMenu {
 
   merge(read) {
     const [changed, full] = importNotes(this.app.notes, read.notes);
-    this.say(`${showCount(read.notes.length, "note")} read: ${changed} new or changed, ${read.notes.length - changed - full} known already${full > 0 ? `, ${full} without room` : ""}.`);
+    const nStars = this.app.stars.change(read.stars ?? [], true);
+    this.say(`${showCount(read.notes.length, "note")} read: ${changed} new or changed, ${read.notes.length - changed - full} known already${full > 0 ? `, ${full} without room` : ""}`
+      + `${starsText(nStars, "new star")}.`);
   }
 
   /** Notes on another SAE name other features by the same numbers, so the user must say that this is meant. */
@@ -104,6 +104,9 @@ class NotesMenu {
     this.offer.hidden = false;
   }
 }
+
+/** ", 3 stars of pictures", or nothing for none. */
+const starsText = (n, noun = "star") => (n === 0 ? "" : `, ${showCount(n, noun)} of pictures`);
 
 function answerButton(text, act) {
   const button = element("button", { type: "button" }, text);

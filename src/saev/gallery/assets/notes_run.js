@@ -1,5 +1,5 @@
 "use strict";
-// Notes that `saev view` keeps in the run. Only the page from that server loads this.
+// Notes and starred pictures that `saev view` keeps in the run. Only the page from that server loads this.
 
 /**
  * Sends what changed, field by field, with what it was before: the server merges, so that several pages can write.
@@ -9,6 +9,7 @@ class RunNotes {
   static wait = 400; // ms without a key stroke
   static retry = 5000; // ms after a failure
   static most = 1_000_000; // characters that are sent at once
+  static mostStars = 2000; // likewise
 
   /** The keeper of a run's notes; where the server cannot keep them, that of the browser, which says why. */
   static async open(data) {
@@ -18,8 +19,9 @@ class RunNotes {
     return reason === null ? new RunNotes(data, state) : new BrowserNotes(data.saeId, ` The run cannot keep them: ${reason}.`);
   }
 
-  constructor(data, { path, notes }) {
-    Object.assign(this, { data, path, inBrowser: new BrowserNotes(data.saeId) });
+  constructor(data, { path, notes, stars }) {
+    Object.assign(this, { data, path, place: path, starred: stars, inBrowser: new BrowserNotes(data.saeId) });
+    this.newStars = new Map(); // what the server does not know: {star, isStarred} by key
     this.base = new Map(notes.map((note) => [note.latent, note])); // what the server is known to have
     this.dirty = new Set();
     this.prefix = `saev-unsaved:${data.saeId}:`;
@@ -30,7 +32,7 @@ class RunNotes {
     this.notes = notes;
     notes.say(`Kept in ${this.path}.`);
     this.others = new BroadcastChannel(`saev-notes:${this.data.saeId}:${location.pathname}`);
-    this.others.addEventListener("message", ({ data: changed }) => this.adopt(changed));
+    this.others.addEventListener("message", ({ data: changed }) => this.adopt(changed.notes, changed.stars));
     addEventListener("visibilitychange", () => (document.hidden ? this.send() : this.refresh()));
     addEventListener("focus", () => this.refresh());
   }
@@ -43,7 +45,7 @@ class RunNotes {
       found.set(latent, { ...found.get(latent), ...set, latent });
       this.dirty.add(latent);
     }
-    if (this.dirty.size > 0) setTimeout(() => this.send());
+    if (this.isUnsent) setTimeout(() => this.send());
     return [...found.values()];
   }
 
@@ -51,6 +53,7 @@ class RunNotes {
     const keys = storedKeys("localStorage").filter((key) => key.startsWith(this.prefix));
     const found = keys.flatMap((key) => recallValue("localStorage", key) ?? []);
     for (const key of keys) forget("localStorage", key);
+    for (const one of found) if (isPictureStar(one?.star)) this.newStars.set(starKey(one.star), one);
     return found.filter((one) => one?.was instanceof Object && noteFault({ ...one.set, latent: one.latent }) === null);
   }
 
@@ -62,9 +65,30 @@ class RunNotes {
     this.timer = setTimeout(() => this.send(), RunNotes.wait);
   }
 
+  connectStars(stars) {
+    this.stars = stars;
+  }
+
+  /** Stars that the browser has from before go into the run. */
+  readStars() {
+    const before = this.inBrowser.readStars();
+    if (before.length > 0) this.keepStars(before, true);
+    forget("localStorage", this.inBrowser.starsKey);
+    return withStars(this.starred, this.newStars.values());
+  }
+
+  keepStars(stars, isStarred) {
+    for (const star of stars) this.newStars.set(starKey(star), { star, isStarred });
+    this.keep([]);
+  }
+
+  get isUnsent() {
+    return this.dirty.size > 0 || this.newStars.size > 0;
+  }
+
   /** Keeps what is not sent in the browser: it survives the page and the server. */
   keepUnsent() {
-    const { changes } = this;
+    const changes = [...this.changes, ...this.newStars.values()];
     if (changes.length === 0) forget("localStorage", this.key);
     else keep("localStorage", this.key, JSON.stringify(changes));
   }
@@ -86,11 +110,11 @@ class RunNotes {
   }
 
   async send() {
-    if (this.isSending || this.dirty.size === 0) return;
+    if (this.isSending || !this.isUnsent) return;
     this.isSending = true;
     clearTimeout(this.timer);
     try {
-      for (let { changes } = this; changes.length > 0; { changes } = this) await this.sendSome(changes);
+      for (let { changes } = this; changes.length > 0 || this.newStars.size > 0; { changes } = this) await this.sendSome(changes);
       this.dirty.clear();
       this.keepUnsent();
       this.notes.say(`Saved in ${this.path} at ${timeOfDay()}.`);
@@ -109,15 +133,19 @@ class RunNotes {
     let size = 0;
     const n = all.findIndex((change) => { size += JSON.stringify(change).length; return size > RunNotes.most; });
     const changes = n < 0 ? all : all.slice(0, Math.max(1, n));
-    const body = JSON.stringify({ sae, title, half, changes });
-    const { notes } = await askServer("live/notes", { method: "POST", body, keepalive: body.length < 30_000 });
+    const sent = [...this.newStars].slice(0, RunNotes.mostStars);
+    const starsThat = (isAdded) => sent.flatMap(([, { star, isStarred }]) => (isStarred === isAdded ? [star] : []));
+    const body = JSON.stringify({ sae, title, half, changes, stars: { add: starsThat(true), take: starsThat(false) } });
+    const answer = await askServer("live/notes", { method: "POST", body, keepalive: body.length < 30_000 });
     for (const { latent, set } of changes) this.base.set(latent, { ...this.base.get(latent), ...set });
-    this.adopt(notes);
-    this.others.postMessage(notes);
+    for (const [key, change] of sent) if (this.newStars.get(key) === change) this.newStars.delete(key);
+    this.adopt(answer.notes, answer.stars);
+    this.others.postMessage(answer);
   }
 
-  /** Takes over notes as the server has them, but for the fields that the user has changed since. */
-  adopt(notes) {
+  /** Takes over notes and stars as the server has them, but for what the user has changed since. */
+  adopt(notes, stars) {
+    this.stars.put(withStars(stars, this.newStars.values()));
     this.notes.put(notes.map((note) => {
       const { latent } = note;
       const [base, now] = [this.base.get(latent) ?? {}, this.notes.get(latent)];
@@ -131,11 +159,11 @@ class RunNotes {
   /** Looks what others have written, when the user comes back to this page. */
   async refresh() {
     if (document.hidden || this.isSending) return;
-    const { reason, notes } = await askServer("live/notes").catch(() => ({ reason: "" }));
+    const { reason, notes, stars } = await askServer("live/notes").catch(() => ({ reason: "" }));
     if (reason !== null || this.isSending) return;
     const there = new Set(notes.map(({ latent }) => latent));
     this.adopt([...[...this.base.keys()].filter((latent) => !there.has(latent)).map((latent) => ({ latent })), ...notes]
-      .filter((note) => !isSame(note, this.base.get(note.latent))));
+      .filter((note) => !isSame(note, this.base.get(note.latent))), stars);
     this.send();
   }
 

@@ -1,23 +1,18 @@
 "use strict";
-// Pictures that the user starred: a set of pictures that latents can be judged by. Kept in the browser, under the SAE's id.
+// Pictures that the user starred: a set of pictures that latents can be judged by. They are kept where notes are: in the
+// browser, under the SAE's id, or by `saev view` in the run (notes_run.js).
 
-/** "change" tells of any change, "trouble" of a failure to keep them (event.detail is its text). */
+/** "change" tells of any change. `keeper` is that of notes: `readStars()` gives all, `keepStars(stars, isStarred)` is called for those that the user changed. */
 class PictureStars extends EventTarget {
-  constructor(saeId) {
+  constructor(keeper) {
     super();
-    this.key = `saev-stars:${saeId}`;
-    this.read();
-    addEventListener("storage", ({ key }) => { // another tab changed them
-      if (key !== this.key) return;
-      this.read();
-      this.tell();
-    });
+    this.keeper = keeper;
+    keeper.connectStars(this);
+    this.put(keeper.readStars());
   }
 
-  read() {
-    const kept = recallValue("localStorage", this.key);
-    const isOurs = Array.isArray(kept) && kept.every((one) => isPictureStar(one));
-    this.stars = new Map(isOurs ? kept.map((one) => [starKey(one), one]) : []);
+  get list() {
+    return [...this.stars.values()];
   }
 
   /** Whether `picture`, an entry of `data.pictures`, has a star. */
@@ -27,18 +22,20 @@ class PictureStars extends EventTarget {
 
   /** Gives pictures, entries of `data.pictures`, a star, or takes it from them. */
   set(data, pictures, isStarred) {
-    for (const { id, name } of pictures) {
-      const star = { picture: id, name, set: data.setName };
-      if (isStarred) this.stars.set(starKey(star), star);
-      else this.stars.delete(starKey(star));
-    }
-    const error = keep("localStorage", this.key, JSON.stringify([...this.stars.values()]));
-    this.dispatchEvent(new CustomEvent("trouble", { detail: error === null ? "" : `Stars of pictures cannot be kept in this browser (${error.message}).` }));
-    this.tell();
+    this.change(pictures.map(({ id, name }) => ({ picture: id, name, set: data.setName })), isStarred);
   }
 
-  /** Brings all stars on the page up to date, then tells. */
-  tell() {
+  /** Adds stars or takes them away; gives how many that changes. */
+  change(stars, isStarred) {
+    const changed = stars.filter((star) => this.stars.has(starKey(star)) !== isStarred);
+    this.put(withStars(this.list, changed.map((star) => ({ star, isStarred }))));
+    if (changed.length > 0) this.keeper.keepStars(changed, isStarred);
+    return changed.length;
+  }
+
+  /** Takes over all stars, from wherever they come; brings the page up to date, then tells. */
+  put(stars) {
+    this.stars = new Map(stars.map((one) => [starKey(one), one]));
     for (const shown of document.querySelectorAll("button[data-starred]")) shown.setAttribute("aria-pressed", String(this.stars.has(shown.dataset.starred)));
     this.dispatchEvent(new CustomEvent("change"));
   }
@@ -51,11 +48,21 @@ function isPictureStar(value) {
   return Number.isInteger(value?.picture) && value.picture >= 0 && typeof value.name === "string" && typeof value.set === "string";
 }
 
+/** Stars after some changes, [{star, isStarred}]. */
+function withStars(stars, changes) {
+  const found = new Map(stars.map((one) => [starKey(one), one]));
+  for (const { star, isStarred } of changes) {
+    if (isStarred) found.set(starKey(star), star);
+    else found.delete(starKey(star));
+  }
+  return [...found.values()];
+}
+
 /** Stars a picture, an entry of `data.pictures`, and takes the star away again. */
 function pictureStarButton({ data, stars }, picture) {
   const button = element("button", {
     type: "button", class: "star", "aria-pressed": String(stars.has(data, picture)), "data-starred": starKey({ picture: picture.id, name: picture.name, set: data.setName }),
-    "aria-label": `Star picture ${picture.name}`, title: "Star the picture: starred ones are a set that latents can be judged by",
+    "aria-label": `Star picture ${picture.name}`, title: `Star the picture: starred ones are a set that latents can be judged by. Kept in ${stars.keeper.place}`,
   });
   button.addEventListener("click", () => stars.set(data, [picture], !stars.has(data, picture)));
   return button;

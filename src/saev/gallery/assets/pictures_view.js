@@ -6,7 +6,21 @@ class PicturesView {
     Object.assign(this, { container, app });
     this.choice = {};
     this.look = { group: "", colour: "" }; // names of divisions
-    this.ticked = new Set();
+    this.key = `saev-ticks:${app.data.saeId}:${app.data.setName}`;
+    this.ticked = this.keptTicks();
+  }
+
+  /** Ticks of the last visit; another picture that has got the number since has none. */
+  keptTicks() {
+    const { pictures } = this.app.data;
+    const kept = recallValue("localStorage", this.key);
+    return new Set((Array.isArray(kept) ? kept : []).flatMap((one) => (pictures.get(one?.[0])?.name === one?.[1] ? [one[0]] : [])));
+  }
+
+  keepTicks() {
+    const kept = this.pictures(this.ticked).map(({ id, name }) => [id, name]);
+    const error = kept.length === 0 ? forget("localStorage", this.key) ?? null : keep("localStorage", this.key, JSON.stringify(kept));
+    this.kept.textContent = error === null ? `Stars are kept in ${this.app.stars.keeper.place}, ticks in this browser.` : `Ticks cannot be kept (${error.message}).`;
   }
 
   /** The promise is kept once the pictures are listed, so that the page can be scrolled to where it was left. */
@@ -53,6 +67,7 @@ class PicturesView {
       this.update();
     });
     this.ticks = element("span", { class: "found" });
+    this.kept = element("span", { class: "soft" });
     this.legend = element("div", { class: "legend", role: "group", "aria-label": "Colours" });
     this.columns = element("div", { class: "column-filters" });
     this.container.replaceChildren(
@@ -194,7 +209,7 @@ class PicturesView {
       this.grid.showTicks();
       this.countTicks();
     });
-    return [this.ticks, actButton("Tick all listed", () => this.grid.tick(this.listed, true)), this.untick, this.star];
+    return [this.ticks, actButton("Tick all listed", () => this.grid.tick(this.listed, true)), this.untick, this.star, this.kept];
   }
 
   pictures(ids) {
@@ -204,6 +219,7 @@ class PicturesView {
   countTicks() {
     this.ticks.textContent = `${this.ticked.size.toLocaleString("en")} ticked`;
     this.untick.disabled = this.star.disabled = this.ticked.size === 0;
+    this.keepTicks();
     this.sets.offer();
   }
 }

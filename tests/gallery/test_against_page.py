@@ -135,8 +135,23 @@ def cases(truth: Truth) -> Iterator[tuple[int, str, float]]:
                 yield latent, key, thresholds[(rank + place // 2) % 4]
 
 
+def expect_mean(opened: "Page", truth: Truth, latent: int) -> None:
+    """The mean heatmap of the hits is that of those with a heatmap."""
+    ids, levels, said = opened.evaluate(
+        """() => { const row = app.router.views.latent.against.rows[0];
+          const ids = row.list.map(({ place }) => row.judged.known.images[place]).filter((id) => row.page.heatmap(id));
+          const { heat } = levelSources.get(row.mean.querySelector("canvas"));
+          const { rows, columns } = app.data;
+          return [ids, Array.from({ length: rows * columns }, (_, i) => heat.at(i)), row.mean.innerText];
+        }"""
+    )
+    mean_p = truth.f_nps[ids, :, latent].mean(0)
+    assert np.array(levels) / 255 == pytest.approx(mean_p / mean_p.max(), abs=0.01)
+    assert float(said.split()[-1]) == pytest.approx(mean_p.max(), rel=0.01)
+
+
 def test_pictures_and_figures_are_those_of_all_codes(truth: Truth, open_page: Open) -> None:
-    opened = open_page(truth.index, "#latent=0", width=1440)
+    opened, n_means = open_page(truth.index, "#latent=0", width=1440), 0
     for latent, key, threshold in cases(truth):
         show(opened, latent, key, threshold)
         values, near = truth.f_nps[:, :, latent].max(1), truth.h_nps[:, :, latent].max(1)
@@ -151,6 +166,9 @@ def test_pictures_and_figures_are_those_of_all_codes(truth: Truth, open_page: Op
         fires = [i for i in strongest.tolist() if values[i] > threshold]
         assert listed(opened, "hits") == [i for i in fires if y[i] == 1]
         assert listed(opened, "alarms") == [i for i in fires if y[i] == 0]
+        if opened.locator(".judged.hits .mean-map").is_visible():
+            expect_mean(opened, truth, latent)
+            n_means += 1
         misses = listed(opened, "misses")
         assert sorted(misses) == [i for i in range(N) if y[i] == 1 and values[i] <= threshold]
         weak = [i for i in misses if values[i] > 0]
@@ -160,6 +178,7 @@ def test_pictures_and_figures_are_those_of_all_codes(truth: Truth, open_page: Op
         assert (np.diff(silent) <= np.ptp(near) / 255).all()  # in 255 steps
         if key.startswith("patch:"):
             expect_patches(truth, latent, NAMES.index(key.removeprefix("patch:")), threshold, patches[0])
+    assert n_means > 3
 
 
 def expect_patches(truth: Truth, latent: int, label: int, threshold: float, row: list[str]) -> None:

@@ -85,7 +85,7 @@ def test_rows_fold_what_is_alike_and_what_has_one_label(tmp_path: Path, open_pag
     shown = detail_galleries.pictures()
     shown = [replace(one, label="fish" if one.image_id == 5 else "birds") for one in shown]
     gallery = replace(detail_galleries.overview(), alike=lambda images: [[0, 2, 3], [1, 6]])
-    page = open_page(detail_galleries.write(tmp_path / "g", gallery, shown=shown), "#latent=6")
+    page = open_page(detail_galleries.write(tmp_path / "g", gallery, shown=shown), "#latent=6", width=1440)
 
     def ranks() -> list[str]:
         return page.locator(".examples .value span").all_inner_texts()

@@ -126,7 +126,7 @@ def test_every_heatmap_is_as_large_as_its_picture(compared: Path, open_page: Ope
 
 
 def test_on_opacity_threshold_and_colours(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     picture = opened.locator(".examples .picture").first
     shown = lambda: patch_colours(pixels(picture))  # noqa: E731
     opened.fill("#heat-opacity", "100")
@@ -148,14 +148,14 @@ def test_smooth_has_no_edges(index: Path, open_page: Open) -> None:
         row = pixels(opened.locator(".examples .picture").first)[20, 4:-4]
         return float(np.abs(np.diff(row.sum(-1))).max())
 
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     sharp = steepest()
     opened.check("#heat-smooth")
     assert steepest() < sharp / 5
 
 
 def test_controls_are_kept_in_the_browser(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     opened.fill("#heat-threshold", "30")
     opened.fill("#heat-opacity", "85")
     opened.select_option("#heat-map", "viridis")
@@ -172,7 +172,7 @@ def test_controls_are_kept_in_the_browser(index: Path, open_page: Open) -> None:
 
 
 def test_what_was_kept_may_be_anything(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     for kept in ("17", '{"map": "jet", "opacity": "x", "threshold": {}, "scale": "x", "size": 3}', "{"):
         opened.evaluate("(kept) => localStorage.setItem('saev-heat', kept)", kept)
         opened.reload()
@@ -182,7 +182,7 @@ def test_what_was_kept_may_be_anything(index: Path, open_page: Open) -> None:
 
 
 def test_the_legend_says_the_latents_own_values_and_alt_texts_where_it_fires(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     assert opened.locator("#latent .legend-values").first.inner_text().split() == ["0", "9.00", "18.0"]
     image = opened.locator(".examples img").first
     assert image.get_attribute("alt") == "birds/0.png (birds), fires most in row 1, column 3"
@@ -213,9 +213,8 @@ def test_the_scale_says_which_value_has_the_brightest_colour(tmp_path: Path, ope
     weaker = np.zeros(GRID, np.uint8)
     weaker.flat[7] = 30
     one = page(17, percentiles={50: 5.0, 99: 12.0}, heatmaps={0: weak, 1: weaker})  # the largest value is 18
-    opened = open_page(
-        write(tmp_path / "g", pages=[replace(one, samples=[], top={"patch": one.top["patch"][:2]})]), "#latent=17"
-    )
+    few = replace(one, samples=[], top={"patch": one.top["patch"][:2]})
+    opened = open_page(write(tmp_path / "g", pages=[few]), "#latent=17", width=1440)
     expected = np.zeros((3, *GRID))
     expected[:, 0, 2:] = [[90, 45, 200], [135, 68, 255], [115, 57, 255]]  # of 18, of 12 and of 200 / 255 of 18
     legends = {"max": "09.0018.0", "p99": "06.00\u2265 12.0", "picture": "0largest in each picture"}

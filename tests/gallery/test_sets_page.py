@@ -73,7 +73,12 @@ def test_the_switch_shows_the_same_latent_of_another_set(index: Path, open_page:
         "Colours from 0 to \u2265 26.0", 'Scale of "training"'
     )  # fmt: skip
     assert opened.input_value(".note-text") == "of both"
+    bar = opened.locator("#bar")
+    assert bar.evaluate("(bar) => bar.offsetHeight") < 60, "a switch of sets takes no second line"
+    bar.locator("summary").click()
     opened.select_option("#heat-scale", "p99")
+    opened.locator("h1:visible").click()
+    assert opened.locator("#heat-scale").is_hidden()
     assert legend.get_attribute("aria-label") == "Colours from 0 to \u2265 13.0"
     opened.locator("h1:visible").focus()
     opened.keyboard.press("i")

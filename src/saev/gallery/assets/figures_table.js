@@ -24,10 +24,9 @@ function figuresTable(rows) {
 
 /** A row; `title` is that of the image set, null if there is one alone. */
 function figuresRow(title, name, counts, ap) {
-  return element("tr", {}, figuresName(title, name),
-    ...["tp", "fp", "fn", "tn"].map((key) => element("td", {}, counts[key].toLocaleString("en"))),
-    ...["precision", "recall", "f1", "mcc"].map((key) => element("td", {}, showScore(counts[key]))),
-    element("td", {}, `\u00d7${showNumber(counts.lift)}`), element("td", {}, ap));
+  const texts = [...["tp", "fp", "fn", "tn"].map((key) => counts[key].toLocaleString("en")),
+    ...["precision", "recall", "f1", "mcc"].map((key) => showScore(counts[key])), `\u00d7${showNumber(counts.lift)}`, ap];
+  return element("tr", {}, figuresName(title, name), ...texts.map((text, i) => element("td", { "data-head": figureHeads[i][0] }, text)));
 }
 
 /** The row of an image set that does not tell. */

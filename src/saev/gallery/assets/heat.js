@@ -152,3 +152,21 @@ function connectHeatControls(data) {
   for (const control of controls) control.addEventListener("input", changed);
   apply();
 }
+
+/** Where the controls would need a second line of the bar they are a menu. */
+function foldHeatControls(bar, hasPictures) {
+  const menu = document.getElementById("heat-menu");
+  menu.hidden = !hasPictures;
+  const isFolded = () => menu.classList.contains("folded-menu");
+  const fit = () => {
+    const wasOpen = menu.open && isFolded();
+    menu.classList.remove("folded-menu");
+    menu.open = true;
+    const lines = bar.clientHeight / parseFloat(getComputedStyle(document.documentElement).fontSize);
+    menu.classList.toggle("folded-menu", lines > 4); // one has three
+    if (isFolded()) menu.open = wasOpen;
+  };
+  addEventListener("resize", fit);
+  document.addEventListener("pointerdown", ({ target }) => { if (isFolded() && !menu.contains(target)) menu.open = false; });
+  fit();
+}

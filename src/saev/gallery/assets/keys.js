@@ -97,10 +97,10 @@ class Keys {
     if (latent !== undefined) this.places.replace(`#latent=${latent}`);
   }
 
-  /** Back from another view; in the overview it closes the menu or takes the ranges away. */
+  /** Closes a menu; otherwise back from another view, and in the overview it takes the ranges away. */
   leave() {
-    const { menu } = this.app.notesMenu;
-    if (menu.open) menu.open = false;
+    const menu = document.querySelector(".notes-menu[open], .folded-menu[open]");
+    if (menu !== null) menu.open = false;
     else if (!this.app.overview.container.hidden) this.app.overview.filters.clearRanges();
     else this.places.back();
   }

@@ -18,7 +18,7 @@ class LiveView extends PictureView {
       grid: () => this.grid, onKeep: (picture) => keepOne(picture, () => null), onOpen: (picture) => keepOne(picture, (kept) => this.open(kept)),
     });
     this.files = [this.fileInput({ accept: "image/*", multiple: "" }, "Pictures to look at"), this.fileInput({ webkitdirectory: "" }, "Folder of pictures")];
-    document.getElementById("heat-controls").before(element("a", { class: "step live-link", href: "#live" }, "Your pictures"));
+    document.getElementById("heat-menu").before(element("a", { class: "step live-link", href: "#live" }, "Your pictures"));
     document.body.append(...this.files, element("div", { class: "drop-veil", "aria-hidden": "true" }, element("p", {}, "Drop pictures to see their latents")));
     document.querySelector(".live-link").addEventListener("click", (event) => { event.preventDefault(); location.hash = this.bench.address; });
     this.listen();

@@ -129,7 +129,6 @@ function connectPage(data, sets, notes) {
   connectHeatControls(data);
   Fold.connect(data);
   Theme.connect(document.getElementById("theme"));
-  document.getElementById("heat-controls").hidden = data.hasPage.size === 0;
   const trouble = document.getElementById("notes-trouble");
   notes.addEventListener("trouble", ({ detail }) => { trouble.textContent = detail; });
   app.router = new Router(data);
@@ -143,6 +142,7 @@ function connectPage(data, sets, notes) {
   const bar = document.getElementById("bar");
   new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
   sets.connect();
+  foldHeatControls(bar, data.hasPage.size > 0);
   app.router.route();
 }
 

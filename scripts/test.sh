@@ -26,6 +26,7 @@ trap 'kill %1 2>/dev/null || true; rm -f "$said"' EXIT
 status=0
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "$tier" "$@" ||
     status=$?
+[ "$status" != 2 ] || exit 2 # interrupted
 wait "$types" || status=1
 cat "$said"
 exit "$status"

@@ -256,4 +256,4 @@ def test_a_gallery_says_what_the_vit_does_with_a_latent(
     capsys.readouterr()
     given[0] = f"--sae={other}"
     assert main(["render", *given, edit, f"--out={tmp_path / 'none'}"]) == 1
-    assert "which is none of those that are rendered" in one_line(capsys.readouterr().err)
+    assert "which is none of these SAEs" in one_line(capsys.readouterr().err)

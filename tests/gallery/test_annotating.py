@@ -68,6 +68,6 @@ def test_a_gallery_that_is_annotated_is_the_one_that_is_rendered_with_all(
         assert message in one_line(capsys.readouterr().err)
     with pytest.raises(InputError, match=r"mine is no gallery of this SAE, or of another version: make it with saev"):
         saev.annotate({"mine": of_seed(2)}, tmp_path / "later" / "features", seeds=[of_seed(2)])
-    with pytest.raises(InputError, match="which is none of those that are rendered"):
+    with pytest.raises(InputError, match="which is none of these SAEs"):
         saev.annotate({"mine": of_seed(2)}, tmp_path / "later" / "features", verdicts=known["verdicts"])
     assert files(gallery) == after

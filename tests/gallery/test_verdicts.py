@@ -73,7 +73,7 @@ def test_a_report_of_the_test_is_read(sae: TopK, tmp_path: Path) -> None:
 def test_reports_of_other_saes_are_refused(sae: TopK, tmp_path: Path) -> None:
     found = read_report(report(tmp_path / "report", sae))
     check_reports([found], {"other": TopK(8, 24, k=3), "mine": sae})
-    with pytest.raises(InputError, match=r"is a report on the SAE .*, which is none of those"):
+    with pytest.raises(InputError, match=r"is a report on the SAE .*, which is none of these"):
         check_reports([found], {"other": TopK(8, 24, k=3)})
 
 
@@ -116,6 +116,6 @@ def test_galleries_show_reports(sae: TopK, make_shards: MakeShards, tmp_path: Pa
     a, b = ((page.parent / "data" / "overview.js").read_text(encoding="ascii") for page in pages.values())
     assert '"link":"../../report/index.html#hypothesis-coalition"' in a
     assert '"verdicts"' not in b
-    with pytest.raises(InputError, match="which is none of those that are rendered"):
+    with pytest.raises(InputError, match="which is none of these SAEs"):
         saev.render({"b": saes["b"]}, shards, tmp_path / "none", verdicts=[where])
     assert not (tmp_path / "none").exists()

@@ -69,29 +69,32 @@ def annotate(
     check_seeds(others, loaded)
     galleries = {name: _sets(Path(out) / name, sae) for name, sae in loaded.items()}
     found = seeds_of(loaded, others) if others else {}
+    written: dict[Path, bytes] = {}
     for name, folders in galleries.items():
         gallery, own = Path(out) / name, found.get(name)
         shown = verdicts_for(loaded[name], reports, gallery)
         for folder in folders:
-            annotate_set(folder, shown, interventions_for(loaded[name], edits, gallery), own)
+            written |= annotated(folder, shown, interventions_for(loaded[name], edits, gallery), own)
+    for path, content in written.items():  # once all are known, so that none is refused in the middle
+        write_whole(path, content)
     return {name: Path(out) / name / "index.html" for name in loaded}
 
 
-def annotate_set(
+def annotated(
     folder: Path, verdicts: Sequence[Verdict], interventions: Sequence[Mapping[str, Any]], seeds: Seeds | None
-) -> None:
-    """Say in an image set what is known of its SAE; what is not given stays. Its files are replaced, one by one.
+) -> dict[Path, bytes]:
+    """The files of an image set that say what is known of its SAE, as they are to be; what is not given stays.
 
     Raises:
-        InputError: If they cannot be read, or the disk does not take them.
+        InputError: If they cannot be read.
     """
     if not (facts := facts_of_sae(verdicts, interventions, seeds)):
-        return
+        return {}
     script = read_regular(folder / OVERVIEW, MAX_BYTES).decode("ascii")
-    if (folder / PARQUET_FILE).is_file():
-        for name, content in table_files(annotated_table(folder, verdicts, seeds)).items():
-            write_whole(folder / name, content)
-    write_whole(folder / OVERVIEW, with_facts_of_sae(script, facts).encode("ascii"))
+    has_table = (folder / PARQUET_FILE).is_file()
+    tables = table_files(annotated_table(folder, verdicts, seeds)) if has_table else {}
+    found = {folder / name: content for name, content in tables.items()}
+    return found | {folder / OVERVIEW: with_facts_of_sae(script, facts).encode("ascii")}
 
 
 def _loaded(sae: SparseAutoencoder | str | Path) -> SparseAutoencoder:

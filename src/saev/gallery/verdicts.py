@@ -61,8 +61,8 @@ def check_reports(reports: Iterable[Report | Interventions], saes: Mapping[str, 
     for report in reports:
         if report.sae not in digests:
             raise InputError(
-                f"{report.directory} is a report on the SAE {report.sae}, which is none of those that are rendered "
-                f"({', '.join(digests)}): leave it out, or render that SAE"
+                f"{report.directory} is a report on the SAE {report.sae}, which is none of these SAEs "
+                f"({', '.join(digests)}): leave it out, or give that SAE"
             )
         last, d_sae = max(report.latents, default=0), digests[report.sae].d_sae
         if last >= d_sae:

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Final
 
 from saev.errors import InputError
-from saev.files import bring_to_disk, unwritable
-from saev.gallery.annotating import annotate_set
+from saev.files import bring_to_disk, unwritable, write_whole
+from saev.gallery.annotating import annotated
 from saev.gallery.by_picture import level_bytes, level_scripts, mask_scripts
 from saev.gallery.data import Gallery, LatentPage
 from saev.gallery.fitting import Budget, PageWriter, Pictures
@@ -144,7 +144,8 @@ def _keep_others(out: Path, partial: Path, place: Place, gallery: Gallery) -> No
     shutil.copytree(out, partial, symlinks=True, ignore=written_anew, copy_function=_link, dirs_exist_ok=True)
     for one in others:
         folder = partial / ("" if one == place.sets[0] else folder_of(one))
-        annotate_set(folder, gallery.verdicts, gallery.interventions, gallery.seeds)
+        for path, content in annotated(folder, gallery.verdicts, gallery.interventions, gallery.seeds).items():
+            write_whole(path, content)
 
 
 def _is_new(path: Path, place: Place) -> bool:

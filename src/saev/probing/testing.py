@@ -123,6 +123,7 @@ def test(
     strata = _checked_strata(frozen, strata)
     sae, reader = loaded(sae), opened(shards)
     frozen.check(sae, reader.recording.content_id)
+    preprocessing = Preprocessing.from_dict(reader.recording.preprocessing)
     known = Known.of(reader, labels, metadata)
     stratum = None if strata is None else strata_of(strata, known.labels, known.metadata)
     half = ProposalHalf.of(known, frozen.halves)
@@ -172,7 +173,7 @@ def test(
     )  # fmt: skip
     entries = [LedgerEntry(date, frozen.hash, one.id, one.set_digest, one.verdict, one.exploratory) for one in results]
     noting = ledgers.noting(place, [its.in_use for its in given], entries, [its.tried for its in given])
-    gatherer = Gatherer(all_codes, Preprocessing.from_dict(reader.recording.preprocessing))
+    gatherer = Gatherer(all_codes, preprocessing)
     room = pictures_of_each(len(results))
     shown = [gatherer.pairs(own, its, room) for own, its in zip(pairs, given, strict=True)]
     reported = [

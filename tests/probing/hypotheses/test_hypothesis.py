@@ -91,3 +91,5 @@ def test_json_gives_the_same_back() -> None:
     coalition = replace(STRIPES, latents=Latents((3, 8), (5,), (2.0, 4.0, 1.0)), text='<b>"\udcff\n', pooling="count")
     for one in (STRIPES, STRIPES.with_thresholds((0.5,)), coalition):
         assert Hypothesis.from_json(one.to_dict(), "here") == one
+    with pytest.raises(InputError, match="'named_by' must be an object"):
+        Hypothesis.from_json(STRIPES.to_dict() | {"named_by": None}, "here")

@@ -137,6 +137,7 @@ def of_first(value: Any, **facts: object) -> None:
         (lambda value: of_first(value, label=1), "'label' must be true or false"),
         (lambda value: of_first(value, label=True), "labels are known of some pictures and not of others"),
         (lambda value: of_first(value, group="site=x"), "edited after it was built"),
+        (lambda value: value["recipe"].update(n=json.loads("[" * 700 + "]" * 700)), "nested too deeply"),
     ],
 )
 def test_an_edited_set_is_refused(tmp_path: Path, edit: Any, message: str) -> None:

@@ -1,6 +1,7 @@
 """Statistics where pictures belong together, and maxT of many attributes at once."""
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from saev.probing.statistics.all_latents import correlations, latent_scores
@@ -53,9 +54,13 @@ def test_many_attributes_at_once_agree_with_one_at_a_time() -> None:
         pooled[y[:, j], j] = pooled[y[:, j], [j]].toarray() + strength
         pooled = pooled.tocsc()
     exchanges = [Exchange.of(y_i, group) for y_i in y.T]
-    found = max_t(pooled, exchanges, range(4), 2000, rng)
+    found = max_t(pooled, exchanges, range(4), None, 2000, np.random.default_rng(5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saev.probing.statistics.max_t.FEW", 0)  # sums by segments, as for many
+        segments = max_t(pooled, exchanges, range(4), None, 2000, np.random.default_rng(5))
+    assert segments.tolist() == found.tolist()
     for j, exchange in enumerate(exchanges):
-        [alone] = max_t(pooled, [exchange], [j], 2000, rng)
+        [alone] = max_t(pooled, [exchange], [j], None, 2000, rng)
         assert abs(found[j] - alone) < 0.03 + 0.1 * alone
     assert found[3] < 0.01 < found[0]
 
@@ -68,5 +73,5 @@ def test_the_search_among_latents_without_meaning_is_corrected() -> None:
         pooled, y = values(80, 50, seed), np.stack([rng.permutation(80) < k for k in (4, 10, 20, 40, 70)], axis=1)
         best = latent_scores(pooled, y.astype(np.int8)).correlation
         latents = np.abs(best).argmax(0)
-        found.append(max_t(pooled, [Exchange.of(y_i) for y_i in y.T], latents, 199, rng))
+        found.append(max_t(pooled, [Exchange.of(y_i) for y_i in y.T], latents, None, 199, rng))
     assert 0.01 <= (np.concatenate(found) <= 0.05).mean() <= 0.095

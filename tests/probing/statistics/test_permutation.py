@@ -80,7 +80,7 @@ def test_max_t_equals_its_definition_where_pictures_stand_alone() -> None:
     a[:, 0] += y
     a[:, 1] = 0.1  # constant
     done: list[int] = []
-    found = max_t(sparse.csc_array(a), [Exchange.of(y)] * 6, range(6), 400, np.random.default_rng(3), done.append)
+    found = max_t(sparse.csc_array(a), [Exchange.of(y)] * 6, range(6), None, 400, np.random.default_rng(3), done.append)
     assert done == [1] * 400
     random = np.random.default_rng(3)
     drawn = [np.argsort(np.argsort(random.random(30))) < y.sum() for _ in range(400)]
@@ -89,6 +89,8 @@ def test_max_t_equals_its_definition_where_pictures_stand_alone() -> None:
     expected = [(1 + (r[:, 1:].max(0) >= own - 1e-9).sum()) / 401 for own in r[:, 0]]
     np.testing.assert_allclose(found[varying], expected)
     assert found[0] < 0.01 and found[1] == 1
+    claimed = max_t(sparse.csc_array(a), [Exchange.of(y)] * 2, [0, 0], [1, -1], 400, np.random.default_rng(3))
+    assert claimed.tolist() == [found[0], 1]
 
 
 @pytest.mark.parametrize("is_grouped", [False, True])
@@ -101,7 +103,7 @@ def test_max_t_controls_the_chance_of_a_single_false_discovery(is_grouped: bool)
         a = group_values[group] * rng.uniform(0.5, 1.5, (len(group), 40)) if is_grouped else rng.random((len(y), 40))
         a[:, 0] = fires
         exchange = Exchange.of(y, group, stratum)
-        smallest.append(max_t(sparse.csc_array(a), [exchange] * 40, range(40), 99, rng).min())
+        smallest.append(max_t(sparse.csc_array(a), [exchange] * 40, range(40), None, 99, rng).min())
     assert np.mean(np.array(smallest) <= 0.05) == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 300))
 
 
@@ -113,7 +115,7 @@ def test_max_t_finds_a_planted_latent_that_its_stratum_hides() -> None:
     a = rng.random((400, 50)) * (rng.random((400, 50)) < 0.2)
     a[:, 0] += 0.4 * y
     a[:, 1] += 3 * stratum
-    p = max_t(sparse.csc_array(a), [Exchange.of(y, stratum_i=stratum)] * 50, range(50), 499, rng)
+    p = max_t(sparse.csc_array(a), [Exchange.of(y, stratum_i=stratum)] * 50, range(50), None, 499, rng)
     assert p[0] == 0.002
     assert p[1:].min() > 0.05
 
@@ -121,6 +123,6 @@ def test_max_t_finds_a_planted_latent_that_its_stratum_hides() -> None:
 def test_bad_input() -> None:
     exchange = Exchange.of([1, 0, 0])
     with pytest.raises(InputError, match="values are of 2 pictures, and labels of 3"):
-        max_t(sparse.csc_array(np.eye(2)), [exchange], [0], 9, np.random.default_rng(0))
+        max_t(sparse.csc_array(np.eye(2)), [exchange], [0], None, 9, np.random.default_rng(0))
     with pytest.raises(InputError, match="firing are of shape"):
         permutation_test([1, 0], exchange, 9, np.random.default_rng(0))

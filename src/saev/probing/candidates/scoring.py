@@ -147,6 +147,7 @@ class Scored:
                 known = np.flatnonzero(self.labels(own[0]) >= 0)
                 first = Exchange.of(self.labels(own[0])[known], self.group_i[known])
                 of_unit = known[np.unique(first.unit_i, return_index=True)[1]]
+                sign_j = np.sign(self.effect_lj[best[own], own])
                 exchanges = [replace(first, y_u=self.labels(j)[of_unit] == 1) for j in own]
-                found[own] = max_t(self.pooled_il[known], exchanges, best[own], n, rng, bar.update)
+                found[own] = max_t(self.pooled_il[known], exchanges, best[own], sign_j, n, rng, bar.update)
         return found

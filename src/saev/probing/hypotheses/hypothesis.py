@@ -228,6 +228,8 @@ class Hypothesis:
         is_named = isinstance(value, dict) and _NAMED_BY in value
         found = JsonObject(value, where, (*_KEYS, _NAMED_BY) if is_named else _KEYS, short=("latent", "threshold"))
         assert isinstance(value, dict), "checked"
+        if is_named:
+            found.mapping(_NAMED_BY)
         found.text("text")  # before the attribute, whose name it is where a draft says no other
         JsonObject(found.mapping("latents"), f"{where}: latents", ("any", "unless"))
         # The thresholds are the latents' here, and stand beside them in JSON.

@@ -21,6 +21,7 @@ from saev.shards.format.typed_json import from_json
 LEDGER_FILE: Final = "ledger.jsonl"
 TESTED_FILE: Final = "tested.jsonl"
 _MAX_BYTES: Final = 2**30
+_MAX_OF_SET: Final = 20_000_000
 _DIGITS: Final = 12
 """Of a picture's SHA-256, which tell pictures apart."""
 
@@ -201,12 +202,12 @@ def read_ledger(directory: Path) -> list[LedgerEntry]:
     Raises:
         InputError: If the ledger cannot be read, or a line of it is anything else than an entry.
     """
-    return [from_json(LedgerEntry, value, where) for value, where in _lines(directory / LEDGER_FILE)]
+    return [from_json(LedgerEntry, value, where) for value, where in _lines(directory / LEDGER_FILE, _MAX_OF_SET)]
 
 
 def _read(path: Path) -> Iterator[tuple[LedgerEntry, str, frozenset[str]]]:
     """Tests, what each was for, and its pictures."""
-    for value, where in _lines(path):
+    for value, where in _lines(path, _MAX_BYTES):
         keys = ("attribute", "pictures")
         rest = {key: one for key, one in value.items() if key not in keys} if isinstance(value, dict) else value
         entry = from_json(LedgerEntry, rest, where)
@@ -214,9 +215,9 @@ def _read(path: Path) -> Iterator[tuple[LedgerEntry, str, frozenset[str]]]:
         yield entry, own.text("attribute"), frozenset(own.texts("pictures"))
 
 
-def _lines(path: Path) -> Iterator[tuple[object, str]]:
+def _lines(path: Path, max_bytes: int) -> Iterator[tuple[object, str]]:
     """The values of a file's lines, and what messages call these; none where there is no file."""
-    lines = read_regular(path, _MAX_BYTES).splitlines() if path.exists() else []
+    lines = read_regular(path, max_bytes).splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         yield parse_json(line, where), where

@@ -57,9 +57,13 @@ class Sealed:
             raise InputError(f"{path} holds no {cls.holds} of version {VERSION}: give what `saev probe build` printed")
         rest = {key: one for key, one in value.items() if key not in ("format", "version", "digest")}
         made = from_json(cls, rest, str(path))
-        if value.get("digest") != made.digest:
+        try:
+            digest = made.digest
+        except RecursionError as error:
+            raise InputError(f"{path} is nested too deeply") from error
+        if value.get("digest") != digest:
             raise InputError(
-                f"{path} was edited after it was built (its digest is {made.digest}, it says {value.get('digest')}): "
+                f"{path} was edited after it was built (its digest is {digest}, it says {value.get('digest')}): "
                 "build the set again"
             )
         return made

@@ -25,13 +25,14 @@ def max_t(
     pooled_il: Any,
     exchanges: Sequence[Exchange],
     latent_j: Sequence[int] | Integers,
+    sign_j: Sequence[int] | Integers | None,
     n: int,
     rng: np.random.Generator,
     progress: Callable[[int], object] | None = None,
 ) -> Floats:
-    """P values (j,) of one latent of each attribute, corrected for having looked at all latents, for either sign.
+    """P values (j,) of one latent of each attribute, corrected for having looked at all latents and both signs.
 
-    Westfall and Young's maxT (1993): p = (1 + #{max over all latents of |T*| >= |T|}) / (B + 1), which bounds the
+    Westfall and Young's maxT (1993): p = (1 + #{max over all latents of |T*| >= s T}) / (B + 1), which bounds the
     chance of a single false discovery whatever the dependence among latents. T is the covariance of value and label
     less its mean over all arrangements, over its standard deviation over them, both exact.
 
@@ -43,6 +44,8 @@ def max_t(
         exchanges: The labels of each attribute, and how they change places. All have the same units in the same cells;
             of several cells all have as many labels in each.
         latent_j: Which latent.
+        sign_j: Which sign s is claimed, 1 or -1: where T has the other one, nothing speaks for the claim. None takes
+            the sign of T.
         n: Permutations, about 1,000 for any number of latents.
         progress: Is called with 1 after each permutation.
 
@@ -50,7 +53,7 @@ def max_t(
         InputError: If the pictures differ in number.
 
     >>> pooled = sparse.csc_array(np.array([[0.0, 1], [0, 2], [0, 0], [3, 0], [4, 2], [5, 1]]))
-    >>> max_t(pooled, [Exchange.of([0, 0, 0, 1, 1, 1])], [0], 199, np.random.default_rng(0)).round(1)
+    >>> max_t(pooled, [Exchange.of([0, 0, 0, 1, 1, 1])], [0], None, 199, np.random.default_rng(0)).round(1)
     array([0.1])
     """
     first, n_pictures = exchanges[0], pooled_il.shape[0]
@@ -62,10 +65,11 @@ def max_t(
     k_dc, example_d, of_j = np.unique(k_jc, axis=0, return_index=True, return_inverse=True)
     assert 1 in k_dc.shape, "labels of several cells are as many"
     statistic = _Standardised.of(total_ul, is_in_ui.sum(1), [exchanges[j] for j in example_d])
-    observed_j = [
+    t_j = [
         statistic.one(total_ul[:, [latent]].toarray()[:, 0], one.y_u, latent, d)
         for one, latent, d in zip(exchanges, map(int, latent_j), of_j.ravel().tolist(), strict=True)
     ]
+    observed_j = np.abs(t_j) if sign_j is None else np.multiply(t_j, sign_j)
     size_c = np.bincount(first.cell_u)
     begin_u = np.repeat(np.cumsum(size_c) - size_c, size_c)  # where the cells begin, in their order
     place_u, largest_nd = np.empty(len(begin_u), np.int64), np.empty((n, len(k_dc)))
@@ -75,7 +79,7 @@ def max_t(
         largest_nd[number] = statistic.largest((place_u >= k_dc[:, first.cell_u]).sum(0))
         if progress is not None:
             progress(1)
-    return np.array([p_value(one, largest_nd[:, d]) for one, d in zip(observed_j, of_j.ravel(), strict=True)])
+    return np.array([p_value(one, largest_nd[:, d]) for one, d in zip(observed_j.tolist(), of_j.ravel(), strict=True)])
 
 
 class _Standardised(NamedTuple):
@@ -106,9 +110,9 @@ class _Standardised(NamedTuple):
         return cls(total_lu, begin_n, size_u, mean_l, expected_ld, ratio(1, np.sqrt(variance_ld)))
 
     def one(self, total_u: Floats, y_u: NDArray[np.bool_], latent: int, d: int) -> float:
-        """|T| of a latent with the labels as they are."""
+        """T of a latent with the labels as they are."""
         total = total_u[y_u].sum() - self.mean_l[latent] * self.size_u[y_u].sum() - self.expected_ld[latent, d]
-        return float(abs(total) * self.per_sd_ld[latent, d])
+        return float(total * self.per_sd_ld[latent, d])
 
     def largest(self, segment_u: Integers) -> Floats:
         """The largest |T| (d,), where the units of a segment up to d have the label."""

@@ -7,6 +7,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+NOTES = "app.notes.list"
+
+
+def note(latent: int, star: bool, text: str, **more: object) -> dict[str, object]:
+    """As the page lists and exports it."""
+    return {"latent": latent, "star": star, "text": text, **more}
+
+
 def expect_count(page: "Page", selector: str, count: int) -> None:
     from playwright.sync_api import expect
 

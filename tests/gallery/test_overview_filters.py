@@ -117,13 +117,19 @@ def test_kinds_reset_and_search(index: Path, open_page: Open) -> None:
 
 
 def test_search_finds_file_names_of_strong_pictures_and_labels_that_are_no_chance(
-    tmp_path: Path, open_page: Open
+    tmp_path: Path, open_page: Open, complaints: list[str]
 ) -> None:
     few = detail_galleries.page(6, top={"patch": [LatentExample(3, 9.0)]}, labels=[], patch_labels=[])
     page = open_page(detail_galleries.write(tmp_path / "g", pages=[few, detail_galleries.page(17)]))
     page.select_option("#sort-key", "index")
     expect_listed(page, [17, 6])
     assert not page.evaluate("app.data.kept.has('data/search.js')"), "nobody has searched yet"
+    search = (tmp_path / "g" / "data" / "search.js").rename(tmp_path / "away")
+    page.fill("#filter-search", "birds/4 ")
+    said = "data/search.js is missing from this gallery's folder."
+    expect_text(page, "#search-trouble", f"File names and labels are not searched: {said}")
+    complaints.clear()  # the browser names the file, too
+    search.rename(tmp_path / "g" / "data" / "search.js")  # the next words try again
     for text, found in (
         ("BIRDS/3", [17, 6]),
         ("birds/4", [17]),

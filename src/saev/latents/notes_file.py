@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self, final, get_args
+from typing import Any, Final, Literal, Self, final, get_args
 
 from saev.errors import InputError
 from saev.files import read_regular
@@ -74,6 +74,7 @@ class Note:
             JsonObject(value, where, _OLD_KEYS)
         if not isinstance(value, dict):
             raise InputError(f"{where}: expected an object, found {value!r:.80}")
+        value = _without_odd_name(value)
         known = {"latent": value.get("latent"), **{key: value.get(key, default) for key, default in _DEFAULTS.items()}}
         more = {key: one for key, one in value.items() if key not in known}
         if len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > MAX_NOTE:  # as the page counts
@@ -140,6 +141,15 @@ def read_notes_file(path: str | Path) -> Notes:
         InputError: If it cannot be read, or has any mistake.
     """
     return Notes.from_json(parse_json(read_regular(path, MAX_NOTES_BYTES), str(path)), str(path))
+
+
+def _without_odd_name(note: dict[str, Any]) -> dict[str, Any]:
+    """A note whose `name` is one: before notes had names, it was an unknown field, and could be anything."""
+    name = note.get("name")
+    if isinstance(name, str) and len(name) <= _LONGEST["name"]:
+        return note
+    others = {key: one for key, one in note.items() if key != "name"}
+    return others if name is None else {"old_name": name, **others}
 
 
 def _check_length(where: str, text: str, most: int) -> None:

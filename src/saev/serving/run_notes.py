@@ -8,10 +8,11 @@ from typing import Any, Final, final
 
 from saev.errors import InputError, one_line
 from saev.files import check_writable, read_regular, unwritable, write_whole
-from saev.latents.notes_file import FORMAT, MAX_CLAIM, MAX_NOTES_BYTES, VERSION, Note, Notes
+from saev.latents.notes_file import FORMAT, MAX_CLAIM, MAX_NOTES_BYTES, VERSION, Evidence, Note, Notes
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.serving.asked import BadRequest
 from saev.shards.format.strict_json import JsonObject, parse_json
+from saev.shards.format.typed_json import from_json
 
 MAX_CHANGES_BYTES: Final = 2**21
 """Upper bound of the changes that come at once."""
@@ -59,11 +60,12 @@ class RunNotes:
 
         Returns:
             {"stars": all, "notes": those of the latents that were named, as they are now; one that says nothing has its
-            latent alone}
+            latent alone, "faults": [{"latent": null for a star, "why"}]}. What has a fault, alone or with what the file
+            has, is left out, and all else is changed.
 
         Raises:
-            BadRequest: If the body is something else, the file is of another SAE, or a note of it is none, or is none
-                with what the file has; all others are changed then.
+            BadRequest: If the body is something else, or the file is of another SAE, or would be too large; nothing is
+                changed then.
             InputError: If the file has a mistake, the disk does not take it, or another process holds it for long.
         """
         about, changes, stars = _parsed(body)
@@ -78,31 +80,29 @@ class RunNotes:
         file = self._read()
         if file["sae"] not in (None, about["sae"]):
             raise BadRequest(f"{self.path} is on another SAE, trained before: move that file away to note something")
-        notes, faults = {one["latent"]: one for one in file["notes"]}, []
+        notes: dict[int, _Json] = {one["latent"]: one for one in file["notes"]}
+        faults: list[_Json] = []
         for change in changes:
-            latent = change["latent"]
-            note = changed(notes.get(latent, {"latent": latent}), change["set"], change["was"])
+            before = notes.setdefault(change["latent"], {"latent": change["latent"]})
+            note = changed(before, change["set"], change["was"])
             if (fault := _fault(note, change)) is None:
-                notes[latent] = note
+                notes[change["latent"]] = note
             else:
-                faults.append(fault)
+                faults.append({"latent": change["latent"], "why": fault})
         kept = [notes[latent] for latent in sorted(notes) if len(notes[latent]) > 1]
-        starred = [one for one in file.get("stars", []) if one not in stars["take"]]
-        starred += [one for one in stars["add"] if one not in starred]
+        starred = _starred(file.get("stars", []), stars, faults)
         new = {"format": FORMAT, **file, **about, "version": VERSION, "stars": starred, "notes": kept}
         text = json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False)
         data = text.encode("utf-8", "backslashreplace")  # half a surrogate pair becomes its escape in JSON
         if len(data) > MAX_NOTES_BYTES:
             raise BadRequest(f"{self.path} would have {len(data)} bytes, and {MAX_NOTES_BYTES} are the most")
         try:
-            Notes.from_json(new, str(self.path))
+            Notes.from_json({**new, "stars": [], "notes": []}, str(self.path))  # those are checked
         except InputError as error:
             raise BadRequest(str(error)) from error
-        if len(faults) < len(changes) or starred != file.get("stars", []):
+        if kept != file["notes"] or starred != file.get("stars", []):
             write_whole(self.path, data)
-        if faults:
-            raise BadRequest("; ".join(faults[:3]))
-        return {"stars": starred, "notes": [notes[change["latent"]] for change in changes]}
+        return {"stars": starred, "notes": [notes[change["latent"]] for change in changes], "faults": faults}
 
     def _read(self) -> _Json:
         """The file as it is, checked."""
@@ -133,6 +133,23 @@ def changed(note: _Json, new: Mapping[str, Any], was: Mapping[str, Any]) -> _Jso
     return {name: value for name, value in found.items() if name == "latent" or not _is_nothing(name, value)}
 
 
+def _starred(stored: list[_Json], given: Mapping[str, list[object]], faults: list[_Json]) -> list[_Json]:
+    """Starred pictures with those that come and without those that go; what is none is put among the faults."""
+    found = {Evidence(**one): one for one in stored}
+    changes = [(False, one) for one in given["take"]] + [(True, one) for one in given["add"]]
+    for is_added, one in changes:
+        try:
+            star = from_json(Evidence, one, "a starred picture")
+        except InputError as error:
+            faults.append({"latent": None, "why": str(error)})
+        else:
+            if is_added:
+                found.setdefault(star, vars(star))
+            else:
+                found.pop(star, None)
+    return list(found.values())
+
+
 def _fault(note: _Json, change: _Json) -> str | None:
     """Why a note would be none with a change; None if it is one."""
     where, own = f"latent {change['latent']}", {"latent": change["latent"], **change["set"]}
@@ -155,7 +172,7 @@ def _merged(name: str, stored: Any, was: Any, new: Any) -> Any:
         kept = [one for one in stored if one in new or one not in before]
         return kept + [one for one in new if one not in kept and one not in before]
     if isinstance(stored, str) and isinstance(new, str):
-        if was and was in stored:  # somebody has added to what this page goes on with
+        if was and isinstance(was, str) and was in stored:  # somebody has added to what this page goes on with
             return stored.replace(was, new, 1)
         return stored if new in stored else new if stored in new else f"{stored}\n\n{new}"
     return new

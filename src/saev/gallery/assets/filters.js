@@ -81,6 +81,7 @@ class Filters extends EventTarget {
       isDescending: true,
     };
     this.state = { ...this.initial, ...this.remembered() };
+    this.searchTrouble = ""; // why a search finds less
     data.chooseLabels(this.state.labels);
   }
 
@@ -152,11 +153,18 @@ class Filters extends EventTarget {
   /** What is searched, in small letters; the first time brings the file names and labels that are searched, too. */
   get terms() {
     const terms = this.state.search.toLowerCase().split(/\s+/).filter((term) => term !== "");
-    if (terms.length > 0 && this.search === undefined) {
-      this.search = null;
-      LatentSearch.load(this.data).then((search) => { this.search = search; this.dispatchEvent(new Event("change")); }, () => {});
-    }
+    if (terms.length > 0 && this.search === undefined && this.unsearched !== this.state.search) this.loadSearch(this.state.search);
     return terms;
+  }
+
+  /** Loads what else is searched; where that fails, `searchTrouble` says so until the next words try again. */
+  loadSearch(words) {
+    this.search = null;
+    const tell = (found, trouble) => {
+      Object.assign(this, { search: found, searchTrouble: trouble, unsearched: found === undefined ? words : "" });
+      this.dispatchEvent(new Event("change"));
+    };
+    LatentSearch.load(this.data).then((found) => tell(found, ""), (error) => tell(undefined, `File names and labels are not searched: ${error.message}`));
   }
 
   /** Whether each term is in a text of the latent or begins its number. */

@@ -72,7 +72,7 @@ class Notes extends EventTarget {
   /** Takes over whole notes, from wherever they come. */
   put(notes) {
     for (const note of notes) {
-      const said = spoken(note);
+      const said = spoken(withoutOddName(note));
       if (Object.keys(said).length > 0) this.notes.set(note.latent, { ...noNote, ...said });
       else this.notes.delete(note.latent);
       this.madeTexts.delete(note.latent);
@@ -153,9 +153,14 @@ class BrowserNotes {
   read() {
     const kept = recallValue("localStorage", this.key);
     if (Array.isArray(kept) && kept.every((note) => noteFault(note) === null)) return kept;
-    const text = recall("localStorage", this.key);
-    if (text !== null) keep("localStorage", `${this.key}:unreadable`, text);
+    this.setAside(this.key);
     return [];
+  }
+
+  /** Keeps a copy of what cannot be read, for what is kept next replaces it. */
+  setAside(key) {
+    const text = recall("localStorage", key);
+    if (text !== null) keep("localStorage", `${key}:unreadable`, text);
   }
 
   keep() {
@@ -173,7 +178,9 @@ class BrowserNotes {
 
   readStars() {
     const kept = recallValue("localStorage", this.starsKey);
-    return Array.isArray(kept) && kept.every((one) => isPictureStar(one)) ? kept : [];
+    const stars = Array.isArray(kept) ? kept.map(readStar) : [null];
+    if (stars.includes(null)) this.setAside(this.starsKey);
+    return stars.filter((star) => star !== null);
   }
 
   keepStars() {

@@ -24,7 +24,8 @@ function parseNotesFile(text, nLatents) {
   if (value === null || typeof value !== "object" || value.format !== "saev-notes") fail('"format" is not "saev-notes"');
   if (value.version !== 1 && value.version !== 2) fail(`its version is ${JSON.stringify(value.version)}, and this page reads versions 1 and 2`);
   for (const key of ["sae", "title"]) if (typeof value[key] !== "string") fail(`"${key}" is not a text`);
-  if (!Array.isArray(value.stars ?? []) || !(value.stars ?? []).every((one) => isPictureStar(one))) fail('"stars" is not a list of pictures {"picture": a number, "name": a text, "set": a text}');
+  const stars = Array.isArray(value.stars ?? []) ? (value.stars ?? []).map(readStar) : [null];
+  if (stars.includes(null)) fail('"stars" is not a list of pictures {"picture": a number, "name": a text, "set": a text}');
   if (!Array.isArray(value.notes)) fail('"notes" is not a list');
   const seen = new Set();
   value.notes.forEach((note, i) => {
@@ -34,19 +35,18 @@ function parseNotesFile(text, nLatents) {
     if (seen.has(note.latent)) fail(`notes[${i}] is a second one of latent ${note.latent}`);
     seen.add(note.latent);
   });
-  return value;
+  return { ...value, stars, notes: value.notes.map(withoutOddName) };
 }
 
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 const isText = (most) => (value) => typeof value === "string" && value.length <= most;
 const isList = (most, isOne) => (value) => Array.isArray(value) && value.length <= most && value.every(isOne);
 
-/** What each field of a note must be, and whether a value is that. */
+/** What each field of a note must be, and whether a value is that; a name that is none is let through, for `withoutOddName`. */
 const noteFields = {
   latent: ["a number", isCount],
   star: ["true or false", (value) => typeof value === "boolean"],
   text: [`a text of at most ${longestNote} characters`, isText(longestNote)],
-  name: [`a text of at most ${longestName} characters`, isText(longestName)],
   claim: [`a text of at most ${longestClaim} characters`, isText(longestClaim)],
   confidence: ["a whole number from 0 to 100, or null", (value) => value === null || (isCount(value) && value <= 100)],
   verdict: [`one of ${ownVerdicts.join(", ")}`, (value) => ownVerdicts.includes(value)],
@@ -66,6 +66,12 @@ function noteFault(note, version = 2) {
     if (!isRight(note[name])) return `.${name} is not ${what}`;
   }
   return JSON.stringify(note).length > largestNote ? ` has more than ${largestNote} characters` : null;
+}
+
+/** A note whose name is one: before notes had names, `name` was an unknown field, and could be anything. */
+function withoutOddName({ name = null, ...others }) {
+  if (name === null) return others;
+  return isText(longestName)(name) ? { ...others, name } : { old_name: name, ...others };
 }
 
 /** A text, and below it what comes, unless that is in it already. */

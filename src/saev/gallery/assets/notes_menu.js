@@ -69,7 +69,7 @@ class NotesMenu {
 
   merge(read) {
     const [changed, full] = importNotes(this.app.notes, read.notes);
-    const nStars = this.app.stars.change(read.stars ?? [], true);
+    const nStars = this.app.stars.change(read.stars, true);
     this.say(`${showCount(read.notes.length, "note")} read: ${changed} new or changed, ${read.notes.length - changed - full} known already${full > 0 ? `, ${full} without room` : ""}`
       + `${starsText(nStars, "new star")}.`);
   }

@@ -8,8 +8,8 @@
 class RunNotes {
   static wait = 400; // ms without a key stroke
   static retry = 5000; // ms after a failure
-  static most = 1_000_000; // characters that are sent at once
-  static mostStars = 2000; // likewise
+  static most = 900_000; // bytes of notes, and as many of stars, that are sent at once: the server takes 2 MiB
+  static mostKept = 30_000; // bytes that the browser is asked to send though the page closes
 
   /** The keeper of a run's notes; where the server cannot keep them, that of the browser, which says why. */
   static async open(data) {
@@ -24,6 +24,7 @@ class RunNotes {
     this.newStars = new Map(); // what the server does not know: {star, isStarred} by key
     this.base = new Map(notes.map((note) => [note.latent, note])); // what the server is known to have
     this.dirty = new Set();
+    this.faults = new Map(); // {why, set} of what the server refuses, by latent, null for stars
     this.prefix = `saev-unsaved:${data.saeId}:`;
     this.key = `${this.prefix}${crypto.randomUUID()}`;
   }
@@ -45,7 +46,7 @@ class RunNotes {
       found.set(latent, { ...found.get(latent), ...set, latent });
       this.dirty.add(latent);
     }
-    if (this.isUnsent) setTimeout(() => this.send());
+    if (this.isUnsent) setTimeout(() => this.keep([]));
     return [...found.values()];
   }
 
@@ -53,12 +54,16 @@ class RunNotes {
     const keys = storedKeys("localStorage").filter((key) => key.startsWith(this.prefix));
     const found = keys.flatMap((key) => recallValue("localStorage", key) ?? []);
     for (const key of keys) forget("localStorage", key);
-    for (const one of found) if (isPictureStar(one?.star)) this.newStars.set(starKey(one.star), one);
+    for (const one of found) {
+      const star = readStar(one?.star);
+      if (star !== null) this.newStars.set(starKey(star), { star, isStarred: one.isStarred === true });
+    }
     return found.filter((one) => one?.was instanceof Object && noteFault({ ...one.set, latent: one.latent }) === null);
   }
 
   keep(latents) {
     for (const latent of latents) this.dirty.add(latent);
+    for (const one of [null, ...latents]) this.faults.delete(one);
     this.keepUnsent();
     this.notes.say("Saving\u2026", this.notes.trouble);
     clearTimeout(this.timer);
@@ -69,11 +74,11 @@ class RunNotes {
     this.stars = stars;
   }
 
-  /** Stars that the browser has from before go into the run. */
+  /** Stars that the browser has from before go into the run; the browser forgets them once they are there. */
   readStars() {
     const before = this.inBrowser.readStars();
-    if (before.length > 0) this.keepStars(before, true);
-    forget("localStorage", this.inBrowser.starsKey);
+    this.hasBefore = before.length > 0;
+    if (this.hasBefore) this.keepStars(before.filter((star) => !this.newStars.has(starKey(star))), true);
     return withStars(this.starred, this.newStars.values());
   }
 
@@ -104,9 +109,14 @@ class RunNotes {
     });
   }
 
+  /** The changes to send: what the server refused waits for another one, or for the next look at what others wrote. */
+  get due() {
+    return this.changes.filter(({ latent, set }) => !isSame(set, this.faults.get(latent)?.set));
+  }
+
   changedNames(base, now) {
     return Object.keys({ ...base, ...now }).filter((name) => name !== "latent" && !isSame(base[name], now[name])
-      && !(isNothing(name, base[name]) && isNothing(name, now[name])));
+      && !(isNothing(name, base[name]) && isNothing(name, now[name]))).sort();
   }
 
   async send() {
@@ -114,10 +124,11 @@ class RunNotes {
     this.isSending = true;
     clearTimeout(this.timer);
     try {
-      for (let { changes } = this; changes.length > 0 || this.newStars.size > 0; { changes } = this) await this.sendSome(changes);
-      this.dirty.clear();
+      for (let { due } = this; due.length > 0 || this.newStars.size > 0; { due } = this) await this.sendSome(due);
+      this.dirty = new Set(this.changes.map(({ latent }) => latent)); // those with a fault
       this.keepUnsent();
-      this.notes.say(`Saved in ${this.path} at ${timeOfDay()}.`);
+      if (this.hasBefore) forget("localStorage", this.inBrowser.starsKey);
+      this.sayWhatIsSaved();
     } catch (error) {
       this.notes.say("Not saved in the run yet.",
         `Notes cannot be saved in the run (${error.message}). They stay in this browser, and are sent again.`);
@@ -127,17 +138,27 @@ class RunNotes {
     }
   }
 
+  sayWhatIsSaved() {
+    const faults = [...this.faults].flatMap(([latent, { why }]) => (latent === null || this.dirty.has(latent) ? [why] : []));
+    const more = faults.length > 3 ? `; and ${faults.length - 3} more` : "";
+    this.notes.say(`${faults.length > 0 ? "All else is saved" : "Saved"} in ${this.path} at ${timeOfDay()}.`,
+      faults.length === 0 ? "" : `The run does not take this: ${faults.slice(0, 3).join("; ")}${more}. Such notes stay in this browser.`);
+  }
+
   /** Sends as many of the changes as may come at once. */
   async sendSome(all) {
     const { saeId: sae, title, half } = this.data;
-    let size = 0;
-    const n = all.findIndex((change) => { size += JSON.stringify(change).length; return size > RunNotes.most; });
-    const changes = n < 0 ? all : all.slice(0, Math.max(1, n));
-    const sent = [...this.newStars].slice(0, RunNotes.mostStars);
+    const changes = firstThatFit(all, RunNotes.most);
+    const sent = firstThatFit([...this.newStars], RunNotes.most);
     const starsThat = (isAdded) => sent.flatMap(([, { star, isStarred }]) => (isStarred === isAdded ? [star] : []));
     const body = JSON.stringify({ sae, title, half, changes, stars: { add: starsThat(true), take: starsThat(false) } });
-    const answer = await askServer("live/notes", { method: "POST", body, keepalive: body.length < 30_000 });
-    for (const { latent, set } of changes) this.base.set(latent, { ...this.base.get(latent), ...set });
+    const answer = await askServer("live/notes", { method: "POST", body, keepalive: byteLength(body) <= RunNotes.mostKept });
+    const faults = new Map(answer.faults.map(({ latent, why }) => [latent, why]));
+    for (const { latent, set } of changes) {
+      if (faults.has(latent)) this.faults.set(latent, { why: faults.get(latent), set });
+      else this.base.set(latent, { ...this.base.get(latent), ...set });
+    }
+    if (faults.has(null)) this.faults.set(null, { why: faults.get(null) });
     for (const [key, change] of sent) if (this.newStars.get(key) === change) this.newStars.delete(key);
     this.adopt(answer.notes, answer.stars);
     this.others.postMessage(answer);
@@ -164,6 +185,7 @@ class RunNotes {
     const there = new Set(notes.map(({ latent }) => latent));
     this.adopt([...[...this.base.keys()].filter((latent) => !there.has(latent)).map((latent) => ({ latent })), ...notes]
       .filter((note) => !isSame(note, this.base.get(note.latent))), stars);
+    this.faults.clear(); // what others have written may have made room
     this.send();
   }
 
@@ -176,4 +198,13 @@ class RunNotes {
   answered() {
     keep("localStorage", `${this.inBrowser.key}:asked`, "yes");
   }
+}
+
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/** The first of these values that have at most so many bytes as JSON together; the very first one in any case. */
+function firstThatFit(values, most) {
+  let size = 0;
+  const n = values.findIndex((one) => { size += byteLength(JSON.stringify(one)) + 1; return size > most; });
+  return n < 0 ? values : values.slice(0, Math.max(1, n));
 }

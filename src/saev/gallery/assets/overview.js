@@ -113,6 +113,7 @@ class OverviewView {
     this.histogram?.show(shown);
     this.controls.show();
     document.getElementById("list-count").textContent = `${this.list.length.toLocaleString("en")} of ${showCount(data.nLatents, "latent")}`;
+    document.getElementById("search-trouble").textContent = this.filters.terms.length > 0 ? this.filters.searchTrouble : "";
     if (this.labels !== data.topLabels || this.fold !== Fold.by) this.cards.renew();
     [this.labels, this.fold] = [data.topLabels, Fold.by];
     this.cards.show(this.list);

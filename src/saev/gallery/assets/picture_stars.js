@@ -44,8 +44,10 @@ class PictureStars extends EventTarget {
 /** Numbers and names of pictures are those of an image set: another picture that has got the number since has no star. */
 const starKey = ({ picture, name, set }) => JSON.stringify([set, picture, name]);
 
-function isPictureStar(value) {
-  return Number.isInteger(value?.picture) && value.picture >= 0 && typeof value.name === "string" && typeof value.set === "string";
+/** A star of a file or of the browser's storage, with no more than its three fields; null for what is none: a server refuses that, too. */
+function readStar(value) {
+  const isStar = isCount(value?.picture) && isText(largestNote)(value.name) && isText(largestNote)(value.set);
+  return isStar ? { picture: value.picture, name: value.name, set: value.set } : null;
 }
 
 /** Stars after some changes, [{star, isStarred}]. */

@@ -104,6 +104,11 @@ def test_back_from_a_latent_finds_the_same_list_and_place(full_index: Path, open
     assert page.input_value("#value-to") == "8"
     assert page.input_value("#sort-key") == "index"
     assert page.evaluate("scrollY") == place
+    page.goto(f"{page.url.partition('#')[0]}#latent={latent}")
+    page.reload()
+    page.wait_for_selector("#latent h1")
+    page.evaluate("location.hash = '#kind=dead'")  # a link, which says more than what the tab remembers
+    expect_text(page, "#list-count", "4 of 40 latents")
 
 
 def test_back_to_a_view_that_loads_waits_for_it(index: Path, open_page: Open) -> None:

@@ -59,6 +59,14 @@ def test_of_too_many_pictures_there_are_the_strongest_and_the_nearest_of_its_lab
     np.testing.assert_allclose(near.values_q, h_nps[near.places_q, :, 0].max(1), rtol=1e-5)
     assert near.patches_q.tolist() == h_nps[near.places_q, :, 0].argmax(1).tolist()
     assert judged.near == set(near.places_q.tolist())
+    # One that is looked at alone: all silent pictures of few, and of more those of its labels.
+    monkeypatch.setattr(judging, "MAX_PAIRS", 2**20)
+    for most, expected in ((N, f_ns[:, 0] == 0), (N - 1, strong & (f_ns[:, 0] == 0))):
+        monkeypatch.setattr(judging, "MAX_WHOLE", most)
+        found.look_alone(0, D_SAE)
+        alone = found.of(0).silent
+        assert alone is not None
+        assert alone.places_q.tolist() == np.flatnonzero(expected).tolist()
 
 
 @pytest.mark.parametrize(("n", "is_told"), [(5, True), (3, False)])

@@ -3,11 +3,12 @@
 import base64
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,13 +21,18 @@ from tests.serving.served import Served
 import saev
 from saev.artifacts import RunDirectory
 from saev.errors import InputError
+from saev.gallery import near_misses
 from saev.gallery.recipe import Recipe
 from saev.gallery.scripts import read_script
 from saev.serving.missing_pages import MissingPages
 from saev.serving.open_pages import missing_pages
-from saev.serving.open_run import open_saes
+from saev.serving.open_run import encoding_of, open_saes
 from saev.serving.server import GalleryServer
+from saev.serving.turn import Ended, Left
 from saev.shards.reading.open import open_shards
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 SETS = {"": "", "more": "sets/more", "val": "sets/val"}
 """Image sets: some pictures, others of the same recording, and those of another one."""
@@ -159,6 +165,39 @@ def test_what_is_no_recipe_is_refused(galleries: tuple[Path, Path]) -> None:
             Recipe.from_json(raw | changes)
 
 
+def test_a_page_waits_for_another_set_and_is_given_up_at_each_batch(
+    galleries: tuple[Path, Path], shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near_misses, "images_at_once", lambda *_: 1)
+    (one,) = open_saes(RunDirectory(galleries[1].parents[1])).values()
+    assert not isinstance(one, str)
+    assert one.overview.recipe is not None
+    encoding, surveying = encoding_of(one, open_shards(shards), CPU), Lock()
+    making = MissingPages(one.sae, encoding, encoding.tokens, one.overview.recipe, one.overview.scale, surveying)
+    latents = script_in(galleries[0], "overview.js")["pages"]
+    n_silent = {one: len(without_steps(script_in(galleries[0], f"latents/{one:06d}.js"))[2]) for one in latents}
+    first, second = [str(latent) for latent, n in n_silent.items() if 2 < n < 7][:2]
+    n = n_silent[int(second)]
+    with surveying:
+        assert making.latent(first) == {"done": 0, "of": 9, "waits": True}
+    while "page" not in making.latent(first):
+        pass
+
+    def wanted(n_times: int) -> Callable[[], bool]:
+        answers = iter([True] * n_times + [False])
+        return lambda: next(answers)
+
+    def ends() -> bool:
+        making.stop()
+        return True
+
+    for n_times in (0, 2, 1 + n, 2 + n):  # before its turn, among near misses, at the first heatmap, and the second
+        with pytest.raises(Left):
+            making.latent(second, wanted(n_times))
+    with pytest.raises(Ended):
+        making.latent(second, ends)
+
+
 @pytest.mark.browser
 def test_a_browser_sees_no_difference(tabs: Tabs, server: GalleryServer, galleries: tuple[Path, Path]) -> None:
     whole, few = galleries
@@ -170,7 +209,24 @@ def test_a_browser_sees_no_difference(tabs: Tabs, server: GalleryServer, galleri
     missing = next(one for one in said["pages"] if one not in have and fires[one] and max(x[one] for x in shares) < 1)
     found = Served(tabs.take(), server, few.name)
     tabs.complaints, tabs.allowed = found.complaints, (server.url, "blob:")
-    page = found.page
+    page, asked = found.page, list[int]()
+
+    def later(route: "Route") -> None:
+        asked.append(int(route.request.url.rpartition("/")[2]))
+        route.fulfill(json={"done": 3, "of": 9, "waits": False})
+
+    other_latent = next(one for one in said["pages"] if one not in {*have, missing})
+    page.route("**/live/latents/*", later)
+    page.goto(f"{server.url}{few.name}/#latent={missing}")
+    found.says("#latent .empty", "3 of 9 recorded pictures looked at")
+    with page.expect_request(f"**/latents/{other_latent}"):
+        page.evaluate(f"location.hash = 'latent={other_latent}'")
+    with page.expect_request(f"**/latents/{other_latent}"):  # asked again a while later, which the other one is not
+        pass
+    assert missing not in asked[asked.index(other_latent) :]
+    with page.expect_request(f"**/latents/{missing}"):
+        page.go_back()
+    page.unroute("**/live/latents/*")
     page.goto(f"{server.url}{few.name}/")
     found.says("#counts", f"{len(said['pages'])} with pictures")
     page.wait_for_selector("#cards .thumbs img")
@@ -180,7 +236,9 @@ def test_a_browser_sees_no_difference(tabs: Tabs, server: GalleryServer, galleri
         page.wait_for_selector("#latent .samples .picture img")
         found.count("#latent .latent-pictures > .note", 0)
         found.count("#latent .set-row", 3)
-        page.locator("#latent .set-row").nth(other).locator(".picture img").first.wait_for()
+        row = page.locator("#latent .set-row").nth(other)
+        row.locator("button").click()  # another set is looked at when the user says so
+        row.locator(".picture img").first.wait_for()
         page.wait_for_selector("#latent .against-figures tr:has-text('more')")
         page.click("#latent .examples a.example >> nth=0")
         page.wait_for_selector("#picture .fire-list")

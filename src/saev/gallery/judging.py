@@ -4,7 +4,7 @@ Shape suffixes: i = pictures that are judged by, a = latents that get a page, c 
 pictures on which a latent fires.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import numpy as np
@@ -24,6 +24,8 @@ MAX_PAIRS: Final = 2**22
 """Silent pictures of all latents whose pre-activations are looked at."""
 MAX_SILENT: Final = 256
 """Those of a latent, where not all of them are looked at."""
+MAX_WHOLE: Final = 2**10
+"""Of more pictures than these, not all silent ones of a latent that is looked at alone are read."""
 N_SHOWN: Final = 12
 """Hits, false alarms and misses of a latent's best labels that are shown in any case."""
 
@@ -58,21 +60,32 @@ class Judging:
         self.known = Known.of(labels, ids[order], survey.moments.n_images, base, silence(sae))
         self._near: dict[int, NearMisses] = {}
 
-    def look_at_silent(
-        self, latents: Sequence[int], n_latents: int | None = None, what: str | None = "near misses"
-    ) -> None:
+    def look_at_silent(self, latents: Sequence[int]) -> None:
         """Find the pre-activations of some latents on pictures on which they are silent; `of` then has these alone.
-
-        Args:
-            latents: The latents.
-            n_latents: How many are looked at, one after the other; by default these. The more, the fewer pictures.
-            what: Names the progress bar; None shows none.
 
         Raises:
             InputError: If a shard is damaged.
         """
-        pairs = self._silent_pairs(np.array(latents, dtype=np.int64), n_latents or len(latents))
-        found = pre_activations(self._sae, self._tokens, self._spots, self.known.images, pairs, what)
+        self._look(latents, len(latents), "near misses")
+
+    def look_alone(self, latent: int, n_latents: int, check: Callable[[], None] = lambda: None) -> None:
+        """The same of one latent, on those pictures that it would have among `n_latents`, or on fewer, see `MAX_WHOLE`.
+
+        Args:
+            latent: The latent.
+            n_latents: How many there are.
+            check: Called before each batch; what it raises ends the look.
+
+        Raises:
+            InputError: If a shard is damaged.
+        """
+        self._look([latent], max(n_latents, MAX_PAIRS // MAX_WHOLE), None, check)
+
+    def _look(
+        self, latents: Sequence[int], n_latents: int, what: str | None, check: Callable[[], None] = lambda: None
+    ) -> None:
+        pairs = self._silent_pairs(np.array(latents, dtype=np.int64), n_latents)
+        found = pre_activations(self._sae, self._tokens, self._spots, self.known.images, pairs, what, check)
         self._near = {latent: found.of(row) for row, latent in enumerate(latents)}
 
     def shown(self, latent: int) -> list[int]:

@@ -5,6 +5,7 @@ The pre-activation of a picture is the largest one of its tokens; `silence` says
 Shape suffixes: a = latents, c = pairs of a picture and a latent, t = tokens of a picture, q = pictures of one latent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -74,7 +75,13 @@ def silence(sae: SparseAutoencoder) -> str:
 
 @torch.no_grad()
 def pre_activations(
-    sae: SparseAutoencoder, tokens: TokenSelection, spots: Spots, images: Ints, pairs: Pairs, what: str | None
+    sae: SparseAutoencoder,
+    tokens: TokenSelection,
+    spots: Spots,
+    images: Ints,
+    pairs: Pairs,
+    what: str | None,
+    check: Callable[[], None] = lambda: None,
 ) -> PreActivations:
     """Look at pairs; each picture is read once, and encoded for its latents alone.
 
@@ -82,6 +89,7 @@ def pre_activations(
         tokens: The recording, and which of the tokens.
         spots: Which of these are patches: where there are any, other tokens do not count.
         what: Names the progress bar; None shows none.
+        check: Called before each batch; what it raises ends the look.
 
     Raises:
         InputError: If a shard is damaged.
@@ -93,6 +101,7 @@ def pre_activations(
     at_once = images_at_once(sae.d_sae, len(tokens.positions))
     with progress_bar(total=len(places), desc=what, unit=" images", disable=what is None) as progress:
         for first in range(0, len(places), at_once):
+            check()
             some = slice(first, first + at_once)
             x_btd = torch.cat(list(tokens.read(images[places[some]])))[:, spots.ranked.start : spots.ranked.stop]
             for x_td, start, stop in zip(x_btd, starts[some].tolist(), stops[some].tolist(), strict=True):

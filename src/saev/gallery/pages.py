@@ -3,7 +3,7 @@
 Shape suffixes: k = images of a latent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import final
@@ -87,15 +87,19 @@ class Pages:
     def __contains__(self, latent: int) -> bool:
         return latent in self._shown
 
-    def page(self, latent: int) -> LatentPage:
+    def page(self, latent: int, check: Callable[[], None] = lambda: None) -> LatentPage:
         """The page of one of the latents, with near misses, which are looked for anew.
+
+        Args:
+            latent: The latent.
+            check: Called before each batch of pictures is looked at; what it raises ends the making.
 
         Raises:
             InputError: If a shard is damaged.
         """
         if self._judging is not None:
-            self._judging.look_at_silent([latent], len(self), None)
-        (found,) = self._with_heatmaps({latent: self._shown[latent]})
+            self._judging.look_alone(latent, len(self), check)
+        (found,) = self._with_heatmaps({latent: self._shown[latent]}, check)
         return found
 
     def __iter__(self) -> Iterator[LatentPage]:
@@ -139,10 +143,12 @@ class Pages:
         few = {page.index: [one.image_id for one in page.best[:n_pictures]] for page in islice(self.drafts(), n_pages)}
         return self._with_heatmaps(few)
 
-    def _with_heatmaps(self, shown: Mapping[int, Images]) -> Iterator[LatentPage]:
+    def _with_heatmaps(
+        self, shown: Mapping[int, Images], check: Callable[[], None] = lambda: None
+    ) -> Iterator[LatentPage]:
         rows = {latent: row for row, latent in enumerate(self._latents.tolist())}
         for part in in_parts(shown, self._subject.codes.grid):
-            found = heatmaps(self._subject.codes, part, self._scale_s)
+            found = heatmaps(self._subject.codes, part, self._scale_s, check)
             for latent in part:
                 draft, own = self._draft(rows[latent]), found.pop(latent)
                 if rows[latent] >= self._n_full:

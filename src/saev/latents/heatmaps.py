@@ -3,7 +3,7 @@
 Shape suffixes: p = patches of the grid (h, w), s = d_sae, n = active entries, l = latents that one image shows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +60,17 @@ def in_parts(shown: Mapping[int, Images], grid: tuple[int, int]) -> Iterator[dic
         yield part
 
 
-def heatmaps(codes: ImageCodes, shown: Mapping[int, Images], max_value_s: NDArray[np.float32]) -> Heatmaps:
+def heatmaps(
+    codes: ImageCodes,
+    shown: Mapping[int, Images],
+    max_value_s: NDArray[np.float32],
+    check: Callable[[], None] = lambda: None,
+) -> Heatmaps:
     """The levels of latents in the patches of the images that they show, zeros where no patches are encoded.
 
     Args:
         max_value_s: What level 255 stands for, by latent.
+        check: Called with each image; what it raises ends the look.
     """
     found: Heatmaps = {latent: {} for latent in shown}
     latents_of: dict[int, list[int]] = {}
@@ -74,6 +80,7 @@ def heatmaps(codes: ImageCodes, shown: Mapping[int, Images], max_value_s: NDArra
     patches = codes.spots.patches
     column_s = np.full(codes.d_sae, -1)
     for image, own in codes.each(sorted(latents_of), "heatmaps"):
+        check()
         latents_l = latents_of[image]
         column_s[latents_l] = np.arange(len(latents_l))
         f_pl = np.zeros((codes.grid[0] * codes.grid[1], len(latents_l)), dtype=np.float32)

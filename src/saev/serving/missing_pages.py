@@ -8,7 +8,9 @@ known here (that of a source of pictures is).
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from threading import Lock, Thread
 from typing import Any, Final, final
 
@@ -32,7 +34,7 @@ from saev.latents.survey import survey_images
 from saev.nn import SparseAutoencoder
 from saev.pages.embedding import jpeg
 from saev.serving.asked import BadRequest
-from saev.serving.turn import Turn, Wanted, always
+from saev.serving.turn import Ended, Turn, Wanted, always
 from saev.shards.tokens import TokenSelection
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class MissingPages:
         self._made: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._starting, self._making, self._surveying = Lock(), Turn(), surveying
         self._thread: Thread | None = None
+        self._waits = True  # until its survey begins
         self._pages: Pages | None = None
         self._fault: str | None = None
 
@@ -88,11 +91,11 @@ class MissingPages:
 
         Args:
             text: The number of the latent.
-            is_wanted: Asked when its turn comes.
+            is_wanted: Asked when its turn comes, and before each batch of pictures.
 
         Returns:
             {"page": as `saev.gallery.scripts.latent_value`, "pictures": [[image, name, label or null], ...]}, or, as
-            long as the images are surveyed, {"done", "of"}: images.
+            long as the images are surveyed, {"done", "of": images, "waits": whether those of another set come first}.
 
         Raises:
             BadRequest: If there is no such latent, it fires nowhere, or the survey failed.
@@ -107,12 +110,12 @@ class MissingPages:
             raise BadRequest(self._fault)
         pages = self._pages
         if pages is None:
-            return {"done": min(self._codes.n_given, len(self._images)), "of": len(self._images)}
+            return {"done": min(self._codes.n_given, len(self._images)), "of": len(self._images), "waits": self._waits}
         if latent not in pages:
             raise BadRequest(f"latent {latent} never fired")
-        with self._making.of(is_wanted):
+        with self._turn(is_wanted):
             if latent not in self._made:
-                page = pages.page(latent)
+                page = pages.page(latent, partial(self._making.check, is_wanted))
                 records = [(image, self._records[image]) for image in sorted(page.shown)]
                 told = [[image, record.path, record.label] for image, record in records]
                 self._made[latent] = {"page": latent_value(page), "pictures": told}
@@ -137,7 +140,7 @@ class MissingPages:
         patches = self._codes.spots.patches
         if list(parts[:-1]) != ["data", "pictures"] or not parts[-1].endswith(".js") or not patches:
             return None
-        with self._making:
+        with self._turn(always):
             ((_, codes),) = self._codes.each([image], None)
         return picture_script(patch_codes(codes.at(patches), self._scale_s)).encode("ascii")
 
@@ -152,6 +155,14 @@ class MissingPages:
             self._thread.join(timeout)
         self._making.end(timeout)
 
+    @contextmanager
+    def _turn(self, is_wanted: Wanted) -> Iterator[None]:
+        try:
+            with self._making.of(is_wanted):
+                yield
+        except Stopped as error:
+            raise Ended("the server ends") from error
+
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
@@ -161,6 +172,7 @@ class MissingPages:
     def _survey(self) -> None:
         try:
             with self._surveying:
+                self._waits = False
                 self._pages = self._surveyed()
         except Stopped:
             return

@@ -52,9 +52,20 @@ class Turn:
             Left: If they have.
         """
         with self:
-            if not is_wanted():
-                raise Left("nobody waits for it any more")
+            self.check(is_wanted)
             yield
+
+    def check(self, is_wanted: Wanted) -> None:
+        """Whether to go on with what takes longer, in one's turn.
+
+        Raises:
+            Ended: If `end` was called meanwhile.
+            Left: If nobody waits for it any more.
+        """
+        if self._ended.is_set():
+            raise Ended("the server ends")
+        if not is_wanted():
+            raise Left("nobody waits for it any more")
 
     def end(self, timeout: float) -> None:
         """Let nobody in any more, and wait for who is in, for so many seconds at most."""

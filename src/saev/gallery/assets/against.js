@@ -53,7 +53,7 @@ class AgainstPanel {
     return given !== undefined;
   }
 
-  /** What the latent does in another image set, where that is known; a page that has to be made comes later. */
+  /** What the latent does in another image set, where that is known; a page that has to be made comes later, once the user wants that set looked at. */
   async open(set) {
     const { index } = this.page;
     const found = { set, data: await this.app.sets.data(set).catch(() => null), judged: null };
@@ -64,7 +64,7 @@ class AgainstPanel {
       if (judged !== null) found.judged = new JudgedLatent(judged, known);
     };
     if (data.isFull.has(index)) await read().catch(() => null);
-    else if (data.make !== null && data.hasPage.has(index)) read().then(() => this.showFigures(), () => null);
+    else if (data.make !== null && data.hasPage.has(index)) data.looking.then(() => this.element.isConnected && read()).then(() => this.showFigures(), () => null);
     return found;
   }
 

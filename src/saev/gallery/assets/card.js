@@ -65,6 +65,7 @@ async function fillCard(app, card) {
     thumbs.replaceChildren(...examples.slice(0, nCardPictures).map(({ image }) =>
       heatPicture(app.data, app.data.pictures.get(image), latent.heatmap(image))));
   } catch (error) {
-    thumbs.replaceChildren(element("p", { class: "soft" }, error.message));
+    if (isLeft(error)) delete card.dataset.filled; // when the list is shown again
+    else thumbs.replaceChildren(element("p", { class: "soft" }, error.message));
   }
 }

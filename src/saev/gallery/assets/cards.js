@@ -143,6 +143,7 @@ class Cards {
   /** Loads the pictures of the cards that are in the document by now. */
   fill() {
     this.filling = undefined;
+    if (this.list.clientWidth === 0) return; // another view is shown by now
     for (const [latent, card] of this.made) {
       if (card.dataset.filled !== undefined || !this.app.data.hasPage.has(latent)) continue;
       card.dataset.filled = "";

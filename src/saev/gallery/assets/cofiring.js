@@ -29,7 +29,7 @@ function cofiringPanel(app, page) {
 /** The links of a latent and those among its neighbours, as far as these have pages. */
 async function withLinksAmong(data, page, links) {
   const near = new Set(page.coactive.map(({ latent }) => latent));
-  const pages = await Promise.all([...near].filter((latent) => data.hasPage.has(latent)).map((latent) => data.latent(latent).catch(() => null)));
+  const pages = await Promise.all([...near].filter((latent) => data.hasPage.has(latent)).map((latent) => data.latent(latent).catch(unlessLeft(() => null))));
   const found = new Map();
   for (const one of pages) {
     for (const { latent, cosine } of one?.coactive ?? []) {

@@ -214,7 +214,7 @@ class GalleryData {
     let promise = this.kept.get(path);
     if (promise === undefined) {
       promise = get();
-      promise.catch(() => this.kept.delete(path));
+      promise.catch(() => { if (this.kept.get(path) === promise) this.kept.delete(path); });
     }
     this.kept.delete(path);
     this.kept.set(path, promise); // a Map keeps the order of insertion: the first one was used longest ago

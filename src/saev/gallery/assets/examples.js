@@ -43,5 +43,5 @@ function latentPreview(data, latent, nPictures = 1) {
   return whenNear(preview, () => data.latent(latent).then((page) => {
     const examples = Fold.of(data, Object.values(page.top)[0] ?? []).slice(0, nPictures);
     preview.replaceChildren(...examples.map(({ image }) => heatPicture(data, data.pictures.get(image), page.heatmap(image))));
-  }, (error) => preview.replaceChildren(element("span", { class: "soft" }, error.message))));
+  }, unlessLeft((error) => preview.replaceChildren(element("span", { class: "soft" }, error.message)))));
 }

@@ -27,6 +27,7 @@ class FilterAddress {
 
   constructor(filters, isShown) {
     Object.assign(this, { filters, isShown });
+    /** Whether the address is that of a page that was loaded again; those that come later are not. */
     this.isReload = performance.getEntriesByType("navigation")[0]?.type === "reload";
     // Whoever goes to another view has written first.
     for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => this.flush(), true);
@@ -34,9 +35,8 @@ class FilterAddress {
 
   /** Takes over what the address says; one that says nothing of filters leaves them as they are. */
   read(params) {
-    const { filters, isReload } = this;
-    this.isReload = false;
-    if (isReload) return; // what the tab remembers is as new, or newer than what could be written
+    const { filters } = this;
+    if (this.isReload) return; // what the tab remembers is as new, or newer than what could be written
     const names = Object.keys(filters.initial).filter((name) => params[addressName(name)] !== undefined);
     if (names.length === 0) return;
     const state = { ...filters.initial };

@@ -27,7 +27,7 @@ function latentRowLink(app, latent) {
 
 async function fillThumbs({ data }, latent, thumbs) {
   await new Promise((resolve) => { setTimeout(resolve, 100); }); // lists change under a moving pointer
-  const page = thumbs.isConnected ? await data.latent(latent).catch(() => null) : null;
+  const page = thumbs.isConnected ? await data.latent(latent).catch(unlessLeft(() => null)) : null;
   const examples = Object.values(page?.top ?? {})[0] ?? [];
   thumbs.replaceChildren(...examples.slice(0, nRowPictures).map(({ image }) => heatPicture(data, data.pictures.get(image), page.heatmap(image))));
 }

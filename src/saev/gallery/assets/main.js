@@ -46,6 +46,8 @@ class Router {
     if (last.name === "overview") this.overviewScroll = scrollY;
     this.params = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     this.name = ["live", "compare", "family", "picture", "pictures", "latent"].find((name) => name in this.views && this.params[name] !== undefined) ?? "overview";
+    const isStaying = this.name === last.name && this.params[this.name] === last.params[this.name];
+    if (!isStaying && typeof leavePages !== "undefined") leavePages();
     for (const [name, view] of Object.entries(this.views)) view.container.hidden = name !== this.name;
     document.documentElement.dataset.view = this.name;
     const tab = { overview: "latents", latent: "latents", pictures: "pictures", picture: "pictures" }[this.name];
@@ -55,8 +57,7 @@ class Router {
     app.overview.scatter?.mark(null);
     const shown = this.views[this.name].show(this.params); // a promise if the view has to load what it shows
     if (this.name === "overview") this.arriveInOverview(scroll, last);
-    else if (this.name === last.name && this.params[this.name] === last.params[this.name]) return; // another latent in the same view
-    else this.arrive(shown, scroll);
+    else if (!isStaying) this.arrive(shown, scroll); // or else it is another latent in the same view
   }
 
   /** The latent that the hash names, or null. */
@@ -144,6 +145,7 @@ function connectPage(data, sets, notes) {
   sets.connect();
   foldHeatControls(bar, data.hasPage.size > 0);
   app.router.route();
+  app.overview.address.isReload = false; // from now on addresses are new
 }
 
 start();

@@ -138,7 +138,7 @@ function setRow(app, latent, set) {
   const row = element("div", { class: "set-row" }, element("div", {},
     element("h3", {}, isShown ? userText(set.title) : element("a", { href, title: "All pictures of this set" }, userText(set.title))), numbers), pictures);
   const say = (text) => pictures.replaceChildren(element("p", { class: "soft" }, text));
-  return whenNear(row, async () => {
+  const fill = async () => {
     try {
       const data = await app.sets.data(set);
       const share = data.imageFrequency[latent];
@@ -147,12 +147,21 @@ function setRow(app, latent, set) {
         say(`No pictures of this latent were rendered in this set.${data.noMaking === null || share === 0 ? "" : ` saev view cannot make them: ${data.noMaking}.`}`);
         return;
       }
-      const page = await (data.isFull.has(latent) || data.small.has(latent) ? data.latent(latent) : data.whole(latent, say));
+      const isStored = data.isFull.has(latent) || data.small.has(latent);
+      if (!isStored && !isShown && !data.isLooked) {
+        const look = element("button", { type: "button", title: "The server looks at all pictures of this set once" }, "Look for its pictures");
+        look.addEventListener("click", () => { data.look(); fill(); });
+        pictures.replaceChildren(look);
+        return;
+      }
+      const page = await (isStored ? data.latent(latent) : data.whole(latent, say));
       const examples = (Object.values(page.top)[0] ?? []).slice(0, 12); // of which one row is seen
       if (examples.length === 0) say("It fires on none of these images.");
       else pictures.replaceChildren(...examples.map((example) => exampleFigure(data, page, example, null)));
     } catch (error) {
-      say(error.message);
+      if (isLeft(error)) whenNear(row, fill);
+      else say(error.message);
     }
-  });
+  };
+  return whenNear(row, fill);
 }

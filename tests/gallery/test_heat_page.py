@@ -76,7 +76,7 @@ def show(opened: "Page", latent: int) -> None:
 
 
 def test_a_latent_lights_exactly_its_patch(index: Path, open_page: Open) -> None:
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     for latent, picture in ((17, 0), (17, 1), (6, 0), (25, 1), (33, 0)):
         show(opened, latent)
         shape = (100 / 60, 90 / 96)[picture]  # the second one's patches are not square
@@ -286,7 +286,7 @@ def test_a_picture_whose_file_is_gone_becomes_a_tile(tmp_path: Path, open_page: 
     index = write(tmp_path / "g", pages=ALONE)
     for file in (index.parent / "images").iterdir():
         file.unlink()
-    opened = open_page(index, "#latent=17")
+    opened = open_page(index, "#latent=17", width=1440)
     opened.locator("#latent .examples .missing").first.wait_for()
     assert opened.locator("#latent .examples .missing").first.inner_text() == "picture missing"
     assert opened.locator("#latent .examples .missing img").count() == 0

@@ -43,7 +43,13 @@ def test_files_are_named_by_ids_alone(tmp_path: Path) -> None:
     written = {name for name in files_of(tmp_path) if not name.startswith("g/assets/")}
     thumbnails = {f"g/images/{i:08d}.jpg" for i in range(6)}
     codes = {f"g/data/pictures/{i:08d}.js" for i in range(6)}
-    data = {"g/data/overview.js", "g/data/search.js", "g/data/sets.js", "g/data/latents/000007.js", "g/data/latents/000012.js"}
+    data = {
+        "g/data/overview.js",
+        "g/data/search.js",
+        "g/data/sets.js",
+        "g/data/latents/000007.js",
+        "g/data/latents/000012.js",
+    }
     assert written == {"g/index.html"} | thumbnails | codes | data
 
 

@@ -56,7 +56,7 @@ def run(part: str, options: argparse.Namespace) -> None:
         correlations(pooled, rng.normal(size=y.shape))
         what = f"{options.attributes} attributes"
     else:
-        max_t(pooled, [Exchange.of(y[:, 0])], [0], options.permutations, rng)
+        max_t(pooled, [Exchange.of(y[:, 0])], [0], None, options.permutations, rng)
         what = f"{options.permutations} permutations"
     seconds, own = time.perf_counter() - start, time.process_time() - start_own
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

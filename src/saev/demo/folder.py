@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final, Self, final
 
 import saev
+from saev.artifacts.typed_json import from_json
 from saev.byte_text import byte_text
 from saev.cli.runs.lock import alone_in, contents
 from saev.errors import InputError, printable, shortened
 from saev.files import check_writable, free_bytes, read_regular, write_whole
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 MARKER: Final = "saev-demo.json"
 FORMAT: Final = "saev-demo"

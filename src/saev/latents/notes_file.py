@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, final, get_args
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 Verdict = Literal["open", "supported", "refuted"]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError, one_line
 from saev.files import check_writable, read_regular, unwritable, write_whole
 from saev.latents.notes_file import FORMAT, MAX_CLAIM, MAX_NOTES_BYTES, VERSION, Evidence, Note, Notes
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.serving.asked import BadRequest
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 MAX_CHANGES_BYTES: Final = 2**21
 """Upper bound of the changes that come at once."""

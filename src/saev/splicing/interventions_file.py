@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import given_path, read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 FORMAT: Final = "saev-interventions"
 VERSION: Final = 2

@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.latents.naming.names_file import ClipId
-from saev.shards.format.typed_json import from_json
 
 CROPS_FILE: Final = "crops.safetensors"
 _MAX_BYTES: Final = 2**31

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self, final
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 NAMES_FILE: Final = "names.json"
 FORMAT: Final = "saev-names"

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import replacing
 from saev.probing.candidates.patches import Overlap
@@ -21,7 +22,6 @@ from saev.probing.candidates.scoring import Scored
 from saev.probing.hypotheses.file import Halves
 from saev.probing.statistics.arrays import Bools, Floats, Integers
 from saev.shards.format.strict_json import parse_json
-from saev.shards.format.typed_json import from_json
 
 CANDIDATES_FILE: Final = "candidates.parquet"
 _HALVES: Final = "saev-halves"

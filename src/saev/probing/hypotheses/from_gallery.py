@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from saev.artifacts import RunDirectory
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError, tell
 from saev.latents.naming.names_file import ClipId, read_names
 from saev.latents.notes_file import Note, read_notes_file
@@ -13,7 +14,6 @@ from saev.probing.hypotheses.hypothesis import AttributeName, Claim, Hypothesis,
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject, located
-from saev.shards.format.typed_json import from_json
 
 MAX_NOTED: Final = 20
 """Hypotheses with a threshold in a note."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError, printable
 from saev.latents.codes import Codes
 from saev.latents.encoding import Images
@@ -22,7 +23,6 @@ from saev.probing.pictures.pooled import pooled
 from saev.probing.pictures.pooling import Pooling
 from saev.shards.format.layout import TokenKind
 from saev.shards.format.strict_json import JsonObject
-from saev.shards.format.typed_json import from_json
 
 Claim = Literal["fires on", "does not fire on"]
 Values = NDArray[np.float64]

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, final
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError, tell
 from saev.files import check_writable, read_regular, unwritable, write_whole
 from saev.lock import LOCK_SUFFIX, FileLock
 from saev.probing.statistics.verdict import VerdictName
 from saev.shards.format.strict_json import JsonObject, parse_json
-from saev.shards.format.typed_json import from_json
 
 LEDGER_FILE: Final = "ledger.jsonl"
 TESTED_FILE: Final = "tested.jsonl"

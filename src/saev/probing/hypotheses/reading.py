@@ -9,12 +9,12 @@ from typing import Any, Final, final
 import yaml
 from typing_extensions import override
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError, one_line
 from saev.files import read_regular, read_regular_text
 from saev.probing.hypotheses.file import ALPHA, FORMAT, VERSION, Draft, Frozen, Halves
 from saev.probing.hypotheses.hypothesis import Hypothesis, default_id
 from saev.shards.format.strict_json import JsonObject, located, parse_json
-from saev.shards.format.typed_json import from_json
 
 _MAX_BYTES: Final = 20_000_000
 _HEAD: Final = ("format", "version")

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final, final
 
+from saev.artifacts.typed_json import from_json
 from saev.latents.naming.names_file import ClipId
 from saev.probing.hypotheses.hypothesis import Hypothesis
 from saev.probing.sets.image_set import ImageSet
-from saev.shards.format.typed_json import from_json
 
 LABELLER: Final = "labeller"
 """Where a set's recipe has it."""

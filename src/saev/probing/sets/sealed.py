@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
+from saev.artifacts.typed_json import from_json
 from saev.errors import InputError
 from saev.files import read_regular
 from saev.shards.format.strict_json import canonical_digest, parse_json
-from saev.shards.format.typed_json import from_json
 from saev.vit.images.base import MAX_FILE_BYTES
 
 VERSION: Final = 1

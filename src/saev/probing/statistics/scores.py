@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from saev.artifacts.typed_json import OrNan
 from saev.probing.statistics.arrays import Bools, Floats, as_floats, as_labels, as_strata, as_weights, same_length
-from saev.shards.format.typed_json import OrNan
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Final, Self, final
 
+from saev.artifacts.typed_json import from_json
 from saev.csv_text import csv_text
 from saev.errors import InputError
 from saev.files import new_directory, read_regular
@@ -14,7 +15,6 @@ from saev.probing.verdicts.edit_effects import EditEffect
 from saev.probing.verdicts.inputs import Input
 from saev.probing.verdicts.result import Result
 from saev.shards.format.strict_json import parse_json
-from saev.shards.format.typed_json import from_json
 
 FORMAT: Final = "saev-verdicts"
 VERSION: Final = 1

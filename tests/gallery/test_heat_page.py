@@ -29,7 +29,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ready(locator: "Locator") -> "Locator":
     """The picture once its image is decoded."""
-    locator.evaluate("(one) => one.querySelector('img').decode()")
+    locator.locator("img").first.evaluate("(image) => image.decode()")  # it may come after its frame
     return locator
 
 

@@ -123,7 +123,7 @@ def test_verdicts_and_seeds(run: Path, tmp_path: Path, capsys: Capture) -> None:
     value["sae"] = "0" * 64
     (tmp_path / "report" / "verdicts.json").write_text(json.dumps(value), encoding="utf-8")
     said = refusal([*argv, f"--out={tmp_path / 'none'}"], capsys)
-    assert f"{tmp_path / 'report'} is a report on the SAE {'0' * 64}, which is none of those" in said
+    assert f"{tmp_path / 'report'} is a report on the SAE {'0' * 64}, which is none of these SAEs" in said
 
 
 def test_it_needs_no_lightning(run: Path, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ class Tabs:
             self._scripted[-1].add_init_script(script)
             return self._scripted[-1]
         self._used.append(self._free.pop() if self._free else self._new())
+        self._used[-1].bring_to_front()  # a tab behind others draws one frame a second
         return self._used[-1]
 
     def empty(self) -> None:

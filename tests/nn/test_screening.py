@@ -77,7 +77,8 @@ def test_the_rough_product_bounds_the_exact_one(kind: str, b: int, d: int, s: in
     h_bs, _ = in_float64(*factors(kind, b, d, s, seed))
     upper_bs = torch.cat([block.double() for block in screened.rough.blocks()])
     rounding_bs = ROUNDOFF * upper_bs.abs()
-    assert (h_bs <= upper_bs + rounding_bs).all()
+    # Some processors give NaN, not infinity, in bfloat16.
+    assert ((h_bs <= upper_bs + rounding_bs) | ~screened.e_b1.isfinite()).all()
     assert not (h_bs < upper_bs - rounding_bs - widths(screened)).any()  # which may be infinite
 
 

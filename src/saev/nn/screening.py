@@ -133,7 +133,8 @@ def screen(upper_rs: Tensor, k: int, e_r1: Tensor, n_s1: Tensor, g_s: Tensor) ->
         g_s: See e_r1.
 
     Returns:
-        Latents (r, c); which of them (r, c) may be among the k largest; and in which rows (r,) no other latent may be.
+        Latents (r, c); which of them (r, c) may be among the k largest; and in which rows (r,) no other latent may be:
+        in none whose error is infinite, where the bounds are infinite or NaN.
     """
     c = min(CANDIDATES * k, upper_rs.shape[1])
     top = upper_rs.topk(c)

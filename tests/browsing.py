@@ -60,7 +60,7 @@ class Tabs:
         self._scripted: list[Page] = []
 
     def take(self, script: str | None = None) -> "Page":
-        """A tab that looks new; `script` runs before those of the page, and nobody else gets such a tab."""
+        """A tab that looks new, in front; `script` runs before those of the page, and nobody else gets such a tab."""
         if script is not None:
             self._scripted.append(self._new())
             self._scripted[-1].add_init_script(script)

@@ -58,7 +58,7 @@ def test_notes_lie_in_the_run_and_outlive_a_killed_server(tmp_path: Path, tabs: 
         port = taken.getsockname()[1]
     argv = [f"--run_dir={moved}", "--weights=random", "--n_images=0", f"--port={port}"]
     tabs.allowed = (f"http://127.0.0.1:{port}/", *FILES)
-    first, second = tabs.take(), tabs.take()
+    second, first = tabs.take(), tabs.take()  # the last one is in front
 
     def status(said: str) -> None:
         expect(first.locator("#latent .note-status")).to_contain_text(said)

@@ -33,14 +33,15 @@ ASIDE: Final = 8  # How many times less keys than in the table may wait: it is c
 class LargestKeys:
     """The `k` largest of the integers offered to every latent; the same key must not come twice for a latent.
 
-    What is offered is put aside until it is worth a look at the table. Memory: 8 x n_latents x (k + 1) bytes, a quarter
-    of that put aside, and during an update as much again and 4 MiB.
+    What is offered fills free columns. Later it is put aside until it is worth a look at the table. Memory: 8 x
+    n_latents x (k + 2) bytes, a quarter of that put aside, and during an update as much again and 4 MiB.
     """
 
     def __init__(self, n_latents: int, k: int) -> None:
         assert n_latents >= 1, f"n_latents {n_latents} < 1"
         assert k >= 1, f"k {k} < 1"
         self._keys_sk = np.full((n_latents, k), NO_KEY)
+        self._n_s = np.zeros(n_latents, dtype=np.int64)  # Keys of each latent, in its first columns.
         # Most keys that are offered are not above this, and that is seen without a look at the table.
         self._least_s = np.full(n_latents, NO_KEY)
         self._aside: list[tuple[NDArray[np.int64], Keys]] = []
@@ -49,9 +50,9 @@ class LargestKeys:
     def update(self, latents_p: NDArray[np.int64], keys_p: Keys) -> None:
         """Offer keys, ascending in their latents."""
         above_p = keys_p > self._least_s[latents_p]
-        latents_p, keys_p = latents_p[above_p], keys_p[above_p]
-        self._aside.append((latents_p, keys_p))
-        self._n_aside += len(keys_p)
+        waiting = self._fill(latents_p[above_p], keys_p[above_p])
+        self._aside.append(waiting)
+        self._n_aside += len(waiting[1])
         if self._n_aside > self._keys_sk.size // ASIDE:
             self._settle()
 
@@ -60,21 +61,33 @@ class LargestKeys:
         keys_sk = other.unsorted
         assert keys_sk.shape == self._keys_sk.shape, f"{keys_sk.shape} for {self._keys_sk.shape}"
         self._settle()
-        step = max(1, KEY_CELLS // (2 * keys_sk.shape[1]))
+        step = max(1, KEY_CELLS // keys_sk.shape[1])
         for start in range(0, len(keys_sk), step):
-            rows_r = np.arange(start, min(start + step, len(keys_sk)))
-            both = np.empty((len(rows_r), 2 * keys_sk.shape[1]), dtype=np.int64)
-            both[:, : keys_sk.shape[1]] = keys_sk[rows_r]
-            self._keep_largest(rows_r, both)
+            rows, columns = np.nonzero(keys_sk[start : start + step] != NO_KEY)
+            self._exchange(*self._fill(start + rows, keys_sk[start + rows, columns]))
+
+    def _fill(self, latents_p: NDArray[np.int64], keys_p: Keys) -> tuple[NDArray[np.int64], Keys]:
+        """Enter those of latents that have as many free columns, and give the others."""
+        rows, starts, counts = _groups(latents_p)
+        n = self._n_s[rows]
+        fits = n + counts <= self._keys_sk.shape[1]
+        if not fits.any():
+            return latents_p, keys_p
+        places = np.repeat(rows[fits], counts[fits]), ranges(n[fits], counts[fits])
+        self._keys_sk[places] = keys_p[ranges(starts[fits], counts[fits])]
+        self._n_s[rows[fits]] += counts[fits]
+        others = ranges(starts[~fits], counts[~fits])
+        return latents_p[others], keys_p[others]
 
     def _settle(self) -> None:
         """Enter what was put aside."""
         aside, self._aside, self._n_aside = self._aside, [], 0
-        if not sum(len(keys) for _, keys in aside):
-            return
-        latents_p, keys_p = aside[0] if len(aside) == 1 else _sorted_by_latent(aside)
-        starts = np.flatnonzero(np.diff(latents_p, prepend=-1))
-        counts = np.diff(starts, append=len(latents_p))
+        if aside:
+            self._exchange(*(aside[0] if len(aside) == 1 else _sorted_by_latent(aside)))
+
+    def _exchange(self, latents_p: NDArray[np.int64], keys_p: Keys) -> None:
+        """Enter keys of latents that have, with them, more than are kept."""
+        rows, starts, counts = _groups(latents_p)
         for chosen in self._blocks(counts):
             counts_r, m = counts[chosen], int(counts[chosen].max())
             both = np.empty((len(chosen), m + self._keys_sk.shape[1]), dtype=np.int64)
@@ -82,7 +95,7 @@ class LargestKeys:
             offered = ranges(starts[chosen], counts_r)
             columns = ranges(np.zeros_like(counts_r), counts_r)
             both[np.repeat(np.arange(len(chosen)), counts_r), columns] = keys_p[offered]
-            self._keep_largest(latents_p[starts[chosen]], both)
+            self._keep_largest(rows[chosen], both)
 
     def _blocks(self, counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Latents that are looked at together: with about as many keys, and few enough for `KEY_CELLS`."""
@@ -99,6 +112,7 @@ class LargestKeys:
         both.partition(both.shape[1] - k, axis=1)
         self._keys_sk[rows_r] = both[:, -k:]
         self._least_s[rows_r] = both[:, -k]
+        self._n_s[rows_r] = k
 
     @property
     def unsorted(self) -> Keys:
@@ -110,6 +124,12 @@ class LargestKeys:
     def keys(self) -> Keys:
         """(n_latents, k) keys, descending, `NO_KEY` where there are fewer."""
         return np.sort(self.unsorted, axis=1)[:, ::-1]
+
+
+def _groups(latents_p: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The latents among ascending ones, where each begins and how often it is there."""
+    starts = np.flatnonzero(np.diff(latents_p, prepend=-1))
+    return latents_p[starts], starts, np.diff(starts, append=len(latents_p))
 
 
 def _sorted_by_latent(aside: list[tuple[NDArray[np.int64], Keys]]) -> tuple[NDArray[np.int64], Keys]:

@@ -33,7 +33,7 @@ def tables_bytes(
     """
     # Of each table of keys a quarter waits, and takes as much again when it is entered.
     strong = [MAX_PATCHES] if n_patch_labels else []
-    keys = sum(8 * (k + 1) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [N_SAMPLE] + strong)
+    keys = sum(8 * (k + 2) + 2 * 16 * k // kept_images.ASIDE for k in [top_k] * n_orders + [N_SAMPLE] + strong)
     tables = d_sae * (MOMENTS_BYTES + 8 * N_BINS + keys + 4)
     by_value = n_patch_labels * N_QUARTERS
     counted = [n for n in (n_image_labels, n_patch_labels, by_value, n_values) if LabelCounts.fits(d_sae, n)]

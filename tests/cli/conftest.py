@@ -6,6 +6,7 @@ import pytest
 from tests.cli.fitting import sparse_acts
 from tests.cli.processes import Tree, tree
 from tests.cli.recording import activations, folder, long_options, options, write_pictures
+from tests.cli.warm import remember_parsers
 from tests.cli.zygote import finish, start
 from tests.conftest import MakeShards
 from torch import Tensor
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent and item.path.name not in FAST:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsers_are_built_once() -> None:
+    """To build one takes longer than many a command that is refused."""
+    remember_parsers()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import io
@@ -23,6 +24,9 @@ IMPORTED = (
     "attrs",
     "tests.cli.faulty",
 )
+
+SAE = "model.sae"
+"""The option whose default a command changes, for the rest of its life."""
 
 
 def warm_up() -> None:
@@ -56,8 +60,9 @@ def into_huge_pages() -> None:
                 madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
 
 
+@functools.cache
 def remember_parsers() -> None:
-    """Build the parser of a command once."""
+    """Build the parser of a command once in this process."""
     from saev.cli.evaluate import EvaluateCLI
     from saev.cli.record import RecordCLI
     from saev.cli.runs.train_cli import TrainCLI
@@ -71,7 +76,9 @@ def remember_parsers() -> None:
             key = type(self), str(main["prog"])
             if key not in parsers:
                 original(self, add, main, *args, **more)
-                parsers[key] = self.parser
-            self.parser = parsers[key]
+                parsers[key] = self.parser, self.parser.get_defaults().get(SAE)
+            self.parser, default = parsers[key]
+            if default is not None:
+                self.parser.set_defaults({SAE: default})
 
         kind.setup_parser = remembered  # type: ignore[method-assign]

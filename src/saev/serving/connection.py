@@ -30,6 +30,7 @@ class Connection(BaseHTTPRequestHandler, ABC):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "saev", ""
+    disable_nagle_algorithm = True  # an answer's content would wait until its headers are acknowledged
     timeout = REQUEST_SECONDS  # for an answer to be taken; what comes in has limits of its own
 
     @override

@@ -35,7 +35,7 @@ SAES = {
     "BatchTopK": ["--model.sae=BatchTopK", "--model.sae.k=4"],
     "Matryoshka": ["--model.sae=Matryoshka", "--model.sae.k=4", "--model.sae.prefixes=[7,60]"],
 }
-N_STEPS = 120
+N_STEPS = 80
 
 
 def options(shards: Path, run_dir: Path, architecture: str, *more: str) -> list[str]:

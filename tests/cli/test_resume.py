@@ -15,7 +15,7 @@ from saev.cli.main import main
 from saev.errors import InputError
 from saev.modules import SAELightningModule
 
-N_STEPS = 200
+N_STEPS = 120
 
 
 @pytest.fixture(scope="module", params=["4.8e-5", "1"], ids=["streamed", "resident"])
@@ -46,7 +46,7 @@ def test_killed_twice(options: list[str], undisturbed: Path, tmp_path: Path) -> 
     argv = [*options, f"--run_dir={run_dir}"]
     kill_after(argv, run_dir, 5, N_STEPS)
     go_on = [*argv, "--ckpt_path=last"]
-    kill_after(go_on, run_dir, 100, N_STEPS)
+    kill_after(go_on, run_dir, 60, N_STEPS)
     assert main(go_on) == 0
     assert_same_run(run_dir, undisturbed)
 

@@ -23,12 +23,24 @@ def n_records(out: Path) -> int:
 Running = tuple[Command, list[str], Path]
 
 
+SLOWLY = """
+import time
+from saev.modules import VitLightningModule
+step = VitLightningModule.predict_step
+def slow_step(*args):
+    time.sleep(0.02)
+    return step(*args)
+VitLightningModule.predict_step = slow_step
+"""
+"""So that a recording is not done before its signal comes, on a machine that does other things, too."""
+
+
 @pytest.fixture
 def running(many: Path, tmp_path: Path) -> Iterator[Running]:
     """A real process in the middle of recording two layers, its command and its place."""
     out = tmp_path / "out"
     argv = long_options(out, many)
-    process = start(argv)
+    process = start(argv, SLOWLY)
     wait_until(lambda: n_records(out) > 3, process)
     yield process, argv, out
     process.kill()

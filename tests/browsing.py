@@ -80,7 +80,7 @@ class Tabs:
         for page in self._used:  # none of them writes any more
             page.evaluate("localStorage.clear(); sessionStorage.clear();")
             page.emulate_media(color_scheme="null")
-            page.set_viewport_size({"width": 1280, "height": 720})
+            page.set_viewport_size({"width": 1280, "height": 720})  # as new ones have
             page.mouse.move(0, 0)
         self._free += self._used[::-1]
         self._used = []

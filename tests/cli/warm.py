@@ -26,7 +26,7 @@ IMPORTED = (
 )
 
 SAE = "model.sae"
-"""The option whose default a command changes, for the rest of its life."""
+"""The option whose default a parser loses when it parses another SAE."""
 
 
 def warm_up() -> None:

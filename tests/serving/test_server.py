@@ -12,9 +12,25 @@ from tests.serving.conftest import ask, edit_of, error, file_of, own_picture, se
 
 from saev.errors import InputError
 from saev.serving import server as server_module
+from saev.serving.connection import Connection
 from saev.serving.live_gallery import LiveGallery
 from saev.serving.server import MAX_BODIES, GalleryServer
 from saev.serving.turn import Ended
+
+
+def test_the_content_of_an_answer_does_not_wait_until_its_headers_are_acknowledged(
+    server: GalleryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    handle = Connection.handle_one_request
+
+    def asked(self: Connection) -> None:
+        found.append(self.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        handle(self)
+
+    monkeypatch.setattr(Connection, "handle_one_request", asked)
+    ask(server, "GET", "/")
+    assert found and all(found)
 
 
 def test_the_page_and_its_files(server: GalleryServer, name: str, run_dir: Path) -> None:

@@ -61,13 +61,13 @@ class LargestKeys:
         keys_sk = other.unsorted
         assert keys_sk.shape == self._keys_sk.shape, f"{keys_sk.shape} for {self._keys_sk.shape}"
         self._settle()
-        step = max(1, KEY_CELLS // keys_sk.shape[1])
+        step = max(1, KEY_CELLS // (2 * keys_sk.shape[1]))
         for start in range(0, len(keys_sk), step):
             rows, columns = np.nonzero(keys_sk[start : start + step] != NO_KEY)
             self._exchange(*self._fill(start + rows, keys_sk[start + rows, columns]))
 
     def _fill(self, latents_p: NDArray[np.int64], keys_p: Keys) -> tuple[NDArray[np.int64], Keys]:
-        """Enter those of latents that have as many free columns, and give the others."""
+        """Enter the keys of latents that have free columns for all of theirs; returns the others."""
         rows, starts, counts = _groups(latents_p)
         n = self._n_s[rows]
         fits = n + counts <= self._keys_sk.shape[1]
@@ -86,7 +86,7 @@ class LargestKeys:
             self._exchange(*(aside[0] if len(aside) == 1 else _sorted_by_latent(aside)))
 
     def _exchange(self, latents_p: NDArray[np.int64], keys_p: Keys) -> None:
-        """Enter keys of latents that have, with them, more than are kept."""
+        """Enter keys of latents that cannot keep all that they have then."""
         rows, starts, counts = _groups(latents_p)
         for chosen in self._blocks(counts):
             counts_r, m = counts[chosen], int(counts[chosen].max())

@@ -29,6 +29,8 @@ from saev.probing.sets.labelling import Labelling, labelling_of
 from saev.probing.verdicts.files import TABLE_FILE, read_verdicts
 from saev.vit.text import load_clip
 
+pytestmark = pytest.mark.slow
+
 CKPT, OTHER = "tiny-CLIP/openai", "tiny-CLIP/laion"
 WORDS = ("red", "grey", "dog", "cat")
 Capture = pytest.CaptureFixture[str]

@@ -18,6 +18,8 @@ from saev.shards.reading.open import open_shards
 from saev.shards.reading.reader import ShardReader
 from saev.shards.reading.verify import faults
 
+pytestmark = pytest.mark.slow
+
 DESCRIPTIONS = ("metadata.json", "manifest.json", "shards.json")
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

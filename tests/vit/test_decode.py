@@ -146,6 +146,7 @@ def test_the_limit_is_inclusive():
 
 
 @settings(max_examples=150)
+@pytest.mark.slow
 @given(
     where=st.integers(0, 10**6),
     value=st.integers(0, 255),

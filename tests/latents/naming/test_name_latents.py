@@ -22,6 +22,8 @@ from saev.latents.naming.names_file import ClipId
 from saev.latents.naming.words import embed_phrases
 from saev.vit.text import load_clip
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["tiny_open_clip"]
 
 COLOURS = {

@@ -12,6 +12,8 @@ from saev.probing.statistics.max_t import max_t
 from saev.probing.statistics.permutation import mcc_of_labels, p_value, permutation_test
 from saev.probing.statistics.scores import mcc
 
+pytestmark = pytest.mark.slow
+
 
 def test_p_counts_ties_and_is_never_zero() -> None:
     assert p_value(1.0, [0.5, 1.0, 2.0]) == 3 / 4

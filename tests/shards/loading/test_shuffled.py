@@ -26,6 +26,8 @@ from saev.errors import InputError
 from saev.shards.loading.shuffled import ShuffledTokens
 from saev.shards.loading.streamed import StreamedTokens
 
+pytestmark = pytest.mark.slow
+
 RESIDENT, STREAMED = 100_000, 130
 """Tokens of memory: more than there are, and about a quarter."""
 
